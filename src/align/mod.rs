@@ -1,0 +1,1 @@
+//! A detection becomes an upright crop of fixed size.

@@ -1,0 +1,1 @@
+//! Camera or recording in, frames out.

@@ -1,0 +1,1 @@
+//! Threads, latest-frame slot, health, signals, systemd.

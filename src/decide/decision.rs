@@ -1,0 +1,78 @@
+//! A decision, the evidence behind it, and what the daemon is asked to do with it.
+
+use super::Verdict;
+use crate::clock::{Monotonic, WallClock};
+use crate::compare::Metric;
+use crate::inference::ModelId;
+
+/// One visit's decision.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Outcome, reason, subject.
+    pub verdict: Verdict,
+    /// The scores behind it; `None` when no face was compared.
+    pub evidence: Option<Evidence>,
+    /// Most faces seen in one frame of the visit.
+    pub faces: u32,
+    /// Frames that agree, of those considered.
+    pub frames: FramesCounted,
+    /// When it was made.
+    pub decided_at: Monotonic,
+    /// Wall clock at that moment.
+    pub wall: WallClock,
+    /// How long it took.
+    pub latency: DecisionLatency,
+}
+
+/// The comparison that a decision rests on: its weakest agreeing frame for a grant, its nearest
+/// for the other outcomes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// The model that made the vectors.
+    pub model: ModelId,
+    /// How they were compared.
+    pub metric: Metric,
+    /// Comparison score; `None` when nobody is enrolled.
+    pub score: Option<f32>,
+    /// What it had to reach.
+    pub threshold: f32,
+    /// Distance to the second subject; `None` with fewer than two.
+    pub margin: Option<f32>,
+    /// The false match rate supported at the threshold.
+    pub claimed_fmr: Option<f64>,
+}
+
+/// How many frames a decision rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct FramesCounted {
+    /// Frames that name the same subject (or all say stranger).
+    pub agreeing: u32,
+    /// Frames with a face in the window.
+    pub considered: u32,
+}
+
+/// How long a decision took, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DecisionLatency {
+    /// From the capture of the visit's first frame with a face.
+    pub first_frame_us: u64,
+    /// From the capture of the frame that tipped it.
+    pub last_frame_us: u64,
+}
+
+/// What the pure core asks for. The daemon makes a `Record` durable before it executes the
+/// `Publish` that follows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Write the decision to the audit records.
+    Record(Decision),
+    /// Announce the decision on `access`. Always follows the `Record` of the same decision.
+    Publish(Decision),
+    /// Presence changed.
+    Presence {
+        /// Whether any face is there.
+        present: bool,
+        /// How many.
+        faces: u32,
+    },
+}

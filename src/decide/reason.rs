@@ -1,0 +1,135 @@
+//! The closed list of outcomes and reasons: the same in code, on the wire and in the documents.
+//!
+//! A verdict is an outcome with one of *its* reasons; no other pairing can be written down.
+//! Source: the access message of the MQTT contract, `docs/wire/README.md`.
+
+use crate::compare::SubjectId;
+
+/// What a consumer acts on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// An enabled subject, by enough agreeing frames, above threshold, with margin.
+    Granted,
+    /// Somebody was recognised, and policy says no.
+    Denied,
+    /// A face of sufficient quality, and nobody enrolled is near.
+    Unknown,
+    /// No statement can be made.
+    Ambiguous,
+}
+
+/// Why a recognised visitor is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeniedReason {
+    /// The subject is disabled.
+    SubjectDisabled,
+    /// Outside the hours in which the door may open.
+    OutsideSchedule,
+    /// More than one face, and the policy refuses that.
+    SeveralFaces,
+    /// The wall clock cannot be trusted.
+    ClockUntrusted,
+    /// Too many failures before.
+    LockedOut,
+    /// A second factor was required and did not come.
+    SecondFactorMissing,
+    /// The door is not armed.
+    NotArmed,
+}
+
+/// Why nobody was recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UnknownReason {
+    /// No enrolled subject reaches the threshold.
+    NoMatch,
+    /// Nobody is enrolled.
+    EmptyGallery,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AmbiguousReason {
+    /// A second subject is nearly as near.
+    CloseSecond,
+    /// Too few agreeing frames.
+    InsufficientEvidence,
+    /// No frame was good enough to compare.
+    PoorQuality,
+    /// Evidence of a picture or a screen instead of a face.
+    NotLive,
+    /// Frames were too old, repeated, or the camera stood still.
+    StaleFrames,
+}
+
+/// Outcome, reason, and the subject where one was recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The one verdict that may open a door.
+    Granted {
+        /// Who was recognised.
+        subject: SubjectId,
+    },
+    /// Refused by policy.
+    Denied {
+        /// Why.
+        reason: DeniedReason,
+        /// Who, where somebody was recognised.
+        subject: Option<SubjectId>,
+    },
+    /// A stranger.
+    Unknown(UnknownReason),
+    /// No statement.
+    Ambiguous(AmbiguousReason),
+}
+
+impl Verdict {
+    /// The outcome.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Granted { .. } => Outcome::Granted,
+            Self::Denied { .. } => Outcome::Denied,
+            Self::Unknown(_) => Outcome::Unknown,
+            Self::Ambiguous(_) => Outcome::Ambiguous,
+        }
+    }
+
+    /// The reason's name on the wire.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Granted { .. } => "matched",
+            Self::Denied { reason, .. } => match reason {
+                DeniedReason::SubjectDisabled => "subject_disabled",
+                DeniedReason::OutsideSchedule => "outside_schedule",
+                DeniedReason::SeveralFaces => "several_faces",
+                DeniedReason::ClockUntrusted => "clock_untrusted",
+                DeniedReason::LockedOut => "locked_out",
+                DeniedReason::SecondFactorMissing => "second_factor_missing",
+                DeniedReason::NotArmed => "not_armed",
+            },
+            Self::Unknown(reason) => match reason {
+                UnknownReason::NoMatch => "no_match",
+                UnknownReason::EmptyGallery => "empty_gallery",
+            },
+            Self::Ambiguous(reason) => match reason {
+                AmbiguousReason::CloseSecond => "close_second",
+                AmbiguousReason::InsufficientEvidence => "insufficient_evidence",
+                AmbiguousReason::PoorQuality => "poor_quality",
+                AmbiguousReason::NotLive => "not_live",
+                AmbiguousReason::StaleFrames => "stale_frames",
+            },
+        }
+    }
+
+    /// Who was recognised, if anybody.
+    #[must_use]
+    pub const fn subject(&self) -> Option<&SubjectId> {
+        match self {
+            Self::Granted { subject } => Some(subject),
+            Self::Denied { subject, .. } => subject.as_ref(),
+            Self::Unknown(_) | Self::Ambiguous(_) => None,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A frame in, face detections out: any SSD described by its card.

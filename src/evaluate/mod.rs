@@ -1,0 +1,1 @@
+//! Figures over the very code that the daemon runs.

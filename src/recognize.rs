@@ -1,0 +1,1 @@
+//! The path in one screen: a frame becomes an observation.

@@ -1,0 +1,1 @@
+//! Subjects, references and audit records in SQLite.
