@@ -1,1 +1,2 @@
-//! One file per verb.
+//! The command line: one file for each verb.
+pub mod draw;
