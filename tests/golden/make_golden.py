@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Makes the golden files that `detect` and `embed` are tested against. Run it by `make golden`.
+
+in   assets/photographs, assets/models, models/deepid2-interim.tflite
+out  blazeface.json: faces of each photograph by both detectors, in its pixels
+     crops/NAME.png (47×55 RGB, of the astronaut and of nobody) and deepid2.json: the raw int8
+     output of DeepID2 for each crop
+
+Both come from ai-edge-litert's Python interpreter with one thread, on x86-64. BlazeFace results
+are for comparison within 0.5 px; the outputs of DeepID2 are bit-exact, on aarch64 too.
+Deliberately absent: photographs themselves, which `make assets` fetches; sha256 values name them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+from blazeface import HEADS, KEYPOINTS, Detector
+from PIL import Image
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PHOTOGRAPHS = ("astronaut.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg")
+# The one photograph whose crops may lie in the repository (tests/data/README.md).
+CROPPED = "astronaut.png"
+EMBEDDER = "deepid2-interim"
+WIDTH, HEIGHT = 47, 55
+# Where right eye, left eye, nose tip and mouth centre belong in the crop (the model's card).
+TEMPLATE = np.array([(15.5, 22.0), (31.5, 22.0), (23.5, 31.1), (23.5, 40.5)])
+
+
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def similarity(template: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least squares: points ≈ template @ matrix.T + offset, matrix = scale · rotation (Umeyama)."""
+    t0, p0 = template - template.mean(0), points - points.mean(0)
+    a = (t0 * p0).sum() / (t0 * t0).sum()
+    b = (t0[:, 0] * p0[:, 1] - t0[:, 1] * p0[:, 0]).sum() / (t0 * t0).sum()
+    matrix = np.array([[a, -b], [b, a]])
+    return matrix, points.mean(0) - matrix @ template.mean(0)
+
+
+def crop(picture: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+    """The aligned face, each pixel the mean of n × n bilinear samples, n = the shrinking, rounded up."""
+    matrix, offset = similarity(TEMPLATE, keypoints[: len(TEMPLATE)])
+    samples = max(1, int(np.ceil(np.hypot(matrix[0, 0], matrix[1, 0]))))
+    inside = (np.arange(samples) + 0.5) / samples
+    y, x, v, u = np.meshgrid(np.arange(HEIGHT), np.arange(WIDTH), inside, inside, indexing="ij")
+    at = np.stack([x + u, y + v], axis=-1) @ matrix.T + offset - 0.5
+    height, width = picture.shape[:2]
+    px, py = np.clip(at[..., 0], 0, width - 1), np.clip(at[..., 1], 0, height - 1)
+    left, top = px.astype(int), py.astype(int)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    fx, fy = (px - left)[..., None], (py - top)[..., None]
+    upper = picture[top, left] * (1 - fx) + picture[top, right] * fx
+    lower = picture[bottom, left] * (1 - fx) + picture[bottom, right] * fx
+    return np.round((upper * (1 - fy) + lower * fy).mean(axis=(2, 3))).astype(np.uint8)
+
+
+def crops_of(picture: np.ndarray, keypoints: np.ndarray) -> dict[str, np.ndarray]:
+    """Crops that reach different parts of the network's range: one face five ways, and noise."""
+    plain = crop(picture, keypoints)
+    centre = keypoints[: len(TEMPLATE)].mean(0)
+    cos, sin = np.cos(np.radians(20)), np.sin(np.radians(20))
+    turned = (keypoints - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
+    return {
+        "plain": plain,
+        "mirrored": plain[:, ::-1].copy(),
+        "dark": (plain * 0.3).astype(np.uint8),
+        "bright": np.clip(plain * 1.8 + 20, 0, 255).astype(np.uint8),
+        "turned": crop(picture, turned),
+        "noise": np.random.default_rng(7).integers(0, 256, plain.shape, dtype=np.uint8),
+    }
+
+
+def faces_of(photographs: dict[str, np.ndarray]) -> dict:
+    models = {}
+    for name in HEADS:
+        path = ROOT / "assets/models" / f"{name}.tflite"
+        detector = Detector(str(path), name)
+        found = {file: [rounded(face) for face in detector.detect(p)] for file, p in photographs.items()}
+        models[name] = {"sha256": sha256_of(path), "faces": found}
+    return models
+
+
+def rounded(face: dict) -> dict:
+    return {
+        "score": round(face["score"], 5),
+        "box": np.round(face["box"], 3).tolist(),
+        "keypoints": np.round(face["keypoints"], 3).tolist(),
+    }
+
+
+def features_of(crops: dict[str, np.ndarray]) -> dict[str, list[int]]:
+    interpreter = Interpreter(model_path=str(ROOT / "models" / f"{EMBEDDER}.tflite"), num_threads=1)
+    interpreter.allocate_tensors()
+    given, wanted = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    features = {}
+    for name, pixels in crops.items():
+        interpreter.set_tensor(given, (pixels.astype(np.int16) - 128).astype(np.int8)[None])
+        interpreter.invoke()
+        features[name] = interpreter.get_tensor(wanted)[0].tolist()
+    return features
+
+
+def write(path: Path, document: dict) -> None:
+    text = json.dumps(document, indent=1)
+    # Number lists on one line each: a golden file is read by people, too.
+    path.write_text(flat_lists(text) + "\n", encoding="utf-8")
+    print(f"wrote {path.relative_to(ROOT)}")
+
+
+def flat_lists(text: str) -> str:
+    return re.sub(r"\[\s+((?:-?[\d.e]+,?\s+)+)\]", lambda m: "[" + " ".join(m[1].split()) + "]", text)
+
+
+def main() -> int:
+    photographs = {file: read(ROOT / "assets/photographs" / file) for file in PHOTOGRAPHS}
+    made_with = {package: version(package) for package in ("ai-edge-litert", "numpy", "pillow")}
+    sources = {
+        file: {
+            "sha256": sha256_of(ROOT / "assets/photographs" / file),
+            "width": pixels.shape[1],
+            "height": pixels.shape[0],
+        }
+        for file, pixels in photographs.items()
+    }
+    models = faces_of(photographs)
+    write(
+        HERE / "blazeface.json",
+        {
+            "made_by": "tests/golden/make_golden.py",
+            "made_with": made_with,
+            "units": "box is left, top, right, bottom; points are x, y; pixels of the photograph, "
+            "0 at the outer edge of the first pixel; best score first",
+            "keypoints": list(KEYPOINTS),
+            "photographs": sources,
+            "models": models,
+        },
+    )
+    face = models["face_detection_short_range"]["faces"][CROPPED][0]
+    crops = crops_of(photographs[CROPPED], np.array(face["keypoints"]))
+    (HERE / "crops").mkdir(exist_ok=True)
+    for name, pixels in crops.items():
+        Image.fromarray(pixels).save(HERE / "crops" / f"{name}.png", optimize=True)
+    features = features_of(crops)
+    write(
+        HERE / "deepid2.json",
+        {
+            "made_by": "tests/golden/make_golden.py",
+            "made_with": made_with,
+            "model": EMBEDDER,
+            "sha256": sha256_of(ROOT / "models" / f"{EMBEDDER}.tflite"),
+            "input": "int8 = pixel - 128: (pixel/127.5 - 1)/scale + zero_point is pixel - 128.5 for this "
+            "model, a tie for every pixel, and ties go up",
+            "photograph": CROPPED,
+            "keypoints": face["keypoints"][: len(TEMPLATE)],
+            "output_int8": features,
+        },
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
