@@ -1,1 +1,49 @@
-//! Subjects, references and audit records in SQLite.
+//! What must survive a power cut: subjects, their references, and the records of what was decided.
+//!
+//! In: names, feature vectors, decisions, acknowledgements. Out: a gallery's content, and the
+//! outbox of records that no broker has acknowledged yet.
+//!
+//! Invariants: whatever returned `Ok` from a write is on the disk (WAL with `synchronous=FULL`);
+//! the order of `seq` is the order of writing; references are only ever handed out for the model
+//! that was asked for; a file that is damaged, foreign or of a newer schema is refused and left as
+//! it was found. Deliberately absent: pictures, and names anywhere but in `subjects.name`.
+//!
+//! Source: SQLite's own documents on WAL, `synchronous`, `secure_delete` and `application_id`.
+
+mod error;
+mod ledger;
+mod open;
+mod people;
+mod record;
+mod schema;
+
+pub use error::{Error, ErrorKind};
+pub use people::{OtherModel, Reference, ReferenceSource, Subject};
+pub use record::{
+    Administrative, AuditRecord, Body, ComparisonRecord, DecisionRecord, RequestVerdict,
+};
+
+use std::path::PathBuf;
+
+/// How much is kept, and how long a busy file is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Audit records kept; the oldest are erased beyond it, acknowledged or not. At least 1.
+    pub records_max: u64,
+    /// Milliseconds to wait for another process that is writing.
+    pub busy_timeout_ms: u32,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self { records_max: 100_000, busy_timeout_ms: 5_000 }
+    }
+}
+
+/// One open database. It belongs to one thread at a time (the record thread in the daemon).
+#[derive(Debug)]
+pub struct Store {
+    connection: rusqlite::Connection,
+    path: PathBuf,
+    settings: StoreSettings,
+}

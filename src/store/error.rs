@@ -1,0 +1,243 @@
+//! What can go wrong with the database, each with what to do about it.
+//!
+//! SQLite's result codes enter here and nowhere else: [`Error::at`] gives every one of them a kind
+//! that a person can act on. No variant's text carries a subject's name.
+
+use std::path::{Path, PathBuf};
+
+use crate::compare::SubjectId;
+use crate::inference::ModelId;
+
+/// Why the database could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file is no SQLite database.
+    #[error(
+        "database {path}: the file is not a SQLite database; it was left untouched: move it away, or point 'store.path' at the right file"
+    )]
+    NotADatabase {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A SQLite database of another program.
+    #[error(
+        "database {path}: it belongs to another program (application id {found:#010x}, ours is {wanted:#010x}); it was left untouched: point 'store.path' at another file"
+    )]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// What its header says.
+        found: u32,
+        /// What ours says.
+        wanted: u32,
+    },
+    /// Written by a newer version.
+    #[error(
+        "database {path}: schema version {found}, this version knows up to {known}; it was left untouched: install the newer deepid-edge again, or restore the backup made before the upgrade"
+    )]
+    Newer {
+        /// Where.
+        path: PathBuf,
+        /// What it has.
+        found: i64,
+        /// What this program knows.
+        known: i64,
+    },
+    /// Damaged.
+    #[error(
+        "database {path}: damaged ({what}); it was left as it is: copy it away, then restore a backup, or start with a new file and enrol again"
+    )]
+    Corrupt {
+        /// Where.
+        path: PathBuf,
+        /// What SQLite found.
+        what: String,
+    },
+    /// The tables are not those of its version.
+    #[error(
+        "database {path}: its tables differ from those of schema version {version} ({what}); somebody changed them by hand: restore a backup"
+    )]
+    SchemaDiffers {
+        /// Where.
+        path: PathBuf,
+        /// Its version.
+        version: i64,
+        /// The first difference.
+        what: String,
+    },
+    /// May not be written.
+    #[error(
+        "database {path}: may not be written ({what}); give it and its directory to the user that runs deepid-edge, and check that the file system is not mounted read-only"
+    )]
+    ReadOnly {
+        /// Where.
+        path: PathBuf,
+        /// What SQLite said.
+        what: String,
+    },
+    /// Another process holds it.
+    #[error(
+        "database {path}: another process has been writing to it for longer than {waited_ms} ms; try again, or find it with 'fuser {path}'"
+    )]
+    Busy {
+        /// Where.
+        path: PathBuf,
+        /// How long was waited.
+        waited_ms: u32,
+    },
+    /// No room.
+    #[error(
+        "database {path}: the disk is full; free some space: nothing is granted while decisions cannot be recorded"
+    )]
+    DiskFull {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Cannot be opened or made.
+    #[error(
+        "database {path}: cannot be opened ({what}); its directory must exist and belong to the user that runs deepid-edge"
+    )]
+    CannotOpen {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        what: String,
+    },
+    /// Any other refusal of SQLite.
+    #[error("database {path}: {source}; 'deepid-edge doctor' checks it as a whole")]
+    Sqlite {
+        /// Where.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// A stored reference that cannot be one.
+    #[error(
+        "database {path}: reference {reference} of subject {subject} is damaged ({what}); remove the subject and enrol it again"
+    )]
+    BadReference {
+        /// Where.
+        path: PathBuf,
+        /// Which row.
+        reference: i64,
+        /// Whose.
+        subject: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A stored record that cannot be read.
+    #[error(
+        "database {path}: audit record {seq} cannot be read ({what}); 'deepid-edge doctor' checks the file as a whole"
+    )]
+    BadRecord {
+        /// Where.
+        path: PathBuf,
+        /// Which.
+        seq: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A vector with no numbers, or of another length than its model's others.
+    #[error(
+        "reference for subject {subject}: {found} numbers, the model {model} gives {wanted}; enrol with the model that the daemon runs"
+    )]
+    WrongLength {
+        /// Whose.
+        subject: SubjectId,
+        /// Which model.
+        model: ModelId,
+        /// What was given.
+        found: usize,
+        /// What its other references have.
+        wanted: usize,
+    },
+    /// A quality weight that is none.
+    #[error("reference for subject {subject}: quality {found} is not between 0 and 1")]
+    WrongQuality {
+        /// Whose.
+        subject: SubjectId,
+        /// What was given.
+        found: f32,
+    },
+    /// No such subject.
+    #[error(
+        "subject '{asked}': nobody is enrolled under it; 'deepid-edge subjects list' shows who is"
+    )]
+    NoSuchSubject {
+        /// What was asked for.
+        asked: String,
+    },
+    /// The name is taken.
+    #[error("the name is taken by subject {by}; choose another, or add pictures to that subject")]
+    NameTaken {
+        /// By whom.
+        by: SubjectId,
+    },
+    /// No usable name.
+    #[error(
+        "the name cannot be used: {what}; it must have 1 to 64 characters, none of them a control character, and may not look like a subject id"
+    )]
+    BadName {
+        /// Why.
+        what: &'static str,
+    },
+}
+
+/// What an error means to whoever acts on it; exit codes are made from this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The file is not what it should be: foreign, damaged, newer.
+    Unusable,
+    /// Permissions or the medium.
+    Access,
+    /// Try again later.
+    Busy,
+    /// What was asked for cannot be.
+    Request,
+}
+
+impl Error {
+    /// What the error means to whoever acts on it.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotADatabase { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Corrupt { .. }
+            | Self::SchemaDiffers { .. }
+            | Self::BadReference { .. }
+            | Self::BadRecord { .. }
+            | Self::Sqlite { .. } => ErrorKind::Unusable,
+            Self::ReadOnly { .. } | Self::DiskFull { .. } | Self::CannotOpen { .. } => {
+                ErrorKind::Access
+            }
+            Self::Busy { .. } => ErrorKind::Busy,
+            Self::WrongLength { .. }
+            | Self::WrongQuality { .. }
+            | Self::NoSuchSubject { .. }
+            | Self::NameTaken { .. }
+            | Self::BadName { .. } => ErrorKind::Request,
+        }
+    }
+
+    /// Gives SQLite's error at `path` its kind. `waited_ms` is the busy timeout that was in force.
+    pub(super) fn at(path: &Path, waited_ms: u32, source: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let path = path.to_owned();
+        let what = source.to_string();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, what },
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                Self::ReadOnly { path, what }
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::Busy { path, waited_ms }
+            }
+            Some(ErrorCode::DiskFull) => Self::DiskFull { path },
+            Some(ErrorCode::CannotOpen) => Self::CannotOpen { path, what },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+}

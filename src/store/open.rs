@@ -1,0 +1,276 @@
+//! Opening: refuse what is not ours, make what is missing, migrate what is older.
+//!
+//! Path → [`Store`]. The order matters: a file's identity and version are read, and its pages
+//! checked, before anything is written to it, so a refused file is byte for byte what it was. A new
+//! file is made with mode 0600 before SQLite sees it, and SQLite gives its WAL the same mode.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind as IoKind;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::{Error, Store, StoreSettings, schema};
+
+impl Store {
+    /// Opens the database at `path` for reading and writing; makes it when there is none.
+    ///
+    /// # Errors
+    /// [`Error`] says why the file was refused; a refused file is left as it was found.
+    pub fn open(path: &Path, settings: StoreSettings) -> Result<Self, Error> {
+        make_file(path)?;
+        let mut store = Self::connect(path, settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let version = store.identify()?;
+        store.check_pages()?;
+        tighten(path)?;
+        store.prepare()?;
+        if version < schema::VERSION {
+            store.bring_up(version)?;
+        }
+        store.check_tables()?;
+        Ok(store)
+    }
+
+    /// Opens an existing database for reading. Writing through it is refused by SQLite itself.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; an older schema is refused too, because reading may not migrate.
+    pub fn open_read_only(path: &Path, settings: StoreSettings) -> Result<Self, Error> {
+        let store = Self::connect(path, settings, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        store.identify()?;
+        store.check_pages()?;
+        store.check_tables()?;
+        Ok(store)
+    }
+
+    /// Checks the whole file: pages, indices, tables and foreign keys. Slower than what
+    /// [`Store::open`] checks; `doctor` runs it.
+    ///
+    /// # Errors
+    /// What was found.
+    pub fn check(&self) -> Result<(), Error> {
+        self.expect_ok("integrity_check(1)")?;
+        self.check_tables()
+    }
+
+    fn connect(path: &Path, settings: StoreSettings, access: OpenFlags) -> Result<Self, Error> {
+        let at = |source| Error::at(path, settings.busy_timeout_ms, source);
+        let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(at)?;
+        let patience = Duration::from_millis(settings.busy_timeout_ms.into());
+        connection.busy_timeout(patience).map_err(at)?;
+        Ok(Self { connection, path: path.to_owned(), settings })
+    }
+
+    /// The schema version of the file: 0 for an empty one. Refuses what is not ours, or newer.
+    fn identify(&self) -> Result<i64, Error> {
+        let number = |pragma: &str| -> Result<i64, Error> {
+            self.connection
+                .pragma_query_value(None, pragma, |row| row.get(0))
+                .map_err(|source| self.error(source))
+        };
+        let objects: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .map_err(|source| self.error(source))?;
+        let application = number("application_id")? as u32;
+        let version = number("user_version")?;
+        if objects == 0 && application == 0 && version == 0 {
+            return Ok(0);
+        }
+        if application != schema::APPLICATION_ID {
+            return Err(Error::Foreign {
+                path: self.path.clone(),
+                found: application,
+                wanted: schema::APPLICATION_ID,
+            });
+        }
+        if version > schema::VERSION {
+            return Err(Error::Newer {
+                path: self.path.clone(),
+                found: version,
+                known: schema::VERSION,
+            });
+        }
+        Ok(version)
+    }
+
+    fn check_pages(&self) -> Result<(), Error> {
+        self.expect_ok("quick_check(1)")
+    }
+
+    fn expect_ok(&self, pragma: &str) -> Result<(), Error> {
+        let sql = format!("PRAGMA {pragma}");
+        let found: String = self
+            .connection
+            .query_row(&sql, [], |row| row.get(0))
+            .map_err(|source| self.error(source))?;
+        if found == "ok" {
+            return Ok(());
+        }
+        Err(Error::Corrupt { path: self.path.clone(), what: found.replace('\n', " ") })
+    }
+
+    fn check_tables(&self) -> Result<(), Error> {
+        match schema::differences(&self.connection).map_err(|source| self.error(source))? {
+            None => {}
+            Some(what) => {
+                return Err(Error::SchemaDiffers {
+                    path: self.path.clone(),
+                    version: schema::VERSION,
+                    what,
+                });
+            }
+        }
+        let orphans: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))
+            .map_err(|source| self.error(source))?;
+        if orphans == 0 {
+            return Ok(());
+        }
+        let what = format!("{orphans} rows point to rows that are gone");
+        Err(Error::Corrupt { path: self.path.clone(), what })
+    }
+
+    fn prepare(&self) -> Result<(), Error> {
+        // secure_delete overwrites what is erased with zeros: removing a person must remove the
+        // numbers of the face, too. FULL syncs the WAL at every commit; NORMAL would lose the last
+        // decisions in a power cut.
+        self.connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL;
+                 PRAGMA synchronous = FULL;
+                 PRAGMA foreign_keys = ON;
+                 PRAGMA secure_delete = ON;
+                 PRAGMA journal_size_limit = 4194304;",
+            )
+            .map_err(|source| self.error(source))
+    }
+
+    fn bring_up(&mut self, version: i64) -> Result<(), Error> {
+        let (path, waited_ms) = (self.path.clone(), self.settings.busy_timeout_ms);
+        let at = |source| Error::at(&path, waited_ms, source);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(at)?;
+        // Another process may have done it while this one waited for the lock.
+        let now: i64 =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(at)?;
+        match now {
+            0 => schema::make(&transaction).map_err(at)?,
+            now if now < schema::VERSION => schema::migrate(&transaction, now).map_err(at)?,
+            _ => {}
+        }
+        transaction.commit().map_err(at)?;
+        if version != now || version == 0 {
+            return Ok(());
+        }
+        tracing::info!(from = version, to = schema::VERSION, "database schema migrated");
+        Ok(())
+    }
+
+    pub(super) fn error(&self, source: rusqlite::Error) -> Error {
+        Error::at(&self.path, self.settings.busy_timeout_ms, source)
+    }
+}
+
+/// Makes an empty file that only its owner may read, unless there is one.
+fn make_file(path: &Path) -> Result<(), Error> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == IoKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::CannotOpen { path: path.to_owned(), what: error.to_string() }),
+    }
+}
+
+/// Takes away what others may do with the file.
+fn tighten(path: &Path) -> Result<(), Error> {
+    let failed =
+        |error: std::io::Error| Error::ReadOnly { path: path.to_owned(), what: error.to_string() };
+    let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
+    if mode | 0o700 == 0o700 {
+        return Ok(());
+    }
+    tracing::warn!(path = %path.display(), mode = format!("{:o}", mode), "the database was readable by others; its mode is now 600");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ClockTrust, Monotonic, WallClock};
+    use crate::store::Administrative;
+
+    const WALL: WallClock = WallClock { unix_ms: 0, trust: ClockTrust::Trusted };
+
+    #[test]
+    fn an_old_file_is_migrated_with_its_rows_and_becomes_like_a_new_one() {
+        for version in 1..schema::VERSION {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("old.db");
+            let old = Connection::open(&path).unwrap();
+            schema::make_version(&old, version as usize);
+            old.execute_batch(
+                "INSERT INTO subjects VALUES ('s-4f9a1c', 'Ada', 1, 7);
+                 INSERT INTO subject_references VALUES (5, 's-4f9a1c', 'm', x'0000803f', 1, 'image', 7);
+                 INSERT INTO audit VALUES (41, '0196f3c2-0000-7000-8000-000000000000', 'front',
+                    '7c0d2f6a-0000-4000-8000-000000000001', 1, 2, 'trusted',
+                    '{\"administrative\":{\"event\":\"stopped\"}}');
+                 INSERT INTO outbox VALUES (41);",
+            )
+            .unwrap();
+            drop(old);
+            let reader = Store::open_read_only(&path, StoreSettings::default()).unwrap_err();
+            assert!(matches!(reader, Error::SchemaDiffers { .. }), "reading may not migrate");
+
+            let mut store = Store::open(&path, StoreSettings::default()).unwrap();
+            assert_eq!(schema::differences(&store.connection).unwrap(), None);
+            assert_eq!(store.identify().unwrap(), schema::VERSION);
+            let ada = store.subject("Ada").unwrap();
+            assert_eq!((ada.id.as_str(), ada.references), ("s-4f9a1c", 1));
+            assert_eq!(store.outbox(0, 9).unwrap()[0].seq, 41);
+            let now = Monotonic::default();
+            let next = store
+                .record_admin(Administrative::Stopped, "front", uuid::Uuid::nil(), now, WALL)
+                .unwrap();
+            assert_eq!(next.seq, 42);
+            store.remove_subject(&ada.id).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_said_and_nothing_is_recorded() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("full.db");
+        let mut store = Store::open(&path, StoreSettings::default()).unwrap();
+        let pages: i64 =
+            store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        store.connection.pragma_update(None, "max_page_count", pages + 1).unwrap();
+        let mut recorded = 0;
+        let error = loop {
+            let event = Administrative::Started { version: "x".repeat(2000) };
+            match store.record_admin(event, "front", uuid::Uuid::nil(), Monotonic::default(), WALL)
+            {
+                Ok(_) => recorded += 1,
+                Err(error) => break error,
+            }
+            assert!(recorded < 100, "the bound on pages has no effect");
+        };
+        assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+        assert_eq!(store.audit(0, 1000).unwrap().len(), recorded);
+        store.connection.pragma_update(None, "max_page_count", 10_000).unwrap();
+        store
+            .record_admin(
+                Administrative::Stopped,
+                "front",
+                uuid::Uuid::nil(),
+                Monotonic::default(),
+                WALL,
+            )
+            .unwrap();
+    }
+}

@@ -1,0 +1,175 @@
+//! What an audit record holds: a decision, or something an administrator or a client did.
+//!
+//! Plain values with serde; the database keeps the body as JSON, and `publish` makes the wire's
+//! messages from the same values, so that `access` and `audit` cannot disagree. Invariant: no
+//! name and no picture has a field to be in; a score that is not finite becomes `None`.
+
+use uuid::Uuid;
+
+use crate::clock::ClockTrust;
+use crate::compare::{Metric, SubjectId};
+use crate::decide::{Decision, FramesCounted, Outcome};
+use crate::inference::ModelId;
+
+/// One line of the audit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditRecord {
+    /// Its place: ever increasing over the life of the database, never given twice.
+    pub seq: u64,
+    /// `UUIDv7`, made from `issued_ms`.
+    pub id: Uuid,
+    /// The door's id.
+    pub door: String,
+    /// The run of the program that made it.
+    pub boot: Uuid,
+    /// When, on that machine's monotonic clock, in milliseconds.
+    pub monotonic_ms: u64,
+    /// When, by the wall clock, milliseconds since 1970.
+    pub issued_ms: i64,
+    /// Whether that wall clock could be believed.
+    pub clock: ClockTrust,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    /// A visit was decided.
+    Decision(DecisionRecord),
+    /// Somebody administered, or asked.
+    Administrative(Administrative),
+}
+
+/// A decision as it is recorded.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct DecisionRecord {
+    /// What a consumer acts on.
+    pub outcome: Outcome,
+    /// Why, from the closed list.
+    pub reason: String,
+    /// Who was recognised, if anybody.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subject: Option<SubjectId>,
+    /// The comparison behind it; `None` when no face was compared.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub comparison: Option<ComparisonRecord>,
+    /// Most faces in one frame.
+    pub faces: u32,
+    /// Frames that agree, of those considered.
+    pub frames: FramesCounted,
+    /// Microseconds from the capture of the visit's first frame with a face.
+    pub first_frame_us: u64,
+    /// Microseconds from the capture of the frame that tipped it.
+    pub last_frame_us: u64,
+}
+
+/// The comparison behind a decision.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ComparisonRecord {
+    /// The model that made the vectors.
+    pub model: ModelId,
+    /// How they were compared.
+    pub metric: Metric,
+    /// Comparison score; `None` when nobody is enrolled.
+    pub score: Option<f32>,
+    /// What it had to reach.
+    pub threshold: f32,
+    /// Distance to the second subject.
+    pub margin: Option<f32>,
+    /// The false match rate supported at the threshold.
+    pub claimed_fmr: Option<f64>,
+}
+
+/// What an administrator or a client did. Never a name: a subject is its pseudonym.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Administrative {
+    /// The daemon began to work.
+    Started {
+        /// Its version.
+        version: String,
+    },
+    /// The daemon was told to stop.
+    Stopped,
+    /// A subject was enrolled, or got more references.
+    SubjectEnrolled {
+        /// Who.
+        subject: SubjectId,
+        /// The model that made the references.
+        model: ModelId,
+        /// How many were added.
+        references: u32,
+    },
+    /// A subject has another name.
+    SubjectRenamed {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A subject may be granted again.
+    SubjectEnabled {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A subject is recognised and denied from now on.
+    SubjectDisabled {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A subject and its references were erased.
+    SubjectRemoved {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A client of the broker asked for something.
+    Requested {
+        /// The request's topic below `request/`, cut to 64 characters.
+        request: String,
+        /// What became of it.
+        verdict: RequestVerdict,
+        /// How many alike this record stands for; more than one only where they came too fast.
+        count: u32,
+    },
+}
+
+/// What became of a client's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestVerdict {
+    /// It was answered.
+    Answered,
+    /// It was retained: a request is made now or not at all.
+    RefusedRetained,
+    /// It was larger than any request needs to be.
+    RefusedTooLarge,
+    /// There were too many.
+    RefusedTooMany,
+    /// There is no such request.
+    RefusedUnknown,
+    /// It named no topic for the answer, or one that this program will not write to.
+    RefusedResponseTopic,
+}
+
+impl From<&Decision> for DecisionRecord {
+    fn from(decision: &Decision) -> Self {
+        let finite = |value: Option<f32>| value.filter(|v| v.is_finite());
+        Self {
+            outcome: decision.verdict.outcome(),
+            reason: decision.verdict.reason().to_owned(),
+            subject: decision.verdict.subject().cloned(),
+            comparison: decision.evidence.as_ref().map(|evidence| ComparisonRecord {
+                model: evidence.model.clone(),
+                metric: evidence.metric,
+                score: finite(evidence.score),
+                threshold: evidence.threshold,
+                margin: finite(evidence.margin),
+                claimed_fmr: evidence.claimed_fmr.filter(|v| v.is_finite()),
+            }),
+            faces: decision.faces,
+            frames: decision.frames,
+            first_frame_us: decision.latency.first_frame_us,
+            last_frame_us: decision.latency.last_frame_us,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The tables: the whole schema for a new file, the steps for an older one, and the comparison of
+//! the two.
+//!
+//! Invariants: a step is never changed once released; all steps run in one transaction, so a
+//! migration that fails leaves the file at its old version; a migrated file and a new one have the
+//! same tables, which [`differences`] tells and a test holds.
+
+use rusqlite::{Connection, Transaction};
+
+/// `DPEd`: says that a file is ours (`PRAGMA application_id`).
+pub(super) const APPLICATION_ID: u32 = 0x4450_4564;
+
+/// The whole schema.
+const WHOLE: &str = include_str!("schema/whole.sql");
+
+/// Step `i` leads from version `i` to `i + 1`.
+const STEPS: [&str; 2] = [include_str!("schema/step-1.sql"), include_str!("schema/step-2.sql")];
+
+/// The version that this program writes.
+pub(super) const VERSION: i64 = 2;
+const _: () = assert!(STEPS.len() == 2, "one step leads to each version");
+
+/// Makes all tables in an empty file.
+pub(super) fn make(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(WHOLE)?;
+    stamp(transaction, VERSION)
+}
+
+/// Walks from version `from` (at least 1) to [`VERSION`].
+pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> rusqlite::Result<()> {
+    let done = usize::try_from(from).unwrap_or(0);
+    for step in STEPS.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
+    stamp(transaction, VERSION)
+}
+
+fn stamp(connection: &Connection, version: i64) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", version)
+}
+
+/// The first way in which the tables differ from those of a new file, if any.
+pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let fresh = Connection::open_in_memory()?;
+    fresh.execute_batch(WHOLE)?;
+    let (wanted, found) = (tables(&fresh)?, tables(connection)?);
+    let missing = wanted.iter().find(|object| !found.contains(object));
+    let surplus = found.iter().find(|object| !wanted.contains(object));
+    Ok(match (missing, surplus) {
+        (Some(object), _) => Some(format!("missing or different: {}", object.0)),
+        (None, Some(object)) => Some(format!("not ours: {}", object.0)),
+        (None, None) => None,
+    })
+}
+
+/// Name and definition of every table and index, white space and comments evened out.
+fn tables(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare(
+        "SELECT type || ' ' || name, sql FROM sqlite_schema
+         WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY name",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let definition: String = row.get(1)?;
+        let even: Vec<&str> = definition.split_whitespace().collect();
+        Ok((row.get(0)?, even.join(" ")))
+    })?;
+    rows.collect()
+}
+
+#[cfg(test)]
+pub(super) fn make_version(connection: &Connection, version: usize) {
+    for step in STEPS.iter().take(version) {
+        connection.execute_batch(step).unwrap();
+    }
+    stamp(connection, i64::try_from(version).unwrap()).unwrap();
+}

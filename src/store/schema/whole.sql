@@ -1,0 +1,44 @@
+-- The whole schema of version 2, as one would read it. A new file is made from this; an older one
+-- walks through the steps beside it and must arrive at the same (a test and `check` compare).
+
+CREATE TABLE subjects (
+    id         TEXT PRIMARY KEY CHECK (id GLOB 's-*'),
+    name       TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 64),
+    enabled    INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+    created_ms INTEGER NOT NULL
+) STRICT;
+
+-- Little-endian f32 values and nothing else: a picture has no column to be in.
+CREATE TABLE subject_references (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    subject    TEXT NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
+    model      TEXT NOT NULL,
+    vector     BLOB NOT NULL CHECK (length(vector) > 0 AND length(vector) % 4 = 0),
+    quality    REAL NOT NULL CHECK (quality BETWEEN 0 AND 1),
+    source     TEXT NOT NULL CHECK (source IN ('image', 'camera', 'replay')),
+    created_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX subject_references_by_subject ON subject_references (subject);
+CREATE INDEX subject_references_by_model ON subject_references (model);
+
+-- AUTOINCREMENT: a number is never given twice, not even after the newest record was erased.
+CREATE TABLE audit (
+    seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+    id           TEXT NOT NULL UNIQUE,
+    door         TEXT NOT NULL,
+    boot         TEXT NOT NULL,
+    monotonic_ms INTEGER NOT NULL,
+    issued_ms    INTEGER NOT NULL,
+    clock        TEXT NOT NULL CHECK (clock IN ('trusted', 'untrusted')),
+    body         TEXT NOT NULL CHECK (json_valid(body))
+) STRICT;
+
+-- Audit records that no broker has acknowledged.
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY REFERENCES audit (seq) ON DELETE CASCADE
+) STRICT;
+
+-- Ids of removed subjects. Audit records may still name them, so they are never given again.
+CREATE TABLE retired_subjects (
+    id TEXT PRIMARY KEY
+) STRICT;
