@@ -1,1 +1,2 @@
 //! Figures over the very code that the daemon runs.
+pub mod scene;
