@@ -1,13 +1,21 @@
 //! The model card: what a `.tflite` file is, as TOML beside it.
+//!
+//! In: the text of a card. Out: a [`ModelCard`] in which everything that the path relies on is
+//! present and consistent: shapes with a batch of one, a template where faces are embedded, anchors
+//! that cover exactly the boxes that the network gives.
+//! Another SSD detector or another embedder is another card, not other code.
+//! Format: `models/README.md`.
 
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::geometry::Point;
 
 /// Names a model in feature vectors, references, records and messages: `[a-z0-9.-]{1,64}`.
 ///
 /// Cloning shares the text; it never allocates.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ModelId(Arc<str>);
 
@@ -54,3 +62,364 @@ impl From<ModelId> for String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("model id '{0}': must be 1 to 64 characters of a-z, 0-9, '-' and '.'")]
 pub struct InvalidModelId(pub String);
+
+/// The keypoints that an alignment template places, in the order of [`AlignmentTemplate::points`].
+pub const KEYPOINTS_OF_TEMPLATE: usize = 4;
+
+/// Everything the path needs to know of one model file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// The model's name; also the card's file name without `.toml`.
+    pub id: ModelId,
+    /// What it is for.
+    pub kind: ModelKind,
+    /// File name of the `.tflite`, without a path.
+    pub file: String,
+    /// SHA-256 of that file, 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// One line for people.
+    pub title: String,
+    /// Where it comes from and under which terms.
+    pub provenance: Provenance,
+    /// The input tensor, `1 × height × width × 3`, RGB.
+    pub input: TensorFacts,
+    /// How a pixel value 0 to 255 becomes the number that the network was trained on.
+    pub normalisation: Normalisation,
+    /// The output tensors, in the order in which the runtime gives them.
+    #[serde(rename = "output")]
+    pub outputs: Vec<OutputFacts>,
+    /// How a detector's outputs become boxes; present exactly for detectors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssd: Option<SsdHead>,
+    /// Where the keypoints of an aligned face lie; present exactly for embedders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alignment: Option<AlignmentTemplate>,
+    /// What is known of the feature vectors; present exactly for embedders.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<FeatureFacts>,
+    /// Which threshold supports which false match rate, by metric.
+    #[serde(default, rename = "calibration", skip_serializing_if = "Vec::is_empty")]
+    pub calibrations: Vec<Calibration>,
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelKind {
+    /// Finds faces in a picture.
+    Detector,
+    /// Turns an aligned face into a feature vector.
+    Embedder,
+}
+
+/// Where a model comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// SPDX expression, or words where none fits.
+    pub licence: String,
+    /// Who made it, from what, when.
+    pub source: String,
+    /// What a user must know before relying on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limitations: Vec<String>,
+}
+
+/// Type of one element.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ElementType {
+    /// 32-bit IEEE 754.
+    Float32,
+    /// Quantised: `real = (q − zero_point) · scale`.
+    Int8,
+}
+
+/// Name, shape, type and quantisation of a tensor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorFacts {
+    /// The tensor's name in the file, for messages.
+    pub name: String,
+    /// Row-major shape; the first is the batch and always 1.
+    pub shape: Vec<usize>,
+    /// Type of its elements.
+    pub element_type: ElementType,
+    /// Present exactly for `int8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantisation: Option<Quantisation>,
+}
+
+impl TensorFacts {
+    /// How many elements it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no element at all; a checked card has no such tensor.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Affine quantisation of an `int8` tensor (TFLite's 8-bit specification).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantisation {
+    /// Real difference between two neighbouring integers, > 0.
+    pub scale: f64,
+    /// The integer that stands for 0.
+    pub zero_point: i8,
+}
+
+/// `value = pixel · scale + offset` for a pixel value 0 to 255.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Normalisation {
+    /// Factor.
+    pub scale: f64,
+    /// Summand.
+    pub offset: f64,
+}
+
+/// An output tensor and what it holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputFacts {
+    /// `boxes` and `scores` for a detector, `features` for an embedder.
+    pub role: OutputRole,
+    /// The tensor.
+    #[serde(flatten)]
+    pub tensor: TensorFacts,
+}
+
+/// What an output tensor holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputRole {
+    /// Offsets of box and keypoints for each anchor.
+    Boxes,
+    /// One logit for each anchor.
+    Scores,
+    /// The feature vector.
+    Features,
+}
+
+/// Parameters of a single-shot detector's head (Liu et al. 2016), as BlazeFace uses it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SsdHead {
+    /// Grids of anchors, in the order of the rows of the box tensor.
+    pub anchors: Vec<Anchors>,
+    /// Divides offsets and sizes to give fractions of the input's side.
+    pub box_scale: f32,
+    /// How many keypoints follow the four box numbers, ≥ 4: right eye, left eye, nose tip, mouth
+    /// centre come first.
+    pub keypoints: usize,
+    /// Logits are clipped to ± this before the sigmoid.
+    pub score_clip: f32,
+    /// Detections below this score are dropped unless the configuration asks otherwise, 0 to 1.
+    pub min_score: f32,
+    /// Boxes that overlap more than this (intersection over union) are one face, 0 to 1.
+    pub suppression_overlap: f32,
+}
+
+/// One grid of anchors: `grid × grid` cells, `per_cell` anchors at the centre of each, of size 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchors {
+    /// Cells along each side.
+    pub grid: usize,
+    /// Anchors in each cell.
+    pub per_cell: usize,
+}
+
+/// Where keypoints lie in the aligned crop, in its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlignmentTemplate {
+    /// The subject's right eye (left in the picture), `[x, y]`.
+    pub right_eye: [f32; 2],
+    /// The subject's left eye.
+    pub left_eye: [f32; 2],
+    /// Tip of the nose.
+    pub nose_tip: [f32; 2],
+    /// Centre of the mouth.
+    pub mouth_centre: [f32; 2],
+}
+
+impl AlignmentTemplate {
+    /// The points in the order of a detection's keypoints.
+    #[must_use]
+    pub fn points(&self) -> [Point; KEYPOINTS_OF_TEMPLATE] {
+        [self.right_eye, self.left_eye, self.nose_tip, self.mouth_centre]
+            .map(|[x, y]| Point::new(x, y))
+    }
+}
+
+/// What is known of an embedder's feature vectors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureFacts {
+    /// How many numbers.
+    pub length: usize,
+    /// Mean over a training population, subtracted before the cosine; empty for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mean: Vec<f32>,
+}
+
+/// Thresholds that support false match rates, for one metric; measured on data named in `source`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// `cosine`, `euclidean` or `euclidean-l2`.
+    pub metric: String,
+    /// Whether features of a crop and of its mirror image were averaged.
+    pub mirrored: bool,
+    /// Data, people, comparisons, date.
+    pub source: String,
+    /// `[false match rate, threshold]`, the rate falling.
+    pub points: Vec<[f64; 2]>,
+}
+
+/// What is wrong with a card.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CardError {
+    /// Not TOML, or keys missing, unknown or of the wrong type.
+    #[error("{0}")]
+    Syntax(String),
+    /// Parsed, but contradicts itself.
+    #[error("key '{key}': {problem}")]
+    Inconsistent {
+        /// The key at fault.
+        key: &'static str,
+        /// What was found and what would be right.
+        problem: String,
+    },
+}
+
+impl ModelCard {
+    /// Parses and checks a card.
+    ///
+    /// # Errors
+    /// [`CardError`] with the key, what was found and what would be right.
+    pub fn parse(text: &str) -> Result<Self, CardError> {
+        let card: Self = toml::from_str(text).map_err(|e| CardError::Syntax(e.to_string()))?;
+        card.check()?;
+        Ok(card)
+    }
+
+    /// Height and width of the input, in pixels.
+    #[must_use]
+    pub fn input_size(&self) -> (usize, usize) {
+        match self.input.shape.as_slice() {
+            [_, height, width, _] => (*height, *width),
+            _ => (0, 0),
+        }
+    }
+
+    /// The position and the facts of the output with `role`.
+    #[must_use]
+    pub fn output(&self, role: OutputRole) -> Option<(usize, &TensorFacts)> {
+        self.outputs.iter().position(|o| o.role == role).and_then(|i| {
+            self.outputs.get(i).map(|o| (i, &o.tensor))
+        })
+    }
+
+    fn check(&self) -> Result<(), CardError> {
+        let wrong = |key, problem: String| Err(CardError::Inconsistent { key, problem });
+        if self.file.contains('/') || !self.file.ends_with(".tflite") {
+            return wrong("file", format!("'{}' must be a file name ending in .tflite, without a folder", self.file));
+        }
+        let is_hash = self.sha256.len() == 64
+            && self.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if !is_hash {
+            return wrong("sha256", "must be 64 lower-case hexadecimal digits, as 'sha256sum FILE' prints".into());
+        }
+        if !matches!(self.input.shape.as_slice(), [1, 1..=4096, 1..=4096, 3]) {
+            return wrong("input.shape", format!("is {:?}; must be [1, height, width, 3] with sides up to 4096: export the model with a fixed batch of 1", self.input.shape));
+        }
+        if !(self.normalisation.scale.is_finite() && self.normalisation.offset.is_finite()) {
+            return wrong("normalisation", "must be finite numbers".into());
+        }
+        self.check_tensor("input", &self.input)?;
+        for output in &self.outputs {
+            self.check_tensor("output", &output.tensor)?;
+        }
+        match self.kind {
+            ModelKind::Detector => self.check_detector(),
+            ModelKind::Embedder => self.check_embedder(),
+        }
+    }
+
+    fn check_tensor(&self, key: &'static str, tensor: &TensorFacts) -> Result<(), CardError> {
+        let wrong = |problem: String| Err(CardError::Inconsistent { key, problem });
+        if tensor.shape.first() != Some(&1) || tensor.len() == 0 || tensor.len() > 1 << 26 {
+            return wrong(format!("tensor '{}' has shape {:?}; the first number (batch) must be 1 and none may be 0", tensor.name, tensor.shape));
+        }
+        match (tensor.element_type, tensor.quantisation) {
+            (ElementType::Int8, Some(q)) if q.scale.is_finite() && q.scale > 0.0 => Ok(()),
+            (ElementType::Int8, _) => wrong(format!("tensor '{}' is int8 and needs 'quantisation' with a scale above 0", tensor.name)),
+            (ElementType::Float32, None) => Ok(()),
+            (ElementType::Float32, Some(_)) => wrong(format!("tensor '{}' is float32 and must have no 'quantisation'", tensor.name)),
+        }
+    }
+
+    fn check_detector(&self) -> Result<(), CardError> {
+        let wrong = |key, problem: String| Err(CardError::Inconsistent { key, problem });
+        let Some(ssd) = &self.ssd else {
+            return wrong("ssd", "is missing; a detector needs it".into());
+        };
+        if self.alignment.is_some() || self.features.is_some() || !self.calibrations.is_empty() {
+            return wrong("kind", "is 'detector', but the card has keys of an embedder".into());
+        }
+        let anchors: usize = ssd.anchors.iter().map(|a| a.grid * a.grid * a.per_cell).sum();
+        let values = 4 + 2 * ssd.keypoints;
+        if ssd.keypoints < KEYPOINTS_OF_TEMPLATE {
+            return wrong("ssd.keypoints", format!("is {}; alignment needs at least {KEYPOINTS_OF_TEMPLATE}", ssd.keypoints));
+        }
+        for (role, width) in [(OutputRole::Boxes, values), (OutputRole::Scores, 1)] {
+            match self.output(role) {
+                Some((_, t)) if t.shape == [1, anchors, width] => {}
+                Some((_, t)) => {
+                    return wrong("output", format!("'{}' has shape {:?}; the anchors make it [1, {anchors}, {width}]", t.name, t.shape));
+                }
+                None => return wrong("output", format!("none has the role {role:?}")),
+            }
+        }
+        let in_unit = |v: f32| (0.0..=1.0).contains(&v);
+        if !(ssd.box_scale > 0.0 && ssd.score_clip > 0.0 && in_unit(ssd.min_score) && in_unit(ssd.suppression_overlap)) {
+            return wrong("ssd", "box_scale and score_clip must be above 0, min_score and suppression_overlap between 0 and 1".into());
+        }
+        Ok(())
+    }
+
+    fn check_embedder(&self) -> Result<(), CardError> {
+        let wrong = |key, problem: String| Err(CardError::Inconsistent { key, problem });
+        if self.ssd.is_some() {
+            return wrong("ssd", "belongs to detectors; this card says 'embedder'".into());
+        }
+        let (Some(alignment), Some(features)) = (&self.alignment, &self.features) else {
+            return wrong("alignment", "an embedder needs 'alignment' and 'features'".into());
+        };
+        let (height, width) = self.input_size();
+        let inside = |p: Point| p.x > 0.0 && p.y > 0.0 && p.x < width as f32 && p.y < height as f32;
+        if !alignment.points().into_iter().all(inside) {
+            return wrong("alignment", format!("every point must lie inside the {width}×{height} input"));
+        }
+        match self.output(OutputRole::Features) {
+            Some((_, t)) if t.len() == features.length => {}
+            Some((_, t)) => return wrong("features.length", format!("is {}, but output '{}' has {} numbers", features.length, t.name, t.len())),
+            None => return wrong("output", "none has the role 'features'".into()),
+        }
+        if !(features.mean.is_empty() || features.mean.len() == features.length) {
+            return wrong("features.mean", format!("has {} numbers, must have none or {}", features.mean.len(), features.length));
+        }
+        if !features.mean.iter().all(|v| v.is_finite()) {
+            return wrong("features.mean", "must be finite numbers".into());
+        }
+        Ok(())
+    }
+}

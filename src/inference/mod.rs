@@ -1,4 +1,69 @@
 //! Neural networks as data: a model file, its card, and an engine that runs it.
-pub mod card;
+//!
+//! In: one tensor. Out: the tensors that the card names, in the card's order. Loading reads files;
+//! running is pure but for the engine's own memory.
+//!
+//! Invariants: an [`Engine`] runs exactly the file whose SHA-256 its card states; shapes and types
+//! were checked against what the runtime reports before the first run.
+//! Deliberately absent: any knowledge of faces; a detector or an embedder is a card to this room.
 
-pub use card::ModelId;
+mod card;
+mod chatter;
+mod error;
+mod files;
+mod tflite;
+
+pub use card::{
+    AlignmentTemplate, Anchors, Calibration, CardError, ElementType, FeatureFacts, InvalidModelId,
+    ModelCard, ModelId, ModelKind, Normalisation, OutputFacts, Provenance, Quantisation, SsdHead,
+    TensorFacts, OutputRole, KEYPOINTS_OF_TEMPLATE,
+};
+pub use error::InferenceError;
+pub use files::ModelDirectory;
+pub use tflite::{Runtime, TfliteEngine};
+
+/// The numbers of one tensor, in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tensor {
+    /// 32-bit floats.
+    Float32(Vec<f32>),
+    /// Quantised 8-bit integers.
+    Int8(Vec<i8>),
+}
+
+impl Tensor {
+    /// A tensor of zeros with the type and the element count that `facts` states.
+    #[must_use]
+    pub fn zeros(facts: &TensorFacts) -> Self {
+        match facts.element_type {
+            ElementType::Float32 => Self::Float32(vec![0.0; facts.len()]),
+            ElementType::Int8 => Self::Int8(vec![0; facts.len()]),
+        }
+    }
+
+    /// The memory as bytes, in the machine's byte order.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Float32(values) => bytemuck::cast_slice(values),
+            Self::Int8(values) => bytemuck::cast_slice(values),
+        }
+    }
+
+    /// The memory as bytes to be filled.
+    pub fn as_bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Float32(values) => bytemuck::cast_slice_mut(values),
+            Self::Int8(values) => bytemuck::cast_slice_mut(values),
+        }
+    }
+}
+
+/// Something that runs one network. Implementations own their memory and do not allocate per run.
+pub trait Engine: Send {
+    /// Runs the network once on `input` and fills `outputs`, both laid out as the card states.
+    ///
+    /// # Errors
+    /// [`InferenceError::Run`] when the runtime fails or a buffer has the wrong length.
+    fn run(&mut self, input: &Tensor, outputs: &mut [Tensor]) -> Result<(), InferenceError>;
+}

@@ -1,0 +1,136 @@
+//! What can go wrong between a model on disk and its numbers, each with its remedy.
+
+use std::path::PathBuf;
+
+use super::card::{CardError, ElementType, ModelId};
+
+/// A library, a model or a run that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InferenceError {
+    /// No library at the path.
+    #[error("TFLite library {path}: no such file; run 'make assets', install the package, or set models.library to where libLiteRt.so is")]
+    LibraryMissing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The library was built for another processor.
+    #[error("TFLite library {path}: built for {found}, this machine is {wanted}; take the file for {wanted}")]
+    LibraryArchitecture {
+        /// The file.
+        path: PathBuf,
+        /// The architecture in its ELF header.
+        found: String,
+        /// This machine's.
+        wanted: &'static str,
+    },
+    /// The dynamic linker refused it, or it is no TFLite library.
+    #[error("TFLite library {path}: cannot be used ({problem}); take libLiteRt.so of the version that assets.toml names")]
+    LibraryUnusable {
+        /// The file.
+        path: PathBuf,
+        /// What the linker or the runtime said.
+        problem: String,
+    },
+    /// The card cannot be read.
+    #[error("model card {path}: {problem}; run 'make assets', or set models.directory to the folder with the cards")]
+    CardUnreadable {
+        /// The card.
+        path: PathBuf,
+        /// What the system said.
+        problem: String,
+    },
+    /// The card is wrong.
+    #[error("model card {path}: {source}; correct the card (models/README.md describes it)")]
+    CardInvalid {
+        /// The card.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: CardError,
+    },
+    /// The model file cannot be read.
+    #[error("model {model}: {path}: {problem}; run 'make assets', or put the file beside its card")]
+    ModelUnreadable {
+        /// The model.
+        model: ModelId,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        problem: String,
+    },
+    /// The file is not the one the card describes.
+    #[error("model {model}: {path} has SHA-256 {found} ({length} bytes), its card says {wanted}: the file is damaged, cut short or another one; fetch it again with 'make assets', or take the card that belongs to it")]
+    ModelHash {
+        /// The model.
+        model: ModelId,
+        /// The file.
+        path: PathBuf,
+        /// Hash of the file.
+        found: String,
+        /// Hash in the card.
+        wanted: String,
+        /// Bytes in the file.
+        length: usize,
+    },
+    /// The runtime cannot load or compile it.
+    #[error("model {model}: {path} cannot be loaded ({problem}); it is no TFLite file, has an operator that this library lacks, or a batch that is not fixed to 1: convert it again with a fixed batch of 1")]
+    ModelUnusable {
+        /// The model.
+        model: ModelId,
+        /// The file.
+        path: PathBuf,
+        /// What the runtime said.
+        problem: String,
+    },
+    /// The network has another number of inputs or outputs than the card.
+    #[error("model {model}: has {found} {direction} tensors, the card says {wanted}; correct the card, or convert the model again")]
+    TensorCount {
+        /// The model.
+        model: ModelId,
+        /// `input` or `output`.
+        direction: &'static str,
+        /// In the file.
+        found: usize,
+        /// In the card.
+        wanted: usize,
+    },
+    /// A tensor has another shape or type than the card.
+    #[error("model {model}: {direction} '{name}' is {found}, the card says {wanted_shape:?} {wanted_type:?}; correct the card, or convert the model again")]
+    TensorMismatch {
+        /// The model.
+        model: ModelId,
+        /// `input` or `output`.
+        direction: &'static str,
+        /// The tensor's name in the card.
+        name: String,
+        /// Shape and type in the file.
+        found: String,
+        /// Shape in the card.
+        wanted_shape: Vec<usize>,
+        /// Type in the card.
+        wanted_type: ElementType,
+    },
+    /// The model is of the wrong kind for its place.
+    #[error("model {model}: is no {wanted}; set models.{wanted} to the id of a card with kind = \"{wanted}\"")]
+    Kind {
+        /// The model.
+        model: ModelId,
+        /// What was needed.
+        wanted: &'static str,
+    },
+    /// A run failed.
+    #[error("model {model}: a run failed ({problem}); 'deepid-edge doctor' checks library and model")]
+    Run {
+        /// The model.
+        model: ModelId,
+        /// What the runtime said.
+        problem: String,
+    },
+    /// A run gave numbers that are not finite.
+    #[error("model {model}: output {index} of a run is not a finite number; 'deepid-edge doctor' checks library and model")]
+    NotFinite {
+        /// The model.
+        model: ModelId,
+        /// Which output number.
+        index: usize,
+    },
+}

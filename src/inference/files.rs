@@ -1,0 +1,115 @@
+//! Where cards and model files lie.
+//!
+//! In: the folders to look in, in order of precedence. Out: checked cards, and the bytes of the
+//! model file that a card describes. A card and its file may lie in different folders of the list,
+//! because files made by others are fetched into a folder of their own.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::card::{ModelCard, ModelId};
+use super::error::InferenceError;
+
+/// The largest model file that is read, in bytes.
+const MAX_MODEL_BYTES: u64 = 256 << 20;
+
+/// An ordered list of folders with cards and model files.
+#[derive(Debug, Clone)]
+pub struct ModelDirectory {
+    folders: Vec<PathBuf>,
+}
+
+impl ModelDirectory {
+    /// Looks in `folders`, first one first.
+    #[must_use]
+    pub const fn new(folders: Vec<PathBuf>) -> Self {
+        Self { folders }
+    }
+
+    /// Reads and checks the card of `model`.
+    ///
+    /// # Errors
+    /// [`InferenceError::CardUnreadable`] and [`InferenceError::CardInvalid`].
+    pub fn card(&self, model: &ModelId) -> Result<ModelCard, InferenceError> {
+        let path = self.find(&format!("{model}.toml"));
+        let text = std::fs::read_to_string(&path).map_err(|e| InferenceError::CardUnreadable {
+            path: path.clone(),
+            problem: e.to_string(),
+        })?;
+        let card = ModelCard::parse(&text)
+            .map_err(|source| InferenceError::CardInvalid { path: path.clone(), source })?;
+        if card.id != *model {
+            return Err(InferenceError::CardInvalid {
+                path,
+                source: super::CardError::Inconsistent {
+                    key: "id",
+                    problem: format!("is '{}', the file's name says '{model}'", card.id),
+                },
+            });
+        }
+        Ok(card)
+    }
+
+    /// Every card in the folders that can be read, by file name.
+    #[must_use]
+    pub fn cards(&self) -> Vec<Result<ModelCard, InferenceError>> {
+        let mut ids: Vec<ModelId> = self
+            .folders
+            .iter()
+            .filter_map(|folder| std::fs::read_dir(folder).ok())
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter_map(|name| ModelId::new(name.strip_suffix(".toml")?).ok())
+            .collect();
+        ids.sort();
+        ids.dedup();
+        ids.iter().map(|id| self.card(id)).collect()
+    }
+
+    /// Reads the model file of `card` and checks its SHA-256.
+    ///
+    /// # Errors
+    /// [`InferenceError::ModelUnreadable`] and [`InferenceError::ModelHash`].
+    pub fn model_bytes(&self, card: &ModelCard) -> Result<(PathBuf, Vec<u8>), InferenceError> {
+        let path = self.find(&card.file);
+        let unreadable = |problem: String| InferenceError::ModelUnreadable {
+            model: card.id.clone(),
+            path: path.clone(),
+            problem,
+        };
+        let length = std::fs::metadata(&path).map_err(|e| unreadable(e.to_string()))?.len();
+        if length > MAX_MODEL_BYTES {
+            return Err(unreadable(format!("{length} bytes are more than the {MAX_MODEL_BYTES} allowed")));
+        }
+        let bytes = std::fs::read(&path).map_err(|e| unreadable(e.to_string()))?;
+        let found = sha256_hex(&bytes);
+        if found != card.sha256 {
+            return Err(InferenceError::ModelHash {
+                model: card.id.clone(),
+                path,
+                found,
+                wanted: card.sha256.clone(),
+                length: bytes.len(),
+            });
+        }
+        Ok((path, bytes))
+    }
+
+    /// The first folder's file that exists; else where the last folder would have it, for messages.
+    fn find(&self, name: &str) -> PathBuf {
+        let candidates = || self.folders.iter().map(|folder| folder.join(name));
+        candidates()
+            .find(|path| path.is_file())
+            .or_else(|| candidates().next())
+            .unwrap_or_else(|| Path::new(name).to_owned())
+    }
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _infallible = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,193 @@
+//! TFLite models through LiteRT's C library, opened by explicit path with `edgefirst-tflite`.
+//!
+//! In: a library path, cards, model files. Out: [`TfliteEngine`]s that run on the CPU by XNNPACK,
+//! one thread (LiteRT's default). The library, its environment and every loaded model live as long
+//! as the process: models are loaded at start only, LiteRT's objects borrow from each other in that
+//! order, and a leak that is bounded by the number of models buys code without self-references.
+//! Decision record: `docs/decisions/0001-litert-through-edgefirst-tflite.md`.
+
+use std::io::Read;
+use std::path::Path;
+
+use edgefirst_tflite::Library;
+use edgefirst_tflite::litert::{
+    CompiledModel, Environment, HwAccelerators, Model, Options, RankedTensorType, TensorBuffer,
+};
+
+use super::card::{ElementType, ModelCard, ModelId, TensorFacts};
+use super::chatter;
+use super::error::InferenceError;
+use super::files::ModelDirectory;
+use super::{Engine, Tensor};
+
+/// `LiteRtElementType` values of `litert_model_types.h` that a card can name.
+const ELEMENT_FLOAT32: u32 = 1;
+const ELEMENT_INT8: u32 = 9;
+
+/// The opened TFLite library.
+#[derive(Debug)]
+pub struct Runtime {
+    library: &'static Library,
+    environment: &'static Environment<'static>,
+}
+
+impl Runtime {
+    /// Opens the library at `path`.
+    ///
+    /// # Errors
+    /// Missing, of another architecture, or not a LiteRT library: each its own [`InferenceError`].
+    pub fn open(path: &Path) -> Result<Self, InferenceError> {
+        check_architecture(path)?;
+        let unusable = |problem: String| InferenceError::LibraryUnusable { path: path.to_owned(), problem };
+        chatter::to_log(|| {
+            let library = Library::from_path(path).map_err(|e| unusable(e.to_string()))?;
+            if let Some(symbol) = library.litert_missing_symbol() {
+                return Err(unusable(format!("it lacks LiteRT's function {symbol}")));
+            }
+            let library: &'static Library = Box::leak(Box::new(library));
+            let environment = Environment::new(library).map_err(|e| unusable(e.to_string()))?;
+            Ok(Self { library, environment: Box::leak(Box::new(environment)) })
+        })
+    }
+
+    /// Loads the model that `card` describes from `models` and checks it against the card.
+    ///
+    /// # Errors
+    /// A file that is missing, damaged or cannot be compiled, or tensors that contradict the card.
+    pub fn load(&self, card: &ModelCard, models: &ModelDirectory) -> Result<TfliteEngine, InferenceError> {
+        let (path, bytes) = models.model_bytes(card)?;
+        let unusable = |problem: String| InferenceError::ModelUnusable {
+            model: card.id.clone(),
+            path: path.clone(),
+            problem,
+        };
+        if bytes.get(4..8) != Some(b"TFL3".as_slice()) {
+            return Err(unusable("its header is not TFL3".into()));
+        }
+        chatter::to_log(|| {
+            let model: &'static Model<'static> = Box::leak(Box::new(
+                Model::from_buffer(self.environment, bytes).map_err(|e| unusable(e.to_string()))?,
+            ));
+            check_tensors(card, model)?;
+            let options = Options::new(self.library)
+                .and_then(|options| options.hardware_accelerators(HwAccelerators::CPU))
+                .map_err(|e| unusable(e.to_string()))?;
+            let compiled = CompiledModel::create(self.environment, model, &options)
+                .map_err(|e| unusable(e.to_string()))?;
+            let input = compiled.create_input_buffer(0, 0).map_err(|e| unusable(e.to_string()))?;
+            let outputs = (0..card.outputs.len())
+                .map(|index| compiled.create_output_buffer(0, index))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|e| unusable(e.to_string()))?;
+            Ok(TfliteEngine { model: card.id.clone(), compiled, input: [input], outputs })
+        })
+    }
+}
+
+/// One compiled model with its buffers.
+#[derive(Debug)]
+pub struct TfliteEngine {
+    model: ModelId,
+    compiled: CompiledModel<'static>,
+    input: [TensorBuffer<'static>; 1],
+    outputs: Vec<TensorBuffer<'static>>,
+}
+
+impl Engine for TfliteEngine {
+    fn run(&mut self, input: &Tensor, outputs: &mut [Tensor]) -> Result<(), InferenceError> {
+        let Self { model, compiled, input: [buffer], outputs: buffers } = self;
+        let failed = |problem: String| InferenceError::Run { model: model.clone(), problem };
+        if outputs.len() != buffers.len() {
+            return Err(failed(format!("{} output tensors given, {} needed", outputs.len(), buffers.len())));
+        }
+        buffer.write_bytes(input.as_bytes()).map_err(|e| failed(e.to_string()))?;
+        compiled
+            .run(0, std::slice::from_mut(buffer), buffers)
+            .map_err(|e| failed(e.to_string()))?;
+        for (buffer, output) in buffers.iter_mut().zip(outputs) {
+            buffer.read_bytes_into(output.as_bytes_mut()).map_err(|e| failed(e.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+fn check_tensors(card: &ModelCard, model: &Model<'_>) -> Result<(), InferenceError> {
+    let failed = |e: edgefirst_tflite::Error| InferenceError::Run { model: card.id.clone(), problem: e.to_string() };
+    let count = |direction, found, wanted| {
+        if found == wanted {
+            Ok(())
+        } else {
+            Err(InferenceError::TensorCount { model: card.id.clone(), direction, found, wanted })
+        }
+    };
+    count("input", model.num_inputs(0).map_err(failed)?, 1)?;
+    count("output", model.num_outputs(0).map_err(failed)?, card.outputs.len())?;
+    check_tensor(card, "input", &card.input, &model.input_tensor_type(0, 0).map_err(failed)?)?;
+    for (index, output) in card.outputs.iter().enumerate() {
+        let found = model.output_tensor_type(0, index).map_err(failed)?;
+        check_tensor(card, "output", &output.tensor, &found)?;
+    }
+    Ok(())
+}
+
+fn check_tensor(
+    card: &ModelCard,
+    direction: &'static str,
+    wanted: &TensorFacts,
+    found: &RankedTensorType,
+) -> Result<(), InferenceError> {
+    let rank = (found.layout.rank() as usize).min(found.layout.dimensions.len());
+    let shape = found.layout.dimensions.get(..rank).unwrap_or_default();
+    let element = match wanted.element_type {
+        ElementType::Float32 => ELEMENT_FLOAT32,
+        ElementType::Int8 => ELEMENT_INT8,
+    };
+    let same_shape = shape.len() == wanted.shape.len()
+        && shape.iter().zip(&wanted.shape).all(|(&a, &b)| usize::try_from(a).is_ok_and(|a| a == b));
+    if same_shape && found.element_type == element {
+        return Ok(());
+    }
+    let name = match found.element_type {
+        ELEMENT_FLOAT32 => "Float32".to_owned(),
+        ELEMENT_INT8 => "Int8".to_owned(),
+        other => format!("element type {other}"),
+    };
+    Err(InferenceError::TensorMismatch {
+        model: card.id.clone(),
+        direction,
+        name: wanted.name.clone(),
+        found: format!("{shape:?} {name}"),
+        wanted_shape: wanted.shape.clone(),
+        wanted_type: wanted.element_type,
+    })
+}
+
+/// Reads the ELF header first: the dynamic linker's own message for a library of another processor
+/// does not say which one.
+fn check_architecture(path: &Path) -> Result<(), InferenceError> {
+    let mut header = [0_u8; 20];
+    let mut file = std::fs::File::open(path)
+        .map_err(|_| InferenceError::LibraryMissing { path: path.to_owned() })?;
+    let read = file.read_exact(&mut header);
+    let [0x7f, b'E', b'L', b'F', .., machine_low, machine_high] = header else {
+        return Err(InferenceError::LibraryUnusable {
+            path: path.to_owned(),
+            problem: read.map_or_else(|_| "it is cut short".into(), |()| "it is no ELF library".into()),
+        });
+    };
+    // e_machine values of the ELF specification.
+    let found = match u16::from_le_bytes([machine_low, machine_high]) {
+        62 => "x86_64".to_owned(),
+        183 => "aarch64".to_owned(),
+        40 => "arm".to_owned(),
+        other => format!("ELF machine {other}"),
+    };
+    if found == std::env::consts::ARCH {
+        return Ok(());
+    }
+    Err(InferenceError::LibraryArchitecture {
+        path: path.to_owned(),
+        found,
+        wanted: std::env::consts::ARCH,
+    })
+}
