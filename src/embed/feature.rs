@@ -1,4 +1,7 @@
 //! The feature vector: what an embedder says of one face.
+//!
+//! In: numbers and the model that gave them. Out: a value that can only be compared with its like.
+//! Invariant: every number is finite.
 
 use crate::inference::ModelId;
 
@@ -21,6 +24,22 @@ impl FeatureVector {
             None => Ok(Self { model, values }),
             Some(index) => Err(NotFinite { model, index }),
         }
+    }
+
+    /// Zeros, to be filled by an embedder.
+    pub(super) fn zeros(model: ModelId, length: usize) -> Self {
+        Self { model, values: vec![0.0; length] }
+    }
+
+    /// Replaces the numbers in place; nothing is changed when one of them is not finite.
+    pub(super) fn refill(&mut self, model: &ModelId, values: &[f32]) -> Result<(), NotFinite> {
+        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+            return Err(NotFinite { model: model.clone(), index });
+        }
+        self.model.clone_from(model);
+        self.values.clear();
+        self.values.extend_from_slice(values);
+        Ok(())
     }
 
     /// The model that made it.

@@ -1,6 +1,160 @@
 //! An aligned face becomes a feature vector.
+//!
+//! In: an [`AlignedFace`]. Out: a [`FeatureVector`] that carries the model's name, and the
+//! [`Quality`] of the crop. With mirrored averaging the network sees the crop and its mirror image
+//! and the two vectors are averaged, which halves the effect of a half-turned head.
+//!
+//! Invariant: a vector has exactly the card's length and only finite numbers.
+//! Source of the network: Sun, Wang, Tang 2014 (DeepID2), section 2.
+
 mod feature;
 pub mod quality;
 
-pub use feature::FeatureVector;
-pub use quality::Quality;
+pub use feature::{FeatureVector, NotFinite};
+pub use quality::{Quality, QualityFault, QualityLimits};
+
+use crate::align::AlignedFace;
+use crate::inference::{
+    Engine, InferenceError, ModelCard, ModelId, ModelKind, OutputRole, Quantisation, Tensor,
+};
+
+/// An embedding model with the scratch memory of its runs.
+pub struct Embedder {
+    model: ModelId,
+    engine: Box<dyn Engine>,
+    width: usize,
+    pixel_values: PixelValues,
+    features_at: usize,
+    quantisation: Option<Quantisation>,
+    mirrored: bool,
+    input: Tensor,
+    outputs: Vec<Tensor>,
+    sums: Vec<f32>,
+}
+
+/// What each of the 256 pixel values is to the network: worked out once.
+enum PixelValues {
+    Float32(Box<[f32; 256]>),
+    Int8(Box<[i8; 256]>),
+}
+
+impl std::fmt::Debug for Embedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedder").field("model", &self.model).finish_non_exhaustive()
+    }
+}
+
+impl Embedder {
+    /// An embedder that `card` describes and `engine` runs; `mirrored` averages each crop with its
+    /// mirror image.
+    ///
+    /// # Errors
+    /// [`InferenceError::Kind`] when the card is not an embedder's.
+    pub fn new(card: &ModelCard, engine: Box<dyn Engine>, mirrored: bool) -> Result<Self, InferenceError> {
+        let (Some((features_at, features)), ModelKind::Embedder) =
+            (card.output(OutputRole::Features), card.kind)
+        else {
+            return Err(InferenceError::Kind { model: card.id.clone(), wanted: "embedder" });
+        };
+        let (_, width) = card.input_size();
+        Ok(Self {
+            model: card.id.clone(),
+            engine,
+            width,
+            pixel_values: PixelValues::of(card),
+            features_at,
+            quantisation: features.quantisation,
+            mirrored,
+            input: Tensor::zeros(&card.input),
+            outputs: card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect(),
+            sums: vec![0.0; features.len()],
+        })
+    }
+
+    /// The model's name.
+    #[must_use]
+    pub const fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    /// A vector of zeros of this model, to be filled by [`Self::embed`].
+    #[must_use]
+    pub fn blank(&self) -> FeatureVector {
+        FeatureVector::zeros(self.model.clone(), self.sums.len())
+    }
+
+    /// Embeds `face` into `into`, without allocating when `into` was made by [`Self::blank`].
+    ///
+    /// # Errors
+    /// [`InferenceError`] when the engine fails or gives numbers that are not finite.
+    pub fn embed(&mut self, face: &AlignedFace, into: &mut FeatureVector) -> Result<(), InferenceError> {
+        self.sums.fill(0.0);
+        self.run(face.pixels(), false)?;
+        if self.mirrored {
+            self.run(face.pixels(), true)?;
+            for value in &mut self.sums {
+                *value /= 2.0;
+            }
+        }
+        into.refill(&self.model, &self.sums)
+            .map_err(|NotFinite { model, index }| InferenceError::NotFinite { model, index })
+    }
+
+    fn run(&mut self, pixels: &[[u8; 3]], mirrored: bool) -> Result<(), InferenceError> {
+        match (&mut self.input, &self.pixel_values) {
+            (Tensor::Float32(input), PixelValues::Float32(values)) => {
+                fill(input, values, pixels, self.width, mirrored);
+            }
+            (Tensor::Int8(input), PixelValues::Int8(values)) => {
+                fill(input, values, pixels, self.width, mirrored);
+            }
+            _ => {}
+        }
+        self.engine.run(&self.input, &mut self.outputs)?;
+        match (self.outputs.get(self.features_at), self.quantisation) {
+            (Some(Tensor::Float32(output)), _) => {
+                for (sum, value) in self.sums.iter_mut().zip(output) {
+                    *sum += value;
+                }
+            }
+            (Some(Tensor::Int8(output)), Some(q)) => {
+                for (sum, &value) in self.sums.iter_mut().zip(output) {
+                    *sum += ((f64::from(value) - f64::from(q.zero_point)) * q.scale) as f32;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The raw output of the last run, for tests that compare it bit by bit.
+    #[must_use]
+    pub fn raw_output(&self) -> Option<&Tensor> {
+        self.outputs.get(self.features_at)
+    }
+}
+
+impl PixelValues {
+    fn of(card: &ModelCard) -> Self {
+        let real = |pixel: usize| pixel as f64 * card.normalisation.scale + card.normalisation.offset;
+        match card.input.quantisation {
+            None => Self::Float32(Box::new(std::array::from_fn(|pixel| real(pixel) as f32))),
+            Some(q) => Self::Int8(Box::new(std::array::from_fn(|pixel| {
+                let steps = (real(pixel) / q.scale).round_ties_even() + f64::from(q.zero_point);
+                steps.clamp(-128.0, 127.0) as i8
+            }))),
+        }
+    }
+}
+
+fn fill<T: Copy>(input: &mut [T], values: &[T; 256], pixels: &[[u8; 3]], width: usize, mirrored: bool) {
+    let (cells, _) = input.as_chunks_mut::<3>();
+    let look_up = |pixel: [u8; 3]| pixel.map(|v| values[usize::from(v)]);
+    for (row, source) in cells.chunks_exact_mut(width).zip(pixels.chunks_exact(width)) {
+        if mirrored {
+            row.iter_mut().zip(source.iter().rev()).for_each(|(cell, &pixel)| *cell = look_up(pixel));
+        } else {
+            row.iter_mut().zip(source).for_each(|(cell, &pixel)| *cell = look_up(pixel));
+        }
+    }
+}

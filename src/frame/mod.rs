@@ -4,6 +4,13 @@
 //! later access is in bounds. Nothing is converted here; later rooms read the camera's own format.
 //! Deliberately absent: compressed formats. A JPEG frame is decoded by `capture` first.
 
+mod colour;
+mod resample;
+mod sample;
+
+pub use resample::Resampler;
+pub use sample::Sampler;
+
 /// How the bytes of a frame are laid out.
 ///
 /// YCbCr formats carry ITU-R BT.601 limited range, which V4L2 states as the default for them.

@@ -1,0 +1,122 @@
+//! Find, then follow: the detector with the long range looks at the whole frame until a face is
+//! there; then the cheaper one looks at a square around the last face, until it is lost.
+//!
+//! In: a frame, a [`Follower`] that remembers where the face was. Out: detections.
+//! While following, the whole frame is still looked at every `refresh` frames: a second person who
+//! enters beside the followed one must be noticed, because several faces may forbid a grant.
+//! Invariant: a frame in which following finds nothing is looked at as a whole at once, so a face
+//! is never missed because of where an earlier one was.
+
+use super::{DetectError, Detections, SsdDetector};
+use crate::frame::Frame;
+use crate::geometry::Rect;
+
+/// Which detector looks where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// The finding detector on every whole frame.
+    Find,
+    /// The following detector on every whole frame.
+    FollowOnWhole,
+    /// Find on the whole frame, follow on a crop.
+    FindThenFollow,
+}
+
+/// How to follow.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FollowerSettings {
+    /// Which detector looks where.
+    pub strategy: Strategy,
+    /// Side of the crop, in widths of the last face's box, > 1.
+    pub crop_in_faces: f32,
+    /// The whole frame is looked at after this many followed frames, ≥ 1.
+    pub refresh: u32,
+    /// Faces narrower than this are ignored, in pixels of the frame.
+    pub min_face_px: f32,
+}
+
+impl Default for FollowerSettings {
+    fn default() -> Self {
+        Self { strategy: Strategy::FindThenFollow, crop_in_faces: 3.5, refresh: 10, min_face_px: 40.0 }
+    }
+}
+
+/// Two detectors and the memory of where the face was.
+#[derive(Debug)]
+pub struct Follower {
+    find: SsdDetector,
+    follow: SsdDetector,
+    settings: FollowerSettings,
+    /// Where the face was, and how many frames it has been followed; nothing when it must be found.
+    last: Option<(Rect, u32)>,
+}
+
+impl Follower {
+    /// A follower that has seen nothing yet.
+    #[must_use]
+    pub const fn new(find: SsdDetector, follow: SsdDetector, settings: FollowerSettings) -> Self {
+        Self { find, follow, settings, last: None }
+    }
+
+    /// Forgets where the face was: the next frame comes from elsewhere.
+    pub const fn forget(&mut self) {
+        self.last = None;
+    }
+
+    /// Finds the faces of `frame`.
+    ///
+    /// # Errors
+    /// [`DetectError`] when an engine fails or gives numbers that are not finite.
+    pub fn detect(&mut self, frame: &Frame<'_>, into: &mut Detections) -> Result<(), DetectError> {
+        let whole = SsdDetector::whole(frame);
+        let min_face = self.settings.min_face_px;
+        match self.settings.strategy {
+            Strategy::Find => self.find.detect(frame, whole, min_face, into),
+            Strategy::FollowOnWhole => self.follow.detect(frame, whole, min_face, into),
+            Strategy::FindThenFollow => {
+                if let Some((face, followed)) = self.last
+                    && followed < self.settings.refresh
+                {
+                    let crop = self.crop_around(face);
+                    self.follow.detect(frame, crop, min_face, into)?;
+                    if let Some(next) = Self::followed(into) {
+                        self.last = Some((next, followed + 1));
+                        return Ok(());
+                    }
+                }
+                self.find.detect(frame, whole, min_face, into)?;
+                // The finder's keypoints are coarser than the follower's, and the templates of
+                // references must agree with those of probes: the same network places both.
+                let found = Self::followed(into);
+                if let Some(face) = found
+                    && into.as_slice().len() == 1
+                {
+                    self.refine(frame, face, into)?;
+                }
+                self.last = Self::followed(into).map(|face| (face, 0));
+                Ok(())
+            }
+        }
+    }
+
+    /// Replaces a single found face by what the follower sees of it, if it sees it too.
+    fn refine(&mut self, frame: &Frame<'_>, face: Rect, into: &mut Detections) -> Result<(), DetectError> {
+        let found = into.0.first().copied();
+        let crop = self.crop_around(face);
+        self.follow.detect(frame, crop, self.settings.min_face_px, into)?;
+        if into.0.is_empty() {
+            into.0.extend(found);
+        }
+        Ok(())
+    }
+
+    fn crop_around(&self, face: Rect) -> Rect {
+        Rect::square_around(face.centre(), face.width.max(face.height) * self.settings.crop_in_faces)
+    }
+
+    /// The face to follow: the largest, so that one who comes nearer takes over.
+    fn followed(faces: &Detections) -> Option<Rect> {
+        faces.0.iter().map(|d| d.bounds).max_by(|a, b| a.area().total_cmp(&b.area()))
+    }
+}

@@ -1,0 +1,235 @@
+//! The head of a single-shot detector: anchors from parameters, decoding, clipping of scores.
+//!
+//! In: a frame's region. Out: decoded candidates, suppressed to one detection a face.
+//! Arithmetic: a row of the box tensor is `x y w h` and then `x y` of each keypoint, offsets from
+//! the anchor's centre, all divided by the card's `box_scale` to give fractions of the region;
+//! the score is the sigmoid of the logit clipped at ± `score_clip`.
+//! Source: MediaPipe's published graph parameters for BlazeFace short and full range.
+
+use super::suppress::{Candidate, Suppression};
+use super::{DetectError, Detections};
+use crate::frame::{Frame, Resampler};
+use crate::geometry::{Point, Rect};
+use crate::inference::{
+    Engine, InferenceError, KEYPOINTS_OF_TEMPLATE, ModelCard, ModelId, ModelKind, OutputRole,
+    Quantisation, SsdHead, Tensor,
+};
+
+/// An SSD model with the scratch memory of its runs.
+pub struct SsdDetector {
+    model: ModelId,
+    head: SsdHead,
+    engine: Box<dyn Engine>,
+    side: usize,
+    anchors: Vec<Point>,
+    writer: InputWriter,
+    boxes_at: usize,
+    scores_at: usize,
+    boxes_quantisation: Option<Quantisation>,
+    scores_quantisation: Option<Quantisation>,
+    min_logit: f32,
+    input: Tensor,
+    outputs: Vec<Tensor>,
+    resampler: Resampler,
+    suppression: Suppression,
+}
+
+/// Turns an RGB value into an element of the input tensor.
+#[derive(Debug, Clone, Copy)]
+struct InputWriter {
+    scale: f32,
+    offset: f32,
+}
+
+impl std::fmt::Debug for SsdDetector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SsdDetector").field("model", &self.model).finish_non_exhaustive()
+    }
+}
+
+impl SsdDetector {
+    /// A detector that `card` describes and `engine` runs. `min_score` (0 to 1) overrides the
+    /// card's.
+    ///
+    /// # Errors
+    /// [`InferenceError::Kind`] when the card is not a detector's, or its input is not square.
+    pub fn new(card: &ModelCard, engine: Box<dyn Engine>, min_score: Option<f32>) -> Result<Self, InferenceError> {
+        let not_a_detector = || InferenceError::Kind { model: card.id.clone(), wanted: "detector" };
+        let (height, width) = card.input_size();
+        let (Some(head), Some((boxes_at, boxes)), Some((scores_at, scores)), ModelKind::Detector, true) = (
+            card.ssd.clone(),
+            card.output(OutputRole::Boxes),
+            card.output(OutputRole::Scores),
+            card.kind,
+            height == width,
+        ) else {
+            return Err(not_a_detector());
+        };
+        let score = min_score.unwrap_or(head.min_score).clamp(1e-6, 1.0 - 1e-6);
+        let (mut scale, mut offset) = (card.normalisation.scale, card.normalisation.offset);
+        if let Some(q) = card.input.quantisation {
+            scale /= q.scale;
+            offset = offset / q.scale + f64::from(q.zero_point);
+        }
+        Ok(Self {
+            model: card.id.clone(),
+            anchors: anchors_of(&head),
+            writer: InputWriter { scale: scale as f32, offset: offset as f32 },
+            min_logit: (score / (1.0 - score)).ln(),
+            suppression: Suppression::new(head.suppression_overlap),
+            boxes_quantisation: boxes.quantisation,
+            scores_quantisation: scores.quantisation,
+            input: Tensor::zeros(&card.input),
+            outputs: card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect(),
+            resampler: Resampler::default(),
+            side: width,
+            head,
+            engine,
+            boxes_at,
+            scores_at,
+        })
+    }
+
+    /// The model's name.
+    #[must_use]
+    pub const fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    /// The square that holds the whole frame, centred, with a black margin.
+    #[must_use]
+    pub fn whole(frame: &Frame<'_>) -> Rect {
+        let (width, height) = (frame.width() as f32, frame.height() as f32);
+        Rect::square_around(Point::new(width / 2.0, height / 2.0), width.max(height))
+    }
+
+    /// Finds the faces in the square `region` of `frame`, none smaller than `min_face` pixels wide.
+    ///
+    /// # Errors
+    /// [`DetectError`] when the engine fails or gives numbers that are not finite.
+    pub fn detect(
+        &mut self,
+        frame: &Frame<'_>,
+        region: Rect,
+        min_face: f32,
+        into: &mut Detections,
+    ) -> Result<(), DetectError> {
+        into.0.clear();
+        let InputWriter { scale, offset } = self.writer;
+        match &mut self.input {
+            Tensor::Float32(values) => {
+                let (pixels, _) = values.as_chunks_mut::<3>();
+                self.resampler.square(frame, region, self.side, |index, rgb| {
+                    if let Some(pixel) = pixels.get_mut(index) {
+                        *pixel = rgb.map(|v| v.mul_add(scale, offset));
+                    }
+                });
+            }
+            Tensor::Int8(values) => {
+                let (pixels, _) = values.as_chunks_mut::<3>();
+                self.resampler.square(frame, region, self.side, |index, rgb| {
+                    if let Some(pixel) = pixels.get_mut(index) {
+                        *pixel = rgb.map(|v| v.mul_add(scale, offset).round() as i8);
+                    }
+                });
+            }
+        }
+        self.engine.run(&self.input, &mut self.outputs)?;
+        self.decode(region, min_face)?;
+        self.suppression.run(&mut into.0);
+        Ok(())
+    }
+
+    fn decode(&mut self, region: Rect, min_face: f32) -> Result<(), DetectError> {
+        let candidates = self.suppression.candidates();
+        candidates.clear();
+        let (Some(boxes), Some(scores)) = (self.outputs.get(self.boxes_at), self.outputs.get(self.scores_at))
+        else {
+            return Ok(());
+        };
+        let boxes = Numbers { tensor: boxes, quantisation: self.boxes_quantisation };
+        let scores = Numbers { tensor: scores, quantisation: self.scores_quantisation };
+        let width = 4 + 2 * self.head.keypoints;
+        let unit = 1.0 / self.head.box_scale;
+        let not_finite = |index| InferenceError::NotFinite { model: self.model.clone(), index };
+        for (index, anchor) in self.anchors.iter().enumerate() {
+            let logit = scores.at(index);
+            if logit.is_nan() {
+                return Err(not_finite(index).into());
+            }
+            if logit < self.min_logit {
+                continue;
+            }
+            let row = index * width;
+            let number = |column: usize| boxes.at(row + column) * unit;
+            let place = |column: usize| {
+                Point::new(
+                    (anchor.x + number(column)).mul_add(region.width, region.x),
+                    (anchor.y + number(column + 1)).mul_add(region.height, region.y),
+                )
+            };
+            let mut keypoints = [Point::default(); KEYPOINTS_OF_TEMPLATE];
+            for (point, column) in keypoints.iter_mut().zip((4..).step_by(2)) {
+                *point = place(column);
+            }
+            let (centre, face_width, face_height) =
+                (place(0), number(2) * region.width, number(3) * region.height);
+            let finite = centre.x.is_finite()
+                && centre.y.is_finite()
+                && face_width.is_finite()
+                && face_height.is_finite()
+                && keypoints.iter().all(|p| p.x.is_finite() && p.y.is_finite());
+            if !finite {
+                return Err(not_finite(row).into());
+            }
+            if face_width < min_face || face_height <= 0.0 {
+                continue;
+            }
+            let clipped = logit.clamp(-self.head.score_clip, self.head.score_clip);
+            candidates.push(Candidate {
+                bounds: Rect::new(
+                    centre.x - face_width / 2.0,
+                    centre.y - face_height / 2.0,
+                    face_width,
+                    face_height,
+                ),
+                keypoints,
+                score: 1.0 / (1.0 + (-clipped).exp()),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Reads an output tensor as real numbers, whatever its type.
+struct Numbers<'a> {
+    tensor: &'a Tensor,
+    quantisation: Option<Quantisation>,
+}
+
+impl Numbers<'_> {
+    fn at(&self, index: usize) -> f32 {
+        match (self.tensor, self.quantisation) {
+            (Tensor::Float32(values), _) => values.get(index).copied().unwrap_or(f32::NAN),
+            (Tensor::Int8(values), Some(q)) => values
+                .get(index)
+                .map_or(f32::NAN, |&v| ((f64::from(v) - f64::from(q.zero_point)) * q.scale) as f32),
+            (Tensor::Int8(_), None) => f32::NAN,
+        }
+    }
+}
+
+/// Centres of all anchors, in fractions of the input's side.
+fn anchors_of(head: &SsdHead) -> Vec<Point> {
+    let mut centres = Vec::new();
+    for anchors in &head.anchors {
+        for row in 0..anchors.grid {
+            for column in 0..anchors.grid {
+                let middle = |cell: usize| (cell as f32 + 0.5) / anchors.grid as f32;
+                let centre = Point::new(middle(column), middle(row));
+                centres.extend(std::iter::repeat_n(centre, anchors.per_cell));
+            }
+        }
+    }
+    centres
+}

@@ -1,0 +1,289 @@
+//! A square region of a frame becomes the input picture of a network, in one pass over the bytes.
+//!
+//! In: a [`Frame`] in the camera's own format and the region that the network shall see, which may
+//! reach beyond the frame. Out: `side × side` RGB values, 0 to 255, row after row, handed to a sink;
+//! what lies outside the frame is black. Shrinking weighs each source pixel by the area of it that
+//! the output pixel covers (a box filter, exact to 1/256); enlarging interpolates linearly.
+//!
+//! Rows are combined first, as bytes, whatever the format: eight-bit weights that add up to 256
+//! keep the sums in 16 bits, which compilers vectorise. Colour is converted last, at the output's
+//! resolution only, because the box filter and the conversion are both linear.
+//! Deliberately absent: rotation; `align` does that, on far fewer pixels.
+
+use super::{Frame, PixelFormat, colour};
+use crate::geometry::Rect;
+
+/// Scratch memory of the resampling; reused from frame to frame.
+#[derive(Debug, Default)]
+pub struct Resampler {
+    rows: Taps,
+    chroma_rows: Taps,
+    columns: Taps,
+    chroma_columns: Taps,
+    luma: Vec<u16>,
+    chroma: Vec<u16>,
+}
+
+/// For each output position: where its source run starts, how long it is, and its weights.
+#[derive(Debug, Default)]
+struct Taps {
+    runs: Vec<Run>,
+    weights: Vec<u16>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    source: usize,
+    length: usize,
+    weight: usize,
+}
+
+/// Weights of one run add up to this, unless part of the run lies outside the frame.
+const ONE: f32 = 256.0;
+
+impl Taps {
+    /// Fills the runs for `outputs` positions that cover `[start, start + extent)` of a line of
+    /// `available` source samples.
+    fn fill(&mut self, start: f32, extent: f32, outputs: usize, available: usize) {
+        self.runs.clear();
+        self.weights.clear();
+        let step = extent / outputs as f32;
+        for output in 0..outputs {
+            let low = step.mul_add(output as f32, start);
+            if step >= 1.0 {
+                self.push_box(low, low + step, available);
+            } else {
+                self.push_linear(low + step / 2.0, available);
+            }
+        }
+    }
+
+    fn push_box(&mut self, low: f32, high: f32, available: usize) {
+        let first = low.max(0.0);
+        let last = high.min(available as f32);
+        let weight = self.weights.len();
+        if last <= first {
+            self.runs.push(Run { source: 0, length: 0, weight });
+            return;
+        }
+        let source = first as usize;
+        let end = (last.ceil() as usize).min(available);
+        // Cumulative rounding: the weights add up to 256 exactly where the run lies inside.
+        let scale = ONE / (high - low);
+        let mut spent = ((first - low) * scale).round() as u16;
+        for position in source..end {
+            let covered = ((position + 1) as f32).min(last);
+            let total = ((covered - low) * scale).round() as u16;
+            self.weights.push(total.saturating_sub(spent));
+            spent = total;
+        }
+        self.runs.push(Run { source, length: end - source, weight });
+    }
+
+    fn push_linear(&mut self, centre: f32, available: usize) {
+        let weight = self.weights.len();
+        if centre <= 0.0 || centre >= available as f32 {
+            self.runs.push(Run { source: 0, length: 0, weight });
+            return;
+        }
+        let position = (centre - 0.5).clamp(0.0, (available - 1) as f32);
+        let source = position as usize;
+        let fraction = ((position - source as f32) * ONE).round() as u16;
+        self.weights.push(256 - fraction);
+        let length = if source + 1 < available {
+            self.weights.push(fraction);
+            2
+        } else {
+            1
+        };
+        self.runs.push(Run { source, length, weight });
+    }
+
+    fn weights_of(&self, run: Run) -> &[u16] {
+        self.weights.get(run.weight..run.weight + run.length).unwrap_or_default()
+    }
+
+    /// The source samples that any run touches, as `[first, end)`.
+    fn span(&self) -> (usize, usize) {
+        let touched = || self.runs.iter().filter(|run| run.length > 0);
+        let first = touched().map(|run| run.source).min().unwrap_or(0);
+        let end = touched().map(|run| run.source + run.length).max().unwrap_or(0);
+        (first, end)
+    }
+}
+
+/// How one colour channel lies in a combined row.
+#[derive(Debug, Clone, Copy)]
+struct Channel {
+    offset: usize,
+    step: usize,
+}
+
+impl Resampler {
+    /// Hands the `side × side` RGB values of `region` to `sink`, in row-major order.
+    ///
+    /// `region` must have a positive, finite size; it is a square where the picture is not to be
+    /// stretched.
+    pub fn square(&mut self, frame: &Frame<'_>, region: Rect, side: usize, mut sink: impl FnMut(usize, [f32; 3])) {
+        let (width, height) = (frame.width() as usize, frame.height() as usize);
+        self.columns.fill(region.x, region.width, side, width);
+        self.rows.fill(region.y, region.height, side, height);
+        let format = frame.format();
+        let halved_across = matches!(format, PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Nv12);
+        if halved_across {
+            self.chroma_columns.fill(region.x / 2.0, region.width / 2.0, side, width / 2);
+        }
+        if format == PixelFormat::Nv12 {
+            self.chroma_rows.fill(region.y / 2.0, region.height / 2.0, side, height / 2);
+        }
+        let (luma_plane, chroma_plane) =
+            frame.pixels().split_at(frame.stride() * height.min(frame.pixels().len() / frame.stride()));
+        let (first, end) = self.columns.span();
+        let (chroma_first, chroma_end) = self.chroma_columns.span();
+        // Bytes of a row that matter, in whole groups of pixels that share colour.
+        let (low, high) = match format {
+            PixelFormat::Yuyv | PixelFormat::Uyvy => {
+                ((first / 2).min(chroma_first) * 4, end.div_ceil(2).max(chroma_end) * 4)
+            }
+            PixelFormat::Nv12 | PixelFormat::Grey => (first, end),
+            PixelFormat::Rgb => (first * 3, end * 3),
+        };
+        for y in 0..side {
+            combine(luma_plane, frame.stride(), (low, high), &self.rows, y, &mut self.luma);
+            let at = y * side;
+            let columns = &self.columns;
+            let luma = self.luma.as_slice();
+            match format {
+                PixelFormat::Grey => {
+                    let channel = Channel { offset: 0, step: 1 };
+                    for x in 0..side {
+                        let value = gather(luma, channel, low, columns, x);
+                        sink(at + x, [value; 3]);
+                    }
+                }
+                PixelFormat::Rgb => {
+                    for x in 0..side {
+                        let value = |offset| gather(luma, Channel { offset, step: 3 }, low, columns, x);
+                        sink(at + x, [value(0), value(1), value(2)]);
+                    }
+                }
+                PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Nv12 => {
+                    let (y_at, cb_at, cr_at, y_step) = match format {
+                        PixelFormat::Yuyv => (0, 1, 3, 2),
+                        PixelFormat::Uyvy => (1, 0, 2, 2),
+                        _ => (0, 0, 1, 1),
+                    };
+                    let chroma_step = if format == PixelFormat::Nv12 { 2 } else { 4 };
+                    let chroma_low = if format == PixelFormat::Nv12 { chroma_first * 2 } else { low };
+                    if format == PixelFormat::Nv12 {
+                        let bytes = (chroma_first * 2, chroma_end * 2);
+                        combine(chroma_plane, frame.stride(), bytes, &self.chroma_rows, y, &mut self.chroma);
+                    }
+                    let chroma = if format == PixelFormat::Nv12 { self.chroma.as_slice() } else { luma };
+                    let luma_channel = Channel { offset: y_at, step: y_step };
+                    let cb_channel = Channel { offset: cb_at, step: chroma_step };
+                    let cr_channel = Channel { offset: cr_at, step: chroma_step };
+                    let row_inside = self.rows.runs.get(y).is_some_and(|run| run.length > 0);
+                    for x in 0..side {
+                        let inside = row_inside && columns.runs.get(x).is_some_and(|run| run.length > 0);
+                        if !inside {
+                            sink(at + x, [0.0; 3]);
+                            continue;
+                        }
+                        let luminance = gather(luma, luma_channel, low, columns, x);
+                        let cb = gather(chroma, cb_channel, chroma_low, &self.chroma_columns, x);
+                        let cr = gather(chroma, cr_channel, chroma_low, &self.chroma_columns, x);
+                        sink(at + x, colour::bt601_to_rgb([luminance, cb, cr]));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Adds the weighted bytes `[low, high)` of the rows of output row `y`.
+fn combine(plane: &[u8], stride: usize, (low, high): (usize, usize), rows: &Taps, y: usize, sums: &mut Vec<u16>) {
+    sums.clear();
+    sums.resize(high.saturating_sub(low), 0);
+    let Some(&run) = rows.runs.get(y) else { return };
+    for (row, &weight) in (run.source..).zip(rows.weights_of(run)) {
+        let bytes = plane.get(row * stride + low..row * stride + high).unwrap_or_default();
+        for (sum, &byte) in sums.iter_mut().zip(bytes) {
+            *sum = sum.wrapping_add(u16::from(byte).wrapping_mul(weight));
+        }
+    }
+}
+
+/// The weighted mean of the samples of `channel` for output column `x`, 0 to 255.
+#[inline]
+fn gather(sums: &[u16], channel: Channel, low: usize, columns: &Taps, x: usize) -> f32 {
+    let Some(&run) = columns.runs.get(x) else { return 0.0 };
+    let start = (run.source * channel.step + channel.offset).wrapping_sub(low);
+    let samples = sums.get(start..).unwrap_or_default().iter().step_by(channel.step);
+    let total: u32 =
+        samples.zip(columns.weights_of(run)).map(|(&sum, &weight)| u32::from(sum) * u32::from(weight)).sum();
+    total as f32 * (1.0 / 65536.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Monotonic;
+    use proptest::prelude::*;
+
+    fn picture(frame: &Frame<'_>, region: Rect, side: usize) -> Vec<[f32; 3]> {
+        let mut out = vec![[-1.0; 3]; side * side];
+        Resampler::default().square(frame, region, side, |i, rgb| out[i] = rgb);
+        out
+    }
+
+    fn grey(pixels: &[u8], width: u32, height: u32) -> Frame<'_> {
+        Frame::new(pixels, PixelFormat::Grey, (width, height), width as usize, 0, Monotonic::default()).unwrap()
+    }
+
+    #[test]
+    fn shrinking_averages_areas() {
+        let pixels = [0, 0, 100, 200, 0, 0, 100, 200, 40, 40, 0, 0, 40, 40, 0, 8];
+        let out = picture(&grey(&pixels, 4, 4), Rect::new(0.0, 0.0, 4.0, 4.0), 2);
+        assert_eq!(out.iter().map(|p| p[0]).collect::<Vec<_>>(), [0.0, 150.0, 40.0, 2.0]);
+    }
+
+    #[test]
+    fn beyond_the_frame_is_black() {
+        let out = picture(&grey(&[255; 8], 4, 2), Rect::new(0.0, -1.0, 4.0, 4.0), 4);
+        let rows: Vec<f32> = out.iter().step_by(4).map(|p| p[0]).collect();
+        assert_eq!(rows, [0.0, 255.0, 255.0, 0.0]);
+    }
+
+    #[test]
+    fn all_formats_agree_on_a_flat_colour() {
+        // BT.601 limited range: Y 81, Cb 90, Cr 240 is saturated red.
+        let yuyv = [81, 90, 81, 240].repeat(8);
+        let uyvy = [90, 81, 240, 81].repeat(8);
+        let nv12 = [[81; 16].to_vec(), [90, 240].repeat(4)].concat();
+        for (format, stride, bytes) in
+            [(PixelFormat::Yuyv, 8, yuyv), (PixelFormat::Uyvy, 8, uyvy), (PixelFormat::Nv12, 4, nv12)]
+        {
+            let frame = Frame::new(&bytes, format, (4, 4), stride, 0, Monotonic::default()).unwrap();
+            for side in [2, 4, 7] {
+                for [r, g, b] in picture(&frame, Rect::new(0.0, 0.0, 4.0, 4.0), side) {
+                    assert!(r > 252.0 && g < 3.0 && b < 3.0, "{format:?} {side}: {r} {g} {b}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_region_stays_in_range(x in -50.0f32..50.0, y in -50.0f32..50.0, size in 0.5f32..120.0,
+                                     side in 1usize..20, format in 0..5, seed in any::<u8>()) {
+            let format = [PixelFormat::Yuyv, PixelFormat::Uyvy, PixelFormat::Nv12, PixelFormat::Grey,
+                          PixelFormat::Rgb][format];
+            let stride = format.min_stride(16) + 3;
+            let bytes: Vec<u8> = (0..format.frame_len(stride, 12)).map(|i| (i as u8).wrapping_mul(seed)).collect();
+            let frame = Frame::new(&bytes, format, (16, 12), stride, 0, Monotonic::default()).unwrap();
+            let out = picture(&frame, Rect::new(x, y, size, size), side);
+            prop_assert!(out.iter().flatten().all(|v| (0.0..=255.0).contains(v)));
+        }
+    }
+}
