@@ -101,7 +101,11 @@ impl Aligner {
 
     /// Cuts out the face whose right eye, left eye, nose tip and mouth centre are `keypoints`, in
     /// pixels of `frame`; `None` when they coincide.
-    pub fn align_points(&mut self, frame: &Frame<'_>, keypoints: &[Point; 4]) -> Option<&AlignedFace> {
+    pub fn align_points(
+        &mut self,
+        frame: &Frame<'_>,
+        keypoints: &[Point; 4],
+    ) -> Option<&AlignedFace> {
         let pose = fit_similarity(&self.template, keypoints)?;
         let samples = pose.scale().ceil().clamp(1.0, MAX_SAMPLES) as usize;
         let step = 1.0 / samples as f32;
@@ -124,7 +128,8 @@ impl Aligner {
                 }
                 *pixel = sampler.to_rgb(sum.map(|v| v * mean)).map(|v| v.round() as u8);
                 let centre = pose.apply(Point::new(x as f32 + 0.5, y as f32 + 0.5));
-                let inside = (0.0..frame_width).contains(&centre.x) && (0.0..frame_height).contains(&centre.y);
+                let inside = (0.0..frame_width).contains(&centre.x)
+                    && (0.0..frame_height).contains(&centre.y);
                 outside += usize::from(!inside);
             }
         }
@@ -155,7 +160,8 @@ mod tests {
 
     fn frame(pixels: &[u8], width: u32, height: u32) -> Frame<'_> {
         let size = (width, height);
-        Frame::new(pixels, PixelFormat::Rgb, size, width as usize * 3, 0, Monotonic::default()).unwrap()
+        Frame::new(pixels, PixelFormat::Rgb, size, width as usize * 3, 0, Monotonic::default())
+            .unwrap()
     }
 
     #[test]

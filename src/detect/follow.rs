@@ -38,7 +38,12 @@ pub struct FollowerSettings {
 
 impl Default for FollowerSettings {
     fn default() -> Self {
-        Self { strategy: Strategy::FindThenFollow, crop_in_faces: 3.5, refresh: 10, min_face_px: 40.0 }
+        Self {
+            strategy: Strategy::FindThenFollow,
+            crop_in_faces: 3.5,
+            refresh: 10,
+            min_face_px: 40.0,
+        }
     }
 }
 
@@ -101,7 +106,12 @@ impl Follower {
     }
 
     /// Replaces a single found face by what the follower sees of it, if it sees it too.
-    fn refine(&mut self, frame: &Frame<'_>, face: Rect, into: &mut Detections) -> Result<(), DetectError> {
+    fn refine(
+        &mut self,
+        frame: &Frame<'_>,
+        face: Rect,
+        into: &mut Detections,
+    ) -> Result<(), DetectError> {
         let found = into.0.first().copied();
         let crop = self.crop_around(face);
         self.follow.detect(frame, crop, self.settings.min_face_px, into)?;
@@ -112,7 +122,10 @@ impl Follower {
     }
 
     fn crop_around(&self, face: Rect) -> Rect {
-        Rect::square_around(face.centre(), face.width.max(face.height) * self.settings.crop_in_faces)
+        Rect::square_around(
+            face.centre(),
+            face.width.max(face.height) * self.settings.crop_in_faces,
+        )
     }
 
     /// The face to follow: the largest, so that one who comes nearer takes over.

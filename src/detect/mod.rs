@@ -76,7 +76,11 @@ impl Detections {
                 && (centre.y / height as f32 - 0.5).abs() <= central / 2.0
         };
         let largest = |a: &&Detection, b: &&Detection| a.bounds.area().total_cmp(&b.bounds.area());
-        self.0.iter().filter(|d| is_central(d)).max_by(largest).or_else(|| self.0.iter().max_by(largest))
+        self.0
+            .iter()
+            .filter(|d| is_central(d))
+            .max_by(largest)
+            .or_else(|| self.0.iter().max_by(largest))
     }
 }
 

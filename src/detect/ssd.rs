@@ -53,16 +53,27 @@ impl SsdDetector {
     ///
     /// # Errors
     /// [`InferenceError::Kind`] when the card is not a detector's, or its input is not square.
-    pub fn new(card: &ModelCard, engine: Box<dyn Engine>, min_score: Option<f32>) -> Result<Self, InferenceError> {
+    pub fn new(
+        card: &ModelCard,
+        engine: Box<dyn Engine>,
+        min_score: Option<f32>,
+    ) -> Result<Self, InferenceError> {
         let not_a_detector = || InferenceError::Kind { model: card.id.clone(), wanted: "detector" };
         let (height, width) = card.input_size();
-        let (Some(head), Some((boxes_at, boxes)), Some((scores_at, scores)), ModelKind::Detector, true) = (
+        let (
+            Some(head),
+            Some((boxes_at, boxes)),
+            Some((scores_at, scores)),
+            ModelKind::Detector,
+            true,
+        ) = (
             card.ssd.clone(),
             card.output(OutputRole::Boxes),
             card.output(OutputRole::Scores),
             card.kind,
             height == width,
-        ) else {
+        )
+        else {
             return Err(not_a_detector());
         };
         let score = min_score.unwrap_or(head.min_score).clamp(1e-6, 1.0 - 1e-6);
@@ -143,7 +154,8 @@ impl SsdDetector {
     fn decode(&mut self, region: Rect, min_face: f32) -> Result<(), DetectError> {
         let candidates = self.suppression.candidates();
         candidates.clear();
-        let (Some(boxes), Some(scores)) = (self.outputs.get(self.boxes_at), self.outputs.get(self.scores_at))
+        let (Some(boxes), Some(scores)) =
+            (self.outputs.get(self.boxes_at), self.outputs.get(self.scores_at))
         else {
             return Ok(());
         };

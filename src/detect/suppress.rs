@@ -113,7 +113,11 @@ mod tests {
     #[test]
     fn overlapping_candidates_become_their_weighted_mean() {
         let mut suppression = Suppression::new(0.3);
-        suppression.candidates().extend([candidate(50.0, 0.6), candidate(0.0, 0.9), candidate(3.0, 0.3)]);
+        suppression.candidates().extend([
+            candidate(50.0, 0.6),
+            candidate(0.0, 0.9),
+            candidate(3.0, 0.3),
+        ]);
         let mut faces = Vec::new();
         suppression.run(&mut faces);
         assert_eq!(faces.len(), 2);

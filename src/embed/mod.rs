@@ -50,7 +50,11 @@ impl Embedder {
     ///
     /// # Errors
     /// [`InferenceError::Kind`] when the card is not an embedder's.
-    pub fn new(card: &ModelCard, engine: Box<dyn Engine>, mirrored: bool) -> Result<Self, InferenceError> {
+    pub fn new(
+        card: &ModelCard,
+        engine: Box<dyn Engine>,
+        mirrored: bool,
+    ) -> Result<Self, InferenceError> {
         let (Some((features_at, features)), ModelKind::Embedder) =
             (card.output(OutputRole::Features), card.kind)
         else {
@@ -87,7 +91,11 @@ impl Embedder {
     ///
     /// # Errors
     /// [`InferenceError`] when the engine fails or gives numbers that are not finite.
-    pub fn embed(&mut self, face: &AlignedFace, into: &mut FeatureVector) -> Result<(), InferenceError> {
+    pub fn embed(
+        &mut self,
+        face: &AlignedFace,
+        into: &mut FeatureVector,
+    ) -> Result<(), InferenceError> {
         self.sums.fill(0.0);
         self.run(face.pixels(), false)?;
         if self.mirrored {
@@ -136,7 +144,8 @@ impl Embedder {
 
 impl PixelValues {
     fn of(card: &ModelCard) -> Self {
-        let real = |pixel: usize| pixel as f64 * card.normalisation.scale + card.normalisation.offset;
+        let real =
+            |pixel: usize| pixel as f64 * card.normalisation.scale + card.normalisation.offset;
         match card.input.quantisation {
             None => Self::Float32(Box::new(std::array::from_fn(|pixel| real(pixel) as f32))),
             Some(q) => Self::Int8(Box::new(std::array::from_fn(|pixel| {
@@ -147,12 +156,20 @@ impl PixelValues {
     }
 }
 
-fn fill<T: Copy>(input: &mut [T], values: &[T; 256], pixels: &[[u8; 3]], width: usize, mirrored: bool) {
+fn fill<T: Copy>(
+    input: &mut [T],
+    values: &[T; 256],
+    pixels: &[[u8; 3]],
+    width: usize,
+    mirrored: bool,
+) {
     let (cells, _) = input.as_chunks_mut::<3>();
     let look_up = |pixel: [u8; 3]| pixel.map(|v| values[usize::from(v)]);
     for (row, source) in cells.chunks_exact_mut(width).zip(pixels.chunks_exact(width)) {
         if mirrored {
-            row.iter_mut().zip(source.iter().rev()).for_each(|(cell, &pixel)| *cell = look_up(pixel));
+            row.iter_mut()
+                .zip(source.iter().rev())
+                .for_each(|(cell, &pixel)| *cell = look_up(pixel));
         } else {
             row.iter_mut().zip(source).for_each(|(cell, &pixel)| *cell = look_up(pixel));
         }

@@ -38,7 +38,9 @@ impl QualityFault {
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::TooSmall => "the face is too small: come closer, or lower quality.eye_distance_min_px",
+            Self::TooSmall => {
+                "the face is too small: come closer, or lower quality.eye_distance_min_px"
+            }
             Self::Blurred => "the face is blurred: hold still, clean the lens, or give more light",
             Self::TooDark => "the face is too dark: put light on it",
             Self::TooBright => "the face is too bright: take away direct light",
@@ -155,10 +157,13 @@ fn sharpness_and_exposure(face: &AlignedFace) -> (f32, f32) {
     let (mut count, mut sum, mut squares) = (0.0_f32, 0.0_f32, 0.0_f32);
     let rows = || pixels.chunks_exact(width);
     for ((above, row), below) in rows().zip(rows().skip(1)).zip(rows().skip(2)) {
-        for ((three, up), down) in row.windows(3).zip(above.iter().skip(1)).zip(below.iter().skip(1)) {
+        for ((three, up), down) in
+            row.windows(3).zip(above.iter().skip(1)).zip(below.iter().skip(1))
+        {
             if let [left, centre, right] = three {
-                let laplacian = luminance(left) + luminance(right) + luminance(up) + luminance(down)
-                    - 4.0 * luminance(centre);
+                let laplacian =
+                    luminance(left) + luminance(right) + luminance(up) + luminance(down)
+                        - 4.0 * luminance(centre);
                 count += 1.0;
                 sum += laplacian;
                 squares += laplacian * laplacian;

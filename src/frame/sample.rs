@@ -19,11 +19,7 @@ impl<'a> Sampler<'a> {
     /// A reader of `frame`.
     #[must_use]
     pub fn new(frame: Frame<'a>) -> Self {
-        Self {
-            last_x: (frame.width() - 1) as f32,
-            last_y: (frame.height() - 1) as f32,
-            frame,
-        }
+        Self { last_x: (frame.width() - 1) as f32, last_y: (frame.height() - 1) as f32, frame }
     }
 
     /// Sum over `points` of the colours there, in the frame's own colour space; hand the mean of
@@ -83,7 +79,9 @@ impl<'a> Sampler<'a> {
         match self.frame.format() {
             PixelFormat::Rgb => colour,
             PixelFormat::Grey => [colour[0]; 3],
-            PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Nv12 => colour::bt601_to_rgb(colour),
+            PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Nv12 => {
+                colour::bt601_to_rgb(colour)
+            }
         }
     }
 

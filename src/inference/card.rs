@@ -323,23 +323,36 @@ impl ModelCard {
     /// The position and the facts of the output with `role`.
     #[must_use]
     pub fn output(&self, role: OutputRole) -> Option<(usize, &TensorFacts)> {
-        self.outputs.iter().position(|o| o.role == role).and_then(|i| {
-            self.outputs.get(i).map(|o| (i, &o.tensor))
-        })
+        self.outputs
+            .iter()
+            .position(|o| o.role == role)
+            .and_then(|i| self.outputs.get(i).map(|o| (i, &o.tensor)))
     }
 
     fn check(&self) -> Result<(), CardError> {
         let wrong = |key, problem: String| Err(CardError::Inconsistent { key, problem });
         if self.file.contains('/') || !self.file.ends_with(".tflite") {
-            return wrong("file", format!("'{}' must be a file name ending in .tflite, without a folder", self.file));
+            return wrong(
+                "file",
+                format!("'{}' must be a file name ending in .tflite, without a folder", self.file),
+            );
         }
         let is_hash = self.sha256.len() == 64
             && self.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if !is_hash {
-            return wrong("sha256", "must be 64 lower-case hexadecimal digits, as 'sha256sum FILE' prints".into());
+            return wrong(
+                "sha256",
+                "must be 64 lower-case hexadecimal digits, as 'sha256sum FILE' prints".into(),
+            );
         }
         if !matches!(self.input.shape.as_slice(), [1, 1..=4096, 1..=4096, 3]) {
-            return wrong("input.shape", format!("is {:?}; must be [1, height, width, 3] with sides up to 4096: export the model with a fixed batch of 1", self.input.shape));
+            return wrong(
+                "input.shape",
+                format!(
+                    "is {:?}; must be [1, height, width, 3] with sides up to 4096: export the model with a fixed batch of 1",
+                    self.input.shape
+                ),
+            );
         }
         if !(self.normalisation.scale.is_finite() && self.normalisation.offset.is_finite()) {
             return wrong("normalisation", "must be finite numbers".into());
@@ -357,13 +370,22 @@ impl ModelCard {
     fn check_tensor(&self, key: &'static str, tensor: &TensorFacts) -> Result<(), CardError> {
         let wrong = |problem: String| Err(CardError::Inconsistent { key, problem });
         if tensor.shape.first() != Some(&1) || tensor.len() == 0 || tensor.len() > 1 << 26 {
-            return wrong(format!("tensor '{}' has shape {:?}; the first number (batch) must be 1 and none may be 0", tensor.name, tensor.shape));
+            return wrong(format!(
+                "tensor '{}' has shape {:?}; the first number (batch) must be 1 and none may be 0",
+                tensor.name, tensor.shape
+            ));
         }
         match (tensor.element_type, tensor.quantisation) {
             (ElementType::Int8, Some(q)) if q.scale.is_finite() && q.scale > 0.0 => Ok(()),
-            (ElementType::Int8, _) => wrong(format!("tensor '{}' is int8 and needs 'quantisation' with a scale above 0", tensor.name)),
+            (ElementType::Int8, _) => wrong(format!(
+                "tensor '{}' is int8 and needs 'quantisation' with a scale above 0",
+                tensor.name
+            )),
             (ElementType::Float32, None) => Ok(()),
-            (ElementType::Float32, Some(_)) => wrong(format!("tensor '{}' is float32 and must have no 'quantisation'", tensor.name)),
+            (ElementType::Float32, Some(_)) => wrong(format!(
+                "tensor '{}' is float32 and must have no 'quantisation'",
+                tensor.name
+            )),
         }
     }
 
@@ -378,19 +400,32 @@ impl ModelCard {
         let anchors: usize = ssd.anchors.iter().map(|a| a.grid * a.grid * a.per_cell).sum();
         let values = 4 + 2 * ssd.keypoints;
         if ssd.keypoints < KEYPOINTS_OF_TEMPLATE {
-            return wrong("ssd.keypoints", format!("is {}; alignment needs at least {KEYPOINTS_OF_TEMPLATE}", ssd.keypoints));
+            return wrong(
+                "ssd.keypoints",
+                format!("is {}; alignment needs at least {KEYPOINTS_OF_TEMPLATE}", ssd.keypoints),
+            );
         }
         for (role, width) in [(OutputRole::Boxes, values), (OutputRole::Scores, 1)] {
             match self.output(role) {
                 Some((_, t)) if t.shape == [1, anchors, width] => {}
                 Some((_, t)) => {
-                    return wrong("output", format!("'{}' has shape {:?}; the anchors make it [1, {anchors}, {width}]", t.name, t.shape));
+                    return wrong(
+                        "output",
+                        format!(
+                            "'{}' has shape {:?}; the anchors make it [1, {anchors}, {width}]",
+                            t.name, t.shape
+                        ),
+                    );
                 }
                 None => return wrong("output", format!("none has the role {role:?}")),
             }
         }
         let in_unit = |v: f32| (0.0..=1.0).contains(&v);
-        if !(ssd.box_scale > 0.0 && ssd.score_clip > 0.0 && in_unit(ssd.min_score) && in_unit(ssd.suppression_overlap)) {
+        if !(ssd.box_scale > 0.0
+            && ssd.score_clip > 0.0
+            && in_unit(ssd.min_score)
+            && in_unit(ssd.suppression_overlap))
+        {
             return wrong("ssd", "box_scale and score_clip must be above 0, min_score and suppression_overlap between 0 and 1".into());
         }
         Ok(())
@@ -407,15 +442,35 @@ impl ModelCard {
         let (height, width) = self.input_size();
         let inside = |p: Point| p.x > 0.0 && p.y > 0.0 && p.x < width as f32 && p.y < height as f32;
         if !alignment.points().into_iter().all(inside) {
-            return wrong("alignment", format!("every point must lie inside the {width}×{height} input"));
+            return wrong(
+                "alignment",
+                format!("every point must lie inside the {width}×{height} input"),
+            );
         }
         match self.output(OutputRole::Features) {
             Some((_, t)) if t.len() == features.length => {}
-            Some((_, t)) => return wrong("features.length", format!("is {}, but output '{}' has {} numbers", features.length, t.name, t.len())),
+            Some((_, t)) => {
+                return wrong(
+                    "features.length",
+                    format!(
+                        "is {}, but output '{}' has {} numbers",
+                        features.length,
+                        t.name,
+                        t.len()
+                    ),
+                );
+            }
             None => return wrong("output", "none has the role 'features'".into()),
         }
         if !(features.mean.is_empty() || features.mean.len() == features.length) {
-            return wrong("features.mean", format!("has {} numbers, must have none or {}", features.mean.len(), features.length));
+            return wrong(
+                "features.mean",
+                format!(
+                    "has {} numbers, must have none or {}",
+                    features.mean.len(),
+                    features.length
+                ),
+            );
         }
         if !features.mean.iter().all(|v| v.is_finite()) {
             return wrong("features.mean", "must be finite numbers".into());

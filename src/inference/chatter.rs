@@ -57,7 +57,8 @@ impl Capture {
             libc::dup2(self.original.as_raw_fd(), 2);
         }
         let mut text = Vec::new();
-        let read = self.memory.seek(SeekFrom::Start(0)).and_then(|_| self.memory.read_to_end(&mut text));
+        let read =
+            self.memory.seek(SeekFrom::Start(0)).and_then(|_| self.memory.read_to_end(&mut text));
         if read.is_err() {
             text.clear();
         }

@@ -8,13 +8,17 @@ use super::card::{CardError, ElementType, ModelId};
 #[derive(Debug, thiserror::Error)]
 pub enum InferenceError {
     /// No library at the path.
-    #[error("TFLite library {path}: no such file; run 'make assets', install the package, or set models.library to where libLiteRt.so is")]
+    #[error(
+        "TFLite library {path}: no such file; run 'make assets', install the package, or set models.library to where libLiteRt.so is"
+    )]
     LibraryMissing {
         /// Where it was looked for.
         path: PathBuf,
     },
     /// The library was built for another processor.
-    #[error("TFLite library {path}: built for {found}, this machine is {wanted}; take the file for {wanted}")]
+    #[error(
+        "TFLite library {path}: built for {found}, this machine is {wanted}; take the file for {wanted}"
+    )]
     LibraryArchitecture {
         /// The file.
         path: PathBuf,
@@ -24,7 +28,9 @@ pub enum InferenceError {
         wanted: &'static str,
     },
     /// The dynamic linker refused it, or it is no TFLite library.
-    #[error("TFLite library {path}: cannot be used ({problem}); take libLiteRt.so of the version that assets.toml names")]
+    #[error(
+        "TFLite library {path}: cannot be used ({problem}); take libLiteRt.so of the version that assets.toml names"
+    )]
     LibraryUnusable {
         /// The file.
         path: PathBuf,
@@ -32,7 +38,9 @@ pub enum InferenceError {
         problem: String,
     },
     /// The card cannot be read.
-    #[error("model card {path}: {problem}; run 'make assets', or set models.directory to the folder with the cards")]
+    #[error(
+        "model card {path}: {problem}; run 'make assets', or set models.directory to the folder with the cards"
+    )]
     CardUnreadable {
         /// The card.
         path: PathBuf,
@@ -58,7 +66,9 @@ pub enum InferenceError {
         problem: String,
     },
     /// The file is not the one the card describes.
-    #[error("model {model}: {path} has SHA-256 {found} ({length} bytes), its card says {wanted}: the file is damaged, cut short or another one; fetch it again with 'make assets', or take the card that belongs to it")]
+    #[error(
+        "model {model}: {path} has SHA-256 {found} ({length} bytes), its card says {wanted}: the file is damaged, cut short or another one; fetch it again with 'make assets', or take the card that belongs to it"
+    )]
     ModelHash {
         /// The model.
         model: ModelId,
@@ -72,7 +82,9 @@ pub enum InferenceError {
         length: usize,
     },
     /// The runtime cannot load or compile it.
-    #[error("model {model}: {path} cannot be loaded ({problem}); it is no TFLite file, has an operator that this library lacks, or a batch that is not fixed to 1: convert it again with a fixed batch of 1")]
+    #[error(
+        "model {model}: {path} cannot be loaded ({problem}); it is no TFLite file, has an operator that this library lacks, or a batch that is not fixed to 1: convert it again with a fixed batch of 1"
+    )]
     ModelUnusable {
         /// The model.
         model: ModelId,
@@ -82,7 +94,9 @@ pub enum InferenceError {
         problem: String,
     },
     /// The network has another number of inputs or outputs than the card.
-    #[error("model {model}: has {found} {direction} tensors, the card says {wanted}; correct the card, or convert the model again")]
+    #[error(
+        "model {model}: has {found} {direction} tensors, the card says {wanted}; correct the card, or convert the model again"
+    )]
     TensorCount {
         /// The model.
         model: ModelId,
@@ -94,7 +108,9 @@ pub enum InferenceError {
         wanted: usize,
     },
     /// A tensor has another shape or type than the card.
-    #[error("model {model}: {direction} '{name}' is {found}, the card says {wanted_shape:?} {wanted_type:?}; correct the card, or convert the model again")]
+    #[error(
+        "model {model}: {direction} '{name}' is {found}, the card says {wanted_shape:?} {wanted_type:?}; correct the card, or convert the model again"
+    )]
     TensorMismatch {
         /// The model.
         model: ModelId,
@@ -110,7 +126,9 @@ pub enum InferenceError {
         wanted_type: ElementType,
     },
     /// The model is of the wrong kind for its place.
-    #[error("model {model}: is no {wanted}; set models.{wanted} to the id of a card with kind = \"{wanted}\"")]
+    #[error(
+        "model {model}: is no {wanted}; set models.{wanted} to the id of a card with kind = \"{wanted}\""
+    )]
     Kind {
         /// The model.
         model: ModelId,
@@ -118,7 +136,9 @@ pub enum InferenceError {
         wanted: &'static str,
     },
     /// A run failed.
-    #[error("model {model}: a run failed ({problem}); 'deepid-edge doctor' checks library and model")]
+    #[error(
+        "model {model}: a run failed ({problem}); 'deepid-edge doctor' checks library and model"
+    )]
     Run {
         /// The model.
         model: ModelId,
@@ -126,7 +146,9 @@ pub enum InferenceError {
         problem: String,
     },
     /// A run gave numbers that are not finite.
-    #[error("model {model}: output {index} of a run is not a finite number; 'deepid-edge doctor' checks library and model")]
+    #[error(
+        "model {model}: output {index} of a run is not a finite number; 'deepid-edge doctor' checks library and model"
+    )]
     NotFinite {
         /// The model.
         model: ModelId,

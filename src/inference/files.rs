@@ -80,7 +80,9 @@ impl ModelDirectory {
         };
         let length = std::fs::metadata(&path).map_err(|e| unreadable(e.to_string()))?.len();
         if length > MAX_MODEL_BYTES {
-            return Err(unreadable(format!("{length} bytes are more than the {MAX_MODEL_BYTES} allowed")));
+            return Err(unreadable(format!(
+                "{length} bytes are more than the {MAX_MODEL_BYTES} allowed"
+            )));
         }
         let bytes = std::fs::read(&path).map_err(|e| unreadable(e.to_string()))?;
         let found = sha256_hex(&bytes);

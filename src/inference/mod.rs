@@ -15,8 +15,8 @@ mod tflite;
 
 pub use card::{
     AlignmentTemplate, Anchors, Calibration, CardError, ElementType, FeatureFacts, InvalidModelId,
-    ModelCard, ModelId, ModelKind, Normalisation, OutputFacts, Provenance, Quantisation, SsdHead,
-    TensorFacts, OutputRole, KEYPOINTS_OF_TEMPLATE,
+    KEYPOINTS_OF_TEMPLATE, ModelCard, ModelId, ModelKind, Normalisation, OutputFacts, OutputRole,
+    Provenance, Quantisation, SsdHead, TensorFacts,
 };
 pub use error::InferenceError;
 pub use files::ModelDirectory;

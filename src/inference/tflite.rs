@@ -38,7 +38,8 @@ impl Runtime {
     /// Missing, of another architecture, or not a LiteRT library: each its own [`InferenceError`].
     pub fn open(path: &Path) -> Result<Self, InferenceError> {
         check_architecture(path)?;
-        let unusable = |problem: String| InferenceError::LibraryUnusable { path: path.to_owned(), problem };
+        let unusable =
+            |problem: String| InferenceError::LibraryUnusable { path: path.to_owned(), problem };
         chatter::to_log(|| {
             let library = Library::from_path(path).map_err(|e| unusable(e.to_string()))?;
             if let Some(symbol) = library.litert_missing_symbol() {
@@ -54,7 +55,11 @@ impl Runtime {
     ///
     /// # Errors
     /// A file that is missing, damaged or cannot be compiled, or tensors that contradict the card.
-    pub fn load(&self, card: &ModelCard, models: &ModelDirectory) -> Result<TfliteEngine, InferenceError> {
+    pub fn load(
+        &self,
+        card: &ModelCard,
+        models: &ModelDirectory,
+    ) -> Result<TfliteEngine, InferenceError> {
         let (path, bytes) = models.model_bytes(card)?;
         let unusable = |problem: String| InferenceError::ModelUnusable {
             model: card.id.clone(),
@@ -98,7 +103,11 @@ impl Engine for TfliteEngine {
         let Self { model, compiled, input: [buffer], outputs: buffers } = self;
         let failed = |problem: String| InferenceError::Run { model: model.clone(), problem };
         if outputs.len() != buffers.len() {
-            return Err(failed(format!("{} output tensors given, {} needed", outputs.len(), buffers.len())));
+            return Err(failed(format!(
+                "{} output tensors given, {} needed",
+                outputs.len(),
+                buffers.len()
+            )));
         }
         buffer.write_bytes(input.as_bytes()).map_err(|e| failed(e.to_string()))?;
         compiled
@@ -112,7 +121,10 @@ impl Engine for TfliteEngine {
 }
 
 fn check_tensors(card: &ModelCard, model: &Model<'_>) -> Result<(), InferenceError> {
-    let failed = |e: edgefirst_tflite::Error| InferenceError::Run { model: card.id.clone(), problem: e.to_string() };
+    let failed = |e: edgefirst_tflite::Error| InferenceError::Run {
+        model: card.id.clone(),
+        problem: e.to_string(),
+    };
     let count = |direction, found, wanted| {
         if found == wanted {
             Ok(())
@@ -172,7 +184,8 @@ fn check_architecture(path: &Path) -> Result<(), InferenceError> {
     let [0x7f, b'E', b'L', b'F', .., machine_low, machine_high] = header else {
         return Err(InferenceError::LibraryUnusable {
             path: path.to_owned(),
-            problem: read.map_or_else(|_| "it is cut short".into(), |()| "it is no ELF library".into()),
+            problem: read
+                .map_or_else(|_| "it is cut short".into(), |()| "it is no ELF library".into()),
         });
     };
     // e_machine values of the ELF specification.

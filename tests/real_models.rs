@@ -1,0 +1,174 @@
+//! The real library and the real models: what loads, what is refused, what they say of real
+//! photographs. Needs the files that `make assets` fetches; says so and skips without them.
+
+use std::path::{Path, PathBuf};
+
+use deepid_edge::align::Aligner;
+use deepid_edge::clock::Monotonic;
+use deepid_edge::detect::{Detections, SsdDetector};
+use deepid_edge::embed::Embedder;
+use deepid_edge::frame::{Frame, PixelFormat};
+use deepid_edge::inference::{InferenceError, ModelCard, ModelDirectory, ModelId, Runtime};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn library() -> PathBuf {
+    root().join("assets/lib").join(std::env::consts::ARCH).join("libLiteRt.so")
+}
+
+fn models() -> ModelDirectory {
+    ModelDirectory::new(vec![root().join("models"), root().join("assets/models")])
+}
+
+/// The opened runtime, or nothing, said aloud, where the assets were not fetched.
+fn runtime() -> Option<Runtime> {
+    if !library().exists() {
+        eprintln!("SKIPPED: {} is absent; run 'make assets'", library().display());
+        return None;
+    }
+    Some(Runtime::open(&library()).expect("the fetched library opens"))
+}
+
+fn card(name: &str) -> ModelCard {
+    models().card(&ModelId::new(name).unwrap()).expect("the card is valid")
+}
+
+fn detector(runtime: &Runtime, name: &str) -> SsdDetector {
+    let card = card(name);
+    let engine = runtime.load(&card, &models()).expect("the model loads");
+    SsdDetector::new(&card, Box::new(engine), None).expect("the card is a detector's")
+}
+
+fn photograph(name: &str) -> (Vec<u8>, (u32, u32)) {
+    let picture = image::open(root().join("assets/photographs").join(name)).unwrap().to_rgb8();
+    let size = picture.dimensions();
+    (picture.into_raw(), size)
+}
+
+fn frame(pixels: &[u8], size: (u32, u32)) -> Frame<'_> {
+    Frame::new(pixels, PixelFormat::Rgb, size, size.0 as usize * 3, 0, Monotonic::default())
+        .unwrap()
+}
+
+#[test]
+fn both_detectors_find_the_faces_of_the_photographs() {
+    let Some(runtime) = runtime() else { return };
+    for model in ["blazeface-short-range", "blazeface-full-range"] {
+        let mut detector = detector(&runtime, model);
+        for name in ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg", "astronaut.png"] {
+            let (pixels, size) = photograph(name);
+            let frame = frame(&pixels, size);
+            let mut faces = Detections::default();
+            detector.detect(&frame, SsdDetector::whole(&frame), 20.0, &mut faces).unwrap();
+            assert_eq!(faces.as_slice().len(), 1, "{model} on {name}: {faces:?}");
+            let face = faces.as_slice()[0];
+            let [right_eye, left_eye, nose, mouth] = *face.keypoints();
+            assert!(
+                right_eye.x < left_eye.x && nose.y > right_eye.y && mouth.y > nose.y,
+                "{name}: {face:?}"
+            );
+            assert!(face.bounds().width > 3.0 * face.eye_distance() / 2.0, "{name}: {face:?}");
+        }
+    }
+}
+
+/// Cosine of the centred, mirrored-average features of the first faces of two photographs.
+#[test]
+fn the_interim_model_tells_the_demo_photographs_apart() {
+    let Some(runtime) = runtime() else { return };
+    let mut detector = detector(&runtime, "blazeface-short-range");
+    let card = card("deepid2-interim");
+    let mut aligner = Aligner::new(&card).unwrap();
+    let engine = runtime.load(&card, &models()).unwrap();
+    let mut embedder = Embedder::new(&card, Box::new(engine), true).unwrap();
+    let mut embed = |name| {
+        let (pixels, size) = photograph(name);
+        let frame = frame(&pixels, size);
+        let mut faces = Detections::default();
+        detector.detect(&frame, SsdDetector::whole(&frame), 20.0, &mut faces).unwrap();
+        let face = aligner.align(&frame, &faces.as_slice()[0]).unwrap();
+        let mut features = embedder.blank();
+        embedder.embed(face, &mut features).unwrap();
+        let mean = &card.features.as_ref().unwrap().mean;
+        features.values().iter().zip(mean).map(|(v, m)| v - m).collect::<Vec<f32>>()
+    };
+    let (enrolled, visit, stranger) = (embed("obama.jpg"), embed("obama3.jpg"), embed("biden.jpg"));
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+    let cosine = |a: &[f32], b: &[f32]| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
+    let (mated, non_mated) = (cosine(&enrolled, &visit), cosine(&enrolled, &stranger));
+    eprintln!("obama-obama3 {mated:.3}, obama-biden {non_mated:.3}");
+    assert!((mated - 0.437).abs() < 0.06, "another pipeline measured 0.437: {mated}");
+    assert!(non_mated < 0.2, "{non_mated}");
+}
+
+#[test]
+fn a_damaged_model_is_refused_by_its_hash() {
+    let Some(runtime) = runtime() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let card = card("deepid2-interim");
+    let whole = std::fs::read(root().join("models").join(&card.file)).unwrap();
+    std::fs::write(folder.path().join(&card.file), &whole[..whole.len() / 2]).unwrap();
+    let error = runtime.load(&card, &ModelDirectory::new(vec![folder.path().into()])).unwrap_err();
+    assert!(matches!(error, InferenceError::ModelHash { .. }), "{error}");
+    assert!(error.to_string().contains("make assets"));
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused_though_its_hash_fits() {
+    let Some(runtime) = runtime() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut card = card("deepid2-interim");
+    for (content, sha256) in [
+        ("hello, not a model", "3f2a4bf2cd4b8e0ee0cbcd9d46ee4ba9ab4a4cc07eb1ba8d0f9b2d2e0bfc7a1e"),
+        ("xxxxTFL3 and then nothing", ""),
+    ] {
+        std::fs::write(folder.path().join(&card.file), content).unwrap();
+        card.sha256 = sha256.to_owned();
+        let directory = ModelDirectory::new(vec![folder.path().into()]);
+        if let Err(InferenceError::ModelHash { found, .. }) = runtime.load(&card, &directory) {
+            card.sha256 = found;
+        }
+        let error = runtime.load(&card, &directory).unwrap_err();
+        assert!(matches!(error, InferenceError::ModelUnusable { .. }), "{content}: {error}");
+    }
+}
+
+#[test]
+fn a_card_that_contradicts_the_file_is_refused() {
+    let Some(runtime) = runtime() else { return };
+    let mut wrong_shape = card("deepid2-interim");
+    wrong_shape.input.shape = vec![1, 47, 55, 3];
+    let mut wrong_type = card("deepid2-interim");
+    wrong_type.outputs[0].tensor.element_type = deepid_edge::inference::ElementType::Float32;
+    let mut wrong_count = card("blazeface-short-range");
+    wrong_count.outputs.pop();
+    for (card, expected) in
+        [(wrong_shape, "[1, 47, 55, 3]"), (wrong_type, "Float32"), (wrong_count, "2 output")]
+    {
+        let error = runtime.load(&card, &models()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn libraries_that_cannot_be_used_say_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = Runtime::open(&folder.path().join("nothing.so")).unwrap_err();
+    assert!(matches!(missing, InferenceError::LibraryMissing { .. }), "{missing}");
+
+    let text = folder.path().join("text.so");
+    std::fs::write(&text, "this is no library at all, only text").unwrap();
+    let no_elf = Runtime::open(&text).unwrap_err();
+    assert!(matches!(no_elf, InferenceError::LibraryUnusable { .. }), "{no_elf}");
+
+    let foreign = folder.path().join("foreign.so");
+    let mut header = vec![0_u8; 64];
+    header[..4].copy_from_slice(b"\x7fELF");
+    let other: u16 = if std::env::consts::ARCH == "aarch64" { 62 } else { 183 };
+    header[18..20].copy_from_slice(&other.to_le_bytes());
+    std::fs::write(&foreign, header).unwrap();
+    let error = Runtime::open(&foreign).unwrap_err();
+    assert!(matches!(error, InferenceError::LibraryArchitecture { .. }), "{error}");
+}
