@@ -1,1 +1,0 @@
-//! Files, environment and flags become one checked configuration.

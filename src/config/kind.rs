@@ -1,0 +1,251 @@
+//! What a key may hold: the one place that says which values make sense.
+//!
+//! In: a value as a file gives it (typed) or as environment and flags give it (text). Out: the same
+//! value, checked, as JSON that the typed sections take; or what would have been right.
+//! Invariant: a file must use TOML's own types (`"640"` is no number); text sources are read by the
+//! key's kind. Deliberately absent: knowledge of single keys, and checks across keys.
+
+use config::{Value, ValueKind};
+use serde_json::{Map, Value as Json};
+use std::fmt;
+
+/// What a key may hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Text that follows a rule.
+    Text(Rule),
+    /// The path of a file or folder.
+    Path,
+    /// A whole number, limits included.
+    Whole {
+        /// The least.
+        min: i64,
+        /// The greatest.
+        max: i64,
+    },
+    /// A number, limits included.
+    Real {
+        /// The least.
+        min: f64,
+        /// The greatest.
+        max: f64,
+    },
+    /// `true` or `false`.
+    Switch,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list of some of these words, none twice, at least one.
+    Choices(&'static [&'static str]),
+    /// A table of free names, each with a whole number.
+    Controls,
+}
+
+/// What a text must look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// `[a-z0-9_-]{1,32}`, as the topics of the MQTT contract need it.
+    DoorId,
+    /// `auto` or an absolute path.
+    Device,
+    /// A model's name, as in its card.
+    ModelName,
+    /// A host name or an address.
+    Host,
+    /// Levels of an MQTT topic, without wildcards.
+    Topic,
+    /// What a broker takes for a user name.
+    UserName,
+}
+
+impl Rule {
+    fn accepts(self, text: &str) -> bool {
+        let all = |allowed: fn(u8) -> bool| text.bytes().all(allowed);
+        let long = |max: usize| (1..=max).contains(&text.len());
+        match self {
+            Self::DoorId => {
+                long(32) && all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+            }
+            Self::Device => text == "auto" || (text.starts_with('/') && long(4095)),
+            Self::ModelName => crate::inference::ModelId::new(text).is_ok(),
+            Self::Host => {
+                long(253) && all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b':' | b'_'))
+            }
+            Self::Topic => {
+                long(128)
+                    && text.split('/').all(|level| !level.is_empty())
+                    && !text.starts_with('$')
+                    && all(|b| b.is_ascii_graphic() && b != b'+' && b != b'#')
+            }
+            Self::UserName => long(256) && !text.chars().any(char::is_control),
+        }
+    }
+
+    const fn wants(self) -> &'static str {
+        match self {
+            Self::DoorId => "1 to 32 characters of a-z, 0-9, '_' and '-'",
+            Self::Device => "\"auto\" or an absolute path such as \"/dev/video0\"",
+            Self::ModelName => "a model's name: 1 to 64 characters of a-z, 0-9, '-' and '.'",
+            Self::Host => "a host name or an address, without scheme and port",
+            Self::Topic => {
+                "topic levels such as \"deepid-edge\" or \"home/doors\": no '+', '#', blanks, empty levels or '$' at the start"
+            }
+            Self::UserName => "1 to 256 characters, none of them a control character",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    /// What would be right, to stand after "must be".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(rule) => f.write_str(rule.wants()),
+            Self::Path => f.write_str("the path of a file or folder, as text"),
+            Self::Whole { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Self::Real { min, max } => write!(f, "a number from {min} to {max}"),
+            Self::Switch => f.write_str("true or false"),
+            Self::Choice(words) => write!(f, "one of {}", quoted(words)),
+            Self::Choices(words) => {
+                write!(f, "a list of at least one and none twice of {}", quoted(words))
+            }
+            Self::Controls => f.write_str(
+                "a table of control names with whole numbers, such as { auto_exposure = 3 }",
+            ),
+        }
+    }
+}
+
+fn quoted(words: &[&str]) -> String {
+    words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
+}
+
+impl Kind {
+    /// Checks a value that has a type of its own, as a file's does. `None`: it is not of this kind.
+    #[must_use]
+    pub fn take(self, value: &Value) -> Option<Json> {
+        match (self, &value.kind) {
+            (Self::Text(rule), ValueKind::String(text)) => {
+                rule.accepts(text).then(|| Json::from(text.as_str()))
+            }
+            (Self::Path, ValueKind::String(text)) => {
+                (!text.is_empty() && !text.contains('\0')).then(|| Json::from(text.as_str()))
+            }
+            (Self::Whole { min, max }, ValueKind::I64(number)) => {
+                (min..=max).contains(number).then(|| Json::from(*number))
+            }
+            (Self::Real { min, max }, ValueKind::Float(number)) => {
+                (min..=max).contains(number).then(|| Json::from(*number))
+            }
+            (Self::Real { min, max }, ValueKind::I64(number)) => {
+                let number = *number as f64;
+                (min..=max).contains(&number).then(|| Json::from(number))
+            }
+            (Self::Switch, ValueKind::Boolean(on)) => Some(Json::from(*on)),
+            (Self::Choice(words), ValueKind::String(text)) => {
+                words.contains(&text.as_str()).then(|| Json::from(text.as_str()))
+            }
+            (Self::Choices(words), ValueKind::Array(list)) => {
+                let mut taken: Vec<Json> = Vec::with_capacity(list.len());
+                for entry in list {
+                    let entry = Self::Choice(words).take(entry)?;
+                    if taken.contains(&entry) {
+                        return None;
+                    }
+                    taken.push(entry);
+                }
+                (!taken.is_empty()).then_some(Json::Array(taken))
+            }
+            (Self::Controls, ValueKind::Table(table)) => {
+                let mut taken = Map::new();
+                for (name, value) in table {
+                    match value.kind {
+                        ValueKind::I64(number) if control_name(name) => {
+                            taken.insert(name.clone(), Json::from(number));
+                        }
+                        _ => return None,
+                    }
+                }
+                Some(Json::Object(taken))
+            }
+            _ => None,
+        }
+    }
+
+    /// Gives text of the environment or a flag the type that this kind has in a file. Text that
+    /// cannot have it stays text, and [`Self::take`] then refuses it.
+    #[must_use]
+    pub fn read(self, origin: &String, text: &str) -> Value {
+        let value = match self {
+            Self::Text(_) | Self::Path | Self::Choice(_) => None,
+            Self::Whole { .. } | Self::Controls => {
+                text.trim().parse::<i64>().ok().map(ValueKind::I64)
+            }
+            Self::Real { .. } => text.trim().parse::<f64>().ok().map(ValueKind::Float),
+            Self::Switch => text.trim().parse::<bool>().ok().map(ValueKind::Boolean),
+            Self::Choices(_) => Some(ValueKind::Array(
+                text.split(',')
+                    .map(|word| Value::new(Some(origin), word.trim().to_owned()))
+                    .collect(),
+            )),
+        };
+        Value::new(Some(origin), value.unwrap_or_else(|| ValueKind::String(text.to_owned())))
+    }
+}
+
+/// Names of V4L2 controls, as their own tools print them.
+fn control_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(kind: Kind, text: &str) -> Option<Json> {
+        kind.take(&kind.read(&"test".to_owned(), text))
+    }
+
+    #[test]
+    fn limits_are_included_and_nothing_beyond() {
+        let kind = Kind::Whole { min: 1, max: 3 };
+        for (text, right) in [("0", false), ("1", true), ("3", true), ("4", false), ("x", false)] {
+            assert_eq!(taken(kind, text).is_some(), right, "{text}");
+        }
+        let kind = Kind::Real { min: 0.0, max: 1.0 };
+        for (text, right) in [("0", true), ("1.0", true), ("1.01", false), ("nan", false), ("inf", false)] {
+            assert_eq!(taken(kind, text).is_some(), right, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_in_quotes_is_no_number_in_a_file() {
+        let quoted = Value::new(None, "640");
+        assert_eq!(Kind::Whole { min: 1, max: 8192 }.take(&quoted), None);
+    }
+
+    #[test]
+    fn lists_refuse_strange_repeated_and_no_words() {
+        let kind = Kind::Choices(&["yuyv", "mjpg"]);
+        assert!(taken(kind, "mjpg, yuyv").is_some());
+        for text in ["", "mjpg,mjpg", "mjpg,h264"] {
+            assert_eq!(taken(kind, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn texts_follow_their_rules() {
+        for (rule, right, wrong) in [
+            (Rule::DoorId, "back-door_2", "Back door"),
+            (Rule::Device, "/dev/video0", "video0"),
+            (Rule::ModelName, "deepid2-interim", "DeepID2"),
+            (Rule::Host, "broker.lan", "mqtt://broker"),
+            (Rule::Host, "fe80::1", ""),
+            (Rule::Topic, "home/doors", "home/+/doors"),
+            (Rule::Topic, "deepid-edge", "$SYS"),
+            (Rule::UserName, "Ünal", "a\nb"),
+        ] {
+            assert!(rule.accepts(right), "{rule:?} {right}");
+            assert!(!rule.accepts(wrong), "{rule:?} {wrong}");
+        }
+    }
+}

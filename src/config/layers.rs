@@ -1,0 +1,295 @@
+//! Defaults, file, environment and flags, one above the other.
+//!
+//! In: what each layer says. Out: for every key that is set, its checked value and where that came
+//! from, or every problem of every layer. Merging is the `config` crate's; what it merges has been
+//! checked layer by layer before, so that a wrong value in the file is reported even where a flag
+//! hides it.
+//! Invariant: an empty text in environment or flags unsets a key that may be unset; elsewhere it is
+//! a value like any other.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use config::{File, FileFormat, Map, Source, Value, ValueKind};
+use serde_json::Value as Json;
+
+use super::keys::{self, KEYS, Key};
+use super::kind::Kind;
+use super::problem::{ConfigError, Origin, Problem};
+
+/// A configuration file is a few kilobytes; more than this is something else.
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+const ENVIRONMENT_PREFIX: &str = "DEEPID_EDGE__";
+
+/// A key's value and where it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// The key.
+    pub key: &'static str,
+    /// Its checked value; `None` when it is unset.
+    pub value: Option<Json>,
+    /// Which layer said so.
+    pub origin: Origin,
+}
+
+/// One layer's values by full key, in the shape that `config` merges.
+#[derive(Debug, Clone)]
+struct Layer(Vec<(String, Value)>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
+        Ok(self.0.iter().cloned().collect())
+    }
+}
+
+/// The variable of the environment that sets `key`.
+#[must_use]
+pub fn environment_name(key: &str) -> String {
+    format!("{ENVIRONMENT_PREFIX}{}", key.to_uppercase().replace('.', "__"))
+}
+
+/// One entry of a layer before it is checked.
+struct Entry {
+    key: String,
+    value: Written,
+    origin: Origin,
+}
+
+enum Written {
+    /// With a type of its own.
+    Typed(Value),
+    /// As text, to be read by the key's kind.
+    Text(String),
+}
+
+/// Merges all layers.
+///
+/// # Errors
+/// [`ConfigError`] for a file that cannot be read, else with all problems of all layers.
+pub fn merge(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+    flags: &[super::Flag],
+) -> Result<Vec<Setting>, ConfigError> {
+    let mut layers = vec![defaults()];
+    if let Some(path) = file {
+        layers.push(from_file(path)?);
+    }
+    layers.push(from_environment(environment));
+    layers.push(from_flags(flags));
+
+    let mut problems = Vec::new();
+    let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
+    let mut builder = config::Config::builder();
+    for layer in layers {
+        let mut values = Vec::new();
+        for entry in layer {
+            match check(&entry) {
+                Ok((key, value)) => {
+                    origins.insert(key.name.to_owned(), entry.origin);
+                    values.push((entry.key, value));
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        builder = builder.add_source(Layer(values));
+    }
+    if !problems.is_empty() {
+        return Err(ConfigError::Problems(problems));
+    }
+    let merged = builder.build().map_err(|error| internal(&error.to_string()))?;
+    KEYS.iter()
+        .map(|key| {
+            let value = match merged.get::<Value>(key.name) {
+                Ok(value) if matches!(value.kind, ValueKind::Nil) => None,
+                Ok(value) => key.kind.take(&value),
+                Err(_) => None,
+            };
+            let origin = origins.get(key.name).cloned().unwrap_or(Origin::Default);
+            Ok(Setting { key: key.name, value, origin })
+        })
+        .collect()
+}
+
+/// A fault of the program, not of the configuration; the tests of this room keep it from happening.
+pub(super) fn internal(message: &str) -> ConfigError {
+    ConfigError::Problems(vec![Problem::Impossible {
+        origin: Origin::Default,
+        key: "(all)".to_owned(),
+        found: message.to_owned(),
+        expected: "readable; this is a fault of deepid-edge: please report it".to_owned(),
+    }])
+}
+
+/// Checks one entry against its key; gives the key and what is to be merged.
+fn check(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
+    let found = match &entry.value {
+        Written::Typed(value) => shown(value),
+        Written::Text(text) => format!("{text:?}"),
+    };
+    let Some(key) = keys::find(&entry.key) else {
+        return Err(Problem::UnknownKey {
+            origin: entry.origin.clone(),
+            key: entry.key.clone(),
+            found,
+            nearest: keys::nearest(&entry.key),
+        });
+    };
+    let one_control = matches!(key.kind, Kind::Controls) && entry.key != key.name;
+    let kind = if one_control { Kind::Whole { min: i64::MIN, max: i64::MAX } } else { key.kind };
+    let value = match &entry.value {
+        Written::Text(text) if text.is_empty() && key.default.is_none() => {
+            return Ok((key, Value::new(Some(&entry.origin.to_string()), ValueKind::Nil)));
+        }
+        Written::Text(text) => kind.read(&entry.origin.to_string(), text),
+        Written::Typed(value) => value.clone(),
+    };
+    match kind.take(&value) {
+        Some(_) => Ok((key, value)),
+        None => Err(Problem::Impossible {
+            origin: entry.origin.clone(),
+            key: entry.key.clone(),
+            found,
+            expected: kind.to_string(),
+        }),
+    }
+}
+
+fn defaults() -> Vec<Entry> {
+    KEYS.iter()
+        .filter_map(|key| {
+            let document = format!("{} = {}", key.name, key.default?);
+            let table = File::from_str(&document, FileFormat::Toml).collect().ok()?;
+            let mut entries = flatten(table, &Origin::Default);
+            entries.pop()
+        })
+        .collect()
+}
+
+fn from_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let about = std::fs::metadata(path).map_err(unreadable)?;
+    if about.is_dir() {
+        return Err(unreadable(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+    }
+    if about.len() > FILE_BYTES_MAX {
+        return Err(ConfigError::TooLarge {
+            path: path.to_owned(),
+            found: about.len(),
+            max: FILE_BYTES_MAX,
+        });
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = String::from_utf8(bytes).map_err(|error| ConfigError::Syntax {
+        path: path.to_owned(),
+        message: format!("it is not UTF-8 ({})", error.utf8_error()),
+    })?;
+    let table =
+        File::from_str(&text, FileFormat::Toml).collect().map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            message: match error {
+                config::ConfigError::FileParse { cause, .. } => cause.to_string().trim_end().to_owned(),
+                other => other.to_string(),
+            },
+        })?;
+    Ok(flatten(table, &Origin::File(path.to_owned())))
+}
+
+/// Leaves of a tree of tables, by full key; a table that is itself a key's value is a leaf.
+fn flatten(table: Map<String, Value>, origin: &Origin) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut open: Vec<(String, Value)> = table.into_iter().collect();
+    while let Some((key, value)) = open.pop() {
+        let is_value = keys::find(&key).is_some();
+        match value.kind {
+            ValueKind::Table(inner) if !is_value && known_section(&key) => {
+                open.extend(inner.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
+            }
+            _ => entries.push(Entry { key, value: Written::Typed(value), origin: origin.clone() }),
+        }
+    }
+    entries.sort_by(|a, b| a.key.cmp(&b.key));
+    entries
+}
+
+fn known_section(name: &str) -> bool {
+    keys::SECTIONS
+        .iter()
+        .any(|section| section.name == name || section.name.starts_with(&format!("{name}.")))
+}
+
+fn from_environment(environment: &[(String, String)]) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = environment
+        .iter()
+        .filter_map(|(name, text)| {
+            let key = name.strip_prefix(ENVIRONMENT_PREFIX)?.to_lowercase().replace("__", ".");
+            let origin = Origin::Environment(name.clone());
+            Some(Entry { key, value: Written::Text(text.clone()), origin })
+        })
+        .collect();
+    entries.sort_by(|a, b| a.key.cmp(&b.key));
+    entries
+}
+
+fn from_flags(flags: &[super::Flag]) -> Vec<Entry> {
+    flags
+        .iter()
+        .map(|flag| Entry {
+            key: flag.key.clone(),
+            value: Written::Text(flag.value.clone()),
+            origin: Origin::Flag(flag.given_as.clone()),
+        })
+        .collect()
+}
+
+/// A value as TOML would show it, shortened.
+fn shown(value: &Value) -> String {
+    const LENGTH_MAX: usize = 60;
+    let text = match &value.kind {
+        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::Array(list) => {
+            format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", "))
+        }
+        ValueKind::Table(table) => {
+            let mut pairs: Vec<_> =
+                table.iter().map(|(name, value)| format!("{name} = {}", shown(value))).collect();
+            pairs.sort();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        other => other.to_string(),
+    };
+    if text.chars().count() > LENGTH_MAX {
+        text.chars().take(LENGTH_MAX).chain(['…']).collect()
+    } else {
+        text
+    }
+}
+
+/// Settings as a tree, ready for the typed sections.
+pub(super) fn tree(settings: &[Setting]) -> Json {
+    let mut root = Json::Object(serde_json::Map::new());
+    for setting in settings {
+        let Some(value) = &setting.value else { continue };
+        let pointer = setting.key.split('.').collect::<Vec<_>>();
+        let mut place = &mut root;
+        for part in pointer {
+            if !place.is_object() {
+                *place = Json::Object(serde_json::Map::new());
+            }
+            let Json::Object(map) = place else { break };
+            place = map.entry(part).or_insert(Json::Null);
+        }
+        *place = value.clone();
+    }
+    root
+}
+
+/// The standard file, where it exists.
+pub(super) fn standard_file() -> Option<PathBuf> {
+    let path = PathBuf::from(super::STANDARD_FILE);
+    path.exists().then_some(path)
+}

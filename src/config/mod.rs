@@ -1,0 +1,122 @@
+//! Files, environment and flags become one checked configuration.
+//!
+//! In: [`Sources`]: defaults < file < environment < flags. Out: [`Config`], whose values are within
+//! their limits and fit each other, with the origin of each; or [`ConfigError`] with every problem
+//! that was found. Invariant: this is the one place that reads the environment, and a `Config` is
+//! made here only. Keys stand in [`KEYS`], from which default file and manual page are made.
+//! Deliberately absent: a key for any secret, and reloading; a changed file is a restart.
+
+mod fitting;
+mod keys;
+mod kind;
+mod layers;
+mod lookup;
+mod problem;
+mod sample;
+mod sections;
+
+use std::path::PathBuf;
+
+pub use keys::{KEYS, Key, SECTIONS, Section, nearest};
+pub use kind::{Kind, Rule};
+pub use layers::{Setting, environment_name};
+pub use lookup::Secret;
+pub use problem::{ConfigError, Origin, Problem};
+pub use sample::{default_file, manual_section};
+pub use sections::{
+    Camera, CameraFormat, ClockRequirement, ClockSection, Detect, Door, HomeAssistant, Log,
+    LogFormat, LogLevel, Models, Mqtt, Pace, Recognise, Replay, Sections, SeveralFaces, Store, Tls,
+    Visit,
+};
+
+/// Read when no other file is named; it may be absent.
+pub const STANDARD_FILE: &str = "/etc/deepid-edge/config.toml";
+
+/// One key set on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// The flag as a person knows it, such as `--set`.
+    pub given_as: String,
+    /// The key.
+    pub key: String,
+    /// Its value as text.
+    pub value: String,
+}
+
+/// Everything that a configuration is made from.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The file; `None`: no file.
+    pub file: Option<PathBuf>,
+    /// Variables of the environment; those that do not begin with `DEEPID_EDGE__` are ignored.
+    pub environment: Vec<(String, String)>,
+    /// Keys set on the command line, later ones win.
+    pub flags: Vec<Flag>,
+}
+
+impl Sources {
+    /// The process's own: `file` or else the standard file if it exists, the environment, `flags`.
+    #[must_use]
+    pub fn of_process(file: Option<PathBuf>, flags: Vec<Flag>) -> Self {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+            })
+            .collect();
+        Self { file: file.or_else(layers::standard_file), environment, flags }
+    }
+}
+
+/// The checked configuration. Its sections are read as `config.mqtt.host`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    sections: Sections,
+    settings: Vec<Setting>,
+    file: Option<PathBuf>,
+}
+
+impl std::ops::Deref for Config {
+    type Target = Sections;
+    fn deref(&self) -> &Sections {
+        &self.sections
+    }
+}
+
+impl Config {
+    /// Reads, merges and checks all layers.
+    ///
+    /// # Errors
+    /// [`ConfigError`]: an unreadable file, or every problem of every layer.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let settings =
+            layers::merge(sources.file.as_deref(), &sources.environment, &sources.flags)?;
+        let settings = fitting::resolve(settings);
+        let sections: Sections = serde_json::from_value(layers::tree(&settings))
+            .map_err(|error| layers::internal(&error.to_string()))?;
+        let problems = fitting::contradictions(&sections, &settings);
+        if problems.is_empty() {
+            Ok(Self { sections, settings, file: sources.file.clone() })
+        } else {
+            Err(ConfigError::Problems(problems))
+        }
+    }
+
+    /// Every key with its value and where that came from, in the order of the file.
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
+    /// The file that was read, if one was.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
+        self.file.as_deref()
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        fitting::origin(&self.settings, key)
+    }
+}
+
+#[cfg(test)]
+mod tests;

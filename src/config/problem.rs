@@ -1,0 +1,144 @@
+//! What can be wrong with a configuration, each said with place, key, value and what would be right.
+//!
+//! In: what the loader found. Out: [`ConfigError`], whose text a person can act on without the
+//! manual. Invariant: every problem of all layers is reported at once, not the first alone.
+//! Deliberately absent: the value of anything secret; no key holds one.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case", tag = "layer", content = "at")]
+pub enum Origin {
+    /// The table of keys.
+    Default,
+    /// A file.
+    File(PathBuf),
+    /// The named environment variable.
+    Environment(String),
+    /// A flag of the command line, as it was given.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) => write!(f, "environment variable {name}"),
+            Self::Flag(flag) => write!(f, "flag {flag}"),
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, serde::Serialize)]
+#[serde(rename_all = "snake_case", tag = "problem")]
+pub enum Problem {
+    /// No such key.
+    #[error("{origin}: unknown key '{key}' (value {found}): {hint}", hint = suggestion(*.nearest))]
+    UnknownKey {
+        /// Where it stands.
+        origin: Origin,
+        /// What was written.
+        key: String,
+        /// Its value.
+        found: String,
+        /// What was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// The key holds something that it cannot hold.
+    #[error("{origin}: {key} = {found}: must be {expected}")]
+    Impossible {
+        /// Where it stands.
+        origin: Origin,
+        /// The key.
+        key: String,
+        /// What it holds.
+        found: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// Two keys that are right alone do not fit together.
+    #[error("{origin}: {key} = {found} does not fit {other}: {remedy}")]
+    Contradiction {
+        /// Where the first key was set.
+        origin: Origin,
+        /// The first key.
+        key: &'static str,
+        /// What it holds.
+        found: String,
+        /// The other key and what it holds.
+        other: String,
+        /// What would be right.
+        remedy: &'static str,
+    },
+}
+
+fn suggestion(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => "'deepid-edge config show --default' lists every key".to_owned(),
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("configuration file {path}: {source}: check the path and who may read it, or leave --config out to use the defaults", path = .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is too large to be one.
+    #[error("configuration file {path}: {found} bytes, at most {max} are read: this is probably another file", path = .path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        found: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// The file is no TOML.
+    #[error("configuration file {path} is not valid TOML: {message}\ncorrect it there; 'deepid-edge config show --default' prints a valid file", path = .path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why, by the TOML reader.
+        message: String,
+    },
+    /// Keys or values are wrong.
+    #[error("{}", listed(.0))]
+    Problems(Vec<Problem>),
+    /// A file that a key names cannot be used.
+    #[error("{origin}: {key} = {path}: {why}", path = .path.display())]
+    NamedFile {
+        /// Where the key was set.
+        origin: Origin,
+        /// The key.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what would be right.
+        why: String,
+    },
+    /// Something that the configuration asks for lies nowhere.
+    #[error("{what}: not found; looked for {}: {remedy}", .looked.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
+    Nowhere {
+        /// What was wanted.
+        what: String,
+        /// Where it was looked for, in order.
+        looked: Vec<PathBuf>,
+        /// What to do.
+        remedy: &'static str,
+    },
+}
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,339 @@
+//! The checked configuration, section by section, as the rest of the program sees it.
+//!
+//! In: values that the table of keys has let through. Out: plain structs with the field names of
+//! the file. Invariant: whoever holds a [`super::Config`] holds values within the limits that
+//! [`super::KEYS`] states and that fit each other; nothing needs to be checked again.
+//! Deliberately absent: the rooms' own settings types; each is built from here by name, field by
+//! field, so that a room never learns of files or keys.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::compare::Metric;
+use crate::inference::ModelId;
+
+/// `[door]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Door {
+    /// `[a-z0-9_-]{1,32}`.
+    pub id: String,
+}
+
+/// A pixel format that may be asked of a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CameraFormat {
+    /// Packed 4:2:2, luminance first.
+    Yuyv,
+    /// Packed 4:2:2, colour first.
+    Uyvy,
+    /// 4:2:0 in two planes.
+    Nv12,
+    /// Luminance alone.
+    Grey,
+    /// Motion JPEG.
+    Mjpg,
+}
+
+/// `[camera]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Camera {
+    /// `auto` or an absolute path.
+    pub device: String,
+    /// Pixels across that are wished for.
+    pub width: u32,
+    /// Pixels down that are wished for.
+    pub height: u32,
+    /// Frames a second that are wished for.
+    pub fps: u32,
+    /// Formats that may be used, the most wanted first; at least one, none twice.
+    pub formats: Vec<CameraFormat>,
+    /// Controls to set, by name.
+    pub controls: BTreeMap<String, i64>,
+    /// A recording in place of the camera.
+    pub replay: Replay,
+}
+
+/// How fast a recording is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pace {
+    /// As it was recorded.
+    RealTime,
+    /// As fast as frames are judged.
+    Fast,
+}
+
+/// `[camera.replay]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// Folder, MJPEG or Y4M file; `None` for the camera.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// Begin again at the end.
+    pub repeat: bool,
+    /// How fast.
+    pub pace: Pace,
+}
+
+/// `[models]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    /// Where cards and models lie, if said; see [`super::Config::model_folders`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+    /// The library, if said; see [`super::Config::library_path`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub library: Option<PathBuf>,
+    /// The detector for the whole frame.
+    pub find: ModelId,
+    /// The detector that follows a face.
+    pub follow: ModelId,
+    /// The embedder.
+    pub embedder: ModelId,
+    /// Threads of a network, 1 to 16.
+    pub threads: u32,
+}
+
+/// `[detect]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Detect {
+    /// Least width of a face in pixels.
+    pub min_face_px: u32,
+    /// Least score, 0.05 to 0.99.
+    pub score: f32,
+}
+
+/// `[recognise]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recognise {
+    /// How vectors are compared.
+    pub metric: Metric,
+    /// Average with the mirror image.
+    pub mirrored: bool,
+    /// Strangers' attempts that may be taken for somebody, as a share; counts unless `threshold`.
+    pub target_fpir: f64,
+    /// A score in place of `target_fpir`, within the metric's range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f32>,
+    /// Least distance to the second subject, ≥ 0.
+    pub margin: f32,
+}
+
+/// What several faces mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SeveralFaces {
+    /// Judge the largest sufficiently central one.
+    Largest,
+    /// Deny.
+    Refuse,
+}
+
+/// `[visit]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Visit {
+    /// Frames that must agree, 1 to `window`.
+    pub agreeing: u32,
+    /// Of how many, at most 64.
+    pub window: u32,
+    /// A visit ends after this long without a face, in milliseconds.
+    pub absence_ms: u64,
+    /// No second grant for this long, in milliseconds.
+    pub cooldown_ms: u64,
+    /// What several faces mean.
+    pub several_faces: SeveralFaces,
+    /// Frames older than this are no evidence, in milliseconds.
+    pub stale_ms: u64,
+    /// A visit is decided as it stands after this long, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The database.
+    pub path: PathBuf,
+}
+
+/// `[mqtt]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mqtt {
+    /// Whether anybody is told.
+    pub enabled: bool,
+    /// Name or address of the broker.
+    pub host: String,
+    /// Its port, never 0.
+    pub port: u16,
+    /// First part of every topic.
+    pub base: String,
+    /// User name; present whenever `password_file` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// File with the password; see [`super::Config::mqtt_password`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// Encryption.
+    pub tls: Tls,
+    /// Home Assistant.
+    pub home_assistant: HomeAssistant,
+}
+
+/// `[mqtt.tls]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// Whether to encrypt; then `ca` is present.
+    pub enabled: bool,
+    /// Certificate authority, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// This door's certificate, PEM; present exactly when `key` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+}
+
+/// `[mqtt.home_assistant]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HomeAssistant {
+    /// Whether this door is announced.
+    pub discovery: bool,
+    /// First part of the discovery topic.
+    pub prefix: String,
+}
+
+/// What the wall clock must show before it is trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClockRequirement {
+    /// Later than the build and not behind the records.
+    Plausible,
+    /// Also set by a time server.
+    Synchronised,
+}
+
+/// `[clock]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockSection {
+    /// What is asked of it.
+    pub require: ClockRequirement,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Failures alone.
+    Error,
+    /// And what may become one.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And how.
+    Debug,
+    /// And every frame.
+    Trace,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people and the journal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How much.
+    pub level: LogLevel,
+    /// How it looks.
+    pub format: LogFormat,
+}
+
+/// All sections: what the values of all layers become.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sections {
+    /// Which door this is.
+    pub door: Door,
+    /// Where frames come from.
+    pub camera: Camera,
+    /// Which networks.
+    pub models: Models,
+    /// Which faces are looked at.
+    pub detect: Detect,
+    /// How faces are compared.
+    pub recognise: Recognise,
+    /// How frames become a decision.
+    pub visit: Visit,
+    /// The database.
+    pub store: Store,
+    /// The broker.
+    pub mqtt: Mqtt,
+    /// The wall clock.
+    pub clock: ClockSection,
+    /// What is logged.
+    pub log: Log,
+}
+
+impl Visit {
+    /// A visit ends after this long without a face.
+    #[must_use]
+    pub const fn absence(&self) -> Duration {
+        Duration::from_millis(self.absence_ms)
+    }
+
+    /// No second grant for this long.
+    #[must_use]
+    pub const fn cooldown(&self) -> Duration {
+        Duration::from_millis(self.cooldown_ms)
+    }
+
+    /// Frames older than this are no evidence.
+    #[must_use]
+    pub const fn stale(&self) -> Duration {
+        Duration::from_millis(self.stale_ms)
+    }
+
+    /// A visit is decided as it stands after this long.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+impl LogLevel {
+    /// The level as `tracing` knows it.
+    #[must_use]
+    pub const fn as_tracing(self) -> tracing::Level {
+        match self {
+            Self::Error => tracing::Level::ERROR,
+            Self::Warn => tracing::Level::WARN,
+            Self::Info => tracing::Level::INFO,
+            Self::Debug => tracing::Level::DEBUG,
+            Self::Trace => tracing::Level::TRACE,
+        }
+    }
+}
