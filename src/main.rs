@@ -1,2 +1,5 @@
 //! Dispatches to `deepid_edge::cli`.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    deepid_edge::cli::main()
+}

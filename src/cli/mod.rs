@@ -1,2 +1,122 @@
 //! The command line: one file for each verb.
+//!
+//! In: arguments. Out: results on standard output, errors on standard error, an exit code from the
+//! table in [`exit`]. A verb is a struct of arguments with `run(self, &Session)`; this file only
+//! dispatches. Invariant: a verb never exits by itself and never prints an error by itself.
+
 pub mod draw;
+pub mod exit;
+pub mod failure;
+pub mod session;
+
+mod completions;
+mod config;
+mod man;
+mod run;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::LazyLock;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use exit::Kind;
+use failure::Failure;
+use session::{Session, Shared};
+
+/// Face recognition at a door, on the board itself: camera frames in, access decisions out over MQTT
+#[derive(Debug, Parser)]
+#[command(
+    name = "deepid-edge",
+    version,
+    long_version = LONG_VERSION.as_str(),
+    propagate_version = false,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    after_help = "Exit codes stand in deepid-edge(1) and docs/exit-codes.md; every key of the configuration in 'deepid-edge config show --default'."
+)]
+pub struct CommandLine {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the daemon: watch the door and publish decisions
+    Run(run::Arguments),
+    /// Show or check the configuration
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Print a shell's completion script
+    Completions(completions::Arguments),
+    /// Print the manual page, or write all of them
+    Man(man::Arguments),
+}
+
+/// Reads the process's arguments, runs the verb, tells failures.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let (outcome, json) = match CommandLine::try_parse_from(&arguments) {
+        Ok(line) => (dispatch(line.verb, &Session::new(line.shared.clone())), line.shared.json),
+        Err(error) => {
+            let json = arguments.iter().any(|argument| argument == "--json");
+            (misunderstood(&error, json), json)
+        }
+    };
+    let kind = match outcome {
+        Ok(kind) => kind,
+        Err(failure) => {
+            let text = if json { failure.to_json().to_string() } else { failure.to_string() };
+            let _closed = writeln!(std::io::stderr(), "{text}");
+            failure.kind()
+        }
+    };
+    ExitCode::from(kind.code())
+}
+
+fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
+    match verb {
+        Verb::Run(verb) => verb.run(session),
+        Verb::Config(verb) => verb.run(session),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(session),
+    }
+}
+
+/// Help and version are answers; anything else is wrong usage, as JSON where that was asked for.
+fn misunderstood(error: &clap::Error, json: bool) -> Result<Kind, Failure> {
+    if error.exit_code() == 0 {
+        let _closed = error.print();
+        return Ok(Kind::Done);
+    }
+    if json {
+        let text = error.to_string();
+        let what = text.trim().trim_start_matches("error: ").to_owned();
+        return Err(Failure::new(Kind::Usage, what, "'deepid-edge help' lists verbs and flags"));
+    }
+    let _closed = error.print();
+    Ok(Kind::Usage)
+}
+
+/// The whole command line, for manual page and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    CommandLine::command()
+}
+
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{} ({})\ntarget:   {}-{}\nSQLite:   {}\nruntime:  LiteRT, opened from models.library or where the package put it\nlicence:  {}",
+        env!("CARGO_PKG_VERSION"),
+        option_env!("DEEPID_EDGE_COMMIT").unwrap_or("commit not recorded"),
+        std::env::consts::ARCH,
+        std::env::consts::OS,
+        rusqlite::version(),
+        env!("CARGO_PKG_LICENSE"),
+    )
+});

@@ -67,7 +67,9 @@ pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<P
     let recognise = &sections.recognise;
     if let Some(threshold) = recognise.threshold {
         let (fits, remedy) = match recognise.metric {
-            Metric::Cosine => ((-1.0..=1.0).contains(&threshold), "for cosine it lies from -1 to 1"),
+            Metric::Cosine => {
+                ((-1.0..=1.0).contains(&threshold), "for cosine it lies from -1 to 1")
+            }
             Metric::Euclidean => (threshold >= 0.0, "for euclidean it is 0 or more"),
             Metric::EuclideanL2 => {
                 ((0.0..=2.0).contains(&threshold), "for euclidean-l2 it lies from 0 to 2")
@@ -81,7 +83,10 @@ pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<P
                 remedy,
             );
         }
-        let both = (layer(&origin(settings, "recognise.threshold")), layer(&origin(settings, "recognise.target_fpir")));
+        let both = (
+            layer(&origin(settings, "recognise.threshold")),
+            layer(&origin(settings, "recognise.target_fpir")),
+        );
         if both.0 == both.1 {
             add(
                 "recognise.threshold",

@@ -39,31 +39,27 @@ pub const SECTIONS: &[Section] = &[
     Section { name: "camera.replay", help: "A recording in place of the camera, for tests." },
     Section { name: "models", help: "Which networks, and where they and their library lie." },
     Section { name: "detect", help: "Which faces are looked at." },
-    Section { name: "recognise", help: "How faces are compared, and what counts as the same person." },
+    Section {
+        name: "recognise",
+        help: "How faces are compared, and what counts as the same person.",
+    },
     Section { name: "visit", help: "How frames over time become one decision." },
     Section { name: "store", help: "Enrolled subjects, references and audit records." },
     Section { name: "mqtt", help: "The broker that decisions go to." },
     Section { name: "mqtt.tls", help: "Encryption towards the broker." },
     Section { name: "mqtt.home_assistant", help: "Home Assistant." },
-    Section { name: "clock", help: "What a wall clock must show before anything is granted on it." },
+    Section {
+        name: "clock",
+        help: "What a wall clock must show before anything is granted on it.",
+    },
     Section { name: "log", help: "What is logged. Names and pictures never are." },
 ];
 
-const fn key(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    help: &'static str,
-) -> Key {
+const fn key(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
     Key { name, kind, default: Some(default), example: default, help }
 }
 
-const fn unset(
-    name: &'static str,
-    kind: Kind,
-    example: &'static str,
-    help: &'static str,
-) -> Key {
+const fn unset(name: &'static str, kind: Kind, example: &'static str, help: &'static str) -> Key {
     Key { name, kind, default: None, example, help }
 }
 
@@ -77,105 +73,237 @@ const fn real(min: f64, max: f64) -> Kind {
 
 /// Every key, in the order of the file.
 pub const KEYS: &[Key] = &[
-    key("door.id", Kind::Text(Rule::DoorId), r#""front""#,
-        "Name of this door in topics and records. It is public on the broker: no person's name."),
-
-    key("camera.device", Kind::Text(Rule::Device), r#""auto""#,
-        "'auto' takes the first device that can capture; otherwise a path. Names under /dev/v4l/by-id and /dev/v4l/by-path stay the same when cameras are plugged in another order."),
-    key("camera.width", whole(32, 8192), "640",
-        "Pixels across. The nearest size that the camera offers is taken, and logged."),
+    key(
+        "door.id",
+        Kind::Text(Rule::DoorId),
+        r#""front""#,
+        "Name of this door in topics and records. It is public on the broker: no person's name.",
+    ),
+    key(
+        "camera.device",
+        Kind::Text(Rule::Device),
+        r#""auto""#,
+        "'auto' takes the first device that can capture; otherwise a path. Names under /dev/v4l/by-id and /dev/v4l/by-path stay the same when cameras are plugged in another order.",
+    ),
+    key(
+        "camera.width",
+        whole(32, 8192),
+        "640",
+        "Pixels across. The nearest size that the camera offers is taken, and logged.",
+    ),
     key("camera.height", whole(32, 8192), "480", "Pixels down."),
     key("camera.fps", whole(1, 120), "15", "Frames a second."),
-    key("camera.formats", Kind::Choices(&["yuyv", "uyvy", "nv12", "grey", "mjpg"]),
+    key(
+        "camera.formats",
+        Kind::Choices(&["yuyv", "uyvy", "nv12", "grey", "mjpg"]),
         r#"["yuyv", "uyvy", "nv12", "mjpg", "grey"]"#,
-        "Pixel formats that may be used, the most wanted first. Uncompressed ones cost less here; MJPG lets a USB 2 camera send large pictures fast enough."),
-    key("camera.controls", Kind::Controls, "{}",
-        "V4L2 controls to set when the camera is opened, by the names that 'v4l2-ctl --list-ctrls' shows, such as { auto_exposure = 3, backlight_compensation = 1 }."),
-
-    unset("camera.replay.path", Kind::Path, r#""/var/lib/deepid-edge/visit.mjpeg""#,
-        "A folder of pictures, an MJPEG file or a Y4M file, used in place of the camera. Whoever can set this can show the door any face: leave it out of a door that opens."),
+        "Pixel formats that may be used, the most wanted first. Uncompressed ones cost less here; MJPG lets a USB 2 camera send large pictures fast enough.",
+    ),
+    key(
+        "camera.controls",
+        Kind::Controls,
+        "{}",
+        "V4L2 controls to set when the camera is opened, by the names that 'v4l2-ctl --list-ctrls' shows, such as { auto_exposure = 3, backlight_compensation = 1 }.",
+    ),
+    unset(
+        "camera.replay.path",
+        Kind::Path,
+        r#""/var/lib/deepid-edge/visit.mjpeg""#,
+        "A folder of pictures, an MJPEG file or a Y4M file, used in place of the camera. Whoever can set this can show the door any face: leave it out of a door that opens.",
+    ),
     key("camera.replay.repeat", Kind::Switch, "false", "Begin again at the end of the recording."),
-    key("camera.replay.pace", Kind::Choice(&["real-time", "fast"]), r#""real-time""#,
-        "'real-time' waits as the recording did; 'fast' goes as fast as frames are judged."),
-
-    unset("models.directory", Kind::Path, r#""/usr/share/deepid-edge/models""#,
-        "Where model cards (.toml) and models (.tflite) lie. Unset: /usr/share/deepid-edge/models, then the models/ and assets/models/ folders of a source checkout."),
-    unset("models.library", Kind::Path, r#""/usr/lib/deepid-edge/libLiteRt.so""#,
-        "The LiteRT library. Unset: /usr/lib/deepid-edge/libLiteRt.so, then assets/lib/ of a source checkout."),
-    key("models.find", Kind::Text(Rule::ModelName), r#""blazeface-full-range""#,
-        "The detector that searches the whole frame."),
-    key("models.follow", Kind::Text(Rule::ModelName), r#""blazeface-short-range""#,
-        "The detector that follows a face once found, on a crop around it. The same name as models.find searches the whole frame every time."),
-    key("models.embedder", Kind::Text(Rule::ModelName), r#""deepid2-interim""#,
-        "The network that turns a face into a feature vector. References made by another one do not count: enrol again after a change."),
-    key("models.threads", whole(1, 16), "1",
-        "Threads a network may use. One is fastest for networks this small on most boards."),
-
-    key("detect.min_face_px", whole(16, 4096), "40",
-        "Faces narrower than this many pixels are ignored: people in the distance are no visitors."),
-    key("detect.score", real(0.05, 0.99), "0.5",
-        "How sure the detector must be, 0.05 to 0.99."),
-
-    key("recognise.metric", Kind::Choice(&["cosine", "euclidean", "euclidean-l2"]), r#""cosine""#,
-        "How feature vectors are compared. Larger is more alike for cosine, smaller for the others."),
-    key("recognise.mirrored", Kind::Switch, "true",
-        "Average the vector of a face with that of its mirror image: steadier, at twice the (small) cost."),
-    key("recognise.target_fpir", real(1e-7, 0.5), "0.001",
-        "Which share of strangers' attempts may be taken for somebody enrolled; the threshold follows from the model's calibration and the number of references. Smaller is stricter."),
-    unset("recognise.threshold", real(-1.0, 1000.0), "0.62",
-        "A score to reach in place of recognise.target_fpir: at least this for cosine (-1 to 1), at most this for euclidean (0 or more) and euclidean-l2 (0 to 2)."),
-    key("recognise.margin", real(0.0, 100.0), "0.05",
-        "How much nearer the best subject must be than the second one, in units of the metric. With less, the outcome is 'ambiguous'."),
-
+    key(
+        "camera.replay.pace",
+        Kind::Choice(&["real-time", "fast"]),
+        r#""real-time""#,
+        "'real-time' waits as the recording did; 'fast' goes as fast as frames are judged.",
+    ),
+    unset(
+        "models.directory",
+        Kind::Path,
+        r#""/usr/share/deepid-edge/models""#,
+        "Where model cards (.toml) and models (.tflite) lie. Unset: /usr/share/deepid-edge/models, then the models/ and assets/models/ folders of a source checkout.",
+    ),
+    unset(
+        "models.library",
+        Kind::Path,
+        r#""/usr/lib/deepid-edge/libLiteRt.so""#,
+        "The LiteRT library. Unset: /usr/lib/deepid-edge/libLiteRt.so, then assets/lib/ of a source checkout.",
+    ),
+    key(
+        "models.find",
+        Kind::Text(Rule::ModelName),
+        r#""blazeface-full-range""#,
+        "The detector that searches the whole frame.",
+    ),
+    key(
+        "models.follow",
+        Kind::Text(Rule::ModelName),
+        r#""blazeface-short-range""#,
+        "The detector that follows a face once found, on a crop around it. The same name as models.find searches the whole frame every time.",
+    ),
+    key(
+        "models.embedder",
+        Kind::Text(Rule::ModelName),
+        r#""deepid2-interim""#,
+        "The network that turns a face into a feature vector. References made by another one do not count: enrol again after a change.",
+    ),
+    key(
+        "models.threads",
+        whole(1, 16),
+        "1",
+        "Threads a network may use. One is fastest for networks this small on most boards.",
+    ),
+    key(
+        "detect.min_face_px",
+        whole(16, 4096),
+        "40",
+        "Faces narrower than this many pixels are ignored: people in the distance are no visitors.",
+    ),
+    key("detect.score", real(0.05, 0.99), "0.5", "How sure the detector must be, 0.05 to 0.99."),
+    key(
+        "recognise.metric",
+        Kind::Choice(&["cosine", "euclidean", "euclidean-l2"]),
+        r#""cosine""#,
+        "How feature vectors are compared. Larger is more alike for cosine, smaller for the others.",
+    ),
+    key(
+        "recognise.mirrored",
+        Kind::Switch,
+        "true",
+        "Average the vector of a face with that of its mirror image: steadier, at twice the (small) cost.",
+    ),
+    key(
+        "recognise.target_fpir",
+        real(1e-7, 0.5),
+        "0.001",
+        "Which share of strangers' attempts may be taken for somebody enrolled; the threshold follows from the model's calibration and the number of references. Smaller is stricter.",
+    ),
+    unset(
+        "recognise.threshold",
+        real(-1.0, 1000.0),
+        "0.62",
+        "A score to reach in place of recognise.target_fpir: at least this for cosine (-1 to 1), at most this for euclidean (0 or more) and euclidean-l2 (0 to 2).",
+    ),
+    key(
+        "recognise.margin",
+        real(0.0, 100.0),
+        "0.05",
+        "How much nearer the best subject must be than the second one, in units of the metric. With less, the outcome is 'ambiguous'.",
+    ),
     key("visit.agreeing", whole(1, 64), "3", "How many frames must agree before a decision."),
-    key("visit.window", whole(1, 64), "5",
-        "Among how many of the last frames with a face. At least visit.agreeing."),
-    key("visit.absence_ms", whole(200, 60_000), "1500",
-        "A visit ends when no face was seen for this long."),
-    key("visit.cooldown_ms", whole(0, 3_600_000), "5000",
-        "After a grant, the same subject gets no other for this long."),
-    key("visit.several_faces", Kind::Choice(&["largest", "refuse"]), r#""refuse""#,
-        "With several faces in view: 'refuse' denies, so that nobody walks in behind a friend's face; 'largest' judges the largest sufficiently central one."),
-    key("visit.stale_ms", whole(50, 10_000), "500",
-        "Frames older than this are no evidence."),
-    key("visit.timeout_ms", whole(500, 120_000), "5000",
-        "A visit without agreement is decided as it stands after this long."),
-
-    key("store.path", Kind::Path, r#""/var/lib/deepid-edge/deepid-edge.db""#,
-        "The database. Its folder must be writable by the service's user."),
-
-    key("mqtt.enabled", Kind::Switch, "true",
-        "false: decisions are recorded, and nobody is told."),
+    key(
+        "visit.window",
+        whole(1, 64),
+        "5",
+        "Among how many of the last frames with a face. At least visit.agreeing.",
+    ),
+    key(
+        "visit.absence_ms",
+        whole(200, 60_000),
+        "1500",
+        "A visit ends when no face was seen for this long.",
+    ),
+    key(
+        "visit.cooldown_ms",
+        whole(0, 3_600_000),
+        "5000",
+        "After a grant, the same subject gets no other for this long.",
+    ),
+    key(
+        "visit.several_faces",
+        Kind::Choice(&["largest", "refuse"]),
+        r#""refuse""#,
+        "With several faces in view: 'refuse' denies, so that nobody walks in behind a friend's face; 'largest' judges the largest sufficiently central one.",
+    ),
+    key("visit.stale_ms", whole(50, 10_000), "500", "Frames older than this are no evidence."),
+    key(
+        "visit.timeout_ms",
+        whole(500, 120_000),
+        "5000",
+        "A visit without agreement is decided as it stands after this long.",
+    ),
+    key(
+        "store.path",
+        Kind::Path,
+        r#""/var/lib/deepid-edge/deepid-edge.db""#,
+        "The database. Its folder must be writable by the service's user.",
+    ),
+    key("mqtt.enabled", Kind::Switch, "true", "false: decisions are recorded, and nobody is told."),
     key("mqtt.host", Kind::Text(Rule::Host), r#""localhost""#, "Name or address of the broker."),
     key("mqtt.port", whole(1, 65535), "1883", "1883 is usual without TLS, 8883 with it."),
-    key("mqtt.base", Kind::Text(Rule::Topic), r#""deepid-edge""#,
-        "First part of every topic: <base>/<door>/access and so on."),
-    unset("mqtt.username", Kind::Text(Rule::UserName), r#""door-front""#,
-        "Who this door is to the broker."),
-    unset("mqtt.password_file", Kind::Path, r#""/etc/deepid-edge/mqtt-password""#,
-        "A file with the password on its first line, readable by the service's user alone. There is no key for the password itself: configuration gets copied about."),
-
-    key("mqtt.tls.enabled", Kind::Switch, "false",
-        "Encrypt, and check who the broker is. Use it whenever the broker is another machine: a decision that opens a door should not be forgeable on the network."),
-    unset("mqtt.tls.ca", Kind::Path, r#""/etc/deepid-edge/ca.pem""#,
-        "The certificate authority (PEM) that must have signed the broker's certificate. Required with mqtt.tls.enabled."),
-    unset("mqtt.tls.cert", Kind::Path, r#""/etc/deepid-edge/client.pem""#,
-        "This door's own certificate (PEM), where the broker asks for one. Together with mqtt.tls.key."),
-    unset("mqtt.tls.key", Kind::Path, r#""/etc/deepid-edge/client.key""#,
-        "The private key (PEM) of mqtt.tls.cert."),
-
-    key("mqtt.home_assistant.discovery", Kind::Switch, "false",
-        "Announce this door to Home Assistant."),
-    key("mqtt.home_assistant.prefix", Kind::Text(Rule::Topic), r#""homeassistant""#,
-        "Home Assistant's discovery prefix."),
-
-    key("clock.require", Kind::Choice(&["plausible", "synchronised"]), r#""plausible""#,
-        "'plausible': later than this software was built and not behind the records. 'synchronised': also set by a time server, as the kernel tells. Otherwise decisions are denied with 'clock_untrusted'."),
-
-    key("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), r#""info""#,
-        "How much is logged."),
-    key("log.format", Kind::Choice(&["text", "json"]), r#""text""#,
-        "'text' for people and the journal, 'json' for machines: one object a line."),
+    key(
+        "mqtt.base",
+        Kind::Text(Rule::Topic),
+        r#""deepid-edge""#,
+        "First part of every topic: <base>/<door>/access and so on.",
+    ),
+    unset(
+        "mqtt.username",
+        Kind::Text(Rule::UserName),
+        r#""door-front""#,
+        "Who this door is to the broker.",
+    ),
+    unset(
+        "mqtt.password_file",
+        Kind::Path,
+        r#""/etc/deepid-edge/mqtt-password""#,
+        "A file with the password on its first line, readable by the service's user alone. There is no key for the password itself: configuration gets copied about.",
+    ),
+    key(
+        "mqtt.tls.enabled",
+        Kind::Switch,
+        "false",
+        "Encrypt, and check who the broker is. Use it whenever the broker is another machine: a decision that opens a door should not be forgeable on the network.",
+    ),
+    unset(
+        "mqtt.tls.ca",
+        Kind::Path,
+        r#""/etc/deepid-edge/ca.pem""#,
+        "The certificate authority (PEM) that must have signed the broker's certificate. Required with mqtt.tls.enabled.",
+    ),
+    unset(
+        "mqtt.tls.cert",
+        Kind::Path,
+        r#""/etc/deepid-edge/client.pem""#,
+        "This door's own certificate (PEM), where the broker asks for one. Together with mqtt.tls.key.",
+    ),
+    unset(
+        "mqtt.tls.key",
+        Kind::Path,
+        r#""/etc/deepid-edge/client.key""#,
+        "The private key (PEM) of mqtt.tls.cert.",
+    ),
+    key(
+        "mqtt.home_assistant.discovery",
+        Kind::Switch,
+        "false",
+        "Announce this door to Home Assistant.",
+    ),
+    key(
+        "mqtt.home_assistant.prefix",
+        Kind::Text(Rule::Topic),
+        r#""homeassistant""#,
+        "Home Assistant's discovery prefix.",
+    ),
+    key(
+        "clock.require",
+        Kind::Choice(&["plausible", "synchronised"]),
+        r#""plausible""#,
+        "'plausible': later than this software was built and not behind the records. 'synchronised': also set by a time server, as the kernel tells. Otherwise decisions are denied with 'clock_untrusted'.",
+    ),
+    key(
+        "log.level",
+        Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        r#""info""#,
+        "How much is logged.",
+    ),
+    key(
+        "log.format",
+        Kind::Choice(&["text", "json"]),
+        r#""text""#,
+        "'text' for people and the journal, 'json' for machines: one object a line.",
+    ),
 ];
 
 /// The key called `name`; for a table of free names such as `camera.controls.brightness`, the
@@ -186,7 +314,8 @@ pub fn find(name: &str) -> Option<&'static Key> {
         key.name == name
             || (matches!(key.kind, Kind::Controls)
                 && name.strip_prefix(key.name).is_some_and(|rest| {
-                    rest.strip_prefix('.').is_some_and(|free| !free.is_empty() && !free.contains('.'))
+                    rest.strip_prefix('.')
+                        .is_some_and(|free| !free.is_empty() && !free.contains('.'))
                 }))
     })
 }
@@ -197,6 +326,10 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
     let moved: Vec<_> = KEYS.iter().filter(|key| last(key.name) == last(name)).collect();
     if let [only] = moved.as_slice() {
+        return Some(only.name);
+    }
+    let longer: Vec<_> = KEYS.iter().filter(|key| key.name.starts_with(name)).collect();
+    if let [only] = longer.as_slice() {
         return Some(only.name);
     }
     KEYS.iter()
@@ -228,6 +361,7 @@ mod tests {
             ("recognize.metric", Some("recognise.metric")),
             ("mqtt.hosts", Some("mqtt.host")),
             ("visit.absence", Some("visit.absence_ms")),
+            ("mqtt.password", Some("mqtt.password_file")),
             ("colour.of.the.door", None),
         ] {
             assert_eq!(nearest(written), meant, "{written}");

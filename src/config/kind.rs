@@ -68,7 +68,10 @@ impl Rule {
             Self::Device => text == "auto" || (text.starts_with('/') && long(4095)),
             Self::ModelName => crate::inference::ModelId::new(text).is_ok(),
             Self::Host => {
-                long(253) && all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b':' | b'_'))
+                long(253)
+                    && all(
+                        |b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b':' | b'_'),
+                    )
             }
             Self::Topic => {
                 long(128)
@@ -212,7 +215,9 @@ mod tests {
             assert_eq!(taken(kind, text).is_some(), right, "{text}");
         }
         let kind = Kind::Real { min: 0.0, max: 1.0 };
-        for (text, right) in [("0", true), ("1.0", true), ("1.01", false), ("nan", false), ("inf", false)] {
+        for (text, right) in
+            [("0", true), ("1.0", true), ("1.01", false), ("nan", false), ("inf", false)]
+        {
             assert_eq!(taken(kind, text).is_some(), right, "{text}");
         }
     }

@@ -132,6 +132,15 @@ fn check(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
         Written::Text(text) => format!("{text:?}"),
     };
     let Some(key) = keys::find(&entry.key) else {
+        if is_section(&entry.key) {
+            return Err(Problem::Impossible {
+                origin: entry.origin.clone(),
+                key: entry.key.clone(),
+                found,
+                expected: "a section with keys of its own".to_owned(),
+            });
+        }
+        let found = if may_be_secret(&entry.key) { "not shown".to_owned() } else { found };
         return Err(Problem::UnknownKey {
             origin: entry.origin.clone(),
             key: entry.key.clone(),
@@ -192,7 +201,9 @@ fn from_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
         File::from_str(&text, FileFormat::Toml).collect().map_err(|error| ConfigError::Syntax {
             path: path.to_owned(),
             message: match error {
-                config::ConfigError::FileParse { cause, .. } => cause.to_string().trim_end().to_owned(),
+                config::ConfigError::FileParse { cause, .. } => {
+                    cause.to_string().trim_end().to_owned()
+                }
                 other => other.to_string(),
             },
         })?;
@@ -206,9 +217,12 @@ fn flatten(table: Map<String, Value>, origin: &Origin) -> Vec<Entry> {
     while let Some((key, value)) = open.pop() {
         let is_value = keys::find(&key).is_some();
         match value.kind {
-            ValueKind::Table(inner) if !is_value && known_section(&key) => {
-                open.extend(inner.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
+            ValueKind::Table(inner) if !is_value && !inner.is_empty() => {
+                open.extend(
+                    inner.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)),
+                );
             }
+            ValueKind::Table(_) if !is_value && is_section(&key) => {}
             _ => entries.push(Entry { key, value: Written::Typed(value), origin: origin.clone() }),
         }
     }
@@ -216,10 +230,13 @@ fn flatten(table: Map<String, Value>, origin: &Origin) -> Vec<Entry> {
     entries
 }
 
-fn known_section(name: &str) -> bool {
-    keys::SECTIONS
-        .iter()
-        .any(|section| section.name == name || section.name.starts_with(&format!("{name}.")))
+/// Somebody who writes a secret into a key that does not exist must not find it in a log.
+fn may_be_secret(key: &str) -> bool {
+    ["pass", "secret", "token", "pin"].iter().any(|word| key.contains(word))
+}
+
+fn is_section(name: &str) -> bool {
+    keys::SECTIONS.iter().any(|section| section.name == name)
 }
 
 fn from_environment(environment: &[(String, String)]) -> Vec<Entry> {

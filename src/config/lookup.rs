@@ -131,8 +131,7 @@ fn checkout() -> Option<PathBuf> {
     }
     let is_checkout =
         |folder: &&Path| folder.join("assets.toml").is_file() && folder.join("models").is_dir();
-    let above = |start: &Path| {
-        start.ancestors().take(PARENTS_MAX).find(is_checkout).map(Path::to_owned)
-    };
+    let above =
+        |start: &Path| start.ancestors().take(PARENTS_MAX).find(is_checkout).map(Path::to_owned);
     above(&executable).or_else(|| above(&std::env::current_dir().ok()?))
 }

@@ -63,10 +63,12 @@ pub fn manual_section() -> String {
     )));
     for section in SECTIONS {
         let _infallible = write!(text, ".SS [{}]\n{}", section.name, roff(section.help));
-        for key in KEYS.iter().filter(|key| {
-            key.name.rsplit_once('.').is_some_and(|(place, _)| place == section.name)
-        }) {
-            let default = key.default.map_or("unset".to_owned(), |value| format!("default {value}"));
+        for key in KEYS
+            .iter()
+            .filter(|key| key.name.rsplit_once('.').is_some_and(|(place, _)| place == section.name))
+        {
+            let default =
+                key.default.map_or("unset".to_owned(), |value| format!("default {value}"));
             let _infallible = write!(
                 text,
                 ".TP\n\\fB{}\\fR ({})\n{}.br\n{}",

@@ -1,0 +1,26 @@
+//! `completions`: a shell's completion script.
+//!
+//! In: the command line's own definition. Out: the script, on standard output.
+
+use clap::Args;
+use clap_complete::Shell;
+
+use super::exit::Kind;
+use super::failure::Failure;
+use super::session::write_out;
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The shell
+    shell: Shell,
+}
+
+impl Arguments {
+    pub(super) fn run(self) -> Result<Kind, Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut super::command(), "deepid-edge", &mut script);
+        write_out(&String::from_utf8_lossy(&script))?;
+        Ok(Kind::Done)
+    }
+}

@@ -1,0 +1,122 @@
+//! `config show` and `config check`.
+//!
+//! In: all layers of settings. Out: what is in force and which layer said so, as valid TOML or
+//! JSON; or that all is right. Invariant: no secret is shown, because no key holds one.
+
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value as Json, json};
+
+use super::exit::Kind;
+use super::failure::Failure;
+use super::session::{Session, write_out};
+use crate::config::{Config, KEYS, SECTIONS, Setting, default_file};
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show every key that is in force, and which layer set it
+    Show(Show),
+    /// Say whether the configuration is right, and everything that is wrong
+    Check,
+}
+
+/// Arguments of `config show`.
+#[derive(Debug, Args)]
+pub struct Show {
+    /// Print the commented default file instead, with every key
+    #[arg(long)]
+    default: bool,
+}
+
+impl Verb {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        match self {
+            Self::Show(Show { default: true }) if session.json() => {
+                session.tell("", &key_table())?;
+            }
+            Self::Show(Show { default: true }) => write_out(&default_file())?,
+            Self::Show(Show { default: false }) => {
+                let config = session.config()?;
+                session.tell(
+                    in_force(&config),
+                    &json!({
+                        "file": config.file(),
+                        "settings": config.settings().iter().map(|setting| json!({
+                            "key": setting.key,
+                            "value": setting.value,
+                            "origin": setting.origin,
+                        })).collect::<Vec<_>>(),
+                    }),
+                )?;
+            }
+            Self::Check => {
+                let config = session.config()?;
+                let place = config.file().map_or_else(
+                    || "no file, defaults".to_owned(),
+                    |path| path.display().to_string(),
+                );
+                session.tell(
+                    format!("configuration is right ({place})"),
+                    &json!({ "ok": true, "file": config.file() }),
+                )?;
+            }
+        }
+        Ok(Kind::Done)
+    }
+}
+
+fn key_table() -> Vec<Json> {
+    KEYS.iter()
+        .map(|key| {
+            json!({
+                "key": key.name,
+                "default": key.default,
+                "must_be": key.kind.to_string(),
+                "environment": crate::config::environment_name(key.name),
+                "help": key.help,
+            })
+        })
+        .collect()
+}
+
+/// Valid TOML with the layer of each key behind it.
+fn in_force(config: &Config) -> String {
+    let mut text = String::new();
+    for section in SECTIONS {
+        let _infallible = writeln!(text, "[{}]", section.name);
+        for setting in config.settings() {
+            let Some((place, name)) = setting.key.rsplit_once('.') else { continue };
+            if place == section.name {
+                let _infallible = writeln!(text, "{}", line(name, setting));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn line(name: &str, setting: &Setting) -> String {
+    match &setting.value {
+        Some(value) => {
+            format!("{:<40}# {}", format!("{name} = {}", as_toml(value)), setting.origin)
+        }
+        None => format!("{:<39} # {}", format!("# {name} is unset"), setting.origin),
+    }
+}
+
+fn as_toml(value: &Json) -> String {
+    match value {
+        Json::Object(fields) if fields.is_empty() => "{}".to_owned(),
+        Json::Object(fields) => {
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| format!("{name} = {}", as_toml(value))).collect();
+            format!("{{ {} }}", fields.join(", "))
+        }
+        Json::Array(list) => {
+            format!("[{}]", list.iter().map(as_toml).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Why a command did not do what it was asked: for a person, and with `--json` for a machine.
+//!
+//! In: the errors of all rooms. Out: a kind, from which the exit code follows, and what, where and
+//! remedy. Invariant: an error is one object on standard error; results alone go to standard
+//! output. Deliberately absent: backtraces; room errors carry what a person needs in their text.
+
+use serde_json::{Value as Json, json};
+
+use super::exit::Kind;
+use crate::config::ConfigError;
+
+/// A command's failure.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    what: String,
+    place: Option<String>,
+    remedy: Option<String>,
+    problems: Option<Json>,
+}
+
+impl Failure {
+    /// Something that this layer found itself.
+    #[must_use]
+    pub fn new(kind: Kind, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { kind, what: what.into(), place: None, remedy: Some(remedy.into()), problems: None }
+    }
+
+    /// Where it happened: a file, an address.
+    #[must_use]
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// An error of a room, whose text says what, where and remedy, with everything behind it.
+    #[must_use]
+    pub fn of(kind: Kind, error: &dyn std::error::Error) -> Self {
+        let mut what = error.to_string();
+        let mut behind = error.source();
+        while let Some(cause) = behind {
+            let text = cause.to_string();
+            if !what.contains(&text) {
+                what.push_str(": ");
+                what.push_str(&text);
+            }
+            behind = cause.source();
+        }
+        Self { kind, what, place: None, remedy: None, problems: None }
+    }
+
+    /// What kind of failure it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// As a machine reads it: one object with `error`.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        let mut error = json!({
+            "kind": self.kind,
+            "exit_code": self.kind.code(),
+            "what": self.what,
+        });
+        if let Json::Object(fields) = &mut error {
+            let rest = [
+                ("where", self.place.clone().map(Json::from)),
+                ("remedy", self.remedy.clone().map(Json::from)),
+                ("problems", self.problems.clone()),
+            ];
+            fields.extend(rest.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))));
+        }
+        json!({ "error": error })
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("error: ")?;
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.what.replace('\n', "\n       "))?;
+        if let Some(remedy) = &self.remedy {
+            write!(f, "\n  try: {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let kind = match &error {
+            ConfigError::Nowhere { .. } => Kind::Model,
+            _ => Kind::Configuration,
+        };
+        let mut failure = Self::of(kind, &error);
+        if let ConfigError::Problems(problems) = &error {
+            let told: Vec<Json> = problems
+                .iter()
+                .map(|problem| {
+                    let mut told = serde_json::to_value(problem).unwrap_or_default();
+                    if let Json::Object(fields) = &mut told {
+                        fields.insert("text".to_owned(), problem.to_string().into());
+                    }
+                    told
+                })
+                .collect();
+            failure.problems = Some(Json::Array(told));
+        }
+        failure
+    }
+}

@@ -1,0 +1,262 @@
+use super::*;
+
+fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("config.toml");
+    std::fs::write(&path, text).expect("written");
+    (folder, path)
+}
+
+fn flag(key: &str, value: &str) -> Flag {
+    Flag { given_as: format!("--set {key}"), key: key.to_owned(), value: value.to_owned() }
+}
+
+fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Every problem of a file, one a line, with its path shortened.
+fn problems_of(text: &str) -> String {
+    let (_folder, path) = written(text);
+    let sources = Sources { file: Some(path.clone()), ..Sources::default() };
+    match Config::load(&sources) {
+        Ok(_) => "no problem".to_owned(),
+        Err(error) => error.to_string().replace(&path.display().to_string(), "FILE"),
+    }
+}
+
+#[test]
+fn defaults_are_a_configuration_and_every_key_is_taken() {
+    let config = Config::load(&Sources::default()).expect("defaults are right");
+    assert_eq!((config.camera.width, config.camera.height), (640, 480));
+    assert_eq!(config.settings().len(), KEYS.len());
+    for (setting, key) in config.settings().iter().zip(KEYS) {
+        assert_eq!(setting.key, key.name);
+        assert_eq!(setting.value.is_some(), key.default.is_some(), "{}", key.name);
+        assert_eq!(setting.origin, Origin::Default);
+    }
+}
+
+#[test]
+fn every_example_of_a_key_without_default_is_right() {
+    for key in KEYS.iter().filter(|key| key.default.is_none()) {
+        let (section, name) = key.name.rsplit_once('.').expect("section.key");
+        let text = problems_of(&format!("[{section}]\n{name} = {}", key.example));
+        assert!(!text.contains("must be"), "{text}");
+    }
+}
+
+#[test]
+fn the_later_layer_counts_and_each_says_where_it_came_from() {
+    let (_folder, path) = written("[mqtt]\nhost = 'file'\nport = 1884\nbase = 'file'\n");
+    let config = Config::load(&Sources {
+        file: Some(path.clone()),
+        environment: environment(&[
+            ("DEEPID_EDGE__MQTT__HOST", "environment"),
+            ("DEEPID_EDGE__MQTT__BASE", "environment"),
+            ("DEEPID_EDGE__MQTT__HOME_ASSISTANT__DISCOVERY", "true"),
+            ("DEEPID_EDGE_CONFIG", "is of the command line"),
+            ("PATH", "/usr/bin"),
+        ]),
+        flags: vec![flag("mqtt.host", "first"), flag("mqtt.host", "last")],
+    })
+    .expect("right");
+    assert_eq!(config.mqtt.host, "last");
+    assert_eq!(config.mqtt.base, "environment");
+    assert_eq!(config.mqtt.port, 1884);
+    assert!(config.mqtt.home_assistant.discovery);
+    assert_eq!(config.door.id, "front");
+    let origin = |key| config.origin(key);
+    assert_eq!(origin("mqtt.host"), Origin::Flag("--set mqtt.host".to_owned()));
+    assert_eq!(origin("mqtt.base"), Origin::Environment("DEEPID_EDGE__MQTT__BASE".to_owned()));
+    assert_eq!(origin("mqtt.port"), Origin::File(path));
+    assert_eq!(origin("door.id"), Origin::Default);
+}
+
+#[test]
+fn controls_of_several_layers_come_together() {
+    let (_folder, path) = written("[camera.controls]\nbrightness = 3\ngain = 1\n");
+    let config = Config::load(&Sources {
+        file: Some(path),
+        environment: environment(&[("DEEPID_EDGE__CAMERA__CONTROLS__GAIN", "7")]),
+        flags: vec![],
+    })
+    .expect("right");
+    let controls: Vec<_> = config.camera.controls.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+    assert_eq!(controls, [("brightness", 3), ("gain", 7)]);
+}
+
+#[test]
+fn an_empty_text_unsets_what_may_be_unset() {
+    let (_folder, path) = written("[mqtt]\nusername = 'door'\n");
+    let load = |variable: &str| {
+        Config::load(&Sources {
+            file: Some(path.clone()),
+            environment: environment(&[(variable, "")]),
+            flags: vec![],
+        })
+    };
+    assert_eq!(load("DEEPID_EDGE__MQTT__USERNAME").expect("right").mqtt.username, None);
+    assert!(load("DEEPID_EDGE__MQTT__HOST").is_err());
+}
+
+#[test]
+fn a_wrong_value_is_reported_even_where_a_flag_hides_it() {
+    let (_folder, path) = written("[camera]\nwidth = 'wide'\n");
+    let sources = Sources {
+        file: Some(path),
+        flags: vec![flag("camera.width", "640")],
+        ..Sources::default()
+    };
+    assert!(Config::load(&sources).is_err());
+}
+
+#[test]
+fn a_target_of_a_higher_layer_undoes_a_threshold_of_a_lower_one() {
+    let (_folder, path) = written("[recognise]\nthreshold = 0.5\n");
+    let load =
+        |flags| Config::load(&Sources { file: Some(path.clone()), flags, ..Sources::default() });
+    assert_eq!(load(vec![]).expect("right").recognise.threshold, Some(0.5));
+    let config = load(vec![flag("recognise.target_fpir", "0.01")]).expect("right");
+    assert_eq!(config.recognise.threshold, None);
+    assert!((config.recognise.target_fpir - 0.01).abs() < 1e-12);
+}
+
+/// A temporary file's text and the lines that it earns; `tests/data/config/problems.txt`.
+#[test]
+fn every_kind_of_mistake_is_named_with_its_remedy() {
+    let cases = [
+        "[camera]\nwidht = 640\n",
+        "[camera]\nwidth = '640'\nheight = 0\nfps = 1.5\n",
+        "[kamera]\nwidth = 640\n",
+        "camera = 3\n",
+        "width = 640\n",
+        "[door]\nid = 'Front door'\n",
+        "[camera]\nformats = []\n",
+        "[camera]\nformats = ['h264']\n",
+        "[camera]\ncontrols = { brightness = 'high' }\n",
+        "[recognise]\nmetric = 'cosinus'\n",
+        "[recognise]\ntarget_fpir = 1\n",
+        "[recognise]\ntarget_fpir = nan\n",
+        "[recognise]\nthreshold = 1.5\n",
+        "[recognise]\nmetric = 'euclidean-l2'\nthreshold = -0.5\n",
+        "[recognise]\nthreshold = 0.5\ntarget_fpir = 0.01\n",
+        "[visit]\nagreeing = 6\n",
+        "[visit]\nstale_ms = 9000\n",
+        "[mqtt]\nport = 70000\nhost = 'mqtt://broker'\nbase = 'doors/#'\n",
+        "[mqtt]\npassword = 'hunter2'\n",
+        "[mqtt]\npassword_file = '/etc/secret'\n",
+        "[mqtt.tls]\nenabled = true\n",
+        "[mqtt.tls]\nca = '/etc/ca.pem'\ncert = '/etc/cert.pem'\n",
+        "[mqtt.tls]\nkey = '/etc/key.pem'\n",
+        "[mqtt]\nenabled = 'yes'\n",
+        "[store]\npath = ''\n",
+        "[log]\nlevel = 'loud'\n",
+        "[camera\n",
+    ];
+    let report: String =
+        cases.iter().map(|case| format!("{case}=>\n{}\n\n", problems_of(case))).collect();
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn mistakes_in_environment_and_flags_name_variable_and_flag() {
+    let error = Config::load(&Sources {
+        file: None,
+        environment: environment(&[
+            ("DEEPID_EDGE__MQTT__PROT", "1883"),
+            ("DEEPID_EDGE__MQTT__PORT", "many"),
+        ]),
+        flags: vec![flag("mirrored", "true"), flag("recognise.mirrored", "perhaps")],
+    })
+    .expect_err("wrong");
+    insta::assert_snapshot!(error);
+}
+
+#[test]
+fn unreadable_large_and_strange_files_are_refused() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let load = |path: PathBuf| {
+        Config::load(&Sources { file: Some(path), ..Sources::default() }).expect_err("refused")
+    };
+    assert!(matches!(load(folder.path().join("absent.toml")), ConfigError::Unreadable { .. }));
+    assert!(matches!(load(folder.path().to_owned()), ConfigError::Unreadable { .. }));
+    let large = folder.path().join("large.toml");
+    std::fs::write(&large, vec![b'#'; 300_000]).expect("written");
+    assert!(matches!(load(large), ConfigError::TooLarge { .. }));
+    let binary = folder.path().join("binary.toml");
+    std::fs::write(&binary, [0xff, 0xfe, 0x00]).expect("written");
+    assert!(matches!(load(binary), ConfigError::Syntax { .. }));
+}
+
+#[test]
+fn the_default_file_sets_nothing_and_shows_the_defaults() {
+    let (_folder, path) = written(&default_file());
+    let sources = Sources { file: Some(path), ..Sources::default() };
+    let config = Config::load(&sources).expect("the default file is right");
+    assert!(config.settings().iter().all(|setting| setting.origin == Origin::Default));
+
+    let active: String = default_file()
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.starts_with(' ') => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let table: toml::Table = active.parse().expect("TOML without its comment signs too");
+    for key in KEYS {
+        let found = key
+            .name
+            .split('.')
+            .try_fold(toml::Value::Table(table.clone()), |at, part| at.get(part).cloned());
+        let wanted: toml::Table =
+            format!("value = {}", key.default.unwrap_or(key.example)).parse().expect("TOML");
+        assert_eq!(found.as_ref(), wanted.get("value"), "{}", key.name);
+    }
+}
+
+#[test]
+fn the_deployed_file_is_made_from_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/config.toml");
+    let deployed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        deployed == default_file(),
+        "deploy/config.toml is not up to date: 'cargo run -- config show --default > deploy/config.toml'"
+    );
+}
+
+#[test]
+fn a_password_is_the_first_line_and_is_never_shown() {
+    let (_folder, path) = written("correct horse\nsecond line\n");
+    let load = |path: &std::path::Path| {
+        Config::load(&Sources {
+            flags: vec![
+                flag("mqtt.username", "door"),
+                flag("mqtt.password_file", &path.display().to_string()),
+            ],
+            ..Sources::default()
+        })
+        .expect("right")
+        .mqtt_password()
+    };
+    let secret = load(&path).expect("readable").expect("set");
+    assert_eq!(secret.reveal(), "correct horse");
+    assert_eq!(format!("{secret:?}"), "Secret(…)");
+    assert!(load(std::path::Path::new("/nonexistent/password")).is_err());
+    std::fs::write(&path, "\n").expect("written");
+    assert!(load(&path).is_err());
+}
+
+#[test]
+fn folders_and_library_that_are_set_are_never_replaced() {
+    let config = Config::load(&Sources {
+        flags: vec![
+            flag("models.directory", "/nonexistent/models"),
+            flag("models.library", "/nonexistent/lib.so"),
+        ],
+        ..Sources::default()
+    })
+    .expect("right");
+    assert!(matches!(config.model_folders(), Err(ConfigError::NamedFile { .. })));
+    assert!(matches!(config.library_path(), Err(ConfigError::NamedFile { .. })));
+}
