@@ -1,55 +1,18 @@
 //! The real library and the real models: what loads, what is refused, what they say of real
 //! photographs. Needs the files that `make assets` fetches; says so and skips without them.
 
-use std::path::{Path, PathBuf};
+mod support;
 
 use deepid_edge::align::Aligner;
-use deepid_edge::clock::Monotonic;
 use deepid_edge::detect::{Detections, SsdDetector};
 use deepid_edge::embed::Embedder;
-use deepid_edge::frame::{Frame, PixelFormat};
-use deepid_edge::inference::{InferenceError, ModelCard, ModelDirectory, ModelId, Runtime};
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn library() -> PathBuf {
-    root().join("assets/lib").join(std::env::consts::ARCH).join("libLiteRt.so")
-}
-
-fn models() -> ModelDirectory {
-    ModelDirectory::new(vec![root().join("models"), root().join("assets/models")])
-}
-
-/// The opened runtime, or nothing, said aloud, where the assets were not fetched.
-fn runtime() -> Option<Runtime> {
-    if !library().exists() {
-        eprintln!("SKIPPED: {} is absent; run 'make assets'", library().display());
-        return None;
-    }
-    Some(Runtime::open(&library()).expect("the fetched library opens"))
-}
-
-fn card(name: &str) -> ModelCard {
-    models().card(&ModelId::new(name).unwrap()).expect("the card is valid")
-}
+use deepid_edge::inference::{InferenceError, ModelDirectory, Runtime};
+use support::models::{card, models, photograph, rgb_frame, root, runtime};
 
 fn detector(runtime: &Runtime, name: &str) -> SsdDetector {
     let card = card(name);
     let engine = runtime.load(&card, &models()).expect("the model loads");
     SsdDetector::new(&card, Box::new(engine), None).expect("the card is a detector's")
-}
-
-fn photograph(name: &str) -> (Vec<u8>, (u32, u32)) {
-    let picture = image::open(root().join("assets/photographs").join(name)).unwrap().to_rgb8();
-    let size = picture.dimensions();
-    (picture.into_raw(), size)
-}
-
-fn frame(pixels: &[u8], size: (u32, u32)) -> Frame<'_> {
-    Frame::new(pixels, PixelFormat::Rgb, size, size.0 as usize * 3, 0, Monotonic::default())
-        .unwrap()
 }
 
 #[test]
@@ -59,7 +22,7 @@ fn both_detectors_find_the_faces_of_the_photographs() {
         let mut detector = detector(&runtime, model);
         for name in ["obama.jpg", "obama2.jpg", "obama3.jpg", "biden.jpg", "astronaut.png"] {
             let (pixels, size) = photograph(name);
-            let frame = frame(&pixels, size);
+            let frame = rgb_frame(&pixels, size);
             let mut faces = Detections::default();
             detector.detect(&frame, SsdDetector::whole(&frame), 20.0, &mut faces).unwrap();
             assert_eq!(faces.as_slice().len(), 1, "{model} on {name}: {faces:?}");
@@ -85,7 +48,7 @@ fn the_interim_model_tells_the_demo_photographs_apart() {
     let mut embedder = Embedder::new(&card, Box::new(engine), true).unwrap();
     let mut embed = |name| {
         let (pixels, size) = photograph(name);
-        let frame = frame(&pixels, size);
+        let frame = rgb_frame(&pixels, size);
         let mut faces = Detections::default();
         detector.detect(&frame, SsdDetector::whole(&frame), 20.0, &mut faces).unwrap();
         let face = aligner.align(&frame, &faces.as_slice()[0]).unwrap();

@@ -148,8 +148,10 @@ impl PixelValues {
             |pixel: usize| pixel as f64 * card.normalisation.scale + card.normalisation.offset;
         match card.input.quantisation {
             None => Self::Float32(Box::new(std::array::from_fn(|pixel| real(pixel) as f32))),
+            // With the usual scale of 2/255 every pixel value falls on a tie, give or take the
+            // scale's own rounding; all ties go up, so that neighbouring values stay distinct.
             Some(q) => Self::Int8(Box::new(std::array::from_fn(|pixel| {
-                let steps = (real(pixel) / q.scale).round_ties_even() + f64::from(q.zero_point);
+                let steps = (real(pixel) / q.scale + 0.501).floor() + f64::from(q.zero_point);
                 steps.clamp(-128.0, 127.0) as i8
             }))),
         }

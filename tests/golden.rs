@@ -1,0 +1,94 @@
+//! The Rust path against the reference implementation in Python, number by number.
+//!
+//! The golden files and the script that made them stand in `tests/golden/`. Needs the files that
+//! `make assets` fetches; says so and skips without them.
+
+mod support;
+
+use deepid_edge::align::Aligner;
+use deepid_edge::detect::{Detections, SsdDetector};
+use deepid_edge::embed::Embedder;
+use deepid_edge::frame::Frame;
+use deepid_edge::geometry::Point;
+use deepid_edge::inference::Tensor;
+use serde_json::Value;
+use support::models::{card, models, photograph, rgb_frame, runtime};
+
+fn golden(name: &str) -> Value {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn numbers(value: &Value) -> Vec<f32> {
+    value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect()
+}
+
+/// The greatest difference of box edges and the keypoints that the path uses, in pixels.
+fn difference(found: &deepid_edge::detect::Detection, wanted: &Value) -> f32 {
+    let bounds = found.bounds();
+    let edges = [bounds.x, bounds.y, bounds.x + bounds.width, bounds.y + bounds.height];
+    let edges = edges.iter().zip(numbers(&wanted["box"])).map(|(a, b)| (a - b).abs());
+    let points = wanted["keypoints"].as_array().unwrap();
+    let points = found.keypoints().iter().zip(points).map(|(point, wanted)| {
+        let wanted = numbers(wanted);
+        point.distance(Point::new(wanted[0], wanted[1]))
+    });
+    edges.chain(points).fold(0.0, f32::max)
+}
+
+#[test]
+fn boxes_and_keypoints_are_within_half_a_pixel_of_the_reference() {
+    let Some(runtime) = runtime() else { return };
+    let golden = golden("blazeface.json");
+    for (file, id) in [
+        ("face_detection_short_range", "blazeface-short-range"),
+        ("face_detection_full_range_sparse", "blazeface-full-range"),
+    ] {
+        let card = card(id);
+        let engine = runtime.load(&card, &models()).unwrap();
+        let mut detector = SsdDetector::new(&card, Box::new(engine), None).unwrap();
+        let photographs = golden["models"][file]["faces"].as_object().unwrap();
+        assert!(photographs.len() >= 5);
+        for (name, wanted) in photographs {
+            let (pixels, size) = photograph(name);
+            let frame: Frame<'_> = rgb_frame(&pixels, size);
+            let mut faces = Detections::default();
+            detector.detect(&frame, SsdDetector::whole(&frame), 1.0, &mut faces).unwrap();
+            let wanted = wanted.as_array().unwrap();
+            assert_eq!(faces.as_slice().len(), wanted.len(), "{id} on {name}");
+            for (found, wanted) in faces.as_slice().iter().zip(wanted) {
+                let difference = difference(found, wanted);
+                eprintln!("{id} on {name}: {difference:.3} px");
+                assert!(difference <= 0.5, "{id} on {name}: {difference} px, {found:?}, {wanted}");
+            }
+        }
+    }
+}
+
+#[test]
+fn embeddings_are_bit_identical_to_the_python_interpreter() {
+    let Some(runtime) = runtime() else { return };
+    let golden = golden("deepid2.json");
+    let card = card("deepid2-interim");
+    let engine = runtime.load(&card, &models()).unwrap();
+    let mut embedder = Embedder::new(&card, Box::new(engine), false).unwrap();
+    let template = card.alignment.as_ref().unwrap();
+    let outputs = golden["output_int8"].as_object().unwrap();
+    assert!(outputs.len() >= 3);
+    for (name, wanted) in outputs {
+        let crop = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/golden/crops/{name}.png"));
+        let crop = image::open(crop).unwrap().to_rgb8();
+        assert_eq!(crop.dimensions(), (47, 55));
+        let pixels = crop.into_raw();
+        let frame = rgb_frame(&pixels, (47, 55));
+        let mut aligner = Aligner::new(&card).unwrap();
+        let face = aligner.align_points(&frame, &template.points()).unwrap();
+        assert_eq!(face.pixels().as_flattened(), pixels, "a crop at the template is copied");
+        let mut features = embedder.blank();
+        embedder.embed(face, &mut features).unwrap();
+        let wanted: Vec<i8> =
+            wanted.as_array().unwrap().iter().map(|v| v.as_i64().unwrap() as i8).collect();
+        assert_eq!(embedder.raw_output(), Some(&Tensor::Int8(wanted)), "{name}");
+    }
+}

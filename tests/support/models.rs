@@ -1,0 +1,45 @@
+//! The real library, models and photographs that `make assets` fetches.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+
+use std::path::{Path, PathBuf};
+
+use deepid_edge::clock::Monotonic;
+use deepid_edge::frame::{Frame, PixelFormat};
+use deepid_edge::inference::{ModelCard, ModelDirectory, ModelId, Runtime};
+
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn library() -> PathBuf {
+    root().join("assets/lib").join(std::env::consts::ARCH).join("libLiteRt.so")
+}
+
+pub fn models() -> ModelDirectory {
+    ModelDirectory::new(vec![root().join("models"), root().join("assets/models")])
+}
+
+/// The opened runtime, or nothing, said aloud, where the assets were not fetched.
+pub fn runtime() -> Option<Runtime> {
+    if !library().exists() {
+        eprintln!("SKIPPED: {} is absent; run 'make assets'", library().display());
+        return None;
+    }
+    Some(Runtime::open(&library()).expect("the fetched library opens"))
+}
+
+pub fn card(name: &str) -> ModelCard {
+    models().card(&ModelId::new(name).unwrap()).expect("the card is valid")
+}
+
+/// The RGB bytes and the size of one of the demo's photographs.
+pub fn photograph(name: &str) -> (Vec<u8>, (u32, u32)) {
+    let picture = image::open(root().join("assets/photographs").join(name)).unwrap().to_rgb8();
+    let size = picture.dimensions();
+    (picture.into_raw(), size)
+}
+
+pub fn rgb_frame(pixels: &[u8], size: (u32, u32)) -> Frame<'_> {
+    let stride = size.0 as usize * 3;
+    Frame::new(pixels, PixelFormat::Rgb, size, stride, 0, Monotonic::default()).unwrap()
+}
