@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs a Python script with its pinned packages in a virtual environment of its own.
+#
+# in   REQUIREMENTS SCRIPT [ARGUMENTS…]
+# out  the script's output and exit code
+#
+# The environment lies under assets/venv, named by the requirements' sha256: changed pins get a new
+# one, and a half-made one is never used.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly requirements=${1:?requirements file}
+name=$(sha256sum "$requirements" | cut -c 1-12)
+readonly venv=assets/venv/$name
+if [ ! -e "$venv/complete" ]; then
+    echo "venv: installing $requirements into $venv" >&2
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+    touch "$venv/complete"
+fi
+exec "$venv/bin/python" "${@:2}"
