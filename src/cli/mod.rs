@@ -4,6 +4,7 @@
 //! table in [`exit`]. A verb is a struct of arguments with `run(self, &Session)`; this file only
 //! dispatches. Invariant: a verb never exits by itself and never prints an error by itself.
 
+pub mod demo;
 pub mod draw;
 pub mod exit;
 pub mod failure;

@@ -1,0 +1,5 @@
+//! `demo`: wip.
+#![allow(dead_code)]
+mod broker;
+mod listener;
+mod story;
