@@ -1,0 +1,210 @@
+//! What can go wrong between a lens and a frame.
+//!
+//! In: errors of the system, of formats, of files. Out: one [`CaptureError`] that says what, where,
+//! and what to do, and that knows which [`CameraState`] it means and whether opening the source
+//! again can help. The mapping from system errors is a pure function, because no test machine has
+//! every broken camera.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::negotiate::NegotiationError;
+use super::{CameraState, PictureError};
+
+/// What can go wrong between a lens and a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// There is no such device.
+    #[error(
+        "camera {device}: there is no such device: plug the camera in, or set camera.device to one that 'deepid-edge doctor' lists"
+    )]
+    Missing {
+        /// What was asked for.
+        device: String,
+    },
+    /// The device went away while in use.
+    #[error(
+        "camera {device}: unplugged while in use: plug it in again (check cable, hub and power)"
+    )]
+    Unplugged {
+        /// The device node.
+        device: String,
+    },
+    /// Somebody else has it.
+    #[error(
+        "camera {device}: busy: another program has it open; 'fuser -v {device}' names it; stop that program"
+    )]
+    Busy {
+        /// The device node.
+        device: String,
+    },
+    /// No permission.
+    #[error(
+        "camera {device}: permission denied: the user that runs this must be in the group 'video': 'sudo usermod -aG video USER', then log in again or restart the service"
+    )]
+    Denied {
+        /// The device node.
+        device: String,
+    },
+    /// It is there, but it is not a camera that can be used.
+    #[error("camera {device}: {reason}")]
+    Unsupported {
+        /// The device node.
+        device: String,
+        /// Why not, and what to do.
+        reason: NegotiationError,
+    },
+    /// A control that the configuration asks for cannot be set.
+    #[error("camera {device}: control '{control}': {problem}")]
+    Control {
+        /// The device node.
+        device: String,
+        /// The control's name or number, as configured.
+        control: String,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+    /// No frame for too long.
+    #[error(
+        "camera {device}: no frame for {waited_ms} ms: it is opened again; if this repeats, check cable, hub and power supply, or ask for a smaller size or rate"
+    )]
+    Stalled {
+        /// The device node.
+        device: String,
+        /// How long nothing came.
+        waited_ms: u64,
+    },
+    /// The driver failed in another way.
+    #[error("camera {device}: {operation} failed: {problem}: see 'dmesg' for what the driver says")]
+    Driver {
+        /// The device node.
+        device: String,
+        /// What was tried, as the name of the system call.
+        operation: &'static str,
+        /// What came back.
+        problem: String,
+    },
+    /// The driver marked one buffer as spoiled.
+    #[error(
+        "camera {device}: frame {sequence} arrived damaged: check cable and hub if this repeats"
+    )]
+    DamagedBuffer {
+        /// The device node.
+        device: String,
+        /// The frame.
+        sequence: u64,
+    },
+    /// A recording cannot be read.
+    #[error("recording {}: {problem}", path.display())]
+    Recording {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, where in the file, and what would be right.
+        problem: RecordingProblem,
+    },
+}
+
+/// What makes a file not a recording.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingProblem {
+    /// It cannot be opened, read or written.
+    #[error("{0}: check the path and its permissions")]
+    Io(#[from] io::Error),
+    /// There is nothing in it.
+    #[error(
+        "holds no frame: expected a folder of .png or .jpg pictures, an MJPEG or a Y4M file with at least one"
+    )]
+    Empty,
+    /// It is something else.
+    #[error(
+        "begins with {found}, which is neither Y4M nor MJPEG nor PNG: convert it with 'ffmpeg -i FILE -an -c:v mjpeg -q:v 2 FILE.mjpeg'"
+    )]
+    WrongFormat {
+        /// Its first bytes.
+        found: String,
+    },
+    /// The Y4M container is broken or unusual.
+    #[error(transparent)]
+    Y4m(#[from] super::replay::y4m::Y4mError),
+    /// The MJPEG stream is broken.
+    #[error(transparent)]
+    Mjpeg(#[from] super::replay::mjpeg::MjpegError),
+    /// One picture is broken.
+    #[error("picture {name}: {reason}")]
+    Picture {
+        /// The picture's file name.
+        name: String,
+        /// What is wrong with it.
+        reason: PictureError,
+    },
+}
+
+impl CaptureError {
+    /// The camera's state while this error stands.
+    #[must_use]
+    pub const fn state(&self) -> CameraState {
+        match self {
+            Self::Missing { .. } | Self::Unplugged { .. } => CameraState::Searching,
+            Self::Busy { .. } => CameraState::Busy,
+            Self::Denied { .. } => CameraState::Denied,
+            Self::Unsupported { .. } | Self::Control { .. } | Self::Recording { .. } => {
+                CameraState::Unsupported
+            }
+            Self::Stalled { .. } | Self::Driver { .. } | Self::DamagedBuffer { .. } => {
+                CameraState::Stalled
+            }
+        }
+    }
+
+    /// Whether the source must be opened again before another frame can come of it.
+    #[must_use]
+    pub const fn needs_reopening(&self) -> bool {
+        !matches!(self, Self::DamagedBuffer { .. } | Self::Recording { .. })
+    }
+
+    /// What a failed system call on `device` means.
+    #[must_use]
+    pub fn from_system(device: &str, operation: &'static str, error: &io::Error) -> Self {
+        let device = device.to_owned();
+        match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENXIO) => Self::Missing { device },
+            // Opening says ENODEV for a node whose driver is gone, streaming for a pulled plug.
+            Some(libc::ENODEV) if operation == "open" => Self::Missing { device },
+            Some(libc::ENODEV) => Self::Unplugged { device },
+            Some(libc::EACCES | libc::EPERM) => Self::Denied { device },
+            Some(libc::EBUSY) => Self::Busy { device },
+            Some(libc::ENOTTY) => {
+                Self::Unsupported { device, reason: NegotiationError::NotACamera }
+            }
+            _ => Self::Driver { device, operation, problem: error.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn system_errors_become_states_with_remedies() {
+        let cases = [
+            (libc::ENOENT, "open", CameraState::Searching, "doctor"),
+            (libc::ENXIO, "open", CameraState::Searching, "doctor"),
+            (libc::ENODEV, "open", CameraState::Searching, "no such device"),
+            (libc::ENODEV, "VIDIOC_DQBUF", CameraState::Searching, "unplugged"),
+            (libc::EACCES, "open", CameraState::Denied, "usermod -aG video"),
+            (libc::EBUSY, "VIDIOC_S_FMT", CameraState::Busy, "fuser -v /dev/video7"),
+            (libc::ENOTTY, "VIDIOC_QUERYCAP", CameraState::Unsupported, "not a camera"),
+            (libc::EIO, "VIDIOC_DQBUF", CameraState::Stalled, "dmesg"),
+            (libc::ENOSPC, "VIDIOC_STREAMON", CameraState::Stalled, "VIDIOC_STREAMON"),
+        ];
+        for (code, operation, state, remedy) in cases {
+            let system = io::Error::from_raw_os_error(code);
+            let error = CaptureError::from_system("/dev/video7", operation, &system);
+            let text = error.to_string();
+            assert_eq!(error.state(), state, "{text}");
+            assert!(text.contains("/dev/video7") && text.contains(remedy), "{text}");
+            assert!(error.needs_reopening());
+        }
+    }
+}

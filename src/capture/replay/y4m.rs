@@ -1,0 +1,383 @@
+//! Y4M: uncompressed video with a line of text before each frame.
+//!
+//! In: any byte stream. Out: frames in a format that cameras give too: 4:2:0 becomes NV12, 4:2:2
+//! becomes YUYV, mono becomes grey. Samples are kept as they are, unless the file's range is not
+//! the one that [`PixelFormat`] promises (limited for colour, full for grey): then each is mapped.
+//!
+//! Invariants: header lines are bounded; sides are checked before memory is taken; a frame is
+//! whole or an error. Deliberately absent: 4:4:4, alpha, more than 8 bits, interlacing, each
+//! refused with the `ffmpeg` option that gives something that can be read.
+//! Source: the file format's description in the mjpegtools manual, `yuv4mpeg(5)`, and the colour
+//! range extension `XCOLORRANGE` of ffmpeg.
+
+use std::io::{self, BufRead};
+
+use crate::capture::{Decoder, FrameRate};
+use crate::frame::{Frame, PixelFormat};
+
+/// The longest header line, in bytes; real ones have less than 100.
+const MAX_LINE_BYTES: usize = 1024;
+
+/// What makes a stream not usable Y4M.
+#[derive(Debug, thiserror::Error)]
+pub enum Y4mError {
+    /// It cannot be read.
+    #[error("Y4M frame {frame}: cannot be read: {error}")]
+    Io {
+        /// Which frame, from 0.
+        frame: u64,
+        /// The system's words.
+        error: io::Error,
+    },
+    /// The first line is wrong.
+    #[error("Y4M header: {found}: expected {expected}")]
+    Header {
+        /// What stands there.
+        found: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A frame does not begin where it should.
+    #[error("Y4M frame {frame}: begins with {found}, not FRAME: the file is damaged before it")]
+    Frame {
+        /// Which frame, from 0.
+        frame: u64,
+        /// What stands there.
+        found: String,
+    },
+    /// The stream ends inside a frame.
+    #[error(
+        "Y4M frame {frame} is cut off, {missing} of {needed} bytes are missing: the recording was not finished; all before it can be used"
+    )]
+    Truncated {
+        /// Which frame, from 0.
+        frame: u64,
+        /// Bytes that are not there.
+        missing: usize,
+        /// Bytes that a frame has.
+        needed: usize,
+    },
+}
+
+/// How the file arranges its samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sampling {
+    Planar420,
+    Planar422,
+    Mono,
+}
+
+/// The facts of the file's first line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Header {
+    width: u32,
+    height: u32,
+    rate: Option<FrameRate>,
+    sampling: Sampling,
+    /// `None` where the file does not say.
+    full_range: Option<bool>,
+}
+
+/// Reads frames of a Y4M stream.
+#[derive(Debug)]
+pub struct Y4mReader<R> {
+    input: R,
+    header: Header,
+    luma: Option<Box<[u8; 256]>>,
+    chroma: Option<Box<[u8; 256]>>,
+    planes: Vec<u8>,
+    line: Vec<u8>,
+    frame: u64,
+}
+
+impl<R: BufRead> Y4mReader<R> {
+    /// Reads the first line of `input`.
+    ///
+    /// # Errors
+    /// [`Y4mError`] when it is not Y4M or of a kind that is not read.
+    pub fn new(mut input: R) -> Result<Self, Y4mError> {
+        let mut line = Vec::new();
+        read_line(&mut input, &mut line, 0)?;
+        let header = parse_header(&line)?;
+        let full = header.full_range;
+        let (luma, chroma) = match header.sampling {
+            Sampling::Mono => {
+                ((full != Some(true)).then(|| map(|y| (y - 16.0) / 219.0 * 255.0)), None)
+            }
+            Sampling::Planar420 | Sampling::Planar422 if full == Some(true) => (
+                Some(map(|y| 16.0 + y / 255.0 * 219.0)),
+                Some(map(|c| 128.0 + (c - 128.0) / 255.0 * 224.0)),
+            ),
+            Sampling::Planar420 | Sampling::Planar422 => (None, None),
+        };
+        Ok(Self { input, header, luma, chroma, planes: Vec::new(), line, frame: 0 })
+    }
+
+    /// Pixels across and down.
+    #[must_use]
+    pub const fn size(&self) -> (u32, u32) {
+        (self.header.width, self.header.height)
+    }
+
+    /// The file's own rate, where it states one.
+    #[must_use]
+    pub const fn rate(&self) -> Option<FrameRate> {
+        self.header.rate
+    }
+
+    /// The format that frames come in; rows have no gaps.
+    #[must_use]
+    pub const fn format(&self) -> PixelFormat {
+        match self.header.sampling {
+            Sampling::Planar420 => PixelFormat::Nv12,
+            Sampling::Planar422 => PixelFormat::Yuyv,
+            Sampling::Mono => PixelFormat::Grey,
+        }
+    }
+
+    /// Puts the next frame's pixels into `into`, which is emptied first; `false` at the end.
+    ///
+    /// # Errors
+    /// [`Y4mError`]; the stream cannot be read further then.
+    pub fn next_frame(&mut self, into: &mut Vec<u8>) -> Result<bool, Y4mError> {
+        into.clear();
+        let frame = self.frame;
+        if read_line(&mut self.input, &mut self.line, frame)? == 0 {
+            return Ok(false);
+        }
+        if self.line != b"FRAME" && !self.line.starts_with(b"FRAME ") {
+            return Err(Y4mError::Frame { frame, found: quoted(&self.line) });
+        }
+        self.read_planes()?;
+        self.arrange(into);
+        self.frame += 1;
+        Ok(true)
+    }
+
+    fn read_planes(&mut self) -> Result<(), Y4mError> {
+        let luma = self.header.width as usize * self.header.height as usize;
+        let needed = match self.header.sampling {
+            Sampling::Planar420 => luma + luma / 2,
+            Sampling::Planar422 => luma * 2,
+            Sampling::Mono => luma,
+        };
+        self.planes.resize(needed, 0);
+        let frame = self.frame;
+        let mut rest = self.planes.as_mut_slice();
+        while !rest.is_empty() {
+            let missing = rest.len();
+            match self.input.read(rest) {
+                Ok(0) => return Err(Y4mError::Truncated { frame, missing, needed }),
+                Ok(count) => rest = rest.get_mut(count..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Y4mError::Io { frame, error }),
+            }
+        }
+        Ok(())
+    }
+
+    fn arrange(&mut self, into: &mut Vec<u8>) {
+        let luma_len = self.header.width as usize * self.header.height as usize;
+        let (luma, chroma) = self.planes.split_at_mut(luma_len);
+        remap(luma, self.luma.as_deref());
+        remap(chroma, self.chroma.as_deref());
+        let (blue, red) = chroma.split_at(chroma.len() / 2);
+        let pairs = blue.iter().zip(red);
+        match self.header.sampling {
+            Sampling::Mono => into.extend_from_slice(luma),
+            Sampling::Planar420 => {
+                into.extend_from_slice(luma);
+                into.extend(pairs.flat_map(|(blue, red)| [*blue, *red]));
+            }
+            Sampling::Planar422 => {
+                let (two, _) = luma.as_chunks::<2>();
+                into.extend(
+                    two.iter().zip(pairs).flat_map(|([y0, y1], (b, r))| [*y0, *b, *y1, *r]),
+                );
+            }
+        }
+    }
+}
+
+fn map(of: impl Fn(f32) -> f32) -> Box<[u8; 256]> {
+    let mut table = Box::new([0; 256]);
+    for (value, entry) in (0u8..=255).zip(table.iter_mut()) {
+        // `as` saturates, which is what a sample outside its range needs.
+        *entry = of(f32::from(value)).round() as u8;
+    }
+    table
+}
+
+fn remap(samples: &mut [u8], table: Option<&[u8; 256]>) {
+    let Some(table) = table else { return };
+    for sample in samples {
+        if let Some(mapped) = table.get(usize::from(*sample)) {
+            *sample = *mapped;
+        }
+    }
+}
+
+/// Reads a line without its end into `line`; 0 only at the end of the stream.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, frame: u64) -> Result<usize, Y4mError> {
+    line.clear();
+    let mut bounded = io::Read::take(input, MAX_LINE_BYTES as u64);
+    let read = bounded.read_until(b'\n', line).map_err(|error| Y4mError::Io { frame, error })?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    Ok(read)
+}
+
+fn quoted(bytes: &[u8]) -> String {
+    format!("'{}'", bytes.get(..24).unwrap_or(bytes).escape_ascii())
+}
+
+fn parse_header(line: &[u8]) -> Result<Header, Y4mError> {
+    let wrong = |found: &[u8], expected| Y4mError::Header { found: quoted(found), expected };
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    if words.next() != Some(b"YUV4MPEG2") {
+        return Err(wrong(line, "YUV4MPEG2"));
+    }
+    let (mut width, mut height, mut rate, mut full_range) = (None, None, None, None);
+    let mut sampling = Sampling::Planar420;
+    for word in words {
+        let Some((tag, value)) = word.split_first() else { continue };
+        match tag {
+            b'W' => width = number(value),
+            b'H' => height = number(value),
+            b'F' => rate = fraction(value),
+            b'I' if !matches!(value, b"p" | b"?") => {
+                return Err(wrong(word, "progressive frames: ffmpeg -vf yadif"));
+            }
+            b'C' => {
+                sampling = parse_sampling(value).ok_or_else(|| {
+                    wrong(word, "C420, C422 or Cmono of 8 bits: ffmpeg -pix_fmt yuv420p")
+                })?;
+            }
+            b'X' => match value {
+                b"COLORRANGE=FULL" => full_range = Some(true),
+                b"COLORRANGE=LIMITED" => full_range = Some(false),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    let sides = 1..=Frame::MAX_SIDE;
+    let fits = |side: &u32| sides.contains(side);
+    let (Some(width), Some(height)) = (width.filter(fits), height.filter(fits)) else {
+        return Err(wrong(line, "W and H, each 1 to 8192"));
+    };
+    if width as usize * height as usize > Decoder::MAX_PIXELS {
+        return Err(wrong(line, "at most 4096×4096 pixels: ffmpeg -vf scale=640:-2"));
+    }
+    let even = match sampling {
+        Sampling::Planar420 => width % 2 == 0 && height % 2 == 0,
+        Sampling::Planar422 => width % 2 == 0,
+        Sampling::Mono => true,
+    };
+    if !even {
+        return Err(wrong(line, "even sides: ffmpeg -vf 'crop=trunc(iw/2)*2:trunc(ih/2)*2'"));
+    }
+    Ok(Header { width, height, rate, sampling, full_range })
+}
+
+fn parse_sampling(value: &[u8]) -> Option<Sampling> {
+    match value {
+        b"420" | b"420jpeg" | b"420mpeg2" | b"420paldv" => Some(Sampling::Planar420),
+        b"422" => Some(Sampling::Planar422),
+        b"mono" => Some(Sampling::Mono),
+        _ => None,
+    }
+}
+
+fn number(value: &[u8]) -> Option<u32> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn fraction(value: &[u8]) -> Option<FrameRate> {
+    let (frames, seconds) = std::str::from_utf8(value).ok()?.split_once(':')?;
+    FrameRate::new(frames.parse().ok()?, seconds.parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frames(bytes: &[u8]) -> Result<Vec<Vec<u8>>, Y4mError> {
+        let mut reader = Y4mReader::new(bytes)?;
+        let (mut all, mut one) = (Vec::new(), Vec::new());
+        while reader.next_frame(&mut one)? {
+            all.push(one.clone());
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn planes_become_camera_formats() {
+        let nv12 =
+            b"YUV4MPEG2 W2 H2 F25:1 Ip A1:1 C420jpeg XYSCSS=420JPEG\nFRAME\nABCDurFRAME Ip\nEFGHvs";
+        assert_eq!(frames(nv12).unwrap(), vec![b"ABCDur".to_vec(), b"EFGHvs".to_vec()]);
+        let reader = Y4mReader::new(nv12.as_slice()).unwrap();
+        assert_eq!((reader.format(), reader.size()), (PixelFormat::Nv12, (2, 2)));
+        assert_eq!(reader.rate(), FrameRate::new(25, 1));
+
+        let yuyv = b"YUV4MPEG2 W4 H1 C422\nFRAME\nABCDuvrs";
+        assert_eq!(frames(yuyv).unwrap(), vec![b"AuBrCvDs".to_vec()]);
+
+        let grey = b"YUV4MPEG2 W3 H1 Cmono\nFRAME\n\x10\xEB\xFF";
+        assert_eq!(frames(grey).unwrap(), vec![vec![0, 255, 255]]);
+    }
+
+    #[test]
+    fn full_range_colour_is_mapped_to_limited() {
+        let full = b"YUV4MPEG2 W2 H2 C420 XCOLORRANGE=FULL\nFRAME\n\x00\xFF\x80\x00\x80\xFF";
+        assert_eq!(frames(full).unwrap(), vec![vec![16, 235, 126, 16, 128, 240]]);
+        let grey = b"YUV4MPEG2 W2 H1 Cmono XCOLORRANGE=FULL\nFRAME\n\x10\xEB";
+        assert_eq!(frames(grey).unwrap(), vec![vec![16, 235]]);
+    }
+
+    #[test]
+    fn bad_files_are_refused_with_what_would_be_right() {
+        let cases: [(&[u8], &str); 11] = [
+            (b"YUV4MPEG2 W8192 H8192\n", "at most"),
+            (b"", "expected YUV4MPEG2"),
+            (b"RIFF1234AVI ", "'RIFF1234AVI '"),
+            (b"YUV4MPEG2 W640\n", "W and H"),
+            (b"YUV4MPEG2 W9000 H2\n", "1 to 8192"),
+            (b"YUV4MPEG2 W3 H2\n", "even sides"),
+            (b"YUV4MPEG2 W2 H2 C444\n", "-pix_fmt yuv420p"),
+            (b"YUV4MPEG2 W2 H2 C420p10\n", "8 bits"),
+            (b"YUV4MPEG2 W2 H2 It\n", "progressive"),
+            (b"YUV4MPEG2 W2 H2\nFRAME\nABCDu", "1 of 6 bytes are missing"),
+            (b"YUV4MPEG2 W2 H2\nFRAME\nABCDuvFROME\n", "Y4M frame 1: begins with 'FROME'"),
+        ];
+        for (bytes, expected) in cases {
+            let text = frames(bytes).unwrap_err().to_string();
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            words in "( [WHFICX][0-9a-zA-Z:=]{0,6}){0,6}",
+        ) {
+            let dressed = [b"YUV4MPEG2", words.as_bytes(), b"\nFRAME\n", &bytes].concat();
+            let _ = frames(&bytes).is_ok();
+            let _ = frames(&dressed).is_ok();
+        }
+
+        #[test]
+        fn every_luma_sample_arrives(width in 1usize..9, height in 1usize..9, seed: u8) {
+            let (width, height) = (width * 2, height * 2);
+            let luma: Vec<u8> = (0..width * height).map(|i| (i as u8).wrapping_add(seed)).collect();
+            let head = format!("YUV4MPEG2 W{width} H{height} C420\nFRAME\n");
+            let chroma = vec![128; width * height / 2];
+            let stream = [head.as_bytes(), &luma, &chroma].concat();
+            let read = frames(&stream).unwrap();
+            prop_assert_eq!(&read[0][..luma.len()], luma.as_slice());
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! How the camera is, in the words of the topic `camera`.
+//!
+//! In: an error or a frame. Out: one of six states, since when, and what a person can do about it.
+//! Invariant: the remedy is never empty unless the state is `streaming`.
+//! Deliberately absent: the wire message itself, which `publish` makes of this.
+
+use super::CaptureError;
+use crate::clock::Monotonic;
+
+/// How the camera is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CameraState {
+    /// Frames arrive, and they change.
+    Streaming,
+    /// There is no camera yet, or no longer.
+    Searching,
+    /// It is there, but no frame comes, or always the same one.
+    Stalled,
+    /// Another program has it.
+    Busy,
+    /// This user may not open it.
+    Denied,
+    /// It cannot give anything that can be used.
+    Unsupported,
+}
+
+impl CameraState {
+    /// The state's name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Streaming => "streaming",
+            Self::Searching => "searching",
+            Self::Stalled => "stalled",
+            Self::Busy => "busy",
+            Self::Denied => "denied",
+            Self::Unsupported => "unsupported",
+        }
+    }
+
+    /// What a person can do, in a sentence; empty while streaming.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::Streaming => "",
+            Self::Searching => "plug the camera in, or correct camera.device",
+            Self::Stalled => "check cable, hub, power supply and lens cover; replug the camera",
+            Self::Busy => "stop the other program that uses the camera ('fuser -v /dev/video*')",
+            Self::Denied => "add the service's user to the group 'video' and restart the service",
+            Self::Unsupported => "use a UVC (USB) camera; 'deepid-edge doctor' says what is wrong",
+        }
+    }
+}
+
+/// How the camera is, since when and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CameraStatus {
+    /// The state.
+    pub state: CameraState,
+    /// Since when.
+    pub since: Monotonic,
+    /// What was found, with the remedy for exactly that; empty while streaming.
+    pub detail: String,
+}
+
+impl CameraStatus {
+    /// A camera that is being looked for since `now`.
+    #[must_use]
+    pub fn searching(now: Monotonic) -> Self {
+        Self { state: CameraState::Searching, since: now, detail: "not opened yet".to_owned() }
+    }
+
+    /// Notes that frames arrive. `true` when that is news.
+    pub fn streaming(&mut self, now: Monotonic) -> bool {
+        self.change(CameraState::Streaming, now, String::new)
+    }
+
+    /// Notes an error. `true` when that is news.
+    pub fn failed(&mut self, error: &CaptureError, now: Monotonic) -> bool {
+        self.change(error.state(), now, || error.to_string())
+    }
+
+    /// Notes that always the same picture comes. `true` when that is news.
+    pub fn frozen(&mut self, now: Monotonic) -> bool {
+        self.change(CameraState::Stalled, now, || {
+            "frames arrive, but all show the same to the last bit: the camera or its driver is \
+             frozen, or its lens is covered: replug it"
+                .to_owned()
+        })
+    }
+
+    fn change(
+        &mut self,
+        state: CameraState,
+        now: Monotonic,
+        detail: impl FnOnce() -> String,
+    ) -> bool {
+        if self.state == state {
+            if state != CameraState::Streaming {
+                self.detail = detail();
+            }
+            return false;
+        }
+        *self = Self { state, since: now, detail: detail() };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_change_is_news_and_keeps_its_time() {
+        let at = Monotonic::from_millis;
+        let mut status = CameraStatus::searching(at(1));
+        let missing = CaptureError::Missing { device: "/dev/video0".into() };
+        assert!(!status.failed(&missing, at(2)));
+        assert_eq!(status.since, at(1));
+        assert!(status.detail.contains("/dev/video0"));
+        assert!(status.streaming(at(3)));
+        assert!(!status.streaming(at(4)));
+        assert_eq!((status.since, status.detail.as_str()), (at(3), ""));
+        assert!(status.frozen(at(9)));
+        assert_eq!((status.state, status.since), (CameraState::Stalled, at(9)));
+    }
+
+    #[test]
+    fn names_are_those_of_the_wire_and_every_fault_has_a_remedy() {
+        use CameraState::{Busy, Denied, Searching, Stalled, Streaming, Unsupported};
+        for state in [Streaming, Searching, Stalled, Busy, Denied, Unsupported] {
+            let wire = serde_json::to_string(&state).unwrap();
+            assert_eq!(wire, format!("\"{}\"", state.name()));
+            assert_eq!(state.remedy().is_empty(), state == Streaming);
+        }
+    }
+}
