@@ -84,7 +84,7 @@ pub enum FrameError {
 /// One uncompressed picture, borrowed from whoever holds its bytes.
 ///
 /// Invariant: `pixels` holds at least `format.frame_len(stride, height)` bytes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Frame<'a> {
     pixels: &'a [u8],
     format: PixelFormat,
@@ -93,6 +93,19 @@ pub struct Frame<'a> {
     stride: usize,
     sequence: u64,
     captured_at: crate::clock::Monotonic,
+}
+
+impl std::fmt::Debug for Frame<'_> {
+    /// Never shows pixels: what is debugged may be logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Frame")
+            .field("format", &self.format)
+            .field("width", &self.width)
+            .field("height", &self.height)
+            .field("sequence", &self.sequence)
+            .field("captured_at", &self.captured_at)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Frame<'a> {
