@@ -8,12 +8,14 @@ pub mod demo;
 pub mod draw;
 pub mod exit;
 pub mod failure;
+pub mod picture;
 pub mod session;
 
 mod completions;
 mod config;
 mod man;
 mod run;
+mod subjects;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -49,6 +51,9 @@ pub struct CommandLine {
 enum Verb {
     /// Run the daemon: watch the door and publish decisions
     Run(run::Arguments),
+    /// List, rename, disable, enable or remove enrolled people
+    #[command(subcommand)]
+    Subjects(subjects::Verb),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(config::Verb),
@@ -83,6 +88,7 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
     match verb {
         Verb::Run(verb) => verb.run(session),
+        Verb::Subjects(verb) => verb.run(session),
         Verb::Config(verb) => verb.run(session),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(session),

@@ -64,6 +64,16 @@ pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<P
         );
     }
 
+    let quality = &sections.quality;
+    if quality.exposure_min >= quality.exposure_max {
+        add(
+            "quality.exposure_min",
+            quality.exposure_min.to_string(),
+            format!("quality.exposure_max = {}", quality.exposure_max),
+            "no face could lie between; make it smaller",
+        );
+    }
+
     let recognise = &sections.recognise;
     if let Some(threshold) = recognise.threshold {
         let (fits, remedy) = match recognise.metric {

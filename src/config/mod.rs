@@ -12,6 +12,7 @@ mod kind;
 mod layers;
 mod lookup;
 mod problem;
+mod rooms;
 mod sample;
 mod sections;
 
@@ -24,9 +25,8 @@ pub use lookup::Secret;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sample::{default_file, manual_section};
 pub use sections::{
-    Camera, CameraFormat, ClockRequirement, ClockSection, Detect, Door, HomeAssistant, Log,
-    LogFormat, LogLevel, Models, Mqtt, Pace, Recognise, Replay, Sections, SeveralFaces, Store, Tls,
-    Visit,
+    Camera, CameraFormat, ClockSection, Detect, Door, HomeAssistant, Log, LogFormat, LogLevel,
+    Models, Mqtt, Pace, Quality, Recognise, Replay, Sections, SeveralFaces, Store, Tls, Visit,
 };
 
 /// Read when no other file is named; it may be absent.

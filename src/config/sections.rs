@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::ClockRequirement;
 use crate::compare::Metric;
+use crate::detect::Strategy;
 use crate::inference::ModelId;
 
 /// `[door]`
@@ -98,8 +100,6 @@ pub struct Models {
     pub follow: ModelId,
     /// The embedder.
     pub embedder: ModelId,
-    /// Threads of a network, 1 to 16.
-    pub threads: u32,
 }
 
 /// `[detect]`
@@ -110,6 +110,32 @@ pub struct Detect {
     pub min_face_px: u32,
     /// Least score, 0.05 to 0.99.
     pub score: f32,
+    /// Which detector looks where.
+    pub strategy: Strategy,
+    /// Followed frames between two looks at the whole frame, ≥ 1.
+    pub refresh_frames: u32,
+    /// Side of the followed crop, in widths of the last face.
+    pub crop_in_faces: f32,
+}
+
+/// `[quality]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quality {
+    /// Least distance between the eyes, in pixels of the camera.
+    pub eye_distance_min_px: f32,
+    /// Least variance of the Laplacian.
+    pub sharpness_min: f32,
+    /// Least mean luminance, 0 to `exposure_max`.
+    pub exposure_min: f32,
+    /// Greatest mean luminance, to 255.
+    pub exposure_max: f32,
+    /// Greatest yaw, in eye distances.
+    pub yaw_max: f32,
+    /// Greatest roll, in degrees.
+    pub roll_max_degrees: f32,
+    /// Greatest share outside the picture, 0 to 1.
+    pub outside_max: f32,
 }
 
 /// `[recognise]`
@@ -165,6 +191,8 @@ pub struct Visit {
 pub struct Store {
     /// The database.
     pub path: PathBuf,
+    /// Audit records kept, ≥ 100.
+    pub records_max: u64,
 }
 
 /// `[mqtt]`
@@ -216,16 +244,6 @@ pub struct HomeAssistant {
     pub discovery: bool,
     /// First part of the discovery topic.
     pub prefix: String,
-}
-
-/// What the wall clock must show before it is trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClockRequirement {
-    /// Later than the build and not behind the records.
-    Plausible,
-    /// Also set by a time server.
-    Synchronised,
 }
 
 /// `[clock]`
@@ -284,6 +302,8 @@ pub struct Sections {
     pub models: Models,
     /// Which faces are looked at.
     pub detect: Detect,
+    /// Which faces are good enough.
+    pub quality: Quality,
     /// How faces are compared.
     pub recognise: Recognise,
     /// How frames become a decision.

@@ -143,6 +143,7 @@ fn every_kind_of_mistake_is_named_with_its_remedy() {
         "[recognise]\nthreshold = 0.5\ntarget_fpir = 0.01\n",
         "[visit]\nagreeing = 6\n",
         "[visit]\nstale_ms = 9000\n",
+        "[quality]\nexposure_min = 240\n",
         "[mqtt]\nport = 70000\nhost = 'mqtt://broker'\nbase = 'doors/#'\n",
         "[mqtt]\npassword = 'hunter2'\n",
         "[mqtt]\npassword_file = '/etc/secret'\n",
@@ -259,4 +260,12 @@ fn folders_and_library_that_are_set_are_never_replaced() {
     .expect("right");
     assert!(matches!(config.model_folders(), Err(ConfigError::NamedFile { .. })));
     assert!(matches!(config.library_path(), Err(ConfigError::NamedFile { .. })));
+}
+
+#[test]
+fn defaults_are_those_of_the_rooms() {
+    let config = Config::load(&Sources::default()).expect("defaults are right");
+    assert_eq!(config.quality_limits(), crate::embed::QualityLimits::default());
+    assert_eq!(config.follower_settings(), crate::detect::FollowerSettings::default());
+    assert_eq!(config.store_settings(), crate::store::StoreSettings::default());
 }
