@@ -2,8 +2,9 @@
 //! there; then the cheaper one looks at a square around the last face, until it is lost.
 //!
 //! In: a frame, a [`Follower`] that remembers where the face was. Out: detections.
-//! While following, the whole frame is still looked at every `refresh` frames: a second person who
-//! enters beside the followed one must be noticed, because several faces may forbid a grant.
+//! While following, the whole frame is still looked at every `refresh` frames, and in every frame
+//! while there are several faces: a second person beside the followed one must be noticed before
+//! enough frames agree on the first, because several faces may forbid a grant.
 //! Invariant: a frame in which following finds nothing is looked at as a whole at once, so a face
 //! is never missed because of where an earlier one was.
 
@@ -30,7 +31,8 @@ pub struct FollowerSettings {
     pub strategy: Strategy,
     /// Side of the crop, in widths of the last face's box, > 1.
     pub crop_in_faces: f32,
-    /// The whole frame is looked at after this many followed frames, ≥ 1.
+    /// The whole frame is looked at after this many followed frames, ≥ 1. Less than the number of
+    /// frames that must agree, or a grant could rest on crops alone.
     pub refresh: u32,
     /// Faces narrower than this are ignored, in pixels of the frame.
     pub min_face_px: f32,
@@ -41,7 +43,7 @@ impl Default for FollowerSettings {
         Self {
             strategy: Strategy::FindThenFollow,
             crop_in_faces: 3.5,
-            refresh: 10,
+            refresh: 2,
             min_face_px: 40.0,
         }
     }
@@ -85,21 +87,18 @@ impl Follower {
                 {
                     let crop = self.crop_around(face);
                     self.follow.detect(frame, crop, min_face, into)?;
-                    if let Some(next) = Self::followed(into) {
-                        self.last = Some((next, followed + 1));
+                    self.last = Self::only(into).map(|next| (next, followed + 1));
+                    if !into.as_slice().is_empty() {
                         return Ok(());
                     }
                 }
                 self.find.detect(frame, whole, min_face, into)?;
                 // The finder's keypoints are coarser than the follower's, and the templates of
                 // references must agree with those of probes: the same network places both.
-                let found = Self::followed(into);
-                if let Some(face) = found
-                    && into.as_slice().len() == 1
-                {
-                    self.refine(frame, face, into)?;
+                if let Some(found) = Self::only(into) {
+                    self.refine(frame, found, into)?;
                 }
-                self.last = Self::followed(into).map(|face| (face, 0));
+                self.last = Self::only(into).map(|face| (face, 0));
                 Ok(())
             }
         }
@@ -128,8 +127,11 @@ impl Follower {
         )
     }
 
-    /// The face to follow: the largest, so that one who comes nearer takes over.
-    fn followed(faces: &Detections) -> Option<Rect> {
-        faces.0.iter().map(|d| d.bounds).max_by(|a, b| a.area().total_cmp(&b.area()))
+    /// The face to follow; with several, none is followed.
+    const fn only(faces: &Detections) -> Option<Rect> {
+        match faces.0.as_slice() {
+            [face] => Some(face.bounds),
+            _ => None,
+        }
     }
 }
