@@ -1,1 +1,172 @@
 //! The path in one screen: a frame becomes an observation.
+//!
+//! ```text
+//! Frame ─detect→ Detections ─principal→ Detection ─align→ AlignedFace ─measure→ Quality
+//!                                                             └─embed→ FeatureVector ─search→ Match
+//! ```
+//!
+//! In: a [`Frame`] and a clock. Out: an [`Observation`] for the visit. Owns the scratch memory of
+//! every stage; nothing here allocates after the first frames.
+//!
+//! Invariant: a stage that fails becomes a [`Fault`], which can never contribute to a grant; poor
+//! quality becomes a face without a match.
+
+use std::time::Duration;
+
+use crate::align::Aligner;
+use crate::clock::Clock;
+use crate::compare::{CompareError, Gallery, Match, SearchScratch};
+use crate::decide::{FaceSeen, Fault, Observation, Seen};
+use crate::detect::{Detection, Detections, Follower};
+use crate::embed::{Embedder, FeatureVector, Quality, QualityLimits};
+use crate::frame::Frame;
+use crate::inference::InferenceError;
+
+/// How long each stage of the last frame took; zero for stages that did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StageTimes {
+    /// Letterbox, network, decoding, suppression.
+    pub detect: Duration,
+    /// Fit, resampling, quality.
+    pub align: Duration,
+    /// Network, twice when mirrored.
+    pub embed: Duration,
+    /// Search of the gallery.
+    pub compare: Duration,
+}
+
+/// What stands between a face and a match.
+#[derive(Debug, thiserror::Error)]
+enum PathError {
+    #[error(transparent)]
+    Detect(#[from] crate::detect::DetectError),
+    #[error(transparent)]
+    Embed(#[from] InferenceError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+}
+
+/// The stages with their scratch memory.
+#[derive(Debug)]
+pub struct Recognizer {
+    detector: Follower,
+    aligner: Aligner,
+    embedder: Embedder,
+    limits: QualityLimits,
+    central: f32,
+    gallery: Gallery,
+    detections: Detections,
+    features: FeatureVector,
+    scratch: SearchScratch,
+    times: StageTimes,
+}
+
+impl Recognizer {
+    /// Puts the stages in a row. `central` (0 to 1) is the middle part of the frame in which the
+    /// principal face is looked for first.
+    #[must_use]
+    pub fn new(
+        detector: Follower,
+        aligner: Aligner,
+        embedder: Embedder,
+        gallery: Gallery,
+        limits: QualityLimits,
+        central: f32,
+    ) -> Self {
+        Self {
+            features: embedder.blank(),
+            scratch: SearchScratch::default(),
+            detections: Detections::default(),
+            times: StageTimes::default(),
+            detector,
+            aligner,
+            embedder,
+            limits,
+            central,
+            gallery,
+        }
+    }
+
+    /// Sees one frame.
+    pub fn observe(&mut self, frame: &Frame<'_>, clock: &dyn Clock) -> Observation {
+        let seen = self.see(frame, clock).unwrap_or_else(|error| {
+            tracing::warn!(sequence = frame.sequence(), %error, "frame could not be judged");
+            self.detector.forget();
+            Seen::Fault(Fault::Engine)
+        });
+        Observation {
+            sequence: frame.sequence(),
+            captured_at: frame.captured_at(),
+            wall: clock.wall(),
+            seen,
+        }
+    }
+
+    fn see(&mut self, frame: &Frame<'_>, clock: &dyn Clock) -> Result<Seen, PathError> {
+        self.times = StageTimes::default();
+        let start = clock.now();
+        self.detector.detect(frame, &mut self.detections)?;
+        self.times.detect = clock.now().since(start);
+        let size = (frame.width(), frame.height());
+        let Some(&face) = self.detections.principal(size, self.central) else {
+            return Ok(Seen::NoFace);
+        };
+        let Some(principal) = self.judge(frame, &face, clock)? else {
+            return Ok(Seen::NoFace);
+        };
+        let count = u32::try_from(self.detections.as_slice().len()).unwrap_or(u32::MAX);
+        Ok(Seen::Faces { count, principal })
+    }
+
+    fn judge(
+        &mut self,
+        frame: &Frame<'_>,
+        face: &Detection,
+        clock: &dyn Clock,
+    ) -> Result<Option<FaceSeen>, PathError> {
+        let start = clock.now();
+        let Some(aligned) = self.aligner.align(frame, face) else {
+            return Ok(None);
+        };
+        let quality = Quality::measure(aligned, face, &self.limits);
+        self.times.align = clock.now().since(start);
+        if quality.fault.is_some() {
+            return Ok(Some(FaceSeen { quality, found: None }));
+        }
+        let start = clock.now();
+        self.embedder.embed(aligned, &mut self.features)?;
+        self.times.embed = clock.now().since(start);
+        let start = clock.now();
+        let found: Match = self.gallery.search(&self.features, &mut self.scratch)?;
+        self.times.compare = clock.now().since(start);
+        Ok(Some(FaceSeen { quality, found: Some(found) }))
+    }
+
+    /// The faces of the last frame.
+    #[must_use]
+    pub const fn detections(&self) -> &Detections {
+        &self.detections
+    }
+
+    /// The feature vector of the last face that was embedded.
+    #[must_use]
+    pub const fn features(&self) -> &FeatureVector {
+        &self.features
+    }
+
+    /// How long the stages of the last frame took.
+    #[must_use]
+    pub const fn times(&self) -> StageTimes {
+        self.times
+    }
+
+    /// Replaces the enrolled set.
+    pub fn set_gallery(&mut self, gallery: Gallery) {
+        self.gallery = gallery;
+    }
+
+    /// Forgets where the last face was: the next frame comes from elsewhere.
+    pub fn forget(&mut self) {
+        self.detector.forget();
+    }
+}

@@ -1,8 +1,19 @@
 //! Evidence over a visit becomes one decision.
+//!
+//! In: an [`Observation`] for each frame, and the time. Out: [`Action`]s: what to record, what to
+//! publish, and whether somebody is there. Pure: no clock, no file, no socket; [`Visit::poll_at`]
+//! says when it wants to be asked again without a frame.
+//!
+//! Invariants: a [`Decision`] is recorded before it is published; a visit gives one decision or
+//! none; whatever is in doubt ends without a grant. `tests/data/decide/*.txt` has the cases.
+
 mod decision;
 mod observation;
 pub mod reason;
+mod tally;
+mod visit;
 
 pub use decision::{Action, Decision, DecisionLatency, Evidence, FramesCounted};
 pub use observation::{FaceSeen, Fault, Observation, Seen};
 pub use reason::{AmbiguousReason, DeniedReason, Outcome, UnknownReason, Verdict};
+pub use visit::{SeveralFaces, Visit, VisitPolicy};

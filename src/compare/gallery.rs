@@ -1,0 +1,295 @@
+//! The enrolled set, prepared for search, and the search itself.
+//!
+//! In: references of one model. Out: for a probe of the same model, the nearest subject and how far
+//! ahead of the second *subject* it is. References are prepared once (centred and normalised for
+//! the cosine, normalised for Euclidean-L2) and lie in one block, so that a search is a row of dot
+//! products.
+//!
+//! Invariant: probe and references were made by the same model, have the same length, and are
+//! finite; anything else is an error, never a score.
+
+use super::metric::Metric;
+use super::subject::SubjectId;
+use super::threshold::Operating;
+use super::{Candidate, Match};
+use crate::embed::FeatureVector;
+use crate::inference::ModelId;
+
+/// One reference of one subject.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GalleryEntry {
+    /// Whose it is.
+    pub subject: SubjectId,
+    /// Whether that subject is enabled.
+    pub enabled: bool,
+    /// The reference.
+    pub feature: FeatureVector,
+}
+
+/// Why vectors cannot be compared.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CompareError {
+    /// Vectors of two models.
+    #[error(
+        "a feature vector of model {found} cannot be compared with the {wanted} in use: enroll again with the model in use, or set models.embedder to {found}"
+    )]
+    Model {
+        /// Who made the vector.
+        found: ModelId,
+        /// The model in use.
+        wanted: ModelId,
+    },
+    /// Another length than the model's.
+    #[error(
+        "a feature vector of model {model} has {found} numbers, {wanted} are right: the store is damaged or the card is wrong; enroll again"
+    )]
+    Length {
+        /// Who made the vector.
+        model: ModelId,
+        /// Its length.
+        found: usize,
+        /// The right length.
+        wanted: usize,
+    },
+}
+
+/// How vectors are prepared and compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparer {
+    model: ModelId,
+    length: usize,
+    mean: Vec<f32>,
+    metric: Metric,
+}
+
+impl Comparer {
+    /// Compares vectors of `model`, `length` numbers each, by `metric`. `mean` (empty for none) is
+    /// subtracted before the cosine.
+    #[must_use]
+    pub fn new(model: ModelId, length: usize, mean: &[f32], metric: Metric) -> Self {
+        let mean = if mean.len() == length { mean.to_vec() } else { Vec::new() };
+        Self { model, length, mean, metric }
+    }
+
+    /// How scores are made.
+    #[must_use]
+    pub const fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// One to one: the comparison score of two vectors.
+    ///
+    /// # Errors
+    /// [`CompareError`] when one of them is of another model or length.
+    pub fn score(
+        &self,
+        probe: &FeatureVector,
+        reference: &FeatureVector,
+    ) -> Result<f32, CompareError> {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        self.prepare(probe, &mut a)?;
+        self.prepare(reference, &mut b)?;
+        Ok(self.compare(&a, &b))
+    }
+
+    /// Appends `feature`, centred and normalised as the metric wants it.
+    fn prepare(&self, feature: &FeatureVector, into: &mut Vec<f32>) -> Result<(), CompareError> {
+        if *feature.model() != self.model {
+            return Err(CompareError::Model {
+                found: feature.model().clone(),
+                wanted: self.model.clone(),
+            });
+        }
+        let values = feature.values();
+        if values.len() != self.length {
+            return Err(CompareError::Length {
+                model: self.model.clone(),
+                found: values.len(),
+                wanted: self.length,
+            });
+        }
+        let start = into.len();
+        match self.metric {
+            Metric::Cosine if !self.mean.is_empty() => {
+                into.extend(values.iter().zip(&self.mean).map(|(value, mean)| value - mean));
+            }
+            Metric::Cosine | Metric::Euclidean | Metric::EuclideanL2 => into.extend(values),
+        }
+        if self.metric != Metric::Euclidean
+            && let Some(added) = into.get_mut(start..)
+        {
+            let norm = dot(added, added).sqrt();
+            // A vector without length has no direction: it stays zero and matches nobody.
+            let factor = if norm > f32::MIN_POSITIVE { 1.0 / norm } else { 0.0 };
+            added.iter_mut().for_each(|value| *value *= factor);
+        }
+        Ok(())
+    }
+
+    /// The score of two prepared vectors.
+    fn compare(&self, a: &[f32], b: &[f32]) -> f32 {
+        match self.metric {
+            Metric::Cosine => dot(a, b).clamp(-1.0, 1.0),
+            Metric::Euclidean | Metric::EuclideanL2 => squared_distance(a, b).sqrt(),
+        }
+    }
+}
+
+/// Reused memory of [`Gallery::search`].
+#[derive(Debug, Clone, Default)]
+pub struct SearchScratch {
+    probe: Vec<f32>,
+}
+
+/// The references of all subjects, prepared for one model and metric.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gallery {
+    comparer: Comparer,
+    operating: Operating,
+    subjects: Vec<Enrolled>,
+    /// `references × length`, grouped by subject.
+    block: Vec<f32>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Enrolled {
+    id: SubjectId,
+    enabled: bool,
+    /// References from here on, up to the next subject's.
+    first: usize,
+    end: usize,
+}
+
+impl Gallery {
+    /// Prepares `entries` for search by `comparer`; `operating` gives the threshold for the number
+    /// of subjects enrolled.
+    ///
+    /// # Errors
+    /// [`CompareError`] for the first reference of another model or length.
+    pub fn build(
+        comparer: Comparer,
+        mut entries: Vec<GalleryEntry>,
+        operating: impl FnOnce(usize) -> Operating,
+    ) -> Result<Self, CompareError> {
+        entries.sort_by(|a, b| a.subject.cmp(&b.subject));
+        let mut block = Vec::with_capacity(entries.len() * comparer.length);
+        let mut subjects: Vec<Enrolled> = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
+            comparer.prepare(&entry.feature, &mut block)?;
+            match subjects.last_mut() {
+                Some(last) if last.id == entry.subject => {
+                    last.end = index + 1;
+                    // Doubt never grants: one disabled mark is enough.
+                    last.enabled &= entry.enabled;
+                }
+                _ => subjects.push(Enrolled {
+                    id: entry.subject,
+                    enabled: entry.enabled,
+                    first: index,
+                    end: index + 1,
+                }),
+            }
+        }
+        let operating = operating(subjects.len());
+        Ok(Self { comparer, operating, subjects, block })
+    }
+
+    /// How many subjects are enrolled.
+    #[must_use]
+    pub const fn subjects(&self) -> usize {
+        self.subjects.len()
+    }
+
+    /// How many references they have together.
+    #[must_use]
+    pub fn references(&self) -> usize {
+        self.block.len() / self.comparer.length.max(1)
+    }
+
+    /// How vectors are compared.
+    #[must_use]
+    pub const fn comparer(&self) -> &Comparer {
+        &self.comparer
+    }
+
+    /// Threshold and what it claims.
+    #[must_use]
+    pub const fn operating(&self) -> Operating {
+        self.operating
+    }
+
+    /// Finds the subject nearest to `probe`; the best of a subject's references counts.
+    ///
+    /// # Errors
+    /// [`CompareError`] when the probe is of another model or length.
+    pub fn search(
+        &self,
+        probe: &FeatureVector,
+        scratch: &mut SearchScratch,
+    ) -> Result<Match, CompareError> {
+        scratch.probe.clear();
+        self.comparer.prepare(probe, &mut scratch.probe)?;
+        let metric = self.comparer.metric;
+        let length = self.comparer.length;
+        let mut best: Option<(&Enrolled, f32)> = None;
+        let mut second: Option<f32> = None;
+        for subject in &self.subjects {
+            let rows =
+                self.block.get(subject.first * length..subject.end * length).unwrap_or_default();
+            let score = rows
+                .chunks_exact(length)
+                .map(|row| self.comparer.compare(&scratch.probe, row))
+                .reduce(|a, b| if metric.advantage(b, a) > 0.0 { b } else { a });
+            let Some(score) = score else { continue };
+            match best {
+                Some((_, leading)) if metric.advantage(score, leading) <= 0.0 => {
+                    if second.is_none_or(|second| metric.advantage(score, second) > 0.0) {
+                        second = Some(score);
+                    }
+                }
+                _ => {
+                    second = best.map(|(_, score)| score);
+                    best = Some((subject, score));
+                }
+            }
+        }
+        Ok(Match {
+            model: self.comparer.model.clone(),
+            metric,
+            threshold: self.operating.threshold,
+            claimed_fmr: self.operating.claimed_fmr,
+            margin: best
+                .and_then(|(_, score)| second.map(|second| metric.advantage(score, second))),
+            best: best.map(|(subject, score)| Candidate {
+                subject: subject.id.clone(),
+                enabled: subject.enabled,
+                score,
+            }),
+        })
+    }
+}
+
+const LANES: usize = 16;
+
+/// Sums in as many lanes as the widest registers hold, so that the compiler vectorises although
+/// floating-point addition does not associate.
+fn lanes(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    let mut sums = [0.0_f32; LANES];
+    for (a, b) in a_chunks.iter().zip(b_chunks) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += term(*a, *b);
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| term(*a, *b)).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    lanes(a, b, |a, b| a * b)
+}
+
+fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    lanes(a, b, |a, b| (a - b) * (a - b))
+}

@@ -1,0 +1,291 @@
+//! From what the configuration asks to a threshold, through the card's calibration.
+//!
+//! In: a target for false positive identifications in an attempt (FPIR), or a score; the number of
+//! enrolled subjects; the card's table of false match rate against threshold. Out: the threshold,
+//! and what it may honestly claim.
+//!
+//! For a stranger compared with `N` subjects, `FPIR = 1 − (1 − FMR)^N` when the comparisons are
+//! independent (ISO/IEC 19795-1 gives the relation and the caveat): the threshold rises as the
+//! gallery grows. Between the table's points the threshold is interpolated over `log10(FMR)`.
+//! Invariant: nothing is extrapolated. A target stricter than the table supports gets the table's
+//! strictest threshold and says that it falls short; it is never loosened silently.
+
+use serde::Serialize;
+
+use super::Metric;
+use crate::inference::Calibration;
+
+/// What a configuration may ask for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ThresholdPolicy {
+    /// At most this many false positive identifications in an attempt by a stranger, above 0 and
+    /// below 1.
+    TargetFpir(f64),
+    /// Exactly this comparison score.
+    Explicit(f32),
+}
+
+/// The threshold in force and what is claimed for it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Operating {
+    /// What a comparison score has to reach.
+    pub threshold: f32,
+    /// The false match rate of one comparison that the calibration supports there; `None` when it
+    /// says nothing of this threshold.
+    pub claimed_fmr: Option<f64>,
+    /// The same for an attempt against the whole gallery.
+    pub claimed_fpir: Option<f64>,
+    /// Whether the claim is worse than what was asked.
+    pub falls_short: bool,
+}
+
+/// Why no threshold can be given.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ThresholdError {
+    /// The card has no table for the metric.
+    #[error(
+        "the model's card has no calibration for {metric}: set recognise.threshold to a score, or recognise.metric to one of {available:?}"
+    )]
+    Uncalibrated {
+        /// The metric in use.
+        metric: Metric,
+        /// The metrics that have a table.
+        available: Vec<String>,
+    },
+    /// The table does not make sense.
+    #[error("the card's calibration for {metric}: {problem}; correct the card")]
+    Table {
+        /// The metric.
+        metric: Metric,
+        /// What was found and what would be right.
+        problem: String,
+    },
+    /// The target is no rate.
+    #[error("recognise.target_fpir is {0}: must be above 0 and below 1, such as 0.001")]
+    Target(f64),
+}
+
+/// False match rates and their thresholds for one metric, from the most lenient to the strictest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CalibrationTable {
+    metric: Metric,
+    points: Vec<(f64, f64)>,
+}
+
+impl CalibrationTable {
+    /// The table for `metric` among a card's `calibrations`; one made with the same `mirrored`
+    /// setting is preferred.
+    ///
+    /// # Errors
+    /// [`ThresholdError`] when there is none, or when it is not monotone.
+    pub fn find(
+        calibrations: &[Calibration],
+        metric: Metric,
+        mirrored: bool,
+    ) -> Result<Self, ThresholdError> {
+        let name = metric.to_string();
+        let of_metric = || calibrations.iter().filter(|c| c.metric == name);
+        let Some(calibration) =
+            of_metric().find(|c| c.mirrored == mirrored).or_else(|| of_metric().next())
+        else {
+            let available = calibrations.iter().map(|c| c.metric.clone()).collect();
+            return Err(ThresholdError::Uncalibrated { metric, available });
+        };
+        Self::new(
+            metric,
+            calibration.points.iter().map(|&[fmr, threshold]| (fmr, threshold)).collect(),
+        )
+    }
+
+    /// Checks `(false match rate, threshold)` points: rates falling, thresholds getting stricter.
+    ///
+    /// # Errors
+    /// [`ThresholdError::Table`] with the first point that is out of order.
+    pub fn new(metric: Metric, points: Vec<(f64, f64)>) -> Result<Self, ThresholdError> {
+        let wrong = |problem: String| Err(ThresholdError::Table { metric, problem });
+        if points.is_empty() {
+            return wrong("has no points".into());
+        }
+        for &(fmr, threshold) in &points {
+            if !(fmr > 0.0 && fmr < 1.0 && threshold.is_finite()) {
+                return wrong(format!(
+                    "point [{fmr}, {threshold}] must be a rate above 0 and below 1 and a finite score"
+                ));
+            }
+        }
+        for (a, b) in points.iter().zip(points.iter().skip(1)) {
+            let stricter = metric.advantage(b.1 as f32, a.1 as f32) > 0.0;
+            if !(b.0 < a.0 && stricter) {
+                return wrong(format!(
+                    "point [{}, {}] must have a lower rate and a stricter score than [{}, {}]",
+                    b.0, b.1, a.0, a.1
+                ));
+            }
+        }
+        Ok(Self { metric, points })
+    }
+
+    /// The lowest false match rate that the table supports.
+    #[must_use]
+    pub fn strictest_fmr(&self) -> f64 {
+        self.points.last().map_or(1.0, |p| p.0)
+    }
+
+    /// The threshold for at most `fmr`; `None` when the table does not go that far down. Above the
+    /// table's most lenient point, that point's threshold.
+    #[must_use]
+    pub fn threshold_at(&self, fmr: f64) -> Option<f64> {
+        let first = self.points.first()?;
+        if fmr >= first.0 {
+            return Some(first.1);
+        }
+        let (a, b) =
+            self.points.iter().zip(self.points.iter().skip(1)).find(|(_, b)| fmr >= b.0)?;
+        let position = (fmr.log10() - a.0.log10()) / (b.0.log10() - a.0.log10());
+        Some(position.mul_add(b.1 - a.1, a.1))
+    }
+
+    /// The false match rate supported at `threshold`: never better than the strictest point's;
+    /// `None` when the threshold is more lenient than the table.
+    #[must_use]
+    pub fn fmr_at(&self, threshold: f64) -> Option<f64> {
+        let stricter_or_same =
+            |than: f64| self.metric.advantage(threshold as f32, than as f32) >= 0.0;
+        let last = self.points.last()?;
+        if stricter_or_same(last.1) {
+            return Some(last.0);
+        }
+        let first = self.points.first()?;
+        if !stricter_or_same(first.1) {
+            return None;
+        }
+        let (a, b) = self
+            .points
+            .iter()
+            .zip(self.points.iter().skip(1))
+            .find(|(_, b)| !stricter_or_same(b.1))?;
+        let position = (threshold - a.1) / (b.1 - a.1);
+        Some(10_f64.powf(position.mul_add(b.0.log10() - a.0.log10(), a.0.log10())))
+    }
+}
+
+/// `1 − (1 − FMR)^N`, without losing the digits of small rates.
+#[must_use]
+pub fn fpir_of(fmr: f64, subjects: usize) -> f64 {
+    -((subjects as f64) * (-fmr).ln_1p()).exp_m1()
+}
+
+/// The false match rate with which `subjects` comparisons together reach `fpir`.
+#[must_use]
+pub fn fmr_for(fpir: f64, subjects: usize) -> f64 {
+    -((-fpir).ln_1p() / (subjects.max(1) as f64)).exp_m1()
+}
+
+impl ThresholdPolicy {
+    /// The operating point for a gallery of `subjects`.
+    ///
+    /// # Errors
+    /// [`ThresholdError`] when the target is no rate, or needs a table that there is none of.
+    pub fn operate(
+        self,
+        table: Result<&CalibrationTable, ThresholdError>,
+        subjects: usize,
+    ) -> Result<Operating, ThresholdError> {
+        match self {
+            Self::Explicit(threshold) => {
+                let claimed_fmr = table.ok().and_then(|t| t.fmr_at(f64::from(threshold)));
+                Ok(Operating {
+                    threshold,
+                    claimed_fmr,
+                    claimed_fpir: claimed_fmr.map(|fmr| fpir_of(fmr, subjects)),
+                    falls_short: false,
+                })
+            }
+            Self::TargetFpir(target) => {
+                if !(target > 0.0 && target < 1.0) {
+                    return Err(ThresholdError::Target(target));
+                }
+                let table = table?;
+                let wanted = fmr_for(target, subjects);
+                let supported = wanted.max(table.strictest_fmr());
+                let threshold =
+                    table.threshold_at(supported).ok_or(ThresholdError::Target(target))?;
+                let claimed_fmr = table.fmr_at(threshold).unwrap_or(supported);
+                Ok(Operating {
+                    threshold: threshold as f32,
+                    claimed_fmr: Some(claimed_fmr),
+                    claimed_fpir: Some(fpir_of(claimed_fmr, subjects)),
+                    falls_short: wanted < supported,
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn table() -> CalibrationTable {
+        let points = vec![(1e-2, 0.244), (1e-3, 0.343), (1e-4, 0.427), (1e-5, 0.499)];
+        CalibrationTable::new(Metric::Cosine, points).unwrap()
+    }
+
+    #[test]
+    fn points_are_hit_and_between_is_between() {
+        assert!((table().threshold_at(1e-3).unwrap() - 0.343).abs() < 1e-9);
+        let between = table().threshold_at(3e-4).unwrap();
+        assert!(0.343 < between && between < 0.427);
+        assert_eq!(table().threshold_at(0.5), Some(0.244), "never more lenient than measured");
+        assert_eq!(table().threshold_at(1e-6), None, "never stricter than measured");
+    }
+
+    #[test]
+    fn a_growing_gallery_raises_the_threshold_until_the_table_ends() {
+        let at = |n| ThresholdPolicy::TargetFpir(1e-3).operate(Ok(&table()), n).unwrap();
+        assert!(at(1).threshold < at(10).threshold && at(10).threshold < at(50).threshold);
+        assert!(!at(50).falls_short);
+        let many = at(1000);
+        assert!(many.falls_short && (many.threshold - 0.499).abs() < 1e-6);
+        assert!(many.claimed_fpir.unwrap() > 1e-3, "the claim says what it is");
+    }
+
+    #[test]
+    fn distances_get_stricter_downwards() {
+        let table =
+            CalibrationTable::new(Metric::EuclideanL2, vec![(1e-2, 1.1), (1e-3, 0.9)]).unwrap();
+        assert_eq!(table.fmr_at(1.2), None);
+        assert_eq!(table.fmr_at(0.5), Some(1e-3));
+        assert!(
+            CalibrationTable::new(Metric::EuclideanL2, vec![(1e-2, 0.9), (1e-3, 1.1)]).is_err()
+        );
+        assert!(CalibrationTable::new(Metric::Cosine, vec![(1e-2, 0.9), (1e-3, 0.8)]).is_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(CalibrationTable::new(Metric::Cosine, vec![]).is_err());
+        assert!(CalibrationTable::new(Metric::Cosine, vec![(0.0, 0.3)]).is_err());
+        for target in [0.0, 1.0, -1.0, f64::NAN] {
+            assert!(ThresholdPolicy::TargetFpir(target).operate(Ok(&table()), 3).is_err());
+        }
+        let missing = CalibrationTable::find(&[], Metric::Euclidean, true).unwrap_err();
+        assert!(missing.to_string().contains("recognise.threshold"));
+    }
+
+    proptest! {
+        #[test]
+        fn rate_and_threshold_are_inverse(exponent in -5.0f64..-2.0) {
+            let fmr = 10_f64.powf(exponent);
+            let back = table().fmr_at(table().threshold_at(fmr).unwrap()).unwrap();
+            prop_assert!((back / fmr - 1.0).abs() < 1e-4, "{fmr} {back}");
+        }
+
+        #[test]
+        fn fpir_and_fmr_are_inverse(exponent in -9.0f64..-1.0, subjects in 1usize..10_000) {
+            let fpir = 10_f64.powf(exponent);
+            prop_assert!((fpir_of(fmr_for(fpir, subjects), subjects) / fpir - 1.0).abs() < 1e-6);
+        }
+    }
+}

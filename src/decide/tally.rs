@@ -1,0 +1,167 @@
+//! What the frames of one visit said: the last few exactly, all of them in counts.
+//!
+//! In: one [`Vote`] a frame. Out: how many of the last frames agree on a subject, and the counts by
+//! which a visit without agreement is named. Fixed size; nothing allocates.
+
+use crate::compare::{Match, SubjectId};
+
+/// The longest window of frames that a policy may ask for.
+pub(super) const MAX_WINDOW: usize = 32;
+
+/// What one frame of a visit said.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Vote {
+    /// An accepted subject with sufficient margin.
+    Accept(Accepted),
+    /// Accepted, but a second subject is nearly as near.
+    Close,
+    /// Compared, and nobody reaches the threshold.
+    Stranger,
+    /// Compared with nobody: the gallery is empty.
+    Nobody,
+    /// A face too poor to compare.
+    Poor,
+    /// More than one face, and the policy refuses that.
+    Several,
+    /// Stale or repeated.
+    Stale,
+    /// Any other fault.
+    Fault,
+}
+
+/// An accepted subject in one frame.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Accepted {
+    pub subject: SubjectId,
+    pub enabled: bool,
+    pub weight: f32,
+    pub found: Match,
+}
+
+/// Agreement of the window on one subject.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Agreement {
+    pub subject: SubjectId,
+    pub enabled: bool,
+    pub frames: u32,
+    pub weight: f32,
+    /// The weakest of the agreeing frames: what the decision rests on.
+    pub weakest: Match,
+}
+
+/// Counts over a whole visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counts {
+    pub accepted: u32,
+    pub close: u32,
+    pub strangers: u32,
+    pub nobody: u32,
+    pub poor: u32,
+    pub several: u32,
+    pub stale: u32,
+    pub faults: u32,
+}
+
+/// The last `size` votes, and counts of all.
+#[derive(Debug, Clone)]
+pub(super) struct Tally {
+    votes: [Option<Vote>; MAX_WINDOW],
+    size: usize,
+    next: usize,
+    pub counts: Counts,
+}
+
+impl Tally {
+    /// A tally over windows of `size` frames, at most [`MAX_WINDOW`].
+    pub(super) fn new(size: u32) -> Self {
+        Self {
+            votes: [const { None }; MAX_WINDOW],
+            size: (size as usize).clamp(1, MAX_WINDOW),
+            next: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn push(&mut self, vote: Vote) {
+        let counter = match &vote {
+            Vote::Accept(_) => &mut self.counts.accepted,
+            Vote::Close => &mut self.counts.close,
+            Vote::Stranger => &mut self.counts.strangers,
+            Vote::Nobody => &mut self.counts.nobody,
+            Vote::Poor => &mut self.counts.poor,
+            Vote::Several => &mut self.counts.several,
+            Vote::Stale => &mut self.counts.stale,
+            Vote::Fault => &mut self.counts.faults,
+        };
+        *counter = counter.saturating_add(1);
+        if let Some(place) = self.votes.get_mut(self.next) {
+            *place = Some(vote);
+        }
+        self.next = (self.next + 1) % self.size;
+    }
+
+    fn window(&self) -> impl Iterator<Item = &Vote> {
+        self.votes.iter().take(self.size).flatten()
+    }
+
+    /// Frames in the window.
+    pub(super) fn considered(&self) -> u32 {
+        u32::try_from(self.window().count()).unwrap_or(u32::MAX)
+    }
+
+    /// What the window agrees on: nothing while it names two subjects, or while any of its frames
+    /// showed several faces where the policy refuses that.
+    pub(super) fn agreement(&self) -> Option<Agreement> {
+        let mut agreement: Option<Agreement> = None;
+        for vote in self.window() {
+            match vote {
+                Vote::Several => return None,
+                Vote::Accept(accepted) => match &mut agreement {
+                    None => {
+                        agreement = Some(Agreement {
+                            subject: accepted.subject.clone(),
+                            enabled: accepted.enabled,
+                            frames: 1,
+                            weight: accepted.weight,
+                            weakest: accepted.found.clone(),
+                        });
+                    }
+                    Some(agreement) if agreement.subject == accepted.subject => {
+                        agreement.join(accepted)
+                    }
+                    Some(_) => return None,
+                },
+                Vote::Close
+                | Vote::Stranger
+                | Vote::Nobody
+                | Vote::Poor
+                | Vote::Stale
+                | Vote::Fault => {}
+            }
+        }
+        agreement
+    }
+
+    /// Whether the window names more than one subject.
+    pub(super) fn conflicts(&self) -> bool {
+        let mut accepted = self.window().filter_map(|vote| match vote {
+            Vote::Accept(accepted) => Some(&accepted.subject),
+            _ => None,
+        });
+        accepted.next().is_some_and(|first| accepted.any(|other| other != first))
+    }
+}
+
+impl Agreement {
+    fn join(&mut self, accepted: &Accepted) {
+        self.frames += 1;
+        self.weight += accepted.weight;
+        self.enabled &= accepted.enabled;
+        let score = |found: &Match| found.best.as_ref().map(|best| best.score);
+        if let (Some(weakest), Some(score)) = (score(&self.weakest), score(&accepted.found))
+            && accepted.found.metric.advantage(score, weakest) < 0.0
+        {
+            self.weakest = accepted.found.clone();
+        }
+    }
+}
