@@ -74,6 +74,16 @@ pub enum CaptureError {
         /// How long nothing came.
         waited_ms: u64,
     },
+    /// Frames arrive, all equal.
+    #[error(
+        "camera {device}: shows the same picture, equal to the last bit, for {frozen_ms} ms: it is opened again; if this repeats, replug it and see whether its lens is covered"
+    )]
+    Frozen {
+        /// The device node.
+        device: String,
+        /// For how long.
+        frozen_ms: u64,
+    },
     /// The driver failed in another way.
     #[error("camera {device}: {operation} failed: {problem}: see 'dmesg' for what the driver says")]
     Driver {
@@ -150,9 +160,10 @@ impl CaptureError {
             Self::Unsupported { .. } | Self::Control { .. } | Self::Recording { .. } => {
                 CameraState::Unsupported
             }
-            Self::Stalled { .. } | Self::Driver { .. } | Self::DamagedBuffer { .. } => {
-                CameraState::Stalled
-            }
+            Self::Stalled { .. }
+            | Self::Frozen { .. }
+            | Self::Driver { .. }
+            | Self::DamagedBuffer { .. } => CameraState::Stalled,
         }
     }
 

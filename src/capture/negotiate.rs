@@ -7,7 +7,7 @@
 //! The order of preference, first difference decides:
 //! 1. the wished size; else the smallest that covers it; else the largest there is;
 //! 2. the wished rate (95 % of it is enough); else the fastest;
-//! 3. YUYV, UYVY, NV12, MJPG, GREY: raw before compressed, as decoding costs time and quality,
+//! 3. the wish's order of formats, by default YUYV, UYVY, NV12, MJPG, GREY: raw before compressed, as decoding costs time and quality,
 //!    packed before planar, as one row is one stretch of memory; grey last, as the network was
 //!    trained in colour. So a raw format that is too slow over USB 2 loses to MJPG.
 //!
@@ -22,6 +22,15 @@ use crate::frame::{Frame, PixelFormat};
 
 /// The smallest side of a picture in which a face can be found, in pixels.
 pub const MIN_SIDE: u32 = 96;
+
+/// The formats that can be used, the most wanted first; the module's header says why.
+pub const PREFERENCE: [Encoding; 5] = [
+    Encoding::Raw(PixelFormat::Yuyv),
+    Encoding::Raw(PixelFormat::Uyvy),
+    Encoding::Raw(PixelFormat::Nv12),
+    Encoding::Jpeg,
+    Encoding::Raw(PixelFormat::Grey),
+];
 
 /// Drivers that hand out what a CSI sensor gives, which only libcamera can process.
 const SENSOR_DRIVERS: [&str; 9] = [
@@ -172,21 +181,21 @@ pub struct Offer {
 }
 
 /// What is wished for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wish {
     /// Pixels across and down.
     pub size: (u32, u32),
     /// Frames a second.
     pub rate: FrameRate,
-    /// Only this format, where somebody insists.
-    pub format: Option<FourCc>,
+    /// The formats that may be used, the most wanted first.
+    pub formats: Vec<Encoding>,
 }
 
 impl Default for Wish {
     /// 640 × 480 at 30 frames a second: every UVC camera has it, and a face a metre away is large
     /// enough in it.
     fn default() -> Self {
-        Self { size: (640, 480), rate: FrameRate::per_second(30), format: None }
+        Self { size: (640, 480), rate: FrameRate::per_second(30), formats: PREFERENCE.to_vec() }
     }
 }
 
@@ -284,7 +293,6 @@ pub fn choose(offer: &Offer, wish: &Wish) -> Result<Choice, NegotiationError> {
     let best = offer
         .formats
         .iter()
-        .filter(|format| wish.format.is_none_or(|only| only == format.code))
         .flat_map(|format| candidates(format, wish))
         .filter(is_usable)
         // The first of equals: the driver's own order is a hint too.
@@ -303,15 +311,16 @@ pub fn choose(offer: &Offer, wish: &Wish) -> Result<Choice, NegotiationError> {
     } else if offer.formats.is_empty() {
         NegotiationError::NothingOffered { driver: driver() }
     } else {
-        let any = || "YUYV, UYVY, NV12, MJPG or GREY".to_owned();
-        let wanted = wish.format.map_or_else(any, |only| only.to_string());
+        let wanted: Vec<String> = wish.formats.iter().map(ToString::to_string).collect();
+        let wanted = wanted.join(" or ");
         NegotiationError::NothingFits { wanted, offered }
     })
 }
 
 fn candidates(format: &FormatOffer, wish: &Wish) -> Vec<Choice> {
     let code = format.code;
-    let Some(encoding) = code.encoding() else { return Vec::new() };
+    let wanted = |encoding: &Encoding| wish.formats.contains(encoding);
+    let Some(encoding) = code.encoding().filter(wanted) else { return Vec::new() };
     if format.sizes.is_empty() {
         return vec![Choice { code, encoding, size: wish.size, rate: None }];
     }
@@ -339,7 +348,7 @@ fn rate_rank(rate: FrameRate, wish: &Wish) -> f64 {
     if rate >= 0.95 * wish { (rate - wish).abs() } else { 1e9 - rate }
 }
 
-type Rank = (u8, u64, u64, u8);
+type Rank = (u8, u64, u64, usize);
 
 /// Lower is better; the module's header says why.
 fn rank(choice: &Choice, wish: &Wish) -> Rank {
@@ -357,15 +366,8 @@ fn rank(choice: &Choice, wish: &Wish) -> Rank {
         let slow = rate.hertz() < 0.95 * wish.rate.hertz();
         if slow { ((wish.rate.hertz() - rate.hertz()) * 10.0) as u64 + 1 } else { 0 }
     });
-    let preference = match choice.encoding {
-        Encoding::Raw(PixelFormat::Yuyv) => 0,
-        Encoding::Raw(PixelFormat::Uyvy) => 1,
-        Encoding::Raw(PixelFormat::Nv12) => 2,
-        Encoding::Jpeg => 3,
-        Encoding::Raw(PixelFormat::Grey) => 4,
-        Encoding::Raw(PixelFormat::Rgb) => 5,
-    };
-    (class, size, missing, preference)
+    let preference = wish.formats.iter().position(|wanted| *wanted == choice.encoding);
+    (class, size, missing, preference.unwrap_or(usize::MAX))
 }
 
 /// What a device offers, in one line: `YUYV 640×480 30/s 15/s, 1280×720 10/s; MJPG …`.
@@ -480,7 +482,8 @@ mod tests {
                         } else if word.contains('x') {
                             wish.size = pair(word);
                         } else {
-                            wish.format = Some(code(word));
+                            let codes = word.split(',').map(code);
+                            wish.formats = codes.map(|code| code.encoding().unwrap()).collect();
                         }
                     }
                 }

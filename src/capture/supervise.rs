@@ -1,1 +1,440 @@
-//! Placeholder.
+//! A camera that is opened again, and again, until it works.
+//!
+//! In: a function that opens a source. Out: a source that never fails: what goes wrong becomes its
+//! [`CameraStatus`] and [`Progress::Waiting`], and after a wait that doubles up to a cap the camera
+//! is opened anew: unplugged, busy, denied, stalled, frozen, all alike, because each can be cured
+//! from outside while the daemon runs.
+//!
+//! Invariants: numbers of frames only grow, also over a reopening; a call lasts about
+//! [`PATIENCE`] at most, unless opening itself hangs in the driver; a frame equal to the one before
+//! it is a [`Progress::Repeat`], never a new frame.
+//! Deliberately absent: threads, and giving up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::watch::{BackOff, Freshness, FrozenWatch, StallWatch, fingerprint};
+use super::{
+    CameraStatus, CaptureError, CapturedFrame, Encoding, FrameSource, PATIENCE, Progress,
+    SourceDescription,
+};
+use crate::clock::{Clock, Monotonic};
+
+/// Opens a source; called again after each fault.
+pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, CaptureError> + Send>;
+
+/// Damaged frames in a row after which the camera is opened again.
+const MAX_DAMAGED_IN_A_ROW: u32 = 30;
+
+/// How patient the supervisor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SuperviseSettings {
+    /// Without a frame for this long, the camera is opened again.
+    pub stall_after: Duration,
+    /// With equal frames for this long, the camera counts as frozen.
+    pub frozen_after: Duration,
+    /// Frozen for this long, it is opened again.
+    pub reopen_frozen_after: Duration,
+    /// The first wait before opening again.
+    pub wait_first: Duration,
+    /// The longest wait.
+    pub wait_cap: Duration,
+    /// Waits begin anew after a camera has worked for this long.
+    pub healthy_after: Duration,
+}
+
+impl Default for SuperviseSettings {
+    /// A stalled camera is noticed in 3 s, a frozen one in 2 s; waits go from 0.5 s to 15 s.
+    fn default() -> Self {
+        Self {
+            stall_after: Duration::from_secs(3),
+            frozen_after: Duration::from_secs(2),
+            reopen_frozen_after: Duration::from_secs(10),
+            wait_first: Duration::from_millis(500),
+            wait_cap: Duration::from_secs(15),
+            healthy_after: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What happened since the start; every count only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CaptureCounts {
+    /// Frames that arrived, repeats included.
+    pub frames: u64,
+    /// Frames that were equal to the one before them.
+    pub repeats: u64,
+    /// Frames that the source itself lost, by gaps in its numbers.
+    pub lost: u64,
+    /// Frames that arrived damaged.
+    pub damaged: u64,
+    /// How often the source was opened with success.
+    pub opened: u64,
+    /// How often opening or streaming failed.
+    pub faults: u64,
+}
+
+/// A source that never fails; see the module.
+pub struct Supervised {
+    opener: Opener,
+    clock: Arc<dyn Clock>,
+    settings: SuperviseSettings,
+    source: Option<Box<dyn FrameSource>>,
+    description: SourceDescription,
+    status: CameraStatus,
+    counts: CaptureCounts,
+    waits: BackOff,
+    retry_at: Monotonic,
+    opened_at: Monotonic,
+    stall: StallWatch,
+    frozen: FrozenWatch,
+    damaged_in_a_row: u32,
+    numbers: Numbers,
+}
+
+/// Numbers of frames that go on over a reopening.
+#[derive(Debug, Clone, Copy, Default)]
+struct Numbers {
+    last_of_source: Option<u64>,
+    next: u64,
+}
+
+impl Numbers {
+    /// The number to give out, and how many frames were lost before it.
+    const fn of(&mut self, source: u64) -> (u64, u64) {
+        let lost = match self.last_of_source {
+            Some(last) => source.saturating_sub(last).saturating_sub(1),
+            None => 0,
+        };
+        let number = self.next.saturating_add(lost);
+        (self.last_of_source, self.next) = (Some(source), number.saturating_add(1));
+        (number, lost)
+    }
+}
+
+impl Supervised {
+    /// Supervises what `opener` opens; nothing is opened before the first frame is asked for.
+    /// `device` names the camera until it is known better.
+    #[must_use]
+    pub fn new(
+        device: &str,
+        opener: Opener,
+        clock: Arc<dyn Clock>,
+        settings: SuperviseSettings,
+    ) -> Self {
+        let now = clock.now();
+        let description = SourceDescription {
+            name: device.to_owned(),
+            location: device.to_owned(),
+            encoding: Encoding::Jpeg,
+            width: 0,
+            height: 0,
+            rate: None,
+        };
+        Self {
+            opener,
+            clock,
+            settings,
+            source: None,
+            description,
+            status: CameraStatus::searching(now),
+            counts: CaptureCounts::default(),
+            waits: BackOff::new(settings.wait_first, settings.wait_cap),
+            retry_at: now,
+            opened_at: now,
+            stall: StallWatch::new(settings.stall_after, now),
+            frozen: FrozenWatch::new(settings.frozen_after),
+            damaged_in_a_row: 0,
+            numbers: Numbers::default(),
+        }
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub const fn counts(&self) -> CaptureCounts {
+        self.counts
+    }
+
+    fn open(&mut self) -> Progress {
+        let now = self.clock.now();
+        if now < self.retry_at {
+            self.clock.sleep(self.retry_at.since(now).min(PATIENCE));
+            return Progress::Waiting;
+        }
+        match (self.opener)() {
+            Ok(source) => {
+                let now = self.clock.now();
+                self.description.clone_from(source.description());
+                self.source = Some(source);
+                self.counts.opened += 1;
+                self.opened_at = now;
+                self.stall.feed(now);
+                self.damaged_in_a_row = 0;
+                self.numbers.last_of_source = None;
+            }
+            Err(error) => self.fail(&error),
+        }
+        Progress::Waiting
+    }
+
+    /// Closes the source and waits before the next try.
+    fn fail(&mut self, error: &CaptureError) {
+        let now = self.clock.now();
+        let worked = self.source.take().is_some();
+        if worked && now.since(self.opened_at) >= self.settings.healthy_after {
+            self.waits.reset();
+        }
+        let wait = self.waits.wait();
+        self.retry_at = now.plus(wait);
+        self.counts.faults += 1;
+        if self.status.failed(error, now) {
+            tracing::warn!(state = self.status.state.name(), "{error}");
+        } else {
+            tracing::debug!(state = self.status.state.name(), retry_in = ?wait, "{error}");
+        }
+    }
+
+    fn receive(&mut self, frame: &mut CapturedFrame) -> Progress {
+        let now = self.clock.now();
+        let (number, lost) = self.numbers.of(frame.sequence());
+        frame.restamp(number, frame.captured_at());
+        self.stall.feed(now);
+        self.damaged_in_a_row = 0;
+        self.counts.frames += 1;
+        self.counts.lost += lost;
+        match self.frozen.observe(fingerprint(frame), now) {
+            Freshness::Fresh => {
+                if self.status.streaming(now) {
+                    tracing::info!(camera = %self.description.location, "camera is streaming");
+                }
+                Progress::Frame
+            }
+            Freshness::Repeat => {
+                self.counts.repeats += 1;
+                Progress::Repeat
+            }
+            Freshness::Frozen { since } => {
+                self.counts.repeats += 1;
+                if self.status.frozen(now) {
+                    tracing::warn!(camera = %self.description.location, "{}", self.status.detail);
+                }
+                let opened_long_ago =
+                    now.since(self.opened_at) >= self.settings.reopen_frozen_after;
+                if opened_long_ago && now.since(since) >= self.settings.reopen_frozen_after {
+                    let frozen_ms = now.since(since).as_millis() as u64;
+                    let device = self.description.location.clone();
+                    self.fail(&CaptureError::Frozen { device, frozen_ms });
+                }
+                Progress::Repeat
+            }
+        }
+    }
+
+    fn wait_longer(&mut self) {
+        if let Some(waited) = self.stall.stalled(self.clock.now()) {
+            let waited_ms = waited.as_millis() as u64;
+            let device = self.description.location.clone();
+            self.fail(&CaptureError::Stalled { device, waited_ms });
+        }
+    }
+}
+
+impl FrameSource for Supervised {
+    fn description(&self) -> &SourceDescription {
+        &self.description
+    }
+
+    fn next_frame(&mut self, into: &mut CapturedFrame) -> Result<Progress, CaptureError> {
+        let Some(source) = &mut self.source else { return Ok(self.open()) };
+        Ok(match source.next_frame(into) {
+            Ok(Progress::Frame | Progress::Repeat) => self.receive(into),
+            Ok(Progress::Waiting) => {
+                self.wait_longer();
+                Progress::Waiting
+            }
+            Ok(Progress::End) => Progress::End,
+            Err(error) => {
+                self.damaged_in_a_row += 1;
+                if error.needs_reopening() || self.damaged_in_a_row > MAX_DAMAGED_IN_A_ROW {
+                    self.fail(&error);
+                } else {
+                    self.counts.damaged += 1;
+                    tracing::debug!("{error}");
+                    self.wait_longer();
+                }
+                Progress::Waiting
+            }
+        })
+    }
+
+    fn status(&self) -> Option<&CameraStatus> {
+        Some(&self.status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::CameraState;
+    use crate::clock::{ManualClock, PLAUSIBLE_FROM_UNIX_MS};
+    use crate::frame::PixelFormat;
+
+    /// A camera that does what a script says, one letter a call, each 100 ms:
+    /// a picture `a` to `z`, `.` nothing, `!` unplugged, `?` damaged.
+    struct Scripted {
+        description: SourceDescription,
+        script: Vec<char>,
+        next: usize,
+        clock: Arc<ManualClock>,
+    }
+
+    impl FrameSource for Scripted {
+        fn description(&self) -> &SourceDescription {
+            &self.description
+        }
+
+        fn next_frame(&mut self, into: &mut CapturedFrame) -> Result<Progress, CaptureError> {
+            let device = || "/dev/video0".to_owned();
+            self.clock.advance(Duration::from_millis(100));
+            let sequence = self.next as u64;
+            let letter = self.script.get(self.next).copied().unwrap_or('.');
+            self.next += 1;
+            match letter {
+                '.' => Ok(Progress::Waiting),
+                '!' => Err(CaptureError::Unplugged { device: device() }),
+                '?' => Err(CaptureError::DamagedBuffer { device: device(), sequence }),
+                picture => {
+                    let size = (2, 2);
+                    into.begin_raw(PixelFormat::Grey, size, 2, sequence, self.clock.now())
+                        .extend_from_slice(&[picture as u8; 4]);
+                    Ok(Progress::Frame)
+                }
+            }
+        }
+    }
+
+    /// Each text is one opening: a script, or `-` busy, `_` missing, `x` denied.
+    fn supervised(openings: &[&str]) -> (Supervised, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new(Monotonic::default(), PLAUSIBLE_FROM_UNIX_MS));
+        let mut openings: Vec<String> =
+            openings.iter().rev().map(|text| (*text).to_owned()).collect();
+        let for_sources = Arc::clone(&clock);
+        let opener: Opener = Box::new(move || {
+            let device = "/dev/video0".to_owned();
+            let script = openings.pop().unwrap_or_else(|| "_".to_owned());
+            match script.as_str() {
+                "-" => Err(CaptureError::Busy { device }),
+                "_" => Err(CaptureError::Missing { device }),
+                "x" => Err(CaptureError::Denied { device }),
+                script => Ok(Box::new(Scripted {
+                    description: SourceDescription {
+                        name: "scripted".into(),
+                        location: device,
+                        encoding: Encoding::Raw(PixelFormat::Grey),
+                        width: 2,
+                        height: 2,
+                        rate: None,
+                    },
+                    script: script.chars().collect(),
+                    next: 0,
+                    clock: Arc::clone(&for_sources),
+                }) as Box<dyn FrameSource>),
+            }
+        });
+        let settings = SuperviseSettings::default();
+        let shared = Arc::clone(&clock) as Arc<dyn Clock>;
+        (Supervised::new("auto", opener, shared, settings), clock)
+    }
+
+    /// Runs for so many calls and gives the changes of state with their times, in milliseconds.
+    fn states(source: &mut Supervised, calls: usize) -> Vec<(CameraState, u64)> {
+        let mut frame = CapturedFrame::new();
+        let mut found = Vec::new();
+        for _ in 0..calls {
+            let _ = source.next_frame(&mut frame).expect("a supervised source never fails");
+            let status = source.status().expect("it has a status");
+            let entry = (status.state, status.since.as_millis());
+            if found.last() != Some(&entry) {
+                found.push(entry);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_fault_is_a_state_and_waits_grow() {
+        let (mut source, _) = supervised(&["_", "-", "x", "abcd!", "ef"]);
+        use CameraState::{Busy, Denied, Searching, Streaming};
+        let expected = [
+            (Searching, 0),
+            // Waits of 0.5, 1 and 2 s, then the first frame after 0.1 s.
+            (Busy, 500),
+            (Denied, 1500),
+            (Streaming, 3600),
+            (Searching, 4000),
+            (Streaming, 8100),
+        ];
+        assert_eq!(states(&mut source, 50), expected);
+        let counts = source.counts();
+        assert_eq!((counts.frames, counts.opened, counts.faults), (6, 2, 4));
+        assert_eq!(source.description().name, "scripted");
+    }
+
+    #[test]
+    fn numbers_grow_over_reopenings_and_losses_are_counted() {
+        let (mut source, _) = supervised(&["a.b!", "cd"]);
+        let mut frame = CapturedFrame::new();
+        let mut numbers = Vec::new();
+        for _ in 0..20 {
+            if source.next_frame(&mut frame).unwrap() == Progress::Frame {
+                numbers.push(frame.sequence());
+            }
+        }
+        assert_eq!(numbers, [0, 2, 3, 4]);
+        assert_eq!(source.counts().lost, 1);
+    }
+
+    #[test]
+    fn silence_is_a_stall_and_the_camera_is_opened_again() {
+        let (mut source, _) = supervised(&["ab", "cd"]);
+        let found = states(&mut source, 42);
+        use CameraState::{Searching, Stalled, Streaming};
+        let expected = [(Searching, 0), (Streaming, 100), (Stalled, 3200), (Streaming, 3800)];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_frozen_camera_is_noticed_although_frames_arrive() {
+        let frozen = format!("ab{}", "c".repeat(120));
+        let (mut source, clock) = supervised(&[&frozen, "cccde"]);
+        let mut frame = CapturedFrame::new();
+        let mut trace = String::new();
+        while clock.now() < Monotonic::from_millis(11_500) {
+            trace.push(match source.next_frame(&mut frame).unwrap() {
+                Progress::Frame => 'F',
+                Progress::Repeat => 'r',
+                Progress::Waiting => '.',
+                Progress::End => 'E',
+            });
+        }
+        // Three frames that differ, repeats from then on; after 10 s it is opened again, and the
+        // same picture once more is still no new frame.
+        let expected = format!(".FFF{}....rrrFF", "r".repeat(100));
+        assert!(trace.starts_with(&expected), "{trace}");
+        let (mut source, _) = supervised(&[&frozen, "cccde"]);
+        use CameraState::{Searching, Stalled, Streaming};
+        let expected = [(Searching, 0), (Streaming, 100), (Stalled, 2300), (Streaming, 11_200)];
+        assert_eq!(states(&mut source, 120)[..4], expected);
+    }
+
+    #[test]
+    fn damaged_frames_are_counted_until_they_are_all_there_is() {
+        let all_damaged = "?".repeat(60);
+        let (mut source, _) = supervised(&["a?b", &all_damaged]);
+        let _ = states(&mut source, 4);
+        assert_eq!((source.counts().damaged, source.counts().faults), (1, 0));
+        let (mut source, _) = supervised(&[&all_damaged]);
+        let _ = states(&mut source, 40);
+        assert!(source.counts().faults >= 1);
+    }
+}

@@ -1,1 +1,212 @@
-//! Placeholder.
+//! Frozen pictures, stalls and patience, as small pure machines.
+//!
+//! In: fingerprints of frames, events, and the time. Out: verdicts. [`FrozenWatch`] tells a camera
+//! that repeats itself (its frame rate looks fine, its picture stands) from one that looks at
+//! something still: a real sensor has noise, so two frames that are equal to the last bit are one
+//! frame. [`StallWatch`] tells how long nothing came. [`BackOff`] says how long to wait before
+//! opening a camera again.
+//!
+//! Invariant: no clock is read here. Deliberately absent: what to do about it, which is
+//! [`supervise`](super::supervise)'s.
+
+use std::time::Duration;
+
+use super::CapturedFrame;
+use crate::clock::Monotonic;
+
+/// How many equal frames in a row, at least, are a frozen camera…
+const FROZEN_REPEATS: u32 = 5;
+
+/// A number that differs, all but surely, where the bytes of two frames differ.
+///
+/// Each eight bytes are mixed in by an odd multiplier and a rotation, so that a change of any one
+/// bit changes the result; not meant to withstand anybody who tries to collide it.
+#[must_use]
+pub fn fingerprint(frame: &CapturedFrame) -> u64 {
+    const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mix = |state: u64, word: u64| (state ^ word).wrapping_mul(MULTIPLIER).rotate_left(29);
+    // Four states, because one would wait for its own multiplication each time.
+    let mut states = [1_u64, 2, 3, 4];
+    let (blocks, rest) = frame.bytes().as_chunks::<32>();
+    for block in blocks {
+        let (words, _) = block.as_chunks::<8>();
+        for (state, word) in states.iter_mut().zip(words) {
+            *state = mix(*state, u64::from_le_bytes(*word));
+        }
+    }
+    let tail =
+        rest.iter().fold(frame.bytes().len() as u64, |state, byte| mix(state, u64::from(*byte)));
+    states.into_iter().fold(tail, mix)
+}
+
+/// What a frame is in relation to those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// It differs from the one before it.
+    Fresh,
+    /// It is equal to the one before it.
+    Repeat,
+    /// So have been many for a while: the camera is frozen since the time given.
+    Frozen {
+        /// When the picture was new.
+        since: Monotonic,
+    },
+}
+
+/// Notices a camera that shows always the same.
+#[derive(Debug, Clone, Copy)]
+pub struct FrozenWatch {
+    limit: Duration,
+    last: Option<(u64, Monotonic)>,
+    repeats: u32,
+}
+
+impl FrozenWatch {
+    /// A watch that calls a camera frozen after `limit`, and after five equal frames.
+    #[must_use]
+    pub const fn new(limit: Duration) -> Self {
+        Self { limit, last: None, repeats: 0 }
+    }
+
+    /// Judges a frame by its [`fingerprint`].
+    pub fn observe(&mut self, fingerprint: u64, now: Monotonic) -> Freshness {
+        match self.last {
+            Some((last, since)) if last == fingerprint => {
+                self.repeats = self.repeats.saturating_add(1);
+                if self.repeats >= FROZEN_REPEATS && now.since(since) >= self.limit {
+                    Freshness::Frozen { since }
+                } else {
+                    Freshness::Repeat
+                }
+            }
+            _ => {
+                (self.last, self.repeats) = (Some((fingerprint, now)), 0);
+                Freshness::Fresh
+            }
+        }
+    }
+}
+
+/// Notices a source that gives nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct StallWatch {
+    limit: Duration,
+    last: Monotonic,
+}
+
+impl StallWatch {
+    /// A watch that was fed at `now` and complains after `limit` without food.
+    #[must_use]
+    pub const fn new(limit: Duration, now: Monotonic) -> Self {
+        Self { limit, last: now }
+    }
+
+    /// Notes a frame.
+    pub const fn feed(&mut self, now: Monotonic) {
+        self.last = now;
+    }
+
+    /// How long nothing came, where that is too long.
+    #[must_use]
+    pub fn stalled(&self, now: Monotonic) -> Option<Duration> {
+        let waited = now.since(self.last);
+        (waited >= self.limit).then_some(waited)
+    }
+}
+
+/// How long to wait before the next try: twice as long each time, up to a cap.
+#[derive(Debug, Clone, Copy)]
+pub struct BackOff {
+    first: Duration,
+    cap: Duration,
+    next: Duration,
+}
+
+impl BackOff {
+    /// Waits `first`, then twice as long each time, never longer than `cap`.
+    #[must_use]
+    pub const fn new(first: Duration, cap: Duration) -> Self {
+        Self { first, cap, next: first }
+    }
+
+    /// The wait before the next try.
+    pub fn wait(&mut self) -> Duration {
+        let wait = self.next.min(self.cap);
+        self.next = wait.saturating_mul(2).min(self.cap);
+        wait
+    }
+
+    /// Begins again with the first wait, since all went well.
+    pub const fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::PixelFormat;
+    use proptest::prelude::*;
+
+    fn at(millis: u64) -> Monotonic {
+        Monotonic::from_millis(millis)
+    }
+
+    #[test]
+    fn equal_frames_are_repeats_and_after_a_while_frozen() {
+        let mut watch = FrozenWatch::new(Duration::from_secs(2));
+        assert_eq!(watch.observe(1, at(0)), Freshness::Fresh);
+        assert_eq!(watch.observe(1, at(100)), Freshness::Repeat);
+        assert_eq!(watch.observe(2, at(200)), Freshness::Fresh);
+        // Long enough, but too few: a slow camera.
+        assert_eq!(watch.observe(2, at(9000)), Freshness::Repeat);
+        for _ in 0..3 {
+            assert_eq!(watch.observe(2, at(9100)), Freshness::Repeat);
+        }
+        assert_eq!(watch.observe(2, at(9200)), Freshness::Frozen { since: at(200) });
+        assert_eq!(watch.observe(3, at(9300)), Freshness::Fresh);
+        // Many, but not yet long enough.
+        for _ in 0..50 {
+            assert_eq!(watch.observe(3, at(9400)), Freshness::Repeat);
+        }
+    }
+
+    #[test]
+    fn nothing_for_too_long_is_a_stall() {
+        let mut watch = StallWatch::new(Duration::from_secs(3), at(1000));
+        assert_eq!(watch.stalled(at(3999)), None);
+        assert_eq!(watch.stalled(at(4000)), Some(Duration::from_secs(3)));
+        watch.feed(at(4000));
+        assert_eq!(watch.stalled(at(6999)), None);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_cap() {
+        let mut waits = BackOff::new(Duration::from_millis(500), Duration::from_secs(3));
+        let found: Vec<u128> = (0..5).map(|_| waits.wait().as_millis()).collect();
+        assert_eq!(found, [500, 1000, 2000, 3000, 3000]);
+        waits.reset();
+        assert_eq!(waits.wait().as_millis(), 500);
+    }
+
+    proptest! {
+        #[test]
+        fn one_changed_bit_changes_the_fingerprint(
+            mut bytes in proptest::collection::vec(any::<u8>(), 1..200),
+            at: prop::sample::Index, bit in 0u8..8,
+        ) {
+            let frame = |bytes: &[u8]| {
+                let mut frame = CapturedFrame::new();
+                frame
+                    .begin_raw(PixelFormat::Grey, (1, 1), 1, 0, Monotonic::default())
+                    .extend_from_slice(bytes);
+                fingerprint(&frame)
+            };
+            let before = frame(&bytes);
+            prop_assert_eq!(before, frame(&bytes));
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert_ne!(before, frame(&bytes));
+        }
+    }
+}
