@@ -1,1 +1,30 @@
-//! Decisions out over MQTT: message.rs is the contract, session.rs the broker.
+//! What was decided and how we are, said to the world over MQTT 5.
+//!
+//! Decisions, records and states → messages on topics; requests from the broker → events for the
+//! daemon. [`message`], [`topic`] and [`discovery`] are the contract and pure; [`session`] is the
+//! one place that talks to a broker.
+//!
+//! Invariants: nothing that could open a door is ever retained, queued or sent late; a decision
+//! reaches `access` within its expiry or not at all; no name and no picture has a field to be in;
+//! every failure to connect has a remedy in its text. Deliberately absent: the database (the
+//! record thread owns it and hands records over) and any command that opens a door.
+//!
+//! Source: the contract in `docs/wire/README.md`; OASIS MQTT 5.0.
+
+pub mod backoff;
+pub mod diagnosis;
+pub mod discovery;
+pub mod message;
+pub mod request;
+pub mod session;
+pub mod tls;
+pub mod topic;
+
+pub use diagnosis::BrokerError;
+pub use message::{Access, Audit, Camera, CameraState, Health, Info, Presence};
+pub use session::{
+    BrokerFacts, Credentials, HomeAssistantSettings, Outgoing, Reply, Session, SessionEvent,
+    SessionSettings, forget, probe,
+};
+pub use tls::TlsSettings;
+pub use topic::{Delivery, InvalidTopic, Message, Topic, Topics};

@@ -1,0 +1,385 @@
+//! Why there is no connection to the broker, and what to do about it.
+//!
+//! What rumqttc, rustls and the system report → one [`BrokerError`] that a person can act on; used
+//! by the log and by `doctor`. TLS troubles arrive as a rustls error inside an I/O error inside
+//! rumqttc's own, so the source chain is searched instead of one level being matched.
+//! Deliberately absent: retrying, which is the session's business.
+
+use std::error::Error as StdError;
+use std::io;
+use std::path::PathBuf;
+
+use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode};
+use rumqttc::v5::{ConnectionError, StateError};
+use rustls::{AlertDescription, CertificateError};
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerError {
+    /// The name means nothing.
+    #[error(
+        "broker {at}: the host name is not known; check 'mqtt.host' and the network's name service"
+    )]
+    HostUnknown {
+        /// Host and port.
+        at: String,
+    },
+    /// Nobody listens.
+    #[error(
+        "broker {at}: the connection was refused; is the broker running, and does it listen on this port (usually 1883, with TLS 8883)?"
+    )]
+    Refused {
+        /// Host and port.
+        at: String,
+    },
+    /// There is no way to it.
+    #[error("broker {at}: cannot be reached ({what}); check the network and 'mqtt.host'")]
+    Unreachable {
+        /// Host and port.
+        at: String,
+        /// What the system said.
+        what: String,
+    },
+    /// No answer in time.
+    #[error(
+        "broker {at}: no answer in time; check the network, a firewall between, and that a broker listens on this port"
+    )]
+    TimedOut {
+        /// Host and port.
+        at: String,
+    },
+    /// We spoke plainly, and were hung up on or answered by something that is not MQTT.
+    #[error(
+        "broker {at}: it ended the connection before it answered; this port probably expects TLS (set 'mqtt.tls'), or it does not speak MQTT 5"
+    )]
+    PlainRefused {
+        /// Host and port.
+        at: String,
+    },
+    /// We spoke TLS, and the answer was none.
+    #[error(
+        "broker {at}: the answer is not TLS; this port is probably a plain one: use the TLS port (usually 8883), or remove 'mqtt.tls' if the network is yours"
+    )]
+    NotTls {
+        /// Host and port.
+        at: String,
+    },
+    /// Nobody we believe vouches for it.
+    #[error(
+        "broker {at}: its certificate is from an authority that is not known here; set 'mqtt.tls.ca_file' to that authority's certificate"
+    )]
+    CertificateUnknown {
+        /// Host and port.
+        at: String,
+    },
+    /// Out of its time.
+    #[error(
+        "broker {at}: its certificate has expired, or this machine's clock is wrong; renew it, and check the clock with 'timedatectl'"
+    )]
+    CertificateExpired {
+        /// Host and port.
+        at: String,
+    },
+    /// Not yet in its time.
+    #[error(
+        "broker {at}: its certificate is not valid yet: this machine's clock is probably behind; check it with 'timedatectl'"
+    )]
+    CertificateNotYetValid {
+        /// Host and port.
+        at: String,
+    },
+    /// For somebody else.
+    #[error(
+        "broker {at}: its certificate is for another name; set 'mqtt.host' to a name that the certificate carries, or have it issued for this one"
+    )]
+    CertificateWrongName {
+        /// Host and port.
+        at: String,
+    },
+    /// Otherwise not believed.
+    #[error("broker {at}: its certificate is not accepted ({what}); have it issued again")]
+    CertificateOther {
+        /// Host and port.
+        at: String,
+        /// What rustls said.
+        what: String,
+    },
+    /// The broker does not believe us.
+    #[error(
+        "broker {at}: it refuses our certificate ({what}); set 'mqtt.tls.client' to a certificate that its authority has issued"
+    )]
+    ClientCertificate {
+        /// Host and port.
+        at: String,
+        /// The alert it sent.
+        what: String,
+    },
+    /// Any other trouble of TLS.
+    #[error("broker {at}: TLS failed ({what}); compare its TLS settings with 'mqtt.tls'")]
+    Tls {
+        /// Host and port.
+        at: String,
+        /// What rustls said.
+        what: String,
+    },
+    /// A file of ours.
+    #[error("TLS file {}: {what}; it must be a readable PEM file", file.display())]
+    TlsFile {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The password's file.
+    #[error(
+        "password file {}: {what}; it must hold the broker's password in one line, readable by the user that runs deepid-edge and nobody else",
+        file.display()
+    )]
+    PasswordFile {
+        /// Which.
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// User and password are not right, or were needed.
+    #[error(
+        "broker {at}: it refuses {}; check 'mqtt.user' and 'mqtt.password_file', and that the broker knows this user",
+        match user { Some(user) => format!("user '{user}' with this password"), None => "clients without user and password".to_owned() }
+    )]
+    WrongPassword {
+        /// Host and port.
+        at: String,
+        /// As whom we came.
+        user: Option<String>,
+    },
+    /// An old broker.
+    #[error(
+        "broker {at}: it does not speak MQTT 5; use mosquitto 2 or newer, or another broker that does"
+    )]
+    NotMqtt5 {
+        /// Host and port.
+        at: String,
+    },
+    /// Two clients with one id.
+    #[error(
+        "broker {at}: another client came with our id; every door needs an id of its own: check 'door' on both machines"
+    )]
+    TakenOver {
+        /// Host and port.
+        at: String,
+    },
+    /// Any other refusal.
+    #[error("broker {at}: it refuses us ({what}); its log says more")]
+    Rejected {
+        /// Host and port.
+        at: String,
+        /// The code it gave.
+        what: String,
+    },
+    /// A connection that stood, and does not any more.
+    #[error("broker {at}: the connection was lost ({what}); it is tried again")]
+    Lost {
+        /// Host and port.
+        at: String,
+        /// What happened.
+        what: String,
+    },
+    /// A connection on which nothing is acknowledged.
+    #[error(
+        "broker {at}: nothing was acknowledged for {waited_ms} ms; the network or the broker is stuck; a new connection is tried"
+    )]
+    Silent {
+        /// Host and port.
+        at: String,
+        /// For how long.
+        waited_ms: u64,
+    },
+}
+
+/// As whom and how a connection was tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Attempt<'a> {
+    /// Host and port.
+    pub at: &'a str,
+    /// The user, if any.
+    pub user: Option<&'a str>,
+    /// Whether TLS was spoken.
+    pub tls: bool,
+    /// Whether the broker had accepted us before the trouble.
+    pub connected: bool,
+}
+
+impl Attempt<'_> {
+    /// What `error` means for this attempt.
+    pub(super) fn diagnose(self, error: &ConnectionError) -> BrokerError {
+        let at = self.at.to_owned();
+        if let Some(tls) = find::<rustls::Error>(error) {
+            return self.tls_trouble(tls);
+        }
+        match error {
+            ConnectionError::ConnectionRefused(code) => return self.refused(*code),
+            ConnectionError::Timeout(_) => return BrokerError::TimedOut { at },
+            ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => {
+                return match reason_code {
+                    DisconnectReasonCode::SessionTakenOver => BrokerError::TakenOver { at },
+                    code => BrokerError::Lost { at, what: format!("{code:?}") },
+                };
+            }
+            _ => {}
+        }
+        if self.connected {
+            return BrokerError::Lost { at, what: error.to_string() };
+        }
+        match find::<io::Error>(error) {
+            Some(trouble) => self.io_trouble(trouble),
+            // Hung up on, or answered with bytes that are no CONNACK, such as a TLS alert.
+            None if self.tls => BrokerError::Lost { at, what: error.to_string() },
+            None => BrokerError::PlainRefused { at },
+        }
+    }
+
+    fn refused(self, code: ConnectReturnCode) -> BrokerError {
+        use ConnectReturnCode as Code;
+        let at = self.at.to_owned();
+        match code {
+            Code::BadUserNamePassword | Code::NotAuthorized | Code::Banned => {
+                BrokerError::WrongPassword { at, user: self.user.map(str::to_owned) }
+            }
+            Code::RefusedProtocolVersion | Code::UnsupportedProtocolVersion => {
+                BrokerError::NotMqtt5 { at }
+            }
+            code => BrokerError::Rejected { at, what: format!("{code:?}") },
+        }
+    }
+
+    fn io_trouble(self, error: &io::Error) -> BrokerError {
+        use io::ErrorKind as Kind;
+        let (at, what) = (self.at.to_owned(), error.to_string());
+        match error.kind() {
+            Kind::ConnectionRefused => BrokerError::Refused { at },
+            Kind::TimedOut => BrokerError::TimedOut { at },
+            Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::BrokenPipe
+            | Kind::UnexpectedEof => {
+                if self.tls {
+                    BrokerError::NotTls { at }
+                } else {
+                    BrokerError::PlainRefused { at }
+                }
+            }
+            // The resolver's failures have no number of the system's.
+            _ if error.raw_os_error().is_none() && what.contains("lookup") => {
+                BrokerError::HostUnknown { at }
+            }
+            _ => BrokerError::Unreachable { at, what },
+        }
+    }
+
+    fn tls_trouble(self, error: &rustls::Error) -> BrokerError {
+        let at = self.at.to_owned();
+        match error {
+            rustls::Error::InvalidCertificate(certificate) => match certificate {
+                CertificateError::UnknownIssuer => BrokerError::CertificateUnknown { at },
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    BrokerError::CertificateExpired { at }
+                }
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    BrokerError::CertificateNotYetValid { at }
+                }
+                CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. } => {
+                    BrokerError::CertificateWrongName { at }
+                }
+                other => BrokerError::CertificateOther { at, what: format!("{other:?}") },
+            },
+            rustls::Error::InvalidMessage(_) => BrokerError::NotTls { at },
+            rustls::Error::AlertReceived(alert) => match alert {
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                | AlertDescription::AccessDenied => {
+                    BrokerError::ClientCertificate { at, what: format!("{alert:?}") }
+                }
+                alert => BrokerError::Tls { at, what: format!("{alert:?}") },
+            },
+            other => BrokerError::Tls { at, what: other.to_string() },
+        }
+    }
+}
+
+/// The first error of type `T` in the chain. An I/O error's inner error is not its `source`, so it
+/// is looked into by itself.
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    // Chains are short; the bound is for one that bites its tail.
+    for _ in 0..16 {
+        let current = next?;
+        if let Some(found) = current.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => current.source(),
+        };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Attempt<'_> =
+        Attempt { at: "h:1883", user: Some("door"), tls: false, connected: false };
+
+    fn io(kind: io::ErrorKind) -> ConnectionError {
+        ConnectionError::Io(kind.into())
+    }
+
+    fn tls(error: rustls::Error) -> ConnectionError {
+        ConnectionError::Io(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    #[test]
+    fn the_same_trouble_means_another_thing_with_and_without_tls() {
+        let reset = io(io::ErrorKind::ConnectionReset);
+        let at = || "h:1883".to_owned();
+        assert_eq!(PLAIN.diagnose(&reset), BrokerError::PlainRefused { at: at() });
+        let with_tls = Attempt { tls: true, ..PLAIN };
+        assert_eq!(with_tls.diagnose(&reset), BrokerError::NotTls { at: at() });
+        let later = Attempt { connected: true, ..PLAIN };
+        assert!(matches!(later.diagnose(&reset), BrokerError::Lost { .. }));
+    }
+
+    #[test]
+    fn certificates_are_told_apart() {
+        use CertificateError as C;
+        let of = |error| PLAIN.diagnose(&tls(rustls::Error::InvalidCertificate(error)));
+        assert!(matches!(of(C::UnknownIssuer), BrokerError::CertificateUnknown { .. }));
+        assert!(matches!(of(C::Expired), BrokerError::CertificateExpired { .. }));
+        assert!(matches!(of(C::NotValidYet), BrokerError::CertificateNotYetValid { .. }));
+        assert!(matches!(of(C::NotValidForName), BrokerError::CertificateWrongName { .. }));
+        assert!(matches!(of(C::BadSignature), BrokerError::CertificateOther { .. }));
+        let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+        assert!(matches!(PLAIN.diagnose(&tls(alert)), BrokerError::ClientCertificate { .. }));
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        use ConnectReturnCode as Code;
+        let of = |code| PLAIN.diagnose(&ConnectionError::ConnectionRefused(code));
+        let said = of(Code::NotAuthorized).to_string();
+        assert!(said.contains("user 'door'") && said.contains("password_file"), "{said}");
+        assert!(matches!(of(Code::UnsupportedProtocolVersion), BrokerError::NotMqtt5 { .. }));
+        assert!(matches!(of(Code::ServerBusy), BrokerError::Rejected { .. }));
+        let nobody = Attempt { user: None, ..PLAIN };
+        let said = nobody.diagnose(&ConnectionError::ConnectionRefused(Code::NotAuthorized));
+        assert!(said.to_string().contains("without user"), "{said}");
+    }
+}

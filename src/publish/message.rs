@@ -1,0 +1,415 @@
+//! The payloads of the contract, and how they are made from what was recorded.
+//!
+//! Records and states → serde values; pure. `access` and the decisions on `audit` are made from
+//! the same record by the same code. Invariants: every payload names its schema; fields are only
+//! ever added within a version; `access` exists only for a decision. Deliberately absent: names,
+//! pictures, feature vectors. Source: `docs/wire/README.md`; its JSON Schemas stand beside it and
+//! a test holds these types to them.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::topic::{ACCESS_EXPIRY_MS, Payload, Topic};
+use crate::clock::{ClockTrust, WallClock};
+use crate::compare::{Metric, SubjectId};
+use crate::decide::{FramesCounted, Outcome};
+use crate::inference::ModelId;
+use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
+
+/// The name of a payload's schema: a constant when written, a text when read.
+pub type Schema = Cow<'static, str>;
+
+/// What a decision says, on `access` and on `audit` alike.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Statement {
+    /// What a consumer acts on.
+    pub outcome: Outcome,
+    /// Why, from the closed list.
+    pub reason: String,
+    /// Who was recognised, if anybody; never a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectId>,
+    /// Comparison score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+    /// What it had to reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f32>,
+    /// How the two compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<Metric>,
+    /// Distance to the second subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin: Option<f32>,
+    /// The false match rate that the calibration supports at the threshold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_fmr: Option<f64>,
+    /// The model that made the vectors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelId>,
+    /// Most faces in one frame.
+    pub faces: u32,
+    /// Frames that agree, of those considered.
+    pub frames: FramesCounted,
+    /// How long it took.
+    pub latency_ms: DecisionLatencyMs,
+}
+
+/// How long a decision took, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DecisionLatencyMs {
+    /// From the capture of the visit's first frame with a face.
+    pub first_frame_to_decision: f64,
+    /// From the capture of the frame that tipped it.
+    pub last_frame_to_decision: f64,
+}
+
+/// A decision made now. A consumer that opens something needs three facts: the outcome `granted`,
+/// `issued` (or the arrival) within `expires_in_ms`, and a `seq` that it has not seen in this
+/// `boot`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Access {
+    /// `deepid-edge/access/1`.
+    pub schema: Schema,
+    /// `UUIDv7` of the record.
+    pub id: Uuid,
+    /// The door's id.
+    pub door: String,
+    /// Equal to the outcome; Home Assistant's event entity wants it under this name.
+    pub event_type: Outcome,
+    /// What was decided.
+    #[serde(flatten)]
+    pub statement: Statement,
+    /// The run of the program.
+    pub boot: Uuid,
+    /// Number of the record.
+    pub seq: u64,
+    /// When, on the machine's monotonic clock.
+    pub monotonic_ms: u64,
+    /// When, by the wall clock: RFC 3339, UTC, milliseconds.
+    pub issued: String,
+    /// Whether that wall clock could be believed.
+    pub clock: ClockTrust,
+    /// For how long after `issued` it may be acted upon.
+    pub expires_in_ms: u32,
+}
+
+/// One record of the audit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Audit {
+    /// `deepid-edge/audit/1`.
+    pub schema: Schema,
+    /// `UUIDv7` of the record.
+    pub id: Uuid,
+    /// The door's id.
+    pub door: String,
+    /// The run of the program that made it.
+    pub boot: Uuid,
+    /// Number of the record.
+    pub seq: u64,
+    /// When, on that machine's monotonic clock.
+    pub monotonic_ms: u64,
+    /// When, by the wall clock: RFC 3339, UTC, milliseconds.
+    pub issued: String,
+    /// Whether that wall clock could be believed.
+    pub clock: ClockTrust,
+    /// True when it could not be sent when it was made. Nothing may be opened by it.
+    pub late: bool,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: AuditWhat,
+}
+
+/// What a record is about: exactly one of the two keys is there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuditWhat {
+    /// A visit was decided.
+    Decision(Statement),
+    /// Somebody administered, or asked.
+    Administrative(Administrative),
+}
+
+/// Whether anybody is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presence {
+    /// `deepid-edge/presence/1`.
+    pub schema: Schema,
+    /// Whether a face is seen.
+    pub present: bool,
+    /// How many.
+    pub faces: u32,
+}
+
+/// How the camera is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Camera {
+    /// `deepid-edge/camera/1`.
+    pub schema: Schema,
+    /// Its state.
+    pub state: CameraState,
+    /// Since when: RFC 3339, UTC, milliseconds.
+    pub since: String,
+    /// What a person can do about it; absent while it streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+/// The states of a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CameraState {
+    /// Frames come.
+    Streaming,
+    /// There is none; it is looked for.
+    Searching,
+    /// It is there and gives no new frames.
+    Stalled,
+    /// Another program has it.
+    Busy,
+    /// It may not be opened.
+    Denied,
+    /// It offers nothing that can be read.
+    Unsupported,
+}
+
+/// Who we are and what we can.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Info {
+    /// `deepid-edge/info/1`.
+    pub schema: Schema,
+    /// The door's id.
+    pub door: String,
+    /// Version of the software.
+    pub version: String,
+    /// This run of the program.
+    pub boot: Uuid,
+    /// The models in use.
+    pub models: Vec<ModelInfo>,
+    /// The camera; absent until one was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<CameraInfo>,
+    /// Enrolled subjects.
+    pub subjects: u64,
+    /// References that can be compared.
+    pub references: u64,
+    /// References that another model has made, and that are never compared.
+    pub references_of_other_models: u64,
+    /// What a client may use.
+    pub capabilities: Vec<Cow<'static, str>>,
+}
+
+/// What every version of this program can.
+pub const CAPABILITIES: [&str; 4] =
+    ["access/1", "audit/1", "request/ping", "request/snapshot_health"];
+
+/// A model in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// What it does: `detect` or `embed`.
+    pub role: String,
+    /// Its id.
+    pub id: ModelId,
+    /// SHA-256 of its file, 64 hexadecimal digits.
+    pub sha256: String,
+}
+
+/// The camera in use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CameraInfo {
+    /// What it calls itself.
+    pub name: String,
+    /// Pixel format, such as `YUYV`.
+    pub format: String,
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Nominal frames per second.
+    pub frames_per_s: f32,
+}
+
+/// How the daemon is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    /// `deepid-edge/health/1`.
+    pub schema: Schema,
+    /// Seconds since the daemon started.
+    pub uptime_s: u64,
+    /// Frames so far.
+    pub frames: FrameCounts,
+    /// Latency of every stage of the last while, by the stage's name; `decision` is first frame to
+    /// decision.
+    pub stages: BTreeMap<String, LatencyMs>,
+    /// Resident memory.
+    pub rss_bytes: u64,
+    /// Temperature of the board, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_c: Option<f32>,
+    /// Whether the board slows itself down, where it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<bool>,
+    /// Whether the wall clock can be believed.
+    pub clock: ClockTrust,
+    /// Audit records that no broker has acknowledged.
+    pub outbox_depth: u64,
+    /// How the database is.
+    pub database: DatabaseState,
+}
+
+/// Frames since the daemon started, and how fast they come now.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct FrameCounts {
+    /// Given by the camera.
+    pub captured: u64,
+    /// Overwritten before anybody looked, or unreadable.
+    pub dropped: u64,
+    /// Walked the whole path.
+    pub processed: u64,
+    /// Processed per second, over the last while.
+    pub per_s: f32,
+}
+
+/// Latency in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct LatencyMs {
+    /// Median.
+    pub p50: f32,
+    /// 95th percentile.
+    pub p95: f32,
+    /// 99th percentile.
+    pub p99: f32,
+}
+
+/// The states of the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DatabaseState {
+    /// Reads and writes.
+    Ok,
+    /// No room: decisions cannot be recorded, nothing is granted.
+    Full,
+    /// Cannot be written.
+    ReadOnly,
+    /// Cannot be read, or is slower than decisions come.
+    Failed,
+}
+
+macro_rules! payload {
+    ($($kind:ident => $topic:ident),+ $(,)?) => { $(
+        impl Payload for $kind {
+            const TOPIC: Topic = Topic::$topic;
+        }
+        impl $kind {
+            /// The schema that this payload names.
+            #[must_use]
+            pub const fn schema() -> Schema {
+                match Topic::$topic.schema() {
+                    Some(name) => Cow::Borrowed(name),
+                    None => Cow::Borrowed(""),
+                }
+            }
+        }
+    )+ };
+}
+payload!(
+    Access => Access, Audit => Audit, Presence => Presence, Camera => Camera, Info => Info,
+    Health => Health,
+);
+
+impl From<&DecisionRecord> for Statement {
+    fn from(record: &DecisionRecord) -> Self {
+        let comparison = record.comparison.as_ref();
+        Self {
+            outcome: record.outcome,
+            reason: record.reason.clone(),
+            subject: record.subject.clone(),
+            score: comparison.and_then(|c| c.score),
+            threshold: comparison.map(|c| c.threshold).filter(|t| t.is_finite()),
+            metric: comparison.map(|c| c.metric),
+            margin: comparison.and_then(|c| c.margin),
+            claimed_fmr: comparison.and_then(|c| c.claimed_fmr),
+            model: comparison.map(|c| c.model.clone()),
+            faces: record.faces,
+            frames: record.frames,
+            latency_ms: DecisionLatencyMs {
+                first_frame_to_decision: tenths_ms(record.first_frame_us),
+                last_frame_to_decision: tenths_ms(record.last_frame_us),
+            },
+        }
+    }
+}
+
+impl Access {
+    /// The announcement of a recorded decision; `None` for an administrative record.
+    #[must_use]
+    pub fn of(record: &AuditRecord) -> Option<Self> {
+        let Body::Decision(decision) = &record.body else { return None };
+        Some(Self {
+            schema: Self::schema(),
+            id: record.id,
+            door: record.door.clone(),
+            event_type: decision.outcome,
+            statement: decision.into(),
+            boot: record.boot,
+            seq: record.seq,
+            monotonic_ms: record.monotonic_ms,
+            issued: rfc3339(record.issued_ms),
+            clock: record.clock,
+            expires_in_ms: ACCESS_EXPIRY_MS,
+        })
+    }
+}
+
+impl Audit {
+    /// The audit message of a record.
+    #[must_use]
+    pub fn of(record: &AuditRecord, late: bool) -> Self {
+        Self {
+            schema: Self::schema(),
+            id: record.id,
+            door: record.door.clone(),
+            boot: record.boot,
+            seq: record.seq,
+            monotonic_ms: record.monotonic_ms,
+            issued: rfc3339(record.issued_ms),
+            clock: record.clock,
+            late,
+            what: match &record.body {
+                Body::Decision(decision) => AuditWhat::Decision(decision.into()),
+                Body::Administrative(event) => AuditWhat::Administrative(event.clone()),
+            },
+        }
+    }
+}
+
+impl Presence {
+    /// Whether anybody is there, and how many.
+    #[must_use]
+    pub const fn new(present: bool, faces: u32) -> Self {
+        Self { schema: Self::schema(), present, faces }
+    }
+}
+
+impl Camera {
+    /// The camera's state since `since`.
+    #[must_use]
+    pub fn new(state: CameraState, since: WallClock, remedy: Option<String>) -> Self {
+        Self { schema: Self::schema(), state, since: rfc3339(since.unix_ms), remedy }
+    }
+}
+
+/// `unix_ms` as RFC 3339 in UTC with milliseconds; a time that no calendar has counts as 1970.
+#[must_use]
+pub fn rfc3339(unix_ms: i64) -> String {
+    let moment = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{moment:.3}")
+}
+
+/// Microseconds as milliseconds with one decimal.
+fn tenths_ms(micros: u64) -> f64 {
+    (micros as f64 / 100.0).round() / 10.0
+}

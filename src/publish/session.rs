@@ -1,0 +1,271 @@
+//! The broker session: one task that keeps a connection, and never lets anything old out.
+//!
+//! [`Outgoing`] in, [`SessionEvent`]s out, over bounded channels. `access` is sent now or never;
+//! `audit` is pulled from the outbox in the order of `seq`: the session asks with
+//! [`SessionEvent::OutboxWanted`], the record thread answers with [`Outgoing::Audit`], and each
+//! acknowledgement comes back as [`SessionEvent::Acknowledged`].
+//!
+//! Invariants: rumqttc keeps what was not acknowledged and sends it again after reconnecting, which
+//! would let an old `access` out; therefore client, event loop and socket are dropped with every
+//! lost connection, and each new one starts clean. Nothing is handed over while the broker has
+//! been silent for longer than an `access` lives. The daemon's channel is drained also while there
+//! is no connection. Deliberately absent: SQLite. Source: OASIS MQTT 5.0, 4.4 (delivery retry).
+
+mod connection;
+mod options;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
+
+use super::backoff::Backoff;
+use super::message::{Camera, Health, Info, Presence};
+use super::request::Gate;
+use super::{BrokerError, discovery};
+use crate::clock::{Clock, Monotonic};
+use crate::store::{AuditRecord, RequestVerdict};
+use connection::{Connection, End};
+
+/// Audit records in flight at once.
+pub const AUDIT_WINDOW: usize = 8;
+
+/// What the daemon hands to the session.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outgoing {
+    /// A decision that has just been recorded, to be announced on `access` if that can be done
+    /// now. It also says that the outbox has grown.
+    Access(AuditRecord),
+    /// The outbox has grown by a record that is not announced.
+    Recorded,
+    /// The outbox's next records, in the order of `seq`: the answer to
+    /// [`SessionEvent::OutboxWanted`], also when there are none.
+    Audit(Vec<AuditRecord>),
+    /// Presence changed. While somebody is present it must be said again at least every 5 s,
+    /// because consumers take silence for absence.
+    Presence(Presence),
+    /// The camera's state changed.
+    Camera(Camera),
+    /// Health, every 30 s and on change.
+    Health(Health),
+    /// Who we are, on change; the session has been given the first one.
+    Info(Info),
+    /// Fresh health for one client: the answer to [`SessionEvent::HealthWanted`].
+    Answer {
+        /// To whom.
+        reply: Reply,
+        /// What.
+        health: Health,
+    },
+    /// Say goodbye and end.
+    Stop,
+}
+
+/// What the session tells the daemon.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SessionEvent {
+    /// The broker has accepted us.
+    Connected,
+    /// There is no connection (any more).
+    Disconnected {
+        /// Why, with the remedy.
+        why: BrokerError,
+        /// When it is tried again.
+        retry_in_ms: u64,
+    },
+    /// Send [`Outgoing::Audit`] with up to `limit` outbox records after `after`.
+    OutboxWanted {
+        /// The last record that is already in flight or acknowledged; 0 for none.
+        after: u64,
+        /// How many at most.
+        limit: usize,
+    },
+    /// The broker has all records up to this one: take them from the outbox.
+    Acknowledged {
+        /// The record.
+        seq: u64,
+    },
+    /// A client asked for something: record it.
+    Requested {
+        /// The topic below `request/`.
+        request: String,
+        /// What became of it.
+        verdict: RequestVerdict,
+        /// How many alike this stands for.
+        count: u32,
+    },
+    /// A client wants health as it is now: send [`Outgoing::Answer`].
+    HealthWanted {
+        /// To whom.
+        reply: Reply,
+    },
+    /// The broker does not let us publish there.
+    NotAllowed {
+        /// The topic.
+        topic: String,
+        /// The code it gave.
+        what: String,
+    },
+    /// A decision could not be announced in time; it is in the audit.
+    NotAnnounced {
+        /// Its record.
+        seq: u64,
+    },
+}
+
+/// Where an answer goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The response topic, already checked.
+    pub topic: String,
+    /// The client's correlation data.
+    pub correlation: Option<Vec<u8>>,
+}
+
+/// What a probing connection has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokerFacts {
+    /// Whether the connection was encrypted and the broker's certificate checked.
+    pub tls: bool,
+    /// Whether the broker can retain messages: without it, `status` is lost on latecomers.
+    pub retains: bool,
+    /// How many unacknowledged messages it accepts.
+    pub in_flight_max: u16,
+}
+
+/// The state that outlives connections.
+#[derive(Debug)]
+pub(super) struct Known {
+    boot: Uuid,
+    info: Info,
+    camera: Option<Camera>,
+    presence: Option<Presence>,
+    gate: Gate,
+}
+
+/// The session; [`Session::run`] is its life.
+pub struct Session {
+    settings: SessionSettings,
+    clock: Arc<dyn Clock>,
+    known: Known,
+}
+
+impl Session {
+    /// A session of the run that `info` speaks of.
+    #[must_use]
+    pub fn new(settings: SessionSettings, info: Info, clock: Arc<dyn Clock>) -> Self {
+        let gate = Gate::new(clock.now());
+        let known = Known { boot: info.boot, info, camera: None, presence: None, gate };
+        Self { settings, clock, known }
+    }
+
+    /// Connects, and connects again, until [`Outgoing::Stop`] or until all senders are gone.
+    /// `events` should be read steadily; up to 64 events wait here, then the oldest that is no
+    /// acknowledgement is dropped.
+    pub async fn run(
+        mut self,
+        mut outgoing: mpsc::Receiver<Outgoing>,
+        events: mpsc::Sender<SessionEvent>,
+    ) {
+        let mut backoff = Backoff::new(self.settings.backoff_first, self.settings.backoff_most);
+        loop {
+            let end = match Connection::open(&self.settings) {
+                Ok(connection) => {
+                    connection
+                        .live(&self.settings, &*self.clock, &mut self.known, &mut outgoing, &events)
+                        .await
+                }
+                Err(why) => End::Failed { why, lived: Duration::ZERO },
+            };
+            let End::Failed { why, lived } = end else { return };
+            let delay = backoff.next(lived, fastrand::f64());
+            let retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(%why, retry_in_ms, "no connection to the broker");
+            // The daemon may be slower than we are; it is told as soon as it listens again.
+            if events.try_send(SessionEvent::Disconnected { why, retry_in_ms }).is_err()
+                && events.is_closed()
+            {
+                return;
+            }
+            if self.wait(delay, &mut outgoing, &events).await.is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Waits for `delay` and keeps the daemon's channel empty meanwhile.
+    async fn wait(
+        &mut self,
+        delay: Duration,
+        outgoing: &mut mpsc::Receiver<Outgoing>,
+        events: &mpsc::Sender<SessionEvent>,
+    ) -> std::ops::ControlFlow<()> {
+        let over = tokio::time::sleep(delay);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return std::ops::ControlFlow::Continue(()),
+                item = outgoing.recv() => match item {
+                    None | Some(Outgoing::Stop) => return std::ops::ControlFlow::Break(()),
+                    Some(item) => {
+                        if let Some(missed) = self.known.keep(item) {
+                            // Full: the daemon is behind, and the audit has it anyway.
+                            drop(events.try_send(missed));
+                        }
+                    }
+                },
+            }
+        }
+    }
+}
+
+impl Known {
+    /// Keeps what the next connection must say first. Everything else is of the moment and gone;
+    /// a decision stays in the outbox.
+    fn keep(&mut self, item: Outgoing) -> Option<SessionEvent> {
+        match item {
+            Outgoing::Info(info) => self.info = info,
+            Outgoing::Camera(camera) => self.camera = Some(camera),
+            Outgoing::Presence(presence) => self.presence = Some(presence),
+            Outgoing::Access(record) => {
+                return Some(SessionEvent::NotAnnounced { seq: record.seq });
+            }
+            Outgoing::Recorded
+            | Outgoing::Audit(_)
+            | Outgoing::Health(_)
+            | Outgoing::Answer { .. }
+            | Outgoing::Stop => {}
+        }
+        None
+    }
+
+    /// Whether the record could not be sent when it was made: it is of another run or of another
+    /// process, or older than the connection.
+    fn is_late(&self, record: &AuditRecord, connected_at: Monotonic) -> bool {
+        record.boot != self.boot || record.monotonic_ms < connected_at.as_millis()
+    }
+}
+
+/// Connects once under another client id, publishes and subscribes nothing, and says what it found.
+///
+/// # Errors
+/// Why there is no connection.
+pub async fn probe(settings: &SessionSettings) -> Result<BrokerFacts, BrokerError> {
+    Connection::open_as(settings, "doctor", false)?.facts().await
+}
+
+/// Removes the device from Home Assistant.
+///
+/// # Errors
+/// Why it could not be removed.
+pub async fn forget(settings: &SessionSettings) -> Result<(), BrokerError> {
+    let prefix = settings
+        .home_assistant
+        .as_ref()
+        .map_or(discovery::PREFIX, |home_assistant| home_assistant.prefix.as_str());
+    let message = discovery::forget(prefix, &settings.topics);
+    Connection::open_as(settings, "forget", false)?.deliver(&message).await
+}

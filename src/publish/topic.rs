@@ -1,0 +1,245 @@
+//! The topics, and for each of them whether it is retained, how surely it is sent, and how long it
+//! may live.
+//!
+//! The table is data, so that a test can say what must never be: a retained `access`. Source: the
+//! table in `docs/wire/README.md`.
+
+use serde::Serialize;
+
+/// How long an `access` message may be acted upon, in milliseconds.
+pub const ACCESS_EXPIRY_MS: u32 = 5_000;
+
+/// What the daemon publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// `online` or `offline`, as plain text.
+    Status,
+    /// Who we are and what we can.
+    Info,
+    /// How the camera is.
+    Camera,
+    /// How the daemon is.
+    Health,
+    /// Whether anybody is there.
+    Presence,
+    /// A decision made now.
+    Access,
+    /// Every record, in order, late if need be.
+    Audit,
+}
+
+/// How a message travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// Whether the broker keeps it for those who come later.
+    pub retained: bool,
+    /// Quality of service: 0 (at most once) or 1 (at least once).
+    pub qos: u8,
+    /// Seconds after which the broker discards it.
+    pub expiry_s: Option<u32>,
+}
+
+impl Topic {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Status,
+        Self::Info,
+        Self::Camera,
+        Self::Health,
+        Self::Presence,
+        Self::Access,
+        Self::Audit,
+    ];
+
+    /// Its last level.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Info => "info",
+            Self::Camera => "camera",
+            Self::Health => "health",
+            Self::Presence => "presence",
+            Self::Access => "access",
+            Self::Audit => "audit",
+        }
+    }
+
+    /// The `schema` that its payload names; `None` for plain text.
+    #[must_use]
+    pub const fn schema(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Status => return None,
+            Self::Info => "deepid-edge/info/1",
+            Self::Camera => "deepid-edge/camera/1",
+            Self::Health => "deepid-edge/health/1",
+            Self::Presence => "deepid-edge/presence/1",
+            Self::Access => "deepid-edge/access/1",
+            Self::Audit => "deepid-edge/audit/1",
+        })
+    }
+
+    /// How its messages travel.
+    #[must_use]
+    pub const fn delivery(self) -> Delivery {
+        let (retained, qos, expiry_s) = match self {
+            Self::Status | Self::Info | Self::Camera => (true, 1, None),
+            Self::Health => (false, 0, Some(90)),
+            Self::Presence => (false, 0, Some(10)),
+            Self::Access => (false, 1, Some(ACCESS_EXPIRY_MS / 1000)),
+            Self::Audit => (false, 1, None),
+        };
+        Delivery { retained, qos, expiry_s }
+    }
+}
+
+/// A base topic or door id that breaks the rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTopic {
+    /// The door's id.
+    #[error("door id '{0}': must be 1 to 32 characters of a-z, 0-9, '_' and '-'")]
+    Door(String),
+    /// The base topic.
+    #[error(
+        "base topic '{0}': must be 1 to 64 characters without '+', '#', spaces or control characters, and neither begin with '$' or '/' nor end with '/'"
+    )]
+    Base(String),
+}
+
+/// The names of this door's topics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics {
+    base: String,
+    door: String,
+}
+
+/// A payload with a topic of its own.
+pub trait Payload: Serialize {
+    /// Where it goes.
+    const TOPIC: Topic;
+}
+
+/// What is handed to the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The full topic.
+    pub topic: String,
+    /// The payload: UTF-8.
+    pub payload: Vec<u8>,
+    /// How it travels.
+    pub delivery: Delivery,
+}
+
+impl Topics {
+    /// Checks and takes the names.
+    ///
+    /// # Errors
+    /// [`InvalidTopic`] with the offending text.
+    pub fn new(base: &str, door: &str) -> Result<Self, InvalidTopic> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        if !(1..=32).contains(&door.len()) || !door.bytes().all(plain) {
+            return Err(InvalidTopic::Door(door.to_owned()));
+        }
+        let forbidden =
+            |c: char| c == '+' || c == '#' || c.is_whitespace() || c.is_control() || c == '\0';
+        if !(1..=64).contains(&base.len())
+            || base.contains(forbidden)
+            || base.starts_with(['$', '/'])
+            || base.ends_with('/')
+        {
+            return Err(InvalidTopic::Base(base.to_owned()));
+        }
+        Ok(Self { base: base.to_owned(), door: door.to_owned() })
+    }
+
+    /// The door's id.
+    #[must_use]
+    pub fn door(&self) -> &str {
+        &self.door
+    }
+
+    /// The base topic.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The full name of `topic`.
+    #[must_use]
+    pub fn of(&self, topic: Topic) -> String {
+        format!("{}/{}/{}", self.base, self.door, topic.name())
+    }
+
+    /// What all requests begin with.
+    #[must_use]
+    pub fn request_prefix(&self) -> String {
+        format!("{}/{}/request/", self.base, self.door)
+    }
+
+    /// Everything below the base: nobody may ask for an answer there.
+    #[must_use]
+    pub fn owns(&self, topic: &str) -> bool {
+        topic.strip_prefix(&self.base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// `payload` as it is handed to the broker.
+    #[must_use]
+    pub fn message<P: Payload>(&self, payload: &P) -> Message {
+        Message { topic: self.of(P::TOPIC), payload: json(payload), delivery: P::TOPIC.delivery() }
+    }
+
+    /// The message that says whether we are there; also the will.
+    #[must_use]
+    pub fn status(&self, online: bool) -> Message {
+        let text: &[u8] = if online { b"online" } else { b"offline" };
+        Message {
+            topic: self.of(Topic::Status),
+            payload: text.to_vec(),
+            delivery: Topic::Status.delivery(),
+        }
+    }
+}
+
+/// `value` as JSON.
+#[expect(clippy::expect_used, reason = "plain structs with text keys always serialise")]
+pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain structs with text keys always serialise")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_could_open_a_door_is_retained_or_lives_long() {
+        for topic in Topic::ALL {
+            let delivery = topic.delivery();
+            let retained = matches!(topic, Topic::Status | Topic::Info | Topic::Camera);
+            assert_eq!(delivery.retained, retained, "{}", topic.name());
+            assert!(delivery.qos <= 1);
+        }
+        assert_eq!(Topic::Access.delivery().expiry_s, Some(5));
+        assert_eq!(Topic::Access.delivery().qos, 1);
+        assert!(!Topic::Audit.delivery().retained);
+    }
+
+    #[test]
+    fn names_are_checked() {
+        let topics = Topics::new("deepid-edge", "front").unwrap();
+        assert_eq!(topics.of(Topic::Access), "deepid-edge/front/access");
+        for door in ["", "Front", "a/b", "a b", "+", "ä", &"x".repeat(33)] {
+            assert!(matches!(Topics::new("b", door), Err(InvalidTopic::Door(_))), "{door:?}");
+        }
+        for base in ["", "/a", "a/", "$SYS", "a/+", "a#", "a b", "a\n", &"x".repeat(65)] {
+            assert!(matches!(Topics::new(base, "d"), Err(InvalidTopic::Base(_))), "{base:?}");
+        }
+        Topics::new("house/doors", "back_2").unwrap();
+    }
+
+    #[test]
+    fn what_is_below_the_base_is_ours() {
+        let topics = Topics::new("deepid-edge", "front").unwrap();
+        assert!(topics.owns("deepid-edge/back/access") && topics.owns("deepid-edge"));
+        assert!(!topics.owns("deepid-edge-2/x") && !topics.owns("answers/me"));
+    }
+}
