@@ -1,5 +1,7 @@
 //! The real library and the real models: what loads, what is refused, what they say of real
-//! photographs. Needs the files that `make assets` fetches; says so and skips without them.
+//! photographs.
+//!
+//! Needs the files that `make assets` fetches; says so and skips without them.
 
 mod support;
 

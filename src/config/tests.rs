@@ -1,3 +1,7 @@
+//! What the layers of configuration give together, and what they refuse.
+//!
+//! In: files, environment and flags as text. Out: settings, or every mistake at once with its remedy.
+
 use super::*;
 
 fn written(text: &str) -> (tempfile::TempDir, PathBuf) {

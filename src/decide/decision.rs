@@ -1,4 +1,7 @@
 //! A decision, the evidence behind it, and what the daemon is asked to do with it.
+//!
+//! In: what a visit came to. Out: plain values that `store` records and `publish` announces, in that
+//! order. Deliberately absent: names and pictures; a subject is an id.
 
 use super::Verdict;
 use crate::clock::{Monotonic, WallClock};

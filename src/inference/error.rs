@@ -1,4 +1,7 @@
 //! What can go wrong between a model on disk and its numbers, each with its remedy.
+//!
+//! In: a path or a model's name and what was found there. Out: a sentence that says what, where and
+//! what to do. Every way to fail is a variant of its own, so that tests can tell them apart.
 
 use std::path::PathBuf;
 

@@ -32,8 +32,9 @@ PHOTOGRAPHS = ("astronaut.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.
 CROPPED = "astronaut.png"
 EMBEDDER = "deepid2-interim"
 WIDTH, HEIGHT = 47, 55
-# Where right eye, left eye, nose tip and mouth centre belong in the crop (the model's card).
-TEMPLATE = np.array([(15.5, 22.0), (31.5, 22.0), (23.5, 31.1), (23.5, 40.5)])
+# Where right eye, left eye, nose tip and mouth centre belong in the crop, 0 at the outer edge of its
+# first pixel (the model's card).
+TEMPLATE = np.array([(16.0, 22.5), (32.0, 22.5), (24.0, 31.6), (24.0, 41.0)])
 
 
 def sha256_of(path: Path) -> str:
