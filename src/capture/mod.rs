@@ -7,7 +7,8 @@
 //!
 //! # Layout
 //! [`negotiate`] chooses format, size and rate from what a device offers; [`v4l2`] does so for real,
-//! with [`device`] to find it and [`stamp`] to doubt its time stamps; [`watch`] notices stalls and
+//! with [`device`] to find it,
+//! [`control`] to set it up and [`stamp`] to doubt its time stamps; [`watch`] notices stalls and
 //! frozen pictures; [`supervise`] opens a camera again after faults. [`replay`] plays recordings,
 //! [`picture`] reads single ones, [`fault`] breaks any source on purpose.
 //!
@@ -15,6 +16,7 @@
 //! [`PATIENCE`], so that a thread that calls it can notice that it shall end.
 //! Deliberately absent: threads, and every use of the pixels.
 
+pub mod control;
 mod decode;
 pub mod device;
 mod error;

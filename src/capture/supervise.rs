@@ -275,7 +275,7 @@ impl FrameSource for Supervised {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::CameraState;
+    use crate::capture::CameraState::{self, Busy, Denied, Searching, Stalled, Streaming};
     use crate::clock::{ManualClock, PLAUSIBLE_FROM_UNIX_MS};
     use crate::frame::PixelFormat;
 
@@ -364,7 +364,6 @@ mod tests {
     #[test]
     fn every_fault_is_a_state_and_waits_grow() {
         let (mut source, _) = supervised(&["_", "-", "x", "abcd!", "ef"]);
-        use CameraState::{Busy, Denied, Searching, Streaming};
         let expected = [
             (Searching, 0),
             // Waits of 0.5, 1 and 2 s, then the first frame after 0.1 s.
@@ -398,7 +397,6 @@ mod tests {
     fn silence_is_a_stall_and_the_camera_is_opened_again() {
         let (mut source, _) = supervised(&["ab", "cd"]);
         let found = states(&mut source, 42);
-        use CameraState::{Searching, Stalled, Streaming};
         let expected = [(Searching, 0), (Streaming, 100), (Stalled, 3200), (Streaming, 3800)];
         assert_eq!(found, expected);
     }
@@ -422,7 +420,6 @@ mod tests {
         let expected = format!(".FFF{}....rrrFF", "r".repeat(100));
         assert!(trace.starts_with(&expected), "{trace}");
         let (mut source, _) = supervised(&[&frozen, "cccde"]);
-        use CameraState::{Searching, Stalled, Streaming};
         let expected = [(Searching, 0), (Streaming, 100), (Stalled, 2300), (Streaming, 11_200)];
         assert_eq!(states(&mut source, 120)[..4], expected);
     }
