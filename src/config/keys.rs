@@ -165,8 +165,8 @@ pub const KEYS: &[Key] = &[
     key(
         "detect.refresh_frames",
         whole(1, 1000),
-        "10",
-        "After so many followed frames the whole one is looked at again, for a second person.",
+        "2",
+        "After so many followed frames the whole one is looked at again, for a second person. Less than visit.agreeing, or a grant could rest on frames that were not looked at as a whole.",
     ),
     key(
         "detect.crop_in_faces",
