@@ -5,8 +5,9 @@
 //! the cosine, normalised for Euclidean-L2) and lie in one block, so that a search is a row of dot
 //! products.
 //!
-//! Invariant: probe and references were made by the same model, have the same length, and are
-//! finite; anything else is an error, never a score.
+//! Invariant: probe and references were made by the same model, have the same length, are finite
+//! and not zero; anything else is an error, never a score. A network whose features are all zero
+//! has seen nothing, and under both distances it would be near to everybody.
 
 use super::metric::Metric;
 use super::subject::SubjectId;
@@ -51,6 +52,28 @@ pub enum CompareError {
         /// The right length.
         wanted: usize,
     },
+    /// A vector that points nowhere: all zero, or too long for its length to be a number.
+    #[error(
+        "a feature vector of model {model} has the length {norm}, it must be a number above 0: the picture shows nothing, or the model file is damaged; enroll again, or check it with 'deepid-edge doctor'"
+    )]
+    NoDirection {
+        /// Who made the vector.
+        model: ModelId,
+        /// Its Euclidean length, after centring for the cosine.
+        norm: f32,
+    },
+    /// The mean to subtract has another length than the vectors.
+    #[error(
+        "the mean of model {model} has {found} numbers, {wanted} are right: correct features.mean in its card"
+    )]
+    Mean {
+        /// The model in use.
+        model: ModelId,
+        /// The mean's length.
+        found: usize,
+        /// The right length.
+        wanted: usize,
+    },
 }
 
 /// How vectors are prepared and compared.
@@ -64,11 +87,11 @@ pub struct Comparer {
 
 impl Comparer {
     /// Compares vectors of `model`, `length` numbers each, by `metric`. `mean` (empty for none) is
-    /// subtracted before the cosine.
+    /// subtracted before the cosine; one of another length makes every comparison an error, because
+    /// scores without it would be higher than the calibration's.
     #[must_use]
     pub fn new(model: ModelId, length: usize, mean: &[f32], metric: Metric) -> Self {
-        let mean = if mean.len() == length { mean.to_vec() } else { Vec::new() };
-        Self { model, length, mean, metric }
+        Self { model, length, mean: mean.to_vec(), metric }
     }
 
     /// How scores are made.
@@ -80,7 +103,7 @@ impl Comparer {
     /// One to one: the comparison score of two vectors.
     ///
     /// # Errors
-    /// [`CompareError`] when one of them is of another model or length.
+    /// [`CompareError`] when one of them is of another model or length, or zero.
     pub fn score(
         &self,
         probe: &FeatureVector,
@@ -89,7 +112,7 @@ impl Comparer {
         let (mut a, mut b) = (Vec::new(), Vec::new());
         self.prepare(probe, &mut a)?;
         self.prepare(reference, &mut b)?;
-        Ok(self.compare(&a, &b))
+        Ok(self.score_of(self.likeness(&a, &b)))
     }
 
     /// Appends `feature`, centred and normalised as the metric wants it.
@@ -108,6 +131,13 @@ impl Comparer {
                 wanted: self.length,
             });
         }
+        if !self.mean.is_empty() && self.mean.len() != self.length {
+            return Err(CompareError::Mean {
+                model: self.model.clone(),
+                found: self.mean.len(),
+                wanted: self.length,
+            });
+        }
         let start = into.len();
         match self.metric {
             Metric::Cosine if !self.mean.is_empty() => {
@@ -115,22 +145,32 @@ impl Comparer {
             }
             Metric::Cosine | Metric::Euclidean | Metric::EuclideanL2 => into.extend(values),
         }
-        if self.metric != Metric::Euclidean
-            && let Some(added) = into.get_mut(start..)
-        {
-            let norm = dot(added, added).sqrt();
-            // A vector without length has no direction: it stays zero and matches nobody.
-            let factor = if norm > f32::MIN_POSITIVE { 1.0 / norm } else { 0.0 };
-            added.iter_mut().for_each(|value| *value *= factor);
+        let added = into.get_mut(start..).unwrap_or_default();
+        let norm = dot(added, added).sqrt();
+        if !(norm > f32::MIN_POSITIVE && norm.is_finite()) {
+            return Err(CompareError::NoDirection { model: self.model.clone(), norm });
+        }
+        if self.metric != Metric::Euclidean {
+            for value in added {
+                *value /= norm;
+            }
         }
         Ok(())
     }
 
-    /// The score of two prepared vectors.
-    fn compare(&self, a: &[f32], b: &[f32]) -> f32 {
+    /// How alike two prepared vectors are, in the order and sense of the metric's scores.
+    fn likeness(&self, a: &[f32], b: &[f32]) -> f32 {
         match self.metric {
-            Metric::Cosine => dot(a, b).clamp(-1.0, 1.0),
-            Metric::Euclidean | Metric::EuclideanL2 => squared_distance(a, b).sqrt(),
+            Metric::Cosine => dot(a, b),
+            Metric::Euclidean | Metric::EuclideanL2 => squared_distance(a, b),
+        }
+    }
+
+    /// The comparison score that a likeness stands for.
+    fn score_of(&self, likeness: f32) -> f32 {
+        match self.metric {
+            Metric::Cosine => likeness.clamp(-1.0, 1.0),
+            Metric::Euclidean | Metric::EuclideanL2 => likeness.sqrt(),
         }
     }
 }
@@ -162,10 +202,10 @@ struct Enrolled {
 
 impl Gallery {
     /// Prepares `entries` for search by `comparer`; `operating` gives the threshold for the number
-    /// of subjects enrolled.
+    /// of references, each of which is one more chance for a stranger to match.
     ///
     /// # Errors
-    /// [`CompareError`] for the first reference of another model or length.
+    /// [`CompareError`] for the first reference of another model or length, or zero.
     pub fn build(
         comparer: Comparer,
         mut entries: Vec<GalleryEntry>,
@@ -174,6 +214,7 @@ impl Gallery {
         entries.sort_by(|a, b| a.subject.cmp(&b.subject));
         let mut block = Vec::with_capacity(entries.len() * comparer.length);
         let mut subjects: Vec<Enrolled> = Vec::new();
+        let references = entries.len();
         for (index, entry) in entries.into_iter().enumerate() {
             comparer.prepare(&entry.feature, &mut block)?;
             match subjects.last_mut() {
@@ -190,7 +231,7 @@ impl Gallery {
                 }),
             }
         }
-        let operating = operating(subjects.len());
+        let operating = operating(references);
         Ok(Self { comparer, operating, subjects, block })
     }
 
@@ -221,7 +262,7 @@ impl Gallery {
     /// Finds the subject nearest to `probe`; the best of a subject's references counts.
     ///
     /// # Errors
-    /// [`CompareError`] when the probe is of another model or length.
+    /// [`CompareError`] when the probe is of another model or length, or zero.
     pub fn search(
         &self,
         probe: &FeatureVector,
@@ -236,23 +277,25 @@ impl Gallery {
         for subject in &self.subjects {
             let rows =
                 self.block.get(subject.first * length..subject.end * length).unwrap_or_default();
-            let score = rows
-                .chunks_exact(length)
-                .map(|row| self.comparer.compare(&scratch.probe, row))
+            let nearest = rows
+                .chunks_exact(length.max(1))
+                .map(|row| self.comparer.likeness(&scratch.probe, row))
                 .reduce(|a, b| if metric.advantage(b, a) > 0.0 { b } else { a });
-            let Some(score) = score else { continue };
+            let Some(likeness) = nearest else { continue };
             match best {
-                Some((_, leading)) if metric.advantage(score, leading) <= 0.0 => {
-                    if second.is_none_or(|second| metric.advantage(score, second) > 0.0) {
-                        second = Some(score);
+                Some((_, leading)) if metric.advantage(likeness, leading) <= 0.0 => {
+                    if second.is_none_or(|second| metric.advantage(likeness, second) > 0.0) {
+                        second = Some(likeness);
                     }
                 }
                 _ => {
-                    second = best.map(|(_, score)| score);
-                    best = Some((subject, score));
+                    second = best.map(|(_, likeness)| likeness);
+                    best = Some((subject, likeness));
                 }
             }
         }
+        let best = best.map(|(subject, likeness)| (subject, self.comparer.score_of(likeness)));
+        let second = second.map(|likeness| self.comparer.score_of(likeness));
         Ok(Match {
             model: self.comparer.model.clone(),
             metric,

@@ -14,13 +14,15 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// Whether `score` is at least as alike as `threshold` asks. NaN never is.
+    /// Whether `score` is at least as alike as `threshold` asks. NaN and infinity never are, on
+    /// either side: no comparison gives such a score, and no such threshold was meant.
     #[must_use]
     pub fn accepts(self, score: f32, threshold: f32) -> bool {
-        match self {
+        let reached = match self {
             Self::Cosine => score >= threshold,
             Self::Euclidean | Self::EuclideanL2 => score <= threshold,
-        }
+        };
+        reached && score.is_finite() && threshold.is_finite()
     }
 
     /// How much more alike `score` is than `other`; negative when less alike.

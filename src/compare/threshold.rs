@@ -1,12 +1,13 @@
 //! From what the configuration asks to a threshold, through the card's calibration.
 //!
 //! In: a target for false positive identifications in an attempt (FPIR), or a score; the number of
-//! enrolled subjects; the card's table of false match rate against threshold. Out: the threshold,
-//! and what it may honestly claim.
+//! references; the card's table of false match rate against threshold. Out: the threshold, and what
+//! it may honestly claim.
 //!
-//! For a stranger compared with `N` subjects, `FPIR = 1 − (1 − FMR)^N` when the comparisons are
-//! independent (ISO/IEC 19795-1 gives the relation and the caveat): the threshold rises as the
-//! gallery grows. Between the table's points the threshold is interpolated over `log10(FMR)`.
+//! For a stranger compared with `N` references, `FPIR = 1 − (1 − FMR)^N` when the comparisons are
+//! independent (ISO/IEC 19795-1 gives the relation and the caveat): the threshold gets stricter as
+//! the gallery grows. References of one subject are not independent; each is counted all the same,
+//! because the best of them decides and the claim must not be better than the truth. Between the table's points the threshold is interpolated over `log10(FMR)`.
 //! Invariant: nothing is extrapolated. A target stricter than the table supports gets the table's
 //! strictest threshold and says that it falls short; it is never loosened silently.
 
@@ -33,7 +34,7 @@ pub struct Operating {
     /// The false match rate of one comparison that the calibration supports there; `None` when it
     /// says nothing of this threshold.
     pub claimed_fmr: Option<f64>,
-    /// The same for an attempt against the whole gallery.
+    /// The same for an attempt against all references of the gallery.
     pub claimed_fpir: Option<f64>,
     /// Whether the claim is worse than what was asked.
     pub falls_short: bool,
@@ -60,6 +61,9 @@ pub enum ThresholdError {
         /// What was found and what would be right.
         problem: String,
     },
+    /// The explicit score is no number.
+    #[error("recognise.threshold is {0}: must be a finite comparison score, such as 0.6")]
+    Score(f32),
     /// The target is no rate.
     #[error("recognise.target_fpir is {0}: must be above 0 and below 1, such as 0.001")]
     Target(f64),
@@ -171,33 +175,36 @@ impl CalibrationTable {
 
 /// `1 − (1 − FMR)^N`, without losing the digits of small rates.
 #[must_use]
-pub fn fpir_of(fmr: f64, subjects: usize) -> f64 {
-    -((subjects as f64) * (-fmr).ln_1p()).exp_m1()
+pub fn fpir_of(fmr: f64, references: usize) -> f64 {
+    -((references as f64) * (-fmr).ln_1p()).exp_m1()
 }
 
-/// The false match rate with which `subjects` comparisons together reach `fpir`.
+/// The false match rate with which `references` comparisons together reach `fpir`.
 #[must_use]
-pub fn fmr_for(fpir: f64, subjects: usize) -> f64 {
-    -((-fpir).ln_1p() / (subjects.max(1) as f64)).exp_m1()
+pub fn fmr_for(fpir: f64, references: usize) -> f64 {
+    -((-fpir).ln_1p() / (references.max(1) as f64)).exp_m1()
 }
 
 impl ThresholdPolicy {
-    /// The operating point for a gallery of `subjects`.
+    /// The operating point for a gallery of `references`.
     ///
     /// # Errors
-    /// [`ThresholdError`] when the target is no rate, or needs a table that there is none of.
+    /// [`ThresholdError`] when score or target is none, or the target needs a table that there is none of.
     pub fn operate(
         self,
         table: Result<&CalibrationTable, ThresholdError>,
-        subjects: usize,
+        references: usize,
     ) -> Result<Operating, ThresholdError> {
         match self {
             Self::Explicit(threshold) => {
+                if !threshold.is_finite() {
+                    return Err(ThresholdError::Score(threshold));
+                }
                 let claimed_fmr = table.ok().and_then(|t| t.fmr_at(f64::from(threshold)));
                 Ok(Operating {
                     threshold,
                     claimed_fmr,
-                    claimed_fpir: claimed_fmr.map(|fmr| fpir_of(fmr, subjects)),
+                    claimed_fpir: claimed_fmr.map(|fmr| fpir_of(fmr, references)),
                     falls_short: false,
                 })
             }
@@ -206,7 +213,7 @@ impl ThresholdPolicy {
                     return Err(ThresholdError::Target(target));
                 }
                 let table = table?;
-                let wanted = fmr_for(target, subjects);
+                let wanted = fmr_for(target, references);
                 let supported = wanted.max(table.strictest_fmr());
                 let threshold =
                     table.threshold_at(supported).ok_or(ThresholdError::Target(target))?;
@@ -214,7 +221,7 @@ impl ThresholdPolicy {
                 Ok(Operating {
                     threshold: threshold as f32,
                     claimed_fmr: Some(claimed_fmr),
-                    claimed_fpir: Some(fpir_of(claimed_fmr, subjects)),
+                    claimed_fpir: Some(fpir_of(claimed_fmr, references)),
                     falls_short: wanted < supported,
                 })
             }
@@ -269,6 +276,9 @@ mod tests {
         assert!(CalibrationTable::new(Metric::Cosine, vec![(0.0, 0.3)]).is_err());
         for target in [0.0, 1.0, -1.0, f64::NAN] {
             assert!(ThresholdPolicy::TargetFpir(target).operate(Ok(&table()), 3).is_err());
+        }
+        for score in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert!(ThresholdPolicy::Explicit(score).operate(Ok(&table()), 3).is_err());
         }
         let missing = CalibrationTable::find(&[], Metric::Euclidean, true).unwrap_err();
         assert!(missing.to_string().contains("recognise.threshold"));

@@ -50,16 +50,17 @@ pub struct Evidence {
 pub struct FramesCounted {
     /// Frames that name the same subject (or all say stranger).
     pub agreeing: u32,
-    /// Frames with a face in the window.
+    /// Frames of the window (of the whole visit, where nothing was proven), but for those without a
+    /// face.
     pub considered: u32,
 }
 
 /// How long a decision took, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DecisionLatency {
-    /// From the capture of the visit's first frame with a face.
+    /// From the capture of the visit's first fresh frame with a face.
     pub first_frame_us: u64,
-    /// From the capture of the frame that tipped it.
+    /// From the capture of the last fresh frame with a face.
     pub last_frame_us: u64,
 }
 

@@ -9,11 +9,13 @@
 
 mod decision;
 mod observation;
+mod policy;
 pub mod reason;
 mod tally;
 mod visit;
 
 pub use decision::{Action, Decision, DecisionLatency, Evidence, FramesCounted};
 pub use observation::{FaceSeen, Fault, Observation, Seen};
+pub use policy::{SeveralFaces, VisitPolicy};
 pub use reason::{AmbiguousReason, DeniedReason, Outcome, UnknownReason, Verdict};
-pub use visit::{SeveralFaces, Visit, VisitPolicy};
+pub use visit::Visit;

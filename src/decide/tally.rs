@@ -23,10 +23,15 @@ pub(super) enum Vote {
     Poor,
     /// More than one face, and the policy refuses that.
     Several,
-    /// Stale or repeated.
-    Stale,
+    /// Stale or repeated; `several` as above.
+    Stale {
+        /// Whether it showed more than one face, and the policy refuses that.
+        several: bool,
+    },
     /// Any other fault.
     Fault,
+    /// No face.
+    Absent,
 }
 
 /// An accepted subject in one frame.
@@ -84,16 +89,19 @@ impl Tally {
 
     pub(super) fn push(&mut self, vote: Vote) {
         let counter = match &vote {
-            Vote::Accept(_) => &mut self.counts.accepted,
-            Vote::Close => &mut self.counts.close,
-            Vote::Stranger => &mut self.counts.strangers,
-            Vote::Nobody => &mut self.counts.nobody,
-            Vote::Poor => &mut self.counts.poor,
-            Vote::Several => &mut self.counts.several,
-            Vote::Stale => &mut self.counts.stale,
-            Vote::Fault => &mut self.counts.faults,
+            Vote::Accept(_) => Some(&mut self.counts.accepted),
+            Vote::Close => Some(&mut self.counts.close),
+            Vote::Stranger => Some(&mut self.counts.strangers),
+            Vote::Nobody => Some(&mut self.counts.nobody),
+            Vote::Poor => Some(&mut self.counts.poor),
+            Vote::Several => Some(&mut self.counts.several),
+            Vote::Stale { .. } => Some(&mut self.counts.stale),
+            Vote::Fault => Some(&mut self.counts.faults),
+            Vote::Absent => None,
         };
-        *counter = counter.saturating_add(1);
+        if let Some(counter) = counter {
+            *counter = counter.saturating_add(1);
+        }
         if let Some(place) = self.votes.get_mut(self.next) {
             *place = Some(vote);
         }
@@ -104,18 +112,19 @@ impl Tally {
         self.votes.iter().take(self.size).flatten()
     }
 
-    /// Frames in the window.
+    /// Frames in the window, but for those without a face.
     pub(super) fn considered(&self) -> u32 {
-        u32::try_from(self.window().count()).unwrap_or(u32::MAX)
+        let considered = self.window().filter(|vote| **vote != Vote::Absent).count();
+        u32::try_from(considered).unwrap_or(u32::MAX)
     }
 
-    /// What the window agrees on: nothing while it names two subjects, or while any of its frames
-    /// showed several faces where the policy refuses that.
+    /// What the window agrees on: nothing while it names two subjects, or while any of its frames,
+    /// even a stale one, showed several faces where the policy refuses that.
     pub(super) fn agreement(&self) -> Option<Agreement> {
         let mut agreement: Option<Agreement> = None;
         for vote in self.window() {
             match vote {
-                Vote::Several => return None,
+                Vote::Several | Vote::Stale { several: true } => return None,
                 Vote::Accept(accepted) => match &mut agreement {
                     None => {
                         agreement = Some(Agreement {
@@ -127,7 +136,7 @@ impl Tally {
                         });
                     }
                     Some(agreement) if agreement.subject == accepted.subject => {
-                        agreement.join(accepted)
+                        agreement.join(accepted);
                     }
                     Some(_) => return None,
                 },
@@ -135,8 +144,9 @@ impl Tally {
                 | Vote::Stranger
                 | Vote::Nobody
                 | Vote::Poor
-                | Vote::Stale
-                | Vote::Fault => {}
+                | Vote::Stale { several: false }
+                | Vote::Fault
+                | Vote::Absent => {}
             }
         }
         agreement

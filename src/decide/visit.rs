@@ -11,79 +11,28 @@
 //! | decided | no face for `absence` | idle | presence |
 //!
 //! A grant is given as soon as it is proven; everything else waits for the timeout, because the
-//! next frame may still be the good one. Frames that name different subjects never add up: while
-//! both stand in the window there is no agreement, so people who change places within a visit must
-//! each be proven alone, and the first decision is the visit's only one. Where several faces are
-//! refused, one such frame in the window withholds the grant: a second person is noticed while the
-//! first is being proven. A frame counts once: its sequence and its capture time must both rise.
-//! Poor, stale and faulty frames take a place in the window and prove nothing.
+//! next frame may still be the good one. Only a frame can prove: time that passes without one never
+//! grants. When both deadlines have passed, the earlier one counts, however late the machine asks.
+//! Frames that name different subjects never add up: while both stand in the window there is no
+//! agreement, so people who change places within a visit must each be proven alone, and the first
+//! decision is the visit's only one. Where several faces are refused, one such frame in the window,
+//! even a stale one, withholds the grant: a second person is noticed while the first is being
+//! proven. A frame counts once: its sequence and its capture time must both rise, and a frame from
+//! the future is not remembered, lest one wrong stamp make every later frame look old. Poor, stale
+//! and faulty frames, and frames without a face, take a place in the window and prove nothing: what
+//! was seen of somebody who has stepped aside does not count for whoever comes next.
 
-use std::time::Duration;
-
-use super::tally::{Accepted, Agreement, Counts, MAX_WINDOW, Tally, Vote};
+use super::tally::{Accepted, Agreement, Counts, Tally, Vote};
 use super::{
     Action, AmbiguousReason, Decision, DecisionLatency, DeniedReason, Evidence, FaceSeen, Fault,
-    FramesCounted, Observation, Seen, UnknownReason, Verdict,
+    FramesCounted, Observation, Seen, SeveralFaces, UnknownReason, Verdict, VisitPolicy,
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::{Match, SubjectId};
 
-/// What to do when more than one face is seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SeveralFaces {
-    /// No grant while several faces are seen.
-    Refuse,
-    /// Judge the principal face and ignore the others.
-    Principal,
-}
-
-/// When a visit is decided, and how.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct VisitPolicy {
-    /// Frames of the window that must name the same subject, ≥ 1.
-    pub agreeing: u32,
-    /// Frames that are considered, `agreeing` to [`VisitPolicy::MAX_WINDOW`].
-    pub window: u32,
-    /// Sum of the quality weights that the agreeing frames must reach, ≥ 0.
-    pub weight_min: f32,
-    /// How much nearer the best subject must be than the second, in comparison score, ≥ 0.
-    pub margin_min: f32,
-    /// A visit ends when no face was seen for this long.
-    pub absence: Duration,
-    /// No second grant for the same subject within this time.
-    pub cooldown: Duration,
-    /// What to do with several faces.
-    pub several_faces: SeveralFaces,
-    /// A frame older than this proves nothing.
-    pub stale: Duration,
-    /// A visit that proves nothing is named after this long.
-    pub timeout: Duration,
-}
-
-impl VisitPolicy {
-    /// The longest window.
-    pub const MAX_WINDOW: u32 = MAX_WINDOW as u32;
-}
-
-impl Default for VisitPolicy {
-    fn default() -> Self {
-        Self {
-            agreeing: 3,
-            window: 5,
-            weight_min: 2.0,
-            margin_min: 0.05,
-            absence: Duration::from_millis(1500),
-            cooldown: Duration::from_secs(5),
-            several_faces: SeveralFaces::Refuse,
-            stale: Duration::from_millis(500),
-            timeout: Duration::from_secs(2),
-        }
-    }
-}
-
-/// How many subjects the cooldown remembers; the oldest is forgotten first.
-const REMEMBERED_GRANTS: usize = 64;
+/// How many grants the cooldown remembers; the oldest is forgotten first. A visit takes at least
+/// the time of absence, so that an hour's cooldown fits.
+const REMEMBERED_GRANTS: usize = 4096;
 
 /// The pure core: what is known of the visitor before the door.
 #[derive(Debug)]
@@ -105,10 +54,11 @@ enum State {
 
 #[derive(Debug)]
 struct Watching {
-    first_captured: Monotonic,
+    /// Capture of the first and the last fresh frame with a face.
+    first_captured: Option<Monotonic>,
+    last_captured: Option<Monotonic>,
     first_face: Monotonic,
     last_face: Monotonic,
-    last_captured: Monotonic,
     tally: Tally,
     nearest: Option<Match>,
     most_faces: u32,
@@ -124,47 +74,41 @@ impl Visit {
             last_frame: None,
             wall: None,
             present: 0,
-            grants: Vec::with_capacity(REMEMBERED_GRANTS),
+            grants: Vec::new(),
         }
     }
 
     /// Takes in one frame at the time `now` and appends what is to be done to `actions`.
     pub fn step(&mut self, observation: &Observation, now: Monotonic, actions: &mut Vec<Action>) {
-        self.tick(now, actions);
         self.wall = Some(observation.wall);
-        let fresh = self.is_fresh(observation, now);
-        let rising = |&(sequence, captured): &(u64, Monotonic)| {
-            observation.sequence > sequence && observation.captured_at > captured
-        };
-        if self.last_frame.as_ref().is_none_or(rising) {
-            self.last_frame = Some((observation.sequence, observation.captured_at));
-        }
+        self.tick(now, actions);
+        let fresh = self.admit(observation, now);
         match &observation.seen {
-            Seen::NoFace => {}
-            Seen::Fault(fault) => {
-                if let State::Watching(watching) = &mut self.state {
-                    watching.tally.push(match fault {
-                        Fault::Stale => Vote::Stale,
-                        Fault::Unreadable | Fault::Engine | Fault::Store => Vote::Fault,
-                    });
-                }
-            }
+            Seen::NoFace => self.vote(Vote::Absent),
+            Seen::Fault(Fault::Stale) => self.vote(Vote::Stale { several: false }),
+            Seen::Fault(Fault::Unreadable | Fault::Engine | Fault::Store) => self.vote(Vote::Fault),
             Seen::Faces { count, principal } => {
-                self.face(observation, *count, principal, fresh, now, actions);
+                let captured = fresh.then_some(observation.captured_at);
+                self.face(captured, (*count).max(1), principal, now, actions);
             }
         }
-        self.conclude(now, actions);
+        self.prove(now, actions);
     }
 
     /// Lets time pass without a frame.
     pub fn tick(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
-        self.conclude(now, actions);
-        let last_face = match &self.state {
+        let (last_face, times_out_at) = match &self.state {
             State::Idle => return,
-            State::Watching(watching) => watching.last_face,
-            State::Decided { last_face } => *last_face,
+            State::Watching(watching) => {
+                (watching.last_face, Some(watching.first_face.plus(self.policy.timeout)))
+            }
+            State::Decided { last_face } => (*last_face, None),
         };
-        if now.since(last_face) < self.policy.absence {
+        let ends_at = last_face.plus(self.policy.absence);
+        if times_out_at.is_some_and(|at| at <= now && at <= ends_at) {
+            self.time_out(now, actions);
+        }
+        if now < ends_at {
             return;
         }
         let ended = std::mem::replace(&mut self.state, State::Idle);
@@ -188,32 +132,40 @@ impl Visit {
         }
     }
 
-    /// Young enough, from the past, and not seen before.
-    fn is_fresh(&self, observation: &Observation, now: Monotonic) -> bool {
-        let new = self.last_frame.is_none_or(|(sequence, captured)| {
-            observation.sequence > sequence && observation.captured_at > captured
-        });
-        new && observation.captured_at <= now
-            && now.since(observation.captured_at) <= self.policy.stale
+    /// Whether a frame is young enough, from the past, and not seen before; it is remembered.
+    fn admit(&mut self, observation: &Observation, now: Monotonic) -> bool {
+        let (sequence, captured) = (observation.sequence, observation.captured_at);
+        let new = self.last_frame.is_none_or(|last| sequence > last.0 && captured > last.1);
+        let past = captured <= now;
+        if new && past {
+            self.last_frame = Some((sequence, captured));
+        }
+        new && past && now.since(captured) <= self.policy.stale
     }
 
+    fn vote(&mut self, vote: Vote) {
+        if let State::Watching(watching) = &mut self.state {
+            watching.tally.push(vote);
+        }
+    }
+
+    /// A frame with `count` faces; `captured` is `None` when it is not fresh.
     fn face(
         &mut self,
-        observation: &Observation,
+        captured: Option<Monotonic>,
         count: u32,
         principal: &FaceSeen,
-        fresh: bool,
         now: Monotonic,
         actions: &mut Vec<Action>,
     ) {
-        self.announce(count.max(1), actions);
+        self.announce(count, actions);
         let policy = self.policy;
         if let State::Idle = self.state {
             self.state = State::Watching(Box::new(Watching {
-                first_captured: observation.captured_at.min(now),
+                first_captured: None,
                 first_face: now,
                 last_face: now,
-                last_captured: observation.captured_at.min(now),
+                last_captured: None,
                 tally: Tally::new(policy.window),
                 nearest: None,
                 most_faces: 0,
@@ -225,14 +177,12 @@ impl Visit {
             State::Watching(watching) => {
                 watching.last_face = now;
                 watching.most_faces = watching.most_faces.max(count);
-                let vote = if fresh { vote(&policy, count, principal) } else { Vote::Stale };
-                if fresh {
-                    watching.last_captured = observation.captured_at;
-                    if let Some(found) = &principal.found {
-                        watching.compare(found);
-                    }
+                if captured.is_some() {
+                    watching.first_captured = watching.first_captured.or(captured);
+                    watching.last_captured = captured;
+                    watching.compare(principal);
                 }
-                watching.tally.push(vote);
+                watching.tally.push(vote(&policy, captured.is_some(), count, principal));
             }
         }
     }
@@ -244,22 +194,16 @@ impl Visit {
         }
     }
 
-    /// Decides if there is something to decide.
-    fn conclude(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
+    /// Decides when the window agrees.
+    fn prove(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
         let State::Watching(watching) = &self.state else { return };
-        let last_face = watching.last_face;
-        let proven = watching.tally.agreement().filter(|agreement| {
+        let enough = |agreement: &Agreement| {
             agreement.frames >= self.policy.agreeing && agreement.weight >= self.policy.weight_min
-        });
-        let verdict = match &proven {
-            Some(agreement) => self.judge(agreement, now),
-            None if now.since(watching.first_face) >= self.policy.timeout => {
-                Some(unproven(&watching.tally.counts, watching.tally.conflicts(), &self.policy))
-            }
-            None => return,
         };
-        if let Some(verdict) = verdict {
-            let decision = self.decision(verdict, watching, proven.as_ref(), now);
+        let Some(proven) = watching.tally.agreement().filter(enough) else { return };
+        let last_face = watching.last_face;
+        if let Some(verdict) = self.judge(&proven, now) {
+            let decision = self.decision(verdict, watching, Some(&proven), now);
             if let Verdict::Granted { subject } = &decision.verdict {
                 self.grants.retain(|(_, at)| now.since(*at) < self.policy.cooldown);
                 if self.grants.len() >= REMEMBERED_GRANTS {
@@ -270,6 +214,18 @@ impl Visit {
             actions.push(Action::Record(decision.clone()));
             actions.push(Action::Publish(decision));
         }
+        self.state = State::Decided { last_face };
+    }
+
+    /// Names a visit in which nothing was proven in time.
+    fn time_out(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
+        let State::Watching(watching) = &self.state else { return };
+        let last_face = watching.last_face;
+        let tally = &watching.tally;
+        let verdict = unproven(&tally.counts, tally.conflicts(), &self.policy);
+        let decision = self.decision(verdict, watching, None, now);
+        actions.push(Action::Record(decision.clone()));
+        actions.push(Action::Publish(decision));
         self.state = State::Decided { last_face };
     }
 
@@ -308,6 +264,8 @@ impl Visit {
             Verdict::Unknown(_) => counts.strangers.max(counts.nobody),
             Verdict::Ambiguous(_) => 0,
         };
+        let since_us =
+            |from: Monotonic| u64::try_from(now.since(from).as_micros()).unwrap_or(u64::MAX);
         let considered = if proven.is_some() { watching.tally.considered() } else { counts.all() };
         Decision {
             evidence: found.map(evidence),
@@ -316,8 +274,8 @@ impl Visit {
             decided_at: now,
             wall: self.wall.unwrap_or(WallClock { unix_ms: 0, trust: ClockTrust::Untrusted }),
             latency: DecisionLatency {
-                first_frame_us: micros(now.since(watching.first_captured)),
-                last_frame_us: micros(now.since(watching.last_captured)),
+                first_frame_us: since_us(watching.first_captured.unwrap_or(watching.first_face)),
+                last_frame_us: since_us(watching.last_captured.unwrap_or(watching.last_face)),
             },
             verdict,
         }
@@ -326,12 +284,13 @@ impl Visit {
 
 impl Watching {
     /// Keeps the comparison that came nearest to acceptance.
-    fn compare(&mut self, found: &Match) {
+    fn compare(&mut self, face: &FaceSeen) {
+        let Some(found) = &face.found else { return };
         let score = |found: &Match| found.best.as_ref().map(|best| best.score);
-        let nearer = match (self.nearest.as_ref().map(score), score(found)) {
-            (None | Some(None), _) => true,
-            (Some(Some(_)), None) => false,
-            (Some(Some(old)), Some(new)) => found.metric.advantage(new, old) > 0.0,
+        let nearer = match (self.nearest.as_ref().and_then(score), score(found)) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(old), Some(new)) => old.is_nan() || found.metric.advantage(new, old) > 0.0,
         };
         if nearer {
             self.nearest = Some(found.clone());
@@ -356,32 +315,40 @@ impl Counts {
     }
 }
 
-/// What one fresh frame says.
-fn vote(policy: &VisitPolicy, count: u32, principal: &FaceSeen) -> Vote {
-    if count > 1 && policy.several_faces == SeveralFaces::Refuse {
+/// What one frame with a face says.
+fn vote(policy: &VisitPolicy, fresh: bool, count: u32, principal: &FaceSeen) -> Vote {
+    let several = count > 1 && policy.several_faces == SeveralFaces::Refuse;
+    if !fresh {
+        return Vote::Stale { several };
+    }
+    if several {
         return Vote::Several;
     }
-    let Some(found) = &principal.found else { return Vote::Poor };
+    let Some(found) = principal.found.as_ref().filter(|_| principal.quality.fault.is_none()) else {
+        return Vote::Poor;
+    };
     if found.best.is_none() {
         return Vote::Nobody;
     }
     let Some(accepted) = found.accepted() else { return Vote::Stranger };
-    if found.margin.is_some_and(|margin| margin.is_nan() || margin < policy.margin_min) {
+    // Written so that NaN on either side is too close.
+    if !found.margin.is_none_or(|margin| margin >= policy.margin_min) {
         return Vote::Close;
     }
+    let weight = principal.quality.weight;
     Vote::Accept(Accepted {
         subject: accepted.subject.clone(),
         enabled: accepted.enabled,
-        weight: principal.quality.weight,
+        weight: if weight.is_finite() { weight.clamp(0.0, 1.0) } else { 0.0 },
         found: found.clone(),
     })
 }
 
 /// Names a visit in which nothing was proven in time.
 fn unproven(counts: &Counts, conflicts: bool, policy: &VisitPolicy) -> Verdict {
-    let enough = |count: u32| count >= policy.agreeing;
-    let recognised = counts.accepted + counts.close;
-    let judged = recognised + counts.strangers + counts.nobody;
+    let enough = |count: u32| count >= policy.agreeing.max(1);
+    let recognised = counts.accepted.saturating_add(counts.close);
+    let judged = recognised.saturating_add(counts.strangers).saturating_add(counts.nobody);
     if enough(counts.several) {
         Verdict::Denied { reason: DeniedReason::SeveralFaces, subject: None }
     } else if enough(counts.nobody) {
@@ -408,8 +375,4 @@ fn evidence(found: &Match) -> Evidence {
         margin: found.margin,
         claimed_fmr: found.claimed_fmr,
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
