@@ -7,7 +7,8 @@
 use serde_json::{Value as Json, json};
 
 use super::exit::Kind;
-use crate::config::ConfigError;
+use crate::capture::CaptureError;
+use crate::config::{ConfigError, EquipError};
 
 /// A command's failure.
 #[derive(Debug)]
@@ -49,10 +50,24 @@ impl Failure {
         Self { kind, what, place: None, remedy: None, problems: None }
     }
 
+    /// The single problems behind it, for machines.
+    #[must_use]
+    pub fn with_problems(mut self, problems: Json) -> Self {
+        self.problems = Some(problems);
+        self
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// What and where, and the remedy, for a list of findings.
+    #[must_use]
+    pub fn parts(&self) -> (String, Option<String>) {
+        let place = self.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        (format!("{place}{}", self.what), self.remedy.clone())
     }
 
     /// As a machine reads it: one object with `error`.
@@ -110,5 +125,26 @@ impl From<ConfigError> for Failure {
             failure.problems = Some(Json::Array(told));
         }
         failure
+    }
+}
+
+impl From<EquipError> for Failure {
+    fn from(error: EquipError) -> Self {
+        match error {
+            EquipError::Config(error) => error.into(),
+            EquipError::Threshold(error) => Self::of(Kind::Configuration, &error),
+            EquipError::Compare(error) => Self::of(Kind::Store, &error),
+            EquipError::Inference(error) => Self::of(Kind::Model, &error),
+        }
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        let kind = match &error {
+            CaptureError::Recording { .. } => Kind::Input,
+            _ => Kind::Camera,
+        };
+        Self::of(kind, &error)
     }
 }

@@ -8,14 +8,23 @@ pub mod demo;
 pub mod draw;
 pub mod exit;
 pub mod failure;
-pub mod picture;
 pub mod session;
 
+mod camera;
 mod completions;
 mod config;
+mod detect;
+mod doctor;
+mod enroll;
+mod faces;
+mod gather;
+mod identify;
+mod logging;
 mod man;
+mod mqtt;
 mod run;
 mod subjects;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -51,9 +60,22 @@ pub struct CommandLine {
 enum Verb {
     /// Run the daemon: watch the door and publish decisions
     Run(run::Arguments),
+    /// Find the faces in a picture, and draw them
+    Detect(detect::Arguments),
+    /// Say whether two pictures show the same person
+    Verify(verify::Arguments),
+    /// Say who of those enrolled a picture shows
+    Identify(identify::Arguments),
+    /// Enrol a person, or add pictures to one
+    Enroll(enroll::Arguments),
+    /// Check camera, models, library, database, broker and clock
+    Doctor(doctor::Arguments),
     /// List, rename, disable, enable or remove enrolled people
     #[command(subcommand)]
     Subjects(subjects::Verb),
+    /// Speak to the broker
+    #[command(subcommand)]
+    Mqtt(mqtt::Verb),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(config::Verb),
@@ -88,7 +110,13 @@ pub fn main() -> ExitCode {
 fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
     match verb {
         Verb::Run(verb) => verb.run(session),
+        Verb::Detect(verb) => verb.run(session),
+        Verb::Verify(verb) => verb.run(session),
+        Verb::Identify(verb) => verb.run(session),
+        Verb::Enroll(verb) => verb.run(session),
+        Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
+        Verb::Mqtt(verb) => verb.run(session),
         Verb::Config(verb) => verb.run(session),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(session),

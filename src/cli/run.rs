@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::exit::Kind;
 use super::failure::Failure;
+use super::logging;
 use super::session::{Session, direct_flag};
 
 /// Arguments of `run`.
@@ -34,7 +35,8 @@ impl Arguments {
             .into_iter()
             .filter_map(|(flag, key, value)| Some(direct_flag(flag, key, &value?)))
             .collect();
-        let _config = session.config_with(flags)?;
+        let config = session.config_with(flags)?;
+        logging::for_the_daemon(&config);
         Err(Failure::new(
             Kind::Fault,
             "this build has no daemon yet",

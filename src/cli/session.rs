@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::exit::Kind;
 use super::failure::Failure;
+use super::logging;
 use crate::config::{Config, Flag, Sources};
 
 /// The flags that all verbs share.
@@ -91,12 +92,14 @@ impl Session {
         Ok(Config::load(&Sources::of_process(shared.config.clone(), flags))?)
     }
 
-    /// The configuration.
+    /// The configuration of a verb that answers and ends; its log is started too.
     ///
     /// # Errors
     /// [`Kind::Configuration`].
     pub fn config(&self) -> Result<Config, Failure> {
-        self.config_with(Vec::new())
+        let config = self.config_with(Vec::new())?;
+        logging::for_a_verb(&config);
+        Ok(config)
     }
 
     /// Tells a result: `text` to a person, `value` with `--json`.

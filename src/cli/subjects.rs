@@ -72,7 +72,7 @@ impl Verb {
             Self::Remove { who, yes } => {
                 let subject = store.subject(&who.asked)?;
                 let question = format!(
-                    "Remove {} ({}) with {} references for good?",
+                    "Remove {} ({}) and all its references ({}) for good?",
                     subject.name, subject.id, subject.references
                 );
                 session.confirm(&question, yes)?;
@@ -116,7 +116,9 @@ fn list(session: &Session, store: &Store) -> Result<Kind, Failure> {
         let when = timestamp(subject.created_ms);
         let line = format!(
             "{:<18} {state:<9} {:>10}  {when:<20} {}\n",
-            subject.id, subject.references, subject.name
+            subject.id.to_string(),
+            subject.references,
+            subject.name
         );
         text.push_str(&line);
     }

@@ -7,6 +7,7 @@ use super::layers::Setting;
 use super::problem::{Origin, Problem};
 use super::sections::Sections;
 use crate::compare::Metric;
+use crate::detect::Strategy;
 
 /// Where the value of `key` came from.
 pub(super) fn origin(settings: &[Setting], key: &str) -> Origin {
@@ -64,6 +65,24 @@ pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<P
         );
     }
 
+    let detect = &sections.detect;
+    if detect.strategy == Strategy::FindThenFollow && detect.refresh_frames >= visit.agreeing {
+        add(
+            "detect.refresh_frames",
+            detect.refresh_frames.to_string(),
+            format!("visit.agreeing = {}", visit.agreeing),
+            "a second person could stand outside every frame that agrees; make it smaller, or let more frames agree, or set detect.strategy to \"find\"",
+        );
+    }
+    if visit.weight_min > visit.agreeing as f32 {
+        add(
+            "visit.weight_min",
+            visit.weight_min.to_string(),
+            format!("visit.agreeing = {}", visit.agreeing),
+            "a frame weighs at most 1, so that many cannot reach it; make it smaller",
+        );
+    }
+
     let quality = &sections.quality;
     if quality.exposure_min >= quality.exposure_max {
         add(
@@ -114,14 +133,6 @@ pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<P
             quoted(mqtt.password_file.as_deref()),
             "an unset mqtt.username".to_owned(),
             "set the user name too",
-        );
-    }
-    if mqtt.tls.enabled && mqtt.tls.ca.is_none() {
-        add(
-            "mqtt.tls.enabled",
-            "true".to_owned(),
-            "an unset mqtt.tls.ca".to_owned(),
-            "name the certificate authority that signed the broker's certificate",
         );
     }
     if !mqtt.tls.enabled && mqtt.tls.ca.is_some() {

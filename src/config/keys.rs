@@ -175,6 +175,12 @@ pub const KEYS: &[Key] = &[
         "Side of the crop that is followed, in widths of the last face.",
     ),
     key(
+        "detect.central",
+        real(0.1, 1.0),
+        "0.7",
+        "The visitor is the largest face whose middle lies in this share of the picture's width and height; the largest of all when none does.",
+    ),
+    key(
         "quality.eye_distance_min_px",
         real(4.0, 1000.0),
         "16.0",
@@ -236,12 +242,18 @@ pub const KEYS: &[Key] = &[
         "0.05",
         "How much nearer the best subject must be than the second one, in units of the metric. With less, the outcome is 'ambiguous'.",
     ),
-    key("visit.agreeing", whole(1, 64), "3", "How many frames must agree before a decision."),
+    key("visit.agreeing", whole(1, 32), "3", "How many frames must agree before a decision."),
     key(
         "visit.window",
-        whole(1, 64),
+        whole(1, 32),
         "5",
         "Among how many of the last frames with a face. At least visit.agreeing.",
+    ),
+    key(
+        "visit.weight_min",
+        real(0.0, 32.0),
+        "2.0",
+        "Sum of the quality weights (0 to 1 a frame) that the agreeing frames must reach: poor frames count for less. Not above visit.agreeing.",
     ),
     key(
         "visit.absence_ms",
@@ -257,15 +269,15 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "visit.several_faces",
-        Kind::Choice(&["largest", "refuse"]),
+        Kind::Choice(&["refuse", "principal"]),
         r#""refuse""#,
-        "With several faces in view: 'refuse' denies, so that nobody walks in behind a friend's face; 'largest' judges the largest sufficiently central one.",
+        "With several faces in view: 'refuse' denies, so that nobody walks in behind a friend's face; 'principal' judges the largest sufficiently central one and ignores the others.",
     ),
     key("visit.stale_ms", whole(50, 10_000), "500", "Frames older than this are no evidence."),
     key(
         "visit.timeout_ms",
         whole(500, 120_000),
-        "5000",
+        "2000",
         "A visit without agreement is decided as it stands after this long.",
     ),
     key(
@@ -311,7 +323,7 @@ pub const KEYS: &[Key] = &[
         "mqtt.tls.ca",
         Kind::Path,
         r#""/etc/deepid-edge/ca.pem""#,
-        "The certificate authority (PEM) that must have signed the broker's certificate. Required with mqtt.tls.enabled.",
+        "The certificate authority (PEM) that must have signed the broker's certificate. Unset: those that the system believes. Your own is stricter.",
     ),
     unset(
         "mqtt.tls.cert",
@@ -336,6 +348,12 @@ pub const KEYS: &[Key] = &[
         Kind::Text(Rule::Topic),
         r#""homeassistant""#,
         "Home Assistant's discovery prefix.",
+    ),
+    key(
+        "mqtt.home_assistant.retain",
+        Kind::Switch,
+        "false",
+        "Leave the announcement (never a decision) on the broker, for a Home Assistant that starts while the door is away.",
     ),
     key(
         "clock.require",

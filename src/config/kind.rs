@@ -45,7 +45,7 @@ pub enum Kind {
 pub enum Rule {
     /// `[a-z0-9_-]{1,32}`, as the topics of the MQTT contract need it.
     DoorId,
-    /// `auto` or an absolute path.
+    /// `auto`, a device node, or a stable name.
     Device,
     /// A model's name, as in its card.
     ModelName,
@@ -65,7 +65,7 @@ impl Rule {
             Self::DoorId => {
                 long(32) && all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
             }
-            Self::Device => text == "auto" || (text.starts_with('/') && long(4095)),
+            Self::Device => long(4095) && !text.chars().any(char::is_control),
             Self::ModelName => crate::inference::ModelId::new(text).is_ok(),
             Self::Host => {
                 long(253)
@@ -74,7 +74,7 @@ impl Rule {
                     )
             }
             Self::Topic => {
-                long(128)
+                long(64)
                     && text.split('/').all(|level| !level.is_empty())
                     && !text.starts_with('$')
                     && all(|b| b.is_ascii_graphic() && b != b'+' && b != b'#')
@@ -86,7 +86,9 @@ impl Rule {
     const fn wants(self) -> &'static str {
         match self {
             Self::DoorId => "1 to 32 characters of a-z, 0-9, '_' and '-'",
-            Self::Device => "\"auto\" or an absolute path such as \"/dev/video0\"",
+            Self::Device => {
+                "\"auto\", a path such as \"/dev/video0\", or a name under /dev/v4l/by-id or by-path"
+            }
             Self::ModelName => "a model's name: 1 to 64 characters of a-z, 0-9, '-' and '.'",
             Self::Host => "a host name or an address, without scheme and port",
             Self::Topic => {
@@ -241,7 +243,7 @@ mod tests {
     fn texts_follow_their_rules() {
         for (rule, right, wrong) in [
             (Rule::DoorId, "back-door_2", "Back door"),
-            (Rule::Device, "/dev/video0", "video0"),
+            (Rule::Device, "/dev/video0", "a\nb"),
             (Rule::ModelName, "deepid2-interim", "DeepID2"),
             (Rule::Host, "broker.lan", "mqtt://broker"),
             (Rule::Host, "fe80::1", ""),

@@ -15,25 +15,6 @@ const PACKAGE_LIBRARY: &str = "/usr/lib/deepid-edge/libLiteRt.so";
 const PACKAGE_MODELS: &str = "/usr/share/deepid-edge/models";
 /// How far above the executable or the current folder a checkout is looked for.
 const PARENTS_MAX: usize = 6;
-const PASSWORD_BYTES_MAX: u64 = 64 * 1024;
-
-/// A password. It is never shown, not even for debugging.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself, for the one who has to send it.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
 
 impl Config {
     /// The folders that model cards and models are looked for in, in order; those that exist.
@@ -95,26 +76,6 @@ impl Config {
             looked: candidates.clone(),
             remedy: "install the package, run 'make assets' in a source checkout, or set models.library",
         })
-    }
-
-    /// The broker's password: the first line of `mqtt.password_file`, if that is set.
-    ///
-    /// # Errors
-    /// [`ConfigError::NamedFile`] when the file cannot be read, is not text, or is empty.
-    pub fn mqtt_password(&self) -> Result<Option<Secret>, ConfigError> {
-        use std::io::Read as _;
-        let Some(path) = &self.mqtt.password_file else { return Ok(None) };
-        let wrong = |why: &str| self.named("mqtt.password_file", path, why);
-        let mut text = String::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(PASSWORD_BYTES_MAX).read_to_string(&mut text))
-            .map_err(|error| {
-                wrong(&format!("{error}; the user of the service must be able to read it"))
-            })?;
-        match text.lines().next() {
-            Some(line) if !line.is_empty() => Ok(Some(Secret(line.to_owned()))),
-            _ => Err(wrong("its first line is empty; write the password there")),
-        }
     }
 
     fn named(&self, key: &'static str, path: &Path, why: &str) -> ConfigError {

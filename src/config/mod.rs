@@ -6,6 +6,7 @@
 //! made here only. Keys stand in [`KEYS`], from which default file and manual page are made.
 //! Deliberately absent: a key for any secret, and reloading; a changed file is a restart.
 
+mod equip;
 mod fitting;
 mod keys;
 mod kind;
@@ -18,15 +19,17 @@ mod sections;
 
 use std::path::PathBuf;
 
+use crate::publish::Topics;
+
+pub use equip::{EquipError, Networks};
 pub use keys::{KEYS, Key, SECTIONS, Section, nearest};
 pub use kind::{Kind, Rule};
 pub use layers::{Setting, environment_name};
-pub use lookup::Secret;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sample::{default_file, manual_section};
 pub use sections::{
     Camera, CameraFormat, ClockSection, Detect, Door, HomeAssistant, Log, LogFormat, LogLevel,
-    Models, Mqtt, Pace, Quality, Recognise, Replay, Sections, SeveralFaces, Store, Tls, Visit,
+    Models, Mqtt, Pace, Quality, Recognise, Replay, Sections, Store, Tls, Visit,
 };
 
 /// Read when no other file is named; it may be absent.
@@ -71,6 +74,7 @@ impl Sources {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     sections: Sections,
+    topics: Topics,
     settings: Vec<Setting>,
     file: Option<PathBuf>,
 }
@@ -93,9 +97,11 @@ impl Config {
         let settings = fitting::resolve(settings);
         let sections: Sections = serde_json::from_value(layers::tree(&settings))
             .map_err(|error| layers::internal(&error.to_string()))?;
+        let topics = Topics::new(&sections.mqtt.base, &sections.door.id)
+            .map_err(|error| layers::internal(&error.to_string()))?;
         let problems = fitting::contradictions(&sections, &settings);
         if problems.is_empty() {
-            Ok(Self { sections, settings, file: sources.file.clone() })
+            Ok(Self { sections, topics, settings, file: sources.file.clone() })
         } else {
             Err(ConfigError::Problems(problems))
         }

@@ -8,13 +8,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capture::Encoding;
 use crate::clock::ClockRequirement;
 use crate::compare::Metric;
+use crate::decide::SeveralFaces;
 use crate::detect::Strategy;
+use crate::frame::PixelFormat;
 use crate::inference::ModelId;
 
 /// `[door]`
@@ -41,11 +43,25 @@ pub enum CameraFormat {
     Mjpg,
 }
 
+impl CameraFormat {
+    /// The format as `capture` knows it.
+    #[must_use]
+    pub const fn encoding(self) -> Encoding {
+        match self {
+            Self::Yuyv => Encoding::Raw(PixelFormat::Yuyv),
+            Self::Uyvy => Encoding::Raw(PixelFormat::Uyvy),
+            Self::Nv12 => Encoding::Raw(PixelFormat::Nv12),
+            Self::Grey => Encoding::Raw(PixelFormat::Grey),
+            Self::Mjpg => Encoding::Jpeg,
+        }
+    }
+}
+
 /// `[camera]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Camera {
-    /// `auto` or an absolute path.
+    /// `auto`, a device node, or a stable name.
     pub device: String,
     /// Pixels across that are wished for.
     pub width: u32,
@@ -116,6 +132,8 @@ pub struct Detect {
     pub refresh_frames: u32,
     /// Side of the followed crop, in widths of the last face.
     pub crop_in_faces: f32,
+    /// The middle part of the picture in which the visitor is looked for first, 0.1 to 1.
+    pub central: f32,
 }
 
 /// `[quality]`
@@ -155,24 +173,16 @@ pub struct Recognise {
     pub margin: f32,
 }
 
-/// What several faces mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SeveralFaces {
-    /// Judge the largest sufficiently central one.
-    Largest,
-    /// Deny.
-    Refuse,
-}
-
 /// `[visit]`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Visit {
     /// Frames that must agree, 1 to `window`.
     pub agreeing: u32,
     /// Of how many, at most 64.
     pub window: u32,
+    /// Sum of quality weights that the agreeing frames must reach, ≥ 0.
+    pub weight_min: f32,
     /// A visit ends after this long without a face, in milliseconds.
     pub absence_ms: u64,
     /// No second grant for this long, in milliseconds.
@@ -210,7 +220,7 @@ pub struct Mqtt {
     /// User name; present whenever `password_file` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// File with the password; see [`super::Config::mqtt_password`].
+    /// File with the password on its first line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password_file: Option<PathBuf>,
     /// Encryption.
@@ -223,9 +233,9 @@ pub struct Mqtt {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
-    /// Whether to encrypt; then `ca` is present.
+    /// Whether to encrypt.
     pub enabled: bool,
-    /// Certificate authority, PEM.
+    /// Certificate authority, PEM; `None` for the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
     /// This door's certificate, PEM; present exactly when `key` is.
@@ -244,6 +254,8 @@ pub struct HomeAssistant {
     pub discovery: bool,
     /// First part of the discovery topic.
     pub prefix: String,
+    /// Whether the announcement is retained.
+    pub retain: bool,
 }
 
 /// `[clock]`
@@ -316,32 +328,6 @@ pub struct Sections {
     pub clock: ClockSection,
     /// What is logged.
     pub log: Log,
-}
-
-impl Visit {
-    /// A visit ends after this long without a face.
-    #[must_use]
-    pub const fn absence(&self) -> Duration {
-        Duration::from_millis(self.absence_ms)
-    }
-
-    /// No second grant for this long.
-    #[must_use]
-    pub const fn cooldown(&self) -> Duration {
-        Duration::from_millis(self.cooldown_ms)
-    }
-
-    /// Frames older than this are no evidence.
-    #[must_use]
-    pub const fn stale(&self) -> Duration {
-        Duration::from_millis(self.stale_ms)
-    }
-
-    /// A visit is decided as it stands after this long.
-    #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms)
-    }
 }
 
 impl LogLevel {

@@ -151,7 +151,7 @@ fn every_kind_of_mistake_is_named_with_its_remedy() {
         "[mqtt]\nport = 70000\nhost = 'mqtt://broker'\nbase = 'doors/#'\n",
         "[mqtt]\npassword = 'hunter2'\n",
         "[mqtt]\npassword_file = '/etc/secret'\n",
-        "[mqtt.tls]\nenabled = true\n",
+        "[visit]\nweight_min = 4\n",
         "[mqtt.tls]\nca = '/etc/ca.pem'\ncert = '/etc/cert.pem'\n",
         "[mqtt.tls]\nkey = '/etc/key.pem'\n",
         "[mqtt]\nenabled = 'yes'\n",
@@ -231,28 +231,6 @@ fn the_deployed_file_is_made_from_the_table() {
 }
 
 #[test]
-fn a_password_is_the_first_line_and_is_never_shown() {
-    let (_folder, path) = written("correct horse\nsecond line\n");
-    let load = |path: &std::path::Path| {
-        Config::load(&Sources {
-            flags: vec![
-                flag("mqtt.username", "door"),
-                flag("mqtt.password_file", &path.display().to_string()),
-            ],
-            ..Sources::default()
-        })
-        .expect("right")
-        .mqtt_password()
-    };
-    let secret = load(&path).expect("readable").expect("set");
-    assert_eq!(secret.reveal(), "correct horse");
-    assert_eq!(format!("{secret:?}"), "Secret(…)");
-    assert!(load(std::path::Path::new("/nonexistent/password")).is_err());
-    std::fs::write(&path, "\n").expect("written");
-    assert!(load(&path).is_err());
-}
-
-#[test]
 fn folders_and_library_that_are_set_are_never_replaced() {
     let config = Config::load(&Sources {
         flags: vec![
@@ -271,5 +249,6 @@ fn defaults_are_those_of_the_rooms() {
     let config = Config::load(&Sources::default()).expect("defaults are right");
     assert_eq!(config.quality_limits(), crate::embed::QualityLimits::default());
     assert_eq!(config.follower_settings(), crate::detect::FollowerSettings::default());
+    assert_eq!(config.visit_policy(), crate::decide::VisitPolicy::default());
     assert_eq!(config.store_settings(), crate::store::StoreSettings::default());
 }

@@ -1,0 +1,141 @@
+//! `detect`: the faces in a picture, listed and drawn.
+//!
+//! In: a picture. Out: boxes, keypoints, scores and quality of every face, the best score first;
+//! with `--out`, the picture with all that drawn on it. Uses the detectors and the alignment that
+//! the daemon uses; nobody is recognised here.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use image::RgbImage;
+use serde_json::{Value as Json, json};
+
+use super::draw::{Canvas, Ink, Lettering};
+use super::exit::Kind;
+use super::faces::quality_json;
+use super::failure::Failure;
+use super::session::Session;
+use crate::capture::picture::Picture;
+use crate::clock::Monotonic;
+use crate::config::{EquipError, Networks};
+use crate::detect::{DetectError, Detection, Detections};
+use crate::embed::Quality;
+
+/// Arguments of `detect`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A JPEG or PNG file
+    image: PathBuf,
+    /// Write the picture with boxes and keypoints drawn, as PNG
+    #[arg(long, value_name = "PNG")]
+    out: Option<PathBuf>,
+}
+
+const KEYPOINT_NAMES: [&str; 4] = ["right_eye", "left_eye", "nose_tip", "mouth_centre"];
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        let config = session.config()?;
+        let picture = Picture::read(&self.image)?;
+        let networks = Networks::open(&config)?;
+        let mut follower = networks.follower(&config)?;
+        let mut aligner = networks.aligner(&config)?;
+        let limits = config.quality_limits();
+
+        let frame = picture.frame(0, Monotonic::default());
+        let mut detections = Detections::default();
+        follower
+            .detect(&frame, &mut detections)
+            .map_err(|DetectError::Inference(error)| Failure::from(EquipError::Inference(error)))?;
+        let faces: Vec<(Detection, Option<Quality>)> = detections
+            .as_slice()
+            .iter()
+            .map(|face| {
+                let aligned = aligner.align(&frame, face);
+                (*face, aligned.map(|aligned| Quality::measure(aligned, face, &limits)))
+            })
+            .collect();
+
+        if let Some(out) = &self.out {
+            draw(&picture, &faces, out)?;
+        }
+        let values: Vec<Json> =
+            faces.iter().map(|(face, quality)| as_json(face, quality.as_ref())).collect();
+        session.tell(
+            as_text(&self.image, &picture, &faces),
+            &json!({
+                "picture": self.image,
+                "width": picture.width(),
+                "height": picture.height(),
+                "faces": values,
+                "out": self.out,
+            }),
+        )?;
+        Ok(if faces.is_empty() { Kind::Negative } else { Kind::Done })
+    }
+}
+
+fn as_json(face: &Detection, quality: Option<&Quality>) -> Json {
+    let bounds = face.bounds();
+    let points: serde_json::Map<_, _> = KEYPOINT_NAMES
+        .iter()
+        .zip(face.keypoints())
+        .map(|(name, point)| ((*name).to_owned(), json!([point.x, point.y])))
+        .collect();
+    json!({
+        "score": face.score(),
+        "box": { "x": bounds.x, "y": bounds.y, "width": bounds.width, "height": bounds.height },
+        "keypoints": points,
+        "quality": quality.map(quality_json),
+    })
+}
+
+fn as_text(path: &Path, picture: &Picture, faces: &[(Detection, Option<Quality>)]) -> String {
+    let (width, height) = (picture.width(), picture.height());
+    let mut text = format!("{}: {width}×{height}, faces: {}", path.display(), faces.len());
+    for (number, (face, quality)) in faces.iter().enumerate() {
+        let b = face.bounds();
+        let remark = match quality {
+            None => "cannot be aligned",
+            Some(Quality { fault: Some(fault), .. }) => fault.remedy(),
+            Some(_) => "good enough to compare",
+        };
+        let _infallible = write!(
+            text,
+            "\n{:>3}  score {:.3}  box {:.0}×{:.0} at ({:.0}, {:.0})  eyes {:.0} px apart  {remark}",
+            number + 1,
+            face.score(),
+            b.width,
+            b.height,
+            b.x,
+            b.y,
+            face.eye_distance(),
+        );
+    }
+    text
+}
+
+fn draw(
+    picture: &Picture,
+    faces: &[(Detection, Option<Quality>)],
+    out: &Path,
+) -> Result<(), Failure> {
+    let Some(ground) =
+        RgbImage::from_raw(picture.width(), picture.height(), picture.rgb().to_vec())
+    else {
+        return Err(Failure::new(Kind::Fault, "a picture has too few bytes", "please report it"));
+    };
+    let mut canvas = Canvas::new(ground);
+    let thick = picture.width().max(picture.height()).div_ceil(600);
+    for (face, quality) in faces {
+        let usable = quality.is_some_and(|quality| quality.fault.is_none());
+        let ink = if usable { Ink::Yellow } else { Ink::Orange };
+        canvas.outline(face.bounds(), ink, thick);
+        for point in face.keypoints() {
+            canvas.dot(*point, Ink::Blue, thick + 1);
+        }
+        canvas.label(face.bounds(), &format!("{:.2}", face.score()), ink, Lettering::Large);
+    }
+    canvas.save(out).map_err(|error| Failure::of(Kind::Input, &error))
+}

@@ -1,0 +1,380 @@
+//! `doctor`: is everything there that a door needs?
+//!
+//! In: the configuration. Out: for configuration, library, models, database, camera, broker and
+//! clock a verdict (ok, warn, fail), what was found, and what to do. Invariants: nothing is changed
+//! or made; one failed check keeps no other from running; warnings do not fail.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::camera;
+use super::exit::Kind;
+use super::failure::Failure;
+use super::session::Session;
+use crate::capture::v4l2::{Listing, list_cameras};
+use crate::capture::{CapturedFrame, Decoder, Progress};
+use crate::clock::{Clock, ClockTrust, Monotonic, SystemClock, kernel_synchronised};
+use crate::config::{Config, Networks};
+use crate::detect::Detections;
+use crate::frame::{Frame, PixelFormat};
+use crate::inference::ModelKind;
+use crate::store::Store;
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Seconds to wait for the first frame of the camera
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
+    patience: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+#[derive(Debug, Serialize)]
+struct Finding {
+    check: &'static str,
+    verdict: Verdict,
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn ok(&mut self, check: &'static str, what: impl Into<String>) {
+        self.0.push(Finding { check, verdict: Verdict::Ok, what: what.into(), remedy: None });
+    }
+
+    fn warn(&mut self, check: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
+        let remedy = Some(remedy.into());
+        self.0.push(Finding { check, verdict: Verdict::Warn, what: what.into(), remedy });
+    }
+
+    fn fail(&mut self, check: &'static str, failure: &Failure) {
+        let (what, remedy) = failure.parts();
+        self.0.push(Finding { check, verdict: Verdict::Fail, what, remedy });
+    }
+
+    fn worst(&self) -> Verdict {
+        self.0.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        let mut findings = Findings::default();
+        match session.config() {
+            Err(failure) => findings.fail("configuration", &failure),
+            Ok(config) => {
+                let place = config.file().map_or_else(
+                    || "no file, defaults".to_owned(),
+                    |path| path.display().to_string(),
+                );
+                findings.ok("configuration", place);
+                networks(&mut findings, &config);
+                database(&mut findings, &config);
+                camera(&mut findings, &config, self.patience);
+                broker(&mut findings, &config);
+                clock(&mut findings, &config);
+            }
+        }
+        let worst = findings.worst();
+        let value = serde_json::json!({ "verdict": worst, "checks": findings });
+        session.tell(as_text(&findings), &value)?;
+        Ok(if worst == Verdict::Fail { Kind::Negative } else { Kind::Done })
+    }
+}
+
+fn networks(findings: &mut Findings, config: &Config) {
+    let networks = match Networks::open(config) {
+        Ok(networks) => networks,
+        Err(error) => return findings.fail("library", &error.into()),
+    };
+    match config.library_path() {
+        Ok(path) => findings.ok("library", path.display().to_string()),
+        Err(error) => findings.fail("library", &error.into()),
+    }
+    let blank = vec![128; 64 * 64 * 3];
+    let size = (64, 64);
+    let frame = Frame::new(&blank, PixelFormat::Rgb, size, 64 * 3, 0, Monotonic::default());
+    let mut names = vec![&config.models.find];
+    if config.models.follow != config.models.find {
+        names.push(&config.models.follow);
+    }
+    for name in names {
+        let looked =
+            networks.detector(name, config).map_err(Failure::from).and_then(|mut found| {
+                let Ok(frame) = &frame else { return Ok(()) };
+                let whole = crate::detect::SsdDetector::whole(frame);
+                found
+                    .detect(frame, whole, 16.0, &mut Detections::default())
+                    .map_err(|error| Failure::of(Kind::Model, &error))
+            });
+        match looked {
+            Ok(()) => findings.ok("model", format!("{name}: loads and runs")),
+            Err(failure) => findings.fail("model", &failure),
+        }
+    }
+    embedder(findings, config, &networks);
+}
+
+fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
+    let name = &config.models.embedder;
+    let card = match networks.embedder(config).and_then(|_| networks.card(name)) {
+        Ok(card) => card,
+        Err(error) => return findings.fail("model", &error.into()),
+    };
+    debug_assert_eq!(card.kind, ModelKind::Embedder, "Embedder::new refuses other kinds");
+    findings.ok("model", format!("{name}: loads; {}", card.title));
+    let subjects = enrolled(config).map_or(1, |subjects| subjects.max(1));
+    match networks.operating(config, config.recognise.metric, subjects) {
+        Err(error) => findings.fail("threshold", &error.into()),
+        Ok(operating) => {
+            let claim = operating.claimed_fpir.map_or_else(
+                || "no claim: the calibration does not cover it".to_owned(),
+                |fpir| format!("{fpir:.1e} of strangers' attempts, by the model's calibration"),
+            );
+            let what = format!(
+                "{} {:.3} for {subjects} enrolled; {claim}",
+                config.recognise.metric, operating.threshold
+            );
+            if operating.falls_short {
+                findings.warn(
+                    "threshold",
+                    what,
+                    "the model's calibration supports no stricter claim: raise recognise.target_fpir to it, enrol fewer people, or use a better model",
+                );
+            } else {
+                findings.ok("threshold", what);
+            }
+        }
+    }
+}
+
+fn enrolled(config: &Config) -> Option<usize> {
+    let path = &config.store.path;
+    let store = path.exists().then(|| Store::open_read_only(path, config.store_settings()).ok());
+    store.flatten()?.subjects().ok().map(|subjects| subjects.len())
+}
+
+fn database(findings: &mut Findings, config: &Config) {
+    let path = &config.store.path;
+    if !path.exists() {
+        let what = format!("{}: not there yet", path.display());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            let failure = Failure::new(
+                Kind::Store,
+                format!("{what}, nor is its folder"),
+                "make the folder and give it to the user that runs deepid-edge, or set store.path",
+            );
+            return findings.fail("database", &failure);
+        }
+        return findings.warn(
+            "database",
+            what,
+            "enrol somebody: 'deepid-edge enroll NAME --image FILE'",
+        );
+    }
+    let looked = || -> Result<(usize, usize, Vec<crate::store::OtherModel>, u64), Failure> {
+        let store = Store::open_read_only(path, config.store_settings())?;
+        store.check()?;
+        let references = store.references(&config.models.embedder)?.len();
+        let others = store.other_models(&config.models.embedder)?;
+        Ok((store.subjects()?.len(), references, others, store.outbox_depth()?))
+    };
+    match looked() {
+        Err(failure) => findings.fail("database", &failure),
+        Ok((subjects, references, others, outbox)) => {
+            let what = format!(
+                "{}: sound; {subjects} subjects, {references} references of {}, {outbox} records wait for the broker",
+                path.display(),
+                config.models.embedder
+            );
+            let strangers =
+                others.iter().map(|other| other.subjects_unreachable).max().unwrap_or(0);
+            if let Err(error) = std::fs::OpenOptions::new().append(true).open(path) {
+                findings.warn(
+                    "database",
+                    format!("{what}; it may not be written by this user ({error})"),
+                    "run this as the user of the service, or give that user the file",
+                );
+            } else if strangers > 0 {
+                findings.warn(
+                    "database",
+                    format!("{what}; {strangers} subjects have references of another model only"),
+                    "enrol them again, or set models.embedder to the model that they were enrolled with",
+                );
+            } else if references == 0 {
+                findings.warn(
+                    "database",
+                    what,
+                    "nobody can be recognised: 'deepid-edge enroll NAME --image FILE'",
+                );
+            } else {
+                findings.ok("database", what);
+            }
+        }
+    }
+}
+
+fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, i64::MIN));
+    let looked = || -> Result<String, Failure> {
+        let mut source = camera::open(config, Arc::clone(&clock))?;
+        let until = clock.now().plus(Duration::from_secs(patience_s.into()));
+        let mut captured = CapturedFrame::new();
+        let mut decoder = Decoder::new();
+        let mut damaged = None;
+        while clock.now() < until {
+            match source.next_frame(&mut captured)? {
+                Progress::Frame | Progress::Repeat => match decoder.decode(&captured) {
+                    Ok(frame) => {
+                        let told = source.description();
+                        let rate = told.rate.map_or(String::new(), |rate| format!(" at {rate}"));
+                        return Ok(format!(
+                            "{} ({}): {} {}×{}{rate}, a frame came",
+                            told.location,
+                            told.name,
+                            told.encoding,
+                            frame.width(),
+                            frame.height()
+                        ));
+                    }
+                    Err(error) => damaged = Some(error),
+                },
+                Progress::Waiting => {}
+                Progress::End => break,
+            }
+        }
+        let what = damaged.map_or_else(
+            || "no frame came".to_owned(),
+            |error| format!("no whole frame came: {error}"),
+        );
+        Err(Failure::new(Kind::Camera, what, "check cable, hub and power; try a smaller size")
+            .at(source.description().location.clone()))
+    };
+    if config.camera.replay.path.is_none() {
+        for listing in list_cameras(&config.camera_settings().wish) {
+            findings.ok("camera found", listed(&listing));
+        }
+    }
+    match looked() {
+        Err(failure) => findings.fail("camera", &failure),
+        Ok(what) if config.camera.replay.path.is_some() => findings.warn(
+            "camera",
+            format!("a recording stands in for the camera: {what}"),
+            "unset camera.replay.path at a real door: whoever can change the recording can show any face",
+        ),
+        Ok(what) => findings.ok("camera", what),
+    }
+}
+
+/// One line of what is plugged in; that it is there is all right, whatever it can do.
+fn listed(listing: &Listing) -> String {
+    let name = listing.stable_name.as_ref().unwrap_or(&listing.node).display();
+    let choice = match &listing.verdict {
+        Ok(choice) => format!("would give {choice}"),
+        Err(error) => error.to_string(),
+    };
+    format!("{} ({name}), {}: {choice}", listing.node.display(), listing.name)
+}
+
+fn broker(findings: &mut Findings, config: &Config) {
+    let Some(settings) = config.session_settings() else {
+        return findings.warn(
+            "broker",
+            "mqtt.enabled is false",
+            "decisions are recorded and nobody is told; enable it, or leave it so",
+        );
+    };
+    let at = format!("{}:{}", settings.host, settings.port);
+    let probed = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::of(Kind::Fault, &error))
+        .and_then(|runtime| {
+            let probe = crate::publish::probe(&settings);
+            runtime.block_on(probe).map_err(|error| Failure::of(Kind::Broker, &error))
+        });
+    match probed {
+        Err(failure) => findings.fail("broker", &failure),
+        Ok(facts) if facts.tls || is_this_machine(&settings.host) => {
+            let how = if facts.tls { "encrypted, its certificate is right" } else { "plain" };
+            findings.ok("broker", format!("{at}: accepts this door; {how}"));
+        }
+        Ok(_) => findings.warn(
+            "broker",
+            format!("{at}: accepts this door; the connection is not encrypted"),
+            "set mqtt.tls.enabled: on the network anybody could forge a decision",
+        ),
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn clock(findings: &mut Findings, config: &Config) {
+    let path = &config.store.path;
+    let newest = path
+        .exists()
+        .then(|| Store::open_read_only(path, config.store_settings()).ok())
+        .flatten()
+        .and_then(|store| store.newest_record_time().ok().flatten());
+    let wall = SystemClock::new(config.clock.require, newest.unwrap_or(i64::MIN)).wall();
+    let synchronised = kernel_synchronised();
+    let time = jiff::Timestamp::from_millisecond(wall.unix_ms)
+        .map_or_else(|_| format!("{} ms", wall.unix_ms), |time| time.to_string());
+    let state = if synchronised { "synchronised" } else { "not synchronised" };
+    let what = format!("{time}, {state}");
+    match wall.trust {
+        ClockTrust::Untrusted => findings.fail(
+            "clock",
+            &Failure::new(
+                Kind::Negative,
+                format!("{what}: not trusted, so nothing would be granted"),
+                "set the time, or let a time service do it (systemd-timesyncd, chrony)",
+            ),
+        ),
+        ClockTrust::Trusted if !synchronised => findings.warn(
+            "clock",
+            what,
+            "let a time service keep it right (systemd-timesyncd, chrony)",
+        ),
+        ClockTrust::Trusted => findings.ok("clock", what),
+    }
+}
+
+fn as_text(findings: &Findings) -> String {
+    let mut text = String::new();
+    for finding in &findings.0 {
+        let verdict = match finding.verdict {
+            Verdict::Ok => "ok",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        let what = finding.what.replace('\n', "\n                     ");
+        let _infallible = writeln!(text, "{verdict:<5} {:<14} {what}", finding.check);
+        if let Some(remedy) = &finding.remedy {
+            let _infallible = writeln!(text, "{:20} try: {remedy}", "");
+        }
+    }
+    text
+}

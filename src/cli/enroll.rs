@@ -1,0 +1,274 @@
+//! `enroll`: a person's pictures become references.
+//!
+//! In: a name, and pictures, a recording or the camera. Out: a subject with one reference for each
+//! usable face, or nothing at all: a refused picture refuses the enrolment, unless told otherwise.
+//! Invariants: the pictures are forgotten, only feature vectors are kept; nothing is written before
+//! every picture was judged. Warns of a subject that looks alike and of pictures that do not look
+//! alike, because both are how a wrong person gets in.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use super::exit::Kind;
+use super::faces::{Judge, Unusable, UsableFace, quality_json, references};
+use super::failure::Failure;
+use super::gather::{self, Gathered};
+use super::session::Session;
+use super::subjects;
+use crate::clock::Clock as _;
+use crate::compare::SubjectId;
+use crate::config::{Config, EquipError, Networks};
+use crate::store::{Administrative, Error, ReferenceSource, Store};
+
+/// Arguments of `enroll`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The person's name, for this terminal only: messages and logs carry a pseudonym
+    name: String,
+    #[command(flatten)]
+    from: From,
+    /// How many references to take from the camera or a recording
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    count: u32,
+    /// Give up on the camera after this many seconds
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// Add to the subject of this name (or id) instead of making a new one
+    #[arg(long)]
+    add: bool,
+    /// Take the usable pictures and leave the refused ones out
+    #[arg(long)]
+    skip_poor: bool,
+}
+
+/// Where the pictures come from.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct From {
+    /// JPEG or PNG files
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    image: Vec<PathBuf>,
+    /// The configured camera
+    #[arg(long)]
+    camera: bool,
+    /// A folder of pictures, an MJPEG file or a Y4M file
+    #[arg(long, value_name = "PATH")]
+    replay: Option<PathBuf>,
+}
+
+/// Something that a person should look at again.
+enum Warning {
+    Alike { subject: SubjectId, name: String, score: f32 },
+    OutOfLine { picture: String, score: f32 },
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        let config = session.config()?;
+        let known = references(&config)?;
+        let own = self.own(&config)?;
+        let networks = Networks::open(&config)?;
+        let mut judge = Judge::new(&config, &networks, known)?;
+
+        let (gathered, source) = if self.from.camera {
+            let gathered =
+                gather::from_camera(session, &config, &mut judge, self.count, self.seconds)?;
+            (gathered, ReferenceSource::Camera)
+        } else if let Some(path) = &self.from.replay {
+            (
+                gather::from_recording(session, &mut judge, path, self.count)?,
+                ReferenceSource::Replay,
+            )
+        } else {
+            (gather::from_pictures(session, &mut judge, &self.from.image)?, ReferenceSource::Image)
+        };
+        if gathered.faces.is_empty() || !(gathered.refused.is_empty() || self.skip_poor) {
+            return Err(nothing_enrolled(&gathered));
+        }
+        let warnings = warnings(&config, &networks, &gathered.faces, own.as_ref())?;
+        let subject = self.write(&config, own, &gathered.faces, source)?;
+        tell(session, &self.name, &subject, &gathered, &warnings)
+    }
+
+    /// The subject to add to; and a name that is taken is told before anybody poses.
+    fn own(&self, config: &Config) -> Result<Option<SubjectId>, Failure> {
+        let known = if config.store.path.exists() {
+            let store = Store::open_read_only(&config.store.path, config.store_settings())?;
+            match store.subject(&self.name) {
+                Ok(subject) => Some(subject.id),
+                Err(Error::NoSuchSubject { .. }) => None,
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            None
+        };
+        match (known, self.add) {
+            (Some(by), false) => Err(Error::NameTaken { by }.into()),
+            (None, true) => Err(Error::NoSuchSubject { asked: self.name.clone() }.into()),
+            (known, _) => Ok(known),
+        }
+    }
+
+    fn write(
+        &self,
+        config: &Config,
+        own: Option<SubjectId>,
+        faces: &[(String, UsableFace)],
+        source: ReferenceSource,
+    ) -> Result<SubjectId, Failure> {
+        let mut store = Store::open(&config.store.path, config.store_settings())?;
+        let wall = subjects::clock(&store, config)?.wall();
+        let is_new = own.is_none();
+        let subject = match own {
+            Some(subject) => subject,
+            None => store.add_subject(&self.name, wall)?,
+        };
+        for (_, face) in faces {
+            let added =
+                store.add_reference(&subject, &face.vector, face.quality.weight, source, wall);
+            if let Err(error) = added {
+                // Half a subject is worse than none; what the first error says counts.
+                if is_new {
+                    let _second_error = store.remove_subject(&subject);
+                }
+                return Err(error.into());
+            }
+        }
+        let event = Administrative::SubjectEnrolled {
+            subject: subject.clone(),
+            model: config.models.embedder.clone(),
+            references: u32::try_from(faces.len()).unwrap_or(u32::MAX),
+        };
+        subjects::record(&mut store, config, event)?;
+        Ok(subject)
+    }
+}
+
+fn nothing_enrolled(gathered: &Gathered) -> Failure {
+    let mut what = "nobody was enrolled".to_owned();
+    for (picture, why) in &gathered.refused {
+        let _infallible = write!(what, "\n{picture}: {why}");
+    }
+    let kind = gathered.refused.first().map_or(Kind::Face, |(_, why)| why.kind());
+    let remedy = if gathered.faces.is_empty() {
+        "give a sharp, well lit picture of one person who looks at the camera"
+    } else {
+        "give other pictures in their place, or say --skip-poor to take the usable ones"
+    };
+    Failure::new(kind, what, remedy).with_problems(refusals(gathered))
+}
+
+fn refusals(gathered: &Gathered) -> Json {
+    gathered
+        .refused
+        .iter()
+        .map(|(picture, why)| {
+            let fault = match why {
+                Unusable::Poor(fault) => json!(fault),
+                _ => Json::Null,
+            };
+            json!({ "picture": picture, "reason": why.reason(), "fault": fault, "text": why.to_string() })
+        })
+        .collect()
+}
+
+fn warnings(
+    config: &Config,
+    networks: &Networks,
+    faces: &[(String, UsableFace)],
+    own: Option<&SubjectId>,
+) -> Result<Vec<Warning>, Failure> {
+    let metric = config.recognise.metric;
+    let mut alike: BTreeMap<SubjectId, f32> = BTreeMap::new();
+    for (_, face) in faces {
+        let Some(best) = face.found.accepted().filter(|best| Some(&best.subject) != own) else {
+            continue;
+        };
+        let nearest = alike.entry(best.subject.clone()).or_insert(best.score);
+        if metric.advantage(best.score, *nearest) > 0.0 {
+            *nearest = best.score;
+        }
+    }
+    let mut warnings = Vec::new();
+    if !alike.is_empty() {
+        let store = Store::open_read_only(&config.store.path, config.store_settings())?;
+        for (subject, score) in alike {
+            let name = store.subject(subject.as_str())?.name;
+            warnings.push(Warning::Alike { subject, name, score });
+        }
+    }
+    let comparer = networks.comparer(config, metric)?;
+    let threshold = networks.operating(config, metric, 1)?.threshold;
+    for (index, (picture, face)) in faces.iter().enumerate() {
+        let mut nearest: Option<f32> = None;
+        for (other, (_, against)) in faces.iter().enumerate() {
+            if other != index {
+                let score =
+                    comparer.score(&face.vector, &against.vector).map_err(EquipError::from)?;
+                let nearer = nearest.is_none_or(|best| metric.advantage(score, best) > 0.0);
+                nearest = if nearer { Some(score) } else { nearest };
+            }
+        }
+        if let Some(score) = nearest.filter(|score| !metric.accepts(*score, threshold)) {
+            warnings.push(Warning::OutOfLine { picture: picture.clone(), score });
+        }
+    }
+    Ok(warnings)
+}
+
+fn tell(
+    session: &Session,
+    name: &str,
+    subject: &SubjectId,
+    gathered: &Gathered,
+    warnings: &[Warning],
+) -> Result<Kind, Failure> {
+    for warning in warnings {
+        session.mention(match warning {
+            Warning::Alike { subject, name, score } => format!(
+                "warning: looks like {subject} ({name}), score {score:.3}: the same person twice, or two who will be confused? 'deepid-edge subjects remove' undoes an enrolment"
+            ),
+            Warning::OutOfLine { picture, score } => format!(
+                "warning: {picture} resembles none of the other pictures (nearest score {score:.3}): is it the same person?"
+            ),
+        });
+    }
+    for (picture, why) in &gathered.refused {
+        session.mention(format!("left out: {picture}: {why}"));
+    }
+    let count = gathered.faces.len();
+    let plural = if count == 1 { "" } else { "s" };
+    let pictures: Vec<Json> = gathered
+        .faces
+        .iter()
+        .map(
+            |(picture, face)| json!({ "picture": picture, "quality": quality_json(&face.quality) }),
+        )
+        .collect();
+    let warnings: Vec<Json> = warnings
+        .iter()
+        .map(|warning| match warning {
+            Warning::Alike { subject, name, score } => {
+                json!({ "warning": "near_duplicate", "subject": subject, "name": name, "score": score })
+            }
+            Warning::OutOfLine { picture, score } => {
+                json!({ "warning": "out_of_line", "picture": picture, "score": score })
+            }
+        })
+        .collect();
+    session.tell(
+        format!("{subject} ({name}): {count} reference{plural} enrolled"),
+        &json!({
+            "subject": { "id": subject, "name": name },
+            "references": count,
+            "pictures": pictures,
+            "refused": refusals(gathered),
+            "warnings": warnings,
+        }),
+    )?;
+    Ok(Kind::Done)
+}

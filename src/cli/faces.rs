@@ -1,0 +1,138 @@
+//! One face from one picture: what verify, identify and enroll have in common.
+//!
+//! In: a frame, and the path that the daemon runs. Out: the face that is judged with its feature
+//! vector and match, or why it cannot be used. Invariant: a vector leaves this file only for a face
+//! that passed the quality limits; how many faces there were is always told along.
+
+use std::path::Path;
+
+use super::exit::Kind;
+use super::failure::Failure;
+use crate::capture::picture::Picture;
+use crate::clock::{Clock, Monotonic, SystemClock};
+use crate::compare::Match;
+use crate::config::{Config, Networks};
+use crate::decide::Seen;
+use crate::embed::{FeatureVector, Quality};
+use crate::frame::Frame;
+use crate::recognize::Recognizer;
+use crate::store::{Reference, Store};
+
+/// A face that can be compared.
+#[derive(Debug, Clone)]
+pub(super) struct UsableFace {
+    /// How many faces the picture shows.
+    pub(super) faces: u32,
+    /// How good this one is.
+    pub(super) quality: Quality,
+    /// What the embedder says of it.
+    pub(super) vector: FeatureVector,
+    /// Who it is nearest to.
+    pub(super) found: Match,
+}
+
+/// Why no face of a frame can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error("no face was found; show one larger than detect.min_face_px, upright and well lit")]
+    NoFace,
+    #[error(
+        "{0} faces are in the picture, one is wanted; crop it, or ask the others to step aside"
+    )]
+    Several(u32),
+    #[error("{}", .0.remedy())]
+    Poor(crate::embed::QualityFault),
+    #[error("a network failed on it; 'deepid-edge doctor' checks library and models")]
+    Fault,
+}
+
+impl Unusable {
+    pub(super) const fn kind(self) -> Kind {
+        match self {
+            Self::NoFace | Self::Several(_) | Self::Poor(_) => Kind::Face,
+            Self::Fault => Kind::Model,
+        }
+    }
+
+    /// A word for machines.
+    pub(super) const fn reason(self) -> &'static str {
+        match self {
+            Self::NoFace => "no_face",
+            Self::Several(_) => "several_faces",
+            Self::Poor(_) => "poor_quality",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+/// The path that the daemon runs, for single pictures.
+#[derive(Debug)]
+pub(super) struct Judge {
+    recognizer: Recognizer,
+    clock: SystemClock,
+}
+
+impl Judge {
+    /// The configured path with a gallery of `references`.
+    pub(super) fn new(
+        config: &Config,
+        networks: &Networks,
+        references: Vec<Reference>,
+    ) -> Result<Self, Failure> {
+        let gallery = networks.gallery(config, references)?;
+        let recognizer = networks.recognizer(config, gallery)?;
+        Ok(Self { recognizer, clock: SystemClock::new(config.clock.require, i64::MIN) })
+    }
+
+    /// Judges a picture that has nothing to do with the one before.
+    pub(super) fn picture(&mut self, path: &Path) -> Result<Result<UsableFace, Unusable>, Failure> {
+        let picture = Picture::read(path)?;
+        self.recognizer.forget();
+        Ok(self.frame(&picture.frame(0, Monotonic::default())))
+    }
+
+    /// Judges the next frame of a camera or recording.
+    pub(super) fn frame(&mut self, frame: &Frame<'_>) -> Result<UsableFace, Unusable> {
+        match self.recognizer.observe(frame, &self.clock as &dyn Clock).seen {
+            Seen::NoFace => Err(Unusable::NoFace),
+            Seen::Fault(_) => Err(Unusable::Fault),
+            Seen::Faces { count, principal } => match (principal.quality.fault, principal.found) {
+                (Some(fault), _) => Err(Unusable::Poor(fault)),
+                (None, None) => Err(Unusable::Fault),
+                (None, Some(found)) => Ok(UsableFace {
+                    faces: count,
+                    quality: principal.quality,
+                    vector: self.recognizer.features().clone(),
+                    found,
+                }),
+            },
+        }
+    }
+}
+
+/// The references of the configured embedder; none when there is no database yet.
+pub(super) fn references(config: &Config) -> Result<Vec<Reference>, Failure> {
+    if !config.store.path.exists() {
+        return Ok(Vec::new());
+    }
+    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
+    Ok(store.references(&config.models.embedder)?)
+}
+
+/// A refused picture as a failure of the whole command.
+pub(super) fn refused(path: &Path, why: Unusable) -> Failure {
+    Failure::new(why.kind(), why.reason().replace('_', " "), why.to_string())
+        .at(path.display().to_string())
+}
+
+/// A quality as JSON, with its names from the glossary.
+pub(super) fn quality_json(quality: &Quality) -> serde_json::Value {
+    serde_json::json!({
+        "eye_distance_px": quality.eye_distance_px,
+        "sharpness": quality.sharpness,
+        "exposure": quality.exposure,
+        "yaw": quality.yaw,
+        "weight": quality.weight,
+        "fault": quality.fault,
+    })
+}

@@ -1,0 +1,94 @@
+//! `identify`: who of those enrolled does a picture show?
+//!
+//! In: a picture, the database. Out: the nearest subject with score, threshold, margin and claim,
+//! and what the daemon would make of such a frame. Invariant: nobody is named who does not reach
+//! the threshold with the margin; one picture grants nothing, and the audit is not touched.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::exit::Kind;
+use super::faces::{Judge, quality_json, references, refused};
+use super::failure::Failure;
+use super::session::Session;
+use crate::compare::Match;
+use crate::config::{Config, Networks};
+use crate::store::{Store, Subject};
+
+/// Arguments of `identify`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A JPEG or PNG file
+    image: PathBuf,
+}
+
+/// What one picture says, in the words of the access message.
+fn outcome(found: &Match, margin_wanted: f32) -> (&'static str, &'static str) {
+    match found.accepted() {
+        None if found.best.is_none() => ("unknown", "empty_gallery"),
+        None => ("unknown", "no_match"),
+        Some(_) if found.margin.is_some_and(|margin| margin < margin_wanted) => {
+            ("ambiguous", "close_second")
+        }
+        Some(best) if !best.enabled => ("denied", "subject_disabled"),
+        Some(_) => ("recognised", "matched"),
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        let config = session.config()?;
+        let networks = Networks::open(&config)?;
+        let mut judge = Judge::new(&config, &networks, references(&config)?)?;
+        let face = judge.picture(&self.image)?.map_err(|why| refused(&self.image, why))?;
+        if face.faces > 1 {
+            let path = self.image.display();
+            session.mention(format!(
+                "note: {path}: {} faces, the largest central one was taken",
+                face.faces
+            ));
+        }
+        let found = &face.found;
+        let (outcome, reason) = outcome(found, config.recognise.margin);
+        let told = matches!(outcome, "recognised" | "denied");
+        let subject = if told { named(&config, found)? } else { None };
+        let best_score = found.best.as_ref().map(|best| best.score);
+        session.tell(
+            as_text(outcome, reason, subject.as_ref(), found),
+            &json!({
+                "picture": self.image,
+                "outcome": outcome,
+                "reason": reason,
+                "subject": subject.as_ref().map(|s| json!({ "id": s.id, "name": s.name, "enabled": s.enabled })),
+                "score": best_score,
+                "threshold": found.threshold,
+                "metric": found.metric,
+                "margin": found.margin,
+                "claimed_fmr": found.claimed_fmr,
+                "model": found.model,
+                "faces": face.faces,
+                "quality": quality_json(&face.quality),
+            }),
+        )?;
+        Ok(if outcome == "recognised" { Kind::Done } else { Kind::Negative })
+    }
+}
+
+fn named(config: &Config, found: &Match) -> Result<Option<Subject>, Failure> {
+    let Some(best) = found.accepted() else { return Ok(None) };
+    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
+    Ok(Some(store.subject(best.subject.as_str())?))
+}
+
+fn as_text(outcome: &str, reason: &str, subject: Option<&Subject>, found: &Match) -> String {
+    let who = subject.map_or(String::new(), |s| format!(": {} ({})", s.name, s.id));
+    let score = found.best.as_ref().map_or("-".to_owned(), |best| format!("{:.3}", best.score));
+    let margin = found.margin.map_or("-".to_owned(), |margin| format!("{margin:.3}"));
+    let claim = found.claimed_fmr.map_or("-".to_owned(), |fmr| format!("{fmr:.1e}"));
+    format!(
+        "{outcome} ({reason}){who}\n{} score {score}, threshold {:.3}, margin to the second subject {margin}, claimed FMR {claim}",
+        found.metric, found.threshold,
+    )
+}

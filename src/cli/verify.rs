@@ -1,0 +1,129 @@
+//! `verify`: do two pictures show the same person?
+//!
+//! In: two pictures. Out: the comparison score by all three metrics, each with the threshold that
+//! the model's calibration gives it for one comparison, and the verdict by the configured metric.
+//! Deliberately absent: a "confidence" in per cent; the score and the false match rate that the
+//! calibration supports are what is known.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use super::exit::Kind;
+use super::faces::{Judge, UsableFace, quality_json, refused};
+use super::failure::Failure;
+use super::session::Session;
+use crate::compare::{Metric, Operating};
+use crate::config::{EquipError, Networks};
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A JPEG or PNG file
+    a: PathBuf,
+    /// Another one
+    b: PathBuf,
+}
+
+struct Compared {
+    metric: Metric,
+    score: f32,
+    /// Nothing where the card has no calibration for the metric.
+    operating: Option<Operating>,
+}
+
+impl Compared {
+    fn verdict(&self) -> Option<bool> {
+        Some(self.metric.accepts(self.score, self.operating?.threshold))
+    }
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        let config = session.config()?;
+        let networks = Networks::open(&config)?;
+        let mut judge = Judge::new(&config, &networks, Vec::new())?;
+        let a = judge.picture(&self.a)?.map_err(|why| refused(&self.a, why))?;
+        let b = judge.picture(&self.b)?.map_err(|why| refused(&self.b, why))?;
+
+        let mut rows = Vec::new();
+        for metric in [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2] {
+            let comparer = networks.comparer(&config, metric)?;
+            let score = comparer.score(&a.vector, &b.vector).map_err(EquipError::from)?;
+            let operating = networks.operating(&config, metric, 1);
+            if metric == config.recognise.metric {
+                rows.push(Compared { metric, score, operating: Some(operating?) });
+            } else {
+                rows.push(Compared { metric, score, operating: operating.ok() });
+            }
+        }
+        let same = rows
+            .iter()
+            .find(|row| row.metric == config.recognise.metric)
+            .and_then(Compared::verdict)
+            .unwrap_or(false);
+
+        for (path, face) in [(&self.a, &a), (&self.b, &b)] {
+            if face.faces > 1 {
+                let faces = face.faces;
+                let path = path.display();
+                session.mention(format!(
+                    "note: {path}: {faces} faces, the largest central one was taken"
+                ));
+            }
+        }
+        session.tell(
+            as_text(&rows, config.recognise.metric, same),
+            &json!({
+                "same": same,
+                "metric": config.recognise.metric,
+                "model": a.vector.model(),
+                "comparisons": rows.iter().map(as_json).collect::<Vec<_>>(),
+                "a": picture_json(&self.a, &a),
+                "b": picture_json(&self.b, &b),
+            }),
+        )?;
+        Ok(if same { Kind::Done } else { Kind::Negative })
+    }
+}
+
+fn picture_json(path: &std::path::Path, face: &UsableFace) -> Json {
+    json!({ "picture": path, "faces": face.faces, "quality": quality_json(&face.quality) })
+}
+
+fn as_json(row: &Compared) -> Json {
+    json!({
+        "metric": row.metric,
+        "score": row.score,
+        "threshold": row.operating.map(|operating| operating.threshold),
+        "claimed_fmr": row.operating.and_then(|operating| operating.claimed_fmr),
+        "same": row.verdict(),
+    })
+}
+
+fn as_text(rows: &[Compared], metric: Metric, same: bool) -> String {
+    let mut text = format!(
+        "{:<14}{:>9}{:>11}{:>13}  verdict\n",
+        "metric", "score", "threshold", "claimed FMR"
+    );
+    for row in rows {
+        let threshold = row.operating.map_or("-".to_owned(), |o| format!("{:.3}", o.threshold));
+        let fmr = row
+            .operating
+            .and_then(|o| o.claimed_fmr)
+            .map_or("-".to_owned(), |fmr| format!("{fmr:.1e}"));
+        let verdict = match row.verdict() {
+            Some(true) => "same",
+            Some(false) => "different",
+            None => "not calibrated",
+        };
+        let mark = if row.metric == metric { " <- decides" } else { "" };
+        let name = row.metric.to_string();
+        let _infallible =
+            writeln!(text, "{name:<14}{:>9.3}{threshold:>11}{fmr:>13}  {verdict}{mark}", row.score);
+    }
+    text.push_str(if same { "the same person" } else { "different people" });
+    text
+}

@@ -1,0 +1,177 @@
+//! What a configuration names, opened: the library, the networks, the gallery, the whole path.
+//!
+//! In: a [`Config`], and references from the store. Out: rooms' own values, ready to run. The
+//! daemon, the evaluation and the verbs all build the path here, so that they run the same one.
+//! Invariant: a detector that is not named is not loaded; what a card says is wrong is an error
+//! here, before the first frame.
+
+use crate::align::Aligner;
+use crate::compare::{
+    CalibrationTable, CompareError, Comparer, Gallery, GalleryEntry, Metric, Operating,
+    ThresholdError, ThresholdPolicy,
+};
+use crate::detect::{Follower, SsdDetector};
+use crate::embed::Embedder;
+use crate::inference::{InferenceError, ModelCard, ModelDirectory, ModelId, Runtime};
+use crate::recognize::Recognizer;
+use crate::store::Reference;
+
+use super::{Config, ConfigError};
+
+/// Why what a configuration names cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EquipError {
+    /// It lies nowhere.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Library, card or model.
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+    /// No threshold follows from the settings and the card.
+    #[error(transparent)]
+    Threshold(#[from] ThresholdError),
+    /// A reference that cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
+}
+
+/// The opened library and the folders of cards.
+#[derive(Debug)]
+pub struct Networks {
+    runtime: Runtime,
+    directory: ModelDirectory,
+}
+
+impl Networks {
+    /// Opens the library; looks for the folders of cards.
+    ///
+    /// # Errors
+    /// [`EquipError`] when either lies nowhere or the library cannot be used.
+    pub fn open(config: &Config) -> Result<Self, EquipError> {
+        let directory = ModelDirectory::new(config.model_folders()?);
+        Ok(Self { runtime: Runtime::open(&config.library_path()?)?, directory })
+    }
+
+    /// The card of `model`.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`] when it cannot be read or is wrong.
+    pub fn card(&self, model: &ModelId) -> Result<ModelCard, EquipError> {
+        Ok(self.directory.card(model)?)
+    }
+
+    /// The detector called `model`.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`].
+    pub fn detector(&self, model: &ModelId, config: &Config) -> Result<SsdDetector, EquipError> {
+        let card = self.card(model)?;
+        let engine = Box::new(self.runtime.load(&card, &self.directory)?);
+        Ok(SsdDetector::new(&card, engine, Some(config.detect.score))?)
+    }
+
+    /// Both detectors, following as configured.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`].
+    pub fn follower(&self, config: &Config) -> Result<Follower, EquipError> {
+        Ok(Follower::new(
+            self.detector(&config.models.find, config)?,
+            self.detector(&config.models.follow, config)?,
+            config.follower_settings(),
+        ))
+    }
+
+    /// Aligner for the configured embedder.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`] when its card has no alignment template.
+    pub fn aligner(&self, config: &Config) -> Result<Aligner, EquipError> {
+        let card = self.card(&config.models.embedder)?;
+        Aligner::new(&card)
+            .ok_or(InferenceError::Kind { model: card.id, wanted: "embedder" })
+            .map_err(EquipError::from)
+    }
+
+    /// The configured embedder.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`].
+    pub fn embedder(&self, config: &Config) -> Result<Embedder, EquipError> {
+        let card = self.card(&config.models.embedder)?;
+        let engine = Box::new(self.runtime.load(&card, &self.directory)?);
+        Ok(Embedder::new(&card, engine, config.recognise.mirrored)?)
+    }
+
+    /// How vectors of the configured embedder are compared by `metric`.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`] when the card is none of an embedder.
+    pub fn comparer(&self, config: &Config, metric: Metric) -> Result<Comparer, EquipError> {
+        let card = self.card(&config.models.embedder)?;
+        let Some(facts) = card.features else {
+            return Err(InferenceError::Kind { model: card.id, wanted: "embedder" }.into());
+        };
+        Ok(Comparer::new(card.id, facts.length, &facts.mean, metric))
+    }
+
+    /// Threshold and claim by `metric` for a gallery of `subjects`. The explicit threshold of the
+    /// configuration counts for the configured metric alone.
+    ///
+    /// # Errors
+    /// [`EquipError::Threshold`] when the card's calibration does not cover what is asked.
+    pub fn operating(
+        &self,
+        config: &Config,
+        metric: Metric,
+        subjects: usize,
+    ) -> Result<Operating, EquipError> {
+        let card = self.card(&config.models.embedder)?;
+        let table = CalibrationTable::find(&card.calibrations, metric, config.recognise.mirrored);
+        let policy = match config.recognise.threshold {
+            Some(score) if metric == config.recognise.metric => ThresholdPolicy::Explicit(score),
+            _ => ThresholdPolicy::TargetFpir(config.recognise.target_fpir),
+        };
+        Ok(policy.operate(table.as_ref().map_err(Clone::clone), subjects)?)
+    }
+
+    /// The gallery of `references`.
+    ///
+    /// # Errors
+    /// [`EquipError`] when a reference cannot be compared or no threshold follows.
+    pub fn gallery(
+        &self,
+        config: &Config,
+        references: Vec<Reference>,
+    ) -> Result<Gallery, EquipError> {
+        let metric = config.recognise.metric;
+        let mut subjects: Vec<_> = references.iter().map(|r| r.subject.clone()).collect();
+        subjects.sort();
+        subjects.dedup();
+        let operating = self.operating(config, metric, subjects.len())?;
+        let entries = references
+            .into_iter()
+            .map(|reference| GalleryEntry {
+                subject: reference.subject,
+                enabled: reference.enabled,
+                feature: reference.vector,
+            })
+            .collect();
+        Ok(Gallery::build(self.comparer(config, metric)?, entries, |_| operating)?)
+    }
+
+    /// The whole path.
+    ///
+    /// # Errors
+    /// [`EquipError`] when a network cannot be loaded.
+    pub fn recognizer(&self, config: &Config, gallery: Gallery) -> Result<Recognizer, EquipError> {
+        Ok(Recognizer::new(
+            self.follower(config)?,
+            self.aligner(config)?,
+            self.embedder(config)?,
+            gallery,
+            config.quality_limits(),
+            config.detect.central,
+        ))
+    }
+}
