@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 use super::exit::Kind;
 use crate::capture::CaptureError;
 use crate::config::{ConfigError, EquipError};
+use crate::daemon::DaemonError;
 
 /// A command's failure.
 #[derive(Debug)]
@@ -146,5 +147,19 @@ impl From<CaptureError> for Failure {
             _ => Kind::Camera,
         };
         Self::of(kind, &error)
+    }
+}
+
+impl From<DaemonError> for Failure {
+    fn from(error: DaemonError) -> Self {
+        match error {
+            DaemonError::Config(error) => error.into(),
+            DaemonError::Equip(error) => error.into(),
+            DaemonError::Store(error) => error.into(),
+            DaemonError::Capture(error) => error.into(),
+            DaemonError::System { .. } | DaemonError::ThreadDied { .. } => {
+                Self::of(Kind::Fault, &error)
+            }
+        }
     }
 }

@@ -166,6 +166,7 @@ fn fill<T: Copy>(
     mirrored: bool,
 ) {
     let (cells, _) = input.as_chunks_mut::<3>();
+    #[expect(clippy::indexing_slicing, reason = "invariant: a byte is below 256")]
     let look_up = |pixel: [u8; 3]| pixel.map(|v| values[usize::from(v)]);
     for (row, source) in cells.chunks_exact_mut(width).zip(pixels.chunks_exact(width)) {
         if mirrored {

@@ -136,7 +136,7 @@ impl Quality {
 
 /// How far the nose tip lies from the line between the eyes' middle and the mouth, in eye distances.
 fn yaw([right_eye, left_eye, nose, mouth]: &[Point; 4]) -> f32 {
-    let eyes = Point::new((right_eye.x + left_eye.x) / 2.0, (right_eye.y + left_eye.y) / 2.0);
+    let eyes = Point::new(right_eye.x.midpoint(left_eye.x), right_eye.y.midpoint(left_eye.y));
     let (down_x, down_y) = (mouth.x - eyes.x, mouth.y - eyes.y);
     let length = down_x.hypot(down_y);
     let distance = right_eye.distance(*left_eye);

@@ -357,9 +357,9 @@ impl ModelCard {
         if !(self.normalisation.scale.is_finite() && self.normalisation.offset.is_finite()) {
             return wrong("normalisation", "must be finite numbers".into());
         }
-        self.check_tensor("input", &self.input)?;
+        Self::check_tensor("input", &self.input)?;
         for output in &self.outputs {
-            self.check_tensor("output", &output.tensor)?;
+            Self::check_tensor("output", &output.tensor)?;
         }
         match self.kind {
             ModelKind::Detector => self.check_detector(),
@@ -367,9 +367,9 @@ impl ModelCard {
         }
     }
 
-    fn check_tensor(&self, key: &'static str, tensor: &TensorFacts) -> Result<(), CardError> {
+    fn check_tensor(key: &'static str, tensor: &TensorFacts) -> Result<(), CardError> {
         let wrong = |problem: String| Err(CardError::Inconsistent { key, problem });
-        if tensor.shape.first() != Some(&1) || tensor.len() == 0 || tensor.len() > 1 << 26 {
+        if tensor.shape.first() != Some(&1) || tensor.is_empty() || tensor.len() > 1 << 26 {
             return wrong(format!(
                 "tensor '{}' has shape {:?}; the first number (batch) must be 1 and none may be 0",
                 tensor.name, tensor.shape

@@ -1,0 +1,123 @@
+//! What the daemon says of itself on `health`, `info` and `camera`.
+//!
+//! In: the meter, the camera as last seen, the board. Out: the payloads of the MQTT contract.
+//! Pure but for reading the board's own files. Deliberately absent: names, pictures, scores.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::board;
+use super::meter::{Meter, Stage};
+use super::threads::{Camera, Enrolled};
+use crate::clock::{Clock, WallClock};
+use crate::inference::{ModelCard, ModelKind};
+use crate::publish::message::{
+    self, CAPABILITIES, CameraInfo, CameraState, DatabaseState, FrameCounts, Health, Info,
+    ModelInfo,
+};
+use crate::store;
+use uuid::Uuid;
+
+/// How a database error shows in `health`.
+pub(super) const fn database_state(error: &store::Error) -> DatabaseState {
+    match error {
+        store::Error::DiskFull { .. } => DatabaseState::Full,
+        store::Error::ReadOnly { .. } => DatabaseState::ReadOnly,
+        _ => DatabaseState::Failed,
+    }
+}
+
+/// `health` as it is now. `per_s` is the rate of processed frames, `overwritten` the frames that
+/// the slot lost.
+pub(super) fn health(
+    meter: &Meter,
+    clock: &dyn Clock,
+    uptime: Duration,
+    overwritten: u64,
+    per_s: f32,
+) -> Health {
+    let stages: BTreeMap<String, _> = Stage::ALL
+        .into_iter()
+        .filter_map(|stage| Some((stage.name().to_owned(), meter.latency(stage)?)))
+        .collect();
+    Health {
+        schema: Health::schema(),
+        uptime_s: uptime.as_secs(),
+        frames: FrameCounts {
+            captured: meter.captured(),
+            dropped: overwritten + meter.unreadable(),
+            processed: meter.processed(),
+            per_s,
+        },
+        stages,
+        rss_bytes: board::resident_bytes(),
+        temperature_c: board::temperature_c(),
+        throttled: board::throttled(),
+        clock: clock.wall().trust,
+        outbox_depth: meter.outbox(),
+        database: meter.database(),
+    }
+}
+
+/// `info` as it is now.
+pub(super) fn info(
+    door: &str,
+    boot: Uuid,
+    cards: &[ModelCard],
+    camera: &Camera,
+    enrolled: Enrolled,
+) -> Info {
+    let description = &camera.description;
+    Info {
+        schema: Info::schema(),
+        door: door.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        boot,
+        models: cards
+            .iter()
+            .map(|card| ModelInfo {
+                role: match card.kind {
+                    ModelKind::Detector => "detect".to_owned(),
+                    ModelKind::Embedder => "embed".to_owned(),
+                },
+                id: card.id.clone(),
+                sha256: card.sha256.clone(),
+            })
+            .collect(),
+        camera: (description.width > 0).then(|| CameraInfo {
+            name: description.name.clone(),
+            format: description.encoding.to_string(),
+            width: description.width,
+            height: description.height,
+            frames_per_s: description.rate.map_or(0.0, |rate| rate.hertz() as f32),
+        }),
+        subjects: enrolled.subjects,
+        references: enrolled.references,
+        references_of_other_models: enrolled.other_models,
+        capabilities: CAPABILITIES.iter().map(|&text| text.into()).collect(),
+    }
+}
+
+/// `camera` as it is now; a recording counts as streaming since the start.
+pub(super) fn camera(camera: &Camera, clock: &dyn Clock, started: WallClock) -> message::Camera {
+    let Some(status) = &camera.status else {
+        return message::Camera::new(CameraState::Streaming, started, None);
+    };
+    let state = match status.state {
+        crate::capture::CameraState::Streaming => CameraState::Streaming,
+        crate::capture::CameraState::Searching => CameraState::Searching,
+        crate::capture::CameraState::Stalled => CameraState::Stalled,
+        crate::capture::CameraState::Busy => CameraState::Busy,
+        crate::capture::CameraState::Denied => CameraState::Denied,
+        crate::capture::CameraState::Unsupported => CameraState::Unsupported,
+    };
+    let wall = clock.wall();
+    let ago = i64::try_from(clock.now().since(status.since).as_millis()).unwrap_or(i64::MAX);
+    let since = WallClock { unix_ms: wall.unix_ms.saturating_sub(ago), ..wall };
+    let remedy = status.state.remedy();
+    message::Camera::new(
+        state,
+        since,
+        (!remedy.is_empty()).then(|| format!("{}: {remedy}", status.detail)),
+    )
+}

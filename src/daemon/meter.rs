@@ -1,0 +1,236 @@
+//! What the daemon measures of itself: counts and latencies, shared between its threads.
+//!
+//! In: one call a frame, one a decision. Out: percentiles over the last [`SAMPLES`] values of each
+//! stage. Fixed size; measuring neither allocates nor blocks for longer than a copy of a number.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::publish::message::{DatabaseState, LatencyMs};
+use crate::recognize::StageTimes;
+
+/// How many values of each stage percentiles are taken over.
+const SAMPLES: usize = 512;
+
+/// What is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// JPEG decoding, where the camera compresses.
+    Decode,
+    /// Letterbox, network, decoding, suppression.
+    Detect,
+    /// Fit, resampling, quality.
+    Align,
+    /// Feature network.
+    Embed,
+    /// Search of the gallery.
+    Compare,
+    /// The whole path of one frame.
+    Frame,
+    /// From the visit's first frame to its decision.
+    Decision,
+}
+
+impl Stage {
+    /// All stages, in the order of the path.
+    pub const ALL: [Self; 7] = [
+        Self::Decode,
+        Self::Detect,
+        Self::Align,
+        Self::Embed,
+        Self::Compare,
+        Self::Frame,
+        Self::Decision,
+    ];
+
+    /// The stage's name in `health`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Detect => "detect",
+            Self::Align => "align",
+            Self::Embed => "embed",
+            Self::Compare => "compare",
+            Self::Frame => "frame",
+            Self::Decision => "decision",
+        }
+    }
+}
+
+/// The last values of one stage, in microseconds.
+#[derive(Debug)]
+struct Ring {
+    values: [u32; SAMPLES],
+    filled: usize,
+    next: usize,
+}
+
+impl Ring {
+    const fn new() -> Self {
+        Self { values: [0; SAMPLES], filled: 0, next: 0 }
+    }
+
+    fn push(&mut self, duration: Duration) {
+        if let Some(value) = self.values.get_mut(self.next) {
+            *value = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
+        }
+        self.next = (self.next + 1) % SAMPLES;
+        self.filled = (self.filled + 1).min(SAMPLES);
+    }
+
+    fn percentiles(&self) -> Option<LatencyMs> {
+        let mut sorted = self.values.get(..self.filled)?.to_vec();
+        sorted.sort_unstable();
+        let last = sorted.len().checked_sub(1)?;
+        // Nearest rank.
+        let at = |percent: usize| {
+            sorted.get((last * percent).div_ceil(100)).map_or(0.0, |&us| us as f32 / 1000.0)
+        };
+        Some(LatencyMs { p50: at(50), p95: at(95), p99: at(99) })
+    }
+}
+
+/// Counts and latencies since the start.
+#[derive(Debug)]
+pub struct Meter {
+    captured: AtomicU64,
+    unreadable: AtomicU64,
+    processed: AtomicU64,
+    faces: AtomicU64,
+    decisions: AtomicU64,
+    outbox: AtomicU64,
+    present: AtomicU32,
+    database: AtomicU8,
+    stages: Mutex<[Ring; 7]>,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self {
+            captured: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
+            processed: AtomicU64::new(0),
+            faces: AtomicU64::new(0),
+            decisions: AtomicU64::new(0),
+            outbox: AtomicU64::new(0),
+            present: AtomicU32::new(0),
+            database: AtomicU8::new(0),
+            stages: Mutex::new([const { Ring::new() }; 7]),
+        }
+    }
+}
+
+macro_rules! counters {
+    ($($field:ident $add:ident $doc:literal),+ $(,)?) => { $(
+        #[doc = $doc]
+        #[must_use]
+        pub fn $field(&self) -> u64 {
+            self.$field.load(Ordering::Relaxed)
+        }
+        pub(super) fn $add(&self) {
+            self.$field.fetch_add(1, Ordering::Relaxed);
+        }
+    )+ };
+}
+
+impl Meter {
+    counters! {
+        captured add_captured "Frames that the source gave.",
+        unreadable add_unreadable "Frames that could not be decoded.",
+        processed add_processed "Frames that walked the path.",
+        faces add_face "Frames with at least one face.",
+        decisions add_decision "Decisions that were recorded.",
+    }
+
+    /// Audit records that no broker has acknowledged.
+    #[must_use]
+    pub fn outbox(&self) -> u64 {
+        self.outbox.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_outbox(&self, depth: u64) {
+        self.outbox.store(depth, Ordering::Relaxed);
+    }
+
+    /// How many faces are there now; `None` while nobody is.
+    #[must_use]
+    pub fn present(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.present.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_present(&self, faces: u32) {
+        self.present.store(faces, Ordering::Relaxed);
+    }
+
+    /// How the database is.
+    #[must_use]
+    pub fn database(&self) -> DatabaseState {
+        match self.database.load(Ordering::Relaxed) {
+            0 => DatabaseState::Ok,
+            1 => DatabaseState::Full,
+            2 => DatabaseState::ReadOnly,
+            _ => DatabaseState::Failed,
+        }
+    }
+
+    pub(super) fn set_database(&self, state: DatabaseState) {
+        let number = match state {
+            DatabaseState::Ok => 0,
+            DatabaseState::Full => 1,
+            DatabaseState::ReadOnly => 2,
+            DatabaseState::Failed => 3,
+        };
+        self.database.store(number, Ordering::Relaxed);
+    }
+
+    pub(super) fn time(&self, stage: Stage, duration: Duration) {
+        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ring) = stages.get_mut(stage as usize) {
+            ring.push(duration);
+        }
+    }
+
+    pub(super) fn time_path(&self, times: StageTimes, whole: Duration) {
+        for (stage, time) in [
+            (Stage::Detect, times.detect),
+            (Stage::Align, times.align),
+            (Stage::Embed, times.embed),
+            (Stage::Compare, times.compare),
+            (Stage::Frame, whole),
+        ] {
+            if !time.is_zero() {
+                self.time(stage, time);
+            }
+        }
+    }
+
+    /// Percentiles of `stage`; `None` before its first value.
+    #[must_use]
+    pub fn latency(&self, stage: Stage) -> Option<LatencyMs> {
+        let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        stages.get(stage as usize).and_then(Ring::percentiles)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_nearest_rank_over_the_last_values() {
+        let meter = Meter::default();
+        assert!(meter.latency(Stage::Frame).is_none());
+        for ms in 1..=100 {
+            meter.time(Stage::Frame, Duration::from_millis(ms));
+        }
+        let latency = meter.latency(Stage::Frame).unwrap();
+        assert_eq!((latency.p50, latency.p95, latency.p99), (51.0, 96.0, 100.0));
+        for _ in 0..SAMPLES {
+            meter.time(Stage::Frame, Duration::from_millis(7));
+        }
+        assert_eq!(meter.latency(Stage::Frame).unwrap().p99, 7.0, "old values are forgotten");
+    }
+}

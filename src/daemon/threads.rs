@@ -1,0 +1,453 @@
+//! The three threads that do the work, each a loop that ends when it is told to.
+//!
+//! - *capture* owns the source: frames into the slot.
+//! - *recognise* owns networks, gallery and the visit: frames into decisions.
+//! - *record* owns the database: a decision is durable before it is handed to the broker session,
+//!   and enrolments made by another program are noticed and become a new gallery.
+//!
+//! Nothing on the frame's way queues: between capture and recognise stands the slot. Decisions go
+//! through bounded channels; a full one is a fault in health, never a blocked frame.
+//! Invariant: `Publish` of a decision whose `Record` failed is dropped: what is not durable is not
+//! announced.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+use uuid::Uuid;
+
+use super::meter::{Meter, Stage};
+use super::pulse::{Pulse, Thread};
+use super::slot::{Slot, Taken};
+use crate::capture::{
+    CameraStatus, CapturedFrame, Decoder, Encoding, FrameSource, Progress, SourceDescription,
+};
+use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
+use crate::compare::Gallery;
+use crate::decide::{Action, Decision, Fault, Observation, Seen, Visit};
+use crate::publish::message::DatabaseState;
+use crate::publish::{Outgoing, Presence};
+use crate::recognize::Recognizer;
+use crate::store::{AuditRecord, Reference, Store};
+
+/// How long a thread waits before it looks whether it shall end, and beats.
+const TURN: Duration = Duration::from_millis(200);
+
+/// How often the record thread looks for enrolments made by another program.
+const ENROLMENT_CHECK: Duration = Duration::from_secs(1);
+
+/// What all threads share.
+pub(super) struct Shared {
+    pub stop: AtomicBool,
+    pub slot: Slot,
+    pub pulse: Pulse,
+    pub meter: Arc<Meter>,
+    /// The machine's clocks; for beats and latencies also while a recording plays faster.
+    pub clock: Arc<SystemClock>,
+    /// What the source is and how it does, as last seen by the capture thread.
+    pub camera: Mutex<Camera>,
+}
+
+/// The source as the capture thread last saw it.
+#[derive(Debug, Clone)]
+pub(super) struct Camera {
+    pub description: SourceDescription,
+    /// `None` for a recording, which has no states.
+    pub status: Option<CameraStatus>,
+}
+
+impl Shared {
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn beat(&self, thread: Thread) {
+        self.pulse.beat(thread, self.clock.now());
+    }
+}
+
+/// The capture thread: frames into the slot until the source ends or the daemon stops.
+pub(super) fn capture(shared: &Shared, mut source: Box<dyn FrameSource>) {
+    let mut frame = CapturedFrame::default();
+    while !shared.stopping() {
+        shared.beat(Thread::Capture);
+        let repeat = match source.next_frame(&mut frame) {
+            Ok(Progress::Frame) => false,
+            Ok(Progress::Repeat) => true,
+            Ok(Progress::Waiting) => {
+                note_camera(shared, &*source);
+                continue;
+            }
+            Ok(Progress::End) => break,
+            Err(error) => {
+                tracing::warn!(%error, "frame lost");
+                note_camera(shared, &*source);
+                if error.needs_reopening() {
+                    break;
+                }
+                continue;
+            }
+        };
+        shared.meter.add_captured();
+        note_camera(shared, &*source);
+        while !shared.slot.put(&mut frame, repeat, TURN) && !shared.stopping() {
+            shared.beat(Thread::Capture);
+        }
+    }
+    shared.slot.close();
+    // A recording that is over is no hung thread: the daemon goes on and says goodbye in order.
+    while !shared.stopping() {
+        shared.beat(Thread::Capture);
+        shared.clock.sleep(TURN);
+    }
+}
+
+fn note_camera(shared: &Shared, source: &dyn FrameSource) {
+    let mut camera = shared.camera.lock().unwrap_or_else(PoisonError::into_inner);
+    if camera.status.as_ref() != source.status() {
+        camera.status = source.status().cloned();
+    }
+    if camera.description != *source.description() {
+        camera.description = source.description().clone();
+    }
+}
+
+/// What the recognise thread works with.
+pub(super) struct Recognise {
+    pub recognizer: Recognizer,
+    pub visit: Visit,
+    /// Set while a recording plays as fast as it can: time is then the recording's own.
+    pub replay_clock: Option<Arc<ManualClock>>,
+    pub galleries: Receiver<Gallery>,
+    pub decisions: SyncSender<Task>,
+    pub outgoing: Sender<Outgoing>,
+    /// How long after the last frame of a recording its last visit ends.
+    pub absence: Duration,
+}
+
+/// The recognise thread: frames into decisions until the slot closes or the daemon stops.
+pub(super) fn recognise(shared: &Shared, mut work: Recognise) {
+    let mut captured = CapturedFrame::default();
+    let mut decoder = Decoder::default();
+    let mut actions = Vec::new();
+    while !shared.stopping() {
+        shared.beat(Thread::Recognise);
+        if let Ok(gallery) = work.galleries.try_recv() {
+            work.recognizer.set_gallery(gallery);
+        }
+        let patience = work.patience(shared);
+        match shared.slot.take(&mut captured, patience) {
+            Taken::Closed => break,
+            Taken::Nothing => {
+                let now = work.now(shared);
+                work.visit.tick(now, &mut actions);
+            }
+            Taken::Frame { repeat } => {
+                if let Some(clock) = &work.replay_clock {
+                    clock.advance_to(captured.captured_at());
+                }
+                let observation = work.see(shared, &mut decoder, &captured, repeat);
+                let now = work.now(shared);
+                work.visit.step(&observation, now, &mut actions);
+            }
+        }
+        work.execute(shared, &mut actions);
+    }
+    if let Some(clock) = &work.replay_clock {
+        clock.advance(work.absence);
+        let now = clock.now();
+        work.visit.tick(now, &mut actions);
+        work.execute(shared, &mut actions);
+    }
+}
+
+impl Recognise {
+    fn now(&self, shared: &Shared) -> Monotonic {
+        self.replay_clock.as_ref().map_or_else(|| shared.clock.now(), |clock| clock.now())
+    }
+
+    fn clock<'a>(&'a self, shared: &'a Shared) -> &'a dyn Clock {
+        match &self.replay_clock {
+            Some(clock) => &**clock,
+            None => &*shared.clock,
+        }
+    }
+
+    /// Until the visit wants to be asked again, but never longer than a turn. A recording played
+    /// as fast as possible has time only where it has frames.
+    fn patience(&self, shared: &Shared) -> Duration {
+        match self.visit.poll_at() {
+            Some(at) if self.replay_clock.is_none() => at.since(shared.clock.now()).min(TURN),
+            _ => TURN,
+        }
+    }
+
+    fn see(
+        &mut self,
+        shared: &Shared,
+        decoder: &mut Decoder,
+        captured: &CapturedFrame,
+        repeat: bool,
+    ) -> Observation {
+        let faulty = |work: &Self, fault| Observation {
+            sequence: captured.sequence(),
+            captured_at: captured.captured_at(),
+            wall: work.clock(shared).wall(),
+            seen: Seen::Fault(fault),
+        };
+        if repeat {
+            return faulty(self, Fault::Stale);
+        }
+        if shared.meter.database() == DatabaseState::Failed {
+            return faulty(self, Fault::Store);
+        }
+        let start = shared.clock.now();
+        let frame = match decoder.decode(captured) {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::debug!(%error, sequence = captured.sequence(), "frame cannot be read");
+                shared.meter.add_unreadable();
+                return faulty(self, Fault::Unreadable);
+            }
+        };
+        let decoded = shared.clock.now();
+        if captured.encoding() == Encoding::Jpeg {
+            shared.meter.time(Stage::Decode, decoded.since(start));
+        }
+        let mut observation = self.recognizer.observe(&frame, &*shared.clock);
+        if let Some(clock) = &self.replay_clock {
+            observation.wall = clock.wall();
+        }
+        shared.meter.add_processed();
+        shared.meter.time_path(self.recognizer.times(), shared.clock.now().since(start));
+        if matches!(observation.seen, Seen::Faces { .. }) {
+            shared.meter.add_face();
+        }
+        observation
+    }
+
+    fn execute(&mut self, shared: &Shared, actions: &mut Vec<Action>) {
+        for action in actions.drain(..) {
+            match action {
+                Action::Presence { present, faces } => {
+                    shared.meter.set_present(faces);
+                    // A full channel: the session is behind; presence is said again within 5 s.
+                    drop(self.outgoing.try_send(Outgoing::Presence(Presence::new(present, faces))));
+                }
+                Action::Record(decision) => {
+                    let latency = Duration::from_micros(decision.latency.first_frame_us);
+                    shared.meter.time(Stage::Decision, latency);
+                    self.hand_over(shared, Task::Record(Box::new(decision)));
+                }
+                Action::Publish(_) => self.hand_over(shared, Task::Publish),
+            }
+        }
+    }
+
+    fn hand_over(&self, shared: &Shared, task: Task) {
+        // Played as fast as possible, a recording waits for the database; a camera does not.
+        let lost = if self.replay_clock.is_some() {
+            self.decisions.send(task).is_err()
+        } else {
+            self.decisions.try_send(task).is_err()
+        };
+        if lost {
+            shared.meter.set_database(DatabaseState::Failed);
+            tracing::error!("a decision was lost: the database is slower than decisions come");
+        }
+    }
+}
+
+/// What the record thread is asked to do.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// Make a decision durable.
+    Record(Box<Decision>),
+    /// Announce the decision that was recorded last.
+    Publish,
+    /// The session wants outbox records after `after`.
+    Outbox { after: u64, limit: usize },
+    /// The broker has everything up to this record.
+    Acknowledged { seq: u64 },
+    /// Somebody asked for something.
+    Administrative(crate::store::Administrative),
+    /// Nothing more will come.
+    Stop,
+}
+
+/// Builds a gallery from references; made by whoever knows card and configuration.
+pub(super) type GalleryMaker = Box<dyn Fn(Vec<Reference>) -> Option<Gallery> + Send>;
+
+/// What the record thread works with.
+pub(super) struct Record {
+    pub store: Store,
+    pub door: String,
+    pub boot: Uuid,
+    pub embedder: crate::inference::ModelId,
+    pub tasks: Receiver<Task>,
+    pub outgoing: Sender<Outgoing>,
+    pub galleries: SyncSender<Gallery>,
+    pub make_gallery: GalleryMaker,
+    /// Told of every gallery that was loaded: subjects, references.
+    pub enrolled: Arc<Mutex<Enrolled>>,
+}
+
+/// How many are enrolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Enrolled {
+    pub subjects: u64,
+    pub references: u64,
+    pub other_models: u64,
+}
+
+/// The record thread: tasks in, durable records out, until it is told to stop.
+pub(super) fn record(shared: &Shared, mut work: Record) {
+    let mut last: Option<AuditRecord> = None;
+    let mut version = work.store.data_version().ok();
+    let mut checked = shared.clock.now();
+    work.note_outbox(shared);
+    loop {
+        shared.beat(Thread::Record);
+        match work.tasks.recv_timeout(TURN) {
+            Ok(Task::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(task) => work.execute(shared, task, &mut last),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let now = shared.clock.now();
+        if now.since(checked) >= ENROLMENT_CHECK {
+            checked = now;
+            let current = work.store.data_version().ok();
+            if current != version || shared.meter.database() == DatabaseState::Failed {
+                version = current;
+                work.reload(shared);
+            }
+        }
+    }
+    // What was decided before the end is still made durable.
+    while let Ok(task) = work.tasks.try_recv() {
+        work.execute(shared, task, &mut last);
+    }
+}
+
+impl Record {
+    fn execute(&mut self, shared: &Shared, task: Task, last: &mut Option<AuditRecord>) {
+        match task {
+            Task::Stop => {}
+            Task::Record(decision) => {
+                *last = self
+                    .keep(shared, |store, door, boot| store.record_decision(&decision, door, boot));
+                if let Some(record) = last {
+                    shared.meter.add_decision();
+                    shared.clock.raise_floor(record.issued_ms);
+                    tracing::info!(
+                        seq = record.seq,
+                        outcome = ?decision.verdict.outcome(),
+                        reason = decision.verdict.reason(),
+                        subject = decision.verdict.subject().map(tracing::field::display),
+                        "decided"
+                    );
+                    self.send(Outgoing::Recorded);
+                }
+            }
+            Task::Publish => {
+                if let Some(record) = last.take() {
+                    self.send(Outgoing::Access(record));
+                } else {
+                    tracing::error!("a decision was not announced: it could not be recorded");
+                }
+            }
+            Task::Outbox { after, limit } => match self.store.outbox(after, limit) {
+                Ok(records) => self.send(Outgoing::Audit(records)),
+                Err(error) => Self::failed(shared, &error),
+            },
+            Task::Acknowledged { seq } => {
+                if let Err(error) = self.store.acknowledge(seq) {
+                    Self::failed(shared, &error);
+                }
+                self.note_outbox(shared);
+            }
+            Task::Administrative(what) => {
+                let clock = Arc::clone(&shared.clock);
+                let kept = self.keep(shared, |store, door, boot| {
+                    store.record_admin(what, door, boot, clock.now(), clock.wall())
+                });
+                if kept.is_some() {
+                    self.send(Outgoing::Recorded);
+                }
+            }
+        }
+    }
+
+    fn keep(
+        &mut self,
+        shared: &Shared,
+        write: impl FnOnce(&mut Store, &str, Uuid) -> Result<AuditRecord, crate::store::Error>,
+    ) -> Option<AuditRecord> {
+        match write(&mut self.store, &self.door, self.boot) {
+            Ok(record) => {
+                shared.meter.set_database(DatabaseState::Ok);
+                self.note_outbox(shared);
+                Some(record)
+            }
+            Err(error) => {
+                Self::failed(shared, &error);
+                None
+            }
+        }
+    }
+
+    fn failed(shared: &Shared, error: &crate::store::Error) {
+        shared.meter.set_database(super::health::database_state(error));
+        tracing::error!(%error, "the database failed");
+    }
+
+    fn note_outbox(&self, shared: &Shared) {
+        if let Ok(depth) = self.store.outbox_depth() {
+            shared.meter.set_outbox(depth);
+        }
+    }
+
+    fn send(&self, outgoing: Outgoing) {
+        if self.outgoing.try_send(outgoing).is_err() {
+            tracing::warn!("the broker session is behind; the outbox keeps what it missed");
+        }
+    }
+
+    /// Reads the enrolments again. While they cannot be read nobody is compared: whom an
+    /// administrator has just removed may be among those in memory.
+    fn reload(&mut self, shared: &Shared) {
+        let references = match self.store.references(&self.embedder) {
+            Ok(references) => references,
+            Err(error) => {
+                shared.meter.set_database(DatabaseState::Failed);
+                tracing::error!(%error, "enrolments cannot be read; nobody is granted until they can");
+                return;
+            }
+        };
+        shared.meter.set_database(DatabaseState::Ok);
+        if let Some(gallery) = (self.make_gallery)(references) {
+            let enrolled = Enrolled {
+                subjects: gallery.subjects() as u64,
+                references: gallery.references() as u64,
+                other_models: other_references(&self.store, &self.embedder),
+            };
+            tracing::info!(
+                subjects = enrolled.subjects,
+                references = enrolled.references,
+                "enrolments reloaded"
+            );
+            *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner) = enrolled;
+            // The recogniser takes one at each turn, so there is room soon; never wait for it here.
+            drop(self.galleries.try_send(gallery));
+        }
+    }
+}
+
+/// References that another model made, and that are never compared.
+pub(super) fn other_references(store: &Store, embedder: &crate::inference::ModelId) -> u64 {
+    store
+        .other_models(embedder)
+        .map_or(0, |others| others.iter().map(|other| other.references).sum())
+}

@@ -1,0 +1,73 @@
+//! The whole path with the shipped models, as the daemon puts it together by default.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use deepid_edge::align::Aligner;
+use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};
+use deepid_edge::detect::{Follower, FollowerSettings, SsdDetector};
+use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
+use deepid_edge::inference::Runtime;
+use deepid_edge::recognize::Recognizer;
+
+use super::models::{card, models};
+
+pub const EMBEDDER: &str = "deepid2-interim";
+
+pub fn detector(runtime: &Runtime, model: &str) -> SsdDetector {
+    let card = card(model);
+    let engine = runtime.load(&card, &models()).unwrap();
+    SsdDetector::new(&card, Box::new(engine), None).unwrap()
+}
+
+pub fn embedder(runtime: &Runtime, mirrored: bool) -> Embedder {
+    let card = card(EMBEDDER);
+    let engine = runtime.load(&card, &models()).unwrap();
+    Embedder::new(&card, Box::new(engine), mirrored).unwrap()
+}
+
+pub fn aligner() -> Aligner {
+    Aligner::new(&card(EMBEDDER)).unwrap()
+}
+
+/// A gallery of `references`, each of a subject of its own.
+pub fn gallery(references: Vec<FeatureVector>) -> Gallery {
+    let card = card(EMBEDDER);
+    let facts = card.features.as_ref().unwrap();
+    let comparer = Comparer::new(card.id.clone(), facts.length, &facts.mean, Metric::Cosine);
+    let entries = references
+        .into_iter()
+        .enumerate()
+        .map(|(index, feature)| GalleryEntry {
+            subject: SubjectId::new(&format!("s-{index:06x}")).unwrap(),
+            enabled: true,
+            feature,
+        })
+        .collect();
+    let operating = Operating {
+        threshold: 0.343,
+        claimed_fmr: Some(1e-3),
+        claimed_fpir: None,
+        falls_short: false,
+    };
+    Gallery::build(comparer, entries, |_| operating).unwrap()
+}
+
+pub fn recognizer(
+    runtime: &Runtime,
+    settings: FollowerSettings,
+    mirrored: bool,
+    gallery: Gallery,
+) -> Recognizer {
+    let follower = Follower::new(
+        detector(runtime, "blazeface-full-range"),
+        detector(runtime, "blazeface-short-range"),
+        settings,
+    );
+    Recognizer::new(
+        follower,
+        aligner(),
+        embedder(runtime, mirrored),
+        gallery,
+        QualityLimits::default(),
+        0.6,
+    )
+}

@@ -1,0 +1,55 @@
+//! A frame as a door's camera would give it: one photograph's face, about 70 pixels wide, before a
+//! plain wall, 640×480.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use image::imageops::{FilterType, overlay, resize};
+use image::{Rgb, RgbImage};
+
+use super::models::root;
+
+pub const WIDTH: u32 = 640;
+pub const HEIGHT: u32 = 480;
+
+/// The scene in RGB: the photograph is scaled by `scale` and put at `(x, y)`.
+pub fn rgb(photograph: &str, scale: f32, (x, y): (i64, i64)) -> RgbImage {
+    let mut scene = RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
+        Rgb([150 + (x / 40) as u8, 145 + (y / 60) as u8, 140])
+    });
+    let picture =
+        image::open(root().join("assets/photographs").join(photograph)).unwrap().to_rgb8();
+    let size = |side: u32| (side as f32 * scale) as u32;
+    let small =
+        resize(&picture, size(picture.width()), size(picture.height()), FilterType::Triangle);
+    overlay(&mut scene, &small, x, y);
+    scene
+}
+
+/// The usual scene: one face.
+pub fn one_face() -> RgbImage {
+    rgb("obama.jpg", 0.26, (200, 60))
+}
+
+/// Nobody.
+pub fn nobody() -> RgbImage {
+    RgbImage::from_fn(WIDTH, HEIGHT, |x, y| Rgb([150 + (x / 40) as u8, 145 + (y / 60) as u8, 140]))
+}
+
+/// The same picture in YUYV, BT.601 limited range.
+pub fn yuyv(picture: &RgbImage) -> Vec<u8> {
+    let convert = |p: &Rgb<u8>| {
+        let [r, g, b] = p.0.map(f32::from);
+        [
+            16.0 + 0.256_8 * r + 0.504_1 * g + 0.097_9 * b,
+            128.0 - 0.148_2 * r - 0.291 * g + 0.439_2 * b,
+            128.0 + 0.439_2 * r - 0.367_8 * g - 0.071_4 * b,
+        ]
+    };
+    let pixels: Vec<[f32; 3]> = picture.pixels().map(convert).collect();
+    pixels
+        .chunks_exact(2)
+        .flat_map(|pair| {
+            let mean = |channel: usize| ((pair[0][channel] + pair[1][channel]) / 2.0).round() as u8;
+            [pair[0][0].round() as u8, mean(1), pair[1][0].round() as u8, mean(2)]
+        })
+        .collect()
+}
