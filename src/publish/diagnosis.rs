@@ -213,7 +213,12 @@ impl Attempt<'_> {
     /// What `error` means for this attempt.
     pub(super) fn diagnose(self, error: &ConnectionError) -> BrokerError {
         let at = self.at.to_owned();
-        if let Some(tls) = find::<rustls::Error>(error) {
+        // rumqttc does not name this one as its source.
+        let root: &(dyn StdError + 'static) = match error {
+            ConnectionError::MqttState(StateError::Deserialization(inner)) => inner,
+            error => error,
+        };
+        if let Some(tls) = find::<rustls::Error>(root) {
             return self.tls_trouble(tls);
         }
         match error {
@@ -230,7 +235,7 @@ impl Attempt<'_> {
         if self.connected {
             return BrokerError::Lost { at, what: error.to_string() };
         }
-        match find::<io::Error>(error) {
+        match find::<io::Error>(root) {
             Some(trouble) => self.io_trouble(trouble),
             // Hung up on, or answered with bytes that are no CONNACK, such as a TLS alert.
             None if self.tls => BrokerError::Lost { at, what: error.to_string() },
@@ -366,8 +371,11 @@ mod tests {
         assert!(matches!(of(C::NotValidYet), BrokerError::CertificateNotYetValid { .. }));
         assert!(matches!(of(C::NotValidForName), BrokerError::CertificateWrongName { .. }));
         assert!(matches!(of(C::BadSignature), BrokerError::CertificateOther { .. }));
+        // With TLS 1.3 the refusal of our own comes only with the first read.
         let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
-        assert!(matches!(PLAIN.diagnose(&tls(alert)), BrokerError::ClientCertificate { .. }));
+        let read = io::Error::new(io::ErrorKind::InvalidData, alert);
+        let error = ConnectionError::MqttState(StateError::Deserialization(read.into()));
+        assert!(matches!(PLAIN.diagnose(&error), BrokerError::ClientCertificate { .. }));
     }
 
     #[test]

@@ -1,0 +1,455 @@
+//! The broker session against a real mosquitto: what is sent, what is never sent, and what is said
+//! when there is no connection.
+//!
+//! Needs the programs `mosquitto` and `openssl`; says aloud that it skips without mosquitto.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use std::path::Path;
+use std::time::Duration;
+
+use deepid_edge::decide::{UnknownReason, Verdict};
+use deepid_edge::publish::tls::ClientCertificate;
+use deepid_edge::publish::{
+    BrokerError, Credentials, HomeAssistantSettings, Outgoing, Presence, SessionEvent,
+    SessionSettings, TlsSettings, forget, probe,
+};
+use support::certificates::Authority;
+use support::door::{Door, camera, decision, grant, health, settings};
+use support::mosquitto::{Broker, Mosquitto, ServerTls, free_port};
+use support::subscriber::Subscriber;
+
+const MARKER: &str = "test/marker";
+const ACCESS: &str = "deepid-edge/front/access";
+const AUDIT: &str = "deepid-edge/front/audit";
+const STATUS: &str = "deepid-edge/front/status";
+
+fn start() -> Option<Mosquitto> {
+    Mosquitto::start(&Broker::default())
+}
+
+fn ask<T>(question: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(question)
+}
+
+fn refusal(settings: &SessionSettings) -> BrokerError {
+    ask(probe(settings)).unwrap_err()
+}
+
+#[test]
+fn a_decision_arrives_once_on_access_and_on_audit_as_agreed() {
+    let Some(broker) = start() else { return };
+    let subscriber = Subscriber::connect(broker.port(), "#");
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    let status = subscriber.on(STATUS);
+    assert_eq!((status.text(), status.qos), ("online", 1));
+
+    let record = door.decide(&grant(&door.clock.clone()));
+    let access = subscriber.on(ACCESS);
+    assert_eq!((access.retained, access.qos), (false, 1));
+    assert!(matches!(access.expiry_s, Some(4 | 5)), "{:?}", access.expiry_s);
+    let said = access.json();
+    assert_eq!(said["outcome"], "granted");
+    assert_eq!(said["seq"], record.seq);
+    assert_eq!(said["id"], record.id.to_string());
+    door.until_delivered();
+    let audit = subscriber.on(AUDIT);
+    assert_eq!((audit.retained, audit.qos, audit.expiry_s), (false, 1, None));
+    assert_eq!(audit.json()["late"], false);
+    let again = subscriber.until_now(MARKER);
+    assert!(again.iter().all(|m| m.topic != ACCESS && m.topic != AUDIT), "{again:?}");
+    door.close();
+    assert_eq!(subscriber.on(STATUS).text(), "offline");
+}
+
+#[test]
+fn nothing_that_could_open_a_door_is_left_for_those_who_come_later() {
+    let Some(broker) = start() else { return };
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    let clock = door.clock.clone();
+    door.send(Outgoing::Camera(camera(&clock)));
+    door.send(Outgoing::Presence(Presence::new(true, 1)));
+    door.send(Outgoing::Health(health()));
+    door.decide(&grant(&clock));
+    door.decide(&decision(&clock, Verdict::Unknown(UnknownReason::NoMatch)));
+    door.until_delivered();
+
+    let late = Subscriber::connect(broker.port(), "#");
+    let mut retained: Vec<String> = late
+        .until_now(MARKER)
+        .iter()
+        .filter(|m| m.retained)
+        .map(|m| m.topic.rsplit('/').next().unwrap().to_owned())
+        .collect();
+    retained.sort();
+    assert_eq!(retained, ["camera", "info", "status"]);
+    door.close();
+    let later = Subscriber::connect(broker.port(), STATUS);
+    assert_eq!(later.on(STATUS).text(), "offline", "a clean stop says so, too");
+}
+
+#[test]
+fn the_will_speaks_when_we_cannot() {
+    let Some(broker) = start() else { return };
+    let subscriber = Subscriber::connect(broker.port(), STATUS);
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    assert_eq!(subscriber.on(STATUS).text(), "online");
+    // The broker hangs up on the first of two clients with one id, as if its cable were cut: no
+    // DISCONNECT is ever sent by it.
+    let thief = Subscriber::connect_with(broker.port(), "nothing", |options| {
+        options.set_client_id("deepid-edge-front".to_owned());
+    });
+    assert_eq!(subscriber.on(STATUS).text(), "offline");
+    let why = door.until("taken over", |e| matches!(e, SessionEvent::Disconnected { .. }));
+    let SessionEvent::Disconnected { why, .. } = why else { panic!() };
+    assert!(matches!(why, BrokerError::TakenOver { .. } | BrokerError::Lost { .. }), "{why}");
+    drop(thief);
+    door.until_connected();
+    assert_eq!(subscriber.next("online", |m| m.text() == "online").topic, STATUS);
+}
+
+#[test]
+fn decisions_made_while_the_broker_is_away_go_to_audit_only_late_and_in_order() {
+    let Some(mut broker) = start() else { return };
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    let clock = door.clock.clone();
+    broker.stop();
+    door.until("lost", |e| matches!(e, SessionEvent::Disconnected { .. }));
+    let missed: Vec<u64> = (0..20)
+        .map(|_| {
+            clock.advance(Duration::from_millis(10));
+            let record = door.decide(&grant(&clock));
+            door.until("not announced", |e| *e == SessionEvent::NotAnnounced { seq: record.seq });
+            record.seq
+        })
+        .collect();
+    // The broker is back at once, while every one of the decisions is younger than its expiry:
+    // even then none of them is announced, because nobody knows what has happened meanwhile.
+    clock.advance(Duration::from_millis(1));
+    broker.start_again();
+    let subscriber = Subscriber::connect(broker.port(), "deepid-edge/#");
+    door.until_connected();
+    door.until_delivered();
+    let now = door.decide(&grant(&clock));
+    door.until_delivered();
+
+    let heard = subscriber.until_now("deepid-edge/marker");
+    let seqs = |topic: &str, late: Option<bool>| -> Vec<u64> {
+        let on_topic =
+            heard.iter().filter(|m| m.topic == topic).map(support::subscriber::Received::json);
+        on_topic
+            .filter(|m| late.is_none_or(|late| m["late"] == late))
+            .map(|m| m["seq"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(seqs(ACCESS, None), [now.seq], "only what is decided now is announced");
+    assert_eq!(seqs(AUDIT, Some(false)), [now.seq]);
+    let mut late = seqs(AUDIT, Some(true));
+    // The subscriber may have come after the first of them.
+    assert!(late.is_sorted() && late.iter().all(|seq| missed.contains(seq)), "{late:?}");
+    late.dedup();
+    assert_eq!(door.store.outbox_depth().unwrap(), 0);
+}
+
+#[test]
+fn what_the_broker_never_acknowledged_is_sent_again_as_audit_and_never_as_access() {
+    let Some(mut broker) = start() else { return };
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    door.until("idle", |e| matches!(e, SessionEvent::OutboxWanted { .. }));
+    let clock = door.clock.clone();
+    // The broker takes the bytes and never reads them: rumqttc would keep this and send it again.
+    broker.freeze();
+    let record = door.decide(&grant(&clock));
+    door.until("asked", |e| matches!(e, SessionEvent::OutboxWanted { .. }));
+    // While nothing is acknowledged, nothing more is announced; then the connection is given up.
+    clock.advance(Duration::from_secs(6));
+    let second = door.decide(&grant(&clock));
+    door.until("held back", |e| *e == SessionEvent::NotAnnounced { seq: second.seq });
+    clock.advance(Duration::from_secs(5));
+    let silent = |e: &SessionEvent| {
+        matches!(e, SessionEvent::Disconnected { why: BrokerError::Silent { .. }, .. })
+    };
+    door.until("silent", silent);
+    broker.stop();
+    broker.start_again();
+    let subscriber = Subscriber::connect(broker.port(), "deepid-edge/#");
+    door.until_connected();
+    door.until_delivered();
+    let heard = subscriber.until_now("deepid-edge/marker");
+    assert!(heard.iter().all(|m| m.topic != ACCESS), "{heard:?}");
+    let kept: Vec<u64> = door.store.audit(0, 9).unwrap().iter().map(|r| r.seq).collect();
+    assert_eq!(kept, [record.seq, second.seq]);
+}
+
+#[test]
+fn a_decision_older_than_its_expiry_is_not_announced() {
+    let Some(broker) = start() else { return };
+    let subscriber = Subscriber::connect(broker.port(), "#");
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    let clock = door.clock.clone();
+    let stale = grant(&clock);
+    clock.advance(Duration::from_secs(5));
+    let record = door.decide(&stale);
+    door.until("refused", |e| *e == SessionEvent::NotAnnounced { seq: record.seq });
+    let young = grant(&clock);
+    clock.advance(Duration::from_millis(4_500));
+    let fresh = door.decide(&young);
+    let access = subscriber.on(ACCESS);
+    assert_eq!(access.json()["seq"], fresh.seq);
+    assert_eq!(access.expiry_s, Some(1), "only what is left of its life");
+    door.until_delivered();
+}
+
+#[test]
+fn requests_are_answered_refused_and_audited() {
+    let Some(broker) = start() else { return };
+    let client = Subscriber::connect(broker.port(), "#");
+    let auditor = Subscriber::connect(broker.port(), AUDIT);
+    client.ask("deepid-edge/front/request/ping", true, "{}", "answers/old", b"0");
+    client.until_now(MARKER);
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+
+    client.ask("deepid-edge/front/request/ping", false, "", "answers/me", b"\x00\x01");
+    let answer = client.on("answers/me");
+    assert_eq!(answer.json()["schema"], "deepid-edge/info/1");
+    assert_eq!(answer.correlation.as_deref(), Some(&b"\x00\x01"[..]));
+    assert!(!answer.retained);
+    client.ask("deepid-edge/front/request/snapshot_health", false, "{}", "answers/me", b"2");
+    door.until("health", |e| matches!(e, SessionEvent::HealthWanted { .. }));
+    assert_eq!(client.on("answers/me").json()["schema"], "deepid-edge/health/1");
+    client.ask("deepid-edge/front/request/ping", false, "", "deepid-edge/front/access", b"3");
+    door.until("refused", |e| format!("{e:?}").contains("RefusedResponseTopic"));
+    door.until_delivered();
+
+    let verdicts: Vec<String> = auditor
+        .until_now(AUDIT)
+        .iter()
+        .map(|m| m.json()["administrative"]["verdict"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(verdicts, ["refused_retained", "answered", "answered", "refused_response_topic"]);
+    let heard = client.until_now(MARKER);
+    assert!(heard.iter().all(|m| m.topic != "answers/old" && m.topic != ACCESS), "{heard:?}");
+}
+
+#[test]
+fn a_request_published_live_as_retained_is_refused() {
+    let Some(broker) = start() else { return };
+    let client = Subscriber::connect(broker.port(), "answers/#");
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    client.ask("deepid-edge/front/request/ping", true, "", "answers/me", b"1");
+    let event = door.until("requested", |e| matches!(e, SessionEvent::Requested { .. }));
+    assert!(format!("{event:?}").contains("RefusedRetained"), "{event:?}");
+}
+
+#[test]
+fn too_many_requests_leave_one_record() {
+    let Some(broker) = start() else { return };
+    let client = Subscriber::connect(broker.port(), "nothing");
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    for _ in 0..200 {
+        client.publish("deepid-edge/front/request/open", false, "{}");
+    }
+    door.until("haste", |e| format!("{e:?}").contains("RefusedTooMany"));
+    door.clock.advance(Duration::from_secs(11));
+    door.until("the rest", |e| format!("{e:?}").contains("RefusedTooMany"));
+    let records = door.store.audit(0, 1000).unwrap();
+    assert!(records.len() < 20, "{} records for 200 requests", records.len());
+}
+
+#[test]
+fn home_assistant_is_told_at_start_and_at_its_birth_and_can_be_made_to_forget() {
+    let Some(broker) = start() else { return };
+    let config = "homeassistant/device/deepid-edge-front/config";
+    let subscriber = Subscriber::connect(broker.port(), "homeassistant/#");
+    let home_assistant =
+        Some(HomeAssistantSettings { prefix: "homeassistant".to_owned(), retain: false });
+    let settings = SessionSettings { home_assistant, ..settings(broker.port()) };
+    let mut door = Door::open(settings.clone());
+    door.until_connected();
+    let first = subscriber.on(config);
+    assert!(!first.retained && first.json()["components"]["access"].is_object());
+    subscriber.publish("homeassistant/status", false, "online");
+    subscriber.on("homeassistant/status");
+    // The answer comes after up to three seconds of the door's clock, which moves only here.
+    let again = (0..20).find_map(|_| {
+        door.clock.advance(Duration::from_secs(4));
+        subscriber.within(Duration::from_secs(2), |m| m.topic == config)
+    });
+    assert_eq!(again.expect("discovery after the birth").payload, first.payload);
+    ask(forget(&settings)).unwrap();
+    assert!(subscriber.on(config).payload.is_empty());
+    let later = Subscriber::connect(broker.port(), "#");
+    assert!(later.until_now(MARKER).iter().all(|m| m.topic != config));
+}
+
+#[test]
+fn a_publish_that_the_broker_forbids_is_said_and_stays_in_the_outbox() {
+    let broker = Broker {
+        acl: Some(
+            "topic read #\ntopic write deepid-edge/front/status\ntopic write deepid-edge/front/info\n",
+        ),
+        ..Broker::default()
+    };
+    let Some(broker) = Mosquitto::start(&broker) else { return };
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    let clock = door.clock.clone();
+    door.decide(&grant(&clock));
+    let event = door.until(
+        "forbidden",
+        |e| matches!(e, SessionEvent::NotAllowed { topic, .. } if topic == AUDIT),
+    );
+    assert!(format!("{event:?}").contains("NotAuthorized"), "{event:?}");
+    assert_eq!(door.store.outbox_depth().unwrap(), 1);
+}
+
+#[test]
+fn nobody_there_and_unknown_names_are_told_apart() {
+    let nobody = settings(free_port());
+    assert!(matches!(refusal(&nobody), BrokerError::Refused { .. }));
+    let unknown = SessionSettings { host: "no-such-host.invalid".to_owned(), ..nobody };
+    let said = refusal(&unknown);
+    assert!(matches!(said, BrokerError::HostUnknown { .. }), "{said:?}");
+    assert!(said.to_string().contains("no-such-host.invalid"), "{said}");
+}
+
+#[test]
+fn a_wrong_password_is_said_and_a_right_one_is_taken_without_a_restart() {
+    let with_password = Broker { password: Some(("door", "correct")), ..Broker::default() };
+    let Some(broker) = Mosquitto::start(&with_password) else { return };
+    let anonymous = settings(broker.port());
+    assert!(matches!(refusal(&anonymous), BrokerError::WrongPassword { user: None, .. }));
+
+    let file = broker.directory().join("our-password");
+    let credentials = Credentials { user: "door".to_owned(), password_file: Some(file.clone()) };
+    let settings = SessionSettings { credentials: Some(credentials), ..anonymous };
+    assert!(matches!(refusal(&settings), BrokerError::PasswordFile { .. }));
+    std::fs::write(&file, "wrong\n").unwrap();
+    let said = refusal(&settings);
+    assert!(matches!(&said, BrokerError::WrongPassword { user: Some(u), .. } if u == "door"));
+    assert!(!said.to_string().contains("wrong\n") && !format!("{settings:?}").contains("wrong"));
+
+    let mut door = Door::open(settings);
+    let lost = |e: &SessionEvent| {
+        matches!(e, SessionEvent::Disconnected { why: BrokerError::WrongPassword { .. }, .. })
+    };
+    door.until("refused", lost);
+    std::fs::write(&file, "correct\n").unwrap();
+    door.until_connected();
+}
+
+/// A broker with TLS whose certificate is for `names`, and its authority.
+fn with_tls(
+    directory: &Path,
+    names: &str,
+    valid: bool,
+    require_client: bool,
+) -> Option<(Mosquitto, Authority)> {
+    let authority = Authority::make(directory, "ours");
+    let certificate = if valid {
+        authority.issue_valid("server", names)
+    } else {
+        authority.issue("server", names, "20200101000000Z", "20210101000000Z")
+    };
+    let tls = ServerTls {
+        ca: authority.ca_file(),
+        certificate: certificate.certificate,
+        key: certificate.key,
+        require_client,
+    };
+    let broker = Mosquitto::start(&Broker { tls: Some(tls), ..Broker::default() })?;
+    Some((broker, authority))
+}
+
+fn tls(port: u16, ca: &Path, client: Option<ClientCertificate>) -> SessionSettings {
+    let tls = TlsSettings { ca_file: Some(ca.to_owned()), client };
+    SessionSettings { host: "localhost".to_owned(), tls: Some(tls), ..settings(port) }
+}
+
+#[test]
+fn a_decision_arrives_over_tls_and_wrong_ways_in_are_diagnosed() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some((broker, authority)) = with_tls(directory.path(), "DNS:localhost", true, false) else {
+        return;
+    };
+    let right = tls(broker.port(), &authority.ca_file(), None);
+    assert!(ask(probe(&right)).unwrap().tls);
+    let mut door = Door::open(right.clone());
+    door.until_connected();
+    let clock = door.clock.clone();
+    door.decide(&grant(&clock));
+    door.until_delivered();
+    door.close();
+
+    let stranger = Authority::make(directory.path(), "stranger");
+    let unknown = tls(broker.port(), &stranger.ca_file(), None);
+    assert!(matches!(refusal(&unknown), BrokerError::CertificateUnknown { .. }));
+    let wrong_name = SessionSettings { host: "127.0.0.1".to_owned(), ..right.clone() };
+    let said = refusal(&wrong_name);
+    assert!(matches!(said, BrokerError::CertificateWrongName { .. }), "{said:?}");
+    let plain = settings(broker.port());
+    let said = refusal(&plain);
+    assert!(matches!(said, BrokerError::PlainRefused { .. }), "{said:?}");
+    assert!(said.to_string().contains("TLS"), "{said}");
+    let missing = tls(broker.port(), &directory.path().join("nothing.pem"), None);
+    assert!(matches!(refusal(&missing), BrokerError::TlsFile { .. }));
+    let no_pem = tls(broker.port(), Path::new("/etc/hostname"), None);
+    assert!(matches!(refusal(&no_pem), BrokerError::TlsFile { .. }));
+}
+
+#[test]
+fn an_expired_certificate_is_diagnosed() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some((broker, authority)) = with_tls(directory.path(), "DNS:localhost", false, false)
+    else {
+        return;
+    };
+    let said = refusal(&tls(broker.port(), &authority.ca_file(), None));
+    assert!(matches!(said, BrokerError::CertificateExpired { .. }), "{said:?}");
+    assert!(said.to_string().contains("clock"), "{said}");
+}
+
+#[test]
+fn a_broker_that_wants_our_certificate_is_understood() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some((broker, authority)) = with_tls(directory.path(), "DNS:localhost", true, true) else {
+        return;
+    };
+    let without = tls(broker.port(), &authority.ca_file(), None);
+    let said = refusal(&without);
+    assert!(matches!(said, BrokerError::ClientCertificate { .. }), "{said:?}");
+    let ours = authority.issue_valid("door", "DNS:door");
+    let client =
+        ClientCertificate { certificate_file: ours.certificate.clone(), key_file: ours.key };
+    ask(probe(&tls(broker.port(), &authority.ca_file(), Some(client)))).unwrap();
+    let no_key = ClientCertificate {
+        certificate_file: ours.certificate.clone(),
+        key_file: ours.certificate,
+    };
+    let said = refusal(&tls(broker.port(), &authority.ca_file(), Some(no_key)));
+    assert!(matches!(said, BrokerError::TlsFile { .. }), "{said:?}");
+}
+
+#[test]
+fn tls_on_a_plain_port_is_diagnosed() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(broker) = start() else { return };
+    let authority = Authority::make(directory.path(), "ours");
+    let said = refusal(&tls(broker.port(), &authority.ca_file(), None));
+    assert!(matches!(said, BrokerError::NotTls { .. }), "{said:?}");
+}

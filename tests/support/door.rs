@@ -1,0 +1,235 @@
+//! A door without a camera: store and broker session as the daemon joins them, decisions made up
+//! by the test, and a clock that moves only when it is told to.
+//!
+//! [`Door::serve`] is what the daemon's record thread does with the session's events; it is the
+//! shortest description of that part of the contract.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic};
+use deepid_edge::compare::{Metric, SubjectId};
+use deepid_edge::decide::{Decision, DecisionLatency, Evidence, FramesCounted, Verdict};
+use deepid_edge::inference::ModelId;
+use deepid_edge::publish::message::{
+    CAPABILITIES, CameraInfo, DatabaseState, FrameCounts, LatencyMs, ModelInfo,
+};
+use deepid_edge::publish::{
+    Camera, CameraState, Health, Info, Outgoing, Session, SessionEvent, SessionSettings, Topics,
+};
+use deepid_edge::store::{Administrative, AuditRecord, Store, StoreSettings};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::mosquitto::PATIENCE;
+
+pub const DOOR: &str = "front";
+pub const BOOT: Uuid = Uuid::from_u128(0x7c0d_2f6a_1111_4222_8333_0000_0000_0001);
+/// 2026-05-01T07:15:02.123Z.
+pub const WALL_MS: i64 = 1_777_619_702_123;
+
+pub fn settings(port: u16) -> SessionSettings {
+    let topics = Topics::new("deepid-edge", DOOR).unwrap();
+    SessionSettings {
+        keep_alive_s: 5,
+        backoff_first: Duration::from_millis(20),
+        backoff_most: Duration::from_millis(100),
+        ..SessionSettings::plain("127.0.0.1".to_owned(), port, topics)
+    }
+}
+
+pub fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Monotonic::from_millis(5_123_456), WALL_MS))
+}
+
+pub fn embedder() -> ModelId {
+    ModelId::new("deepid2-interim").unwrap()
+}
+
+pub fn info() -> Info {
+    Info {
+        schema: Info::schema(),
+        door: DOOR.to_owned(),
+        version: "0.1.0".to_owned(),
+        boot: BOOT,
+        models: vec![ModelInfo {
+            role: "embed".to_owned(),
+            id: embedder(),
+            sha256: "0".repeat(64),
+        }],
+        camera: Some(CameraInfo {
+            name: "A camera".to_owned(),
+            format: "YUYV".to_owned(),
+            width: 640,
+            height: 480,
+            frames_per_s: 30.0,
+        }),
+        subjects: 2,
+        references: 5,
+        references_of_other_models: 0,
+        capabilities: CAPABILITIES.map(Into::into).to_vec(),
+    }
+}
+
+pub fn health() -> Health {
+    let latency = LatencyMs { p50: 8.5, p95: 12.0, p99: 20.25 };
+    Health {
+        schema: Health::schema(),
+        uptime_s: 61,
+        frames: FrameCounts { captured: 900, dropped: 3, processed: 897, per_s: 14.5 },
+        stages: ["detect", "decision"].map(|stage| (stage.to_owned(), latency)).into(),
+        rss_bytes: 31_457_280,
+        temperature_c: Some(51.5),
+        throttled: Some(false),
+        clock: ClockTrust::Trusted,
+        outbox_depth: 0,
+        database: DatabaseState::Ok,
+    }
+}
+
+pub fn camera(clock: &ManualClock) -> Camera {
+    Camera::new(CameraState::Streaming, clock.wall(), None)
+}
+
+/// A decision made now.
+pub fn decision(clock: &ManualClock, verdict: Verdict) -> Decision {
+    Decision {
+        verdict,
+        evidence: Some(Evidence {
+            model: embedder(),
+            metric: Metric::Cosine,
+            score: Some(0.7312),
+            threshold: 0.612,
+            margin: Some(0.1841),
+            claimed_fmr: Some(1e-5),
+        }),
+        faces: 1,
+        frames: FramesCounted { agreeing: 3, considered: 4 },
+        decided_at: clock.now(),
+        wall: clock.wall(),
+        latency: DecisionLatency { first_frame_us: 212_437, last_frame_us: 21_680 },
+    }
+}
+
+pub fn grant(clock: &ManualClock) -> Decision {
+    let subject = SubjectId::new("s-4f9a1c").unwrap();
+    decision(clock, Verdict::Granted { subject })
+}
+
+pub struct Door {
+    _directory: tempfile::TempDir,
+    pub store: Store,
+    pub clock: Arc<ManualClock>,
+    session: mpsc::Sender<Outgoing>,
+    events: Receiver<SessionEvent>,
+    runtime: Option<JoinHandle<()>>,
+}
+
+impl Door {
+    /// Opens a door that talks to the broker of `settings`.
+    pub fn open(settings: SessionSettings) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deepid-edge.db");
+        let store = Store::open(&path, StoreSettings::default()).unwrap();
+        let clock = clock();
+        let (session, outgoing) = mpsc::channel(16);
+        let (events_tx, mut events_rx) = mpsc::channel(16);
+        let (forward, events) = channel();
+        let for_session: Arc<ManualClock> = Arc::clone(&clock);
+        let runtime = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let session = Session::new(settings, info(), for_session);
+                let read = async {
+                    while let Some(event) = events_rx.recv().await {
+                        drop(forward.send(event));
+                    }
+                };
+                tokio::join!(session.run(outgoing, events_tx), read);
+            });
+        });
+        Self { _directory: directory, store, clock, session, events, runtime: Some(runtime) }
+    }
+
+    pub fn send(&self, item: Outgoing) {
+        self.session.blocking_send(item).unwrap();
+    }
+
+    /// Records a decision, then announces it: in that order.
+    pub fn decide(&mut self, decision: &Decision) -> AuditRecord {
+        let record = self.store.record_decision(decision, DOOR, BOOT).unwrap();
+        self.send(Outgoing::Access(record.clone()));
+        record
+    }
+
+    /// Does what the record thread does with an event.
+    pub fn serve(&mut self, event: &SessionEvent) {
+        match event {
+            SessionEvent::OutboxWanted { after, limit } => {
+                let records = self.store.outbox(*after, *limit).unwrap();
+                self.send(Outgoing::Audit(records));
+            }
+            SessionEvent::Acknowledged { seq } => self.store.acknowledge(*seq).unwrap(),
+            SessionEvent::Requested { request, verdict, count } => {
+                let event = Administrative::Requested {
+                    request: request.clone(),
+                    verdict: *verdict,
+                    count: *count,
+                };
+                let (now, wall) = (self.clock.now(), self.clock.wall());
+                self.store.record_admin(event, DOOR, BOOT, now, wall).unwrap();
+                self.send(Outgoing::Recorded);
+            }
+            SessionEvent::HealthWanted { reply } => {
+                self.send(Outgoing::Answer { reply: reply.clone(), health: health() });
+            }
+            SessionEvent::Connected
+            | SessionEvent::Disconnected { .. }
+            | SessionEvent::NotAllowed { .. }
+            | SessionEvent::NotAnnounced { .. } => {}
+        }
+    }
+
+    /// Serves events until one that `wanted` is true of, which is served, too.
+    pub fn until(
+        &mut self,
+        what: &str,
+        mut wanted: impl FnMut(&SessionEvent) -> bool,
+    ) -> SessionEvent {
+        loop {
+            let Ok(event) = self.events.recv_timeout(PATIENCE) else { panic!("{what}: no event") };
+            self.serve(&event);
+            if wanted(&event) {
+                return event;
+            }
+        }
+    }
+
+    /// Serves what has already come, and waits a moment for more.
+    pub fn work(&mut self) {
+        while let Ok(event) = self.events.recv_timeout(Duration::from_millis(50)) {
+            self.serve(&event);
+        }
+    }
+
+    pub fn until_connected(&mut self) {
+        self.until("connected", |event| *event == SessionEvent::Connected);
+    }
+
+    /// Serves until the broker has acknowledged all that was recorded.
+    pub fn until_delivered(&mut self) {
+        while self.store.outbox_depth().unwrap() > 0 {
+            self.until("acknowledged", |e| matches!(e, SessionEvent::Acknowledged { .. }));
+        }
+    }
+
+    /// Says goodbye and waits for the end.
+    pub fn close(mut self) {
+        self.send(Outgoing::Stop);
+        self.runtime.take().unwrap().join().unwrap();
+    }
+}
