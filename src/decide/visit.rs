@@ -30,8 +30,8 @@ use super::{
 use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::{Match, SubjectId};
 
-/// How many grants the cooldown remembers; the oldest is forgotten first. A visit takes at least
-/// the time of absence, so that an hour's cooldown fits.
+/// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
+/// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
 const REMEMBERED_GRANTS: usize = 4096;
 
 /// The pure core: what is known of the visitor before the door.
@@ -285,12 +285,16 @@ impl Visit {
 impl Watching {
     /// Keeps the comparison that came nearest to acceptance.
     fn compare(&mut self, face: &FaceSeen) {
-        let Some(found) = &face.found else { return };
+        let Some(found) = face.found.as_ref().filter(|_| face.quality.fault.is_none()) else {
+            return;
+        };
         let score = |found: &Match| found.best.as_ref().map(|best| best.score);
         let nearer = match (self.nearest.as_ref().and_then(score), score(found)) {
             (None, _) => true,
             (Some(_), None) => false,
-            (Some(old), Some(new)) => old.is_nan() || found.metric.advantage(new, old) > 0.0,
+            (Some(old), Some(new)) => {
+                !old.is_finite() || (new.is_finite() && found.metric.advantage(new, old) > 0.0)
+            }
         };
         if nearer {
             self.nearest = Some(found.clone());

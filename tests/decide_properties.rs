@@ -1,0 +1,411 @@
+//! What holds of the policy whatever happens: random policies, random visits, random nonsense.
+//!
+//! In: traces of frames and ticks, drawn by proptest. Out: properties of the actions, judged by
+//! rules written here a second time and looser, so that only a real breach fails them.
+//! A test at the end makes sure that the traces are not so wild that nothing is ever granted.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic, also in what cases share")]
+
+#[path = "support/visitor.rs"]
+mod visitor;
+
+use std::time::Duration;
+
+use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
+use deepid_edge::compare::{Candidate, SubjectId};
+use deepid_edge::decide::{
+    Action, Decision, FaceSeen, Fault, Observation, Seen, SeveralFaces, Verdict, Visit, VisitPolicy,
+};
+use deepid_edge::embed::QualityFault;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
+
+/// One thing that happens; `None` is a tick.
+#[derive(Debug, Clone)]
+struct Event {
+    after_ms: u64,
+    frame: Option<Frame>,
+}
+
+#[derive(Debug, Clone)]
+struct Frame {
+    /// How long ago it was captured; negative is the future.
+    age_ms: i64,
+    /// How far its number is from the one before.
+    step: i64,
+    trusted: bool,
+    seen: Seen,
+}
+
+/// An event as it was played.
+struct Played {
+    now: Monotonic,
+    observation: Option<Observation>,
+    actions: Vec<Action>,
+}
+
+fn any_number() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        Just(f32::NAN),
+        Just(f32::INFINITY),
+        Just(f32::NEG_INFINITY),
+        Just(f32::MAX),
+        -2.0f32..2.0,
+    ]
+}
+
+fn face() -> impl Strategy<Value = Seen> {
+    let count = prop_oneof![8 => Just(1_u32), 1 => 0_u32..4];
+    let number = prop_oneof![6 => Just(1_usize), 1 => 1_usize..4];
+    let enabled = prop::bool::weighted(0.95);
+    let score = prop_oneof![8 => 0.6f32..1.0, 2 => -1.0f32..0.6, 1 => any_number()];
+    let margin = prop_oneof![8 => (0.05f32..0.5).prop_map(Some), 1 => Just(None), 1 => any_number().prop_map(Some)];
+    let weight = prop_oneof![8 => 0.5f32..1.0, 1 => any_number()];
+    let fault = prop_oneof![9 => Just(None), 1 => Just(Some(QualityFault::TooDark))];
+    let kind = 0_u8..20;
+    (count, number, enabled, score, margin, weight, fault, kind).prop_map(
+        |(count, number, enabled, score, margin, weight, fault, kind)| {
+            let best = Candidate { subject: visitor::subject(number), enabled, score };
+            let found = match kind {
+                0 => None,
+                1 => Some(visitor::found(None, None)),
+                _ => Some(visitor::found(Some(best), margin)),
+            };
+            let quality = visitor::quality(weight, fault);
+            Seen::Faces { count, principal: FaceSeen { quality, found } }
+        },
+    )
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    let faults = [Fault::Stale, Fault::Unreadable, Fault::Engine, Fault::Store];
+    prop_oneof![
+        12 => face(),
+        2 => Just(Seen::NoFace),
+        1 => prop::sample::select(faults.to_vec()).prop_map(Seen::Fault),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let after = prop_oneof![12 => 1_u64..200, 1 => Just(0), 2 => 200_u64..4000];
+    let age = prop_oneof![12 => 0_i64..80, 1 => -2000_i64..2000];
+    let step = prop_oneof![12 => Just(1_i64), 1 => -3_i64..4];
+    let frame = (age, step, prop::bool::weighted(0.95), seen())
+        .prop_map(|(age_ms, step, trusted, seen)| Frame { age_ms, step, trusted, seen });
+    (after, prop::option::weighted(0.9, frame))
+        .prop_map(|(after_ms, frame)| Event { after_ms, frame })
+}
+
+fn trace() -> impl Strategy<Value = Vec<Event>> {
+    prop::collection::vec(event(), 0..80)
+}
+
+fn policy() -> impl Strategy<Value = VisitPolicy> {
+    let frames = (1_u32..5, 0_u32..6);
+    let evidence = (0.0f32..3.0, 0.0f32..0.2);
+    let times = (1_u64..3000, 0_u64..8000, 0_u64..800, 0_u64..5000);
+    (frames, evidence, times, any::<bool>()).prop_map(
+        |(
+            (agreeing, more),
+            (weight_min, margin_min),
+            (absence, cooldown, stale, timeout),
+            refuse,
+        )| {
+            VisitPolicy {
+                agreeing,
+                window: agreeing + more,
+                weight_min,
+                margin_min,
+                absence: Duration::from_millis(absence),
+                cooldown: Duration::from_millis(cooldown),
+                several_faces: if refuse { SeveralFaces::Refuse } else { SeveralFaces::Principal },
+                stale: Duration::from_millis(stale),
+                timeout: Duration::from_millis(timeout),
+            }
+        },
+    )
+}
+
+/// Plays a trace; with `punctual`, the visit is also asked whenever it wants to be.
+fn play(policy: VisitPolicy, trace: &[Event], punctual: bool) -> Vec<Played> {
+    let mut visit = Visit::new(policy);
+    let (mut now_ms, mut sequence) = (1_000_000_u64, 1000_u64);
+    let mut played = Vec::new();
+    for event in trace {
+        now_ms += event.after_ms;
+        let now = Monotonic::from_millis(now_ms);
+        while let Some(at) = visit.poll_at().filter(|at| punctual && *at < now) {
+            let mut actions = Vec::new();
+            visit.tick(at, &mut actions);
+            assert!(visit.poll_at().is_none_or(|next| next > at), "asks again for what was done");
+            played.push(Played { now: at, observation: None, actions });
+        }
+        let observation = event.frame.as_ref().map(|frame| {
+            sequence = sequence.saturating_add_signed(frame.step);
+            let trust = if frame.trusted { ClockTrust::Trusted } else { ClockTrust::Untrusted };
+            Observation {
+                sequence,
+                captured_at: Monotonic::from_millis(now_ms.saturating_add_signed(-frame.age_ms)),
+                wall: WallClock { unix_ms: 0, trust },
+                seen: frame.seen.clone(),
+            }
+        });
+        let mut actions = Vec::new();
+        match &observation {
+            Some(observation) => visit.step(observation, now, &mut actions),
+            None => visit.tick(now, &mut actions),
+        }
+        assert!(visit.poll_at().is_none_or(|at| at >= now), "wants to be asked in the past");
+        played.push(Played { now, observation, actions });
+    }
+    played
+}
+
+fn decisions(played: &[Played]) -> impl Iterator<Item = (usize, &Decision)> {
+    played.iter().enumerate().flat_map(|(index, played)| {
+        played.actions.iter().filter_map(move |action| match action {
+            Action::Publish(decision) | Action::Record(decision) => Some((index, decision)),
+            Action::Presence { .. } => None,
+        })
+    })
+}
+
+fn grants(played: &[Played]) -> impl Iterator<Item = (usize, &SubjectId)> {
+    decisions(played).filter_map(|(index, decision)| match &decision.verdict {
+        Verdict::Granted { subject } => Some((index, subject)),
+        _ => None,
+    })
+}
+
+/// What a frame must at least be to count for a grant of `subject`.
+fn speaks_for(played: &Played, subject: &SubjectId, policy: &VisitPolicy) -> bool {
+    let Some(observation) = &played.observation else { return false };
+    let Seen::Faces { count, principal } = &observation.seen else { return false };
+    let Some(found) = &principal.found else { return false };
+    let Some(best) = &found.best else { return false };
+    let age = played.now.as_micros().checked_sub(observation.captured_at.as_micros());
+    age.is_some_and(|age| Duration::from_micros(age) <= policy.stale)
+        && principal.quality.fault.is_none()
+        && (*count <= 1 || policy.several_faces == SeveralFaces::Principal)
+        && best.subject == *subject
+        && best.enabled
+        && best.score.is_finite()
+        && best.score >= found.threshold
+        && found.margin.is_none_or(|margin| margin >= policy.margin_min)
+}
+
+fn spoil(trace: &mut [Event], mut how: impl FnMut(&mut Frame)) {
+    trace.iter_mut().filter_map(|event| event.frame.as_mut()).for_each(&mut how);
+}
+
+fn spoil_faces(trace: &mut [Event], mut how: impl FnMut(&mut u32, &mut FaceSeen)) {
+    spoil(trace, |frame| {
+        if let Seen::Faces { count, principal } = &mut frame.seen {
+            how(count, principal);
+        }
+    });
+}
+
+fn granted(policy: VisitPolicy, trace: &[Event]) -> usize {
+    grants(&play(policy, trace, false)).count()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_grant_rests_on_enough_fresh_frames_that_agree(policy in policy(), trace in trace()) {
+        let played = play(policy, &trace, false);
+        for (index, subject) in grants(&played) {
+            let window: Vec<_> = played
+                .iter()
+                .take(index + 1)
+                .rev()
+                .filter(|played| played.observation.is_some())
+                .take(policy.window as usize)
+                .collect();
+            let mut speaking: Vec<_> = window
+                .iter()
+                .filter(|played| speaks_for(played, subject, &policy))
+                .map(|played| played.observation.as_ref().unwrap())
+                .collect();
+            let weight: f32 = speaking
+                .iter()
+                .filter_map(|observation| match &observation.seen {
+                    Seen::Faces { principal, .. } => Some(principal.quality.weight),
+                    _ => None,
+                })
+                .filter(|weight| weight.is_finite())
+                .map(|weight| weight.clamp(0.0, 1.0))
+                .sum();
+            speaking.sort_by_key(|observation| observation.sequence);
+            speaking.dedup_by_key(|observation| observation.sequence);
+            speaking.dedup_by_key(|observation| observation.captured_at);
+            prop_assert!(speaking.len() >= policy.agreeing as usize, "{} frames", speaking.len());
+            prop_assert!(weight >= policy.weight_min - 1e-5, "weight {weight}");
+            let last = played.get(index).unwrap();
+            let wall = last.observation.as_ref().map(|observation| observation.wall.trust);
+            prop_assert_eq!(wall, Some(ClockTrust::Trusted), "a tick, or a doubtful clock, granted");
+        }
+    }
+
+    #[test]
+    fn doubt_that_lasts_never_grants(policy in policy(), trace in trace(), more in 1_i64..5000) {
+        let mut doubtful = trace.clone();
+        spoil(&mut doubtful, |frame| frame.trusted = false);
+        prop_assert_eq!(granted(policy, &doubtful), 0, "clock untrusted");
+
+        let mut doubtful = trace.clone();
+        let stale = i64::try_from(policy.stale.as_millis()).unwrap();
+        spoil(&mut doubtful, |frame| frame.age_ms = stale + more);
+        prop_assert_eq!(granted(policy, &doubtful), 0, "stale");
+
+        let mut doubtful = trace.clone();
+        spoil(&mut doubtful, |frame| frame.age_ms = -more);
+        prop_assert_eq!(granted(policy, &doubtful), 0, "from the future");
+
+        let mut doubtful = trace.clone();
+        spoil(&mut doubtful, |frame| frame.step = 0);
+        let demanding = VisitPolicy { agreeing: policy.agreeing + 1, window: policy.window + 1, ..policy };
+        prop_assert_eq!(granted(demanding, &doubtful), 0, "one frame, repeated");
+
+        let mut doubtful = trace.clone();
+        spoil_faces(&mut doubtful, |count, _| *count = 2);
+        let refusing = VisitPolicy { several_faces: SeveralFaces::Refuse, ..policy };
+        prop_assert_eq!(granted(refusing, &doubtful), 0, "several faces");
+
+        let mut doubtful = trace.clone();
+        spoil_faces(&mut doubtful, |_, principal| principal.quality.fault = Some(QualityFault::Blurred));
+        prop_assert_eq!(granted(policy, &doubtful), 0, "poor");
+
+        let mut doubtful = trace.clone();
+        spoil_faces(&mut doubtful, |_, principal| {
+            if let Some(best) = principal.found.as_mut().and_then(|found| found.best.as_mut()) {
+                best.enabled = false;
+            }
+        });
+        prop_assert_eq!(granted(policy, &doubtful), 0, "disabled");
+
+        let mut doubtful = trace.clone();
+        spoil_faces(&mut doubtful, |_, principal| {
+            if let Some(found) = &mut principal.found {
+                found.margin = Some(f32::NAN);
+            }
+        });
+        prop_assert_eq!(granted(policy, &doubtful), 0, "no margin");
+
+        for nonsense in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut doubtful = trace.clone();
+            spoil_faces(&mut doubtful, |_, principal| {
+                if let Some(best) = principal.found.as_mut().and_then(|found| found.best.as_mut()) {
+                    best.score = nonsense;
+                }
+            });
+            prop_assert_eq!(granted(policy, &doubtful), 0, "score {}", nonsense);
+            let weighty = VisitPolicy { weight_min: policy.weight_min + 0.1, ..policy };
+            let mut doubtful = trace.clone();
+            spoil_faces(&mut doubtful, |_, principal| principal.quality.weight = nonsense);
+            prop_assert_eq!(granted(weighty, &doubtful), 0, "weight {}", nonsense);
+        }
+
+        for fault in [Fault::Stale, Fault::Unreadable, Fault::Engine, Fault::Store] {
+            let mut doubtful = trace.clone();
+            spoil(&mut doubtful, |frame| frame.seen = Seen::Fault(fault));
+            prop_assert_eq!(granted(policy, &doubtful), 0, "{:?}", fault);
+        }
+    }
+
+    #[test]
+    fn a_visit_is_recorded_and_published_once_and_in_this_order(policy in policy(), trace in trace()) {
+        let played = play(policy, &trace, false);
+        let (mut records, mut publishes, mut before) = (0, 0, None);
+        for action in played.iter().flat_map(|played| &played.actions) {
+            match action {
+                Action::Record(_) => records += 1,
+                Action::Publish(decision) => {
+                    publishes += 1;
+                    let recorded = format!("{:?}", Action::Record(decision.clone()));
+                    prop_assert_eq!(before.as_ref(), Some(&recorded));
+                }
+                Action::Presence { present, faces } => {
+                    prop_assert_eq!(*present, *faces > 0);
+                    if !present {
+                        (records, publishes) = (0, 0);
+                    }
+                }
+            }
+            prop_assert!(publishes <= 1 && records <= 1, "{} and {}", records, publishes);
+            before = Some(format!("{action:?}"));
+        }
+    }
+
+    #[test]
+    fn the_same_trace_gives_the_same_actions(policy in policy(), trace in trace()) {
+        let text = |played: Vec<Played>| {
+            played.iter().map(|played| format!("{:?}", played.actions)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(text(play(policy, &trace, false)), text(play(policy, &trace, false)));
+    }
+
+    #[test]
+    fn verdicts_do_not_depend_on_how_promptly_time_is_told(policy in policy(), trace in trace()) {
+        let verdicts = |punctual: bool| {
+            let mut trace = trace.clone();
+            trace.push(Event { after_ms: 100_000, frame: None });
+            play(policy, &trace, punctual)
+                .into_iter()
+                .flat_map(|played| played.actions)
+                .filter_map(|action| match action {
+                    Action::Record(decision) => Some(format!("record {:?}", decision.verdict)),
+                    Action::Publish(decision) => Some(format!("publish {:?}", decision.verdict)),
+                    Action::Presence { .. } => None,
+                })
+                .collect::<Vec<_>>()
+        };
+        prop_assert_eq!(verdicts(true), verdicts(false));
+    }
+
+    #[test]
+    fn a_cooldown_lies_between_two_grants_of_one_subject(policy in policy(), trace in trace()) {
+        let played = play(policy, &trace, false);
+        let mut published: Vec<(SubjectId, Monotonic)> = Vec::new();
+        for action in played.iter().flat_map(|played| &played.actions) {
+            if let Action::Publish(decision) = action
+                && let Verdict::Granted { subject } = &decision.verdict
+            {
+                let earlier = published.iter().rev().find(|(other, _)| other == subject);
+                if let Some((_, at)) = earlier {
+                    prop_assert!(decision.decided_at.since(*at) >= policy.cooldown);
+                }
+                published.push((subject.clone(), decision.decided_at));
+            }
+        }
+    }
+
+    #[test]
+    fn good_frames_are_granted_at_once(agreeing in 1_u32..8, more in 0_u32..5, interval in 1_u64..60) {
+        let policy = VisitPolicy {
+            agreeing,
+            window: agreeing + more,
+            weight_min: agreeing as f32,
+            ..visitor::policy()
+        };
+        let frame = Frame { age_ms: 0, step: 1, trusted: true, seen: visitor::good(2) };
+        let trace = vec![Event { after_ms: interval, frame: Some(frame) }; 40];
+        let played = play(policy, &trace, false);
+        let indices: Vec<_> = grants(&played).map(|(index, _)| index).collect();
+        let last = agreeing as usize - 1;
+        prop_assert_eq!(indices, vec![last, last], "recorded and published with that frame");
+    }
+}
+
+#[test]
+fn the_traces_are_tame_enough_to_be_granted_sometimes() {
+    let mut runner = TestRunner::deterministic();
+    let sample = |runner: &mut TestRunner| {
+        let (policy, trace) = (policy(), trace()).new_tree(runner).unwrap().current();
+        granted(policy, &trace) > 0
+    };
+    let granted = (0..300).filter(|_| sample(&mut runner)).count();
+    assert!(granted > 60, "only {granted} of 300 traces");
+}

@@ -1,0 +1,349 @@
+//! The policy as commented text tables: `tests/data/decide/*.txt`, each case a timed trace.
+//!
+//! In: what the frames show, when. Out: every action that the visit asks for, compared word for
+//! word; a case that expects nothing and gets something fails as well. Through the public API only.
+//! The syntax stands in `tests/data/decide/README.md`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic, also in what cases share")]
+
+#[path = "support/visitor.rs"]
+mod visitor;
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
+use deepid_edge::compare::{Candidate, Metric, SubjectId};
+use deepid_edge::decide::{
+    Action, Decision, FaceSeen, Fault, Observation, Seen, SeveralFaces, Visit, VisitPolicy,
+};
+use deepid_edge::embed::QualityFault;
+use visitor::NAMES;
+
+/// Time 0 of every case, so that captures may lie before it.
+const START_MS: u64 = 3_600_000;
+
+const CASES_MIN: usize = 25;
+
+#[test]
+fn every_case_runs_as_its_table_says() {
+    let mut cases = 0;
+    let mut wrong = String::new();
+    for path in tables() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for case in split(&text) {
+            cases += 1;
+            if let Err(problem) = case.run() {
+                let file = path.file_name().unwrap().to_str().unwrap();
+                writeln!(wrong, "\n{file}:{}: {}\n{problem}", case.line, case.name).unwrap();
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(cases >= CASES_MIN, "only {cases} cases were found");
+}
+
+#[test]
+fn a_table_that_is_wrong_is_noticed() {
+    let right = "case x\nat 0 face alice 0.8\n-> presence 1\n";
+    assert_eq!(split(right).len(), 1);
+    assert_eq!(split(right).first().unwrap().run(), Ok(()));
+    for wrong in [
+        "case x\nat 0 face alice 0.8\n",
+        "case x\nat 0 face alice 0.8\n-> presence 2\n",
+        "case x\nat 0 none\n-> presence 1\n",
+        "case x\nat 0 face alice 0.8\n-> presence 1\npoll never\n",
+        "case x\nat 0 face mallory 0.8\n-> presence 1\n",
+        "case x\nat 0 face alice 0.8 upside down\n-> presence 1\n",
+        "case x\npolicy agreeing 1 kindness 9\n",
+        "case x\nand 0 none\n",
+    ] {
+        assert!(split(wrong).first().unwrap().run().is_err(), "{wrong}");
+    }
+}
+
+fn tables() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/decide");
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+struct Case<'a> {
+    name: &'a str,
+    line: usize,
+    /// Line number and text, without comments and empty lines.
+    lines: Vec<(usize, &'a str)>,
+}
+
+fn split(text: &str) -> Vec<Case<'_>> {
+    let mut cases: Vec<Case<'_>> = Vec::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        let text = text.split('#').next().unwrap_or_default().trim();
+        if let Some(name) = text.strip_prefix("case ") {
+            cases.push(Case { name, line, lines: Vec::new() });
+        } else if !text.is_empty() {
+            let case = cases.last_mut().unwrap_or_else(|| panic!("line {line}: before any case"));
+            case.lines.push((line, text));
+        }
+    }
+    cases
+}
+
+/// What happens in a case, line by line.
+struct Run {
+    visit: Visit,
+    sequence: u64,
+    trust: ClockTrust,
+    /// What was asked for and not yet named by the table.
+    pending: Vec<Action>,
+    recorded: Option<Decision>,
+}
+
+impl Case<'_> {
+    fn run(&self) -> Result<(), String> {
+        let mut run = Run {
+            visit: Visit::new(visitor::policy()),
+            sequence: 0,
+            trust: ClockTrust::Trusted,
+            pending: Vec::new(),
+            recorded: None,
+        };
+        for &(line, text) in &self.lines {
+            let mut words = text.split_whitespace();
+            let result = match words.next() {
+                Some("policy") => policy(words).map(|policy| run.visit = Visit::new(policy)),
+                Some("clock") => run.clock(words.next()),
+                Some("at") => run.nothing_pending().and_then(|()| run.at(words)),
+                Some("->") => run.expect(text.trim_start_matches("->").trim()),
+                Some("poll") => run.poll(words.next()),
+                other => Err(format!("'{}' begins no line", other.unwrap_or_default())),
+            };
+            result.map_err(|problem| format!("  line {line}: {text}\n    {problem}"))?;
+        }
+        run.nothing_pending().map_err(|problem| format!("  at the end: {problem}"))
+    }
+}
+
+fn policy<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<VisitPolicy, String> {
+    let mut policy = visitor::policy();
+    while let Some(key) = words.next() {
+        let value = words.next();
+        let millis = || number::<u64>(value).map(Duration::from_millis);
+        match key {
+            "agreeing" => policy.agreeing = number(value)?,
+            "window" => policy.window = number(value)?,
+            "weight" => policy.weight_min = number(value)?,
+            "margin" => policy.margin_min = number(value)?,
+            "absence" => policy.absence = millis()?,
+            "cooldown" => policy.cooldown = millis()?,
+            "stale" => policy.stale = millis()?,
+            "timeout" => policy.timeout = millis()?,
+            "several" => {
+                policy.several_faces = match value {
+                    Some("refuse") => SeveralFaces::Refuse,
+                    Some("principal") => SeveralFaces::Principal,
+                    _ => return Err("several is refuse or principal".into()),
+                }
+            }
+            other => return Err(format!("no policy has '{other}'")),
+        }
+    }
+    Ok(policy)
+}
+
+fn number<T: std::str::FromStr>(word: Option<&str>) -> Result<T, String> {
+    let word = word.ok_or("a number is missing")?;
+    word.parse().map_err(|_| format!("'{word}' is no such number"))
+}
+
+fn instant(word: Option<&str>) -> Result<Monotonic, String> {
+    let relative: i64 = number(word)?;
+    let absolute = START_MS.checked_add_signed(relative).ok_or("that is before the machine")?;
+    Ok(Monotonic::from_millis(absolute))
+}
+
+impl Run {
+    fn clock(&mut self, trust: Option<&str>) -> Result<(), String> {
+        self.trust = match trust {
+            Some("trusted") => ClockTrust::Trusted,
+            Some("untrusted") => ClockTrust::Untrusted,
+            _ => return Err("a clock is trusted or untrusted".into()),
+        };
+        Ok(())
+    }
+
+    fn at<'a>(&mut self, mut words: impl Iterator<Item = &'a str>) -> Result<(), String> {
+        let now = instant(words.next())?;
+        self.sequence += 1;
+        let mut observation = Observation {
+            sequence: self.sequence,
+            captured_at: now,
+            wall: WallClock { unix_ms: 1_800_000_000_000, trust: self.trust },
+            seen: Seen::NoFace,
+        };
+        let mut count = 1;
+        observation.seen = match words.next() {
+            Some("tick") => {
+                self.visit.tick(now, &mut self.pending);
+                return words.next().map_or(Ok(()), |word| Err(format!("'{word}' after tick")));
+            }
+            Some("none") => Seen::NoFace,
+            Some("poor") => Seen::Faces {
+                count,
+                principal: FaceSeen {
+                    quality: visitor::quality(0.0, Some(QualityFault::Blurred)),
+                    found: None,
+                },
+            },
+            Some("fault") => Seen::Fault(match words.next() {
+                Some("stale") => Fault::Stale,
+                Some("unreadable") => Fault::Unreadable,
+                Some("engine") => Fault::Engine,
+                Some("store") => Fault::Store,
+                other => return Err(format!("no fault is {other:?}")),
+            }),
+            Some("face") => Seen::Faces { count, principal: face(&mut words)? },
+            other => return Err(format!("nothing like {other:?} is ever seen")),
+        };
+        while let Some(word) = words.next() {
+            match (word, &mut observation.seen) {
+                ("captured", _) => observation.captured_at = instant(words.next())?,
+                ("sequence", _) => {
+                    observation.sequence = number(words.next())?;
+                    self.sequence = self.sequence.max(observation.sequence);
+                }
+                ("of", Seen::Faces { count: faces, .. }) => {
+                    count = number(words.next())?;
+                    *faces = count;
+                }
+                ("q", Seen::Faces { principal, .. }) => {
+                    principal.quality.weight = number(words.next())?;
+                }
+                ("blurred", Seen::Faces { principal, .. }) => {
+                    principal.quality.fault = Some(QualityFault::Blurred);
+                }
+                (word, Seen::Faces { principal: FaceSeen { found: Some(found), .. }, .. }) => {
+                    match word {
+                        "margin" => {
+                            found.margin = match words.next() {
+                                Some("none") => None,
+                                word => Some(number(word)?),
+                            }
+                        }
+                        "threshold" => found.threshold = number(words.next())?,
+                        "metric" => found.metric = metric(words.next())?,
+                        "disabled" => {
+                            found.best.as_mut().ok_or("nobody is disabled")?.enabled = false;
+                        }
+                        _ => return Err(format!("'{word}' says nothing of a face")),
+                    }
+                }
+                (word, _) => return Err(format!("'{word}' says nothing here")),
+            }
+        }
+        self.visit.step(&observation, now, &mut self.pending);
+        Ok(())
+    }
+
+    fn expect(&mut self, expected: &str) -> Result<(), String> {
+        if self.pending.is_empty() {
+            return Err("nothing more was asked for".into());
+        }
+        let found = self.describe();
+        if found == expected { Ok(()) } else { Err(format!("found: {found}")) }
+    }
+
+    /// Takes the next action and says it in the words of the tables.
+    fn describe(&mut self) -> String {
+        match self.pending.remove(0) {
+            Action::Presence { present, faces } => {
+                assert_eq!(present, faces > 0);
+                format!("presence {faces}")
+            }
+            Action::Record(decision) => {
+                let text = format!("record {}", say(&decision));
+                self.recorded = Some(decision);
+                text
+            }
+            // By text, because NaN is not equal to itself.
+            Action::Publish(decision) => match self.recorded.take() {
+                Some(recorded) if format!("{recorded:?}") == format!("{decision:?}") => {
+                    "publish".into()
+                }
+                _ => format!("publish unrecorded {}", say(&decision)),
+            },
+        }
+    }
+
+    fn nothing_pending(&mut self) -> Result<(), String> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        Err(format!("before this, also: {}", self.describe()))
+    }
+
+    fn poll(&self, expected: Option<&str>) -> Result<(), String> {
+        let expected = match expected {
+            Some("never") => None,
+            word => Some(instant(word)?),
+        };
+        let found = self.visit.poll_at();
+        if found == expected {
+            return Ok(());
+        }
+        let found = found.map(|at| at.as_millis().checked_signed_diff(START_MS).unwrap());
+        Err(format!("wants to be asked at {found:?}"))
+    }
+}
+
+fn face<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<FaceSeen, String> {
+    let best = match words.next() {
+        Some("nobody") => None,
+        Some(name) => {
+            let index = NAMES.iter().position(|known| *known == name);
+            let number_of = index.ok_or_else(|| format!("nobody is called {name}"))? + 1;
+            let score = number(words.next())?;
+            Some(Candidate { subject: visitor::subject(number_of), enabled: true, score })
+        }
+        None => return Err("whose face?".into()),
+    };
+    let margin = best.as_ref().map(|_| 0.3);
+    let found = Some(visitor::found(best, margin));
+    Ok(FaceSeen { quality: visitor::quality(1.0, None), found })
+}
+
+fn metric(word: Option<&str>) -> Result<Metric, String> {
+    [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2]
+        .into_iter()
+        .find(|metric| Some(metric.to_string().as_str()) == word)
+        .ok_or_else(|| format!("no metric is {word:?}"))
+}
+
+/// A decision as the tables write it.
+fn say(decision: &Decision) -> String {
+    let outcome = format!("{:?}", decision.verdict.outcome()).to_lowercase();
+    let mut text = format!("{outcome} {}", decision.verdict.reason());
+    if let Some(subject) = decision.verdict.subject() {
+        write!(text, " {}", name(subject)).unwrap();
+    }
+    let frames = decision.frames;
+    write!(text, " {}/{}", frames.agreeing, frames.considered).unwrap();
+    match decision.evidence.as_ref().map(|evidence| evidence.score) {
+        Some(Some(score)) => write!(text, " score {score}").unwrap(),
+        Some(None) => text.push_str(" score none"),
+        None => {}
+    }
+    if decision.faces > 1 {
+        write!(text, " faces {}", decision.faces).unwrap();
+    }
+    text
+}
+
+fn name(subject: &SubjectId) -> &'static str {
+    (1..).zip(NAMES).find(|(number, _)| visitor::subject(*number) == *subject).unwrap().1
+}

@@ -1,0 +1,353 @@
+//! Comparing and searching through the public API: who is nearest, by how much, and what never
+//! gets a score.
+//!
+//! In: made-up vectors. Out: matches, against a naive search in double precision for every metric.
+//! Thresholds are tried for each metric in its own sense, because a sense turned round would accept
+//! everybody.
+#![allow(clippy::unwrap_used, reason = "a test may panic, also in what its cases share")]
+
+use deepid_edge::compare::{
+    CompareError, Comparer, Gallery, GalleryEntry, Match, Metric, Operating, SearchScratch,
+    SubjectId, ThresholdError, ThresholdPolicy,
+};
+use deepid_edge::embed::FeatureVector;
+use deepid_edge::inference::ModelId;
+use proptest::prelude::*;
+
+const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2];
+
+fn model() -> ModelId {
+    ModelId::new("deepid2-test").unwrap()
+}
+
+fn vector(values: &[f32]) -> FeatureVector {
+    FeatureVector::new(model(), values.to_vec()).unwrap()
+}
+
+fn subject(number: usize) -> SubjectId {
+    SubjectId::new(&format!("s-{number:06x}")).unwrap()
+}
+
+fn entry(number: usize, values: &[f32]) -> GalleryEntry {
+    GalleryEntry { subject: subject(number), enabled: true, feature: vector(values) }
+}
+
+fn operating(threshold: f32) -> Operating {
+    Operating { threshold, claimed_fmr: None, claimed_fpir: None, falls_short: false }
+}
+
+fn gallery(metric: Metric, threshold: f32, entries: Vec<GalleryEntry>) -> Gallery {
+    let length = entries.first().map_or(3, |entry| entry.feature.values().len());
+    let comparer = Comparer::new(model(), length, &[], metric);
+    Gallery::build(comparer, entries, |_| operating(threshold)).unwrap()
+}
+
+fn search(gallery: &Gallery, probe: &[f32]) -> Match {
+    gallery.search(&vector(probe), &mut SearchScratch::default()).unwrap()
+}
+
+#[test]
+fn the_best_of_several_references_counts_and_the_margin_is_to_another_subject() {
+    let entries = || {
+        vec![
+            entry(1, &[1.0, 0.0, 0.0]),
+            entry(2, &[0.0, 1.0, 0.0]),
+            entry(1, &[0.9, 0.1, 0.0]),
+            entry(1, &[0.0, 0.0, 1.0]),
+        ]
+    };
+    for metric in METRICS {
+        let gallery = gallery(metric, 0.5, entries());
+        assert_eq!((gallery.subjects(), gallery.references()), (2, 4));
+        let found = search(&gallery, &[1.0, 0.0, 0.0]);
+        let best = found.best.unwrap();
+        assert_eq!(best.subject, subject(1), "{metric}");
+        let (score, margin) = match metric {
+            Metric::Cosine => (1.0, 1.0),
+            Metric::Euclidean | Metric::EuclideanL2 => (0.0, std::f32::consts::SQRT_2),
+        };
+        assert!((best.score - score).abs() < 1e-6, "{metric}: {}", best.score);
+        // To the second reference of the same subject it would be about 0.1.
+        assert!((found.margin.unwrap() - margin).abs() < 1e-6, "{metric}: {:?}", found.margin);
+    }
+}
+
+#[test]
+fn nobody_enrolled_is_nobody_found() {
+    for metric in METRICS {
+        let gallery = gallery(metric, 0.5, vec![]);
+        assert_eq!((gallery.subjects(), gallery.references()), (0, 0));
+        let found = search(&gallery, &[1.0, 0.0, 0.0]);
+        assert_eq!((found.best.as_ref(), found.margin, found.accepted()), (None, None, None));
+        assert_eq!((found.model.clone(), found.metric, found.threshold), (model(), metric, 0.5));
+    }
+}
+
+#[test]
+fn one_subject_has_no_margin_however_many_references() {
+    for metric in METRICS {
+        let entries = vec![entry(1, &[1.0, 0.0, 0.0]), entry(1, &[0.0, 1.0, 0.0])];
+        let found = search(&gallery(metric, 0.5, entries), &[1.0, 0.1, 0.0]);
+        assert_eq!(found.margin, None);
+        assert_eq!(found.best.unwrap().subject, subject(1));
+    }
+}
+
+#[test]
+fn two_subjects_equally_near_have_no_margin_worth_the_name() {
+    for metric in METRICS {
+        let entries = vec![entry(1, &[1.0, 1.0, 0.0]), entry(2, &[1.0, 1.0, 0.0])];
+        assert_eq!(search(&gallery(metric, 0.5, entries), &[1.0, 0.5, 0.0]).margin, Some(0.0));
+    }
+}
+
+#[test]
+fn one_disabled_reference_disables_its_subject_alone() {
+    let mut entries =
+        vec![entry(1, &[1.0, 0.0, 0.0]), entry(1, &[0.9, 0.1, 0.0]), entry(2, &[0.0, 1.0, 0.0])];
+    entries.get_mut(1).unwrap().enabled = false;
+    let gallery = gallery(Metric::Cosine, 0.5, entries);
+    assert!(!search(&gallery, &[1.0, 0.0, 0.0]).best.unwrap().enabled);
+    assert!(search(&gallery, &[0.0, 1.0, 0.0]).best.unwrap().enabled);
+}
+
+#[test]
+fn every_reference_counts_for_the_claim() {
+    let entries =
+        vec![entry(1, &[1.0, 0.0, 0.0]), entry(1, &[0.9, 0.1, 0.0]), entry(2, &[0.0, 1.0, 0.0])];
+    let comparer = Comparer::new(model(), 3, &[], Metric::Cosine);
+    let mut counted = None;
+    let gallery = Gallery::build(comparer, entries, |references| {
+        counted = Some(references);
+        operating(0.5)
+    });
+    assert_eq!((counted, gallery.unwrap().operating()), (Some(3), operating(0.5)));
+}
+
+#[test]
+fn vectors_of_another_model_or_length_get_no_score() {
+    let foreign = FeatureVector::new(ModelId::new("other").unwrap(), vec![1.0, 0.0, 0.0]).unwrap();
+    let short = vector(&[1.0, 0.0]);
+    let right = vector(&[1.0, 0.0, 0.0]);
+    for metric in METRICS {
+        let comparer = || Comparer::new(model(), 3, &[], metric);
+        let filled = gallery(metric, 0.5, vec![entry(1, &[1.0, 0.0, 0.0])]);
+        for wrong in [&foreign, &short] {
+            let expected = if wrong == &foreign {
+                CompareError::Model { found: ModelId::new("other").unwrap(), wanted: model() }
+            } else {
+                CompareError::Length { model: model(), found: 2, wanted: 3 }
+            };
+            let wrong_entry =
+                GalleryEntry { subject: subject(1), enabled: true, feature: wrong.clone() };
+            let built = Gallery::build(comparer(), vec![wrong_entry], |_| operating(0.5));
+            let searched = filled.search(wrong, &mut SearchScratch::default());
+            assert_eq!(built.unwrap_err(), expected);
+            assert_eq!(searched.unwrap_err(), expected);
+            assert_eq!(comparer().score(&right, wrong).unwrap_err(), expected);
+            assert_eq!(comparer().score(wrong, &right).unwrap_err(), expected);
+        }
+    }
+}
+
+#[test]
+fn a_mean_of_another_length_is_not_left_out_silently() {
+    let comparer = Comparer::new(model(), 3, &[0.5, 0.5], Metric::Cosine);
+    let right = vector(&[1.0, 0.0, 0.0]);
+    let expected = CompareError::Mean { model: model(), found: 2, wanted: 3 };
+    assert_eq!(comparer.score(&right, &right).unwrap_err(), expected);
+    assert!(expected.to_string().contains("features.mean"));
+}
+
+#[test]
+fn a_vector_that_points_nowhere_matches_nobody() {
+    // A dead network gives zeros for everybody: under both distances they would all be one person.
+    let nowhere = [[0.0_f32; 3], [f32::MIN_POSITIVE; 3], [1e30; 3]];
+    let right = vector(&[1.0, 0.0, 0.0]);
+    for metric in METRICS {
+        let comparer = || Comparer::new(model(), 3, &[], metric);
+        let filled = gallery(metric, 1.9, vec![entry(1, &[1.0, 0.0, 0.0])]);
+        for values in nowhere {
+            let probe = vector(&values);
+            let refused = |error: CompareError| matches!(error, CompareError::NoDirection { .. });
+            assert!(refused(filled.search(&probe, &mut SearchScratch::default()).unwrap_err()));
+            assert!(refused(comparer().score(&probe, &probe).unwrap_err()));
+            assert!(refused(comparer().score(&right, &probe).unwrap_err()));
+            let built = Gallery::build(comparer(), vec![entry(1, &values)], |_| operating(1.9));
+            assert!(refused(built.unwrap_err()));
+        }
+    }
+    // The mean itself is nobody once it is subtracted.
+    let comparer = Comparer::new(model(), 3, &[0.5, 0.25, 1.0], Metric::Cosine);
+    assert!(comparer.score(&vector(&[0.5, 0.25, 1.0]), &right).is_err());
+    assert!(comparer.score(&vector(&[0.5, 0.25, 1.5]), &right).is_ok());
+}
+
+#[test]
+fn a_search_that_failed_leaves_nothing_for_the_next() {
+    let gallery = gallery(Metric::Cosine, 0.5, vec![entry(1, &[1.0, 0.0, 0.0])]);
+    let mut scratch = SearchScratch::default();
+    let fresh = gallery.search(&vector(&[0.6, 0.8, 0.0]), &mut scratch).unwrap();
+    assert!(gallery.search(&vector(&[0.0, 0.0, 0.0]), &mut scratch).is_err());
+    assert_eq!(gallery.search(&vector(&[0.6, 0.8, 0.0]), &mut scratch).unwrap(), fresh);
+}
+
+#[test]
+fn centring_changes_the_cosine_and_nothing_else() {
+    let mean = [1.0, 1.0, 0.0];
+    let (a, b) = (vector(&[2.0, 1.0, 0.0]), vector(&[1.0, 2.0, 0.0]));
+    let score =
+        |mean: &[f32], metric| Comparer::new(model(), 3, mean, metric).score(&a, &b).unwrap();
+    assert!((score(&mean, Metric::Cosine) - 0.0).abs() < 1e-6);
+    assert!((score(&[], Metric::Cosine) - 0.8).abs() < 1e-6);
+    for metric in [Metric::Euclidean, Metric::EuclideanL2] {
+        assert!((score(&mean, metric) - score(&[], metric)).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn an_explicit_threshold_has_the_sense_of_its_metric() {
+    // At 60° from the reference and of the same length: cosine 0.5, distance 1.
+    let probe = [0.5, 0.75_f32.sqrt(), 0.0];
+    for (metric, accepting, refusing) in [
+        (Metric::Cosine, [0.499, -1.0], [0.501, 1.0]),
+        (Metric::Euclidean, [1.001, 1000.0], [0.999, 0.0]),
+        (Metric::EuclideanL2, [1.001, 2.0], [0.999, 0.0]),
+    ] {
+        let accepts = |threshold: f32| {
+            let comparer = Comparer::new(model(), 3, &[], metric);
+            let uncalibrated = ThresholdError::Uncalibrated { metric, available: vec![] };
+            let policy = ThresholdPolicy::Explicit(threshold);
+            let operating = policy.operate(Err(uncalibrated), 1).unwrap();
+            assert_eq!((operating.claimed_fmr, operating.claimed_fpir), (None, None));
+            let entries = vec![entry(1, &[1.0, 0.0, 0.0])];
+            let gallery = Gallery::build(comparer, entries, |_| operating).unwrap();
+            search(&gallery, &probe).accepted().is_some()
+        };
+        assert!(accepting.into_iter().all(accepts), "{metric}");
+        assert!(!refusing.into_iter().any(accepts), "{metric}");
+    }
+}
+
+#[test]
+fn no_score_that_is_no_number_is_accepted() {
+    let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+    for metric in METRICS {
+        for number in odd {
+            assert!(odd.into_iter().chain([0.0]).all(|score| !metric.accepts(score, number)));
+            assert!(
+                odd.into_iter().chain([0.0]).all(|threshold| !metric.accepts(number, threshold))
+            );
+        }
+        assert!(metric.accepts(0.5, 0.5), "what reaches the threshold is accepted");
+    }
+}
+
+/// The same in the plainest way and in double precision; a subject's best score each.
+fn naive(
+    metric: Metric,
+    mean: &[f32],
+    entries: &[GalleryEntry],
+    probe: &[f32],
+) -> Vec<(SubjectId, f64)> {
+    let prepare = |values: &[f32]| -> Vec<f64> {
+        let centred = (0_usize..).zip(values).map(|(index, value)| match metric {
+            Metric::Cosine => f64::from(*value) - mean.get(index).copied().map_or(0.0, f64::from),
+            _ => f64::from(*value),
+        });
+        let centred: Vec<f64> = centred.collect();
+        let norm = centred.iter().map(|v| v * v).sum::<f64>().sqrt();
+        let norm = if metric == Metric::Euclidean { 1.0 } else { norm };
+        centred.into_iter().map(|v| v / norm).collect()
+    };
+    let probe = prepare(probe);
+    let score = |values: &[f32]| {
+        let values = prepare(values);
+        let pairs = || probe.iter().zip(&values);
+        match metric {
+            Metric::Cosine => pairs().map(|(a, b)| a * b).sum::<f64>(),
+            _ => pairs().map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt(),
+        }
+    };
+    let mut best: Vec<(SubjectId, f64)> = Vec::new();
+    for entry in entries {
+        let score = score(entry.feature.values());
+        match best.iter_mut().find(|(subject, _)| *subject == entry.subject) {
+            Some((_, old)) if metric == Metric::Cosine => *old = old.max(score),
+            Some((_, old)) => *old = old.min(score),
+            None => best.push((entry.subject.clone(), score)),
+        }
+    }
+    best.sort_by(|a, b| a.1.total_cmp(&b.1));
+    if metric == Metric::Cosine {
+        best.reverse();
+    }
+    best
+}
+
+fn values(length: usize) -> impl Strategy<Value = Vec<f32>> {
+    prop::collection::vec(-4.0f32..4.0, length)
+        .prop_filter("not nearly zero", |v| v.iter().map(|x| x * x).sum::<f32>() > 0.1)
+}
+
+proptest! {
+    #[test]
+    fn search_is_brute_force(
+        people in (1_usize..40).prop_flat_map(|length| (
+            prop::collection::vec((0_usize..8, values(length)), 1..30),
+            values(length),
+            prop::option::of(prop::collection::vec(5.0f32..6.0, length)),
+        )),
+        index in 0_usize..3,
+    ) {
+        let (people, probe, mean) = people;
+        let mean = mean.unwrap_or_default();
+        let metric = METRICS.into_iter().nth(index).unwrap();
+        let entries: Vec<_> = people.iter().map(|(number, values)| entry(*number, values)).collect();
+        let expected = naive(metric, &mean, &entries, &probe);
+        let comparer = Comparer::new(model(), probe.len(), &mean, metric);
+        let gallery = Gallery::build(comparer.clone(), entries.clone(), |_| operating(0.5)).unwrap();
+        let found = search(&gallery, &probe);
+
+        let best = found.best.clone().unwrap();
+        let first = expected.first().unwrap();
+        prop_assert!((f64::from(best.score) - first.1).abs() < 1e-4, "{:?} {:?}", best, expected);
+        let own = expected.iter().find(|(subject, _)| *subject == best.subject).unwrap();
+        prop_assert!((own.1 - first.1).abs() < 1e-4, "somebody else was nearer");
+        match (found.margin, expected.get(1)) {
+            (None, None) => {}
+            (Some(margin), Some(second)) => {
+                let apart = (first.1 - second.1).abs();
+                prop_assert!(margin >= 0.0 && (f64::from(margin) - apart).abs() < 2e-4);
+            }
+            other => prop_assert!(false, "{:?}", other),
+        }
+
+        // The order of enrolment means nothing, and 1:1 gives the same score as 1:N.
+        let reversed = entries.iter().rev().cloned().collect();
+        let again = Gallery::build(comparer.clone(), reversed, |_| operating(0.5)).unwrap();
+        let other = search(&again, &probe);
+        prop_assert_eq!(other.best.as_ref().map(|b| (&b.subject, b.score)), Some((&best.subject, best.score)));
+        prop_assert_eq!(other.margin, found.margin);
+        let pairwise = entries
+            .iter()
+            .filter(|entry| entry.subject == best.subject)
+            .map(|entry| comparer.score(&vector(&probe), &entry.feature).unwrap())
+            .reduce(|a, b| if metric == Metric::Cosine { a.max(b) } else { a.min(b) });
+        prop_assert_eq!(pairwise, Some(best.score));
+    }
+
+    #[test]
+    fn a_score_is_the_same_both_ways_and_within_its_range(a in values(24), b in values(24), index in 0_usize..3) {
+        let metric = METRICS.into_iter().nth(index).unwrap();
+        let comparer = Comparer::new(model(), 24, &[], metric);
+        let score = comparer.score(&vector(&a), &vector(&b)).unwrap();
+        prop_assert_eq!(score, comparer.score(&vector(&b), &vector(&a)).unwrap());
+        let range = match metric {
+            Metric::Cosine => -1.0..=1.0,
+            Metric::Euclidean => 0.0..=f32::MAX,
+            Metric::EuclideanL2 => 0.0..=2.000_01,
+        };
+        prop_assert!(range.contains(&score), "{}", score);
+    }
+}
