@@ -1,0 +1,296 @@
+//! The contract from outside: every message as it is written, against its snapshot, its JSON
+//! Schema and the rules that a schema cannot say.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use deepid_edge::clock::{ClockTrust, WallClock};
+use deepid_edge::compare::SubjectId;
+use deepid_edge::decide::{AmbiguousReason, DeniedReason, UnknownReason, Verdict};
+use deepid_edge::publish::topic::Payload;
+use deepid_edge::publish::{Access, Audit, Camera, CameraState, Message, Presence, Topic, Topics};
+use deepid_edge::store::{Administrative, AuditRecord, Body, DecisionRecord, RequestVerdict};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+use support::door::{BOOT, DOOR, clock, decision, embedder, health, info};
+use uuid::Uuid;
+
+fn topics() -> Topics {
+    Topics::new("deepid-edge", DOOR).unwrap()
+}
+
+fn schema_file(name: &str) -> Value {
+    let path = format!("{}/docs/wire/{name}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()
+}
+
+fn validator(name: &str) -> Validator {
+    jsonschema::draft202012::new(&schema_file(name)).unwrap()
+}
+
+fn json_of(message: &Message) -> Value {
+    serde_json::from_slice(&message.payload).unwrap()
+}
+
+fn written<P: Payload>(payload: &P) -> Value {
+    json_of(&topics().message(payload))
+}
+
+fn subject() -> SubjectId {
+    SubjectId::new("s-4f9a1c").unwrap()
+}
+
+fn record(body: Body) -> AuditRecord {
+    let clock = clock();
+    let wall = deepid_edge::clock::Clock::wall(&*clock);
+    AuditRecord {
+        seq: 42,
+        id: Uuid::from_u128(0x0196_f3c2_0a0b_7c0d_8e0f_1011_1213_1415),
+        door: DOOR.to_owned(),
+        boot: BOOT,
+        monotonic_ms: 5_123_456,
+        issued_ms: wall.unix_ms,
+        clock: wall.trust,
+        body,
+    }
+}
+
+fn decided(verdict: Verdict) -> AuditRecord {
+    record(Body::Decision(DecisionRecord::from(&decision(&clock(), verdict))))
+}
+
+/// Every verdict that can be written down.
+fn verdicts() -> Vec<Verdict> {
+    use AmbiguousReason as A;
+    use DeniedReason as D;
+    let denied = [
+        D::SubjectDisabled,
+        D::OutsideSchedule,
+        D::SeveralFaces,
+        D::ClockUntrusted,
+        D::LockedOut,
+        D::SecondFactorMissing,
+        D::NotArmed,
+    ];
+    let ambiguous =
+        [A::CloseSecond, A::InsufficientEvidence, A::PoorQuality, A::NotLive, A::StaleFrames];
+    let mut all = vec![Verdict::Granted { subject: subject() }];
+    all.extend(denied.map(|reason| Verdict::Denied { reason, subject: Some(subject()) }));
+    all.push(Verdict::Denied { reason: D::SeveralFaces, subject: None });
+    all.extend([UnknownReason::NoMatch, UnknownReason::EmptyGallery].map(Verdict::Unknown));
+    all.extend(ambiguous.map(Verdict::Ambiguous));
+    all
+}
+
+fn administrative() -> Vec<Administrative> {
+    use Administrative as A;
+    let requests = [
+        RequestVerdict::Answered,
+        RequestVerdict::RefusedRetained,
+        RequestVerdict::RefusedTooLarge,
+        RequestVerdict::RefusedTooMany,
+        RequestVerdict::RefusedUnknown,
+        RequestVerdict::RefusedResponseTopic,
+    ];
+    let mut all = vec![
+        A::Started { version: "0.1.0".to_owned() },
+        A::Stopped,
+        A::SubjectEnrolled { subject: subject(), model: embedder(), references: 3 },
+        A::SubjectRenamed { subject: subject() },
+        A::SubjectEnabled { subject: subject() },
+        A::SubjectDisabled { subject: subject() },
+        A::SubjectRemoved { subject: subject() },
+    ];
+    all.extend(requests.map(|verdict| A::Requested {
+        request: "ping".to_owned(),
+        verdict,
+        count: 1,
+    }));
+    all
+}
+
+fn cameras() -> Vec<Camera> {
+    use CameraState as S;
+    let wall = WallClock { unix_ms: 0, trust: ClockTrust::Untrusted };
+    [S::Streaming, S::Searching, S::Stalled, S::Busy, S::Denied, S::Unsupported]
+        .map(|state| {
+            let remedy = (state != S::Streaming).then(|| "what to do".to_owned());
+            Camera::new(state, wall, remedy)
+        })
+        .into()
+}
+
+/// Everything that is ever published, by the name of its topic.
+fn everything() -> Vec<(&'static str, Value)> {
+    let mut all = vec![
+        ("info", written(&info())),
+        ("health", written(&health())),
+        ("presence", written(&Presence::new(false, 0))),
+    ];
+    let bare_info = deepid_edge::publish::Info { camera: None, models: vec![], ..info() };
+    all.push(("info", written(&bare_info)));
+    let bare_health =
+        deepid_edge::publish::Health { temperature_c: None, throttled: None, ..health() };
+    all.push(("health", written(&bare_health)));
+    all.extend(cameras().iter().map(|camera| ("camera", written(camera))));
+    for verdict in verdicts() {
+        let mut without = decision(&clock(), verdict.clone());
+        if !matches!(verdict, Verdict::Granted { .. }) {
+            without.evidence = None;
+        }
+        let without = record(Body::Decision(DecisionRecord::from(&without)));
+        for record in [decided(verdict), without] {
+            all.push(("access", written(&Access::of(&record).unwrap())));
+            all.push(("audit", written(&Audit::of(&record, false))));
+        }
+    }
+    for event in administrative() {
+        all.push(("audit", written(&Audit::of(&record(Body::Administrative(event)), true))));
+    }
+    all
+}
+
+#[test]
+fn every_message_fits_its_schema() {
+    for (name, message) in everything() {
+        let errors: Vec<String> =
+            validator(name).iter_errors(&message).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{name}: {errors:?}\n{message:#}");
+    }
+}
+
+#[test]
+fn every_key_that_is_written_is_described() {
+    for (name, message) in everything() {
+        let schema = schema_file(name);
+        let keys = |schema: &Value| -> BTreeSet<String> {
+            schema["properties"]
+                .as_object()
+                .map_or_else(BTreeSet::new, |p| p.keys().cloned().collect())
+        };
+        let mut described = keys(&schema);
+        if name == "access" {
+            described.extend(keys(&schema["$defs"]["statement"]));
+        }
+        for key in message.as_object().unwrap().keys() {
+            assert!(described.contains(key), "{name}: '{key}' is not described");
+        }
+        let described = keys(&schema["$defs"]["statement"]);
+        for key in message["decision"].as_object().into_iter().flatten().map(|(key, _)| key) {
+            assert!(described.contains(key), "{name}.decision: '{key}' is not described");
+        }
+    }
+}
+
+#[test]
+fn the_schemas_refuse_what_the_contract_forbids() {
+    let good = written(&Access::of(&decided(Verdict::Granted { subject: subject() })).unwrap());
+    let access = validator("access");
+    assert!(access.is_valid(&good));
+    for (key, value) in [
+        ("schema", json!("deepid-edge/access/2")),
+        ("outcome", json!("open")),
+        ("outcome", json!("denied")),
+        ("event_type", json!("unknown")),
+        ("reason", json!("no_match")),
+        ("subject", json!("Ada")),
+        ("subject", Value::Null),
+        ("seq", json!(0)),
+        ("issued", json!("yesterday")),
+        ("expires_in_ms", json!(60_000)),
+        ("clock", json!("fine")),
+    ] {
+        let mut bad = good.clone();
+        bad[key] = value.clone();
+        assert!(!access.is_valid(&bad), "{key}: {value}");
+    }
+    for key in ["subject", "seq", "boot", "issued", "score", "threshold"] {
+        let mut bad = good.clone();
+        bad.as_object_mut().unwrap().remove(key);
+        assert!(!access.is_valid(&bad), "without {key}");
+    }
+    let mut both = written(&Audit::of(&decided(verdicts().remove(0)), false));
+    both["administrative"] = json!({"event": "stopped"});
+    assert!(!validator("audit").is_valid(&both));
+}
+
+#[test]
+fn both_schemas_say_the_same_of_a_decision() {
+    let statement = |name: &str| schema_file(name)["$defs"]["statement"].clone();
+    assert_eq!(statement("access"), statement("audit"));
+}
+
+#[test]
+fn an_administrative_record_is_never_announced() {
+    for event in administrative() {
+        assert_eq!(Access::of(&record(Body::Administrative(event))), None);
+    }
+}
+
+#[test]
+fn what_is_written_can_be_read_again() {
+    for (name, message) in everything() {
+        let text = message.to_string();
+        match name {
+            "access" => {
+                let read: Access = serde_json::from_str(&text).unwrap();
+                assert_eq!(written(&read), message);
+            }
+            "audit" => {
+                let read: Audit = serde_json::from_str(&text).unwrap();
+                assert_eq!(written(&read), message);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// As text, because that is what travels: keys in order, numbers as they are written.
+fn text_of<P: Payload>(payload: &P) -> String {
+    let message = topics().message(payload);
+    let text = String::from_utf8(message.payload).unwrap();
+    format!("{} {:?}\n{}", message.topic, message.delivery, text.replace(",\"", ",\n\""))
+}
+
+#[test]
+fn messages_are_written_as_agreed() {
+    let granted = decided(Verdict::Granted { subject: subject() });
+    insta::assert_snapshot!("access_granted", text_of(&Access::of(&granted).unwrap()));
+    let mut empty = decision(&clock(), Verdict::Unknown(UnknownReason::EmptyGallery));
+    empty.evidence = None;
+    let empty = record(Body::Decision(DecisionRecord::from(&empty)));
+    insta::assert_snapshot!("access_empty_gallery", text_of(&Access::of(&empty).unwrap()));
+    insta::assert_snapshot!("audit_late", text_of(&Audit::of(&granted, true)));
+    let removed = Administrative::SubjectRemoved { subject: subject() };
+    let removed = record(Body::Administrative(removed));
+    insta::assert_snapshot!("audit_administrative", text_of(&Audit::of(&removed, false)));
+    insta::assert_snapshot!("presence", text_of(&Presence::new(true, 2)));
+    insta::assert_snapshot!("camera_streaming", text_of(&cameras()[0]));
+    insta::assert_snapshot!("camera_busy", text_of(&cameras()[3]));
+    insta::assert_snapshot!("info", text_of(&info()));
+    insta::assert_snapshot!("health", text_of(&health()));
+    let status = topics().status(false);
+    let text = String::from_utf8(status.payload.clone()).unwrap();
+    insta::assert_snapshot!("status", format!("{} {:?}\n{text}", status.topic, status.delivery));
+}
+
+#[test]
+fn the_document_names_every_topic_reason_and_state() {
+    let path = format!("{}/docs/wire/README.md", env!("CARGO_MANIFEST_DIR"));
+    let document = std::fs::read_to_string(path).unwrap();
+    let mut words: Vec<String> = Topic::ALL.iter().map(|t| t.name().to_owned()).collect();
+    words.extend(verdicts().iter().map(|verdict| verdict.reason().to_owned()));
+    words.extend(
+        cameras().iter().map(|camera| written(camera)["state"].as_str().unwrap().to_owned()),
+    );
+    words.extend(["request/ping", "request/snapshot_health"].map(str::to_owned));
+    for word in words {
+        assert!(document.contains(&format!("`{word}`")), "docs/wire/README.md lacks `{word}`");
+    }
+}
