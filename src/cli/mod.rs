@@ -16,6 +16,7 @@ mod config;
 mod detect;
 mod doctor;
 mod enroll;
+mod evaluate;
 mod faces;
 mod gather;
 mod identify;
@@ -76,6 +77,9 @@ enum Verb {
     /// Speak to the broker
     #[command(subcommand)]
     Mqtt(mqtt::Verb),
+    /// Measure on photographs and clips of people
+    #[command(subcommand)]
+    Evaluate(evaluate::Verb),
     /// Show or check the configuration
     #[command(subcommand)]
     Config(config::Verb),
@@ -117,6 +121,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
         Verb::Mqtt(verb) => verb.run(session),
+        Verb::Evaluate(verb) => verb.run(session),
         Verb::Config(verb) => verb.run(session),
         Verb::Completions(verb) => verb.run(),
         Verb::Man(verb) => verb.run(session),

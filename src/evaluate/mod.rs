@@ -1,5 +1,36 @@
 //! Figures over the very code that the daemon runs.
-mod rate;
-pub mod scene;
+//!
+//! In: folders of photographs and clips, scripts of scenes. Out: rates with the counts and
+//! intervals behind them, as text and as JSON; recordings that were rendered.
+//!
+//! Invariant: nothing here is a second implementation of the path. Whatever is measured went
+//! through [`crate::recognize`] and [`crate::decide`].
+//!
+//! # Layout
+//! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
+//! [`end_to_end`] and [`detection`] measure on them; [`report`] says what was found.
 
+mod detection;
+mod end_to_end;
+mod folder;
+mod rate;
+pub mod report;
+pub mod scene;
+mod transcode;
+
+pub use detection::{DetectionTable, Row, detection};
+pub use end_to_end::{EvaluateError, end_to_end};
+pub use folder::{Clip, FaceFolder, FolderError, Sitter};
 pub use rate::{Interval, Method, Tally};
+pub use transcode::{TranscodeError, Transcoder};
+
+/// How far an evaluation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stage {
+    /// What is being done.
+    pub name: &'static str,
+    /// How many are done.
+    pub done: usize,
+    /// Of how many.
+    pub of: usize,
+}
