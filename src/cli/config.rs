@@ -100,7 +100,7 @@ fn in_force(config: &Config) -> String {
 fn line(name: &str, setting: &Setting) -> String {
     match &setting.value {
         Some(value) => {
-            format!("{:<40}# {}", format!("{name} = {}", as_toml(value)), setting.origin)
+            format!("{:<39} # {}", format!("{name} = {}", as_toml(value)), setting.origin)
         }
         None => format!("{:<39} # {}", format!("# {name} is unset"), setting.origin),
     }

@@ -85,10 +85,9 @@ impl Judge {
     }
 
     /// Judges a picture that has nothing to do with the one before.
-    pub(super) fn picture(&mut self, path: &Path) -> Result<Result<UsableFace, Unusable>, Failure> {
-        let picture = Picture::read(path)?;
+    pub(super) fn picture(&mut self, picture: &Picture) -> Result<UsableFace, Unusable> {
         self.recognizer.forget();
-        Ok(self.frame(&picture.frame(0, Monotonic::default())))
+        self.frame(&picture.frame(0, Monotonic::default()))
     }
 
     /// Judges the next frame of a camera or recording.

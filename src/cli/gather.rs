@@ -16,6 +16,7 @@ use super::exit::Kind;
 use super::faces::{Judge, Unusable, UsableFace};
 use super::failure::Failure;
 use super::session::Session;
+use crate::capture::picture::Picture;
 use crate::capture::replay::{Replay, ReplaySettings};
 use crate::capture::{CapturedFrame, Decoder, FrameSource, Progress};
 use crate::clock::{Clock, Monotonic, SystemClock};
@@ -45,7 +46,8 @@ pub(super) fn from_pictures(
     let mut gathered = Gathered::default();
     for path in files {
         let name = path.display().to_string();
-        match judge.picture(path)?.and_then(alone) {
+        let picture = Picture::read(path)?;
+        match judge.picture(&picture).and_then(alone) {
             Ok(face) => gathered.faces.push((name, face)),
             Err(why) => gathered.refused.push((name, why)),
         }

@@ -13,6 +13,7 @@ use super::exit::Kind;
 use super::faces::{Judge, quality_json, references, refused};
 use super::failure::Failure;
 use super::session::Session;
+use crate::capture::picture::Picture;
 use crate::compare::Match;
 use crate::config::{Config, Networks};
 use crate::store::{Store, Subject};
@@ -40,9 +41,10 @@ fn outcome(found: &Match, margin_wanted: f32) -> (&'static str, &'static str) {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let config = session.config()?;
+        let picture = Picture::read(&self.image)?;
         let networks = Networks::open(&config)?;
         let mut judge = Judge::new(&config, &networks, references(&config)?)?;
-        let face = judge.picture(&self.image)?.map_err(|why| refused(&self.image, why))?;
+        let face = judge.picture(&picture).map_err(|why| refused(&self.image, why))?;
         if face.faces > 1 {
             let path = self.image.display();
             session.mention(format!(

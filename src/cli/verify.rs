@@ -15,6 +15,7 @@ use super::exit::Kind;
 use super::faces::{Judge, UsableFace, quality_json, refused};
 use super::failure::Failure;
 use super::session::Session;
+use crate::capture::picture::Picture;
 use crate::compare::{Metric, Operating};
 use crate::config::{EquipError, Networks};
 
@@ -43,10 +44,11 @@ impl Compared {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let config = session.config()?;
+        let (picture_a, picture_b) = (Picture::read(&self.a)?, Picture::read(&self.b)?);
         let networks = Networks::open(&config)?;
         let mut judge = Judge::new(&config, &networks, Vec::new())?;
-        let a = judge.picture(&self.a)?.map_err(|why| refused(&self.a, why))?;
-        let b = judge.picture(&self.b)?.map_err(|why| refused(&self.b, why))?;
+        let a = judge.picture(&picture_a).map_err(|why| refused(&self.a, why))?;
+        let b = judge.picture(&picture_b).map_err(|why| refused(&self.b, why))?;
 
         let mut rows = Vec::new();
         for metric in [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2] {

@@ -1,0 +1,602 @@
+//! The real binary, from outside: help, errors, exit codes, configuration, subjects, pictures.
+//!
+//! Every test has a folder of its own and an empty environment. What needs the fetched library,
+//! models and photographs says aloud that it is skipped where they are absent.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use deepid_edge::clock::{ClockTrust, WallClock};
+use deepid_edge::embed::FeatureVector;
+use deepid_edge::inference::ModelId;
+use deepid_edge::store::{Administrative, Body, ReferenceSource, Store, StoreSettings};
+use serde_json::Value as Json;
+
+const WALL: WallClock = WallClock { unix_ms: 1_777_000_000_000, trust: ClockTrust::Trusted };
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+struct Answer {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Answer {
+    fn json(&self) -> Json {
+        serde_json::from_str(&self.out)
+            .unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out, self.err))
+    }
+
+    fn error(&self) -> Json {
+        let text = self.err.lines().last().expect("an error");
+        let value: Json =
+            serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {}", self.err));
+        assert_eq!(value["error"]["exit_code"], self.code, "{value}");
+        value["error"].clone()
+    }
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).expect("written");
+        path
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deepid-edge"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("COLUMNS", "100")
+            .env("HOME", self.folder.path())
+            .env("DEEPID_EDGE__STORE__PATH", self.path("door.db"))
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Answer {
+        self.answer(self.command(arguments).output().expect("the binary runs"))
+    }
+
+    /// Output with this folder's name taken out.
+    fn answer(&self, output: Output) -> Answer {
+        let folder = self.folder.path().display().to_string();
+        let text =
+            |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8").replace(&folder, "FOLDER");
+        Answer {
+            code: output.status.code().expect("not killed"),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.path("door.db"), StoreSettings::default()).expect("the database opens")
+    }
+
+    fn events(&self) -> Vec<Administrative> {
+        let records = self.store().audit(0, 100).expect("readable");
+        records
+            .into_iter()
+            .filter_map(|record| match record.body {
+                Body::Administrative(event) => Some(event),
+                Body::Decision(_) => None,
+            })
+            .collect()
+    }
+}
+
+/// The fetched photographs, if everything that was to be fetched is there.
+fn photographs() -> Option<PathBuf> {
+    support::models::runtime()?;
+    let folder = support::models::root().join("assets/photographs");
+    if !folder.join("obama.jpg").exists() {
+        eprintln!("SKIPPED: {} is absent; run 'make assets'", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+#[test]
+fn help_of_every_verb() {
+    let bench = Bench::new();
+    let verbs = [
+        "",
+        "run",
+        "detect",
+        "verify",
+        "identify",
+        "enroll",
+        "doctor",
+        "subjects",
+        "subjects list",
+        "subjects rename",
+        "subjects remove",
+        "mqtt",
+        "config",
+        "config show",
+        "completions",
+        "man",
+    ];
+    let mut all = String::new();
+    for verb in verbs {
+        let mut arguments: Vec<&str> = verb.split_whitespace().collect();
+        arguments.push("--help");
+        let answer = bench.run(&arguments);
+        assert_eq!(answer.code, 0, "{verb}: {}", answer.err);
+        all.push_str(&format!("$ deepid-edge {verb} --help\n{}\n", answer.out));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn version_has_details() {
+    let bench = Bench::new();
+    let short = bench.run(&["-V"]).out;
+    assert_eq!(short.trim(), concat!("deepid-edge ", env!("CARGO_PKG_VERSION")));
+    let long = bench.run(&["--version"]).out;
+    for word in ["target:", "SQLite:", "licence:"] {
+        assert!(long.contains(word), "{long}");
+    }
+}
+
+#[test]
+fn every_kind_of_error_says_what_and_where_and_what_to_do() {
+    let bench = Bench::new();
+    let broken = bench.write("broken.toml", "[camera]\nwidht = 640\nheight = 'tall'\n");
+    bench.write("picture.gif", b"GIF89a and so on");
+    bench.write("empty.jpg", b"");
+    let cases: &[(&[&str], i32)] = &[
+        (&["confg", "check"], 2),
+        (&["config", "check", "--sett", "a.b=1"], 2),
+        (&["config", "check", "--set", "camera"], 2),
+        (&["config", "check", "--config", text(&broken)], 3),
+        (&["config", "check", "--config", "/nonexistent/config.toml"], 3),
+        (&["config", "check", "--set", "mqtt.prot=1883"], 3),
+        (&["config", "check", "--log-level", "loud"], 3),
+        (&["run", "--door", "Front Door"], 3),
+        (&["detect", "picture.gif"], 4),
+        (&["detect", "empty.jpg"], 4),
+        (&["verify", "absent.jpg", "absent.jpg"], 4),
+        (&["detect", "picture.gif", "--models", "/nonexistent/models"], 4),
+        (&["subjects", "list"], 8),
+        (&["enroll", "Ada"], 2),
+        (&["enroll", "Ada", "--camera", "--image", "a.jpg"], 2),
+    ];
+    let mut all = String::new();
+    for (arguments, code) in cases {
+        let answer = bench.run(arguments);
+        assert_eq!(answer.code, *code, "{arguments:?}: {}", answer.err);
+        assert_eq!(answer.out, "", "{arguments:?}: results alone go to standard output");
+        let shown = arguments.join(" ").replace(text(bench.folder.path()), "FOLDER");
+        all.push_str(&format!("$ deepid-edge {shown}\n{}[{code}]\n\n", answer.err));
+
+        let mut as_json = arguments.to_vec();
+        as_json.push("--json");
+        let error = bench.run(&as_json).error();
+        assert!(error["what"].as_str().is_some_and(|what| !what.is_empty()), "{error}");
+        assert!(error["kind"].is_string());
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn problems_of_the_configuration_are_listed_for_machines() {
+    let bench = Bench::new();
+    let output = bench
+        .command(&["config", "check", "--json", "--set", "mqtt.port=many"])
+        .env("DEEPID_EDGE__CAMERA__WIDHT", "640")
+        .output()
+        .expect("the binary runs");
+    let error = bench.answer(output).error();
+    assert_eq!(error["kind"], "configuration");
+    let problems = error["problems"].as_array().expect("a list");
+    assert_eq!(problems.len(), 2);
+    assert_eq!(problems[0]["problem"], "unknown_key");
+    assert_eq!(problems[0]["nearest"], "camera.width");
+    assert_eq!(problems[0]["origin"]["at"], "DEEPID_EDGE__CAMERA__WIDHT");
+    assert_eq!(problems[1]["problem"], "impossible");
+    assert_eq!(problems[1]["key"], "mqtt.port");
+}
+
+#[test]
+fn flags_stand_above_environment_above_file_above_defaults() {
+    let bench = Bench::new();
+    let file = bench.write("door.toml", "[mqtt]\nhost = 'file'\nbase = 'file'\nport = 1\n");
+    let output = bench
+        .command(&["config", "show", "--json", "--set", "mqtt.host=flag"])
+        .env("DEEPID_EDGE_CONFIG", &file)
+        .env("DEEPID_EDGE__MQTT__HOST", "environment")
+        .env("DEEPID_EDGE__MQTT__BASE", "environment")
+        .output()
+        .expect("the binary runs");
+    let shown = bench.answer(output).json();
+    assert_eq!(shown["file"], "FOLDER/door.toml");
+    for (key, value, layer) in [
+        ("mqtt.host", Json::from("flag"), "flag"),
+        ("mqtt.base", Json::from("environment"), "environment"),
+        ("mqtt.port", Json::from(1), "file"),
+        ("door.id", Json::from("front"), "default"),
+    ] {
+        let settings = shown["settings"].as_array().expect("a list");
+        let setting = settings.iter().find(|s| s["key"] == key).expect("every key is shown");
+        assert_eq!(setting["value"], value, "{key}");
+        assert_eq!(setting["origin"]["layer"], layer, "{key}");
+    }
+}
+
+#[test]
+fn what_is_shown_is_a_file_that_says_the_same() {
+    let bench = Bench::new();
+    let first =
+        bench.run(&["config", "show", "--set", "door.id=back", "--set", "camera.controls.gain=3"]);
+    assert_eq!(first.code, 0, "{}", first.err);
+    let shown = first.out.replace("FOLDER", text(bench.folder.path()));
+    let file = bench.write("shown.toml", shown);
+    let again = bench.run(&["config", "show", "--config", text(&file)]).out;
+    let values = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| line.split(" # ").next().unwrap_or("").trim_end().to_owned())
+            .collect()
+    };
+    assert_eq!(values(&first.out), values(&again));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let bench = Bench::new();
+    let mut child = bench
+        .command(&["config", "show", "--default"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    drop(child.stdout.take());
+    let answer = bench.answer(child.wait_with_output().expect("it ends"));
+    assert_eq!((answer.code, answer.err.as_str()), (0, ""));
+}
+
+#[test]
+fn manual_and_completions_are_made_for_all_shells() {
+    let bench = Bench::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let answer = bench.run(&["completions", shell]);
+        assert_eq!(answer.code, 0);
+        assert!(answer.out.contains("subjects"), "{shell}");
+    }
+    let page = bench.run(&["man"]).out;
+    for key in deepid_edge::config::KEYS {
+        assert!(page.contains(&key.name.replace('-', "\\-")), "{} is not in the manual", key.name);
+    }
+    assert!(page.contains("EXIT STATUS"));
+    let written = bench.run(&["man", "--out", "pages", "--json"]).json();
+    let pages = written["written"].as_array().expect("a list");
+    assert!(pages.iter().any(|page| page == "deepid-edge-subjects-remove.1"), "{written}");
+    for page in pages {
+        let page = bench.path("pages").join(page.as_str().expect("a name"));
+        assert!(std::fs::read_to_string(page).expect("readable").starts_with(".ie"));
+    }
+}
+
+#[test]
+fn the_life_of_a_subject() {
+    let bench = Bench::new();
+    let id = bench.store().add_subject("Ada Lovelace", WALL).expect("added").to_string();
+
+    let listed = bench.run(&["subjects", "list"]);
+    assert!(listed.out.contains(&id) && listed.out.contains("Ada Lovelace"), "{}", listed.out);
+
+    let answer = bench.run(&["subjects", "rename", &id, "Ada King", "--json"]).json();
+    assert_eq!(answer["subject"]["name"], "Ada King");
+    assert_eq!(bench.run(&["subjects", "disable", "Ada King"]).code, 0);
+    let listed = bench.run(&["subjects", "list", "--json"]).json();
+    assert_eq!(listed["subjects"][0]["enabled"], false);
+    assert_eq!(listed["subjects"][0]["references"], 0);
+    assert_eq!(bench.run(&["subjects", "enable", &id]).code, 0);
+
+    let asked = bench.run(&["subjects", "remove", &id]);
+    assert_eq!(asked.code, 11, "without a terminal nobody can say yes");
+    assert_eq!(bench.store().subjects().expect("readable").len(), 1);
+    assert_eq!(bench.run(&["subjects", "remove", &id, "--yes"]).code, 0);
+    assert_eq!(bench.store().subjects().expect("readable").len(), 0);
+    assert_eq!(bench.run(&["subjects", "enable", &id, "--json"]).error()["kind"], "absent");
+
+    let events: Vec<String> = bench
+        .events()
+        .iter()
+        .map(|event| serde_json::to_value(event).expect("JSON")["event"].to_string())
+        .collect();
+    assert_eq!(
+        events.join(" ").replace('"', ""),
+        "subject_renamed subject_disabled subject_enabled subject_removed"
+    );
+}
+
+#[test]
+fn a_database_that_is_none_is_refused_and_left_alone() {
+    let bench = Bench::new();
+    let bytes = b"this is a letter, not a database, and somebody may want to keep it".repeat(20);
+    let path = bench.write("door.db", &bytes);
+    for arguments in [&["subjects", "list"][..], &["subjects", "remove", "Ada", "--yes"]] {
+        let answer = bench.run(arguments);
+        assert_eq!(answer.code, 8, "{}", answer.err);
+        assert!(answer.err.contains("store.path"), "{}", answer.err);
+    }
+    assert_eq!(std::fs::read(path).expect("readable"), bytes);
+}
+
+#[test]
+fn bad_pictures_are_refused_by_every_verb() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    let whole = std::fs::read(photographs.join("obama.jpg")).expect("readable");
+    let png = std::fs::read(photographs.join("astronaut.png")).expect("readable");
+    let mut huge = png.clone();
+    huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    let good = photographs.join("obama.jpg");
+    for (name, bytes) in [
+        ("empty.jpg", &b""[..]),
+        ("text.jpg", b"hello, I am no picture"),
+        ("cut.jpg", &whole[..whole.len() / 2]),
+        ("cut.png", &png[..png.len() / 2]),
+        ("huge.png", &huge),
+        ("head.jpg", &whole[..2]),
+    ] {
+        let path = bench.write(name, bytes);
+        for arguments in [
+            &["detect", text(&path)][..],
+            &["verify", text(&good), text(&path)],
+            &["identify", text(&path)],
+            &["enroll", "Ada", "--image", text(&good), text(&path)],
+        ] {
+            let mut arguments = arguments.to_vec();
+            arguments.push("--json");
+            let answer = bench.run(&arguments);
+            assert_eq!(answer.code, 4, "{arguments:?}: {}", answer.err);
+            assert!(answer.error()["what"].to_string().contains(name), "{}", answer.err);
+        }
+    }
+    assert!(!bench.path("door.db").exists(), "a refused enrolment leaves nothing behind");
+}
+
+#[test]
+fn faces_are_found_and_drawn() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    let picture = photographs.join("obama.jpg");
+    let found = bench.run(&["detect", text(&picture), "--out", "drawn.png", "--json"]);
+    assert_eq!(found.code, 0, "{}", found.err);
+    let found = found.json();
+    assert_eq!(found["faces"].as_array().map(Vec::len), Some(1));
+    assert!(found["faces"][0]["quality"]["fault"].is_null());
+    let drawn = image::open(bench.path("drawn.png")).expect("a PNG").to_rgb8();
+    let plain = image::open(&picture).expect("a JPEG").to_rgb8();
+    assert_eq!(drawn.dimensions(), plain.dimensions());
+    assert_ne!(drawn, plain, "something was drawn");
+
+    let grey = image::RgbImage::from_pixel(320, 240, image::Rgb([128; 3]));
+    grey.save(bench.path("grey.png")).expect("written");
+    let none = bench.run(&["detect", "grey.png", "--json"]);
+    assert_eq!((none.code, none.json()["faces"].as_array().map(Vec::len)), (1, Some(0)));
+    assert_eq!(bench.run(&["detect", text(&picture), "--out", "/nonexistent/x.png"]).code, 4);
+}
+
+#[test]
+fn two_pictures_are_the_same_person_or_not() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    let [a, b, c] = ["obama.jpg", "obama3.jpg", "biden.jpg"].map(|name| photographs.join(name));
+    let same = bench.run(&["verify", text(&a), text(&b), "--json"]);
+    assert_eq!(same.code, 0, "{}", same.err);
+    let same = same.json();
+    assert_eq!(same["same"], true);
+    assert_eq!(same["comparisons"].as_array().map(Vec::len), Some(3));
+    let different = bench.run(&["verify", text(&a), text(&c)]);
+    assert_eq!(different.code, 1);
+    assert!(different.out.ends_with("different people\n"), "{}", different.out);
+    let strict = bench.run(&["verify", text(&a), text(&b), "--set", "recognise.threshold=0.99"]);
+    assert_eq!(strict.code, 1, "the threshold decides: {}", strict.out);
+    let distance = "recognise.metric=euclidean";
+    let uncalibrated = bench.run(&["verify", text(&a), text(&b), "--set", distance, "--json"]);
+    assert_eq!(uncalibrated.error()["kind"], "configuration");
+}
+
+#[test]
+fn somebody_enrolled_is_identified_and_a_stranger_is_not() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    let [a, b, c, d] = ["obama.jpg", "obama2.jpg", "obama3.jpg", "astronaut.png"]
+        .map(|name| photographs.join(name));
+    let nobody = bench.run(&["identify", text(&c), "--json"]);
+    assert_eq!((nobody.code, nobody.json()["reason"].clone()), (1, "empty_gallery".into()));
+
+    let enrolled = bench.run(&["enroll", "Barack", "--image", text(&a), text(&b), "--json"]);
+    assert_eq!(enrolled.code, 0, "{}", enrolled.err);
+    let enrolled = enrolled.json();
+    assert_eq!(enrolled["references"], 2);
+    let id = enrolled["subject"]["id"].as_str().expect("an id").to_owned();
+
+    let known = bench.run(&["identify", text(&c), "--json"]);
+    assert_eq!(known.code, 0, "{}", known.out);
+    assert_eq!(known.json()["subject"]["id"], id);
+    let stranger = bench.run(&["identify", text(&d), "--json"]);
+    assert_eq!((stranger.code, stranger.json()["reason"].clone()), (1, "no_match".into()));
+    assert!(stranger.json()["subject"].is_null());
+
+    let twice = bench.run(&["enroll", "Barack", "--image", text(&c), "--json"]);
+    assert_eq!(twice.error()["kind"], "usage", "the name is taken");
+    let added = bench.run(&["enroll", "Barack", "--add", "--image", text(&c), "--json"]).json();
+    assert_eq!(added["subject"]["id"], id);
+    assert!(added["warnings"].as_array().is_some_and(Vec::is_empty), "{added}");
+    let double = bench.run(&["enroll", "Double", "--image", text(&c), "--json"]).json();
+    assert_eq!(double["warnings"][0]["warning"], "near_duplicate");
+    assert_eq!(double["warnings"][0]["subject"], id);
+
+    assert_eq!(bench.run(&["subjects", "remove", "Double", "--yes"]).code, 0);
+    assert_eq!(bench.run(&["subjects", "disable", &id]).code, 0);
+    let denied = bench.run(&["identify", text(&c), "--json"]);
+    assert_eq!((denied.code, denied.json()["outcome"].clone()), (1, "denied".into()));
+    assert!(matches!(
+        bench.events().first(),
+        Some(Administrative::SubjectEnrolled { references: 2, .. })
+    ));
+}
+
+#[test]
+fn enrolment_refuses_no_face_several_faces_and_poor_ones() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    let good = photographs.join("obama.jpg");
+    let open = |name: &str| image::open(photographs.join(name)).expect("readable").to_rgb8();
+    let grey = image::RgbImage::from_pixel(320, 240, image::Rgb([128; 3]));
+    grey.save(bench.path("nobody.png")).expect("written");
+    let (left, right) = (open("obama.jpg"), open("biden.jpg"));
+    let size = (left.width() + right.width(), left.height().max(right.height()));
+    let mut both = image::RgbImage::new(size.0, size.1);
+    image::imageops::replace(&mut both, &left, 0, 0);
+    image::imageops::replace(&mut both, &right, i64::from(left.width()), 0);
+    both.save(bench.path("both.png")).expect("written");
+    let mut dark = left.clone();
+    dark.pixels_mut().for_each(|pixel| pixel.0 = pixel.0.map(|value| value / 6));
+    dark.save(bench.path("dark.png")).expect("written");
+
+    for (name, reason) in
+        [("nobody.png", "no_face"), ("both.png", "several_faces"), ("dark.png", "poor_quality")]
+    {
+        let answer = bench.run(&["enroll", "Ada", "--image", text(&good), name, "--json"]);
+        assert_eq!(answer.code, 5, "{name}: {}", answer.err);
+        let error = answer.error();
+        assert_eq!(error["problems"][0]["reason"], reason, "{error}");
+        assert_eq!(error["problems"][0]["picture"], name);
+    }
+    assert!(!bench.path("door.db").exists(), "nothing was written");
+    let skipped = bench.run(&[
+        "enroll",
+        "Ada",
+        "--image",
+        text(&good),
+        "nobody.png",
+        "--skip-poor",
+        "--json",
+    ]);
+    assert_eq!(skipped.json()["references"], 1, "{}", skipped.err);
+    assert_eq!(skipped.json()["refused"][0]["reason"], "no_face");
+}
+
+#[test]
+fn pictures_of_two_people_under_one_name_are_remarked() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    let [a, b] = ["obama.jpg", "astronaut.png"].map(|name| photographs.join(name));
+    let answer = bench.run(&["enroll", "Mixed", "--image", text(&a), text(&b), "--json"]).json();
+    let warnings = answer["warnings"].as_array().expect("a list");
+    assert_eq!(warnings.len(), 2, "{answer}");
+    assert!(warnings.iter().all(|warning| warning["warning"] == "out_of_line"));
+}
+
+#[test]
+fn a_recording_enrols_frames_that_lie_apart() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("visit")).expect("made");
+    for number in 0..12 {
+        let to = bench.path("visit").join(format!("{number:02}.jpg"));
+        std::fs::copy(photographs.join("obama.jpg"), to).expect("copied");
+    }
+    let answer = bench.run(&["enroll", "Ada", "--replay", "visit", "--count", "2", "--json"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    assert_eq!(answer.json()["references"], 2);
+    let absent = bench.run(&["enroll", "Bob", "--replay", "absent", "--json"]);
+    assert_eq!(absent.error()["kind"], "input");
+}
+
+#[test]
+fn references_of_another_model_are_never_compared() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    let mut store = bench.store();
+    let subject = store.add_subject("Ada", WALL).expect("added");
+    let other = ModelId::new("another-model").expect("a name");
+    let vector = FeatureVector::new(other, vec![1.0; 160]).expect("finite");
+    store.add_reference(&subject, &vector, 1.0, ReferenceSource::Image, WALL).expect("added");
+    drop(store);
+    let picture = photographs.join("obama.jpg");
+    let answer = bench.run(&["identify", text(&picture), "--json"]).json();
+    assert_eq!(answer["reason"], "empty_gallery");
+    let examined = bench.run(&["doctor", "--set", "mqtt.enabled=false", "--json"]).json();
+    let database = check(&examined, "database");
+    assert_eq!(database["verdict"], "warn");
+    assert!(database["what"].to_string().contains("another model"), "{database}");
+}
+
+fn check(examined: &Json, name: &str) -> Json {
+    let checks = examined["checks"].as_array().expect("a list");
+    checks.iter().find(|check| check["check"] == name).cloned().unwrap_or_default()
+}
+
+#[test]
+fn the_doctor_examines_everything_and_fails_where_something_is_missing() {
+    let bench = Bench::new();
+    let answer = bench.run(&[
+        "doctor",
+        "--json",
+        "--set",
+        "models.library=/nonexistent/lib.so",
+        "--set",
+        "mqtt.port=1",
+        "--set",
+        "mqtt.host=127.0.0.1",
+        "--set",
+        "camera.replay.path=/nonexistent/visit",
+        "--set",
+        "clock.require=plausible",
+    ]);
+    assert_eq!(answer.code, 1, "{}", answer.err);
+    let examined = answer.json();
+    assert_eq!(examined["verdict"], "fail");
+    for (name, verdict) in [
+        ("configuration", "ok"),
+        ("library", "fail"),
+        ("database", "warn"),
+        ("camera", "fail"),
+        ("broker", "fail"),
+    ] {
+        let check = check(&examined, name);
+        assert_eq!(check["verdict"], verdict, "{name}: {check}");
+        assert!(check["what"].as_str().is_some_and(|what| !what.is_empty()), "{check}");
+    }
+    assert!(!bench.path("door.db").exists(), "the doctor makes nothing");
+    let wrong = bench.run(&["doctor", "--set", "camera.widht=3"]);
+    assert_eq!(wrong.code, 1);
+    assert!(wrong.out.contains("did you mean 'camera.width'?"), "{}", wrong.out);
+}
+
+#[test]
+fn the_doctor_is_content_with_models_that_were_fetched() {
+    let Some(_) = photographs() else { return };
+    let bench = Bench::new();
+    let examined = bench.run(&["doctor", "--json", "--set", "mqtt.enabled=false"]).json();
+    for name in ["library", "model", "threshold"] {
+        assert_eq!(check(&examined, name)["verdict"], "ok", "{examined}");
+    }
+    assert_eq!(check(&examined, "broker")["verdict"], "warn");
+}
