@@ -372,7 +372,7 @@ fn bad_pictures_are_refused_by_every_verb() {
             arguments.push("--json");
             let answer = bench.run(&arguments);
             assert_eq!(answer.code, 4, "{arguments:?}: {}", answer.err);
-            assert!(answer.error()["what"].to_string().contains(name), "{}", answer.err);
+            assert!(answer.error()["where"].to_string().contains(name), "{}", answer.err);
         }
     }
     assert!(!bench.path("door.db").exists(), "a refused enrolment leaves nothing behind");

@@ -33,7 +33,7 @@ pub mod watch;
 use std::time::Duration;
 
 pub use decode::{Decoder, PictureError};
-pub use error::CaptureError;
+pub use error::{CaptureError, RecordingProblem};
 pub use state::{CameraState, CameraStatus};
 
 use crate::clock::Monotonic;

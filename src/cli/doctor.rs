@@ -28,7 +28,7 @@ use crate::store::Store;
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// Seconds to wait for the first frame of the camera
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
     patience: u32,
 }
 

@@ -7,7 +7,7 @@
 use serde_json::{Value as Json, json};
 
 use super::exit::Kind;
-use crate::capture::CaptureError;
+use crate::capture::{CaptureError, RecordingProblem};
 use crate::config::{ConfigError, EquipError};
 use crate::daemon::DaemonError;
 
@@ -142,11 +142,19 @@ impl From<EquipError> for Failure {
 
 impl From<CaptureError> for Failure {
     fn from(error: CaptureError) -> Self {
-        let kind = match &error {
-            CaptureError::Recording { .. } => Kind::Input,
-            _ => Kind::Camera,
-        };
-        Self::of(kind, &error)
+        match &error {
+            // A picture that was named by itself needs no recording around it in the text.
+            CaptureError::Recording {
+                path,
+                problem: RecordingProblem::Picture { name, reason },
+            } if path.ends_with(name) => {
+                Self::of(Kind::Input, reason).at(path.display().to_string())
+            }
+            CaptureError::Recording { path, problem } => {
+                Self::of(Kind::Input, problem).at(path.display().to_string())
+            }
+            _ => Self::of(Kind::Camera, &error),
+        }
     }
 }
 

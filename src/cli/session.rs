@@ -17,6 +17,7 @@ use crate::config::{Config, Flag, Sources};
 
 /// The flags that all verbs share.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Options of every verb")]
 pub struct Shared {
     /// Read this file in place of /etc/deepid-edge/config.toml
     #[arg(
