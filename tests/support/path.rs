@@ -1,4 +1,7 @@
 //! The whole path with the shipped models, as the daemon puts it together by default.
+//!
+//! In: the files that `make assets` fetches. Out: rooms ready to take a frame; what they come to is
+//! for the tests to say.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use deepid_edge::align::Aligner;
