@@ -12,7 +12,9 @@
 //! is no connection. Deliberately absent: SQLite. Source: OASIS MQTT 5.0, 4.4 (delivery retry).
 
 mod connection;
+mod live;
 mod options;
+mod window;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,472 @@
+//! A connection's state while it lives: what is handed over, what is heard, what is due.
+//!
+//! In: what the daemon wants said, what rumqttc has heard, a tick each second. Out: messages for
+//! rumqttc, events for the daemon, and whether to go on. It never waits: what does not fit is told.
+//! Nothing of it reaches the next connection.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{
+    Filter, Packet, PubAckReason, Publish, PublishProperties, RetainForwardRule,
+    SubscribeReasonCode,
+};
+use rumqttc::v5::{AsyncClient, Event};
+use tokio::sync::mpsc;
+
+use super::options::IN_FLIGHT_MAX;
+use super::window::AuditWindow;
+use super::{AUDIT_WINDOW, Known, Outgoing, Reply, SessionEvent, SessionSettings, discovery};
+use crate::clock::{Clock, Monotonic};
+use crate::publish::message::{Access, Audit};
+use crate::publish::request::{Asked, Gate, Judgement, RequestKind};
+use crate::publish::topic::{ACCESS_EXPIRY_MS, Delivery, Message, Topic, json};
+use crate::store::{AuditRecord, RequestVerdict};
+
+/// Events that wait for the daemon.
+const EVENTS_MAX: usize = 64;
+/// Silence after which the connection is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How long a goodbye may take.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
+/// Seconds that an answer may live.
+const ANSWER_EXPIRY_S: u32 = 10;
+/// How long the outbox may take to answer before it is asked again.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long an empty outbox is believed to be empty.
+const OUTBOX_REMINDER: Duration = Duration::from_secs(30);
+
+/// What a message in flight was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Sent {
+    Audit(u64),
+    Goodbye,
+    Other(String),
+}
+
+/// A message that waits for its acknowledgement.
+#[derive(Debug)]
+struct InFlight {
+    sent: Sent,
+    handed_at: Monotonic,
+}
+
+/// What to do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    Go,
+    End,
+    Silent(Duration),
+}
+
+/// A connection's state while it lives.
+pub(super) struct Live<'a> {
+    client: AsyncClient,
+    settings: &'a SessionSettings,
+    clock: &'a dyn Clock,
+    known: &'a mut Known,
+    pub(super) connected_at: Option<Monotonic>,
+    pub(super) leaving_since: Option<Monotonic>,
+    /// Handed to rumqttc, and not yet written to the socket: in that order.
+    handed: VecDeque<InFlight>,
+    /// Written, by packet id.
+    unacknowledged: BTreeMap<u16, InFlight>,
+    in_flight_max: usize,
+    window: AuditWindow,
+    /// When the outbox was asked, while it has not answered.
+    outbox_asked_at: Option<Monotonic>,
+    /// Whether there may be more in the outbox than was handed over.
+    outbox_more: bool,
+    /// When the outbox last answered that it is empty.
+    outbox_empty_at: Monotonic,
+    /// When the discovery message is due.
+    discovery_at: Option<Monotonic>,
+    pub(super) events: VecDeque<SessionEvent>,
+}
+
+impl<'a> Live<'a> {
+    pub(super) fn new(
+        client: AsyncClient,
+        settings: &'a SessionSettings,
+        clock: &'a dyn Clock,
+        known: &'a mut Known,
+    ) -> Self {
+        Self {
+            client,
+            settings,
+            clock,
+            known,
+            connected_at: None,
+            leaving_since: None,
+            handed: VecDeque::new(),
+            unacknowledged: BTreeMap::new(),
+            in_flight_max: IN_FLIGHT_MAX.into(),
+            window: AuditWindow::default(),
+            outbox_asked_at: None,
+            outbox_more: true,
+            outbox_empty_at: Monotonic::default(),
+            discovery_at: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn lived(&self) -> Duration {
+        self.connected_at.map_or(Duration::ZERO, |at| self.clock.now().since(at))
+    }
+
+    /// Takes what the daemon hands over.
+    pub(super) fn take(&mut self, item: Outgoing) -> Step {
+        let Some(connected_at) = self.connected_at else {
+            if item == Outgoing::Stop {
+                return Step::End;
+            }
+            if let Some(missed) = self.known.keep(item) {
+                self.tell(missed);
+            }
+            return Step::Go;
+        };
+        match item {
+            Outgoing::Access(record) => {
+                self.announce(&record);
+                self.outbox_more = true;
+                self.want_outbox();
+            }
+            Outgoing::Recorded => {
+                self.outbox_more = true;
+                self.want_outbox();
+            }
+            Outgoing::Audit(records) => self.audit(&records, connected_at),
+            Outgoing::Presence(presence) => {
+                self.publish(&self.settings.topics.message(&presence));
+                self.known.presence = Some(presence);
+            }
+            Outgoing::Camera(camera) => {
+                self.publish(&self.settings.topics.message(&camera));
+                self.known.camera = Some(camera);
+            }
+            Outgoing::Info(info) => {
+                self.publish(&self.settings.topics.message(&info));
+                self.known.info = info;
+            }
+            Outgoing::Health(health) => self.publish(&self.settings.topics.message(&health)),
+            Outgoing::Answer { reply, health } => self.answer(&reply, json(&health)),
+            Outgoing::Stop => {
+                self.leaving_since = Some(self.clock.now());
+                let goodbye = self.settings.topics.status(false);
+                if !self.send(&goodbye, None, Sent::Goodbye) {
+                    return Step::End;
+                }
+            }
+        }
+        Step::Go
+    }
+
+    /// Announces a decision, if that can be done now.
+    fn announce(&mut self, record: &AuditRecord) {
+        let now = self.clock.now();
+        let age_ms = now.as_millis().saturating_sub(record.monotonic_ms);
+        let left_ms = u64::from(ACCESS_EXPIRY_MS).saturating_sub(age_ms);
+        let fresh = record.boot == self.known.boot && left_ms > 0;
+        let flowing = self.in_flight() < self.in_flight_max
+            && self.silence(now) < Duration::from_millis(ACCESS_EXPIRY_MS.into());
+        let Some(access) = Access::of(record) else { return };
+        let mut message = self.settings.topics.message(&access);
+        message.delivery.expiry_s = Some(u32::try_from(left_ms.div_ceil(1000)).unwrap_or(1));
+        let sent = fresh && flowing && {
+            let kind = Sent::Other(message.topic.clone());
+            self.send(&message, None, kind)
+        };
+        if !sent {
+            self.tell(SessionEvent::NotAnnounced { seq: record.seq });
+        }
+    }
+
+    /// Sends the outbox's next records.
+    fn audit(&mut self, records: &[AuditRecord], connected_at: Monotonic) {
+        self.outbox_asked_at = None;
+        if records.is_empty() {
+            self.outbox_more = false;
+            self.outbox_empty_at = self.clock.now();
+            return;
+        }
+        for record in records.iter().take(AUDIT_WINDOW) {
+            if record.seq <= self.window.handed_up_to {
+                continue;
+            }
+            let late = self.known.is_late(record, connected_at);
+            let message = self.settings.topics.message(&Audit::of(record, late));
+            if !self.send(&message, None, Sent::Audit(record.seq)) {
+                break;
+            }
+            self.window.hand(record.seq);
+        }
+    }
+
+    /// Asks for more of the outbox when all that was handed over is acknowledged.
+    fn want_outbox(&mut self) {
+        let idle = self.outbox_asked_at.is_none() && self.window.is_empty();
+        if self.connected_at.is_none() || !self.outbox_more || !idle {
+            return;
+        }
+        self.outbox_asked_at = Some(self.clock.now());
+        let limit = AUDIT_WINDOW.min((self.in_flight_max / 2).max(1));
+        self.tell(SessionEvent::OutboxWanted { after: self.window.handed_up_to, limit });
+    }
+
+    /// A message between us and the daemon can be lost when one of the channels is full; then the
+    /// outbox is asked again after a while.
+    fn remind_outbox(&mut self, now: Monotonic) {
+        if self.outbox_asked_at.is_some_and(|at| now.since(at) > ANSWER_MAX) {
+            self.outbox_asked_at = None;
+        }
+        if !self.outbox_more && now.since(self.outbox_empty_at) > OUTBOX_REMINDER {
+            self.outbox_more = true;
+        }
+        self.want_outbox();
+    }
+
+    /// Hears what rumqttc reports.
+    pub(super) fn hear(&mut self, event: Event) {
+        match event {
+            Event::Outgoing(rumqttc::Outgoing::Publish(packet)) => {
+                // rumqttc reports publishes in the order in which they were handed over; those of
+                // QoS 0 have packet id 0 and are never acknowledged.
+                if let Some(in_flight) = self.handed.pop_front()
+                    && packet != 0
+                {
+                    self.unacknowledged.insert(packet, in_flight);
+                }
+            }
+            Event::Incoming(Packet::ConnAck(ack)) => {
+                let receive_max = ack.properties.and_then(|p| p.receive_max);
+                self.in_flight_max = receive_max.unwrap_or(IN_FLIGHT_MAX).min(IN_FLIGHT_MAX).into();
+                self.greet();
+            }
+            Event::Incoming(Packet::PubAck(ack)) => self.acknowledged(ack.pkid, ack.reason),
+            Event::Incoming(Packet::SubAck(ack)) => {
+                for code in ack.return_codes {
+                    if !matches!(code, SubscribeReasonCode::Success(_)) {
+                        let topic = self.settings.topics.request_prefix();
+                        self.tell(SessionEvent::NotAllowed { topic, what: format!("{code:?}") });
+                    }
+                }
+            }
+            Event::Incoming(Packet::Publish(publish)) => self.incoming(&publish),
+            _ => {}
+        }
+    }
+
+    /// The first words on a new connection.
+    fn greet(&mut self) {
+        let now = self.clock.now();
+        self.connected_at = Some(now);
+        self.tell(SessionEvent::Connected);
+        tracing::info!("connected to the broker");
+        let topics = &self.settings.topics;
+        let mut filters = vec![Filter {
+            // A request that was published as retained must be seen as such, to be refused.
+            preserve_retain: true,
+            ..Filter::new(format!("{}+", topics.request_prefix()), QoS::AtLeastOnce)
+        }];
+        if let Some(home_assistant) = &self.settings.home_assistant {
+            filters.push(Filter {
+                retain_forward_rule: RetainForwardRule::Never,
+                ..Filter::new(discovery::birth_topic(&home_assistant.prefix), QoS::AtMostOnce)
+            });
+            self.discovery_at = Some(now);
+        }
+        if self.client.try_subscribe_many(filters).is_err() {
+            tracing::warn!("the subscription to requests could not be handed over");
+        }
+        self.publish(&topics.status(true));
+        let first = [
+            Some(topics.message(&self.known.info)),
+            self.known.camera.as_ref().map(|camera| topics.message(camera)),
+            self.known.presence.as_ref().map(|presence| topics.message(presence)),
+        ];
+        for message in first.into_iter().flatten() {
+            self.publish(&message);
+        }
+        self.discover(now);
+        self.want_outbox();
+    }
+
+    fn acknowledged(&mut self, packet: u16, reason: PubAckReason) {
+        let Some(InFlight { sent, .. }) = self.unacknowledged.remove(&packet) else { return };
+        match sent {
+            Sent::Goodbye => drop(self.client.try_disconnect()),
+            Sent::Audit(_) if !accepted(reason) => {
+                // It stays in the outbox and in the window, which lets nothing past it: what is
+                // refused now would be refused again, until the next connection.
+                let topic = self.settings.topics.of(Topic::Audit);
+                self.tell(SessionEvent::NotAllowed { topic, what: format!("{reason:?}") });
+            }
+            Sent::Audit(seq) => {
+                if let Some(seq) = self.window.acknowledge(seq) {
+                    self.tell(SessionEvent::Acknowledged { seq });
+                }
+                self.want_outbox();
+            }
+            Sent::Other(topic) if !accepted(reason) => {
+                self.tell(SessionEvent::NotAllowed { topic, what: format!("{reason:?}") });
+            }
+            Sent::Other(_) => {}
+        }
+    }
+
+    /// A request, or Home Assistant's birth.
+    fn incoming(&mut self, publish: &Publish) {
+        let Ok(topic) = std::str::from_utf8(&publish.topic) else { return };
+        let now = self.clock.now();
+        let prefix = self.settings.home_assistant.as_ref().map(|h| h.prefix.as_str());
+        if prefix.is_some_and(|prefix| topic == discovery::birth_topic(prefix)) {
+            if publish.payload.as_ref() == b"online" {
+                // Spread out, so that many doors do not answer at once.
+                let delay = Duration::from_millis(fastrand::u64(0..=3000));
+                self.discovery_at = Some(now.plus(delay));
+            }
+            return;
+        }
+        let Some(name) = topic.strip_prefix(&self.settings.topics.request_prefix()) else { return };
+        let properties = publish.properties.as_ref();
+        let response_topic = properties.and_then(|p| p.response_topic.as_deref());
+        let correlation = properties.and_then(|p| p.correlation_data.as_ref());
+        let asked = Asked {
+            name,
+            retained: publish.retain,
+            payload_bytes: publish.payload.len(),
+            correlation_bytes: correlation.map_or(0, |data| data.as_ref().len()),
+            response_topic,
+        };
+        let verdict = match self.known.gate.judge(asked, &self.settings.topics, prefix, now) {
+            Judgement::Count => return self.record_haste(now),
+            Judgement::Refuse(verdict) => verdict,
+            Judgement::Answer(kind) => {
+                let reply = Reply {
+                    topic: response_topic.unwrap_or_default().to_owned(),
+                    correlation: correlation.map(|data| data.to_vec()),
+                };
+                match kind {
+                    RequestKind::Ping => self.answer(&reply, json(&self.known.info)),
+                    RequestKind::SnapshotHealth => {
+                        self.tell(SessionEvent::HealthWanted { reply });
+                    }
+                }
+                RequestVerdict::Answered
+            }
+        };
+        let request = name.chars().take(64).collect();
+        self.tell(SessionEvent::Requested { request, verdict, count: 1 });
+    }
+
+    fn record_haste(&mut self, now: Monotonic) {
+        let gate: &mut Gate = &mut self.known.gate;
+        if let Some(count) = gate.hasty(now) {
+            let (request, verdict) = ("*".to_owned(), RequestVerdict::RefusedTooMany);
+            self.tell(SessionEvent::Requested { request, verdict, count });
+        }
+    }
+
+    /// Once a second: what is due, and whether the broker still answers.
+    pub(super) fn tick(&mut self) -> Step {
+        let now = self.clock.now();
+        if let Some(since) = self.leaving_since {
+            return if now.since(since) > GOODBYE_MAX { Step::End } else { Step::Go };
+        }
+        self.record_haste(now);
+        self.discover(now);
+        self.remind_outbox(now);
+        let silence = self.silence(now);
+        if silence > SILENCE_MAX { Step::Silent(silence) } else { Step::Go }
+    }
+
+    /// Sends the discovery message if it is due.
+    fn discover(&mut self, now: Monotonic) {
+        let Some(home_assistant) = &self.settings.home_assistant else { return };
+        if self.discovery_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.discovery_at = None;
+        let (prefix, topics) = (&home_assistant.prefix, &self.settings.topics);
+        let version = env!("CARGO_PKG_VERSION");
+        self.publish(&discovery::announce(prefix, topics, version, home_assistant.retain));
+    }
+
+    fn answer(&mut self, reply: &Reply, payload: Vec<u8>) {
+        let delivery = Delivery { retained: false, qos: 1, expiry_s: Some(ANSWER_EXPIRY_S) };
+        let message = Message { topic: reply.topic.clone(), payload, delivery };
+        let kind = Sent::Other(message.topic.clone());
+        self.send(&message, reply.correlation.as_deref(), kind);
+    }
+
+    fn publish(&mut self, message: &Message) {
+        let kind = Sent::Other(message.topic.clone());
+        self.send(message, None, kind);
+    }
+
+    /// Hands a message to rumqttc, or drops it when too much waits there already.
+    fn send(&mut self, message: &Message, correlation: Option<&[u8]>, sent: Sent) -> bool {
+        let handed = hand(&self.client, message, correlation);
+        if handed {
+            self.handed.push_back(InFlight { sent, handed_at: self.clock.now() });
+        } else {
+            tracing::warn!(topic = message.topic, "not published: too much waits already");
+        }
+        handed
+    }
+
+    fn in_flight(&self) -> usize {
+        self.handed.len() + self.unacknowledged.len()
+    }
+
+    /// How long the oldest message has been waiting for its acknowledgement.
+    fn silence(&self, now: Monotonic) -> Duration {
+        let oldest = self.handed.iter().chain(self.unacknowledged.values()).map(|f| f.handed_at);
+        oldest.min().map_or(Duration::ZERO, |at| now.since(at))
+    }
+
+    /// Queues an event for the daemon.
+    fn tell(&mut self, event: SessionEvent) {
+        if self.events.len() >= EVENTS_MAX {
+            let important = |e: &SessionEvent| {
+                matches!(e, SessionEvent::Acknowledged { .. } | SessionEvent::OutboxWanted { .. })
+            };
+            if let Some(index) = self.events.iter().position(|e| !important(e)) {
+                self.events.remove(index);
+            }
+            tracing::warn!("the daemon does not read the broker's events");
+        }
+        self.events.push_back(event);
+    }
+
+    /// Gives the daemon what it can take now, before this connection is gone.
+    pub(super) fn flush(&mut self, events: &mpsc::Sender<SessionEvent>) {
+        while let Some(event) = self.events.pop_front() {
+            if events.try_send(event).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+pub(super) fn accepted(reason: PubAckReason) -> bool {
+    matches!(reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers)
+}
+
+/// Hands a message to rumqttc; false when its channel is full.
+pub(super) fn hand(client: &AsyncClient, message: &Message, correlation: Option<&[u8]>) -> bool {
+    let qos = if message.delivery.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
+    let json = !message.payload.is_empty();
+    let properties = PublishProperties {
+        // 1 says that the payload is UTF-8.
+        payload_format_indicator: json.then_some(1),
+        message_expiry_interval: message.delivery.expiry_s,
+        correlation_data: correlation.map(|data| data.to_vec().into()),
+        ..PublishProperties::default()
+    };
+    let (topic, payload) = (message.topic.clone(), message.payload.clone());
+    client
+        .try_publish_with_properties(topic, qos, message.delivery.retained, payload, properties)
+        .is_ok()
+}
