@@ -23,6 +23,28 @@ use crate::inference::{AlignmentTemplate, ModelCard};
 const MAX_SAMPLES: f32 = 4.0;
 
 /// An upright face: `height × width × 3` RGB bytes, the size that its embedder wants.
+///
+/// Anybody may read one:
+/// ```no_run
+/// use deepid_edge::{align::AlignedFace, geometry::Similarity};
+/// fn read(face: &AlignedFace) -> (usize, usize, &[[u8; 3]], Similarity, f32) {
+///     (face.width(), face.height(), face.pixels(), face.pose(), face.outside())
+/// }
+/// ```
+/// Only this room makes one, so that what was never aligned cannot be embedded:
+/// ```compile_fail,E0451
+/// use deepid_edge::{align::AlignedFace, geometry::Similarity};
+/// fn make(pixels: Vec<[u8; 3]>, pose: Similarity) -> AlignedFace {
+///     AlignedFace { width: 47, height: 55, pixels, pose, outside: 0.0 }
+/// }
+/// ```
+/// And nobody changes one:
+/// ```compile_fail,E0616
+/// use deepid_edge::align::AlignedFace;
+/// fn change(face: &mut AlignedFace, pixels: Vec<[u8; 3]>) {
+///     face.pixels = pixels;
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlignedFace {
     width: usize,

@@ -138,8 +138,8 @@ fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
     };
     debug_assert_eq!(card.kind, ModelKind::Embedder, "Embedder::new refuses other kinds");
     findings.ok("model", format!("{name}: loads; {}", card.title));
-    let subjects = enrolled(config).map_or(1, |subjects| subjects.max(1));
-    match networks.operating(config, config.recognise.metric, subjects) {
+    let references = enrolled(config).map_or(1, |references| references.max(1));
+    match networks.operating(config, config.recognise.metric, references) {
         Err(error) => findings.fail("threshold", &error.into()),
         Ok(operating) => {
             let claim = operating.claimed_fpir.map_or_else(
@@ -147,7 +147,7 @@ fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
                 |fpir| format!("{fpir:.1e} of strangers' attempts, by the model's calibration"),
             );
             let what = format!(
-                "{} {:.3} for {subjects} enrolled; {claim}",
+                "{} {:.3} for {references} references; {claim}",
                 config.recognise.metric, operating.threshold
             );
             if operating.falls_short {
@@ -163,10 +163,12 @@ fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
     }
 }
 
+/// How many references there are, whichever model made them.
 fn enrolled(config: &Config) -> Option<usize> {
     let path = &config.store.path;
     let store = path.exists().then(|| Store::open_read_only(path, config.store_settings()).ok());
-    store.flatten()?.subjects().ok().map(|subjects| subjects.len())
+    let subjects = store.flatten()?.subjects().ok()?;
+    usize::try_from(subjects.iter().map(|subject| subject.references).sum::<u64>()).ok()
 }
 
 fn database(findings: &mut Findings, config: &Config) {

@@ -115,7 +115,7 @@ impl Networks {
         Ok(Comparer::new(card.id, facts.length, &facts.mean, metric))
     }
 
-    /// Threshold and claim by `metric` for a gallery of `subjects`. The explicit threshold of the
+    /// Threshold and claim by `metric` for a gallery of `references`. The explicit threshold of the
     /// configuration counts for the configured metric alone.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Networks {
         &self,
         config: &Config,
         metric: Metric,
-        subjects: usize,
+        references: usize,
     ) -> Result<Operating, EquipError> {
         let card = self.card(&config.models.embedder)?;
         let table = CalibrationTable::find(&card.calibrations, metric, config.recognise.mirrored);
@@ -132,7 +132,7 @@ impl Networks {
             Some(score) if metric == config.recognise.metric => ThresholdPolicy::Explicit(score),
             _ => ThresholdPolicy::TargetFpir(config.recognise.target_fpir),
         };
-        Ok(policy.operate(table.as_ref().map_err(Clone::clone), subjects)?)
+        Ok(policy.operate(table.as_ref().map_err(Clone::clone), references)?)
     }
 
     /// The gallery of `references`.
@@ -145,10 +145,8 @@ impl Networks {
         references: Vec<Reference>,
     ) -> Result<Gallery, EquipError> {
         let metric = config.recognise.metric;
-        let mut subjects: Vec<_> = references.iter().map(|r| r.subject.clone()).collect();
-        subjects.sort();
-        subjects.dedup();
-        let operating = self.operating(config, metric, subjects.len())?;
+        // Each reference is one more chance for a stranger, also a second one of the same subject.
+        let operating = self.operating(config, metric, references.len())?;
         let entries = references
             .into_iter()
             .map(|reference| GalleryEntry {

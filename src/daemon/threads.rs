@@ -229,6 +229,8 @@ impl Recognise {
     }
 
     fn execute(&mut self, shared: &Shared, actions: &mut Vec<Action>) {
+        // A decision that never reached the record thread must not make it announce another one.
+        let mut recorded = false;
         for action in actions.drain(..) {
             match action {
                 Action::Presence { present, faces } => {
@@ -239,14 +241,18 @@ impl Recognise {
                 Action::Record(decision) => {
                     let latency = Duration::from_micros(decision.latency.first_frame_us);
                     shared.meter.time(Stage::Decision, latency);
-                    self.hand_over(shared, Task::Record(Box::new(decision)));
+                    recorded = self.hand_over(shared, Task::Record(Box::new(decision)));
                 }
-                Action::Publish(_) => self.hand_over(shared, Task::Publish),
+                Action::Publish(_) if recorded => {
+                    self.hand_over(shared, Task::Publish);
+                }
+                Action::Publish(_) => {}
             }
         }
     }
 
-    fn hand_over(&self, shared: &Shared, task: Task) {
+    /// Gives `task` to the record thread; `false` when that has too much to do.
+    fn hand_over(&self, shared: &Shared, task: Task) -> bool {
         // Played as fast as possible, a recording waits for the database; a camera does not.
         let lost = if self.replay_clock.is_some() {
             self.decisions.send(task).is_err()
@@ -257,6 +263,7 @@ impl Recognise {
             shared.meter.set_database(DatabaseState::Failed);
             tracing::error!("a decision was lost: the database is slower than decisions come");
         }
+        !lost
     }
 }
 

@@ -21,6 +21,28 @@ use crate::geometry::{Point, Rect};
 use crate::inference::{InferenceError, KEYPOINTS_OF_TEMPLATE};
 
 /// One face found in a frame.
+///
+/// Anybody may read one:
+/// ```no_run
+/// use deepid_edge::{detect::Detection, geometry::{Point, Rect}};
+/// fn read(detection: &Detection) -> (Rect, &[Point; 4], f32) {
+///     (detection.bounds(), detection.keypoints(), detection.score())
+/// }
+/// ```
+/// Only this room makes one, so that whatever is aligned was detected:
+/// ```compile_fail,E0451
+/// use deepid_edge::{detect::Detection, geometry::{Point, Rect}};
+/// fn make(bounds: Rect, keypoints: [Point; 4]) -> Detection {
+///     Detection { bounds, keypoints, score: 1.0 }
+/// }
+/// ```
+/// And nobody changes one:
+/// ```compile_fail,E0616
+/// use deepid_edge::detect::Detection;
+/// fn change(detection: &mut Detection) {
+///     detection.score = 1.0;
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detection {
     bounds: Rect,
