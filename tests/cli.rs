@@ -591,6 +591,33 @@ fn the_doctor_examines_everything_and_fails_where_something_is_missing() {
 }
 
 #[test]
+fn the_doctor_sees_secrets_that_everybody_can_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bench = Bench::new();
+    let secret = bench.write("password", "correct horse\n");
+    for (mode, verdict) in [(0o644, "warn"), (0o640, "ok")] {
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(mode)).expect("changed");
+        let file = format!("mqtt.password_file={}", text(&secret));
+        let answer = bench.run(&[
+            "doctor",
+            "--json",
+            "--set",
+            "mqtt.username=door",
+            "--set",
+            &file,
+            "--set",
+            "mqtt.host=127.0.0.1",
+            "--set",
+            "mqtt.port=1",
+            "--set",
+            "camera.replay.path=/nonexistent/visit",
+        ]);
+        assert_eq!(check(&answer.json(), "secrets")["verdict"], verdict, "{}", answer.out);
+        assert!(!answer.out.contains("correct horse"));
+    }
+}
+
+#[test]
 fn the_doctor_is_content_with_models_that_were_fetched() {
     let Some(_) = photographs() else { return };
     let bench = Bench::new();

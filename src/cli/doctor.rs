@@ -5,6 +5,7 @@
 //! or made; one failed check keeps no other from running; warnings do not fail.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +87,7 @@ impl Arguments {
                 networks(&mut findings, &config);
                 database(&mut findings, &config);
                 camera(&mut findings, &config, self.patience);
+                secrets(&mut findings, &config);
                 broker(&mut findings, &config);
                 clock(&mut findings, &config);
             }
@@ -292,6 +294,26 @@ fn listed(listing: &Listing) -> String {
         Err(error) => error.to_string(),
     };
     format!("{} ({name}), {}: {choice}", listing.node.display(), listing.name)
+}
+
+/// Whether files with secrets are kept from other users.
+fn secrets(findings: &mut Findings, config: &Config) {
+    let mqtt = &config.mqtt;
+    for path in [mqtt.password_file.as_ref(), mqtt.tls.key.as_ref()].into_iter().flatten() {
+        let name = path.display().to_string();
+        match std::fs::metadata(path) {
+            Err(error) => findings.fail(
+                "secrets",
+                &Failure::new(Kind::Broker, error.to_string(), "correct the path").at(name),
+            ),
+            Ok(about) if about.permissions().mode() & 0o007 != 0 => findings.warn(
+                "secrets",
+                format!("{name}: every user of this machine can read it"),
+                format!("'chmod o= {}', and give it to the user of the service", path.display()),
+            ),
+            Ok(_) => findings.ok("secrets", format!("{name}: kept from other users")),
+        }
+    }
 }
 
 fn broker(findings: &mut Findings, config: &Config) {

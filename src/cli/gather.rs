@@ -109,15 +109,14 @@ fn take(
     let mut last_taken: Option<Monotonic> = None;
     let mut last_refusal = Unusable::NoFace;
     while gathered.faces.len() < count as usize && may_go_on(frames) {
+        frames += 1;
+        // A damaged frame costs itself alone; a source that gives nothing else meets its bound.
         match source.next_frame(&mut captured) {
             Ok(Progress::Frame) => {}
-            Ok(Progress::Repeat | Progress::Waiting) => continue,
             Ok(Progress::End) => break,
             Err(error) if error.needs_reopening() => return Err(error.into()),
-            Err(_) => continue,
+            Ok(Progress::Repeat | Progress::Waiting) | Err(_) => continue,
         }
-        frames += 1;
-        // A damaged frame costs itself alone; a camera that gives nothing else runs out of time.
         let Ok(frame) = decoder.decode(&captured) else { continue };
         match judge.frame(&frame).and_then(alone) {
             Ok(face) => {
@@ -147,7 +146,7 @@ fn take(
     }
     bar.finish_and_clear();
     if gathered.faces.is_empty() {
-        gathered.refused.push((format!("{name}, {frames} frames"), last_refusal));
+        gathered.refused.push((name.to_owned(), last_refusal));
     }
     Ok(gathered)
 }

@@ -41,60 +41,84 @@ const fn layer(origin: &Origin) -> u8 {
 
 /// Everything that does not fit.
 pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut add = |key: &'static str, found: String, other: String, remedy: &'static str| {
-        let origin = origin(settings, key);
-        problems.push(Problem::Contradiction { origin, key, found, other, remedy });
-    };
+    let mut found = Contradictions { settings, problems: Vec::new() };
+    found.of_seeing(sections);
+    found.of_deciding(sections);
+    found.of_recognising(sections);
+    found.of_telling(sections);
+    found.problems
+}
 
-    let visit = &sections.visit;
-    if visit.agreeing > visit.window {
-        add(
-            "visit.agreeing",
-            visit.agreeing.to_string(),
-            format!("visit.window = {}", visit.window),
-            "so many frames can never agree; make the window at least as large",
-        );
-    }
-    if visit.stale_ms > visit.timeout_ms {
-        add(
-            "visit.stale_ms",
-            visit.stale_ms.to_string(),
-            format!("visit.timeout_ms = {}", visit.timeout_ms),
-            "a frame must not count for longer than a visit lasts; make it smaller",
-        );
-    }
+struct Contradictions<'a> {
+    settings: &'a [Setting],
+    problems: Vec<Problem>,
+}
 
-    let detect = &sections.detect;
-    if detect.strategy == Strategy::FindThenFollow && detect.refresh_frames >= visit.agreeing {
-        add(
-            "detect.refresh_frames",
-            detect.refresh_frames.to_string(),
-            format!("visit.agreeing = {}", visit.agreeing),
-            "a second person could stand outside every frame that agrees; make it smaller, or let more frames agree, or set detect.strategy to \"find\"",
-        );
-    }
-    if visit.weight_min > visit.agreeing as f32 {
-        add(
-            "visit.weight_min",
-            visit.weight_min.to_string(),
-            format!("visit.agreeing = {}", visit.agreeing),
-            "a frame weighs at most 1, so that many cannot reach it; make it smaller",
-        );
+impl Contradictions<'_> {
+    fn add(
+        &mut self,
+        key: &'static str,
+        found: &impl ToString,
+        other: impl Into<String>,
+        remedy: &'static str,
+    ) {
+        self.problems.push(Problem::Contradiction {
+            origin: origin(self.settings, key),
+            key,
+            found: found.to_string(),
+            other: other.into(),
+            remedy,
+        });
     }
 
-    let quality = &sections.quality;
-    if quality.exposure_min >= quality.exposure_max {
-        add(
-            "quality.exposure_min",
-            quality.exposure_min.to_string(),
-            format!("quality.exposure_max = {}", quality.exposure_max),
-            "no face could lie between; make it smaller",
-        );
+    fn of_seeing(&mut self, Sections { detect, quality, visit, .. }: &Sections) {
+        if detect.strategy == Strategy::FindThenFollow && detect.refresh_frames >= visit.agreeing {
+            self.add(
+                "detect.refresh_frames",
+                &detect.refresh_frames,
+                format!("visit.agreeing = {}", visit.agreeing),
+                "a second person could stand outside every frame that agrees; make it smaller, or let more frames agree, or set detect.strategy to \"find\"",
+            );
+        }
+        if quality.exposure_min >= quality.exposure_max {
+            self.add(
+                "quality.exposure_min",
+                &quality.exposure_min,
+                format!("quality.exposure_max = {}", quality.exposure_max),
+                "no face could lie between; make it smaller",
+            );
+        }
     }
 
-    let recognise = &sections.recognise;
-    if let Some(threshold) = recognise.threshold {
+    fn of_deciding(&mut self, Sections { visit, .. }: &Sections) {
+        if visit.agreeing > visit.window {
+            self.add(
+                "visit.agreeing",
+                &visit.agreeing,
+                format!("visit.window = {}", visit.window),
+                "so many frames can never agree; make the window at least as large",
+            );
+        }
+        if visit.weight_min > visit.agreeing as f32 {
+            self.add(
+                "visit.weight_min",
+                &visit.weight_min,
+                format!("visit.agreeing = {}", visit.agreeing),
+                "a frame weighs at most 1, so that many cannot reach it; make it smaller",
+            );
+        }
+        if visit.stale_ms > visit.timeout_ms {
+            self.add(
+                "visit.stale_ms",
+                &visit.stale_ms,
+                format!("visit.timeout_ms = {}", visit.timeout_ms),
+                "a frame must not count for longer than a visit lasts; make it smaller",
+            );
+        }
+    }
+
+    fn of_recognising(&mut self, Sections { recognise, .. }: &Sections) {
+        let Some(threshold) = recognise.threshold else { return };
         let (fits, remedy) = match recognise.metric {
             Metric::Cosine => {
                 ((-1.0..=1.0).contains(&threshold), "for cosine it lies from -1 to 1")
@@ -105,60 +129,53 @@ pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<P
             }
         };
         if !fits {
-            add(
-                "recognise.threshold",
-                threshold.to_string(),
-                format!("recognise.metric = \"{}\"", recognise.metric),
-                remedy,
-            );
+            let metric = format!("recognise.metric = \"{}\"", recognise.metric);
+            self.add("recognise.threshold", &threshold, metric, remedy);
         }
-        let both = (
-            layer(&origin(settings, "recognise.threshold")),
-            layer(&origin(settings, "recognise.target_fpir")),
-        );
-        if both.0 == both.1 {
-            add(
+        let layer_of = |key| layer(&origin(self.settings, key));
+        if layer_of("recognise.threshold") == layer_of("recognise.target_fpir") {
+            self.add(
                 "recognise.threshold",
-                threshold.to_string(),
+                &threshold,
                 format!("recognise.target_fpir = {}", recognise.target_fpir),
                 "one of them decides; remove the other",
             );
         }
     }
 
-    let mqtt = &sections.mqtt;
-    if mqtt.password_file.is_some() && mqtt.username.is_none() {
-        add(
-            "mqtt.password_file",
-            quoted(mqtt.password_file.as_deref()),
-            "an unset mqtt.username".to_owned(),
-            "set the user name too",
-        );
+    fn of_telling(&mut self, Sections { mqtt, .. }: &Sections) {
+        if mqtt.password_file.is_some() && mqtt.username.is_none() {
+            self.add(
+                "mqtt.password_file",
+                &quoted(mqtt.password_file.as_deref()),
+                "an unset mqtt.username",
+                "set the user name too",
+            );
+        }
+        if !mqtt.tls.enabled && mqtt.tls.ca.is_some() {
+            self.add(
+                "mqtt.tls.ca",
+                &quoted(mqtt.tls.ca.as_deref()),
+                "mqtt.tls.enabled = false",
+                "enable TLS, or remove the certificate authority: nothing would be encrypted",
+            );
+        }
+        match (&mqtt.tls.cert, &mqtt.tls.key) {
+            (Some(cert), None) => self.add(
+                "mqtt.tls.cert",
+                &quoted(Some(cert)),
+                "an unset mqtt.tls.key",
+                "a certificate needs its private key; set both or neither",
+            ),
+            (None, Some(key)) => self.add(
+                "mqtt.tls.key",
+                &quoted(Some(key)),
+                "an unset mqtt.tls.cert",
+                "a private key needs its certificate; set both or neither",
+            ),
+            _ => {}
+        }
     }
-    if !mqtt.tls.enabled && mqtt.tls.ca.is_some() {
-        add(
-            "mqtt.tls.ca",
-            quoted(mqtt.tls.ca.as_deref()),
-            "mqtt.tls.enabled = false".to_owned(),
-            "enable TLS, or remove the certificate authority: nothing would be encrypted",
-        );
-    }
-    match (&mqtt.tls.cert, &mqtt.tls.key) {
-        (Some(cert), None) => add(
-            "mqtt.tls.cert",
-            quoted(Some(cert)),
-            "an unset mqtt.tls.key".to_owned(),
-            "a certificate needs its private key; set both or neither",
-        ),
-        (None, Some(key)) => add(
-            "mqtt.tls.key",
-            quoted(Some(key)),
-            "an unset mqtt.tls.cert".to_owned(),
-            "a private key needs its certificate; set both or neither",
-        ),
-        _ => {}
-    }
-    problems
 }
 
 fn quoted(path: Option<&std::path::Path>) -> String {

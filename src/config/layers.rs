@@ -154,6 +154,14 @@ fn check(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
         Written::Text(text) if text.is_empty() && key.default.is_none() => {
             return Ok((key, Value::new(Some(&entry.origin.to_string()), ValueKind::Nil)));
         }
+        Written::Text(text) if text.contains(char::REPLACEMENT_CHARACTER) => {
+            return Err(Problem::Impossible {
+                origin: entry.origin.clone(),
+                key: entry.key.clone(),
+                found,
+                expected: "UTF-8 text".to_owned(),
+            });
+        }
         Written::Text(text) => kind.read(&entry.origin.to_string(), text),
         Written::Typed(value) => value.clone(),
     };

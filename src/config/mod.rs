@@ -58,7 +58,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// The process's own: `file` or else the standard file if it exists, the environment, `flags`.
+    /// The process's own; what is not UTF-8 carries the replacement character, which no key takes:
+    /// `file` or else the standard file if it exists, the environment, `flags`.
     #[must_use]
     pub fn of_process(file: Option<PathBuf>, flags: Vec<Flag>) -> Self {
         let environment = std::env::vars_os()

@@ -17,7 +17,7 @@ pub fn default_file() -> String {
     let mut text = String::new();
     wrap(
         &mut text,
-        "Configuration of deepid-edge. Every key stands here with its default, as a comment: remove the '#' and change the value. Above this file stand the environment (DEEPID_EDGE__SECTION__KEY) and flags (--set section.key=value). 'deepid-edge config check' tells what is wrong, 'deepid-edge config show' what is in force and why. Made from the table in src/config/keys.rs; 'make test' fails when it is not.",
+        "Configuration of deepid-edge. Every key stands here with its default, as a comment: remove the '#' and change the value. Above this file stand the environment (DEEPID_EDGE__SECTION__KEY) and flags (--set section.key=value). 'deepid-edge config check' tells what is wrong, 'deepid-edge config show' what is in force and why. Relative paths count from the folder that the program is started in. Made from the table in src/config/keys.rs; 'make test' fails when it is not.",
     );
     for section in SECTIONS {
         let rule = "-".repeat(WIDTH.saturating_sub(section.help.len() + 5));

@@ -126,7 +126,7 @@ fn a_target_of_a_higher_layer_undoes_a_threshold_of_a_lower_one() {
     assert!((config.recognise.target_fpir - 0.01).abs() < 1e-12);
 }
 
-/// A temporary file's text and the lines that it earns; `tests/data/config/problems.txt`.
+/// A file's text and the lines that it earns, all in one snapshot.
 #[test]
 fn every_kind_of_mistake_is_named_with_its_remedy() {
     let cases = [
@@ -152,6 +152,7 @@ fn every_kind_of_mistake_is_named_with_its_remedy() {
         "[mqtt]\npassword = 'hunter2'\n",
         "[mqtt]\npassword_file = '/etc/secret'\n",
         "[visit]\nweight_min = 4\n",
+        "[detect]\nrefresh_frames = 3\n",
         "[mqtt.tls]\nca = '/etc/ca.pem'\ncert = '/etc/cert.pem'\n",
         "[mqtt.tls]\nkey = '/etc/key.pem'\n",
         "[mqtt]\nenabled = 'yes'\n",
@@ -159,9 +160,9 @@ fn every_kind_of_mistake_is_named_with_its_remedy() {
         "[log]\nlevel = 'loud'\n",
         "[camera\n",
     ];
-    let report: String =
+    let report: Vec<String> =
         cases.iter().map(|case| format!("{case}=>\n{}\n\n", problems_of(case))).collect();
-    insta::assert_snapshot!(report);
+    insta::assert_snapshot!(report.concat());
 }
 
 #[test]
@@ -251,4 +252,14 @@ fn defaults_are_those_of_the_rooms() {
     assert_eq!(config.follower_settings(), crate::detect::FollowerSettings::default());
     assert_eq!(config.visit_policy(), crate::decide::VisitPolicy::default());
     assert_eq!(config.store_settings(), crate::store::StoreSettings::default());
+}
+
+#[test]
+fn text_that_is_not_utf8_is_refused_and_never_altered() {
+    let sources = Sources {
+        environment: environment(&[("DEEPID_EDGE__STORE__PATH", "/data/\u{fffd}.db")]),
+        ..Sources::default()
+    };
+    let text = Config::load(&sources).expect_err("refused").to_string();
+    assert!(text.contains("DEEPID_EDGE__STORE__PATH") && text.contains("UTF-8"), "{text}");
 }
