@@ -319,6 +319,56 @@ fn a_publish_that_the_broker_forbids_is_said_and_stays_in_the_outbox() {
 }
 
 #[test]
+fn the_example_of_access_control_lets_the_door_work_and_nobody_speak_for_it() {
+    let users = vec![("door-front", "d"), ("homeassistant", "h"), ("admin", "a")];
+    let acl = Some(include_str!("../deploy/mosquitto-acl.example"));
+    let broker = Broker { passwords: users, acl, ..Broker::default() };
+    let Some(broker) = Mosquitto::start(&broker) else { return };
+    let client = |user: &str, password: &str, filter: &str| {
+        Subscriber::connect_with(broker.port(), filter, |options| {
+            options.set_credentials(user, password);
+        })
+    };
+    let home = client("homeassistant", "h", "#");
+    let admin = client("admin", "a", "#");
+    // What is forbidden is acknowledged with a refusal, and reaches nobody.
+    for forger in [&home, &admin] {
+        forger.publish(ACCESS, false, "forged");
+        forger.publish(AUDIT, false, "forged");
+        forger.publish(STATUS, true, "forged");
+    }
+    let file = broker.directory().join("our-password");
+    std::fs::write(&file, "d").unwrap();
+    let settings = SessionSettings {
+        credentials: Some(Credentials { user: "door-front".to_owned(), password_file: Some(file) }),
+        home_assistant: Some(HomeAssistantSettings {
+            prefix: "homeassistant".to_owned(),
+            retain: true,
+        }),
+        ..settings(broker.port())
+    };
+    let mut door = Door::open(settings);
+    door.until_connected();
+    admin.ask("deepid-edge/front/request/ping", false, "", "deepid-edge-answers/admin", b"1");
+    let mut forbidden = Vec::new();
+    door.until("asked", |event| {
+        if let SessionEvent::NotAllowed { topic, .. } = event {
+            forbidden.push(topic.clone());
+        }
+        matches!(event, SessionEvent::Requested { .. })
+    });
+    assert!(admin.on("deepid-edge-answers/admin").json()["models"].is_array());
+    let clock = door.clock.clone();
+    door.decide(&grant(&clock));
+    door.until_delivered();
+    let heard = home.until_now("homeassistant/marker");
+    assert!(heard.iter().all(|m| m.payload != b"forged"), "{heard:?}");
+    assert_eq!(heard.iter().filter(|m| m.topic == ACCESS).count(), 1);
+    assert!(heard.iter().any(|m| m.topic == "homeassistant/device/deepid-edge-front/config"));
+    assert!(forbidden.is_empty(), "{forbidden:?}");
+}
+
+#[test]
 fn nobody_there_and_unknown_names_are_told_apart() {
     let nobody = settings(free_port());
     assert!(matches!(refusal(&nobody), BrokerError::Refused { .. }));
@@ -330,7 +380,7 @@ fn nobody_there_and_unknown_names_are_told_apart() {
 
 #[test]
 fn a_wrong_password_is_said_and_a_right_one_is_taken_without_a_restart() {
-    let with_password = Broker { password: Some(("door", "correct")), ..Broker::default() };
+    let with_password = Broker { passwords: vec![("door", "correct")], ..Broker::default() };
     let Some(broker) = Mosquitto::start(&with_password) else { return };
     let anonymous = settings(broker.port());
     assert!(matches!(refusal(&anonymous), BrokerError::WrongPassword { user: None, .. }));

@@ -50,7 +50,7 @@ pub enum BrokerError {
     },
     /// We spoke plainly, and were hung up on or answered by something that is not MQTT.
     #[error(
-        "broker {at}: it ended the connection before it answered; this port probably expects TLS (set 'mqtt.tls'), or it does not speak MQTT 5"
+        "broker {at}: it ended the connection before it answered; this port probably expects TLS (set 'mqtt.tls.enabled'), or it does not speak MQTT 5"
     )]
     PlainRefused {
         /// Host and port.
@@ -58,7 +58,7 @@ pub enum BrokerError {
     },
     /// We spoke TLS, and the answer was none.
     #[error(
-        "broker {at}: the answer is not TLS; this port is probably a plain one: use the TLS port (usually 8883), or remove 'mqtt.tls' if the network is yours"
+        "broker {at}: the answer is not TLS; this port is probably a plain one: use the TLS port (usually 8883), or unset 'mqtt.tls.enabled' if the network is yours"
     )]
     NotTls {
         /// Host and port.
@@ -66,7 +66,7 @@ pub enum BrokerError {
     },
     /// Nobody we believe vouches for it.
     #[error(
-        "broker {at}: its certificate is from an authority that is not known here; set 'mqtt.tls.ca_file' to that authority's certificate"
+        "broker {at}: its certificate is from an authority that is not known here; set 'mqtt.tls.ca' to that authority's certificate"
     )]
     CertificateUnknown {
         /// Host and port.
@@ -106,7 +106,7 @@ pub enum BrokerError {
     },
     /// The broker does not believe us.
     #[error(
-        "broker {at}: it refuses our certificate ({what}); set 'mqtt.tls.client' to a certificate that its authority has issued"
+        "broker {at}: it refuses our certificate ({what}); set 'mqtt.tls.cert' and 'mqtt.tls.key' to a certificate that its authority has issued"
     )]
     ClientCertificate {
         /// Host and port.
@@ -143,7 +143,7 @@ pub enum BrokerError {
     },
     /// User and password are not right, or were needed.
     #[error(
-        "broker {at}: it refuses {}; check 'mqtt.user' and 'mqtt.password_file', and that the broker knows this user",
+        "broker {at}: it refuses {}; check 'mqtt.username' and 'mqtt.password_file', and that the broker knows this user",
         match user { Some(user) => format!("user '{user}' with this password"), None => "clients without user and password".to_owned() }
     )]
     WrongPassword {
@@ -162,7 +162,7 @@ pub enum BrokerError {
     },
     /// Two clients with one id.
     #[error(
-        "broker {at}: another client came with our id; every door needs an id of its own: check 'door' on both machines"
+        "broker {at}: another client came with our id; every door needs an id of its own: check 'door.id' on both machines"
     )]
     TakenOver {
         /// Host and port.

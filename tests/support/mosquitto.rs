@@ -21,8 +21,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Broker {
     /// CA, certificate and key for TLS; plain without.
     pub tls: Option<ServerTls>,
-    /// User and password; anonymous without.
-    pub password: Option<(&'static str, &'static str)>,
+    /// Users and passwords; anonymous without any.
+    pub passwords: Vec<(&'static str, &'static str)>,
     /// Lines of an access control file.
     pub acl: Option<&'static str>,
 }
@@ -114,19 +114,21 @@ impl Mosquitto {
         // Started by root it would give itself up to a user who may not read this directory.
         text.push_str("user root\n");
         writeln!(text, "listener {} 127.0.0.1", self.port).unwrap();
-        match broker.password {
-            None => text.push_str("allow_anonymous true\n"),
-            Some((user, password)) => {
-                let file = at("passwords");
+        if broker.passwords.is_empty() {
+            text.push_str("allow_anonymous true\n");
+        } else {
+            let file = at("passwords");
+            std::fs::write(&file, "").unwrap();
+            for (user, password) in &broker.passwords {
                 let made = Command::new("mosquitto_passwd")
-                    .args(["-b", "-c"])
+                    .arg("-b")
                     .arg(&file)
                     .args([user, password])
                     .output()
                     .unwrap();
                 assert!(made.status.success(), "{made:?}");
-                writeln!(text, "allow_anonymous false\npassword_file {}", file.display()).unwrap();
             }
+            writeln!(text, "allow_anonymous false\npassword_file {}", file.display()).unwrap();
         }
         if let Some(acl) = broker.acl {
             std::fs::write(at("acl"), acl).unwrap();

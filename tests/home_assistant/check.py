@@ -1,0 +1,141 @@
+"""Home Assistant's own code against what is written for it.
+
+Validates the discovery message (from its snapshot) with the schemas of Home Assistant's MQTT
+integration, and runs the blueprint of deploy/home-assistant/ in a Home Assistant core without a
+broker: events are set as states, and the openings are counted. Needs `pip install homeassistant
+paho-mqtt` on a Python that it supports; last run with 2025.4.4 on Python 3.13. Not part of
+`make test`: Home Assistant weighs more than everything else together.
+
+    python tests/home_assistant/check.py        exits with 0 when everything held
+"""
+
+import asyncio
+import datetime
+import json
+import pathlib
+import shutil
+import sys
+import tempfile
+
+from homeassistant import bootstrap, loader
+from homeassistant.config_entries import ConfigEntries
+from homeassistant.core import HomeAssistant
+from homeassistant.helpers import frame
+from homeassistant.setup import async_setup_component
+from homeassistant.util import dt
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SNAPSHOT = ROOT / (
+    "src/publish/snapshots/"
+    "deepid_edge__publish__discovery__tests__the_message_is_as_agreed.snap"
+)
+BOOT = "7c0d2f6a-1111-4222-8333-00000000000"
+# Newer than some versions that this is run with; the others must know every key.
+NEWER_KEYS = {"default_entity_id"}
+
+
+def check_discovery() -> None:
+    from homeassistant.components.mqtt import binary_sensor, event, schemas, sensor
+
+    message = json.loads(SNAPSHOT.read_text().split("---\n", 2)[2])
+    schemas.DEVICE_DISCOVERY_SCHEMA(message)
+    platforms = {"event": event, "sensor": sensor, "binary_sensor": binary_sensor}
+    for name, component in message["components"].items():
+        component = dict(component)
+        platform = platforms[component.pop("platform")]
+        component.setdefault("availability", message["availability"])
+        component |= {key: message[key] for key in ("device", "origin", "qos")}
+        ignored = set(component) - set(platform.DISCOVERY_SCHEMA(component))
+        assert ignored <= NEWER_KEYS, f"{name}: Home Assistant ignores {ignored}"
+
+
+async def check_blueprint(hass: HomeAssistant) -> list[str]:
+    opened: list[int] = []
+    failures: list[str] = []
+    hass.services.async_register("test", "open", lambda _call: opened.append(1))
+    hass.states.async_set("event.access", "unknown")
+    helper = {"input_text": {"memory": {"name": "memory"}}}
+    assert await async_setup_component(hass, "input_text", helper)
+    use = {
+        "path": "deepid-edge/open_on_grant.yaml",
+        "input": {
+            "access_event": "event.access",
+            "last_grant": "input_text.memory",
+            "open_actions": [{"action": "test.open"}],
+        },
+    }
+    automation = {"automation": [{"id": "door", "alias": "door", "use_blueprint": use}]}
+    assert await async_setup_component(hass, "automation", automation)
+    await hass.async_start()
+    await hass.async_block_till_done()
+    count = 0
+
+    async def event(what, openings, age_s=0.0, state=None, **changes):
+        nonlocal count
+        count += 1
+        now = dt.utcnow()
+        issued = now - datetime.timedelta(seconds=age_s)
+        attributes = {
+            "event_type": "granted",
+            "schema": "deepid-edge/access/1",
+            "outcome": "granted",
+            "issued": issued.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "clock": "trusted",
+            "expires_in_ms": 5000,
+            "boot": BOOT + "1",
+            "seq": count,
+        } | changes
+        attributes = {key: value for key, value in attributes.items() if value is not None}
+        before = len(opened)
+        hass.states.async_set("event.access", state or f"event {count}", attributes)
+        await hass.async_block_till_done()
+        if len(opened) - before != openings:
+            failures.append(f"{what}: {len(opened) - before} openings")
+
+    await event("a grant", 1)
+    await event("the same person again", 1)
+    await event("the same message again", 0, seq=2)
+    await event("an older one", 0, seq=1)
+    await event("a denial", 0, outcome="denied", event_type="denied")
+    await event("a stranger", 0, outcome="unknown", event_type="unknown")
+    await event("a type that contradicts the outcome", 0, outcome="denied")
+    await event("too old", 0, age_s=5.5)
+    await event("from the future", 0, age_s=-5.5)
+    await event("old but not too old", 1, age_s=4)
+    await event("an expiry that is too long", 0, age_s=20, expires_in_ms=60_000)
+    await event("a clock that is not trusted", 0, clock="untrusted")
+    for key in ("issued", "seq", "boot", "schema", "clock", "expires_in_ms", "outcome"):
+        await event(f"without {key}", 0, **{key: None})
+    await event("a time that is none", 0, issued="yesterday")
+    await event("another schema", 0, schema="deepid-edge/audit/1")
+    hass.states.async_set("event.access", "unavailable")
+    await event("available again", 0)
+    await event("a grant after that", 1)
+    await event("a grant after a restart of the door", 1, seq=1, boot=BOOT + "2")
+    same = hass.states.get("event.access").state
+    await event("attributes without an event", 0, state=same)
+    return failures
+
+
+async def main() -> int:
+    with tempfile.TemporaryDirectory() as directory:
+        blueprints = pathlib.Path(directory) / "blueprints/automation/deepid-edge"
+        blueprints.mkdir(parents=True)
+        (pathlib.Path(directory) / "custom_components").mkdir()
+        shutil.copy(ROOT / "deploy/home-assistant/open_on_grant.yaml", blueprints)
+        hass = HomeAssistant(directory)
+        hass.config.skip_pip = True
+        hass.config_entries = ConfigEntries(hass, {})
+        frame.async_setup(hass)
+        await bootstrap.async_load_base_functionality(hass)
+        loader.async_setup(hass)
+        check_discovery()
+        failures = await check_blueprint(hass)
+        await hass.async_stop(force=True)
+    for failure in failures:
+        print(f"FAILED: {failure}", file=sys.stderr)
+    print("failed" if failures else "the discovery message and the blueprint hold")
+    return 1 if failures else 0
+
+
+sys.exit(asyncio.run(main()))
