@@ -181,6 +181,8 @@ fn a_vector_that_points_nowhere_matches_nobody() {
     let comparer = Comparer::new(model(), 3, &[0.5, 0.25, 1.0], Metric::Cosine);
     assert!(comparer.score(&vector(&[0.5, 0.25, 1.0]), &right).is_err());
     assert!(comparer.score(&vector(&[0.5, 0.25, 1.5]), &right).is_ok());
+    // Centred, zeros have a direction, and the same one every time.
+    assert!(comparer.score(&vector(&[0.0; 3]), &right).is_err());
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub enum CompareError {
     NoDirection {
         /// Who made the vector.
         model: ModelId,
-        /// Its Euclidean length, after centring for the cosine.
+        /// Its Euclidean length; for the cosine also after centring.
         norm: f32,
     },
     /// The mean to subtract has another length than the vectors.
@@ -138,6 +138,8 @@ impl Comparer {
                 wanted: self.length,
             });
         }
+        // Before centring too: a dead network would be the same person every time.
+        self.check_length(dot(values, values).sqrt())?;
         let start = into.len();
         match self.metric {
             Metric::Cosine if !self.mean.is_empty() => {
@@ -147,15 +149,20 @@ impl Comparer {
         }
         let added = into.get_mut(start..).unwrap_or_default();
         let norm = dot(added, added).sqrt();
-        if !(norm > f32::MIN_POSITIVE && norm.is_finite()) {
-            return Err(CompareError::NoDirection { model: self.model.clone(), norm });
-        }
+        self.check_length(norm)?;
         if self.metric != Metric::Euclidean {
             for value in added {
                 *value /= norm;
             }
         }
         Ok(())
+    }
+
+    fn check_length(&self, norm: f32) -> Result<(), CompareError> {
+        if norm > f32::MIN_POSITIVE && norm.is_finite() {
+            return Ok(());
+        }
+        Err(CompareError::NoDirection { model: self.model.clone(), norm })
     }
 
     /// How alike two prepared vectors are, in the order and sense of the metric's scores.
