@@ -4,7 +4,6 @@
 //! table in [`exit`]. A verb is a struct of arguments with `run(self, &Session)`; this file only
 //! dispatches. Invariant: a verb never exits by itself and never prints an error by itself.
 
-pub mod demo;
 pub mod draw;
 pub mod exit;
 pub mod failure;
@@ -13,6 +12,7 @@ pub mod session;
 mod camera;
 mod completions;
 mod config;
+mod demo;
 mod detect;
 mod doctor;
 mod enroll;
@@ -77,6 +77,8 @@ enum Verb {
     /// Speak to the broker
     #[command(subcommand)]
     Mqtt(mqtt::Verb),
+    /// Enrol a person, replay a visit and show the decisions as they arrive over MQTT
+    Demo(demo::Arguments),
     /// Measure on photographs and clips of people
     #[command(subcommand)]
     Evaluate(evaluate::Verb),
@@ -121,6 +123,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
         Verb::Mqtt(verb) => verb.run(session),
+        Verb::Demo(verb) => verb.run(session),
         Verb::Evaluate(verb) => verb.run(session),
         Verb::Config(verb) => verb.run(session),
         Verb::Completions(verb) => verb.run(),

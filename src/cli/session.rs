@@ -75,22 +75,30 @@ impl Session {
         self.shared.json
     }
 
-    /// The configuration, with `verb_flags` above everything else.
-    ///
-    /// # Errors
-    /// [`Kind::Configuration`].
-    pub fn config_with(&self, verb_flags: Vec<Flag>) -> Result<Config, Failure> {
+    /// What the flags set above file and environment, but for file and database: a verb that has
+    /// its own of these keeps the rest.
+    #[must_use]
+    pub fn overrides(&self) -> Vec<Flag> {
         let shared = &self.shared;
         let direct = [
-            ("--database", "store.path", &shared.database),
             ("--models", "models.directory", &shared.models),
             ("--log-level", "log.level", &shared.log_level),
         ];
         let direct = direct
             .into_iter()
             .filter_map(|(flag, key, value)| Some(direct_flag(flag, key, value.as_ref()?)));
-        let flags = shared.set.iter().cloned().chain(direct).chain(verb_flags).collect();
-        Ok(Config::load(&Sources::of_process(shared.config.clone(), flags))?)
+        shared.set.iter().cloned().chain(direct).collect()
+    }
+
+    /// The configuration, with `verb_flags` above everything else.
+    ///
+    /// # Errors
+    /// [`Kind::Configuration`].
+    pub fn config_with(&self, verb_flags: Vec<Flag>) -> Result<Config, Failure> {
+        let database = self.shared.database.as_ref();
+        let database = database.map(|path| direct_flag("--database", "store.path", path));
+        let flags = self.overrides().into_iter().chain(database).chain(verb_flags).collect();
+        Ok(Config::load(&Sources::of_process(self.shared.config.clone(), flags))?)
     }
 
     /// The configuration of a verb that answers and ends; its log is started too.

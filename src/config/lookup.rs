@@ -85,7 +85,8 @@ impl Config {
 }
 
 /// The source checkout that the executable was built in, or that the current folder lies in.
-fn checkout() -> Option<PathBuf> {
+#[must_use]
+pub fn checkout() -> Option<PathBuf> {
     let executable = std::env::current_exe().ok()?.canonicalize().ok()?;
     if executable.starts_with("/usr") || executable.starts_with("/opt") {
         return None;

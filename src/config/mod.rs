@@ -25,6 +25,7 @@ pub use equip::{EquipError, Networks};
 pub use keys::{KEYS, Key, SECTIONS, Section, nearest};
 pub use kind::{Kind, Rule};
 pub use layers::{Setting, environment_name};
+pub use lookup::checkout;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sample::{default_file, manual_section};
 pub use sections::{

@@ -514,6 +514,8 @@ impl Front<'_> {
                 }
             }
         }
+        // The last word on how it was: a recording that is over would otherwise end unaccounted for.
+        self.send(Outgoing::Health(self.health(self.shared.clock.now(), &Said::default())));
         drop(self.tasks.send(Task::Administrative(Administrative::Stopped)));
         drop(self.tasks.send(Task::Stop));
         self.send(Outgoing::Stop);

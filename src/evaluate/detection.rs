@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::end_to_end::{EvaluateError, replay, still_clock};
 use super::folder::FaceFolder;
 use super::report::Spread;
-use super::transcode::Transcoder;
+use super::transcode::{RATE, Transcoder};
 use super::{Interval, Stage, Tally};
 use crate::capture::picture::Picture;
 use crate::clock::{Clock, ClockRequirement, Monotonic, SystemClock};
@@ -104,7 +104,7 @@ pub fn detection(
         let recording = transcoder.recording(&clip.path)?;
         trials.forget();
         let mut failure = None;
-        replay(&recording, &still_clock(), |frame, _| {
+        replay(&recording, RATE, &still_clock(), |frame, _| {
             if failure.is_none() {
                 failure = trials.see(frame, frame.pixels()).err();
             }

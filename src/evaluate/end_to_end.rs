@@ -261,7 +261,7 @@ fn clip_vectors(
     let mut vectors = Vec::new();
     let clock = still_clock();
     recognizer.forget();
-    replay(recording, &clock, |frame, clock| {
+    replay(recording, RATE, &clock, |frame, clock| {
         let observation = recognizer.observe(frame, clock);
         let alone = matches!(&observation.seen, Seen::Faces { count: 1, .. });
         if let (true, Attempt::Compared { features, .. }) =
@@ -288,7 +288,7 @@ fn decide(
     let mut actions = Vec::new();
     let (mut frames, mut frames_with_face) = (0, 0);
     recognizer.forget();
-    replay(recording, &clock, |frame, clock| {
+    replay(recording, RATE, &clock, |frame, clock| {
         let observation = recognizer.observe(frame, clock);
         visit.step(&observation, clock.now(), &mut actions);
         frames += 1;
@@ -325,14 +325,19 @@ fn decide(
     })
 }
 
-/// Hands every frame of a recording on, with the clock moved to its capture.
-pub(super) fn replay(
+/// Hands every frame of a recording of `rate` frames a second on, with the clock moved to its
+/// capture.
+///
+/// # Errors
+/// [`EvaluateError`] when the recording cannot be read or a frame cannot be decoded.
+pub fn replay(
     recording: &Path,
+    rate: u32,
     clock: &Arc<ManualClock>,
     mut each: impl FnMut(&crate::frame::Frame<'_>, &ManualClock),
 ) -> Result<(), EvaluateError> {
     let settings = ReplaySettings {
-        rate: Some(FrameRate::per_second(RATE)),
+        rate: Some(FrameRate::per_second(rate)),
         ..ReplaySettings::once(recording)
     };
     let mut source = Replay::open(settings, Arc::clone(clock) as Arc<dyn Clock>)?;
@@ -354,7 +359,8 @@ pub(super) fn replay(
 }
 
 /// A clock that only a recording moves.
-pub(super) fn still_clock() -> Arc<ManualClock> {
+#[must_use]
+pub fn still_clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new(Monotonic::default(), PLAUSIBLE_FROM_UNIX_MS))
 }
 

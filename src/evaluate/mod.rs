@@ -19,7 +19,7 @@ pub mod scene;
 mod transcode;
 
 pub use detection::{DetectionTable, Row, detection};
-pub use end_to_end::{EvaluateError, end_to_end};
+pub use end_to_end::{EvaluateError, end_to_end, replay, still_clock};
 pub use folder::{Clip, FaceFolder, FolderError, Sitter};
 pub use rate::{Interval, Method, Tally};
 pub use transcode::{TranscodeError, Transcoder};

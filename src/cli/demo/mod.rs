@@ -1,5 +1,462 @@
-//! `demo`: wip.
-#![allow(dead_code)]
+//! `demo`: a person is enrolled, a visit is replayed, decisions arrive over MQTT.
+//!
+//! In: photographs that `make assets` fetched, and the script of a visit. Out: every decision as it
+//! arrives, a closing table, and an exit code that says whether all came as the script expects.
+//!
+//! Nothing here is staged but the visit itself: the broker is a real one in this process, the
+//! enrolment and the daemon are this very program as processes of their own, and what is shown was
+//! read from the broker by a client that knows only the contract of the messages.
+//! Everything lies in a temporary folder and is gone afterwards.
+
 mod broker;
+mod closing;
 mod listener;
+mod process;
+mod sheet;
 mod story;
+
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use super::evaluate::progress_bar;
+use super::exit::Kind;
+use super::failure::Failure;
+use super::session::{Session, write_out};
+use crate::clock::{Clock, ClockRequirement, Monotonic, SystemClock};
+use crate::compare::Operating;
+use crate::config::{Networks, checkout};
+use crate::decide::Outcome;
+use crate::evaluate::scene::{Scene, Script};
+use closing::{Closing, Health};
+use listener::Listener;
+use process::{Daemon, Memory, Settings};
+use story::{Access, Arrived};
+
+/// The visit that is replayed.
+const VISIT: &str = include_str!("../../../tests/data/visit.toml");
+/// First part of the demonstration's topics, and its door.
+const BASE: &str = "deepid-edge";
+const DOOR: &str = "demo";
+/// How long to wait for a message before looking at everything else.
+const TURN: Duration = Duration::from_millis(100);
+/// How often health is asked for.
+const HEALTH_EVERY: Duration = Duration::from_secs(5);
+/// How long messages may still arrive after the daemon has ended.
+const AFTERMATH: Duration = Duration::from_millis(500);
+/// How much longer than the recording the daemon may take.
+const OVERTIME: Duration = Duration::from_secs(60);
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Folder of the demo's photographs; assets/photographs of the source checkout by default
+    #[arg(long, value_name = "DIR")]
+    photographs: Option<PathBuf>,
+    /// Write a contact sheet of the visit, with boxes, scores and outcomes
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Replay as fast as frames are judged, not in real time
+    #[arg(long, conflicts_with = "keep")]
+    fast: bool,
+    /// Leave broker and daemon running afterwards, with the visit over and over, until Ctrl-C
+    #[arg(long)]
+    keep: bool,
+}
+
+/// What was heard from the daemon.
+#[derive(Debug, Default)]
+struct Heard {
+    started_ms: Option<u64>,
+    decisions: Vec<Arrived>,
+    health: Option<Health>,
+    memory: Option<Memory>,
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        let script = Script::parse(VISIT).map_err(|error| Failure::of(Kind::Fault, &error))?;
+        let photographs = self.photographs()?;
+        let interrupted = interruption()?;
+        let clock: Arc<dyn Clock> =
+            Arc::new(SystemClock::new(ClockRequirement::Plausible, i64::MIN));
+        let place = Workplace::new()?;
+
+        say(session, "A person is enrolled, a visit is replayed, decisions arrive over MQTT.\n")?;
+        let broker =
+            broker::start(clock.as_ref()).map_err(|error| Failure::of(Kind::Broker, &error))?;
+        say(session, &format!("broker     {broker}, embedded (rumqttd)"))?;
+        let settings = Settings {
+            file: place.configure(self.fast, self.keep, broker)?,
+            overrides: session.overrides(),
+        };
+        let subject = enroll(&settings, &script, &photographs)?;
+        let (model, operating) = operating(&settings)?;
+        introduce(session, &script, &subject, &model, &operating)?;
+
+        let recording = place.recording();
+        record(session, script.clone(), &photographs, &recording)?;
+        let topics = format!("{BASE}/{DOOR}/#");
+        let watch = format!(
+            "mosquitto_sub -V mqttv5 -h {} -p {} -v -t '{topics}'",
+            broker.ip(),
+            broker.port()
+        );
+        say(session, &format!("listening  {watch}\n"))?;
+        let listener = Listener::start(broker, format!("{BASE}/{DOOR}/"), Arc::clone(&clock))
+            .map_err(|error| system("a thread", &error))?;
+        let mut daemon = Daemon::start(&settings, &place.log())
+            .map_err(|error| system("the daemon's process", &error))?;
+        let seconds = f64::from(script.frames()) / f64::from(script.picture.rate);
+        let heard = self.watch(
+            session,
+            &script,
+            &listener,
+            &mut daemon,
+            clock.as_ref(),
+            &interrupted,
+            seconds,
+        )?;
+
+        let parts = story::judge(&script, &subject, &heard.decisions);
+        let closing = Closing {
+            schema: "deepid-edge/demo/1",
+            as_expected: parts.iter().all(|part| part.as_expected),
+            subject,
+            model,
+            operating,
+            frames_recorded: script.frames(),
+            health: heard.health,
+            faces: heard.decisions.iter().filter_map(|decision| decision.access.faces).sum(),
+            decisions: heard.decisions.len(),
+            memory: heard.memory,
+            parts,
+        };
+        session.tell(&closing, &closing)?;
+        if let Some(picture) = &self.picture {
+            let config = settings.config()?;
+            let sheet = sheet::draw(&config, &recording, &script, &closing)?;
+            sheet.save(picture).map_err(|error| Failure::of(Kind::Input, &error))?;
+            say(session, &format!("contact sheet: {}", picture.display()))?;
+        }
+        if self.keep {
+            say(
+                session,
+                &format!(
+                    "\nThe visit goes on. Watch it in another terminal:\n  {watch}\nEnd it with Ctrl-C."
+                ),
+            )?;
+            while !interrupted.load(Ordering::Relaxed) {
+                // Whoever stays must listen, or messages would pile up.
+                let _seen = listener.next(TURN);
+                if !matches!(daemon.ended(), Ok(None)) {
+                    return Err(died(&daemon));
+                }
+            }
+        }
+        daemon.stop(clock.as_ref());
+        Ok(if closing.as_expected { Kind::Done } else { Kind::Negative })
+    }
+
+    fn photographs(&self) -> Result<PathBuf, Failure> {
+        if let Some(folder) = &self.photographs {
+            return Ok(folder.clone());
+        }
+        let folder = checkout().map(|checkout| checkout.join("assets/photographs"));
+        folder.filter(|folder| folder.is_dir()).ok_or_else(|| {
+            Failure::new(
+                Kind::Input,
+                "the demo's photographs are nowhere",
+                "run 'make assets' in a source checkout, or name their folder with --photographs",
+            )
+        })
+    }
+
+    /// Listens until the recording is over.
+    #[expect(clippy::too_many_arguments, reason = "one call, everything that it watches")]
+    fn watch(
+        &self,
+        session: &Session,
+        script: &Script,
+        listener: &Listener,
+        daemon: &mut Daemon,
+        clock: &dyn Clock,
+        interrupted: &AtomicBool,
+        seconds: f64,
+    ) -> Result<Heard, Failure> {
+        let mut heard = Heard::default();
+        let begun = clock.now();
+        let (mut asked, mut ended): (Monotonic, Option<Monotonic>) = (begun, None);
+        loop {
+            let message = listener.next(TURN);
+            let quiet = message.is_none();
+            let decision = message
+                .filter(|message| !message.retained)
+                .and_then(|message| heard.take(&message.topic, &message.payload));
+            if let Some(decision) = decision {
+                say(session, &told(script, &decision))?;
+            }
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(Failure::new(Kind::Declined, "interrupted", "start it again"));
+            }
+            heard.memory = daemon.memory().or(heard.memory);
+            let now = clock.now();
+            match (ended, daemon.ended().map_err(|error| system("the daemon's process", &error))?) {
+                (Some(ended), _) if quiet && now.since(ended) >= AFTERMATH => return Ok(heard),
+                (None, Some(status)) if !status.success() => return Err(died(daemon)),
+                (None, Some(_)) => ended = Some(now),
+                _ => {}
+            }
+            let late = now.since(begun).as_secs_f64() - seconds;
+            if self.keep && late > 2.0 {
+                return Ok(heard);
+            }
+            if late > OVERTIME.as_secs_f64() {
+                let what = "the daemon does not come to the end of the recording".to_owned();
+                return Err(Failure::new(Kind::Fault, what, daemon.last_words()));
+            }
+            if now.since(asked) >= HEALTH_EVERY {
+                asked = now;
+                listener.request("snapshot_health");
+            }
+        }
+    }
+}
+
+impl Heard {
+    /// Takes a message in; a decision is given back.
+    fn take(&mut self, topic: &str, payload: &[u8]) -> Option<Arrived> {
+        match topic {
+            "access" => {
+                let access: Access = serde_json::from_slice(payload).ok()?;
+                let since = access.monotonic_ms.saturating_sub(self.started_ms.unwrap_or(0));
+                let decision = Arrived { seconds: since as f64 / 1000.0, access };
+                self.decisions.push(decision.clone());
+                return Some(decision);
+            }
+            "audit" => {
+                let audit: Json = serde_json::from_slice(payload).ok()?;
+                if audit.pointer("/administrative/event") == Some(&json!("started")) {
+                    self.started_ms = audit.get("monotonic_ms").and_then(Json::as_u64);
+                }
+            }
+            "health" => self.health = serde_json::from_slice(payload).ok().or(self.health.take()),
+            _ => {}
+        }
+        None
+    }
+}
+
+/// One decision in one line.
+fn told(script: &Script, decision: &Arrived) -> String {
+    let access = &decision.access;
+    let outcome = story::outcome_name(access.outcome);
+    let score = match (access.score, access.threshold) {
+        (Some(score), Some(threshold)) => format!("score {score:.3}, threshold {threshold:.3}"),
+        _ => String::new(),
+    };
+    let who = match (&access.subject, access.outcome) {
+        (Some(subject), Outcome::Granted | Outcome::Denied) => subject.as_str(),
+        _ => "",
+    };
+    let part = script.parts.get(story::part_of(script, decision.seconds));
+    let part = part.map_or("", |part| part.name.as_str());
+    format!(
+        "{:>6.1} s  {outcome:<10} {:<14} {who:<9} {score:<32} {}",
+        decision.seconds,
+        access.reason,
+        closing::cut(part, 40)
+    )
+}
+
+/// Enrols whom the script says, as a person would; the subject's id.
+fn enroll(settings: &Settings, script: &Script, photographs: &Path) -> Result<String, Failure> {
+    let mut subject = String::new();
+    for enrolment in &script.enrolments {
+        let pictures: Vec<_> =
+            enrolment.photographs.iter().map(|name| photographs.join(name)).collect();
+        let mut arguments: Vec<&OsStr> =
+            vec!["enroll".as_ref(), enrolment.name.as_ref(), "--json".as_ref(), "--image".as_ref()];
+        arguments.extend(pictures.iter().map(|picture| picture.as_os_str()));
+        let output = settings
+            .output(&arguments)
+            .map_err(|error| system("the enrolment's process", &error))?;
+        let answer: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        match answer.pointer("/subject/id").and_then(Json::as_str) {
+            Some(id) if output.status.success() => id.clone_into(&mut subject),
+            _ => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                let error: Json = serde_json::from_str(&said).unwrap_or_default();
+                let text = |key| error.pointer(key).and_then(Json::as_str).map(str::to_owned);
+                let what = text("/error/what").unwrap_or_else(|| said.trim().to_owned());
+                let remedy =
+                    text("/error/remedy").unwrap_or_else(|| "run 'make assets'".to_owned());
+                return Err(Failure::new(Kind::Negative, format!("enrolment: {what}"), remedy));
+            }
+        }
+    }
+    Ok(subject)
+}
+
+/// The model, and the threshold in force for those who are enrolled.
+fn operating(settings: &Settings) -> Result<(String, Operating), Failure> {
+    let config = settings.config()?;
+    let networks = Networks::open(&config)?;
+    let operating = networks.operating(&config, config.recognise.metric, 1)?;
+    Ok((config.models.embedder.to_string(), operating))
+}
+
+fn introduce(
+    session: &Session,
+    script: &Script,
+    subject: &str,
+    model: &str,
+    operating: &Operating,
+) -> Result<(), Failure> {
+    let pictures: Vec<_> =
+        script.enrolments.iter().flat_map(|enrolment| &enrolment.photographs).cloned().collect();
+    say(session, &format!("enrolled   {subject} from {}", pictures.join(" and ")))?;
+    let claim = match (operating.claimed_fmr, operating.claimed_fpir) {
+        (Some(fmr), Some(fpir)) => format!("claimed FMR {fmr:.1e}, FPIR {fpir:.1e}"),
+        _ => "no claim: the calibration does not cover it".to_owned(),
+    };
+    say(
+        session,
+        &format!("threshold  {:.3} by {model}, for one subject; {claim}", operating.threshold),
+    )?;
+    if model.contains("interim") {
+        say(
+            session,
+            "           an interim model, weaker than one visit shows: see docs/limitations.md",
+        )?;
+    }
+    Ok(())
+}
+
+/// Renders the visit.
+fn record(
+    session: &Session,
+    script: Script,
+    photographs: &Path,
+    recording: &Path,
+) -> Result<(), Failure> {
+    let (frames, rate) = (script.frames(), script.picture.rate);
+    let scene =
+        Scene::load(script, photographs).map_err(|error| Failure::of(Kind::Input, &error))?;
+    let bar = progress_bar(session);
+    bar.set_length(u64::from(frames));
+    bar.set_message("rendering the visit");
+    let file = std::fs::File::create(recording).map(std::io::BufWriter::new);
+    let written =
+        file.and_then(|file| scene.record(file, &mut |done| bar.set_position(done.into())));
+    bar.finish_and_clear();
+    written.map_err(|error| {
+        Failure::new(
+            Kind::Input,
+            error.to_string(),
+            "make room, or set TMPDIR to a folder with room",
+        )
+        .at(recording.display().to_string())
+    })?;
+    let seconds = f64::from(frames) / f64::from(rate);
+    say(session, &format!("visit      {frames} frames, {seconds:.0} s, rendered from photographs"))
+}
+
+/// A temporary folder that goes with its owner.
+struct Workplace(PathBuf);
+
+impl Workplace {
+    fn new() -> Result<Self, Failure> {
+        let folder =
+            std::env::temp_dir().join(format!("deepid-edge-demo-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir(&folder).map_err(|error| {
+            Failure::new(Kind::Input, error.to_string(), "set TMPDIR to a folder with room")
+                .at(folder.display().to_string())
+        })?;
+        Ok(Self(folder))
+    }
+
+    fn recording(&self) -> PathBuf {
+        self.0.join("visit.mjpeg")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.join("daemon.log")
+    }
+
+    /// Writes the demonstration's configuration.
+    fn configure(&self, fast: bool, keep: bool, broker: SocketAddr) -> Result<PathBuf, Failure> {
+        let file = self.0.join("config.toml");
+        let pace = if fast { "fast" } else { "real-time" };
+        let keys = json!({
+            "door": { "id": DOOR },
+            "camera": { "replay": { "path": self.recording(), "repeat": keep, "pace": pace } },
+            "store": { "path": self.0.join("demo.db") },
+            "mqtt": { "host": broker.ip(), "port": broker.port(), "base": BASE },
+        });
+        let written = toml::to_string(&keys)
+            .map_err(std::io::Error::other)
+            .and_then(|text| std::fs::write(&file, text));
+        written.map_err(|error| {
+            Failure::new(Kind::Input, error.to_string(), "set TMPDIR to a folder with room")
+                .at(file.display().to_string())
+        })?;
+        Ok(file)
+    }
+}
+
+impl Drop for Workplace {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "the demo's folder stays");
+        }
+    }
+}
+
+/// Becomes true when somebody wants the end: Ctrl-C, or a service manager's request.
+fn interruption() -> Result<Arc<AtomicBool>, Failure> {
+    let wanted = Arc::new(AtomicBool::new(false));
+    let noted = Arc::clone(&wanted);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| system("an event loop", &error))?;
+    std::thread::Builder::new()
+        .name("demo-signals".to_owned())
+        .spawn(move || {
+            runtime.block_on(async {
+                use tokio::signal::unix::{SignalKind, signal};
+                let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+                noted.store(true, Ordering::Relaxed);
+            });
+        })
+        .map_err(|error| system("a thread", &error))?;
+    Ok(wanted)
+}
+
+fn say(session: &Session, text: &str) -> Result<(), Failure> {
+    if session.json() { Ok(()) } else { write_out(text) }
+}
+
+fn system(what: &str, error: &std::io::Error) -> Failure {
+    Failure::new(
+        Kind::Fault,
+        format!("the system refused {what}: {error}"),
+        "look at the limits of this user ('ulimit -a')",
+    )
+}
+
+fn died(daemon: &Daemon) -> Failure {
+    let what = format!("the daemon ended by itself:\n{}", daemon.last_words());
+    Failure::new(Kind::Fault, what, "what its log says; 'deepid-edge doctor' looks at everything")
+}

@@ -40,6 +40,8 @@ pub(super) struct Access {
     /// How long it took.
     #[serde(default)]
     pub latency_ms: Option<Latency>,
+    /// When it was decided, on the machine's monotonic clock.
+    pub monotonic_ms: u64,
 }
 
 /// How long a decision took, in milliseconds.
@@ -78,8 +80,8 @@ pub(super) struct PartResult {
     pub as_expected: bool,
 }
 
-/// Puts every decision to its part and compares.
-pub(super) fn judge(script: &Script, decisions: &[Arrived]) -> Vec<PartResult> {
+/// Puts every decision to its part and compares; only `enrolled` may be granted.
+pub(super) fn judge(script: &Script, enrolled: &str, decisions: &[Arrived]) -> Vec<PartResult> {
     let rate = script.picture.rate;
     let mut begins = 0.0;
     let mut results: Vec<PartResult> = Vec::with_capacity(script.parts.len());
@@ -94,29 +96,37 @@ pub(super) fn judge(script: &Script, decisions: &[Arrived]) -> Vec<PartResult> {
         begins += f64::from(part.frames(rate)) / f64::from(rate);
     }
     for decision in decisions {
-        let populated = |(result, part): &(&mut PartResult, _)| {
-            let part: &&crate::evaluate::scene::Part = part;
-            result.begins_s <= decision.seconds && !part.walks.is_empty()
-        };
-        let last = results.iter_mut().zip(&script.parts).filter(populated).last();
-        match last {
-            Some((result, _)) => result.decisions.push(decision.clone()),
-            None => results.iter_mut().take(1).for_each(|r| r.decisions.push(decision.clone())),
-        }
+        let part = part_of(script, decision.seconds);
+        results.iter_mut().skip(part).take(1).for_each(|r| r.decisions.push(decision.clone()));
     }
     for (result, part) in results.iter_mut().zip(&script.parts) {
         result.as_expected = match (&part.expect, result.decisions.as_slice()) {
             (None, []) => true,
-            (Some(expected), [one]) => fits(expected, &one.access),
+            (Some(expected), [one]) => fits(expected, enrolled, &one.access),
             _ => false,
         };
     }
     results
 }
 
-fn fits(expected: &Expectation, access: &Access) -> bool {
+/// The number of the part that a decision made `seconds` into the recording belongs to.
+pub(super) fn part_of(script: &Script, seconds: f64) -> usize {
+    let rate = script.picture.rate;
+    let (mut begins, mut last) = (0.0, 0);
+    for (number, part) in script.parts.iter().enumerate() {
+        if begins <= seconds && !part.walks.is_empty() {
+            last = number;
+        }
+        begins += f64::from(part.frames(rate)) / f64::from(rate);
+    }
+    last
+}
+
+fn fits(expected: &Expectation, enrolled: &str, access: &Access) -> bool {
+    let granted = access.outcome == Outcome::Granted;
     expected.outcome == access.outcome
         && expected.reason.as_ref().is_none_or(|reason| *reason == access.reason)
+        && (!granted || access.subject.as_deref() == Some(enrolled))
 }
 
 fn told(expected: &Expectation) -> String {
@@ -179,13 +189,17 @@ mod tests {
         Arrived { seconds, access }
     }
 
-    const STRANGER: &str = r#"{"outcome": "unknown", "reason": "no_match", "score": 0.1}"#;
-    const FRIEND: &str = r#"{"outcome": "granted", "reason": "matched", "subject": "s-4f9a1c"}"#;
+    const STRANGER: &str =
+        r#"{"outcome": "unknown", "reason": "no_match", "score": 0.1, "monotonic_ms": 7}"#;
+    const FRIEND: &str = r#"{"outcome": "granted", "reason": "matched", "subject": "s-4f9a1c",
+        "monotonic_ms": 8}"#;
+    const OTHER: &str = r#"{"outcome": "granted", "reason": "matched", "subject": "s-000000",
+        "monotonic_ms": 8}"#;
 
     #[test]
     fn a_visit_that_goes_as_expected() {
         // The first decision comes after its part, in the pause before the next one.
-        let results = judge(&script(), &[arrived(5.9, STRANGER), arrived(8.1, FRIEND)]);
+        let results = judge(&script(), "s-4f9a1c", &[arrived(5.9, STRANGER), arrived(8.1, FRIEND)]);
         assert!(results.iter().all(|r| r.as_expected), "{results:#?}");
         assert_eq!(results[1].expected.as_deref(), Some("unknown/no_match"));
     }
@@ -193,16 +207,17 @@ mod tests {
     #[test]
     fn whatever_else_happens_is_a_failure() {
         let (stranger, friend) = (|at| arrived(at, STRANGER), |at| arrived(at, FRIEND));
-        let cases: [(&str, Vec<Arrived>, &[usize]); 6] = [
+        let cases: [(&str, Vec<Arrived>, &[usize]); 7] = [
             ("nothing came", vec![], &[1, 3]),
             ("a stranger was granted", vec![friend(3.0), friend(8.1)], &[1]),
             ("the friend was not", vec![stranger(3.0), stranger(8.1)], &[3]),
+            ("somebody else was", vec![stranger(3.0), arrived(8.1, OTHER)], &[3]),
             ("twice", vec![stranger(3.0), stranger(4.0), friend(8.1)], &[1]),
             ("somebody where nobody is", vec![friend(0.5), stranger(3.0), friend(8.1)], &[0]),
             ("too early", vec![stranger(0.5), friend(8.1)], &[0, 1]),
         ];
         for (what, decisions, wrong) in cases {
-            let results = judge(&script(), &decisions);
+            let results = judge(&script(), "s-4f9a1c", &decisions);
             let found: Vec<usize> =
                 (0..results.len()).filter(|i| !results[*i].as_expected).collect();
             assert_eq!(found, wrong, "{what}");

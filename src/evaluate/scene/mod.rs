@@ -10,6 +10,7 @@
 //! figure measured on such a scene says how the path works, not how well it recognises people.
 
 mod cutout;
+mod record;
 mod script;
 
 use std::f32::consts::TAU;

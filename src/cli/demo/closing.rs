@@ -1,0 +1,121 @@
+//! What the demonstration ends with: for a person a table, for a machine one JSON value.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::process::Memory;
+use super::story::{Arrived, PartResult};
+use crate::compare::Operating;
+
+/// Milliseconds that a stage took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Percentiles {
+    p50: f32,
+    p95: f32,
+}
+
+/// Frames that the daemon counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Frames {
+    captured: u64,
+    dropped: u64,
+    processed: u64,
+}
+
+/// A `health` message, as far as the demonstration reads it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Health {
+    frames: Frames,
+    stages: BTreeMap<String, Percentiles>,
+}
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Closing {
+    /// Names this format.
+    pub schema: &'static str,
+    /// Whether everything came that the script expects, and nothing else.
+    pub as_expected: bool,
+    /// Who was enrolled.
+    pub subject: String,
+    /// The embedder.
+    pub model: String,
+    /// Threshold and claims in force.
+    pub operating: Operating,
+    /// Frames in the recording.
+    pub frames_recorded: u32,
+    /// The last health that the daemon told.
+    pub health: Option<Health>,
+    /// Faces in the visits that were decided: the most in one frame of each.
+    pub faces: u32,
+    /// Decisions that arrived.
+    pub decisions: usize,
+    /// Memory of the daemon's process.
+    pub memory: Option<Memory>,
+    /// Part by part.
+    pub parts: Vec<PartResult>,
+}
+
+/// The stages in the order of the path.
+const STAGES: [&str; 7] = ["decode", "detect", "align", "embed", "compare", "whole", "decision"];
+
+impl std::fmt::Display for Closing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "\n  {:<42} {:<22} {:<22}", "part of the visit", "expected", "came")?;
+        for part in &self.parts {
+            let came: Vec<_> = part.decisions.iter().map(told).collect();
+            let came = if came.is_empty() { "-".to_owned() } else { came.join(", ") };
+            let verdict = if part.as_expected { "as expected" } else { "NOT AS EXPECTED" };
+            let expected = part.expected.as_deref().unwrap_or("-");
+            writeln!(f, "  {:<42} {expected:<22} {came:<22} {verdict}", cut(&part.part, 42))?;
+        }
+        writeln!(f)?;
+        match &self.health {
+            Some(Health { frames: Frames { captured, dropped, processed }, .. }) => writeln!(
+                f,
+                "frames     {} recorded, {captured} captured, {processed} processed, {dropped} dropped",
+                self.frames_recorded
+            )?,
+            None => writeln!(f, "frames     {} recorded; no health arrived", self.frames_recorded)?,
+        }
+        writeln!(f, "faces      {} in {} decided visits", self.faces, self.decisions)?;
+        if let Some(Health { stages, .. }) = &self.health {
+            let known = STAGES.iter().filter_map(|name| stages.get_key_value(*name));
+            let others = stages.iter().filter(|(name, _)| !STAGES.contains(&name.as_str()));
+            for (index, (name, Percentiles { p50, p95 })) in known.chain(others).enumerate() {
+                let label = if index == 0 { "latency" } else { "" };
+                writeln!(f, "{label:<10} {name:<9} p50 {p50:>8.2} ms   p95 {p95:>8.2} ms")?;
+            }
+        }
+        if let Some(Memory { resident_bytes, peak_bytes }) = self.memory {
+            let mib = |bytes| bytes as f64 / f64::from(1 << 20);
+            writeln!(
+                f,
+                "memory     {:.1} MiB resident, {:.1} MiB at most (the daemon's process)",
+                mib(resident_bytes),
+                mib(peak_bytes)
+            )?;
+        }
+        let verdict = if self.as_expected {
+            "every decision came as expected"
+        } else {
+            "the decisions are NOT as expected"
+        };
+        writeln!(f, "\n{verdict}")
+    }
+}
+
+/// A decision as `outcome/reason`.
+pub(super) fn told(decision: &Arrived) -> String {
+    let outcome = super::story::outcome_name(decision.access.outcome);
+    format!("{outcome}/{}", decision.access.reason)
+}
+
+/// The first `most` characters, with an ellipsis where something was cut.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+}

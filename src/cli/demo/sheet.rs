@@ -1,0 +1,189 @@
+//! A contact sheet of the visit: what the camera saw, what the path saw in it, what came of it.
+//!
+//! In: the recording, the enrolled set, the decisions. Out: one picture of tiles in the order of
+//! time, each with boxes, keypoints and the nearest subject's score, as the same path finds them
+//! again. Deliberately absent: writing it anywhere but where a person asked for it.
+
+use std::path::Path;
+
+use image::imageops::{FilterType, resize};
+use image::{ImageBuffer, RgbImage};
+
+use super::closing::{Closing, cut, told};
+use super::story::{PartResult, outcome_name};
+use crate::cli::draw::{Canvas, Ink, Lettering};
+use crate::cli::failure::Failure;
+use crate::config::{Config, Networks};
+use crate::decide::{Observation, Outcome, Seen};
+use crate::detect::Detection;
+use crate::evaluate::scene::Script;
+use crate::evaluate::{replay, still_clock};
+use crate::frame::{Frame, PixelFormat};
+use crate::geometry::{Point, Rect};
+use crate::recognize::Recognizer;
+use crate::store::Store;
+
+const COLUMNS: u32 = 4;
+const TILE_WIDTH: u32 = 320;
+const TILE_HEIGHT: u32 = 240;
+const CAPTION_HEIGHT: u32 = 32;
+const HEADER_HEIGHT: u32 = 48;
+const GAP: u32 = 6;
+
+/// At which shares of its length a part is shown.
+const POPULATED: [f32; 3] = [0.3, 0.5, 0.72];
+const EMPTY: [f32; 1] = [0.5];
+
+/// Draws the sheet.
+pub(super) fn draw(
+    config: &Config,
+    recording: &Path,
+    script: &Script,
+    closing: &Closing,
+) -> Result<Canvas, Failure> {
+    let networks = Networks::open(config)?;
+    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
+    let references = store.references(&config.models.embedder)?;
+    let gallery = networks.gallery(config, references)?;
+    let mut recognizer = networks.recognizer(config, gallery)?;
+
+    let shown = shown(script);
+    let rows = u32::try_from(shown.len()).unwrap_or(0).div_ceil(COLUMNS);
+    let (across, down) = (TILE_WIDTH + GAP, TILE_HEIGHT + CAPTION_HEIGHT + GAP);
+    let mut sheet =
+        Canvas::blank(COLUMNS * across + GAP, HEADER_HEIGHT + rows * down + GAP, Ink::Black);
+    head(&mut sheet, closing);
+    let mut index = 0;
+    replay(recording, script.picture.rate, &still_clock(), |frame, clock| {
+        let observation = recognizer.observe(frame, clock);
+        if let Some(place) = shown.iter().position(|wanted| *wanted == index) {
+            let place = u32::try_from(place).unwrap_or(0);
+            let tile = tile(config, script, closing, frame, index, &recognizer, &observation);
+            let (x, y) = (GAP + place % COLUMNS * across, HEADER_HEIGHT + place / COLUMNS * down);
+            sheet.paste(&tile.into_picture(), x, y);
+        }
+        index += 1;
+    })
+    .map_err(|error| Failure::of(crate::cli::exit::Kind::Input, &error))?;
+    Ok(sheet)
+}
+
+/// The numbers of the frames that are shown, rising.
+fn shown(script: &Script) -> Vec<u32> {
+    let mut first = 0;
+    let mut shown = Vec::new();
+    for part in &script.parts {
+        let frames = part.frames(script.picture.rate);
+        let shares: &[f32] = if part.walks.is_empty() { &EMPTY } else { &POPULATED };
+        shown.extend(shares.iter().map(|share| first + (share * frames as f32) as u32));
+        first += frames;
+    }
+    shown
+}
+
+fn head(sheet: &mut Canvas, closing: &Closing) {
+    let verdict = if closing.as_expected { "as expected" } else { "NOT AS EXPECTED" };
+    let ink = if closing.as_expected { Ink::Green } else { Ink::Red };
+    let title = format!("deepid-edge demo: {} decisions, {verdict}", closing.decisions);
+    sheet.text(Point::new(8.0, 6.0), &title, ink, Lettering::Large);
+    let operating = &closing.operating;
+    let claim = operating
+        .claimed_fpir
+        .map_or_else(|| "no claim".to_owned(), |fpir| format!("claimed FPIR {fpir:.1e}"));
+    let facts = format!(
+        "model {}, threshold {:.3}, {claim}. Numbers are scores of the nearest enrolled subject. Rendered from photographs.",
+        closing.model, operating.threshold
+    );
+    sheet.text(Point::new(8.0, 26.0), &facts, Ink::Grey, Lettering::Small);
+}
+
+fn tile(
+    config: &Config,
+    script: &Script,
+    closing: &Closing,
+    frame: &Frame<'_>,
+    index: u32,
+    recognizer: &Recognizer,
+    observation: &Observation,
+) -> Canvas {
+    let mut tile = Canvas::blank(TILE_WIDTH, TILE_HEIGHT + CAPTION_HEIGHT, Ink::Black);
+    tile.paste(&reduced(frame), 0, 0);
+    let scale = TILE_WIDTH as f32 / frame.width() as f32;
+    let size = (frame.width(), frame.height());
+    let detections = recognizer.detections();
+    let principal = detections.principal(size, config.detect.central);
+    for face in detections.as_slice() {
+        if principal != Some(face) {
+            outline(&mut tile, face, scale, Ink::Yellow, "");
+        }
+    }
+    if let (Some(face), Seen::Faces { principal: seen, .. }) = (principal, &observation.seen) {
+        let nearest = seen.found.as_ref().and_then(|found| found.best.as_ref());
+        let accepted = seen.found.as_ref().is_some_and(|found| found.accepted().is_some());
+        let ink = if accepted { Ink::Green } else { Ink::Orange };
+        let text = match (nearest, seen.quality.fault) {
+            (Some(nearest), _) => format!("{:.2}", nearest.score),
+            (None, Some(fault)) => format!("{fault:?}").to_lowercase(),
+            (None, None) => String::new(),
+        };
+        outline(&mut tile, face, scale, ink, &text);
+    }
+    let Some((number, part, _)) = script.part_at(index) else { return tile };
+    let seconds = f64::from(index) / f64::from(script.picture.rate);
+    let caption = format!("{seconds:5.1} s  {}", cut(&part.name, 42));
+    let top = TILE_HEIGHT as f32;
+    tile.text(Point::new(2.0, top + 2.0), &caption, Ink::White, Lettering::Small);
+    let (words, ink) = status(closing.parts.get(number), seconds);
+    tile.text(Point::new(2.0, top + 14.0), &words, ink, Lettering::Large);
+    tile
+}
+
+/// What had been decided by then.
+fn status(part: Option<&PartResult>, seconds: f64) -> (String, Ink) {
+    let Some(part) = part else { return (String::new(), Ink::Grey) };
+    match part.decisions.iter().rfind(|decision| decision.seconds <= seconds) {
+        Some(decision) => (told(decision), ink(decision.access.outcome)),
+        None => match (&part.expected, part.decisions.last()) {
+            (Some(_), Some(later)) => {
+                let outcome = outcome_name(later.access.outcome);
+                (format!("watching ({outcome} at {:.1} s)", later.seconds), Ink::Grey)
+            }
+            (Some(_), None) => ("never decided".to_owned(), Ink::Red),
+            (None, _) => ("nobody".to_owned(), Ink::Grey),
+        },
+    }
+}
+
+const fn ink(outcome: Outcome) -> Ink {
+    match outcome {
+        Outcome::Granted => Ink::Green,
+        Outcome::Denied => Ink::Red,
+        Outcome::Unknown => Ink::Orange,
+        Outcome::Ambiguous => Ink::Yellow,
+    }
+}
+
+fn outline(tile: &mut Canvas, face: &Detection, scale: f32, ink: Ink, text: &str) {
+    let bounds = face.bounds();
+    let bounds =
+        Rect::new(bounds.x * scale, bounds.y * scale, bounds.width * scale, bounds.height * scale);
+    tile.outline(bounds, ink, 2);
+    for keypoint in face.keypoints() {
+        tile.dot(Point::new(keypoint.x * scale, keypoint.y * scale), Ink::Blue, 1);
+    }
+    if !text.is_empty() {
+        tile.label(bounds, text, ink, Lettering::Small);
+    }
+}
+
+/// The frame at the size of a tile; black where it is no RGB picture.
+fn reduced(frame: &Frame<'_>) -> RgbImage {
+    let picture: Option<ImageBuffer<image::Rgb<u8>, &[u8]>> = (frame.format() == PixelFormat::Rgb
+        && frame.stride() == frame.width() as usize * 3)
+        .then(|| ImageBuffer::from_raw(frame.width(), frame.height(), frame.pixels()))
+        .flatten();
+    picture.map_or_else(
+        || RgbImage::new(TILE_WIDTH, TILE_HEIGHT),
+        |picture| resize(&picture, TILE_WIDTH, TILE_HEIGHT, FilterType::Triangle),
+    )
+}
