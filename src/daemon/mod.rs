@@ -50,6 +50,8 @@ use threads::{Camera, Enrolled, Recognise, Record, Shared, Task};
 const CHANNEL_LENGTH: usize = 64;
 /// How often the main loop looks at the threads and feeds the watchdog.
 const TURN: Duration = Duration::from_millis(250);
+/// How often the watchdog is fed; the unit's `WatchdogSec` is many times that.
+const FEED_EVERY: Duration = Duration::from_secs(2);
 /// How often `health` is said.
 const HEALTH_EVERY: Duration = Duration::from_secs(30);
 /// How often presence is said again while somebody is there: consumers forget it after 10 s.
@@ -288,6 +290,7 @@ struct Front<'a> {
 /// What the main loop remembers from turn to turn.
 #[derive(Default)]
 struct Said {
+    fed_at: Option<Monotonic>,
     health_at: Option<Monotonic>,
     processed: u64,
     info: Option<crate::publish::Info>,
@@ -376,7 +379,11 @@ impl Front<'_> {
         }
         let now = self.shared.clock.now();
         match self.shared.pulse.hung(now) {
-            None => notify(&[NotifyState::Watchdog]),
+            None if said.fed_at.is_none_or(|at| now.since(at) >= FEED_EVERY) => {
+                said.fed_at = Some(now);
+                notify(&[NotifyState::Watchdog]);
+            }
+            None => {}
             Some(thread) => {
                 tracing::error!(thread = thread.name(), "a thread hangs; the watchdog is not fed")
             }
@@ -449,7 +456,6 @@ impl Front<'_> {
         let task = match event {
             SessionEvent::Connected => {
                 notify(&[NotifyState::Status("deciding, connected")]);
-                tracing::info!("connected to the broker");
                 return;
             }
             SessionEvent::Disconnected { .. } => {

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
 
 pub mod certificates;
+pub mod daemon;
 pub mod door;
 pub mod models;
 pub mod mosquitto;

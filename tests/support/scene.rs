@@ -53,3 +53,66 @@ pub fn yuyv(picture: &RgbImage) -> Vec<u8> {
         })
         .collect()
 }
+
+/// A visit before the camera, frame after frame: who, for how many frames.
+pub struct Recording {
+    frames: Vec<RgbImage>,
+}
+
+impl Recording {
+    pub fn new() -> Self {
+        Self { frames: Vec::new() }
+    }
+
+    /// Nobody, for `frames` frames.
+    pub fn nobody(mut self, frames: usize) -> Self {
+        for _ in 0..frames {
+            let number = self.frames.len();
+            self.frames.push(grained(nobody(), number));
+        }
+        self
+    }
+
+    /// The person of `photograph`, scaled by `scale`, walking to the right for `frames` frames.
+    pub fn person(mut self, photograph: &str, scale: f32, frames: usize) -> Self {
+        let picture =
+            image::open(root().join("assets/photographs").join(photograph)).unwrap().to_rgb8();
+        let size = |side: u32| (side as f32 * scale) as u32;
+        let small =
+            resize(&picture, size(picture.width()), size(picture.height()), FilterType::Triangle);
+        for step in 0..frames {
+            let mut scene = nobody();
+            overlay(&mut scene, &small, 150 + step as i64, 40 + (step % 7) as i64);
+            let number = self.frames.len();
+            self.frames.push(grained(scene, number));
+        }
+        self
+    }
+
+    /// Writes it as an MJPEG file, every side divided by `shrink`.
+    pub fn write(self, path: &std::path::Path, shrink: u32) {
+        let file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+        let mut writer = deepid_edge::capture::replay::mjpeg::MjpegWriter::new(file, 85);
+        for frame in self.frames {
+            let (width, height) = (WIDTH / shrink, HEIGHT / shrink);
+            let frame = if shrink == 1 {
+                frame
+            } else {
+                resize(&frame, width, height, FilterType::Triangle)
+            };
+            writer.write_rgb(frame.as_raw(), width, height).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+}
+
+/// A little brightness that differs from frame to frame, as no two frames of a camera are equal.
+fn grained(mut picture: RgbImage, number: usize) -> RgbImage {
+    for (index, pixel) in picture.pixels_mut().enumerate() {
+        let grain = ((index * 7919 + number * 104_729) % 5) as u8;
+        for channel in &mut pixel.0 {
+            *channel = channel.saturating_add(grain);
+        }
+    }
+    picture
+}

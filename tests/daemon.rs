@@ -1,0 +1,259 @@
+//! The real daemon, on recordings, with a real mosquitto: what a household would see.
+//!
+//! Needs the files that `make assets` fetches and the program `mosquitto`; says aloud what it skips.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use deepid_edge::store::{AuditRecord, Body};
+use support::daemon::{Home, until};
+use support::models::library;
+use support::mosquitto::{Broker, Mosquitto};
+use support::scene::Recording;
+use support::subscriber::Subscriber;
+
+const ACCESS: &str = "deepid-edge/front/access";
+const AUDIT: &str = "deepid-edge/front/audit";
+const STATUS: &str = "deepid-edge/front/status";
+const PRESENCE: &str = "deepid-edge/front/presence";
+
+fn assets() -> bool {
+    let there = library().exists();
+    if !there {
+        eprintln!("SKIPPED: {} is absent; run 'make assets'", library().display());
+    }
+    there
+}
+
+/// Nobody; the enrolled person in another photograph; nobody; a stranger; nobody. 15 frames/s.
+fn visits() -> Recording {
+    Recording::new()
+        .nobody(5)
+        .person("obama3.jpg", 0.16, 30)
+        .nobody(40)
+        .person("biden.jpg", 0.19, 45)
+        .nobody(30)
+}
+
+fn decisions(records: &[AuditRecord]) -> Vec<String> {
+    records
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Decision(decision) => Some(format!("{:?} {}", decision.outcome, decision.reason)),
+            Body::Administrative(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn the_enrolled_are_granted_and_strangers_are_unknown() {
+    if !assets() {
+        return;
+    }
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let subscriber = Subscriber::connect(broker.port(), "#");
+    let home =
+        Home::new().broker(broker.port()).enrol_obama().set("camera.replay.pace", "real-time");
+    let recording = home.path("visit.mjpeg");
+    visits().write(&recording, 1);
+    let mut daemon = home.run(&recording);
+    let first = subscriber.on(ACCESS);
+    assert_eq!((first.retained, first.qos), (false, 1));
+    let first = first.json();
+    assert_eq!((&first["outcome"], &first["reason"]), (&"granted".into(), &"matched".into()));
+    assert!(first["subject"].as_str().unwrap().starts_with("s-"));
+    assert!(!first.to_string().contains("obama"), "no name on the wire");
+    let second = subscriber.on(ACCESS).json();
+    assert_eq!((&second["outcome"], &second["reason"]), (&"unknown".into(), &"no_match".into()));
+    assert!(second.get("subject").is_none());
+    assert!(second["seq"].as_u64() > first["seq"].as_u64());
+    assert_eq!(
+        subscriber.next("offline", |m| m.topic == STATUS && m.text() == "offline").text(),
+        "offline"
+    );
+    assert!(daemon.until_ended().success(), "{}", daemon.log());
+    assert!(!daemon.log().contains("obama"), "no name in the log");
+}
+
+#[test]
+fn the_same_recording_gives_the_same_decisions() {
+    if !assets() {
+        return;
+    }
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let home = Home::new().enrol_obama();
+        let recording = home.path("visit.mjpeg");
+        visits().write(&recording, 1);
+        assert!(home.run(&recording).until_ended().success());
+        let records = home.records();
+        assert_eq!(decisions(&records), ["Granted matched", "Unknown no_match"]);
+        let bodies: Vec<String> = records
+            .iter()
+            .filter_map(|record| match &record.body {
+                Body::Decision(decision) => {
+                    let mut decision = decision.clone();
+                    // The one thing in it that is random: whose id.
+                    decision.subject = None;
+                    Some(serde_json::to_string(&decision).unwrap())
+                }
+                Body::Administrative(_) => None,
+            })
+            .collect();
+        runs.push(bodies);
+    }
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[test]
+fn a_killed_daemon_leaves_its_will() {
+    if !assets() {
+        return;
+    }
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let subscriber = Subscriber::connect(broker.port(), STATUS);
+    let home = Home::new()
+        .broker(broker.port())
+        .set("camera.replay.pace", "real-time")
+        .set("camera.replay.repeat", true);
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(15).write(&recording, 2);
+    let daemon = home.run(&recording);
+    assert_eq!(subscriber.on(STATUS).text(), "online");
+    daemon.signal("-KILL");
+    assert_eq!(subscriber.on(STATUS).text(), "offline");
+    let late = Subscriber::connect(broker.port(), STATUS);
+    let kept = late.on(STATUS);
+    assert_eq!(
+        (kept.text(), kept.retained),
+        ("offline", true),
+        "whoever comes later is told as well"
+    );
+}
+
+#[test]
+fn the_service_manager_is_told_and_a_signal_ends_it_in_order() {
+    if !assets() {
+        return;
+    }
+    let home = Home::new().set("camera.replay.pace", "real-time").set("camera.replay.repeat", true);
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(15).write(&recording, 2);
+    let mut daemon = home.run(&recording);
+    daemon.until_notified("READY=1");
+    daemon.until_notified("WATCHDOG=1");
+    daemon.signal("-TERM");
+    daemon.until_notified("STOPPING=1");
+    assert!(daemon.until_ended().success(), "{}", daemon.log());
+    let last = home.records().pop().unwrap();
+    assert!(
+        matches!(last.body, Body::Administrative(deepid_edge::store::Administrative::Stopped)),
+        "{last:?}"
+    );
+}
+
+#[test]
+fn a_broker_that_restarts_within_a_visit_gets_the_record_late_and_no_old_access() {
+    if !assets() {
+        return;
+    }
+    let Some(mut broker) = Mosquitto::start(&Broker::default()) else { return };
+    let home =
+        Home::new().broker(broker.port()).enrol_obama().set("camera.replay.pace", "real-time");
+    let recording = home.path("visit.mjpeg");
+    // The stranger's visit is decided 2 s after it began; the broker is gone by then.
+    let long = Recording::new().nobody(5).person("biden.jpg", 0.19, 60).nobody(200);
+    long.write(&recording, 1);
+    let subscriber = Subscriber::connect(broker.port(), "#");
+    let _daemon = home.run(&recording);
+    subscriber.next("somebody", |m| m.topic == PRESENCE && m.text().contains("true"));
+    broker.stop();
+    until("the decision", || (decisions(&home.records()) == ["Unknown no_match"]).then_some(()));
+    broker.start_again();
+    let subscriber = Subscriber::connect(broker.port(), "#");
+    let audit =
+        subscriber.next("the late record", |m| m.topic == AUDIT && m.text().contains("no_match"));
+    assert_eq!(audit.json()["late"], true);
+    let more = subscriber.within(Duration::from_secs(1), |m| m.topic == ACCESS);
+    assert!(more.is_none(), "an old decision came out on access: {more:?}");
+}
+
+#[test]
+fn a_wrong_password_is_named_and_the_door_goes_on_deciding() {
+    if !assets() {
+        return;
+    }
+    let settings = Broker { passwords: vec![("door", "right")], ..Broker::default() };
+    let Some(broker) = Mosquitto::start(&settings) else { return };
+    let home = Home::new().broker(broker.port()).enrol_obama().set("mqtt.username", "door");
+    let file = home.path("password");
+    std::fs::write(&file, "wrong\n").unwrap();
+    let home = home.set("mqtt.password_file", file.display());
+    let recording = home.path("visit.mjpeg");
+    visits().write(&recording, 1);
+    let mut daemon = home.run(&recording);
+    until("the diagnosis", || daemon.log().contains("password").then_some(()));
+    assert!(daemon.until_ended().success());
+    assert_eq!(decisions(&home.records()), ["Granted matched", "Unknown no_match"]);
+}
+
+#[test]
+fn half_an_hour_of_visits_does_not_grow() {
+    if !assets() {
+        return;
+    }
+    let home =
+        Home::new().enrol_obama().set("camera.replay.repeat", true).set("detect.min_face_px", 20);
+    let recording = home.path("visit.mjpeg");
+    visits().write(&recording, 2);
+    let mut daemon = home.run(&recording);
+    // Time of a recording that is played fast is the recording's own.
+    let minutes = |home: &Home| {
+        let records = home.records();
+        let at = |record: Option<&AuditRecord>| record.map_or(0, |record| record.monotonic_ms);
+        at(records.last()).saturating_sub(at(records.first())) / 60_000
+    };
+    let reach = |wanted| until_patiently(|| minutes(&home) >= wanted);
+    reach(5);
+    let early = daemon.resident();
+    reach(30);
+    let late = daemon.resident();
+    eprintln!("resident: {} KiB after 5 minutes, {} KiB after 30", early / 1024, late / 1024);
+    assert!(late < early + (1 << 20), "{early} bytes became {late}");
+    daemon.signal("-TERM");
+    assert!(daemon.until_ended().success());
+}
+
+fn until_patiently(mut reached: impl FnMut() -> bool) {
+    use deepid_edge::clock::Clock as _;
+    let clock = support::daemon::clock();
+    for _ in 0..2400 {
+        if reached() {
+            return;
+        }
+        clock.sleep(Duration::from_millis(250));
+    }
+    unreachable!("ten minutes were not enough");
+}
+
+#[test]
+fn a_damaged_database_is_refused_and_left_as_it_is() {
+    if !assets() {
+        return;
+    }
+    let home = Home::new();
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(3).write(&recording, 2);
+    let garbage = b"this is not a database, but it may be dear to somebody".repeat(40);
+    std::fs::write(home.path("door.db"), &garbage).unwrap();
+    let mut daemon = home.run(&recording);
+    assert!(!daemon.until_ended().success());
+    assert!(daemon.log().contains("door.db"), "{}", daemon.log());
+    assert_eq!(std::fs::read(home.path("door.db")).unwrap(), garbage);
+}

@@ -1,0 +1,169 @@
+//! The real binary, run as a service would run it, in a folder of its own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+use std::fmt::Write as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use deepid_edge::clock::{Clock, ClockRequirement, SystemClock};
+use deepid_edge::store::{AuditRecord, Store, StoreSettings};
+
+use super::models::root;
+
+/// How long anything may take before the test gives up; no measure of speed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn clock() -> SystemClock {
+    SystemClock::new(ClockRequirement::Plausible, i64::MIN)
+}
+
+/// Asks again and again until there is an answer.
+pub fn until<T>(what: &str, mut question: impl FnMut() -> Option<T>) -> T {
+    let clock = clock();
+    let start = clock.now();
+    loop {
+        if let Some(answer) = question() {
+            return answer;
+        }
+        assert!(clock.now().since(start) < PATIENCE, "waited in vain for {what}");
+        clock.sleep(Duration::from_millis(20));
+    }
+}
+
+/// A folder with configuration and database, and what runs in it.
+pub struct Home {
+    folder: tempfile::TempDir,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = vec![
+            ("store.path", folder.path().join("door.db").display().to_string()),
+            ("mqtt.enabled", "false".to_owned()),
+            ("camera.replay.pace", "fast".to_owned()),
+        ];
+        Self { folder, settings }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn set(mut self, key: &'static str, value: impl ToString) -> Self {
+        self.settings.push((key, value.to_string()));
+        self
+    }
+
+    /// Speaks to a broker on `port` of this machine.
+    pub fn broker(self, port: u16) -> Self {
+        self.set("mqtt.enabled", true).set("mqtt.host", "127.0.0.1").set("mqtt.port", port)
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deepid-edge"));
+        command
+            .current_dir(root())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.args(["--config", "/dev/null"]);
+        for (key, value) in &self.settings {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        command.args(arguments);
+        command
+    }
+
+    /// Enrols the person of the demo's photographs.
+    pub fn enrol_obama(self) -> Self {
+        let photograph =
+            |name: &str| root().join("assets/photographs").join(name).display().to_string();
+        let (one, two) = (photograph("obama.jpg"), photograph("obama2.jpg"));
+        let output =
+            self.command(&["enroll", "obama", "--image", &one, "--image", &two]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        self
+    }
+
+    /// Starts `run` on a recording.
+    pub fn run(&self, recording: &Path) -> Daemon {
+        let log = std::fs::File::create(self.path("log")).unwrap();
+        let notify = self.path("notify");
+        std::fs::remove_file(&notify).ok();
+        let notified = Arc::new(Mutex::new(String::new()));
+        listen(UnixDatagram::bind(&notify).unwrap(), Arc::clone(&notified));
+        let child = self
+            .command(&["run", "--replay", recording.to_str().unwrap()])
+            .env("NOTIFY_SOCKET", &notify)
+            .stderr(Stdio::from(log))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        Daemon { child, notified, log: self.path("log") }
+    }
+
+    pub fn records(&self) -> Vec<AuditRecord> {
+        let path = self.path("door.db");
+        let store = Store::open_read_only(&path, StoreSettings::default()).unwrap();
+        store.audit(0, 10_000).unwrap()
+    }
+}
+
+/// Reads all that is said to the service manager, as systemd does: a daemon whose words nobody
+/// reads would wait.
+fn listen(socket: UnixDatagram, into: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length) = socket.recv(&mut buffer) {
+            let mut said = into.lock().unwrap();
+            let _infallible = writeln!(said, "{}", String::from_utf8_lossy(&buffer[..length]));
+        }
+    });
+}
+
+pub struct Daemon {
+    child: Child,
+    notified: Arc<Mutex<String>>,
+    log: PathBuf,
+}
+
+impl Daemon {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has said `wanted` (such as `READY=1`) to the service manager.
+    pub fn until_notified(&self, wanted: &str) {
+        until(wanted, || self.notified.lock().unwrap().contains(wanted).then_some(()));
+    }
+
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    pub fn until_ended(&mut self) -> ExitStatus {
+        until("the daemon's end", || self.child.try_wait().unwrap())
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
