@@ -5,10 +5,9 @@
 
 use std::sync::Arc;
 
-use super::failure::Failure;
-use crate::capture::FrameSource;
 use crate::capture::replay::Replay;
 use crate::capture::v4l2::Camera;
+use crate::capture::{CaptureError, FrameSource};
 use crate::clock::Clock;
 use crate::config::Config;
 
@@ -16,7 +15,7 @@ use crate::config::Config;
 pub(super) fn open(
     config: &Config,
     clock: Arc<dyn Clock>,
-) -> Result<Box<dyn FrameSource>, Failure> {
+) -> Result<Box<dyn FrameSource>, CaptureError> {
     if let Some(settings) = config.replay_settings(clock.now()) {
         return Ok(Box::new(Replay::open(settings, clock)?));
     }

@@ -17,7 +17,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
 use crate::capture::v4l2::{Listing, list_cameras};
-use crate::capture::{CapturedFrame, Decoder, Progress};
+use crate::capture::{CaptureError, CapturedFrame, Decoder, Progress};
 use crate::clock::{Clock, ClockTrust, Monotonic, SystemClock, kernel_synchronised};
 use crate::config::{Config, Networks};
 use crate::detect::Detections;
@@ -236,8 +236,17 @@ fn database(findings: &mut Findings, config: &Config) {
 
 fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, i64::MIN));
+    let opened = camera::open(config, Arc::clone(&clock));
+    if let Err(error @ CaptureError::Busy { .. }) = &opened {
+        // On a door that works, this is the daemon.
+        return findings.warn(
+            "camera",
+            error.to_string(),
+            "nothing, if it is this door's own daemon: its topic 'camera' says how the camera is",
+        );
+    }
     let looked = || -> Result<String, Failure> {
-        let mut source = camera::open(config, Arc::clone(&clock))?;
+        let mut source = opened?;
         let until = clock.now().plus(Duration::from_secs(patience_s.into()));
         let mut captured = CapturedFrame::new();
         let mut decoder = Decoder::new();
