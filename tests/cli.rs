@@ -3,6 +3,14 @@
 //! Every test has a folder of its own and an empty environment. What needs the fetched library,
 //! models and photographs says aloud that it is skipped where they are absent.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -143,7 +151,7 @@ fn help_of_every_verb() {
         arguments.push("--help");
         let answer = bench.run(&arguments);
         assert_eq!(answer.code, 0, "{verb}: {}", answer.err);
-        all.push_str(&format!("$ deepid-edge {verb} --help\n{}\n", answer.out));
+        all.extend([format!("$ deepid-edge {verb} --help\n"), answer.out, "\n".to_owned()]);
     }
     insta::assert_snapshot!(all);
 }
@@ -188,7 +196,7 @@ fn every_kind_of_error_says_what_and_where_and_what_to_do() {
         assert_eq!(answer.code, *code, "{arguments:?}: {}", answer.err);
         assert_eq!(answer.out, "", "{arguments:?}: results alone go to standard output");
         let shown = arguments.join(" ").replace(text(bench.folder.path()), "FOLDER");
-        all.push_str(&format!("$ deepid-edge {shown}\n{}[{code}]\n\n", answer.err));
+        all.extend([format!("$ deepid-edge {shown}\n"), answer.err, format!("[{code}]\n\n")]);
 
         let mut as_json = arguments.to_vec();
         as_json.push("--json");
