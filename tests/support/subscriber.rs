@@ -81,7 +81,7 @@ impl Subscriber {
         Self { client, messages }
     }
 
-    /// Publishes at QoS 1.
+    /// Publishes, to be acknowledged.
     pub fn publish(&self, topic: &str, retain: bool, payload: &str) {
         self.client.publish(topic, QoS::AtLeastOnce, retain, payload.to_owned()).unwrap();
     }
