@@ -71,6 +71,8 @@ pub enum PictureError {
 /// Turns captured frames into pixels; keeps its memory from frame to frame.
 pub struct Decoder {
     pixels: Vec<u8>,
+    /// A picture without Huffman tables, dressed up as one that says so.
+    dressed: Vec<u8>,
     max_pixels: usize,
 }
 
@@ -86,7 +88,7 @@ impl std::fmt::Debug for Decoder {
         f.debug_struct("Decoder")
             .field("max_pixels", &self.max_pixels)
             .field("scratch_bytes", &self.pixels.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +112,7 @@ impl Decoder {
     /// A decoder for pictures of up to `max_pixels`.
     #[must_use]
     pub const fn with_max_pixels(max_pixels: usize) -> Self {
-        Self { pixels: Vec::new(), max_pixels }
+        Self { pixels: Vec::new(), dressed: Vec::new(), max_pixels }
     }
 
     /// The frame's pixels.
@@ -142,10 +144,41 @@ impl Decoder {
 
     fn decode_jpeg(&mut self, bytes: &[u8]) -> Result<Header, PictureError> {
         check_jpeg_frame(bytes)?;
+        let bytes = if has_huffman_tables(bytes) {
+            bytes
+        } else {
+            self.dressed.clear();
+            self.dressed.extend_from_slice(&START_WITHOUT_TABLES);
+            self.dressed.extend_from_slice(bytes.get(2..).unwrap_or_default());
+            &self.dressed
+        };
         let (pixels, max_pixels) = (&mut self.pixels, self.max_pixels);
         // The library has had panics on malformed input; one must cost a frame, not the daemon.
         catch_unwind(AssertUnwindSafe(|| decode_checked(bytes, pixels, max_pixels)))
             .unwrap_or_else(|_| Err(PictureError::Corrupt("the decoder panicked".to_owned())))
+    }
+}
+
+/// The start marker, and the segment by which an AVI file's pictures say that they leave out the
+/// Huffman tables that all of them share. The JPEG library knows those tables, and takes them where
+/// it sees this segment; UVC cameras leave out both.
+const START_WITHOUT_TABLES: [u8; 12] = [0xFF, 0xD8, 0xFF, 0xE0, 0, 8, b'A', b'V', b'I', b'1', 0, 0];
+
+/// Whether the picture brings Huffman tables before its first scan. What cannot be walked counts as
+/// having them: the decoder will say what is wrong with it.
+fn has_huffman_tables(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    loop {
+        match rest {
+            [0xFF, 0xFF, ..] => rest = rest.get(1..).unwrap_or_default(),
+            [0xFF, 0xC4, ..] => return true,
+            [0xFF, 0xDA, ..] => return false,
+            [0xFF, _, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                rest = rest.get(2 + length..).unwrap_or_default();
+            }
+            _ => return true,
+        }
     }
 }
 
@@ -250,6 +283,25 @@ mod tests {
             assert_eq!((decoded.format(), decoded.width(), decoded.height()), (format, 37, 21));
             assert_eq!((decoded.sequence(), decoded.captured_at()), (3, Monotonic::from_millis(9)));
         }
+    }
+
+    #[test]
+    fn pictures_without_huffman_tables_are_those_with_the_usual_ones() {
+        let mut decoder = Decoder::new();
+        let whole = jpeg(48, 32, false);
+        let mut bare = vec![0xFF, 0xD8];
+        let mut rest = &whole[2..];
+        while rest[1] != 0xDA {
+            let length = 2 + usize::from(u16::from_be_bytes([rest[2], rest[3]]));
+            if rest[1] != 0xC4 {
+                bare.extend_from_slice(&rest[..length]);
+            }
+            rest = &rest[length..];
+        }
+        bare.extend_from_slice(rest);
+        assert!(bare.len() < whole.len() && has_huffman_tables(&whole));
+        let expected = decoder.decode(&captured(&whole)).unwrap().pixels().to_vec();
+        assert_eq!(decoder.decode(&captured(&bare)).unwrap().pixels(), expected);
     }
 
     #[test]
