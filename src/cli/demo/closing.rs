@@ -58,17 +58,17 @@ pub(super) struct Closing {
 }
 
 /// The stages in the order of the path.
-const STAGES: [&str; 7] = ["decode", "detect", "align", "embed", "compare", "whole", "decision"];
+const STAGES: [&str; 7] = ["decode", "detect", "align", "embed", "compare", "frame", "decision"];
 
 impl std::fmt::Display for Closing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "\n  {:<42} {:<22} {:<22}", "part of the visit", "expected", "came")?;
+        writeln!(f, "\n  {:<40} {:<21} {:<21}", "part of the visit", "expected", "came")?;
         for part in &self.parts {
             let came: Vec<_> = part.decisions.iter().map(told).collect();
             let came = if came.is_empty() { "-".to_owned() } else { came.join(", ") };
             let verdict = if part.as_expected { "as expected" } else { "NOT AS EXPECTED" };
             let expected = part.expected.as_deref().unwrap_or("-");
-            writeln!(f, "  {:<42} {expected:<22} {came:<22} {verdict}", cut(&part.part, 42))?;
+            writeln!(f, "  {:<40} {expected:<21} {came:<21} {verdict}", cut(&part.part, 40))?;
         }
         writeln!(f)?;
         match &self.health {
@@ -112,10 +112,10 @@ pub(super) fn told(decision: &Arrived) -> String {
     format!("{outcome}/{}", decision.access.reason)
 }
 
-/// The first `most` characters, with an ellipsis where something was cut.
+/// The first `most` characters, ending in `..` where something was cut.
 pub(super) fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
-    text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
+    text.chars().take(most.saturating_sub(2)).chain("..".chars()).collect()
 }

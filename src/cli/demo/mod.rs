@@ -34,6 +34,7 @@ use crate::compare::Operating;
 use crate::config::{Networks, checkout};
 use crate::decide::Outcome;
 use crate::evaluate::scene::{Scene, Script};
+use crate::store::Store;
 use closing::{Closing, Health};
 use listener::Listener;
 use process::{Daemon, Memory, Settings};
@@ -46,8 +47,8 @@ const BASE: &str = "deepid-edge";
 const DOOR: &str = "demo";
 /// How long to wait for a message before looking at everything else.
 const TURN: Duration = Duration::from_millis(100);
-/// How often health is asked for.
-const HEALTH_EVERY: Duration = Duration::from_secs(5);
+/// With `--keep`: how long after the first pass health is waited for, in seconds.
+const LAST_WORDS_S: f64 = 2.0;
 /// How long messages may still arrive after the daemon has ended.
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// How much longer than the recording the daemon may take.
@@ -88,10 +89,10 @@ impl Arguments {
             Arc::new(SystemClock::new(ClockRequirement::Plausible, i64::MIN));
         let place = Workplace::new()?;
 
-        say(session, "A person is enrolled, a visit is replayed, decisions arrive over MQTT.\n")?;
+        say(session, "A person is enrolled, a visit is replayed, decisions arrive over MQTT.")?;
         let broker =
             broker::start(clock.as_ref()).map_err(|error| Failure::of(Kind::Broker, &error))?;
-        say(session, &format!("broker     {broker}, embedded (rumqttd)"))?;
+        say(session, &format!("\nbroker     {broker}, embedded (rumqttd)"))?;
         let settings = Settings {
             file: place.configure(self.fast, self.keep, broker)?,
             overrides: session.overrides(),
@@ -108,7 +109,8 @@ impl Arguments {
             broker.ip(),
             broker.port()
         );
-        say(session, &format!("listening  {watch}\n"))?;
+        say(session, &format!("listening  {watch}"))?;
+        say(session, "\ndecisions as they arrive, in seconds of the visit:")?;
         let listener = Listener::start(broker, format!("{BASE}/{DOOR}/"), Arc::clone(&clock))
             .map_err(|error| system("a thread", &error))?;
         let mut daemon = Daemon::start(&settings, &place.log())
@@ -192,7 +194,7 @@ impl Arguments {
     ) -> Result<Heard, Failure> {
         let mut heard = Heard::default();
         let begun = clock.now();
-        let (mut asked, mut ended): (Monotonic, Option<Monotonic>) = (begun, None);
+        let (mut asked, mut ended): (bool, Option<Monotonic>) = (false, None);
         loop {
             let message = listener.next(TURN);
             let quiet = message.is_none();
@@ -214,16 +216,17 @@ impl Arguments {
                 _ => {}
             }
             let late = now.since(begun).as_secs_f64() - seconds;
-            if self.keep && late > 2.0 {
+            // A daemon that ends tells its health by itself; one that goes on must be asked.
+            if self.keep && late > 0.0 && !asked {
+                listener.request("snapshot_health");
+                asked = true;
+            }
+            if self.keep && late > LAST_WORDS_S {
                 return Ok(heard);
             }
             if late > OVERTIME.as_secs_f64() {
                 let what = "the daemon does not come to the end of the recording".to_owned();
                 return Err(Failure::new(Kind::Fault, what, daemon.last_words()));
-            }
-            if now.since(asked) >= HEALTH_EVERY {
-                asked = now;
-                listener.request("snapshot_health");
             }
         }
     }
@@ -297,7 +300,8 @@ fn enroll(settings: &Settings, script: &Script, photographs: &Path) -> Result<St
                 let what = text("/error/what").unwrap_or_else(|| said.trim().to_owned());
                 let remedy =
                     text("/error/remedy").unwrap_or_else(|| "run 'make assets'".to_owned());
-                return Err(Failure::new(Kind::Negative, format!("enrolment: {what}"), remedy));
+                let place = text("/error/where").unwrap_or_else(|| "enrolment".to_owned());
+                return Err(Failure::new(Kind::Input, what, remedy).at(place));
             }
         }
     }
@@ -308,8 +312,9 @@ fn enroll(settings: &Settings, script: &Script, photographs: &Path) -> Result<St
 fn operating(settings: &Settings) -> Result<(String, Operating), Failure> {
     let config = settings.config()?;
     let networks = Networks::open(&config)?;
-    let operating = networks.operating(&config, config.recognise.metric, 1)?;
-    Ok((config.models.embedder.to_string(), operating))
+    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
+    let gallery = networks.gallery(&config, store.references(&config.models.embedder)?)?;
+    Ok((config.models.embedder.to_string(), gallery.operating()))
 }
 
 fn introduce(
@@ -328,7 +333,7 @@ fn introduce(
     };
     say(
         session,
-        &format!("threshold  {:.3} by {model}, for one subject; {claim}", operating.threshold),
+        &format!("threshold  {:.3} by {model} for this gallery; {claim}", operating.threshold),
     )?;
     if model.contains("interim") {
         say(
