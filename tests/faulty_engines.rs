@@ -1,0 +1,137 @@
+//! Engines that fail or give nonsense: never a match, never a grant, always a reason.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+
+mod support;
+
+use deepid_edge::clock::{Clock, ManualClock, Monotonic};
+use deepid_edge::decide::{Action, Fault, Seen, Verdict, Visit, VisitPolicy};
+use deepid_edge::detect::{Detections, Follower, FollowerSettings, SsdDetector, Strategy};
+use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
+use deepid_edge::frame::{Frame, PixelFormat};
+use deepid_edge::inference::{Engine, InferenceError, ModelId, Tensor};
+use deepid_edge::recognize::Recognizer;
+use support::models::{card, rgb_frame, runtime};
+use support::{path, scene};
+
+/// What a broken engine does.
+#[derive(Clone, Copy)]
+enum Trouble {
+    /// Fills every output with this.
+    Gives(f32),
+    /// Fails.
+    Fails,
+}
+
+impl Engine for Trouble {
+    fn run(&mut self, _: &Tensor, outputs: &mut [Tensor]) -> Result<(), InferenceError> {
+        match *self {
+            Self::Fails => {
+                let model = ModelId::new("broken").unwrap();
+                Err(InferenceError::Run { model, problem: "of the test's own making".into() })
+            }
+            Self::Gives(value) => {
+                for output in outputs {
+                    match output {
+                        Tensor::Float32(values) => values.fill(value),
+                        Tensor::Int8(values) => values.fill(value as i8),
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn detector(trouble: Trouble) -> SsdDetector {
+    SsdDetector::new(&card("blazeface-full-range"), Box::new(trouble), None).unwrap()
+}
+
+/// An embedder whose output is float, so that it can be not a number.
+fn embedder(trouble: Trouble) -> Embedder {
+    let mut card = card(path::EMBEDDER);
+    card.outputs[0].tensor.element_type = deepid_edge::inference::ElementType::Float32;
+    card.outputs[0].tensor.quantisation = None;
+    Embedder::new(&card, Box::new(trouble), false).unwrap()
+}
+
+#[test]
+fn a_detector_that_gives_no_numbers_is_an_error_not_an_empty_room() {
+    let pixels = vec![90; 64 * 48 * 3];
+    let frame = rgb_frame(&pixels, (64, 48));
+    let whole = SsdDetector::whole(&frame);
+    let mut faces = Detections::default();
+    for trouble in [Trouble::Gives(f32::NAN), Trouble::Gives(f32::INFINITY), Trouble::Fails] {
+        let error = detector(trouble).detect(&frame, whole, 1.0, &mut faces).unwrap_err();
+        assert!(error.to_string().contains("doctor"), "{error}");
+        assert!(faces.as_slice().is_empty());
+    }
+    detector(Trouble::Gives(-100.0)).detect(&frame, whole, 1.0, &mut faces).unwrap();
+    assert!(faces.as_slice().is_empty(), "low scores are an empty room");
+}
+
+#[test]
+fn every_anchor_at_once_is_one_face_or_none_and_ends() {
+    let pixels = vec![90; 64 * 48 * 3];
+    let frame = rgb_frame(&pixels, (64, 48));
+    let mut faces = Detections::default();
+    for value in [1.0, 50.0, 1e30] {
+        let outcome = detector(Trouble::Gives(value)).detect(&frame, SsdDetector::whole(&frame), 0.0, &mut faces);
+        assert!(outcome.is_ok() || value > 1e20, "{value}");
+        assert!(faces.as_slice().iter().all(|face| face.bounds().area().is_finite()));
+    }
+}
+
+#[test]
+fn an_embedder_that_gives_no_numbers_is_an_error() {
+    let mut aligner = path::aligner();
+    let pixels = vec![90; 47 * 55 * 3];
+    let frame = rgb_frame(&pixels, (47, 55));
+    let template = card(path::EMBEDDER).alignment.unwrap();
+    let face = aligner.align_points(&frame, &template.points()).unwrap();
+    for trouble in [Trouble::Gives(f32::NAN), Trouble::Gives(f32::NEG_INFINITY), Trouble::Fails] {
+        let mut embedder = embedder(trouble);
+        let mut features = embedder.blank();
+        assert!(embedder.embed(face, &mut features).is_err());
+        assert!(features.values().iter().all(|v| *v == 0.0), "nothing of it is kept");
+    }
+}
+
+#[test]
+fn a_broken_embedder_never_grants_whoever_stands_there() {
+    let Some(runtime) = runtime() else { return };
+    let pixels = scene::yuyv(&scene::one_face());
+    let size = (scene::WIDTH, scene::HEIGHT);
+    for trouble in [Trouble::Gives(f32::NAN), Trouble::Gives(0.0), Trouble::Fails] {
+        let follower = Follower::new(
+            path::detector(&runtime, "blazeface-full-range"),
+            path::detector(&runtime, "blazeface-short-range"),
+            FollowerSettings { strategy: Strategy::Find, ..FollowerSettings::default() },
+        );
+        let model = card(path::EMBEDDER).id;
+        let somebody = FeatureVector::new(model, (0..160).map(|i| i as f32).collect()).unwrap();
+        let gallery = path::gallery(vec![somebody]);
+        let limits = QualityLimits::default();
+        let mut recognizer =
+            Recognizer::new(follower, path::aligner(), embedder(trouble), gallery, limits, 0.6);
+        let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
+        let mut visit = Visit::new(VisitPolicy::default());
+        let mut actions = Vec::new();
+        let mut faults = 0;
+        for number in 1..=90_u64 {
+            clock.advance(std::time::Duration::from_millis(33));
+            let stride = scene::WIDTH as usize * 2;
+            let frame = Frame::new(&pixels, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap();
+            let observation = recognizer.observe(&frame, &clock);
+            faults += usize::from(observation.seen == Seen::Fault(Fault::Engine));
+            visit.step(&observation, clock.now(), &mut actions);
+        }
+        let granted = |action: &Action| match action {
+            Action::Record(decision) | Action::Publish(decision) => {
+                matches!(decision.verdict, Verdict::Granted { .. })
+            }
+            Action::Presence { .. } => false,
+        };
+        assert!(!actions.iter().any(granted), "{actions:?}");
+        assert_eq!(faults, 90, "{actions:?}");
+    }
+}
