@@ -1,5 +1,9 @@
 //! Engines that fail or give nonsense: never a match, never a grant, always a reason.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod support;
 
@@ -75,7 +79,12 @@ fn every_anchor_at_once_is_one_face_or_none_and_ends() {
     let frame = rgb_frame(&pixels, (64, 48));
     let mut faces = Detections::default();
     for value in [1.0, 50.0, 1e30] {
-        let outcome = detector(Trouble::Gives(value)).detect(&frame, SsdDetector::whole(&frame), 0.0, &mut faces);
+        let outcome = detector(Trouble::Gives(value)).detect(
+            &frame,
+            SsdDetector::whole(&frame),
+            0.0,
+            &mut faces,
+        );
         assert!(outcome.is_ok() || value > 1e20, "{value}");
         assert!(faces.as_slice().iter().all(|face| face.bounds().area().is_finite()));
     }
@@ -120,7 +129,8 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
         for number in 1..=90_u64 {
             clock.advance(std::time::Duration::from_millis(33));
             let stride = scene::WIDTH as usize * 2;
-            let frame = Frame::new(&pixels, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap();
+            let frame =
+                Frame::new(&pixels, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap();
             let observation = recognizer.observe(&frame, &clock);
             faults += usize::from(observation.seen == Seen::Fault(Fault::Engine));
             visit.step(&observation, clock.now(), &mut actions);

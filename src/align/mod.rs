@@ -129,26 +129,14 @@ impl Aligner {
         keypoints: &[Point; 4],
     ) -> Option<&AlignedFace> {
         let pose = fit_similarity(&self.template, keypoints)?;
-        let samples = pose.scale().ceil().clamp(1.0, MAX_SAMPLES) as usize;
-        let step = 1.0 / samples as f32;
-        let mean = step * step;
-        let sampler = Sampler::new(*frame);
+        // Linear interpolation reaches a pixel either way, so half a pixel of spacing is to spare.
+        let samples = pose.scale().round().clamp(1.0, MAX_SAMPLES) as usize;
+        let width = self.face.width;
+        Sampler::new(*frame).fill(&mut self.face.pixels, width, pose, samples);
         let (frame_width, frame_height) = (frame.width() as f32, frame.height() as f32);
         let mut outside = 0_usize;
-        let width = self.face.width;
-        for (y, row) in self.face.pixels.chunks_exact_mut(width).enumerate() {
-            for (x, pixel) in row.iter_mut().enumerate() {
-                let mut sum = [0.0; 3];
-                for down in 0..samples {
-                    for across in 0..samples {
-                        let point = Point::new(
-                            (across as f32 + 0.5).mul_add(step, x as f32),
-                            (down as f32 + 0.5).mul_add(step, y as f32),
-                        );
-                        sampler.add(pose.apply(point), &mut sum);
-                    }
-                }
-                *pixel = sampler.to_rgb(sum.map(|v| v * mean)).map(|v| v.round() as u8);
+        for y in 0..self.face.height {
+            for x in 0..width {
                 let centre = pose.apply(Point::new(x as f32 + 0.5, y as f32 + 0.5));
                 let inside = (0.0..frame_width).contains(&centre.x)
                     && (0.0..frame_height).contains(&centre.y);

@@ -143,9 +143,9 @@ impl Resampler {
         if format == PixelFormat::Nv12 {
             self.chroma_rows.fill(region.y / 2.0, region.height / 2.0, side, height / 2);
         }
-        let (luma_plane, chroma_plane) = frame
-            .pixels()
-            .split_at(frame.stride() * height.min(frame.pixels().len() / frame.stride()));
+        let (luma_plane, chroma_plane) =
+            frame.pixels().split_at((frame.stride() * height).min(frame.pixels().len()));
+
         let (first, end) = self.columns.span();
         let (chroma_first, chroma_end) = self.chroma_columns.span();
         // Bytes of a row that matter, in whole groups of pixels that share colour.
