@@ -173,7 +173,7 @@ fn stages(criterion: &mut Criterion) {
     let mut embedder = path::embedder(&runtime, false);
     let mut features = embedder.blank();
     criterion.bench_function("stage/embed", |b| {
-        b.iter(|| embedder.embed(&aligned, &mut features).unwrap())
+        b.iter(|| embedder.embed(&aligned, &mut features).unwrap());
     });
 }
 

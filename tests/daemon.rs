@@ -3,7 +3,10 @@
 //! Needs the files that `make assets` fetches and the program `mosquitto`; says aloud what it skips.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::float_cmp,
+    clippy::cast_possible_wrap,
     reason = "a test stops at the first surprise"
 )]
 

@@ -1,7 +1,10 @@
 //! Engines that fail or give nonsense: never a match, never a grant, always a reason.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::float_cmp,
+    clippy::cast_possible_wrap,
     reason = "a test stops at the first surprise"
 )]
 

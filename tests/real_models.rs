@@ -2,6 +2,14 @@
 //! photographs.
 //!
 //! Needs the files that `make assets` fetches; says so and skips without them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    clippy::cast_possible_wrap,
+    reason = "a test stops at the first surprise"
+)]
 
 mod support;
 

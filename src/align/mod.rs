@@ -181,7 +181,7 @@ mod tests {
         let face = aligner.align_points(&frame(&bytes, 47, 55), &TEMPLATE.points()).unwrap();
         assert_eq!(face.pixels()[0], [0, 0, 7]);
         assert_eq!(face.pixels()[10 * 47 + 30], [30, 10, 7]);
-        assert_eq!(face.outside(), 0.0);
+        assert!(face.outside() <= 0.0);
     }
 
     #[test]

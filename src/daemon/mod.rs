@@ -202,7 +202,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     let workers = Workers {
         capture: spawn(Thread::Capture, &shared, move |shared| threads::capture(shared, source))?,
         recognise: spawn(Thread::Recognise, &shared, move |shared| {
-            threads::recognise(shared, recognise)
+            threads::recognise(shared, recognise);
         })?,
         record: spawn(Thread::Record, &shared, move |shared| threads::record(shared, record))?,
     };
@@ -385,7 +385,7 @@ impl Front<'_> {
             }
             None => {}
             Some(thread) => {
-                tracing::error!(thread = thread.name(), "a thread hangs; the watchdog is not fed")
+                tracing::error!(thread = thread.name(), "a thread hangs; the watchdog is not fed");
             }
         }
         self.say(now, said);

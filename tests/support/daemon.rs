@@ -1,5 +1,12 @@
 //! The real binary, run as a service would run it, in a folder of its own.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    clippy::cast_possible_wrap,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::fmt::Write as _;
 use std::os::unix::net::UnixDatagram;
@@ -54,7 +61,7 @@ impl Home {
         self.folder.path().join(name)
     }
 
-    pub fn set(mut self, key: &'static str, value: impl ToString) -> Self {
+    pub fn set(mut self, key: &'static str, value: impl std::fmt::Display) -> Self {
         self.settings.push((key, value.to_string()));
         self
     }

@@ -1,5 +1,12 @@
 //! The real library, models and photographs that `make assets` fetches.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    clippy::cast_possible_wrap,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,14 @@
 //!
 //! In: the files that `make assets` fetches. Out: rooms ready to take a frame; what they come to is
 //! for the tests to say.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    clippy::cast_possible_wrap,
+    reason = "a test stops at the first surprise"
+)]
 
 use deepid_edge::align::Aligner;
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};

@@ -1,6 +1,13 @@
 //! A frame as a door's camera would give it: one photograph's face, about 70 pixels wide, before a
 //! plain wall, 640×480.
-#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    clippy::cast_possible_wrap,
+    reason = "a test stops at the first surprise"
+)]
 
 use image::imageops::{FilterType, overlay, resize};
 use image::{Rgb, RgbImage};
@@ -48,7 +55,7 @@ pub fn yuyv(picture: &RgbImage) -> Vec<u8> {
     pixels
         .chunks_exact(2)
         .flat_map(|pair| {
-            let mean = |channel: usize| ((pair[0][channel] + pair[1][channel]) / 2.0).round() as u8;
+            let mean = |channel: usize| pair[0][channel].midpoint(pair[1][channel]).round() as u8;
             [pair[0][0].round() as u8, mean(1), pair[1][0].round() as u8, mean(2)]
         })
         .collect()
