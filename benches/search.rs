@@ -43,6 +43,7 @@ fn search(criterion: &mut Criterion) {
                 claimed_fmr: None,
                 claimed_fpir: None,
                 falls_short: false,
+                other_averaging: false,
             };
             let gallery = Gallery::build(comparer, entries, |_| operating).unwrap();
             let probe = vector(&mut random, &model);

@@ -12,14 +12,19 @@
 )]
 
 mod support;
+#[path = "support/visitor.rs"]
+mod visitor;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use deepid_edge::clock::{Clock, ManualClock, Monotonic};
-use deepid_edge::decide::{Seen, Visit, VisitPolicy};
+use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic, WallClock};
+use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SearchScratch};
+use deepid_edge::decide::{FaceSeen, Observation, Seen, Visit, VisitPolicy};
 use deepid_edge::detect::{FollowerSettings, Strategy};
+use deepid_edge::embed::FeatureVector;
 use deepid_edge::frame::{Frame, PixelFormat};
+use deepid_edge::inference::ModelId;
 use support::models::runtime;
 use support::{path, scene};
 
@@ -56,6 +61,58 @@ fn allocations(work: impl FnOnce()) -> u64 {
 #[test]
 fn the_counter_counts() {
     assert_eq!(allocations(|| drop(std::hint::black_box(vec![1_u8; 100]))), 1);
+}
+
+#[test]
+fn neither_searching_nor_deciding_allocates_where_people_are_enrolled() {
+    let model = ModelId::new("deepid2-test").unwrap();
+    let vector = |hot: usize| {
+        let values = (0..160).map(|index| if index == hot { 9.0 } else { 1.0 }).collect();
+        FeatureVector::new(model.clone(), values).unwrap()
+    };
+    let operating = Operating {
+        threshold: 0.5,
+        claimed_fmr: Some(1e-3),
+        claimed_fpir: None,
+        falls_short: false,
+        other_averaging: false,
+    };
+    for metric in [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2] {
+        let entries = (0..50)
+            .map(|index| GalleryEntry {
+                subject: visitor::subject(index),
+                enabled: true,
+                feature: vector(index),
+            })
+            .collect();
+        let comparer = Comparer::new(model.clone(), 160, &[0.5; 160], metric);
+        let gallery = Gallery::build(comparer, entries, |_| operating).unwrap();
+        let mut scratch = SearchScratch::default();
+        // Two who take turns are accepted and never agree: the window is always full of matches.
+        let policy =
+            VisitPolicy { timeout: std::time::Duration::from_secs(3600), ..visitor::policy() };
+        let mut visit = Visit::new(policy);
+        let mut actions = Vec::with_capacity(8);
+        for number in 0..100_u64 {
+            let now = Monotonic::from_millis(1000 + 33 * number);
+            let probe = vector(number as usize % 2);
+            let count = allocations(|| {
+                let found = gallery.search(&probe, &mut scratch).unwrap();
+                assert!(found.accepted().is_some() && found.margin.is_some(), "{metric}");
+                let principal =
+                    FaceSeen { quality: visitor::quality(1.0, None), found: Some(found) };
+                let observation = Observation {
+                    sequence: number,
+                    captured_at: now,
+                    wall: WallClock { unix_ms: 0, trust: ClockTrust::Trusted },
+                    seen: Seen::Faces { count: 1, principal },
+                };
+                visit.step(&observation, now, &mut actions);
+            });
+            assert!(number == 0 || count == 0, "{metric}: frame {number} allocated {count} times");
+        }
+        assert_eq!(actions.len(), 1, "{metric}: only presence, {actions:?}");
+    }
 }
 
 #[test]

@@ -33,7 +33,13 @@ fn entry(number: usize, values: &[f32]) -> GalleryEntry {
 }
 
 fn operating(threshold: f32) -> Operating {
-    Operating { threshold, claimed_fmr: None, claimed_fpir: None, falls_short: false }
+    Operating {
+        threshold,
+        claimed_fmr: None,
+        claimed_fpir: None,
+        falls_short: false,
+        other_averaging: false,
+    }
 }
 
 fn gallery(metric: Metric, threshold: f32, entries: Vec<GalleryEntry>) -> Gallery {

@@ -158,6 +158,12 @@ fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
                     what,
                     "the model's calibration supports no stricter claim: raise recognise.target_fpir to it, enrol fewer people, or use a better model",
                 );
+            } else if operating.other_averaging {
+                findings.warn(
+                    "threshold",
+                    what,
+                    "the calibration was measured with the other setting of recognise.mirrored, so that the claim may be too good: change that setting, or use a model calibrated with it",
+                );
             } else {
                 findings.ok("threshold", what);
             }

@@ -7,9 +7,13 @@
 //! For a stranger compared with `N` references, `FPIR = 1 − (1 − FMR)^N` when the comparisons are
 //! independent (ISO/IEC 19795-1 gives the relation and the caveat): the threshold gets stricter as
 //! the gallery grows. References of one subject are not independent; each is counted all the same,
-//! because the best of them decides and the claim must not be better than the truth. Between the table's points the threshold is interpolated over `log10(FMR)`.
+//! because the best of them decides and the claim must not be better than the truth. Between the
+//! table's points the threshold is interpolated over `log10(FMR)`.
+//!
 //! Invariant: nothing is extrapolated. A target stricter than the table supports gets the table's
-//! strictest threshold and says that it falls short; it is never loosened silently.
+//! strictest threshold and says that it falls short; it is never loosened silently. A table that
+//! was measured with the other setting of mirrored averaging serves where there is no better, and
+//! says so: averaging raises the scores of strangers too.
 
 use serde::Serialize;
 
@@ -38,6 +42,9 @@ pub struct Operating {
     pub claimed_fpir: Option<f64>,
     /// Whether the claim is worse than what was asked.
     pub falls_short: bool,
+    /// Whether the calibration was measured with the other setting of mirrored averaging, so that
+    /// the claim is of another procedure and may be too good.
+    pub other_averaging: bool,
 }
 
 /// Why no threshold can be given.
@@ -73,12 +80,13 @@ pub enum ThresholdError {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CalibrationTable {
     metric: Metric,
+    other_averaging: bool,
     points: Vec<(f64, f64)>,
 }
 
 impl CalibrationTable {
-    /// The table for `metric` among a card's `calibrations`; one made with the same `mirrored`
-    /// setting is preferred.
+    /// The table for `metric` among a card's `calibrations`; one measured with the same `mirrored`
+    /// setting is preferred, and another one is marked in every [`Operating`] that rests on it.
     ///
     /// # Errors
     /// [`ThresholdError`] when there is none, or when it is not monotone.
@@ -95,10 +103,9 @@ impl CalibrationTable {
             let available = calibrations.iter().map(|c| c.metric.clone()).collect();
             return Err(ThresholdError::Uncalibrated { metric, available });
         };
-        Self::new(
-            metric,
-            calibration.points.iter().map(|&[fmr, threshold]| (fmr, threshold)).collect(),
-        )
+        let points = calibration.points.iter().map(|&[fmr, threshold]| (fmr, threshold)).collect();
+        let other_averaging = calibration.mirrored != mirrored;
+        Ok(Self { other_averaging, ..Self::new(metric, points)? })
     }
 
     /// Checks `(false match rate, threshold)` points: rates falling, thresholds getting stricter.
@@ -126,7 +133,7 @@ impl CalibrationTable {
                 ));
             }
         }
-        Ok(Self { metric, points })
+        Ok(Self { metric, other_averaging: false, points })
     }
 
     /// The lowest false match rate that the table supports.
@@ -200,12 +207,15 @@ impl ThresholdPolicy {
                 if !threshold.is_finite() {
                     return Err(ThresholdError::Score(threshold));
                 }
-                let claimed_fmr = table.ok().and_then(|t| t.fmr_at(f64::from(threshold)));
+                let table = table.ok();
+                let claimed_fmr = table.and_then(|t| t.fmr_at(f64::from(threshold)));
                 Ok(Operating {
                     threshold,
                     claimed_fmr,
                     claimed_fpir: claimed_fmr.map(|fmr| fpir_of(fmr, references)),
                     falls_short: false,
+                    other_averaging: claimed_fmr.is_some()
+                        && table.is_some_and(|t| t.other_averaging),
                 })
             }
             Self::TargetFpir(target) => {
@@ -223,6 +233,7 @@ impl ThresholdPolicy {
                     claimed_fmr: Some(claimed_fmr),
                     claimed_fpir: Some(fpir_of(claimed_fmr, references)),
                     falls_short: wanted < supported,
+                    other_averaging: table.other_averaging,
                 })
             }
         }
@@ -256,6 +267,29 @@ mod tests {
         let many = at(1000);
         assert!(many.falls_short && (many.threshold - 0.499).abs() < 1e-6);
         assert!(many.claimed_fpir.unwrap() > 1e-3, "the claim says what it is");
+    }
+
+    #[test]
+    fn a_calibration_of_the_other_averaging_serves_and_says_so() {
+        let calibration = |mirrored, strictest| Calibration {
+            metric: "cosine".into(),
+            mirrored,
+            source: "test".into(),
+            points: vec![[1e-2, 0.2], [1e-4, strictest]],
+        };
+        let (plain, averaged) = (calibration(false, 0.4), calibration(true, 0.5));
+        let operate = |calibrations: &[Calibration], policy: ThresholdPolicy| {
+            let table = CalibrationTable::find(calibrations, Metric::Cosine, true).unwrap();
+            let operating = policy.operate(Ok(&table), 1).unwrap();
+            (operating.threshold, operating.other_averaging)
+        };
+        let target = ThresholdPolicy::TargetFpir(1e-4);
+        assert_eq!(operate(&[plain.clone(), averaged], target), (0.5, false));
+        assert_eq!(operate(std::slice::from_ref(&plain), target), (0.4, true));
+        let explicit =
+            |score| operate(std::slice::from_ref(&plain), ThresholdPolicy::Explicit(score));
+        assert_eq!(explicit(0.3), (0.3, true));
+        assert_eq!(explicit(0.1), (0.1, false), "where nothing is claimed, nothing is doubted");
     }
 
     #[test]

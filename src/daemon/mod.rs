@@ -245,6 +245,12 @@ fn warn_of_doubts(config: &Config, gallery: &crate::compare::Gallery, enrolled: 
             "the calibration does not support recognise.target_fpir for this gallery; the strictest supported threshold is in force"
         );
     }
+    if operating.other_averaging {
+        tracing::warn!(
+            mirrored = config.recognise.mirrored,
+            "the model's calibration was measured with the other setting of recognise.mirrored; what is claimed may be too good"
+        );
+    }
     if enrolled.other_models > 0 {
         tracing::warn!(
             references = enrolled.other_models,

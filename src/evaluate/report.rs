@@ -291,6 +291,9 @@ impl std::fmt::Display for Claim<'_> {
         if self.0.falls_short {
             f.write_str(" (worse than the target: the calibration ends there)")?;
         }
+        if self.0.other_averaging {
+            f.write_str(" (measured with the other setting of mirrored averaging)")?;
+        }
         Ok(())
     }
 }

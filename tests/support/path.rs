@@ -57,6 +57,7 @@ pub fn gallery(references: Vec<FeatureVector>) -> Gallery {
         claimed_fmr: Some(1e-3),
         claimed_fpir: None,
         falls_short: false,
+        other_averaging: false,
     };
     Gallery::build(comparer, entries, |_| operating).unwrap()
 }
