@@ -399,6 +399,31 @@ proptest! {
     }
 }
 
+/// More grants than the cooldown remembers, each to somebody else.
+#[test]
+fn the_cooldown_forgets_the_oldest_grant_first() {
+    const PEOPLE: usize = 4097;
+    let policy = VisitPolicy {
+        agreeing: 1,
+        window: 1,
+        weight_min: 0.0,
+        absence: Duration::from_millis(10),
+        cooldown: Duration::from_secs(1_000_000),
+        ..visitor::policy()
+    };
+    let visit_of = |number| {
+        let frame = Frame { age_ms: 0, step: 1, trusted: true, seen: visitor::good(number) };
+        Event { after_ms: 20, frame: Some(frame) }
+    };
+    let again = [2, PEOPLE, 1];
+    let trace: Vec<_> = (1..=PEOPLE).chain(again).map(visit_of).collect();
+    let granted: Vec<_> = grants(&play(policy, &trace, false))
+        .filter(|(index, _)| *index >= PEOPLE)
+        .map(|(_, subject)| subject.clone())
+        .collect();
+    assert_eq!(granted, vec![visitor::subject(1); 2], "recorded and published, for the first only");
+}
+
 #[test]
 fn the_traces_are_tame_enough_to_be_granted_sometimes() {
     let mut runner = TestRunner::deterministic();

@@ -102,6 +102,8 @@ struct Run {
     /// What was asked for and not yet named by the table.
     pending: Vec<Action>,
     recorded: Option<Decision>,
+    /// The last one recorded, published or not.
+    decided: Option<Decision>,
 }
 
 impl Case<'_> {
@@ -112,6 +114,7 @@ impl Case<'_> {
             trust: ClockTrust::Trusted,
             pending: Vec::new(),
             recorded: None,
+            decided: None,
         };
         for &(line, text) in &self.lines {
             let mut words = text.split_whitespace();
@@ -121,6 +124,8 @@ impl Case<'_> {
                 Some("at") => run.nothing_pending().and_then(|()| run.at(words)),
                 Some("->") => run.expect(text.trim_start_matches("->").trim()),
                 Some("poll") => run.poll(words.next()),
+                Some("latency") => run.latency(words),
+                Some("wall") => run.wall(words.next()),
                 other => Err(format!("'{}' begins no line", other.unwrap_or_default())),
             };
             result.map_err(|problem| format!("  line {line}: {text}\n    {problem}"))?;
@@ -183,7 +188,7 @@ impl Run {
         let mut observation = Observation {
             sequence: self.sequence,
             captured_at: now,
-            wall: WallClock { unix_ms: 1_800_000_000_000, trust: self.trust },
+            wall: WallClock { unix_ms: unix_ms(now), trust: self.trust },
             seen: Seen::NoFace,
         };
         let mut count = 1;
@@ -267,6 +272,7 @@ impl Run {
             }
             Action::Record(decision) => {
                 let text = format!("record {}", say(&decision));
+                self.decided = Some(decision.clone());
                 self.recorded = Some(decision);
                 text
             }
@@ -287,6 +293,21 @@ impl Run {
         Err(format!("before this, also: {}", self.describe()))
     }
 
+    fn latency<'a>(&self, mut words: impl Iterator<Item = &'a str>) -> Result<(), String> {
+        let (first, last): (u64, u64) = (number(words.next())?, number(words.next())?);
+        let found = self.decided.as_ref().ok_or("nothing was decided")?.latency;
+        if (found.first_frame_us, found.last_frame_us) == (first * 1000, last * 1000) {
+            return Ok(());
+        }
+        Err(format!("found: {found:?}"))
+    }
+
+    fn wall(&self, expected: Option<&str>) -> Result<(), String> {
+        let expected = unix_ms(instant(expected)?);
+        let found = self.decided.as_ref().ok_or("nothing was decided")?.wall.unix_ms;
+        if found == expected { Ok(()) } else { Err(format!("off by {}", found - expected)) }
+    }
+
     fn poll(&self, expected: Option<&str>) -> Result<(), String> {
         let expected = match expected {
             Some("never") => None,
@@ -299,6 +320,11 @@ impl Run {
         let found = found.map(|at| i128::from(at.as_millis()) - i128::from(START_MS));
         Err(format!("wants to be asked at {found:?}"))
     }
+}
+
+/// The wall clock of the tables: it runs along with the case.
+fn unix_ms(at: Monotonic) -> i64 {
+    1_800_000_000_000 + i64::try_from(at.as_millis()).unwrap()
 }
 
 fn face<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<FaceSeen, String> {

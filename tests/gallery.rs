@@ -358,5 +358,8 @@ proptest! {
             Metric::EuclideanL2 => 0.0..=2.000_01,
         };
         prop_assert!(range.contains(&score), "{}", score);
+        // Rounding must not make anything more alike than itself.
+        let own = comparer.score(&vector(&a), &vector(&a)).unwrap();
+        prop_assert!(range.contains(&own), "{}", own);
     }
 }

@@ -21,7 +21,7 @@ pub struct Decision {
     pub frames: FramesCounted,
     /// When it was made.
     pub decided_at: Monotonic,
-    /// Wall clock at that moment.
+    /// Wall clock at the last frame before it or with it; a grant is made with a frame.
     pub wall: WallClock,
     /// How long it took.
     pub latency: DecisionLatency,
