@@ -3,6 +3,7 @@
 //! The demonstration needs what `make assets` fetches, the evaluation also a folder of photographs
 //! and clips: `DEEPID_EDGE_FACES`, or `../shared/faces` beside the checkout. Without them these
 //! tests say so and skip.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -297,3 +297,87 @@ impl std::fmt::Display for Claim<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(name: &str) -> ModelId {
+        ModelId::new(name).expect("a model's name")
+    }
+
+    fn tally(count: u64, of: u64) -> Option<Tally> {
+        Some(Tally { count, of })
+    }
+
+    /// Two people and a stranger, one of whom the door mistook.
+    fn report() -> EndToEnd {
+        let operating = Operating {
+            threshold: 0.5,
+            claimed_fmr: Some(1e-5),
+            claimed_fpir: Some(2e-5),
+            falls_short: true,
+        };
+        let decision = |clip: &str, enrolled, right_subject: Option<bool>| ClipDecision {
+            clip: clip.to_owned(),
+            enrolled,
+            frames: 60,
+            frames_with_face: 58,
+            outcome: Some(if right_subject.is_some() { "granted" } else { "unknown" }.to_owned()),
+            reason: Some(if right_subject.is_some() { "matched" } else { "no_match" }.to_owned()),
+            published: true,
+            right_subject,
+            score: Some(0.625),
+            time_to_decision_ms: Some(200.0),
+        };
+        EndToEnd {
+            schema: "deepid-edge/evaluate-e2e/1",
+            setup: Setup {
+                find: model("a"),
+                follow: model("b"),
+                embedder: model("c"),
+                metric: Metric::Cosine,
+                mirrored: true,
+                target_fpir: Some(0.001),
+            },
+            london: Mated {
+                rates: Rates {
+                    detection: tally(2, 2),
+                    rank1: tally(1, 2),
+                    fpir: None,
+                    fnir: tally(1, 2),
+                },
+                enrolled: 2,
+                not_enrolled: vec![],
+                operating,
+                scores: Spread::of(vec![0.75, 0.25]),
+            },
+            portraits: NonMated {
+                rates: Rates { fpir: tally(0, 4), ..Rates::default() },
+                scores: None,
+            },
+            visits: Visits {
+                rates: Rates { detection: tally(116, 120), ..Rates::default() },
+                enrolled_from: vec!["A-one".to_owned()],
+                operating,
+                granted_rightly: Tally { count: 1, of: 1 },
+                granted_wrongly: Tally { count: 1, of: 2 },
+                time_to_decision_ms: Spread::of(vec![200.0, 200.0]),
+                decisions: vec![
+                    decision("A-two", true, Some(true)),
+                    decision("B-one", false, Some(false)),
+                ],
+            },
+        }
+    }
+
+    #[test]
+    fn every_rate_stands_with_its_counts_and_a_wrong_grant_is_loud() {
+        insta::assert_snapshot!(report());
+    }
+
+    #[test]
+    fn what_was_not_measured_is_null() {
+        insta::assert_json_snapshot!(report());
+    }
+}

@@ -1,4 +1,8 @@
-//! What the demonstration ends with: for a person a table, for a machine one JSON value.
+//! What the demonstration ends with.
+//!
+//! In: what was heard from the daemon and what the script expects. Out: for a person a table, for a
+//! machine one JSON value. Invariant: both say the same, and a part that did not go as expected is
+//! never silent. Deliberately absent: colours; the table may end in a file.
 
 use std::collections::BTreeMap;
 
@@ -118,4 +122,52 @@ pub(super) fn cut(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     text.chars().take(most.saturating_sub(2)).chain("..".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_was_expected_and_what_came() {
+        let access = serde_json::from_str(
+            r#"{"outcome": "unknown", "reason": "no_match", "faces": 1, "monotonic_ms": 9}"#,
+        );
+        let decision = Arrived { seconds: 4.7, access: access.expect("an access message") };
+        let part = |name: &str, expected: Option<&str>, decisions: Vec<Arrived>, as_expected| {
+            let (part, expected) = (name.to_owned(), expected.map(str::to_owned));
+            PartResult { part, begins_s: 0.0, expected, decisions, as_expected }
+        };
+        let health = r#"{"frames": {"captured": 60, "dropped": 1, "processed": 59},
+            "stages": {"detect": {"p50": 1.8, "p95": 2.25}, "decode": {"p50": 0.5, "p95": 0.75}}}"#;
+        let closing = Closing {
+            schema: "deepid-edge/demo/1",
+            as_expected: false,
+            subject: "s-4f9a1c".to_owned(),
+            model: "deepid2".to_owned(),
+            operating: Operating {
+                threshold: 0.5,
+                claimed_fmr: Some(1e-3),
+                claimed_fpir: Some(1e-3),
+                falls_short: false,
+            },
+            frames_recorded: 60,
+            health: Some(serde_json::from_str(health).expect("a health message")),
+            faces: 1,
+            decisions: 1,
+            memory: Some(Memory { resident_bytes: 31 << 20, peak_bytes: 33 << 20 }),
+            parts: vec![
+                part("nobody", None, vec![], true),
+                part("a stranger", Some("unknown/no_match"), vec![decision], true),
+                part(
+                    "a friend whose part has a name that is longer than a line has room for",
+                    Some("granted/matched"),
+                    vec![],
+                    false,
+                ),
+            ],
+        };
+        insta::assert_snapshot!(closing);
+        insta::assert_json_snapshot!(closing);
+    }
 }

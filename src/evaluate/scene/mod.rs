@@ -358,6 +358,23 @@ mod tests {
     }
 
     #[test]
+    fn a_recording_holds_every_frame_in_its_order() {
+        use crate::capture::replay::mjpeg::MjpegReader;
+        let (scene, _folder) = scene();
+        let mut told = Vec::new();
+        let bytes = scene.record(Vec::new(), &mut |done| told.push(done)).expect("memory");
+        assert_eq!(told.last(), Some(&scene.script().frames()));
+        let (mut reader, mut picture) = (MjpegReader::new(bytes.as_slice()), Vec::new());
+        for index in 0..scene.script().frames() {
+            assert!(reader.next_picture(&mut picture).expect("whole pictures"));
+            let shown = image::load_from_memory(&picture).expect("a JPEG").into_rgb8();
+            let apart = brightness(&shown) - brightness(&scene.render(index));
+            assert!(apart.abs() < 1.0, "frame {index} is another one: {apart}");
+        }
+        assert!(!reader.next_picture(&mut picture).expect("the end"));
+    }
+
+    #[test]
     fn a_missing_photograph_is_named() {
         let (scene, _folder) = scene();
         let empty = tempfile::tempdir().expect("a temporary folder");
