@@ -317,6 +317,7 @@ mod tests {
             claimed_fmr: Some(1e-5),
             claimed_fpir: Some(2e-5),
             falls_short: true,
+            other_averaging: false,
         };
         let decision = |clip: &str, enrolled, right_subject: Option<bool>| ClipDecision {
             clip: clip.to_owned(),
