@@ -1,4 +1,9 @@
 //! Engines that fail or give nonsense: never a match, never a grant, always a reason.
+//!
+//! A stand-in for the TFLite engine that fails, or fills its outputs with what a broken model would
+//! give, goes in where the real one belongs; errors and faults must come out. The last test runs
+//! the whole path with real detectors, needs the files that `make assets` fetches and says aloud
+//! when it skips.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,8 @@
 //! The contract from outside: every message as it is written, against its snapshot, its JSON
 //! Schema and the rules that a schema cannot say.
+//!
+//! Every payload that the program can make goes through its schema, every example of the contract
+//! too; what the contract forbids must be refused by the same schemas. Needs no broker.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

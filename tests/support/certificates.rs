@@ -1,4 +1,7 @@
 //! Certificates for one test, made by the `openssl` program in the test's own directory.
+//!
+//! An [`Authority`] lives in a folder of the test and issues certificates for names and dates of
+//! the test's choice, by the program `openssl`. Nothing of it outlives the test.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,8 @@
 //! The real binary, run as a service would run it, in a folder of its own.
+//!
+//! A [`Home`] has configuration, database and log; [`Home::run`] starts the daemon on a recording
+//! and listens to what it says to the service manager. Waiting is bounded by [`PATIENCE`], which
+//! guards against hanging and measures nothing.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

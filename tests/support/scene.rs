@@ -1,5 +1,8 @@
-//! A frame as a door's camera would give it: one photograph's face, about 70 pixels wide, before a
+//! Frames as a door's camera would give them: a photograph's face, about 70 pixels wide, before a
 //! plain wall, 640×480.
+//!
+//! Single frames for the path's tests and benchmarks, in RGB and YUYV; [`Recording`]s of people who
+//! come and go for the daemon's. No two frames of a recording are equal, as from a real sensor.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

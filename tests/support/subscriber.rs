@@ -1,5 +1,8 @@
 //! A client of the broker as anybody could write one: it subscribes, publishes, and shows every
 //! message with its properties.
+//!
+//! Every wait is bounded and says what was waited for; nothing is retained or acknowledged on
+//! anybody's behalf.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
