@@ -306,6 +306,7 @@ mod tests {
         ModelId::new(name).expect("a model's name")
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the fields it fills are optional")]
     fn tally(count: u64, of: u64) -> Option<Tally> {
         Some(Tally { count, of })
     }
