@@ -2,7 +2,7 @@
 //!
 //! In: a path or bytes. Out: a [`Picture`]: RGB pixels, turned upright as the file's EXIF
 //! orientation says (telephones store portraits lying down). Pictures are for enrolment, tests and
-//! replays of folders; a camera's frames take the way through [`Decoder`](super::Decoder) alone.
+//! replays of folders; a camera's frames take the way through [`Decoder`] alone.
 //!
 //! Invariants: what is larger than [`Decoder::MAX_PIXELS`] or [`MAX_FILE_BYTES`] is refused before
 //! memory is taken for it; a file that is cut off is refused, not filled with grey.

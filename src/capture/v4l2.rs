@@ -2,7 +2,7 @@
 //!
 //! In: [`CameraSettings`]. Out: frames, copied once from the driver's mapped buffers. All that can
 //! be decided without a device is decided elsewhere ([`negotiate`](super::negotiate),
-//! [`control`](super::control), [`stamp`](super::stamp), [`device`](super::device)); this file asks,
+//! [`control`], [`stamp`](mod@super::stamp), [`device`]); this file asks,
 //! tells and waits.
 //!
 //! Invariants: no wait is longer than [`PATIENCE`]; one buffer at most is out of the driver's

@@ -1,6 +1,6 @@
 //! What the daemon measures of itself: counts and latencies, shared between its threads.
 //!
-//! In: one call a frame, one a decision. Out: percentiles over the last [`SAMPLES`] values of each
+//! In: one call a frame, one a decision. Out: percentiles over the last 512 values of each
 //! stage. Fixed size; measuring neither allocates nor blocks for longer than a copy of a number.
 
 use std::num::NonZeroU32;

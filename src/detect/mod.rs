@@ -1,6 +1,6 @@
 //! A frame becomes face detections; any single-shot detector (SSD) described by its card will do.
 //!
-//! In: a [`Frame`] and the region of it to look at. Out: [`Detections`] in the frame's own pixels,
+//! In: a [`Frame`](crate::frame::Frame) and the region of it to look at. Out: [`Detections`] in the frame's own pixels,
 //! best score first: box, keypoints, score 0 to 1. The region is letterboxed, never stretched, and
 //! the same value undoes it.
 //!

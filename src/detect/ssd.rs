@@ -132,7 +132,7 @@ impl SsdDetector {
                 let (pixels, _) = values.as_chunks_mut::<3>();
                 self.resampler.square(frame, region, self.side, |index, rgb| {
                     if let Some(pixel) = pixels.get_mut(index) {
-                        *pixel = rgb.map(|v| v.mul_add(scale, offset));
+                        *pixel = rgb.map(|v| v * scale + offset);
                     }
                 });
             }
@@ -140,7 +140,7 @@ impl SsdDetector {
                 let (pixels, _) = values.as_chunks_mut::<3>();
                 self.resampler.square(frame, region, self.side, |index, rgb| {
                     if let Some(pixel) = pixels.get_mut(index) {
-                        *pixel = rgb.map(|v| v.mul_add(scale, offset).round() as i8);
+                        *pixel = rgb.map(|v| (v * scale + offset).round() as i8);
                     }
                 });
             }
@@ -176,8 +176,8 @@ impl SsdDetector {
             let number = |column: usize| boxes.at(row + column) * unit;
             let place = |column: usize| {
                 Point::new(
-                    (anchor.x + number(column)).mul_add(region.width, region.x),
-                    (anchor.y + number(column + 1)).mul_add(region.height, region.y),
+                    (anchor.x + number(column)) * region.width + region.x,
+                    (anchor.y + number(column + 1)) * region.height + region.y,
                 )
             };
             let mut keypoints = [Point::default(); KEYPOINTS_OF_TEMPLATE];

@@ -8,7 +8,7 @@
 //!
 //! # Layout
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
-//! [`end_to_end`] and [`detection`] measure on them; [`report`] says what was found.
+//! `end_to_end` and `detection` measure on them; [`report`] says what was found.
 
 mod detection;
 mod end_to_end;

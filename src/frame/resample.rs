@@ -49,7 +49,7 @@ impl Taps {
         self.weights.clear();
         let step = extent / outputs as f32;
         for output in 0..outputs {
-            let low = step.mul_add(output as f32, start);
+            let low = step * output as f32 + start;
             if step >= 1.0 {
                 self.push_box(low, low + step, available);
             } else {
@@ -103,6 +103,11 @@ impl Taps {
         self.weights.get(run.weight..run.weight + run.length).unwrap_or_default()
     }
 
+    /// Whether output position `index` lies outside the source.
+    fn is_empty_at(&self, index: usize) -> bool {
+        self.runs.get(index).is_none_or(|run| run.length == 0)
+    }
+
     /// The source samples that any run touches, as `[first, end)`.
     fn span(&self) -> (usize, usize) {
         let touched = || self.runs.iter().filter(|run| run.length > 0);
@@ -110,13 +115,6 @@ impl Taps {
         let end = touched().map(|run| run.source + run.length).max().unwrap_or(0);
         (first, end)
     }
-}
-
-/// How one colour channel lies in a combined row.
-#[derive(Debug, Clone, Copy)]
-struct Channel {
-    offset: usize,
-    step: usize,
 }
 
 impl Resampler {
@@ -131,90 +129,61 @@ impl Resampler {
         side: usize,
         mut sink: impl FnMut(usize, [f32; 3]),
     ) {
-        let (width, height) = (frame.width() as usize, frame.height() as usize);
+        let (width, height, stride) =
+            (frame.width() as usize, frame.height() as usize, frame.stride());
         self.columns.fill(region.x, region.width, side, width);
         self.rows.fill(region.y, region.height, side, height);
-        let format = frame.format();
-        let halved_across =
-            matches!(format, PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Nv12);
-        if halved_across {
-            self.chroma_columns.fill(region.x / 2.0, region.width / 2.0, side, width / 2);
-        }
-        if format == PixelFormat::Nv12 {
-            self.chroma_rows.fill(region.y / 2.0, region.height / 2.0, side, height / 2);
-        }
-        let (luma_plane, chroma_plane) =
-            frame.pixels().split_at((frame.stride() * height).min(frame.pixels().len()));
-
+        self.chroma_columns.fill(region.x / 2.0, region.width / 2.0, side, width / 2);
+        self.chroma_rows.fill(region.y / 2.0, region.height / 2.0, side, height / 2);
+        let (plane, chroma_plane) =
+            frame.pixels().split_at((stride * height).min(frame.pixels().len()));
         let (first, end) = self.columns.span();
         let (chroma_first, chroma_end) = self.chroma_columns.span();
         // Bytes of a row that matter, in whole groups of pixels that share colour.
-        let (low, high) = match format {
+        let (low, high) = match frame.format() {
             PixelFormat::Yuyv | PixelFormat::Uyvy => {
                 ((first / 2).min(chroma_first) * 4, end.div_ceil(2).max(chroma_end) * 4)
             }
             PixelFormat::Nv12 | PixelFormat::Grey => (first, end),
             PixelFormat::Rgb => (first * 3, end * 3),
         };
-        for y in 0..side {
-            combine(luma_plane, frame.stride(), (low, high), &self.rows, y, &mut self.luma);
-            let at = y * side;
-            let columns = &self.columns;
-            let luma = self.luma.as_slice();
-            match format {
-                PixelFormat::Grey => {
-                    let channel = Channel { offset: 0, step: 1 };
-                    for x in 0..side {
-                        let value = gather(luma, channel, low, columns, x);
-                        sink(at + x, [value; 3]);
-                    }
+        let chroma_low = chroma_first * 2;
+        for (y, start) in (0..side).map(|y| (y, y * side)) {
+            combine(plane, stride, (low, high), &self.rows, y, &mut self.luma);
+            if frame.format() == PixelFormat::Nv12 {
+                let bytes = (chroma_low, chroma_end * 2);
+                combine(chroma_plane, stride, bytes, &self.chroma_rows, y, &mut self.chroma);
+            }
+            let (columns, halved) = (&self.columns, &self.chroma_columns);
+            let (luma, chroma) = (self.luma.as_slice(), self.chroma.as_slice());
+            let outside = self.rows.is_empty_at(y);
+            for x in 0..side {
+                if outside || columns.is_empty_at(x) {
+                    sink(start + x, [0.0; 3]);
+                    continue;
                 }
-                PixelFormat::Rgb => {
-                    for x in 0..side {
-                        let value =
-                            |offset| gather(luma, Channel { offset, step: 3 }, low, columns, x);
-                        sink(at + x, [value(0), value(1), value(2)]);
+                let rgb = match frame.format() {
+                    PixelFormat::Grey => [gather::<1>(luma, 0, low, columns, x); 3],
+                    PixelFormat::Rgb => {
+                        [0, 1, 2].map(|channel| gather::<3>(luma, channel, low, columns, x))
                     }
-                }
-                PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Nv12 => {
-                    let (y_at, cb_at, cr_at, y_step) = match format {
-                        PixelFormat::Yuyv => (0, 1, 3, 2),
-                        PixelFormat::Uyvy => (1, 0, 2, 2),
-                        _ => (0, 0, 1, 1),
-                    };
-                    let chroma_step = if format == PixelFormat::Nv12 { 2 } else { 4 };
-                    let chroma_low =
-                        if format == PixelFormat::Nv12 { chroma_first * 2 } else { low };
-                    if format == PixelFormat::Nv12 {
-                        let bytes = (chroma_first * 2, chroma_end * 2);
-                        combine(
-                            chroma_plane,
-                            frame.stride(),
-                            bytes,
-                            &self.chroma_rows,
-                            y,
-                            &mut self.chroma,
-                        );
-                    }
-                    let chroma =
-                        if format == PixelFormat::Nv12 { self.chroma.as_slice() } else { luma };
-                    let luma_channel = Channel { offset: y_at, step: y_step };
-                    let cb_channel = Channel { offset: cb_at, step: chroma_step };
-                    let cr_channel = Channel { offset: cr_at, step: chroma_step };
-                    let row_inside = self.rows.runs.get(y).is_some_and(|run| run.length > 0);
-                    for x in 0..side {
-                        let inside =
-                            row_inside && columns.runs.get(x).is_some_and(|run| run.length > 0);
-                        if !inside {
-                            sink(at + x, [0.0; 3]);
-                            continue;
-                        }
-                        let luminance = gather(luma, luma_channel, low, columns, x);
-                        let cb = gather(chroma, cb_channel, chroma_low, &self.chroma_columns, x);
-                        let cr = gather(chroma, cr_channel, chroma_low, &self.chroma_columns, x);
-                        sink(at + x, colour::bt601_to_rgb([luminance, cb, cr]));
-                    }
-                }
+                    PixelFormat::Yuyv => colour::bt601_to_rgb([
+                        gather::<2>(luma, 0, low, columns, x),
+                        gather::<4>(luma, 1, low, halved, x),
+                        gather::<4>(luma, 3, low, halved, x),
+                    ]),
+                    PixelFormat::Uyvy => colour::bt601_to_rgb([
+                        gather::<2>(luma, 1, low, columns, x),
+                        gather::<4>(luma, 0, low, halved, x),
+                        gather::<4>(luma, 2, low, halved, x),
+                    ]),
+                    PixelFormat::Nv12 => colour::bt601_to_rgb([
+                        gather::<1>(luma, 0, low, columns, x),
+                        gather::<2>(chroma, 0, chroma_low, halved, x),
+                        gather::<2>(chroma, 1, chroma_low, halved, x),
+                    ]),
+                };
+                sink(start + x, rgb);
             }
         }
     }
@@ -240,16 +209,26 @@ fn combine(
     }
 }
 
-/// The weighted mean of the samples of `channel` for output column `x`, 0 to 255.
+/// The weighted mean of one channel's samples for output column `x`, 0 to 255. Samples of the
+/// channel stand every `STEP` sums, the first at `offset`; `sums` begin at byte `low` of the row.
 #[inline]
-fn gather(sums: &[u16], channel: Channel, low: usize, columns: &Taps, x: usize) -> f32 {
+fn gather<const STEP: usize>(
+    sums: &[u16],
+    offset: usize,
+    low: usize,
+    columns: &Taps,
+    x: usize,
+) -> f32 {
     let Some(&run) = columns.runs.get(x) else { return 0.0 };
-    let start = (run.source * channel.step + channel.offset).wrapping_sub(low);
-    let samples = sums.get(start..).unwrap_or_default().iter().step_by(channel.step);
-    let total: u32 = samples
-        .zip(columns.weights_of(run))
-        .map(|(&sum, &weight)| u32::from(sum) * u32::from(weight))
-        .sum();
+    let weights = columns.weights_of(run);
+    let start = (run.source * STEP + offset).wrapping_sub(low);
+    let samples = sums.get(start..).unwrap_or_default().chunks(STEP);
+    let mut total = 0_u32;
+    for (sample, &weight) in samples.zip(weights) {
+        if let [sum, ..] = sample {
+            total += u32::from(*sum) * u32::from(weight);
+        }
+    }
     total as f32 * (1.0 / 65536.0)
 }
 
