@@ -5,12 +5,21 @@
 //! While following, the whole frame is still looked at every `refresh` frames, and in every frame
 //! while there are several faces: a second person beside the followed one must be noticed before
 //! enough frames agree on the first, because several faces may forbid a grant.
+//! While nobody has been there for [`IDLE_AFTER`] frames, only every [`IDLE_STRIDE`]th frame is
+//! looked at: an empty room is what a door sees most of the day, and a face that enters is found two
+//! frames later at worst.
 //! Invariant: a frame in which following finds nothing is looked at as a whole at once, so a face
 //! is never missed because of where an earlier one was.
 
 use super::{DetectError, Detections, SsdDetector};
 use crate::frame::Frame;
 use crate::geometry::Rect;
+
+/// Frames without a face after which a room counts as empty: a second at 30 frames/s.
+pub const IDLE_AFTER: u32 = 30;
+
+/// Of an empty room's frames, one in so many is looked at.
+pub const IDLE_STRIDE: u32 = 3;
 
 /// Which detector looks where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -57,18 +66,21 @@ pub struct Follower {
     settings: FollowerSettings,
     /// Where the face was, and how many frames it has been followed; nothing when it must be found.
     last: Option<(Rect, u32)>,
+    /// Frames in a row that showed nobody.
+    empty: u32,
 }
 
 impl Follower {
     /// A follower that has seen nothing yet.
     #[must_use]
     pub const fn new(find: SsdDetector, follow: SsdDetector, settings: FollowerSettings) -> Self {
-        Self { find, follow, settings, last: None }
+        Self { find, follow, settings, last: None, empty: 0 }
     }
 
     /// Forgets where the face was: the next frame comes from elsewhere.
     pub const fn forget(&mut self) {
         self.last = None;
+        self.empty = 0;
     }
 
     /// Finds the faces of `frame`.
@@ -92,7 +104,13 @@ impl Follower {
                         return Ok(());
                     }
                 }
+                if self.empty > IDLE_AFTER && !self.empty.is_multiple_of(IDLE_STRIDE) {
+                    self.empty = self.empty.wrapping_add(1);
+                    into.0.clear();
+                    return Ok(());
+                }
                 self.find.detect(frame, whole, min_face, into)?;
+                self.empty = if into.0.is_empty() { self.empty.wrapping_add(1) } else { 0 };
                 // The finder's keypoints are coarser than the follower's, and the templates of
                 // references must agree with those of probes: the same network places both.
                 if let Some(found) = Self::only(into) {
@@ -132,6 +150,75 @@ impl Follower {
         match faces.0.as_slice() {
             [face] => Some(face.bounds),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use super::*;
+    use crate::clock::Monotonic;
+    use crate::frame::PixelFormat;
+    use crate::inference::{Engine, InferenceError, ModelCard, Tensor};
+
+    /// Sees a face in the middle while `there` is set, and counts how often it looks.
+    #[derive(Clone, Default)]
+    struct Scripted {
+        there: Arc<AtomicBool>,
+        looks: Arc<AtomicU32>,
+    }
+
+    impl Engine for Scripted {
+        fn run(&mut self, _: &Tensor, outputs: &mut [Tensor]) -> Result<(), InferenceError> {
+            self.looks.fetch_add(1, Ordering::Relaxed);
+            let [Tensor::Float32(boxes), Tensor::Float32(scores)] = outputs else { return Ok(()) };
+            scores.fill(-9.0);
+            boxes.fill(40.0);
+            if self.there.load(Ordering::Relaxed) {
+                let middle = scores.len() / 2;
+                scores[middle] = 9.0;
+            }
+            Ok(())
+        }
+    }
+
+    fn detector(card: &str, script: &Scripted) -> SsdDetector {
+        let card = ModelCard::parse(card).unwrap();
+        SsdDetector::new(&card, Box::new(script.clone()), None).unwrap()
+    }
+
+    #[test]
+    fn an_empty_room_is_looked_at_less_often_until_somebody_enters() {
+        let script = Scripted::default();
+        let find = detector(include_str!("../../models/blazeface-full-range.toml"), &script);
+        let follow = detector(include_str!("../../models/blazeface-short-range.toml"), &script);
+        let settings = FollowerSettings { min_face_px: 1.0, ..FollowerSettings::default() };
+        let mut follower = Follower::new(find, follow, settings);
+        let pixels = vec![90; 64 * 48];
+        let frame =
+            Frame::new(&pixels, PixelFormat::Grey, (64, 48), 64, 0, Monotonic::default()).unwrap();
+        let mut faces = Detections::default();
+        for _ in 0..IDLE_AFTER {
+            follower.detect(&frame, &mut faces).unwrap();
+        }
+        assert_eq!(script.looks.swap(0, Ordering::Relaxed), IDLE_AFTER, "at first every frame");
+        for _ in 0..30 * IDLE_STRIDE {
+            follower.detect(&frame, &mut faces).unwrap();
+        }
+        let looks = script.looks.swap(0, Ordering::Relaxed);
+        assert!((30..=32).contains(&looks), "then one in three: {looks}");
+        script.there.store(true, Ordering::Relaxed);
+        let found = (0..IDLE_STRIDE).any(|_| {
+            follower.detect(&frame, &mut faces).unwrap();
+            !faces.as_slice().is_empty()
+        });
+        assert!(found, "who enters is found within three frames");
+        for _ in 0..10 {
+            follower.detect(&frame, &mut faces).unwrap();
+            assert_eq!(faces.as_slice().len(), 1, "and seen in every frame from then on");
         }
     }
 }
