@@ -12,20 +12,9 @@ use super::threads::{Camera, Enrolled};
 use crate::clock::{Clock, WallClock};
 use crate::inference::{ModelCard, ModelKind};
 use crate::publish::message::{
-    self, CAPABILITIES, CameraInfo, CameraState, DatabaseState, FrameCounts, Health, Info,
-    ModelInfo,
+    self, CAPABILITIES, CameraInfo, CameraState, FrameCounts, Health, Info, ModelInfo,
 };
-use crate::store;
 use uuid::Uuid;
-
-/// How a database error shows in `health`.
-pub(super) const fn database_state(error: &store::Error) -> DatabaseState {
-    match error {
-        store::Error::DiskFull { .. } => DatabaseState::Full,
-        store::Error::ReadOnly { .. } => DatabaseState::ReadOnly,
-        _ => DatabaseState::Failed,
-    }
-}
 
 /// `health` as it is now. `per_s` is the rate of processed frames, `overwritten` the frames that
 /// the slot lost.
@@ -103,20 +92,12 @@ pub(super) fn camera(camera: &Camera, clock: &dyn Clock, started: WallClock) -> 
     let Some(status) = &camera.status else {
         return message::Camera::new(CameraState::Streaming, started, None);
     };
-    let state = match status.state {
-        crate::capture::CameraState::Streaming => CameraState::Streaming,
-        crate::capture::CameraState::Searching => CameraState::Searching,
-        crate::capture::CameraState::Stalled => CameraState::Stalled,
-        crate::capture::CameraState::Busy => CameraState::Busy,
-        crate::capture::CameraState::Denied => CameraState::Denied,
-        crate::capture::CameraState::Unsupported => CameraState::Unsupported,
-    };
     let wall = clock.wall();
     let ago = i64::try_from(clock.now().since(status.since).as_millis()).unwrap_or(i64::MAX);
     let since = WallClock { unix_ms: wall.unix_ms.saturating_sub(ago), ..wall };
     let remedy = status.state.remedy();
     message::Camera::new(
-        state,
+        status.state,
         since,
         (!remedy.is_empty()).then(|| format!("{}: {remedy}", status.detail)),
     )

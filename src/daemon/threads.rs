@@ -406,7 +406,7 @@ impl Record {
     }
 
     fn failed(shared: &Shared, error: &crate::store::Error) {
-        shared.meter.set_database(super::health::database_state(error));
+        shared.meter.set_database(database_state(error));
         tracing::error!(%error, "the database failed");
     }
 
@@ -457,4 +457,13 @@ pub(super) fn other_references(store: &Store, embedder: &crate::inference::Model
     store
         .other_models(embedder)
         .map_or(0, |others| others.iter().map(|other| other.references).sum())
+}
+
+/// How a database error shows in `health`.
+const fn database_state(error: &crate::store::Error) -> DatabaseState {
+    match error {
+        crate::store::Error::DiskFull { .. } => DatabaseState::Full,
+        crate::store::Error::ReadOnly { .. } => DatabaseState::ReadOnly,
+        _ => DatabaseState::Failed,
+    }
 }

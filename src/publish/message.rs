@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::topic::{ACCESS_EXPIRY_MS, Payload, Topic};
+pub use crate::capture::CameraState;
 use crate::clock::{ClockTrust, WallClock};
 use crate::compare::{Metric, SubjectId};
 use crate::decide::{FramesCounted, Outcome};
@@ -156,24 +157,6 @@ pub struct Camera {
     /// What a person can do about it; absent while it streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
-}
-
-/// The states of a camera.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CameraState {
-    /// Frames come.
-    Streaming,
-    /// There is none; it is looked for.
-    Searching,
-    /// It is there and gives no new frames.
-    Stalled,
-    /// Another program has it.
-    Busy,
-    /// It may not be opened.
-    Denied,
-    /// It offers nothing that can be read.
-    Unsupported,
 }
 
 /// Who we are and what we can.
