@@ -261,7 +261,7 @@ proptest! {
                 .filter(|weight| weight.is_finite())
                 .map(|weight| weight.clamp(0.0, 1.0))
                 .sum();
-            speaking.sort_by_key(|observation| observation.sequence);
+            speaking.sort_by_key(|observation| (observation.captured_at, observation.sequence));
             speaking.dedup_by_key(|observation| observation.sequence);
             speaking.dedup_by_key(|observation| observation.captured_at);
             speaking.dedup_by(|later, kept| near(later, kept, &policy));
@@ -407,18 +407,22 @@ proptest! {
     }
 
     #[test]
-    fn good_frames_are_granted_at_once(agreeing in 1_u32..8, more in 0_u32..5, interval in 1_u64..60) {
+    fn good_frames_are_granted_at_once(
+        agreeing in 1_u32..8, more in 0_u32..5, spacing in 0_u64..200, interval in 1_u64..60
+    ) {
         let policy = VisitPolicy {
             agreeing,
             window: agreeing + more,
+            spacing: Duration::from_millis(spacing),
             weight_min: agreeing as f32,
             ..visitor::policy()
         };
         let frame = Frame { age_ms: 0, step: 1, trusted: true, seen: visitor::good(2) };
-        let trace = vec![Event { after_ms: interval, frame: Some(frame) }; 40];
+        let frames_apart = spacing.div_ceil(interval).max(1) as usize;
+        let last = (agreeing as usize - 1) * frames_apart;
+        let trace = vec![Event { after_ms: interval, frame: Some(frame) }; last + 40];
         let played = play(policy, &trace, false);
         let indices: Vec<_> = grants(&played).map(|(index, _)| index).collect();
-        let last = agreeing as usize - 1;
         prop_assert_eq!(indices, vec![last, last], "recorded and published with that frame");
     }
 }
