@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint doc assets setup setup-demo golden peers clean-machine
+.PHONY: help demo test bench lint doc assets setup setup-demo golden peers home-assistant clean-machine
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -42,6 +42,9 @@ golden: assets ## Make the golden files anew with the reference in Python
 
 peers: assets ## Time the same work done by OpenCV and Python, for comparison with `make bench`
 	tools/in_venv.sh benches/peers/requirements.txt benches/peers/opencv_python.py
+
+home-assistant: ## Hold the blueprint and the discovery message to Home Assistant's own code
+	PYTHON=$(PYTHON) tools/in_venv.sh tests/home_assistant/requirements.txt tests/home_assistant/check.py
 
 clean-machine: ## Run `make demo` and `make test` in a bare Debian 12 with only Rust added (root)
 	tools/try_clean_debian.sh

@@ -124,29 +124,22 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
+/// Every verb of the command line, with those below it, as clap knows them.
+fn verbs_below(above: &str, command: &clap::Command, verbs: &mut Vec<String>) {
+    for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+        let name = format!("{above} {}", verb.get_name()).trim().to_owned();
+        verbs.push(name.clone());
+        verbs_below(&name, verb, verbs);
+    }
+}
+
 #[test]
 fn help_of_every_verb() {
     let bench = Bench::new();
-    let verbs = [
-        "",
-        "run",
-        "detect",
-        "verify",
-        "identify",
-        "enroll",
-        "doctor",
-        "subjects",
-        "subjects list",
-        "subjects rename",
-        "subjects remove",
-        "mqtt",
-        "config",
-        "config show",
-        "completions",
-        "man",
-    ];
+    let mut verbs = vec![String::new()];
+    verbs_below("", &deepid_edge::cli::command(), &mut verbs);
     let mut all = String::new();
-    for verb in verbs {
+    for verb in &verbs {
         let mut arguments: Vec<&str> = verb.split_whitespace().collect();
         arguments.push("--help");
         let answer = bench.run(&arguments);
@@ -186,6 +179,8 @@ fn every_kind_of_error_says_what_and_where_and_what_to_do() {
         (&["detect", "empty.jpg"], 4),
         (&["verify", "absent.jpg", "absent.jpg"], 4),
         (&["detect", "picture.gif", "--models", "/nonexistent/models"], 4),
+        (&["completions", "bash", "--json"], 2),
+        (&["man", "--json"], 2),
         (&["subjects", "list"], 8),
         (&["enroll", "Ada"], 2),
         (&["enroll", "Ada", "--camera", "--image", "a.jpg"], 2),
@@ -290,6 +285,8 @@ fn manual_and_completions_are_made_for_all_shells() {
         let answer = bench.run(&["completions", shell]);
         assert_eq!(answer.code, 0);
         assert!(answer.out.contains("subjects"), "{shell}");
+        let refused = bench.run(&["completions", shell, "--json"]);
+        assert_eq!(refused.error()["kind"], "usage", "{shell}");
     }
     let page = bench.run(&["man"]).out;
     for key in deepid_edge::config::KEYS {
@@ -395,7 +392,11 @@ fn faces_are_found_and_drawn() {
     assert_eq!(found.code, 0, "{}", found.err);
     let found = found.json();
     assert_eq!(found["faces"].as_array().map(Vec::len), Some(1));
-    assert!(found["faces"][0]["quality"]["fault"].is_null());
+    let quality = &found["faces"][0]["quality"];
+    assert!(quality["fault"].is_null());
+    assert!(quality["roll_degrees"].as_f64().is_some_and(|roll| roll.abs() < 20.0), "{quality}");
+    assert_eq!(quality["outside"], 0.0, "the whole crop lies in the picture");
+    assert_eq!(found["faces"][0]["keypoints"].as_object().map(serde_json::Map::len), Some(4));
     let drawn = image::open(bench.path("drawn.png")).expect("a PNG").to_rgb8();
     let plain = image::open(&picture).expect("a JPEG").to_rgb8();
     assert_eq!(drawn.dimensions(), plain.dimensions());
@@ -417,7 +418,19 @@ fn two_pictures_are_the_same_person_or_not() {
     assert_eq!(same.code, 0, "{}", same.err);
     let same = same.json();
     assert_eq!(same["same"], true);
-    assert_eq!(same["comparisons"].as_array().map(Vec::len), Some(3));
+    let comparisons = same["comparisons"].as_array().expect("a list");
+    assert_eq!(comparisons.len(), 3);
+    let told = bench.run(&["verify", text(&a), text(&b)]).out;
+    for row in comparisons {
+        // A metric without calibration has no verdict; a claim of the other averaging is marked.
+        assert_eq!(row["threshold"].is_null(), row["other_averaging"].is_null(), "{row}");
+        assert_eq!(row["threshold"].is_null(), row["same"].is_null(), "{row}");
+    }
+    let any = |wanted: &Json| comparisons.iter().any(|row| row["other_averaging"] == *wanted);
+    assert_eq!(told.contains("\nnot calibrated: "), any(&Json::Null), "{told}");
+    assert_eq!(told.contains("recognise.mirrored"), any(&Json::Bool(true)), "{told}");
+    let one_crop = bench.run(&["verify", text(&a), text(&b), "--set", "recognise.mirrored=false"]);
+    assert!(!one_crop.out.contains("recognise.mirrored"), "{}", one_crop.out);
     let different = bench.run(&["verify", text(&a), text(&c)]);
     assert_eq!(different.code, 1);
     assert!(different.out.ends_with("different people\n"), "{}", different.out);
@@ -436,6 +449,9 @@ fn somebody_enrolled_is_identified_and_a_stranger_is_not() {
         .map(|name| photographs.join(name));
     let nobody = bench.run(&["identify", text(&c), "--json"]);
     assert_eq!((nobody.code, nobody.json()["reason"].clone()), (1, "empty_gallery".into()));
+    assert!(nobody.json()["remedy"].to_string().contains("deepid-edge enroll"), "{}", nobody.out);
+    let hinted = bench.run(&["identify", text(&c)]).err;
+    assert!(hinted.contains("try: ") && hinted.contains("deepid-edge enroll"), "{hinted}");
 
     let enrolled = bench.run(&["enroll", "Barack", "--image", text(&a), text(&b), "--json"]);
     assert_eq!(enrolled.code, 0, "{}", enrolled.err);
@@ -452,6 +468,7 @@ fn somebody_enrolled_is_identified_and_a_stranger_is_not() {
 
     let twice = bench.run(&["enroll", "Barack", "--image", text(&c), "--json"]);
     assert_eq!(twice.error()["kind"], "usage", "the name is taken");
+    assert!(twice.error()["remedy"].to_string().contains("--add"), "{}", twice.err);
     let added = bench.run(&["enroll", "Barack", "--add", "--image", text(&c), "--json"]).json();
     assert_eq!(added["subject"]["id"], id);
     assert!(added["warnings"].as_array().is_some_and(Vec::is_empty), "{added}");
@@ -495,8 +512,17 @@ fn enrolment_refuses_no_face_several_faces_and_poor_ones() {
         let error = answer.error();
         assert_eq!(error["problems"][0]["reason"], reason, "{error}");
         assert_eq!(error["problems"][0]["picture"], name);
+        let (what, remedy) = (error["what"].to_string(), error["remedy"].to_string());
+        assert!(remedy.contains("--skip-poor"), "{error}");
+        let advice = remedy.trim_matches('"').split(';').next().expect("a first part");
+        assert!(!what.contains(advice), "what to do is said once: {error}");
+        let alone = bench.run(&["enroll", "Ada", "--image", name, "--json"]).error();
+        assert!(!alone["remedy"].to_string().contains("--skip-poor"), "nothing is left: {alone}");
     }
     assert!(!bench.path("door.db").exists(), "nothing was written");
+    let verified = bench.run(&["verify", text(&good), "dark.png", "--json"]).error();
+    assert_eq!(verified["what"], "the face is too dark");
+    assert_eq!(verified["remedy"], "put light on it");
     let skipped = bench.run(&[
         "enroll",
         "Ada",
@@ -561,6 +587,13 @@ fn check(examined: &Json, name: &str) -> Json {
     checks.iter().find(|check| check["check"] == name).cloned().unwrap_or_default()
 }
 
+fn every_finding_has_a_remedy(examined: &Json) {
+    for finding in examined["checks"].as_array().expect("a list") {
+        let remedy = finding["remedy"].as_str().unwrap_or_default();
+        assert_eq!(finding["verdict"] == "ok", remedy.is_empty(), "{finding}");
+    }
+}
+
 #[test]
 fn the_doctor_examines_everything_and_fails_where_something_is_missing() {
     let bench = Bench::new();
@@ -581,6 +614,11 @@ fn the_doctor_examines_everything_and_fails_where_something_is_missing() {
     assert_eq!(answer.code, 1, "{}", answer.err);
     let examined = answer.json();
     assert_eq!(examined["verdict"], "fail");
+    every_finding_has_a_remedy(&examined);
+    assert!(["ok", "warn"].contains(&check(&examined, "clock")["verdict"].as_str().expect("text")));
+    // Cards, files and calibration can be looked at without the library.
+    assert!(check(&examined, "model")["what"].is_string(), "{examined}");
+    assert_eq!(check(&examined, "threshold")["verdict"], "warn", "{examined}");
     for (name, verdict) in [
         ("configuration", "ok"),
         ("library", "fail"),
@@ -593,6 +631,22 @@ fn the_doctor_examines_everything_and_fails_where_something_is_missing() {
         assert!(check["what"].as_str().is_some_and(|what| !what.is_empty()), "{check}");
     }
     assert!(!bench.path("door.db").exists(), "the doctor makes nothing");
+    let distrusted = bench.run(&[
+        "doctor",
+        "--json",
+        "--set",
+        "mqtt.enabled=false",
+        "--set",
+        "clock.require=synchronised",
+    ]);
+    let clock = check(&distrusted.json(), "clock");
+    assert_eq!(clock["verdict"] == "ok", clock["remedy"].is_null(), "{clock}");
+    let wrong = bench.run(&["doctor", "--json", "--set", "camera.widht=3"]).json();
+    every_finding_has_a_remedy(&wrong);
+    assert_eq!(check(&wrong, "configuration")["verdict"], "fail");
+    for name in ["library", "model", "database", "camera", "broker", "clock"] {
+        assert!(check(&wrong, name)["what"].is_string(), "{name} was not looked at: {wrong}");
+    }
     let wrong = bench.run(&["doctor", "--set", "camera.widht=3"]);
     assert_eq!(wrong.code, 1);
     assert!(wrong.out.contains("did you mean 'camera.width'?"), "{}", wrong.out);
@@ -638,4 +692,151 @@ fn the_doctor_is_content_with_models_that_were_fetched() {
     let one_crop = bench.run(&["doctor", "--json", "--set", "recognise.mirrored=false"]).json();
     assert_eq!(check(&one_crop, "threshold")["verdict"], "ok", "{one_crop}");
     assert_eq!(check(&examined, "broker")["verdict"], "warn");
+}
+
+#[test]
+fn what_a_model_a_camera_and_a_broker_lack_has_a_code_each() {
+    let bench = Bench::new();
+    let unknown = bench.run(&["run", "--set", "models.embedder=foo", "--json"]);
+    assert_eq!(unknown.code, 6, "{}", unknown.err);
+    assert_eq!(unknown.error()["kind"], "model");
+    let unheard = ["mqtt", "forget", "--json", "--set", "mqtt.host=127.0.0.1"];
+    let unheard = bench.run(&[&unheard[..], &["--set", "mqtt.port=1"]].concat());
+    assert_eq!(unheard.code, 10, "{}", unheard.err);
+    assert_eq!(unheard.error()["kind"], "broker");
+    if photographs().is_none() {
+        return;
+    }
+    let what = unknown.error()["what"].to_string();
+    assert!(what.contains("foo") && what.contains("deepid2-interim (embedder)"), "{what}");
+    let blind = ["enroll", "Ada", "--camera", "--set", "camera.device=/dev/no-camera", "--json"];
+    let blind = bench.run(&blind);
+    assert_eq!(blind.code, 7, "{}", blind.err);
+    assert_eq!(blind.error()["kind"], "camera");
+    assert!(!bench.path("door.db").exists(), "nobody was enrolled");
+}
+
+#[test]
+fn a_door_is_forgotten_at_a_real_broker() {
+    use support::mosquitto::{Broker, Mosquitto};
+    use support::subscriber::Subscriber;
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let topic = "homeassistant/device/deepid-edge-back/config";
+    let listener = Subscriber::connect(broker.port(), "homeassistant/#");
+    listener.publish(topic, true, "{}");
+    listener.next("the announcement", |message| !message.payload.is_empty());
+    let bench = Bench::new();
+    let port = format!("mqtt.port={}", broker.port());
+    let answer = bench.run(&[
+        "mqtt",
+        "forget",
+        "--json",
+        "--set",
+        "mqtt.host=127.0.0.1",
+        "--set",
+        &port,
+        "--set",
+        "door.id=back",
+    ]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    assert_eq!(answer.json()["forgotten"], "back");
+    let taken_back = listener.next("its end", |message| message.payload.is_empty());
+    assert_eq!(taken_back.topic, topic);
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+    let bench = Bench::new();
+    let pipe = bench.path("pipe.jpg");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo runs").success());
+    for (path, found) in
+        [(text(&pipe), "a named pipe"), ("/dev/zero", "a device"), (".", "a folder")]
+    {
+        let answer = bench.run(&["detect", path]);
+        assert_eq!(answer.code, 4, "{path}: {}", answer.err);
+        assert!(answer.err.contains(&format!("is {found}, no regular file")), "{}", answer.err);
+    }
+}
+
+#[test]
+fn a_variable_that_sets_nothing_is_refused_with_the_one_that_was_meant() {
+    let bench = Bench::new();
+    for (wrong, meant) in [
+        ("DEEPID_EDGE_MQTT__HOST", "DEEPID_EDGE__MQTT__HOST"),
+        ("DEEPID_EDGE_MQTT_HOST", "DEEPID_EDGE__MQTT__HOST"),
+        ("DEEPID_EDGE_CAMERA__WIDHT", "DEEPID_EDGE__CAMERA__WIDTH"),
+    ] {
+        let mut command = bench.command(&["config", "check"]);
+        let answer = bench.answer(command.env(wrong, "1").output().expect("the binary runs"));
+        assert_eq!(answer.code, 3, "{}", answer.err);
+        assert!(answer.err.contains(wrong) && answer.err.contains(meant), "{}", answer.err);
+    }
+}
+
+#[test]
+fn variables_of_tests_and_tools_are_known() {
+    let root = support::models::root();
+    let mut open = ["tests", "tools", "benches", "CONTRIBUTING.md", "Makefile", ".ci"]
+        .map(|name| root.join(name))
+        .to_vec();
+    let mut names = std::collections::BTreeSet::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(&path).expect("readable");
+            open.extend(entries.map(|entry| entry.expect("readable").path()));
+        } else if let Ok(source) = std::fs::read_to_string(&path)
+            && !path.ends_with("tests/cli.rs")
+        {
+            names.extend(
+                source
+                    .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+                    .filter(|word| word.starts_with("DEEPID_EDGE_") && word.len() > 12)
+                    .filter(|word| !word.starts_with("DEEPID_EDGE__"))
+                    .map(str::to_owned),
+            );
+        }
+    }
+    assert!(names.contains("DEEPID_EDGE_FACES"), "{names:?}");
+    let bench = Bench::new();
+    let mut command = bench.command(&["config", "check"]);
+    // The file's place must exist; every other one may hold anything.
+    command.envs(names.iter().filter(|name| *name != "DEEPID_EDGE_CONFIG").map(|name| (name, "1")));
+    let answer = bench.answer(command.output().expect("the binary runs"));
+    assert_eq!(answer.code, 0, "add it to OTHER_VARIABLES in src/config/layers.rs: {}", answer.err);
+}
+
+#[test]
+fn an_absent_recording_is_told_as_one_with_what_may_stand_there() {
+    let Some(_) = photographs() else { return };
+    let bench = Bench::new();
+    for arguments in [&["run", "--replay", "nope"][..], &["enroll", "Ada", "--replay", "nope"]] {
+        let answer = bench.run(&[arguments, &["--json", "--set", "mqtt.enabled=false"]].concat());
+        assert_eq!(answer.code, 4, "{}", answer.err);
+        let error = answer.error();
+        assert_eq!(error["where"], "recording nope");
+        for kind in [".png", "MJPEG", "Y4M"] {
+            assert!(error["remedy"].to_string().contains(kind), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_made_says_how_to_take_another() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    let picture = photographs.join("obama.jpg");
+    let answer = bench.run(&[
+        "enroll",
+        "Ada",
+        "--image",
+        text(&picture),
+        "--database",
+        "/nonexistent/door.db",
+        "--json",
+    ]);
+    assert_eq!(answer.code, 8, "{}", answer.err);
+    let remedy = answer.error()["remedy"].to_string();
+    for way in ["--database", "store.path", "install -d"] {
+        assert!(remedy.contains(way), "{remedy}");
+    }
 }

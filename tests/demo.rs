@@ -5,8 +5,13 @@
 //! tests say so and skip.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+mod support;
+
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use support::subscriber::Subscriber;
 
 fn deepid_edge(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_deepid-edge"))
@@ -71,6 +76,53 @@ fn the_demonstration_grants_the_enrolled_person_alone() {
 }
 
 #[test]
+fn a_demonstration_that_is_kept_asks_for_its_figures_and_ends_when_interrupted() {
+    if !assets() {
+        return;
+    }
+    let mut child = Command::new(env!("CARGO_BIN_EXE_deepid-edge"))
+        .args(["demo", "--keep"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("DEEPID_EDGE_CONFIG")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut said = Vec::new();
+    let mut audit = None;
+    for line in lines.by_ref().map_while(Result::ok) {
+        if let (None, Some(port)) = (&audit, port_of(&line)) {
+            audit = Some(Subscriber::connect(port, "deepid-edge/demo/audit"));
+        }
+        let over = line.contains("Ctrl-C");
+        said.push(line);
+        if over {
+            break;
+        }
+    }
+    let audit = audit.expect("a line that says how to listen");
+    let request = audit.next("the record of the request", |message| {
+        message.json().pointer("/administrative/event") == Some(&"requested".into())
+    });
+    let request = request.json();
+    assert_eq!(request["administrative"]["verdict"], "answered", "{request}");
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.expect("kill runs").success());
+    drop(lines);
+    let status = child.wait().expect("it ends");
+    let said = said.join("\n");
+    // On a machine that is too slow for real time a decision may differ; then that is the answer.
+    let right = said.contains("every decision came as expected");
+    assert_eq!(status.code(), Some(i32::from(!right)), "{said}");
+    assert!(said.contains(" captured, "), "health arrived: {said}");
+}
+
+/// The port in the line that says how to listen.
+fn port_of(line: &str) -> Option<u16> {
+    line.strip_prefix("listening ")?.split_once("-p ")?.1.split(' ').next()?.parse().ok()
+}
+
+#[test]
 fn the_same_visit_with_a_threshold_that_nobody_reaches_is_no_success() {
     if !assets() {
         return;
@@ -122,4 +174,14 @@ fn the_evaluation_finds_the_enrolled_and_says_how_many_strangers_it_let_in() {
     assert!(report["visits"]["fpir"].is_number());
     let decisions = report["visits"]["decisions"].as_array().expect("decisions");
     assert!(decisions.iter().all(|decision| decision["time_to_decision_ms"].is_number()));
+}
+
+#[test]
+fn the_evaluation_of_detection_counts_faces_by_strategy() {
+    let (true, Some(folder)) = (assets(), faces()) else { return };
+    let output = deepid_edge(&["evaluate", "detection", folder.to_str().expect("UTF-8"), "--json"]);
+    let table = json(&output);
+    assert!(output.status.success(), "{table:#}");
+    let rows = table["rows"].as_array().expect("rows");
+    assert!(rows.len() > 1 && rows.iter().all(|row| row["part"].is_string()), "{table:#}");
 }

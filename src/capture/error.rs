@@ -120,6 +120,12 @@ pub enum RecordingProblem {
     /// It cannot be opened, read or written.
     #[error("{0}: check the path and its permissions")]
     Io(#[from] io::Error),
+    /// A pipe, a device or a socket, from which nobody knows how much will come and when.
+    #[error("is {found}, no regular file: name a file with a picture or recording")]
+    NotAFile {
+        /// What it is.
+        found: &'static str,
+    },
     /// There is nothing in it.
     #[error(
         "holds no frame: expected a folder of .png or .jpg pictures, an MJPEG or a Y4M file with at least one"

@@ -11,6 +11,7 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -109,6 +110,7 @@ impl Picture {
 }
 
 pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, RecordingProblem> {
+    regular_file(path)?;
     let mut bytes = Vec::new();
     let read = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)? as u64;
     if read > MAX_FILE_BYTES {
@@ -118,6 +120,23 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, RecordingProblem> {
         return Err(RecordingProblem::Picture { name, reason });
     }
     Ok(bytes)
+}
+
+/// Refuses what is no regular file before it is opened: opening a pipe waits for somebody to write.
+pub(super) fn regular_file(path: &Path) -> Result<(), RecordingProblem> {
+    let kind = std::fs::metadata(path)?.file_type();
+    let found = if kind.is_file() {
+        return Ok(());
+    } else if kind.is_dir() {
+        "a folder"
+    } else if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    };
+    Err(RecordingProblem::NotAFile { found })
 }
 
 fn decode_jpeg(bytes: &[u8]) -> Result<DynamicImage, PictureError> {
@@ -245,6 +264,11 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             let text = Picture::read(&path).unwrap_err().to_string();
             assert!(text.contains(expected) && text.contains(name), "{text}");
+        }
+        for (path, expected) in [(folder.path(), "a folder"), (Path::new("/dev/zero"), "a device")]
+        {
+            let text = Picture::read(path).unwrap_err().to_string();
+            assert!(text.contains(expected) && text.contains("no regular file"), "{text}");
         }
         let missing = Picture::read(&folder.path().join("absent.png")).unwrap_err().to_string();
         assert!(missing.contains("absent.png") && missing.contains("No such file"), "{missing}");

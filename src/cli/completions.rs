@@ -1,13 +1,14 @@
 //! `completions`: a shell's completion script.
 //!
-//! In: the command line's own definition. Out: the script, on standard output.
+//! In: the command line's own definition. Out: the script, on standard output. A script has no form
+//! in JSON, so that `--json` is refused.
 
 use clap::Args;
 use clap_complete::Shell;
 
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::write_out;
+use super::session::{Session, write_out};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -17,7 +18,8 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(self) -> Result<Kind, Failure> {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        session.no_json("completions", "a shell's script")?;
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut super::command(), "deepid-edge", &mut script);
         write_out(&String::from_utf8_lossy(&script))?;

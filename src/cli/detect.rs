@@ -27,10 +27,15 @@ use crate::embed::Quality;
 pub struct Arguments {
     /// A JPEG or PNG file
     image: PathBuf,
-    /// Write the picture with boxes and keypoints drawn, as PNG
-    #[arg(long, value_name = "PNG")]
+    /// Write the picture with boxes and keypoints drawn; the name's ending says whether as PNG (.png)
+    /// or JPEG (.jpg)
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
+
+/// Up to this length of the longer side, letters of their plain size can be read when the whole
+/// picture fills a screen.
+const LEGIBLE_PX: u32 = 1000;
 
 const KEYPOINT_NAMES: [&str; 4] = ["right_eye", "left_eye", "nose_tip", "mouth_centre"];
 
@@ -97,9 +102,11 @@ fn as_text(path: &Path, picture: &Picture, faces: &[(Detection, Option<Quality>)
     for (number, (face, quality)) in faces.iter().enumerate() {
         let b = face.bounds();
         let remark = match quality {
-            None => "cannot be aligned",
-            Some(Quality { fault: Some(fault), .. }) => fault.remedy(),
-            Some(_) => "good enough to compare",
+            None => "cannot be aligned".to_owned(),
+            Some(Quality { fault: Some(fault), .. }) => {
+                format!("{}: {}", fault.finding(), fault.remedy())
+            }
+            Some(_) => "good enough to compare".to_owned(),
         };
         let _infallible = write!(
             text,
@@ -127,7 +134,8 @@ fn draw(
         return Err(Failure::new(Kind::Fault, "a picture has too few bytes", "please report it"));
     };
     let mut canvas = Canvas::new(ground);
-    let thick = picture.width().max(picture.height()).div_ceil(600);
+    let longest = picture.width().max(picture.height());
+    let (thick, zoom) = (longest.div_ceil(600), longest.div_ceil(LEGIBLE_PX));
     for (face, quality) in faces {
         let usable = quality.is_some_and(|quality| quality.fault.is_none());
         let ink = if usable { Ink::Yellow } else { Ink::Orange };
@@ -135,7 +143,7 @@ fn draw(
         for point in face.keypoints() {
             canvas.dot(*point, Ink::Blue, thick + 1);
         }
-        canvas.label(face.bounds(), &format!("{:.2}", face.score()), ink, Lettering::Large);
+        canvas.label(face.bounds(), &format!("{:.2}", face.score()), ink, Lettering::Large, zoom);
     }
     canvas.save(out).map_err(|error| Failure::of(Kind::Input, &error))
 }

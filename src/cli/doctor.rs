@@ -19,7 +19,7 @@ use super::session::Session;
 use crate::capture::v4l2::{Listing, list_cameras};
 use crate::capture::{CaptureError, CapturedFrame, Decoder, Progress};
 use crate::clock::{Clock, ClockTrust, Monotonic, SystemClock, kernel_synchronised};
-use crate::config::{Config, Networks};
+use crate::config::{Cards, Config, Networks};
 use crate::detect::Detections;
 use crate::frame::{Frame, PixelFormat};
 use crate::inference::ModelKind;
@@ -32,6 +32,9 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
     patience: u32,
 }
+
+/// The remedy where every line of a finding says what would be right.
+const CORRECT: &str = "correct it where the finding says";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -65,6 +68,7 @@ impl Findings {
 
     fn fail(&mut self, check: &'static str, failure: &Failure) {
         let (what, remedy) = failure.parts();
+        let remedy = remedy.or_else(|| Some(CORRECT.to_owned()));
         self.0.push(Finding { check, verdict: Verdict::Fail, what, remedy });
     }
 
@@ -76,21 +80,30 @@ impl Findings {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let mut findings = Findings::default();
-        match session.config() {
-            Err(failure) => findings.fail("configuration", &failure),
+        let config = match session.config() {
+            Err(failure) => {
+                let (what, remedy) = failure.parts();
+                let what = format!("{what}\nthe other checks leave out what is wrong here");
+                let remedy = remedy.unwrap_or_else(|| CORRECT.to_owned());
+                findings.fail("configuration", &Failure::new(failure.kind(), what, remedy));
+                session.salvaged_config()
+            }
             Ok(config) => {
                 let place = config.file().map_or_else(
                     || "no file, defaults".to_owned(),
                     |path| path.display().to_string(),
                 );
                 findings.ok("configuration", place);
-                networks(&mut findings, &config);
-                database(&mut findings, &config);
-                camera(&mut findings, &config, self.patience);
-                secrets(&mut findings, &config);
-                broker(&mut findings, &config);
-                clock(&mut findings, &config);
+                Some(config)
             }
+        };
+        if let Some(config) = config {
+            networks(&mut findings, &config);
+            database(&mut findings, &config);
+            camera(&mut findings, &config, self.patience);
+            secrets(&mut findings, &config);
+            broker(&mut findings, &config);
+            clock(&mut findings, &config);
         }
         let worst = findings.worst();
         let value = serde_json::json!({ "verdict": worst, "checks": findings });
@@ -100,14 +113,46 @@ impl Arguments {
 }
 
 fn networks(findings: &mut Findings, config: &Config) {
-    let networks = match Networks::open(config) {
-        Ok(networks) => networks,
-        Err(error) => return findings.fail("library", &error.into()),
+    let cards = match Cards::open(config) {
+        Ok(cards) => cards,
+        Err(error) => {
+            let library = config.library_path().map(|path| path.display().to_string());
+            match library {
+                Ok(path) => findings.ok("library", format!("{path}; not opened without models")),
+                Err(error) => findings.fail("library", &error.into()),
+            }
+            return findings.fail("model", &error.into());
+        }
     };
-    match config.library_path() {
-        Ok(path) => findings.ok("library", path.display().to_string()),
-        Err(error) => findings.fail("library", &error.into()),
+    match Networks::open(config).and_then(|networks| Ok((networks, config.library_path()?))) {
+        Err(error) => {
+            findings.fail("library", &error.into());
+            files(findings, config, &cards);
+        }
+        Ok((networks, path)) => {
+            findings.ok("library", path.display().to_string());
+            running(findings, config, &networks);
+        }
     }
+    threshold(findings, config, &cards);
+}
+
+/// What can be said of the models without the library: cards and files.
+fn files(findings: &mut Findings, config: &Config, cards: &Cards) {
+    let mut names = vec![&config.models.find, &config.models.follow, &config.models.embedder];
+    names.dedup();
+    for name in names {
+        match cards.with_its_file(name) {
+            Ok(_) => {
+                findings.ok("model", format!("{name}: card and file belong together; not run"))
+            }
+            Err(error) => findings.fail("model", &error.into()),
+        }
+    }
+}
+
+/// The models on an empty picture.
+fn running(findings: &mut Findings, config: &Config, networks: &Networks) {
     let blank = vec![128; 64 * 64 * 3];
     let size = (64, 64);
     let frame = Frame::new(&blank, PixelFormat::Rgb, size, 64 * 3, 0, Monotonic::default());
@@ -129,7 +174,7 @@ fn networks(findings: &mut Findings, config: &Config) {
             Err(failure) => findings.fail("model", &failure),
         }
     }
-    embedder(findings, config, &networks);
+    embedder(findings, config, networks);
 }
 
 fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
@@ -140,8 +185,11 @@ fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
     };
     debug_assert_eq!(card.kind, ModelKind::Embedder, "Embedder::new refuses other kinds");
     findings.ok("model", format!("{name}: loads; {}", card.title));
+}
+
+fn threshold(findings: &mut Findings, config: &Config, cards: &Cards) {
     let references = enrolled(config).map_or(1, |references| references.max(1));
-    match networks.operating(config, config.recognise.metric, references) {
+    match cards.operating(config, config.recognise.metric, references) {
         Err(error) => findings.fail("threshold", &error.into()),
         Ok(operating) => {
             let claim = operating.claimed_fpir.map_or_else(
@@ -188,7 +236,7 @@ fn database(findings: &mut Findings, config: &Config) {
             let failure = Failure::new(
                 Kind::Store,
                 format!("{what}, nor is its folder"),
-                "make the folder and give it to the user that runs deepid-edge, or set store.path",
+                "make the folder and give it to the user that runs deepid-edge, or name another file with '--database FILE' or store.path",
             );
             return findings.fail("database", &failure);
         }
@@ -286,7 +334,12 @@ fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
             .at(source.description().location.clone()))
     };
     if config.camera.replay.path.is_none() {
-        for listing in list_cameras(&config.camera_settings().wish) {
+        let listings = list_cameras(&config.camera_settings().wish);
+        if listings.is_empty() {
+            let remedy = "plug a camera in (a USB camera needs no driver of its own)";
+            findings.warn("camera found", "none is plugged in", remedy);
+        }
+        for listing in listings {
             findings.ok("camera found", listed(&listing));
         }
     }

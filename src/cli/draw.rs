@@ -20,6 +20,7 @@ use embedded_graphics::prelude::{
 use embedded_graphics::primitives::{Circle, Line, PointsIter, PrimitiveStyle, Rectangle};
 use embedded_graphics::text::{Baseline, Text};
 use image::RgbImage;
+use image::imageops::{FilterType, resize};
 
 use crate::geometry::{Point, Rect};
 
@@ -83,6 +84,9 @@ impl Lettering {
         (size.width * characters, size.height)
     }
 }
+
+/// Letters are magnified at most so many times: the longest side of a frame needs no more.
+const ZOOM_MAX: u32 = 32;
 
 /// What went wrong with a picture that was to be written.
 #[derive(Debug, thiserror::Error)]
@@ -174,16 +178,23 @@ impl Canvas {
         let Ok(_) = Text::with_baseline(text, at, style, Baseline::Top).draw(self);
     }
 
-    /// Text on a plate of `ink` that stands on `above`'s top edge, or inside it when there is no
-    /// room; moved sideways as far as needed to be readable.
-    pub fn label(&mut self, above: Rect, text: &str, ink: Ink, lettering: Lettering) {
+    /// Text on a plate of `ink`, its letters `zoom` times their size, that stands on `above`'s top
+    /// edge, or inside it when there is no room; moved sideways as far as needed to be readable.
+    pub fn label(&mut self, above: Rect, text: &str, ink: Ink, lettering: Lettering, zoom: u32) {
+        if !(above.x.is_finite() && above.y.is_finite()) {
+            return;
+        }
+        let zoom = zoom.clamp(1, ZOOM_MAX);
         let (width, height) = lettering.extent(text.chars().count() as u32);
-        let (width, height) = (width as f32 + 6.0, height as f32 + 4.0);
-        let rightmost = (self.picture.width() as f32 - width).max(0.0);
+        let mut plate = Self::blank(width + 6, height + 4, ink);
+        plate.text(Point::new(3.0, 2.0), text, ink_on(ink), lettering);
+        let (width, height) = ((width + 6) * zoom, (height + 4) * zoom);
+        let plate = resize(&plate.picture, width, height, FilterType::Nearest);
+        let rightmost = self.picture.width().saturating_sub(width) as f32;
+        let lowest = self.picture.height().saturating_sub(height) as f32;
         let x = above.x.clamp(0.0, rightmost);
-        let y = if above.y >= height { above.y - height } else { above.y.max(0.0) };
-        self.fill(Rect::new(x, y, width, height), ink);
-        self.text(Point::new(x + 3.0, y + 2.0), text, ink_on(ink), lettering);
+        let y = if above.y >= height as f32 { above.y - height as f32 } else { above.y };
+        self.paste(&plate, x as u32, y.clamp(0.0, lowest) as u32);
     }
 
     /// Copies `picture` so that its top left corner is at `(x, y)`; what does not fit is cut off.
@@ -288,13 +299,15 @@ mod tests {
     #[test]
     fn a_label_stays_inside_the_picture() {
         for above in [Rect::new(0.0, 0.0, 10.0, 10.0), Rect::new(95.0, 30.0, 10.0, 10.0)] {
-            let mut canvas = Canvas::blank(100, 60, Ink::White);
-            canvas.label(above, "0.731", Ink::Green, Lettering::Small);
-            let (width, height) = Lettering::Small.extent(5);
-            let plate = ((width + 6) * (height + 4)) as usize;
-            let letters = count(&canvas, image::Rgb([0, 0, 0]));
-            assert!(letters > 20, "text is visible");
-            assert_eq!(count(&canvas, GREEN) + letters, plate, "the whole plate is visible");
+            for zoom in [1, 2] {
+                let mut canvas = Canvas::blank(100, 60, Ink::White);
+                canvas.label(above, "0.731", Ink::Green, Lettering::Small, zoom);
+                let (width, height) = Lettering::Small.extent(5);
+                let plate = ((width + 6) * (height + 4) * zoom * zoom) as usize;
+                let letters = count(&canvas, image::Rgb([0, 0, 0]));
+                assert!(letters > 20 * (zoom * zoom) as usize, "text is visible");
+                assert_eq!(count(&canvas, GREEN) + letters, plate, "the whole plate is visible");
+            }
         }
     }
 

@@ -107,7 +107,12 @@ impl Arguments {
             None
         };
         match (known, self.add) {
-            (Some(by), false) => Err(Error::NameTaken { by }.into()),
+            (Some(by), false) => {
+                let failure = Failure::from(Error::NameTaken { by });
+                Err(failure.with_remedy(
+                    "say --add to add these pictures to that subject, or choose another name",
+                ))
+            }
             (None, true) => Err(Error::NoSuchSubject { asked: self.name.clone() }.into()),
             (known, _) => Ok(known),
         }
@@ -150,14 +155,22 @@ impl Arguments {
 
 fn nothing_enrolled(gathered: &Gathered) -> Failure {
     let mut what = "nobody was enrolled".to_owned();
+    let mut remedies: Vec<&str> = gathered.refused.iter().map(|(_, why)| why.remedy()).collect();
+    remedies.sort_unstable();
+    remedies.dedup();
+    // One remedy for all stands below; several stand each with its picture.
+    let remedy = if let [only] = remedies.as_slice() { *only } else { "give other pictures" };
     for (picture, why) in &gathered.refused {
-        let _infallible = write!(what, "\n{picture}: {why}");
+        let _infallible = match remedies.len() {
+            1 => write!(what, "\n{picture}: {}", why.finding()),
+            _ => write!(what, "\n{picture}: {why}"),
+        };
     }
     let kind = gathered.refused.first().map_or(Kind::Face, |(_, why)| why.kind());
     let remedy = if gathered.faces.is_empty() {
-        "give a sharp, well lit picture of one person who looks at the camera"
+        remedy.to_owned()
     } else {
-        "give other pictures in their place, or say --skip-poor to take the usable ones"
+        format!("{remedy}; or say --skip-poor to take the usable pictures alone")
     };
     Failure::new(kind, what, remedy).with_problems(refusals(gathered))
 }

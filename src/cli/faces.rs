@@ -32,18 +32,18 @@ pub(super) struct UsableFace {
 }
 
 /// Why no face of a frame can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unusable {
-    #[error("no face was found; show one larger than detect.min_face_px, upright and well lit")]
     NoFace,
-    #[error(
-        "{0} faces are in the picture, one is wanted; crop it, or ask the others to step aside"
-    )]
     Several(u32),
-    #[error("{}", .0.remedy())]
     Poor(crate::embed::QualityFault),
-    #[error("a network failed on it; 'deepid-edge doctor' checks library and models")]
     Fault,
+}
+
+impl std::fmt::Display for Unusable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.finding(), self.remedy())
+    }
 }
 
 impl Unusable {
@@ -51,6 +51,26 @@ impl Unusable {
         match self {
             Self::NoFace | Self::Several(_) | Self::Poor(_) => Kind::Face,
             Self::Fault => Kind::Model,
+        }
+    }
+
+    /// What is wrong, without what to do.
+    pub(super) fn finding(self) -> String {
+        match self {
+            Self::NoFace => "no face was found".to_owned(),
+            Self::Several(faces) => format!("{faces} faces are in the picture, one is wanted"),
+            Self::Poor(fault) => fault.finding().to_owned(),
+            Self::Fault => "a network failed on it".to_owned(),
+        }
+    }
+
+    /// What to do.
+    pub(super) const fn remedy(self) -> &'static str {
+        match self {
+            Self::NoFace => "show one larger than detect.min_face_px, upright and well lit",
+            Self::Several(_) => "crop it, or ask the others to step aside",
+            Self::Poor(fault) => fault.remedy(),
+            Self::Fault => "'deepid-edge doctor' checks library and models",
         }
     }
 
@@ -120,8 +140,7 @@ pub(super) fn references(config: &Config) -> Result<Vec<Reference>, Failure> {
 
 /// A refused picture as a failure of the whole command.
 pub(super) fn refused(path: &Path, why: Unusable) -> Failure {
-    Failure::new(why.kind(), why.reason().replace('_', " "), why.to_string())
-        .at(path.display().to_string())
+    Failure::new(why.kind(), why.finding(), why.remedy()).at(path.display().to_string())
 }
 
 /// A quality as JSON, with its names from the glossary.
@@ -131,6 +150,8 @@ pub(super) fn quality_json(quality: &Quality) -> serde_json::Value {
         "sharpness": quality.sharpness,
         "exposure": quality.exposure,
         "yaw": quality.yaw,
+        "roll_degrees": quality.roll_degrees,
+        "outside": quality.outside,
         "weight": quality.weight,
         "fault": quality.fault,
     })

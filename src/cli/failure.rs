@@ -11,6 +11,10 @@ use crate::capture::{CaptureError, RecordingProblem};
 use crate::config::{ConfigError, EquipError};
 use crate::daemon::DaemonError;
 
+/// What may stand in for a camera.
+const RECORDINGS: &str =
+    "name a folder of .png or .jpg pictures, an MJPEG file or a Y4M file that this user can read";
+
 /// A command's failure.
 #[derive(Debug)]
 pub struct Failure {
@@ -51,6 +55,28 @@ impl Failure {
         Self { kind, what, place: None, remedy: None, problems: None }
     }
 
+    /// What to do, where the room's text does not say it for this verb.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// An error of a recording, as a verb that was given one tells it.
+    #[must_use]
+    pub fn of_recording(error: &CaptureError) -> Self {
+        match error {
+            CaptureError::Recording { path, problem: RecordingProblem::Io(system) } => {
+                Self::new(Kind::Input, system.to_string(), RECORDINGS)
+                    .at(format!("recording {}", path.display()))
+            }
+            CaptureError::Recording { path, problem } => {
+                Self::of(Kind::Input, problem).at(format!("recording {}", path.display()))
+            }
+            _ => Self::of(Kind::Camera, error),
+        }
+    }
+
     /// The single problems behind it, for machines.
     #[must_use]
     pub fn with_problems(mut self, problems: Json) -> Self {
@@ -64,11 +90,21 @@ impl Failure {
         self.kind
     }
 
-    /// What and where, and the remedy, for a list of findings.
+    /// What and where, and the remedy, for a list of findings. The text of a room's error ends in
+    /// its remedy, behind the last `; ` or `: `.
     #[must_use]
     pub fn parts(&self) -> (String, Option<String>) {
         let place = self.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-        (format!("{place}{}", self.what), self.remedy.clone())
+        let whole = |what: &str| format!("{place}{what}");
+        // Of several problems each says its own remedy.
+        if self.remedy.is_some() || self.what.contains('\n') {
+            return (whole(&self.what), self.remedy.clone());
+        }
+        let ends = ["; ", ": "].iter().filter_map(|end| self.what.rfind(end)).max();
+        match ends.and_then(|at| self.what.split_at_checked(at)) {
+            Some((what, rest)) => (whole(what), rest.get(2..).map(str::to_owned)),
+            _ => (whole(&self.what), None),
+        }
     }
 
     /// As a machine reads it: one object with `error`.
@@ -164,7 +200,7 @@ impl From<DaemonError> for Failure {
             DaemonError::Config(error) => error.into(),
             DaemonError::Equip(error) => error.into(),
             DaemonError::Store(error) => error.into(),
-            DaemonError::Capture(error) => error.into(),
+            DaemonError::Capture(error) => Self::of_recording(&error),
             DaemonError::System { .. } | DaemonError::ThreadDied { .. } => {
                 Self::of(Kind::Fault, &error)
             }

@@ -69,7 +69,8 @@ pub(super) fn from_recording(
     count: u32,
 ) -> Result<Gathered, Failure> {
     let clock = Arc::new(SystemClock::new(crate::clock::ClockRequirement::default(), i64::MIN));
-    let mut source = Replay::open(ReplaySettings::once(path), clock)?;
+    let mut source = Replay::open(ReplaySettings::once(path), clock)
+        .map_err(|error| Failure::of_recording(&error))?;
     let bar = bar(session, u64::from(count), "references");
     let name = path.display().to_string();
     take(judge, &mut source, &name, count, &bar, |frames| frames < FRAMES_MAX)
@@ -84,7 +85,8 @@ pub(super) fn from_camera(
     seconds: u32,
 ) -> Result<Gathered, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, i64::MIN));
-    let mut source = camera::open(config, Arc::clone(&clock))?;
+    let mut source =
+        camera::open(config, Arc::clone(&clock)).map_err(|error| Failure::of_recording(&error))?;
     session.mention(format!(
         "look at the camera ({}), alone, and turn the head a little",
         source.description().name
@@ -131,8 +133,8 @@ fn take(
             Err(Unusable::Fault) => {
                 return Err(Failure::new(
                     Kind::Model,
-                    Unusable::Fault.reason(),
-                    Unusable::Fault.to_string(),
+                    Unusable::Fault.finding(),
+                    Unusable::Fault.remedy(),
                 ));
             }
             Err(why) => {

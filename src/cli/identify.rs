@@ -25,6 +25,9 @@ pub struct Arguments {
     image: PathBuf,
 }
 
+/// What to do while nobody can be recognised.
+const ENROL: &str = "nobody is enrolled for this model: 'deepid-edge enroll NAME --image FILE', with the same database";
+
 /// What one picture says, in the words of the access message.
 fn outcome(found: &Match, margin_wanted: f32) -> (&'static str, &'static str) {
     match found.accepted() {
@@ -56,6 +59,9 @@ impl Arguments {
         let (outcome, reason) = outcome(found, config.recognise.margin);
         let told = matches!(outcome, "recognised" | "denied");
         let subject = if told { named(&config, found)? } else { None };
+        if reason == "empty_gallery" {
+            session.mention(format!("try: {ENROL}"));
+        }
         let best_score = found.best.as_ref().map(|best| best.score);
         session.tell(
             as_text(outcome, reason, subject.as_ref(), found),
@@ -63,6 +69,7 @@ impl Arguments {
                 "picture": self.image,
                 "outcome": outcome,
                 "reason": reason,
+                "remedy": (reason == "empty_gallery").then_some(ENROL),
                 "subject": subject.as_ref().map(|s| json!({ "id": s.id, "name": s.name, "enabled": s.enabled })),
                 "score": best_score,
                 "threshold": found.threshold,

@@ -2,7 +2,8 @@
 //! table of exit codes.
 //!
 //! In: those three. Out: deepid-edge(1) on standard output, or it and one page for each verb in a
-//! folder. Deliberately absent: any text of its own about a key or a code.
+//! folder. A page has no form in JSON, so that `--json` without a folder is refused.
+//! Deliberately absent: any text of its own about a key or a code.
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,7 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let Some(folder) = self.out else {
+            session.no_json("man", "a manual page")?;
             let page =
                 main_page().map_err(|error| unwritable(&error, Path::new("standard output")))?;
             write_out(&page)?;

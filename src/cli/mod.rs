@@ -126,7 +126,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Demo(verb) => verb.run(session),
         Verb::Evaluate(verb) => verb.run(session),
         Verb::Config(verb) => verb.run(session),
-        Verb::Completions(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(session),
         Verb::Man(verb) => verb.run(session),
     }
 }

@@ -75,6 +75,21 @@ impl Session {
         self.shared.json
     }
 
+    /// Refuses `--json` for `verb`, whose result is `what` and nothing else.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] with `--json`.
+    pub fn no_json(&self, verb: &str, what: &str) -> Result<(), Failure> {
+        if !self.json() {
+            return Ok(());
+        }
+        Err(Failure::new(
+            Kind::Usage,
+            format!("'{verb}' prints {what}, which has no form in JSON"),
+            "leave --json out",
+        ))
+    }
+
     /// What the flags set above file and environment, but for file and database: a verb that has
     /// its own of these keeps the rest.
     #[must_use]
@@ -95,10 +110,20 @@ impl Session {
     /// # Errors
     /// [`Kind::Configuration`].
     pub fn config_with(&self, verb_flags: Vec<Flag>) -> Result<Config, Failure> {
+        Ok(Config::load(&self.sources(verb_flags))?)
+    }
+
+    fn sources(&self, verb_flags: Vec<Flag>) -> Sources {
         let database = self.shared.database.as_ref();
         let database = database.map(|path| direct_flag("--database", "store.path", path));
         let flags = self.overrides().into_iter().chain(database).chain(verb_flags).collect();
-        Ok(Config::load(&Sources::of_process(self.shared.config.clone(), flags))?)
+        Sources::of_process(self.shared.config.clone(), flags)
+    }
+
+    /// What can be read of a configuration that is refused, for a diagnosis alone.
+    #[must_use]
+    pub fn salvaged_config(&self) -> Option<Config> {
+        Config::salvage(&self.sources(Vec::new()))
     }
 
     /// The configuration of a verb that answers and ends; its log is started too.

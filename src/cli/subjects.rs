@@ -191,6 +191,21 @@ impl From<Error> for Failure {
             Error::NameTaken { .. } | Error::BadName { .. } => Kind::Usage,
             _ => Kind::Store,
         };
-        Self::of(kind, &error)
+        let failure = Self::of(kind, &error);
+        match &error {
+            Error::CannotOpen { path, .. } | Error::ReadOnly { path, .. } => {
+                failure.with_remedy(elsewhere(path))
+            }
+            _ => failure,
+        }
     }
+}
+
+/// How to come to a database that this user may write.
+fn elsewhere(path: &Path) -> String {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.map_or_else(|| ".".to_owned(), |folder| folder.display().to_string());
+    format!(
+        "take another file with '--database FILE' (or '--set store.path=FILE'), or make the folder: 'sudo install -d -m 750 -o USER {folder}', USER being who runs deepid-edge"
+    )
 }

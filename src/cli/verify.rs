@@ -28,6 +28,11 @@ pub struct Arguments {
     b: PathBuf,
 }
 
+/// Why a metric has a score and no verdict.
+const UNCALIBRATED: &str = "not calibrated: nobody measured which scores of strangers this model gives by that metric, so that no threshold follows\n";
+/// Why a claim may be too good.
+const OTHER_AVERAGING: &str = "the calibration was measured with the other setting of recognise.mirrored, so that the claimed FMR may be too good\n";
+
 struct Compared {
     metric: Metric,
     score: f32,
@@ -101,6 +106,7 @@ fn as_json(row: &Compared) -> Json {
         "score": row.score,
         "threshold": row.operating.map(|operating| operating.threshold),
         "claimed_fmr": row.operating.and_then(|operating| operating.claimed_fmr),
+        "other_averaging": row.operating.map(|operating| operating.other_averaging),
         "same": row.verdict(),
     })
 }
@@ -125,6 +131,12 @@ fn as_text(rows: &[Compared], metric: Metric, same: bool) -> String {
         let name = row.metric.to_string();
         let _infallible =
             writeln!(text, "{name:<14}{:>9.3}{threshold:>11}{fmr:>13}  {verdict}{mark}", row.score);
+    }
+    if rows.iter().any(|row| row.operating.is_none()) {
+        text.push_str(UNCALIBRATED);
+    }
+    if rows.iter().any(|row| row.operating.is_some_and(|operating| operating.other_averaging)) {
+        text.push_str(OTHER_AVERAGING);
     }
     text.push_str(if same { "the same person" } else { "different people" });
     text

@@ -35,21 +35,19 @@ pub enum EquipError {
     Compare(#[from] CompareError),
 }
 
-/// The opened library and the folders of cards.
+/// The folders of model cards and models: what can be said of networks without running one.
 #[derive(Debug)]
-pub struct Networks {
-    runtime: Runtime,
+pub struct Cards {
     directory: ModelDirectory,
 }
 
-impl Networks {
-    /// Opens the library; looks for the folders of cards.
+impl Cards {
+    /// Looks for the folders of cards.
     ///
     /// # Errors
-    /// [`EquipError`] when either lies nowhere or the library cannot be used.
+    /// [`EquipError::Config`] when there is none.
     pub fn open(config: &Config) -> Result<Self, EquipError> {
-        let directory = ModelDirectory::new(config.model_folders()?);
-        Ok(Self { runtime: Runtime::open(&config.library_path()?)?, directory })
+        Ok(Self { directory: ModelDirectory::new(config.model_folders()?) })
     }
 
     /// The card of `model`.
@@ -60,13 +58,69 @@ impl Networks {
         Ok(self.directory.card(model)?)
     }
 
+    /// The card of `model`, whose file is there and the one that the card was written for.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`] when card or file cannot be read or do not belong together.
+    pub fn with_its_file(&self, model: &ModelId) -> Result<ModelCard, EquipError> {
+        let card = self.directory.card(model)?;
+        self.directory.model_bytes(&card)?;
+        Ok(card)
+    }
+
+    /// Threshold and claim by `metric` for a gallery of `references`. The explicit threshold of the
+    /// configuration counts for the configured metric alone.
+    ///
+    /// # Errors
+    /// [`EquipError::Threshold`] when the card's calibration does not cover what is asked.
+    pub fn operating(
+        &self,
+        config: &Config,
+        metric: Metric,
+        references: usize,
+    ) -> Result<Operating, EquipError> {
+        let card = self.card(&config.models.embedder)?;
+        let table = CalibrationTable::find(&card.calibrations, metric, config.recognise.mirrored);
+        let policy = match config.recognise.threshold {
+            Some(score) if metric == config.recognise.metric => ThresholdPolicy::Explicit(score),
+            _ => ThresholdPolicy::TargetFpir(config.recognise.target_fpir),
+        };
+        Ok(policy.operate(table.as_ref().map_err(Clone::clone), references)?)
+    }
+}
+
+/// The opened library and the folders of cards.
+#[derive(Debug)]
+pub struct Networks {
+    runtime: Runtime,
+    cards: Cards,
+}
+
+impl Networks {
+    /// Opens the library; looks for the folders of cards.
+    ///
+    /// # Errors
+    /// [`EquipError`] when either lies nowhere or the library cannot be used.
+    pub fn open(config: &Config) -> Result<Self, EquipError> {
+        let cards = Cards::open(config)?;
+        Ok(Self { runtime: Runtime::open(&config.library_path()?)?, cards })
+    }
+
+    /// The card of `model`.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`] when it cannot be read or is wrong.
+    pub fn card(&self, model: &ModelId) -> Result<ModelCard, EquipError> {
+        self.cards.card(model)
+    }
+
     /// The detector called `model`.
     ///
     /// # Errors
     /// [`EquipError::Inference`].
     pub fn detector(&self, model: &ModelId, config: &Config) -> Result<SsdDetector, EquipError> {
         let card = self.card(model)?;
-        let engine = Box::new(self.runtime.load(&card, &self.directory)?);
+        let engine = Box::new(self.runtime.load(&card, &self.cards.directory)?);
         Ok(SsdDetector::new(&card, engine, Some(config.detect.score))?)
     }
 
@@ -99,7 +153,7 @@ impl Networks {
     /// [`EquipError::Inference`].
     pub fn embedder(&self, config: &Config) -> Result<Embedder, EquipError> {
         let card = self.card(&config.models.embedder)?;
-        let engine = Box::new(self.runtime.load(&card, &self.directory)?);
+        let engine = Box::new(self.runtime.load(&card, &self.cards.directory)?);
         Ok(Embedder::new(&card, engine, config.recognise.mirrored)?)
     }
 
@@ -126,13 +180,7 @@ impl Networks {
         metric: Metric,
         references: usize,
     ) -> Result<Operating, EquipError> {
-        let card = self.card(&config.models.embedder)?;
-        let table = CalibrationTable::find(&card.calibrations, metric, config.recognise.mirrored);
-        let policy = match config.recognise.threshold {
-            Some(score) if metric == config.recognise.metric => ThresholdPolicy::Explicit(score),
-            _ => ThresholdPolicy::TargetFpir(config.recognise.target_fpir),
-        };
-        Ok(policy.operate(table.as_ref().map_err(Clone::clone), references)?)
+        self.cards.operating(config, metric, references)
     }
 
     /// The gallery of `references`.

@@ -20,6 +20,18 @@ use super::problem::{ConfigError, Origin, Problem};
 /// A configuration file is a few kilobytes; more than this is something else.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 const ENVIRONMENT_PREFIX: &str = "DEEPID_EDGE__";
+const OWN_PREFIX: &str = "DEEPID_EDGE_";
+/// Variables of ours that set no key: the file's place, what a build or a packager records, and
+/// those that the project's tests and tools read (`tests/cli.rs` finds one that is missing here).
+const OTHER_VARIABLES: &[&str] = &[
+    "DEEPID_EDGE_CONFIG",
+    "DEEPID_EDGE_COMMIT",
+    "DEEPID_EDGE_FACES",
+    "DEEPID_EDGE_SEED",
+    "DEEPID_EDGE_CLEAN_ROOT",
+    "DEEPID_EDGE_EMULATOR",
+    "DEEPID_EDGE_OWN_MOUNTS",
+];
 
 /// A key's value and where it came from.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,6 +87,28 @@ pub fn merge(
     environment: &[(String, String)],
     flags: &[super::Flag],
 ) -> Result<Vec<Setting>, ConfigError> {
+    let (settings, mut problems) = merge_noting(file, environment, flags)?;
+    problems.extend(unknown_variables(environment));
+    if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Problems(problems)) }
+}
+
+/// Merges what is right of all layers, and leaves out what is wrong.
+///
+/// # Errors
+/// [`ConfigError`] for a file that cannot be read.
+pub(super) fn merge_right(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+    flags: &[super::Flag],
+) -> Result<Vec<Setting>, ConfigError> {
+    merge_noting(file, environment, flags).map(|(settings, _)| settings)
+}
+
+fn merge_noting(
+    file: Option<&Path>,
+    environment: &[(String, String)],
+    flags: &[super::Flag],
+) -> Result<(Vec<Setting>, Vec<Problem>), ConfigError> {
     let mut layers = vec![defaults()];
     if let Some(path) = file {
         layers.push(from_file(path)?);
@@ -98,11 +132,9 @@ pub fn merge(
         }
         builder = builder.add_source(Layer(values));
     }
-    if !problems.is_empty() {
-        return Err(ConfigError::Problems(problems));
-    }
     let merged = builder.build().map_err(|error| internal(&error.to_string()))?;
-    KEYS.iter()
+    let settings = KEYS
+        .iter()
         .map(|key| {
             let value = match merged.get::<Value>(key.name) {
                 Ok(value) if matches!(value.kind, ValueKind::Nil) => None,
@@ -110,9 +142,32 @@ pub fn merge(
                 Err(_) => None,
             };
             let origin = origins.get(key.name).cloned().unwrap_or(Origin::Default);
-            Ok(Setting { key: key.name, value, origin })
+            Setting { key: key.name, value, origin }
         })
-        .collect()
+        .collect();
+    Ok((settings, problems))
+}
+
+/// Variables that look like ours and set nothing, because of a single underscore for instance.
+fn unknown_variables(environment: &[(String, String)]) -> Vec<Problem> {
+    let mut problems: Vec<_> = environment
+        .iter()
+        .filter(|(name, _)| !name.starts_with(ENVIRONMENT_PREFIX))
+        .filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str()))
+        .filter_map(|(name, _)| {
+            let rest = name.strip_prefix(OWN_PREFIX)?.to_lowercase();
+            let plain = rest.replace("__", "_");
+            let key = KEYS
+                .iter()
+                .map(|key| key.name)
+                .find(|key| key.replace('.', "_") == plain)
+                .or_else(|| keys::nearest(&rest.replace("__", ".")));
+            let nearest = key.map(environment_name);
+            Some(Problem::UnknownVariable { origin: Origin::Environment(name.clone()), nearest })
+        })
+        .collect();
+    problems.sort_by_key(ToString::to_string);
+    problems
 }
 
 /// A fault of the program, not of the configuration; the tests of this room keep it from happening.

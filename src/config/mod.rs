@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use crate::publish::Topics;
 
-pub use equip::{EquipError, Networks};
+pub use equip::{Cards, EquipError, Networks};
 pub use keys::{KEYS, Key, SECTIONS, Section, nearest};
 pub use kind::{Kind, Rule};
 pub use layers::{Setting, environment_name};
@@ -52,7 +52,8 @@ pub struct Flag {
 pub struct Sources {
     /// The file; `None`: no file.
     pub file: Option<PathBuf>,
-    /// Variables of the environment; those that do not begin with `DEEPID_EDGE__` are ignored.
+    /// Variables of the environment; of those that begin with `DEEPID_EDGE_`
+    /// every one must be known, the others are ignored.
     pub environment: Vec<(String, String)>,
     /// Keys set on the command line, later ones win.
     pub flags: Vec<Flag>,
@@ -96,6 +97,22 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let settings =
             layers::merge(sources.file.as_deref(), &sources.environment, &sources.flags)?;
+        Self::of_settings(settings, sources.file.clone())
+    }
+
+    /// What can be read of `sources`, where [`Config::load`] refuses them: wrong entries are left
+    /// out, and where the rest does not fit together, all of it. For a diagnosis alone: nothing
+    /// that guards a door may run with it.
+    #[must_use]
+    pub fn salvage(sources: &Sources) -> Option<Self> {
+        let Sources { file, environment, flags } = sources;
+        let merged = layers::merge_right(file.as_deref(), environment, flags)
+            .or_else(|_| layers::merge_right(None, environment, flags))
+            .and_then(|settings| Self::of_settings(settings, file.clone()));
+        merged.ok().or_else(|| Self::load(&Sources::default()).ok())
+    }
+
+    fn of_settings(settings: Vec<Setting>, file: Option<PathBuf>) -> Result<Self, ConfigError> {
         let settings = fitting::resolve(settings);
         let sections: Sections = serde_json::from_value(layers::tree(&settings))
             .map_err(|error| layers::internal(&error.to_string()))?;
@@ -103,7 +120,7 @@ impl Config {
             .map_err(|error| layers::internal(&error.to_string()))?;
         let problems = fitting::contradictions(&sections, &settings);
         if problems.is_empty() {
-            Ok(Self { sections, topics, settings, file: sources.file.clone() })
+            Ok(Self { sections, topics, settings, file })
         } else {
             Err(ConfigError::Problems(problems))
         }

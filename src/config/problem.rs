@@ -48,6 +48,14 @@ pub enum Problem {
         /// What was probably meant.
         nearest: Option<&'static str>,
     },
+    /// A variable of the environment that begins like ours and sets nothing.
+    #[error("{origin}: sets nothing: {hint}", hint = variable(.nearest.as_deref()))]
+    UnknownVariable {
+        /// The variable.
+        origin: Origin,
+        /// The variable that was probably meant.
+        nearest: Option<String>,
+    },
     /// The key holds something that it cannot hold.
     #[error("{origin}: {key} = {found}: must be {expected}")]
     Impossible {
@@ -74,6 +82,13 @@ pub enum Problem {
         /// What would be right.
         remedy: &'static str,
     },
+}
+
+fn variable(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(near) => format!("did you mean '{near}'?"),
+        None => "variables of keys are called DEEPID_EDGE__SECTION__KEY, with two underscores each; unset it".to_owned(),
+    }
 }
 
 fn suggestion(nearest: Option<&str>) -> String {

@@ -34,18 +34,29 @@ pub enum QualityFault {
 }
 
 impl QualityFault {
+    /// What is wrong, in words.
+    #[must_use]
+    pub const fn finding(self) -> &'static str {
+        match self {
+            Self::TooSmall => "the face is too small",
+            Self::Blurred => "the face is blurred",
+            Self::TooDark => "the face is too dark",
+            Self::TooBright => "the face is too bright",
+            Self::Turned => "the face is turned or tilted too far",
+            Self::Cropped => "the face is partly outside the picture",
+        }
+    }
+
     /// What the person or the installer can do about it.
     #[must_use]
     pub const fn remedy(self) -> &'static str {
         match self {
-            Self::TooSmall => {
-                "the face is too small: come closer, or lower quality.eye_distance_min_px"
-            }
-            Self::Blurred => "the face is blurred: hold still, clean the lens, or give more light",
-            Self::TooDark => "the face is too dark: put light on it",
-            Self::TooBright => "the face is too bright: take away direct light",
-            Self::Turned => "the face is turned or tilted too far: look straight at the camera",
-            Self::Cropped => "the face is partly outside the picture: step to the middle",
+            Self::TooSmall => "come closer, or lower quality.eye_distance_min_px",
+            Self::Blurred => "hold still, clean the lens, or give more light",
+            Self::TooDark => "put light on it",
+            Self::TooBright => "take away direct light",
+            Self::Turned => "look straight at the camera",
+            Self::Cropped => "step to the middle",
         }
     }
 }
@@ -94,6 +105,11 @@ pub struct Quality {
     pub exposure: f32,
     /// Yaw from keypoints, in eye distances: 0 is frontal, positive is turned to the picture's right.
     pub yaw: f32,
+    /// Roll: the angle of the alignment in degrees; 0 is upright, positive is tilted clockwise in
+    /// the picture.
+    pub roll_degrees: f32,
+    /// Part of the crop that lies outside the frame, 0 to 1.
+    pub outside: f32,
     /// Weight of the face as evidence, 0 to 1.
     pub weight: f32,
     /// The first fault found, if any: such a face is never compared.
@@ -107,11 +123,14 @@ impl Quality {
         let eye_distance_px = detection.eye_distance();
         let (sharpness, exposure) = sharpness_and_exposure(face);
         let yaw = yaw(detection.keypoints());
-        let roll = face.pose().angle().to_degrees().abs();
+        let (roll_degrees, outside) = (face.pose().angle().to_degrees(), face.outside());
         let fault = [
             (eye_distance_px < limits.eye_distance_min_px, QualityFault::TooSmall),
-            (face.outside() > limits.outside_max, QualityFault::Cropped),
-            (yaw.abs() > limits.yaw_max || roll > limits.roll_max_degrees, QualityFault::Turned),
+            (outside > limits.outside_max, QualityFault::Cropped),
+            (
+                yaw.abs() > limits.yaw_max || roll_degrees.abs() > limits.roll_max_degrees,
+                QualityFault::Turned,
+            ),
             (exposure < limits.exposure_min, QualityFault::TooDark),
             (exposure > limits.exposure_max, QualityFault::TooBright),
             (sharpness < limits.sharpness_min, QualityFault::Blurred),
@@ -130,7 +149,7 @@ impl Quality {
                 .min(above(exposure, limits.exposure_min))
                 .min(below(yaw, limits.yaw_max))
         };
-        Self { eye_distance_px, sharpness, exposure, yaw, weight, fault }
+        Self { eye_distance_px, sharpness, exposure, yaw, roll_degrees, outside, weight, fault }
     }
 }
 

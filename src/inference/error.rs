@@ -40,6 +40,14 @@ pub enum InferenceError {
         /// What the linker or the runtime said.
         problem: String,
     },
+    /// No folder has a card of that name.
+    #[error("model {model}: there is no card of this name; there are: {}", listed(.known))]
+    UnknownModel {
+        /// What was asked for.
+        model: ModelId,
+        /// The cards there are, with their kinds.
+        known: Vec<String>,
+    },
     /// The card cannot be read.
     #[error(
         "model card {path}: {problem}; run 'make assets', or set models.directory to the folder with the cards"
@@ -158,4 +166,12 @@ pub enum InferenceError {
         /// Which output number.
         index: usize,
     },
+}
+
+fn listed(known: &[String]) -> String {
+    if known.is_empty() {
+        "none; run 'make assets', or set models.directory to the folder with the cards".to_owned()
+    } else {
+        known.join(", ")
+    }
 }

@@ -30,9 +30,13 @@ impl ModelDirectory {
     /// Reads and checks the card of `model`.
     ///
     /// # Errors
-    /// [`InferenceError::CardUnreadable`] and [`InferenceError::CardInvalid`].
+    /// [`InferenceError::UnknownModel`], [`InferenceError::CardUnreadable`] and
+    /// [`InferenceError::CardInvalid`].
     pub fn card(&self, model: &ModelId) -> Result<ModelCard, InferenceError> {
         let path = self.find(&format!("{model}.toml"));
+        if !path.exists() {
+            return Err(InferenceError::UnknownModel { model: model.clone(), known: self.known() });
+        }
         let text = std::fs::read_to_string(&path).map_err(|e| InferenceError::CardUnreadable {
             path: path.clone(),
             problem: e.to_string(),
@@ -65,6 +69,12 @@ impl ModelDirectory {
         ids.sort();
         ids.dedup();
         ids.iter().map(|id| self.card(id)).collect()
+    }
+
+    /// The cards there are, each with its kind, for messages.
+    fn known(&self) -> Vec<String> {
+        let cards = self.cards().into_iter().flatten();
+        cards.map(|card| format!("{} ({})", card.id, card.kind)).collect()
     }
 
     /// Reads the model file of `card` and checks its SHA-256.

@@ -40,7 +40,16 @@ pub fn subject(number: usize) -> SubjectId {
 
 /// A face of a certain weight, without or with a fault.
 pub fn quality(weight: f32, fault: Option<QualityFault>) -> Quality {
-    Quality { eye_distance_px: 60.0, sharpness: 200.0, exposure: 120.0, yaw: 0.0, weight, fault }
+    Quality {
+        eye_distance_px: 60.0,
+        sharpness: 200.0,
+        exposure: 120.0,
+        yaw: 0.0,
+        roll_degrees: 0.0,
+        outside: 0.0,
+        weight,
+        fault,
+    }
 }
 
 /// A comparison with a gallery; `best` is `None` when nobody is enrolled.

@@ -83,13 +83,22 @@ impl std::fmt::Display for Closing {
             )?,
             None => writeln!(f, "frames     {} recorded; no health arrived", self.frames_recorded)?,
         }
-        writeln!(f, "faces      {} in {} decided visits", self.faces, self.decisions)?;
+        let faces: Vec<String> = self
+            .parts
+            .iter()
+            .flat_map(|part| &part.decisions)
+            .map(|decision| decision.access.faces.map_or("?".to_owned(), |faces| faces.to_string()))
+            .collect();
+        let faces = if faces.is_empty() { "-".to_owned() } else { faces.join(", ") };
+        let decided = self.decisions;
+        writeln!(f, "visits     {decided} decided; most faces in one frame of each: {faces}")?;
         if let Some(Health { stages, .. }) = &self.health {
             let known = STAGES.iter().filter_map(|name| stages.get_key_value(*name));
             let others = stages.iter().filter(|(name, _)| !STAGES.contains(&name.as_str()));
             for (index, (name, Percentiles { p50, p95 })) in known.chain(others).enumerate() {
                 let label = if index == 0 { "latency" } else { "" };
-                writeln!(f, "{label:<10} {name:<9} p50 {p50:>8.2} ms   p95 {p95:>8.2} ms")?;
+                let (p50, p95) = (duration(*p50), duration(*p95));
+                writeln!(f, "{label:<10} {name:<9} p50 {p50:>11}   p95 {p95:>11}")?;
             }
         }
         if let Some(Memory { resident_bytes, peak_bytes }) = self.memory {
@@ -108,6 +117,11 @@ impl std::fmt::Display for Closing {
         };
         writeln!(f, "\n{verdict}")
     }
+}
+
+/// Milliseconds in the unit that leaves digits to read.
+fn duration(ms: f32) -> String {
+    if ms < 0.1 { format!("{:.1} µs", ms * 1000.0) } else { format!("{ms:.2} ms") }
 }
 
 /// A decision as `outcome/reason`.
@@ -139,7 +153,8 @@ mod tests {
             PartResult { part, begins_s: 0.0, expected, decisions, as_expected }
         };
         let health = r#"{"frames": {"captured": 60, "dropped": 1, "processed": 59},
-            "stages": {"detect": {"p50": 1.8, "p95": 2.25}, "decode": {"p50": 0.5, "p95": 0.75}}}"#;
+            "stages": {"detect": {"p50": 1.8, "p95": 2.25}, "decode": {"p50": 0.5, "p95": 0.75},
+                "compare": {"p50": 0.0017, "p95": 0.25}}}"#;
         let closing = Closing {
             schema: "deepid-edge/demo/1",
             as_expected: false,

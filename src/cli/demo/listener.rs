@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Packet;
+use rumqttc::v5::mqttbytes::v5::{Packet, PublishProperties};
 use rumqttc::v5::{Client, Event, MqttOptions};
 
 use crate::clock::{Clock, Monotonic};
@@ -20,18 +20,23 @@ use crate::clock::{Clock, Monotonic};
 /// Requests that may wait for the connection.
 const REQUESTS_MAX: usize = 16;
 
+/// Where the daemon's answers go: below no topic of the door, which answers on none of its own.
+pub(super) const ANSWERS: &str = "deepid-edge-demo/answers";
+
 /// How long to wait before connecting again.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// A message as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Message {
-    /// Its topic, without base and door.
+    /// Its topic, without base and door; [`ANSWERS`] for an answer to this listener.
     pub topic: String,
     /// Its bytes.
     pub payload: Vec<u8>,
     /// Whether the broker had kept it.
     pub retained: bool,
+    /// With an answer: the mark of the request.
+    pub correlation: Option<Vec<u8>>,
     /// When it arrived.
     pub arrived_at: Monotonic,
 }
@@ -62,6 +67,7 @@ impl Listener {
                     Ok(Event::Incoming(Packet::ConnAck(_))) => {
                         // A failure shows as a lost connection, which the next round mends.
                         let _ = subscriber.try_subscribe(format!("{below}#"), QoS::AtLeastOnce);
+                        let _ = subscriber.try_subscribe(ANSWERS, QoS::AtLeastOnce);
                     }
                     Ok(Event::Incoming(Packet::Publish(publish))) => {
                         let topic = String::from_utf8_lossy(&publish.topic);
@@ -69,6 +75,10 @@ impl Listener {
                             topic: topic.strip_prefix(&below).unwrap_or(&topic).to_owned(),
                             payload: publish.payload.to_vec(),
                             retained: publish.retain,
+                            correlation: publish
+                                .properties
+                                .and_then(|properties| properties.correlation_data)
+                                .map(|mark| mark.to_vec()),
                             arrived_at: clock.now(),
                         };
                         if sender.send(message).is_err() {
@@ -91,10 +101,17 @@ impl Listener {
         self.messages.recv_timeout(patience).ok()
     }
 
-    /// Sends a request to the daemon.
-    pub(super) fn request(&self, name: &str) {
+    /// Sends a request to the daemon; its answer comes on [`ANSWERS`] with `mark`.
+    pub(super) fn request(&self, name: &str, mark: &[u8]) {
         let topic = format!("{}request/{name}", self.prefix);
-        if let Err(error) = self.client.try_publish(topic, QoS::AtLeastOnce, false, Vec::new()) {
+        let properties = PublishProperties {
+            response_topic: Some(ANSWERS.to_owned()),
+            correlation_data: Some(mark.to_vec().into()),
+            ..PublishProperties::default()
+        };
+        let (qos, payload) = (QoS::AtLeastOnce, Vec::<u8>::new());
+        let sent = self.client.try_publish_with_properties(topic, qos, false, payload, properties);
+        if let Err(error) = sent {
             tracing::debug!(%error, "a request of the demo was not sent");
         }
     }
@@ -114,10 +131,11 @@ mod tests {
         let listener = Listener::start(broker, prefix, clock.clone()).expect("a thread");
         let arrived = (0..50).find_map(|_| {
             // Until the subscription stands, what is published goes to nobody.
-            listener.request("ping");
+            listener.request("ping", b"7");
             listener.next(Duration::from_millis(200))
         });
         let message = arrived.expect("a message within 10 seconds");
         assert_eq!((message.topic.as_str(), message.retained), ("request/ping", false));
+        assert_eq!(message.correlation.as_deref(), Some(&b"7"[..]));
     }
 }

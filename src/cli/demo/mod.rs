@@ -36,7 +36,7 @@ use crate::decide::Outcome;
 use crate::evaluate::scene::{Scene, Script};
 use crate::store::Store;
 use closing::{Closing, Health};
-use listener::Listener;
+use listener::{ANSWERS, Listener, Message};
 use process::{Daemon, Memory, Settings};
 use story::{Access, Arrived};
 
@@ -47,8 +47,10 @@ const BASE: &str = "deepid-edge";
 const DOOR: &str = "demo";
 /// How long to wait for a message before looking at everything else.
 const TURN: Duration = Duration::from_millis(100);
-/// With `--keep`: how long after the first pass health is waited for, in seconds.
-const LAST_WORDS_S: f64 = 2.0;
+/// With `--keep`: how long after the first pass the answer with its health is waited for, in seconds.
+const LAST_WORDS_S: f64 = 30.0;
+/// Marks the one request that the demonstration makes.
+const MARK: &[u8] = b"after-the-first-pass";
 /// How long messages may still arrive after the daemon has ended.
 const AFTERMATH: Duration = Duration::from_millis(500);
 /// How much longer than the recording the daemon may take.
@@ -77,6 +79,8 @@ struct Heard {
     started_ms: Option<u64>,
     decisions: Vec<Arrived>,
     health: Option<Health>,
+    /// Whether that health is the answer to a request.
+    answered: bool,
     memory: Option<Memory>,
 }
 
@@ -200,7 +204,7 @@ impl Arguments {
             let quiet = message.is_none();
             let decision = message
                 .filter(|message| !message.retained)
-                .and_then(|message| heard.take(&message.topic, &message.payload));
+                .and_then(|message| heard.take(&message));
             if let Some(decision) = decision {
                 say(session, &told(script, &decision))?;
             }
@@ -216,12 +220,16 @@ impl Arguments {
                 _ => {}
             }
             let late = now.since(begun).as_secs_f64() - seconds;
-            // A daemon that ends tells its health by itself; one that goes on must be asked.
-            if self.keep && late > 0.0 && !asked {
-                listener.request("snapshot_health");
+            // A daemon that ends tells its health by itself; one that goes on must be asked, when
+            // by its own clock the first pass is over.
+            let over = heard.started_ms.is_some_and(|started| {
+                now.as_millis().saturating_sub(started) as f64 / 1000.0 > seconds
+            });
+            if self.keep && over && !asked {
+                listener.request("snapshot_health", MARK);
                 asked = true;
             }
-            if self.keep && late > LAST_WORDS_S {
+            if self.keep && (heard.answered || late > LAST_WORDS_S) {
                 return Ok(heard);
             }
             if late > OVERTIME.as_secs_f64() {
@@ -234,8 +242,9 @@ impl Arguments {
 
 impl Heard {
     /// Takes a message in; a decision is given back.
-    fn take(&mut self, topic: &str, payload: &[u8]) -> Option<Arrived> {
-        match topic {
+    fn take(&mut self, message: &Message) -> Option<Arrived> {
+        let payload = message.payload.as_slice();
+        match message.topic.as_str() {
             "access" => {
                 let access: Access = serde_json::from_slice(payload).ok()?;
                 let since = access.monotonic_ms.saturating_sub(self.started_ms.unwrap_or(0));
@@ -249,7 +258,13 @@ impl Heard {
                     self.started_ms = audit.get("monotonic_ms").and_then(Json::as_u64);
                 }
             }
-            "health" => self.health = serde_json::from_slice(payload).ok().or(self.health.take()),
+            "health" if !self.answered => {
+                self.health = serde_json::from_slice(payload).ok().or(self.health.take());
+            }
+            ANSWERS if message.correlation.as_deref() == Some(MARK) => {
+                self.answered = true;
+                self.health = serde_json::from_slice(payload).ok().or(self.health.take());
+            }
             _ => {}
         }
         None
@@ -354,6 +369,10 @@ fn record(
     let (frames, rate) = (script.frames(), script.picture.rate);
     let scene =
         Scene::load(script, photographs).map_err(|error| Failure::of(Kind::Input, &error))?;
+    if !session.draws_progress() {
+        session
+            .mention(format!("rendering {frames} frames of the visit, which takes some seconds"));
+    }
     let bar = progress_bar(session);
     bar.set_length(u64::from(frames));
     bar.set_message("rendering the visit");

@@ -23,16 +23,27 @@ use crate::geometry::{Point, Rect};
 use crate::recognize::Recognizer;
 use crate::store::Store;
 
-const COLUMNS: u32 = 4;
+/// Tiles in a row: of these the number that leaves the fewest places of the last row empty.
+const COLUMNS: std::ops::RangeInclusive<u32> = 4..=6;
 const TILE_WIDTH: u32 = 320;
 const TILE_HEIGHT: u32 = 240;
 const CAPTION_HEIGHT: u32 = 32;
-const HEADER_HEIGHT: u32 = 48;
+const HEADER_HEIGHT: u32 = 64;
 const GAP: u32 = 6;
 
 /// At which shares of its length a part is shown.
 const POPULATED: [f32; 3] = [0.3, 0.5, 0.72];
 const EMPTY: [f32; 1] = [0.5];
+/// How long before its decision a part's first tile is at the latest, in seconds.
+const BEFORE_DECISION_S: f64 = 0.2;
+
+/// What the colours of boxes and dots mean.
+const LEGEND: [(Ink, &str); 4] = [
+    (Ink::Green, "the face that is judged, alike enough in this frame"),
+    (Ink::Orange, "the face that is judged, not alike enough or too poor"),
+    (Ink::Yellow, "another face"),
+    (Ink::Blue, "keypoints"),
+];
 
 /// Draws the sheet.
 pub(super) fn draw(
@@ -47,11 +58,13 @@ pub(super) fn draw(
     let gallery = networks.gallery(config, references)?;
     let mut recognizer = networks.recognizer(config, gallery)?;
 
-    let shown = shown(script);
-    let rows = u32::try_from(shown.len()).unwrap_or(0).div_ceil(COLUMNS);
+    let shown = shown(script, closing);
+    let tiles = u32::try_from(shown.len()).unwrap_or(0);
+    let columns = columns(tiles);
+    let rows = tiles.div_ceil(columns);
     let (across, down) = (TILE_WIDTH + GAP, TILE_HEIGHT + CAPTION_HEIGHT + GAP);
     let mut sheet =
-        Canvas::blank(COLUMNS * across + GAP, HEADER_HEIGHT + rows * down + GAP, Ink::Black);
+        Canvas::blank(columns * across + GAP, HEADER_HEIGHT + rows * down + GAP, Ink::Black);
     head(&mut sheet, closing);
     let mut index = 0;
     replay(recording, script.picture.rate, &still_clock(), |frame, clock| {
@@ -59,7 +72,7 @@ pub(super) fn draw(
         if let Some(place) = shown.iter().position(|wanted| *wanted == index) {
             let place = u32::try_from(place).unwrap_or(0);
             let tile = tile(config, script, closing, frame, index, &recognizer, &observation);
-            let (x, y) = (GAP + place % COLUMNS * across, HEADER_HEIGHT + place / COLUMNS * down);
+            let (x, y) = (GAP + place % columns * across, HEADER_HEIGHT + place / columns * down);
             sheet.paste(&tile.into_picture(), x, y);
         }
         index += 1;
@@ -68,14 +81,27 @@ pub(super) fn draw(
     Ok(sheet)
 }
 
-/// The numbers of the frames that are shown, rising.
-fn shown(script: &Script) -> Vec<u32> {
+/// How many tiles stand in a row.
+fn columns(tiles: u32) -> u32 {
+    COLUMNS.min_by_key(|columns| tiles.div_ceil(*columns) * columns - tiles).unwrap_or(1)
+}
+
+/// The numbers of the frames that are shown, rising. Where a part was decided early, its first tile
+/// moves to before the decision, so that the sheet shows what led to it.
+fn shown(script: &Script, closing: &Closing) -> Vec<u32> {
+    let rate = script.picture.rate;
     let mut first = 0;
     let mut shown = Vec::new();
-    for part in &script.parts {
-        let frames = part.frames(script.picture.rate);
+    for (number, part) in script.parts.iter().enumerate() {
+        let frames = part.frames(rate);
         let shares: &[f32] = if part.walks.is_empty() { &EMPTY } else { &POPULATED };
-        shown.extend(shares.iter().map(|share| first + (share * frames as f32) as u32));
+        let decided = closing.parts.get(number).and_then(|part| part.decisions.first());
+        let before = decided.map_or(u32::MAX, |decision| {
+            let at = (decision.seconds - BEFORE_DECISION_S) * f64::from(rate);
+            (at.max(0.0) as u32).max(first)
+        });
+        let places = shares.iter().map(|share| first + (share * frames as f32) as u32);
+        shown.extend(places.enumerate().map(|(n, at)| if n == 0 { at.min(before) } else { at }));
         first += frames;
     }
     shown
@@ -95,6 +121,12 @@ fn head(sheet: &mut Canvas, closing: &Closing) {
         closing.model, operating.threshold
     );
     sheet.text(Point::new(8.0, 26.0), &facts, Ink::Grey, Lettering::Small);
+    let mut x = 8.0;
+    for (ink, meaning) in LEGEND {
+        sheet.fill(Rect::new(x, 44.0, 10.0, 10.0), ink);
+        sheet.text(Point::new(x + 16.0, 44.0), meaning, Ink::Grey, Lettering::Small);
+        x += 16.0 + Lettering::Small.extent(meaning.len() as u32 + 3).0 as f32;
+    }
 }
 
 fn tile(
@@ -172,7 +204,7 @@ fn outline(tile: &mut Canvas, face: &Detection, scale: f32, ink: Ink, text: &str
         tile.dot(Point::new(keypoint.x * scale, keypoint.y * scale), Ink::Blue, 1);
     }
     if !text.is_empty() {
-        tile.label(bounds, text, ink, Lettering::Small);
+        tile.label(bounds, text, ink, Lettering::Small, 1);
     }
 }
 
