@@ -104,6 +104,16 @@ pub enum CaptureError {
         /// The frame.
         sequence: u64,
     },
+    /// Frames arrive, and none can be decoded.
+    #[error(
+        "camera {device}: none of its last {frames} frames can be decoded (cut short or broken): it is opened again; if this repeats, check cable and hub, ask for a smaller size or rate, or for another of camera.formats"
+    )]
+    Unreadable {
+        /// The device node.
+        device: String,
+        /// How many in a row.
+        frames: u32,
+    },
     /// A recording cannot be read.
     #[error("recording {}: {problem}", path.display())]
     Recording {
@@ -163,6 +173,7 @@ impl CaptureError {
             Self::Stalled { .. }
             | Self::Frozen { .. }
             | Self::Driver { .. }
+            | Self::Unreadable { .. }
             | Self::DamagedBuffer { .. } => CameraState::Stalled,
         }
     }

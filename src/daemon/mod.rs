@@ -15,6 +15,7 @@
 //! picture, and any command that opens a door.
 
 pub mod board;
+mod decoding;
 mod front;
 mod health;
 pub mod meter;
@@ -38,6 +39,7 @@ use crate::config::{Config, ConfigError, EquipError, Networks};
 use crate::decide::Visit;
 use crate::inference::ModelCard;
 use crate::store::{self, Administrative, Store};
+use decoding::Decoding;
 use front::{Front, Workers};
 use meter::Meter;
 use pulse::{Pulse, Thread};
@@ -148,6 +150,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
         slot: Slot::new(pressure),
+        decoding: Decoding::default(),
         pulse: Pulse::new(started),
         meter: Arc::new(Meter::default()),
         camera: Mutex::new(Camera {

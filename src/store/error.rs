@@ -226,6 +226,15 @@ impl Error {
         use rusqlite::ErrorCode;
         let path = path.to_owned();
         let what = source.to_string();
+        // SQLite says "cannot open" for a WAL's index that it may not write, and "I/O error" for one
+        // that the disk has no room for: the causes are named by what a person can mend.
+        match source.sqlite_error().map(|error| error.extended_code) {
+            Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => return Self::DiskFull { path },
+            Some(rusqlite::ffi::SQLITE_CANTOPEN) if may_not_be_written(&path) => {
+                return Self::ReadOnly { path, what };
+            }
+            _ => {}
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, what },
@@ -240,4 +249,18 @@ impl Error {
             _ => Self::Sqlite { path, source },
         }
     }
+}
+
+/// Whether the file is there and the system, asked directly, refuses to let it be written.
+fn may_not_be_written(path: &Path) -> bool {
+    let opened = std::fs::OpenOptions::new().write(true).open(path);
+    opened.is_err_and(|error| is_refusal(&error))
+}
+
+/// Whether permissions or the medium are the reason.
+pub(super) fn is_refusal(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
+    )
 }
