@@ -15,9 +15,10 @@ mod support;
 use std::time::Duration;
 
 use deepid_edge::store::{AuditRecord, Body};
+use support::certificates::Authority;
 use support::daemon::{Home, until};
 use support::models::library;
-use support::mosquitto::{Broker, Mosquitto};
+use support::mosquitto::{Broker, Mosquitto, ServerTls};
 use support::scene::Recording;
 use support::subscriber::Subscriber;
 
@@ -204,6 +205,50 @@ fn a_wrong_password_is_named_and_the_door_goes_on_deciding() {
     until("the diagnosis", || daemon.log().contains("password").then_some(()));
     assert!(daemon.until_ended().success());
     assert_eq!(decisions(&home.records()), ["Granted matched", "Unknown no_match"]);
+}
+
+#[test]
+fn a_wrong_certificate_is_named_and_the_door_goes_on_deciding() {
+    if !assets() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::make(folder.path(), "ours");
+    let stranger = Authority::make(folder.path(), "stranger");
+    let valid = ours.issue_valid("server", "DNS:localhost");
+    let expired = ours.issue("expired", "DNS:localhost", "20200101000000Z", "20210101000000Z");
+    for (name, certificate, authority, said) in [
+        ("an authority that did not sign it", &valid, &stranger, "ca"),
+        ("a certificate that has ended", &expired, &ours, "expired"),
+    ] {
+        let tls = ServerTls {
+            ca: ours.ca_file(),
+            certificate: certificate.certificate.clone(),
+            key: certificate.key.clone(),
+            require_client: false,
+        };
+        let Some(broker) = Mosquitto::start(&Broker { tls: Some(tls), ..Broker::default() }) else {
+            return;
+        };
+        let home = Home::new()
+            .broker(broker.port())
+            .set("mqtt.host", "localhost")
+            .set("mqtt.tls.enabled", true)
+            .set("mqtt.tls.ca", authority.ca_file().display())
+            .enrol_obama();
+        let recording = home.path("visit.mjpeg");
+        visits().write(&recording, 1);
+        let mut daemon = home.run(&recording);
+        until(name, || {
+            let log = daemon.log().to_lowercase();
+            (log.contains("certificate") && log.contains(said)).then_some(())
+        });
+        assert!(daemon.until_ended().success(), "{name}");
+        assert_eq!(decisions(&home.records()), ["Granted matched", "Unknown no_match"], "{name}");
+        let doctor = home.command(&["doctor", "--json"]).output().unwrap();
+        let report = String::from_utf8_lossy(&doctor.stdout).to_lowercase();
+        assert!(report.contains("certificate"), "{name}: {report}");
+    }
 }
 
 #[test]
