@@ -208,7 +208,10 @@ impl Supervised {
         match self.frozen.observe(fingerprint(frame), now) {
             Freshness::Fresh => {
                 if !self.unreadable && self.status.streaming(now) {
-                    tracing::info!(camera = %self.description.location, "camera is streaming");
+                    let SourceDescription { location, encoding, width, height, rate, .. } =
+                        &self.description;
+                    let rate = rate.as_ref().map(tracing::field::display);
+                    tracing::info!(camera = %location, %encoding, width, height, rate, "camera is streaming");
                 }
                 Progress::Frame
             }
