@@ -6,7 +6,8 @@ out  on standard output: every crate with its version and licence expression, th
      once, with the crates that it belongs to; exit 1 when a crate carries none and its licence is
      neither MIT nor Apache-2.0, whose texts stand in this repository
 
-Crates of other targets, of tests and of build scripts are not compiled in and not listed. Which
+Crates of other targets, of tests, of build scripts and of features that the package is built without
+are not compiled in and not listed. Which
 licences may come in at all is for `deny.toml` to say. Deliberately absent: any guess at which licence
 a file is. cargo-about writes such a text too, but takes longer to build than the package itself.
 
@@ -30,7 +31,7 @@ CODE = {".rs", ".py", ".toml", ".sh", ".json", ".yml", ".lock"}
 
 def compiled_in(target: str) -> set[str]:
     """The ids `name version` of the crates that end up in the binary, this one's own left out."""
-    command = ["cargo", "tree", "--locked", "--quiet", "--edges", "normal", "--prefix", "none", "--target", target]
+    command = ["cargo", "tree", "--locked", "--quiet", "--no-default-features", "--edges", "normal", "--prefix", "none", "--target", target]
     lines = subprocess.run([*command, "--format", "{p}"], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
     found = set()
     for line in lines.stdout.splitlines():
@@ -43,7 +44,7 @@ def compiled_in(target: str) -> set[str]:
 
 def crates(target: str) -> list[dict]:
     """What cargo knows of them, sorted by name."""
-    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target]
+    command = ["cargo", "metadata", "--locked", "--no-default-features", "--format-version", "1", "--filter-platform", target]
     said = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
     wanted = compiled_in(target)
     packages = [p for p in json.loads(said.stdout)["packages"] if p["source"] is not None]

@@ -30,7 +30,10 @@ fi
 tools/cargo_tool.sh cargo-deb 3.8.0 --no-default-features
 export PATH=$PATH:$PWD/assets/cargo/bin
 python3 tools/fetch_assets.py --target "$machine"
-"$cargo" build --release --locked "${target[@]}"
+DEEPID_EDGE_COMMIT=$(git describe --always --dirty 2>/dev/null || echo 'commit not recorded')
+export DEEPID_EDGE_COMMIT
+# Without the verb `demo` and the broker that it brings (Cargo.toml).
+"$cargo" build --release --locked --no-default-features "${target[@]}"
 program() { "${runner[@]}" "$built/release/deepid-edge" "$@"; }
 
 rm -rf "$files"
