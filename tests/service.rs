@@ -103,11 +103,24 @@ fn quick_restarts_have_an_end_and_slow_ones_follow() {
     let quickest_s = number("StartLimitBurst") * number("RestartSec");
     assert!(quickest_s < number("StartLimitIntervalSec"), "{quickest_s} s of quick restarts");
     assert_eq!(setting(&unit, "OnFailure"), Some("deepid-edge-retry.timer"));
+}
+
+#[test]
+fn what_waiting_cannot_mend_is_not_tried_again_later_either() {
+    let unit = read(SERVICE);
+    let codes: Vec<String> = setting(&unit, "RestartPreventExitStatus")
+        .unwrap()
+        .split(' ')
+        .map(|code| format!("1:{code}"))
+        .collect();
     let retry = read("systemd/deepid-edge-retry.service");
+    let wanted = format!(" in {}) exit 1 ", codes.join(" | "));
     assert!(
-        settings(&retry, "ExecCondition").any(|condition| condition.contains("start-limit-hit")),
-        "what waiting cannot mend must not be tried again"
+        settings(&retry, "ExecCondition").any(|condition| condition.contains(&wanted)),
+        "{wanted}"
     );
+    let check = settings(&retry, "ExecCondition").any(|c| c == "/usr/bin/deepid-edge config check");
+    assert!(check, "a wrong configuration stays wrong");
 }
 
 #[test]
