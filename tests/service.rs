@@ -17,7 +17,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-fn setting<'a>(unit: &'a str, key: &str) -> Option<&'a str> {
+fn setting<'a>(unit: &'a str, key: &'a str) -> Option<&'a str> {
     settings(unit, key).next()
 }
 
