@@ -12,6 +12,7 @@ pub mod session;
 mod camera;
 mod completions;
 mod config;
+#[cfg(feature = "demo")]
 mod demo;
 mod detect;
 mod doctor;
@@ -78,6 +79,7 @@ enum Verb {
     #[command(subcommand)]
     Mqtt(mqtt::Verb),
     /// Enrol a person, replay a visit and show the decisions as they arrive over MQTT
+    #[cfg(feature = "demo")]
     Demo(demo::Arguments),
     /// Measure on photographs and clips of people
     #[command(subcommand)]
@@ -123,6 +125,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
         Verb::Mqtt(verb) => verb.run(session),
+        #[cfg(feature = "demo")]
         Verb::Demo(verb) => verb.run(session),
         Verb::Evaluate(verb) => verb.run(session),
         Verb::Config(verb) => verb.run(session),
