@@ -34,7 +34,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::capture::CaptureError;
-use crate::clock::{Clock, ClockTrust, ManualClock, SystemClock};
+use crate::clock::{Clock, ClockTrust, ManualClock, SystemClock, WallClock};
 use crate::config::{Config, ConfigError, EquipError, Networks};
 use crate::decide::Visit;
 use crate::inference::ModelCard;
