@@ -72,6 +72,7 @@ if for_any deb-arm64 && [ "$(uname -m)" != aarch64 ]; then
 fi
 if for_any deb-test; then
     need lintian 'checks the package against the policy of Debian' command_there lintian
+    need systemd-container 'boots that root to try the service' command_there systemd-nspawn
     need mmdebstrap 'makes the root file system that the package is installed in' command_there mmdebstrap
 fi
 if for_any test; then

@@ -61,13 +61,16 @@ def _binaries(report: Report, fields: dict[str, str], inside: Path, root: Path) 
     for path in (PROGRAM, LIBRARY):
         said = subprocess.run(["readelf", "--version-info", "--wide", inside / path], check=True, text=True, stdout=subprocess.PIPE)
         for family, version in SYMBOL.findall(said.stdout):
-            number = tuple(int(part) for part in version.split("."))
-            newest[family] = max(newest.get(family, ()), number)
+            newest[family] = max(newest.get(family, ()), _number(version))
     depends = dict(re.findall(r"([a-z0-9+-]+) \(>= ([0-9.]+)\)", fields["Depends"]))
-    number = lambda text: tuple(int(part) for part in text.split("."))  # noqa: E731
-    report.check("Depends covers the newest symbol of the C library", number(depends["libc6"]) >= newest["GLIBC"], newest)
+    report.check("Depends covers the newest symbol of the C library", _number(depends["libc6"]) >= newest["GLIBC"], newest)
     report.check("and of the C++ library", GLIBCXX_OF_LIBSTDCXX[depends["libstdc++6"]] >= newest.get("GLIBCXX", ()), newest)
-    report.check("and of GCC's", number(depends["libgcc-s1"]) >= newest.get("GCC", ()), newest)
+    report.check("and of GCC's", _number(depends["libgcc-s1"]) >= newest.get("GCC", ()), newest)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """A version to compare: 4.2.0 is 4.2."""
+    return tuple(int(part) for part in re.sub(r"(\.0)+$", "", version).split("."))
 
 
 def _models(report: Report, inside: Path, root: Path) -> None:

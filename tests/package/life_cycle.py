@@ -7,8 +7,8 @@ out  a line for each check; exit 1 when one failed, 2 when the test could not be
 
 What the package holds is checked for every architecture that is there; it is installed only where
 this machine can run it. A bare Debian 12 with systemd's tools is made once into assets/roots and
-copied for each run. No systemd runs in it: what the service does is for the test on a virtual
-machine (tests/system), what the unit says for tests/service.rs.
+copied for each run; at the end it is booted as a container, where systemd-nspawn can do that. A real
+kernel with a camera is for the virtual machine's test, what the unit says for tests/service.rs.
 
 The older version is this very package with a lower number, another default configuration and a file
 that the newer one lacks; its database is brought back to schema version 1 by the project's own SQL.
@@ -46,6 +46,21 @@ OLD_VERSION = "0.0.9-1"
 # How well the network tells people apart is not asked here: the one that was enrolled must come back
 # out of the database, and somebody quite different must not.
 ENROLLED, STRANGER = "obama.jpg", "astronaut.png"
+# Ends the container when the checks are over, however they ended.
+CHECKS_UNIT = """\
+[Unit]
+After=multi-user.target
+SuccessAction=poweroff-force
+FailureAction=poweroff-force
+
+[Service]
+Type=oneshot
+ExecStart=/under_systemd.sh
+TimeoutStartSec=280
+
+[Install]
+WantedBy=multi-user.target
+"""
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive",
@@ -346,6 +361,9 @@ def live(report: Report, package: Path) -> None:
             shutil.copy(PHOTOGRAPHS / photograph, door.path / "photographs")
         with mounted(door.path):
             go_through(report, door, package, older(package, Path(folder)))
+        # systemd mounts what it needs by itself.
+        with report.phase("the service under systemd"):
+            under_systemd(report, door, package)
 
 
 def go_through(report: Report, door: Door, package: Path, older_package: Path) -> None:
@@ -368,6 +386,33 @@ def go_through(report: Report, door: Door, package: Path, older_package: Path) -
         purging(report, door, before)
     with report.phase("starting anew"):
         starting_anew(report, door, package)
+
+
+def under_systemd(report: Report, door: Door, package: Path) -> None:
+    """Boots the root in a container, with a systemd of its own, which runs under_systemd.sh."""
+    if shutil.which("systemd-nspawn") is None:
+        report.skip("the service under systemd", "systemd-nspawn is missing; 'make deb-test' installs it")
+        return
+    door.install(package)
+    shutil.copy(package, door.path / "package.deb")
+    shutil.copy(ROOT / "tests/package/under_systemd.sh", door.path / "under_systemd.sh")
+    checks = door.path / "checks"
+    (door.path / "etc/systemd/system/checks.service").write_text(CHECKS_UNIT, encoding="utf-8")
+    # The broker's name must be one; a bare root has no /etc/hosts.
+    (door.path / "etc/hosts").write_text("127.0.0.1 localhost\n", encoding="utf-8")
+    for command in (("enable", "checks.service"), ("disable", UNIT)):
+        door.run("systemctl", *command)
+    booted = subprocess.run(
+        ["timeout", "300", "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot", "--directory", door.path],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )
+    lines = checks.read_text(encoding="utf-8").splitlines() if checks.exists() else []
+    for number, line in enumerate(lines):
+        state, _, sentence = line.partition(" ")
+        if state in ("ok", "FAILED"):
+            found = [l for l in lines[number + 1 :] if l.startswith("    ")]
+            report.check(sentence, state == "ok", "\n".join(found[:14]))
+    report.check("every check under systemd was reached", lines[-1:] == ["end"], booted.stdout[-2000:])
 
 
 def main() -> int:
