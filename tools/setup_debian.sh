@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that `make demo` or `make test` needs and this machine lacks.
+# Installs the Debian packages that `make demo`, `make test` or `make system-test` needs and this
+# machine lacks.
 #
-# in   demo | test: for what
+# in   demo | test | system | system-arm64: for what
 # out  exit 0 when everything is there; exit 1 with the one command that a person must run
 #
 # As root, or where sudo asks no password, it installs by apt-get and says so; otherwise it changes
@@ -9,8 +10,11 @@
 # python from elsewhere counts. Elsewhere than on Debian and its kin it only names what is missing.
 set -euo pipefail
 
-readonly purpose=${1:?demo or test}
-case $purpose in demo | test) ;; *) echo "setup: '$purpose' must be demo or test" >&2; exit 2 ;; esac
+readonly purpose=${1:?demo, test, system or system-arm64}
+case $purpose in
+demo | test | system | system-arm64) ;;
+*) echo "setup: '$purpose' must be demo, test, system or system-arm64" >&2; exit 2 ;;
+esac
 
 # Daemons and administration tools live in sbin, which a user's PATH often lacks.
 export PATH=$PATH:/usr/sbin:/sbin
@@ -27,6 +31,16 @@ libclang() { # bindgen reads the kernel's V4L2 header with it: the library, and 
     compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null || compgen -G '/usr/lib/clang/*/include/stddef.h' >/dev/null
 }
 libstdcxx() { compgen -G '/usr/lib/*/libstdc++.so.6' >/dev/null || compgen -G '/usr/lib*/libstdc++.so.6' >/dev/null; }
+
+qemu_fits() { # qemu-system refuses to be installed beside the qemu-utils of another release
+    local utils system
+    utils=$(dpkg-query --show --showformat='${Version}' qemu-utils 2>/dev/null) && [ -n "$utils" ] || return 0
+    system=$(apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" { print $2 }')
+    [ "$utils" = "$system" ] && return
+    echo "setup: qemu-utils $utils is of another release than $1 $system; run this once, then the same make again:" >&2
+    echo "    apt-get install --allow-downgrades qemu-utils=$system" >&2
+    exit 1
+}
 
 missing=()
 need() { # need PACKAGE 'why' TEST [ARGUMENT]
@@ -53,6 +67,24 @@ if [ "$purpose" = test ]; then
     need python3-venv 'make golden and benches/peers use it' venv
     need systemd 'tests check the unit with systemd-analyze' command_there systemd-analyze
 fi
+
+case $purpose in system | system-arm64)
+    need e2fsprogs 'makes disk images' command_there mke2fs
+    need ffmpeg 'makes what the camera shall see' command_there ffmpeg
+    need mmdebstrap "installs the machine's Debian" command_there mmdebstrap
+    ;;
+esac
+case $purpose in
+system)
+    need qemu-system-x86 'emulates the machine' command_there qemu-system-x86_64
+    command_there qemu-system-x86_64 || qemu_fits qemu-system-x86
+    ;;
+system-arm64)
+    need qemu-system-arm 'emulates the machine' command_there qemu-system-aarch64
+    need qemu-user-static "runs arm64 programs while the machine's Debian is installed" command_there qemu-aarch64-static
+    command_there qemu-system-aarch64 || qemu_fits qemu-system-arm
+    ;;
+esac
 
 if ! command_there cargo; then
     echo 'setup: cargo is missing: install Rust (rustup, or a package; Cargo.toml states the oldest version)' >&2
