@@ -103,17 +103,18 @@ fn trace() -> impl Strategy<Value = Vec<Event>> {
 fn policy() -> impl Strategy<Value = VisitPolicy> {
     let frames = (1_u32..5, 0_u32..6);
     let evidence = (0.0f32..3.0, 0.0f32..0.2);
-    let times = (1_u64..3000, 0_u64..8000, 0_u64..800, 0_u64..5000);
+    let times = (1_u64..3000, 0_u64..8000, 0_u64..800, 0_u64..5000, 0_u64..250);
     (frames, evidence, times, any::<bool>()).prop_map(
         |(
             (agreeing, more),
             (weight_min, margin_min),
-            (absence, cooldown, stale, timeout),
+            (absence, cooldown, stale, timeout, spacing),
             refuse,
         )| {
             VisitPolicy {
                 agreeing,
                 window: agreeing + more,
+                spacing: Duration::from_millis(spacing),
                 weight_min,
                 margin_min,
                 absence: Duration::from_millis(absence),
@@ -194,6 +195,38 @@ fn speaks_for(played: &Played, subject: &SubjectId, policy: &VisitPolicy) -> boo
         && found.margin.is_none_or(|margin| margin >= policy.margin_min)
 }
 
+/// Whether the camera took two pictures so shortly one after the other that they are one piece of
+/// evidence.
+fn near(one: &Observation, other: &Observation, policy: &VisitPolicy) -> bool {
+    let apart_us = one.captured_at.as_micros().abs_diff(other.captured_at.as_micros());
+    Duration::from_micros(apart_us) < policy.spacing
+}
+
+/// The frames that speak for `subject` among the last `window` of `played`, the newest first; one
+/// that is near another takes no place.
+fn speaking_in_window<'a>(
+    played: &'a [Played],
+    subject: &SubjectId,
+    policy: &VisitPolicy,
+) -> Vec<&'a Observation> {
+    let mut speaking: Vec<&Observation> = Vec::new();
+    let mut places = 0;
+    for played in played.iter().rev() {
+        let Some(observation) = &played.observation else { continue };
+        let speaks = speaks_for(played, subject, policy);
+        if !(speaks && speaking.iter().any(|other| near(observation, other, policy))) {
+            places += 1;
+        }
+        if places > policy.window {
+            break;
+        }
+        if speaks {
+            speaking.push(observation);
+        }
+    }
+    speaking
+}
+
 fn spoil(trace: &mut [Event], mut how: impl FnMut(&mut Frame)) {
     trace.iter_mut().filter_map(|event| event.frame.as_mut()).for_each(&mut how);
 }
@@ -217,18 +250,8 @@ proptest! {
     fn a_grant_rests_on_enough_fresh_frames_that_agree(policy in policy(), trace in trace()) {
         let played = play(policy, &trace, false);
         for (index, subject) in grants(&played) {
-            let window: Vec<_> = played
-                .iter()
-                .take(index + 1)
-                .rev()
-                .filter(|played| played.observation.is_some())
-                .take(policy.window as usize)
-                .collect();
-            let mut speaking: Vec<_> = window
-                .iter()
-                .filter(|played| speaks_for(played, subject, &policy))
-                .map(|played| played.observation.as_ref().unwrap())
-                .collect();
+            let before = played.get(..=index).unwrap();
+            let mut speaking = speaking_in_window(before, subject, &policy);
             let weight: f32 = speaking
                 .iter()
                 .filter_map(|observation| match &observation.seen {
@@ -241,6 +264,7 @@ proptest! {
             speaking.sort_by_key(|observation| observation.sequence);
             speaking.dedup_by_key(|observation| observation.sequence);
             speaking.dedup_by_key(|observation| observation.captured_at);
+            speaking.dedup_by(|later, kept| near(later, kept, &policy));
             prop_assert!(speaking.len() >= policy.agreeing as usize, "{} frames", speaking.len());
             prop_assert!(weight >= policy.weight_min - 1e-5, "weight {weight}");
             let last = played.get(index).unwrap();

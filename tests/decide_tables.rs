@@ -142,6 +142,7 @@ fn policy<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<VisitPolicy, S
         match key {
             "agreeing" => policy.agreeing = number(value)?,
             "window" => policy.window = number(value)?,
+            "spacing" => policy.spacing = millis()?,
             "weight" => policy.weight_min = number(value)?,
             "margin" => policy.margin_min = number(value)?,
             "absence" => policy.absence = millis()?,

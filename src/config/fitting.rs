@@ -107,6 +107,18 @@ impl Contradictions<'_> {
                 "a frame weighs at most 1, so that many cannot reach it; make it smaller",
             );
         }
+        let agreed_ms = u64::from(visit.agreeing.saturating_sub(1)) * visit.spacing_ms;
+        if agreed_ms >= visit.timeout_ms {
+            self.add(
+                "visit.spacing_ms",
+                &visit.spacing_ms,
+                format!(
+                    "visit.agreeing = {} and visit.timeout_ms = {}",
+                    visit.agreeing, visit.timeout_ms
+                ),
+                "so many frames that far apart take longer than a visit may; make it smaller",
+            );
+        }
         if visit.stale_ms > visit.timeout_ms {
             self.add(
                 "visit.stale_ms",

@@ -250,6 +250,12 @@ pub const KEYS: &[Key] = &[
         "Among how many of the last frames with a face. At least visit.agreeing.",
     ),
     key(
+        "visit.spacing_ms",
+        whole(0, 2000),
+        "100",
+        "Frames that agree count once in so much time: neighbouring frames of a fast camera are nearly the same picture. visit.agreeing of them must fit into visit.timeout_ms.",
+    ),
+    key(
         "visit.weight_min",
         real(0.0, 32.0),
         "2.0",

@@ -61,6 +61,7 @@ impl Config {
         VisitPolicy {
             agreeing: visit.agreeing,
             window: visit.window,
+            spacing: Duration::from_millis(visit.spacing_ms),
             weight_min: visit.weight_min,
             margin_min: self.recognise.margin,
             absence: Duration::from_millis(visit.absence_ms),

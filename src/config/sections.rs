@@ -181,6 +181,8 @@ pub struct Visit {
     pub agreeing: u32,
     /// Of how many, at most 64.
     pub window: u32,
+    /// Agreeing frames nearer to each other than this count once, in milliseconds.
+    pub spacing_ms: u64,
     /// Sum of quality weights that the agreeing frames must reach, ≥ 0.
     pub weight_min: f32,
     /// A visit ends after this long without a face, in milliseconds.

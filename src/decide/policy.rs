@@ -24,6 +24,8 @@ pub struct VisitPolicy {
     pub agreeing: u32,
     /// Frames that are considered, `agreeing` to [`VisitPolicy::MAX_WINDOW`].
     pub window: u32,
+    /// Frames that name the same subject count once in so much time of capture.
+    pub spacing: Duration,
     /// Sum of the quality weights that the agreeing frames must reach, ≥ 0.
     pub weight_min: f32,
     /// How much nearer the best subject must be than the second, in comparison score, ≥ 0.
@@ -50,6 +52,7 @@ impl Default for VisitPolicy {
         Self {
             agreeing: 3,
             window: 5,
+            spacing: Duration::from_millis(100),
             weight_min: 2.0,
             margin_min: 0.05,
             absence: Duration::from_millis(1500),

@@ -1,8 +1,12 @@
 //! What the frames of one visit said: the last few exactly, all of them in counts.
 //!
 //! In: one [`Vote`] a frame. Out: how many of the last frames agree on a subject, and the counts by
-//! which a visit without agreement is named. Fixed size; nothing allocates.
+//! which a visit without agreement is named. Neighbouring frames of a camera are nearly the same
+//! picture, so those that agree take one place in every `spacing`. Fixed size; nothing allocates.
 
+use std::time::Duration;
+
+use crate::clock::Monotonic;
 use crate::compare::{Match, SubjectId};
 
 /// The longest window of frames that a policy may ask for.
@@ -41,6 +45,8 @@ pub(super) struct Accepted {
     pub enabled: bool,
     pub weight: f32,
     pub found: Match,
+    /// Capture of the frame.
+    pub captured: Monotonic,
 }
 
 /// Agreement of the window on one subject.
@@ -72,16 +78,19 @@ pub(super) struct Counts {
 pub(super) struct Tally {
     votes: [Option<Vote>; MAX_WINDOW],
     size: usize,
+    spacing: Duration,
     next: usize,
     pub counts: Counts,
 }
 
 impl Tally {
-    /// A tally over windows of `size` frames, at most [`MAX_WINDOW`].
-    pub(super) fn new(size: u32) -> Self {
+    /// A tally over windows of `size` frames, at most [`MAX_WINDOW`], in which frames that name the
+    /// same subject count once in every `spacing`.
+    pub(super) fn new(size: u32, spacing: Duration) -> Self {
         Self {
             votes: [const { None }; MAX_WINDOW],
             size: (size as usize).clamp(1, MAX_WINDOW),
+            spacing,
             next: 0,
             counts: Counts::default(),
         }
@@ -102,10 +111,25 @@ impl Tally {
         if let Some(counter) = counter {
             *counter = counter.saturating_add(1);
         }
+        if self.repeats(&vote) {
+            return;
+        }
         if let Some(place) = self.votes.get_mut(self.next) {
             *place = Some(vote);
         }
         self.next = (self.next + 1) % self.size;
+    }
+
+    /// Whether `vote` names a subject that a frame of nearly the same moment has named already. Two
+    /// such pictures are one piece of evidence; whatever speaks against a grant is never left out.
+    fn repeats(&self, vote: &Vote) -> bool {
+        let Vote::Accept(new) = vote else { return false };
+        self.window().any(|old| match old {
+            Vote::Accept(old) => {
+                old.subject == new.subject && new.captured.since(old.captured) < self.spacing
+            }
+            _ => false,
+        })
     }
 
     fn window(&self) -> impl Iterator<Item = &Vote> {

@@ -18,7 +18,9 @@
 //! decision is the visit's only one. Where several faces are refused, one such frame in the window,
 //! even a stale one, withholds the grant: a second person is noticed while the first is being
 //! proven. A frame counts once: its sequence and its capture time must both rise, and a frame from
-//! the future is not remembered, lest one wrong stamp make every later frame look old. Poor, stale
+//! the future is not remembered, lest one wrong stamp make every later frame look old. Frames that
+//! agree within `spacing` of each other count as one: at 30 frames/s three in a row span 67 ms and
+//! are nearly the same picture. Poor, stale
 //! and faulty frames, and frames without a face, take a place in the window and prove nothing: what
 //! was seen of somebody who has stepped aside does not count for whoever comes next.
 
@@ -166,7 +168,7 @@ impl Visit {
                 first_face: now,
                 last_face: now,
                 last_captured: None,
-                tally: Tally::new(policy.window),
+                tally: Tally::new(policy.window, policy.spacing),
                 nearest: None,
                 most_faces: 0,
             }));
@@ -182,7 +184,7 @@ impl Visit {
                     watching.last_captured = captured;
                     watching.compare(principal);
                 }
-                watching.tally.push(vote(&policy, captured.is_some(), count, principal));
+                watching.tally.push(vote(&policy, captured, count, principal));
             }
         }
     }
@@ -319,12 +321,15 @@ impl Counts {
     }
 }
 
-/// What one frame with a face says.
-fn vote(policy: &VisitPolicy, fresh: bool, count: u32, principal: &FaceSeen) -> Vote {
+/// What one frame with a face says; `captured` is `None` when it is not fresh.
+fn vote(
+    policy: &VisitPolicy,
+    captured: Option<Monotonic>,
+    count: u32,
+    principal: &FaceSeen,
+) -> Vote {
     let several = count > 1 && policy.several_faces == SeveralFaces::Refuse;
-    if !fresh {
-        return Vote::Stale { several };
-    }
+    let Some(captured) = captured else { return Vote::Stale { several } };
     if several {
         return Vote::Several;
     }
@@ -345,6 +350,7 @@ fn vote(policy: &VisitPolicy, fresh: bool, count: u32, principal: &FaceSeen) -> 
         enabled: accepted.enabled,
         weight: if weight.is_finite() { weight.clamp(0.0, 1.0) } else { 0.0 },
         found: found.clone(),
+        captured,
     })
 }
 

@@ -22,6 +22,7 @@ pub fn policy() -> VisitPolicy {
     VisitPolicy {
         agreeing: 3,
         window: 5,
+        spacing: Duration::from_millis(100),
         weight_min: 2.0,
         margin_min: 0.05,
         absence: Duration::from_millis(1500),

@@ -1,0 +1,331 @@
+//! The main thread: broker session, signals, watchdog, and what is said of the daemon's own state.
+//!
+//! In: the threads' shared state, events of the session, signals, a [`Stop`]. Out: messages for the
+//! session, tasks for the record thread, notifications for systemd. It waits for many things and
+//! computes nothing; the watchdog is fed only while every thread makes progress.
+//! Deliberately absent: frames, decisions and the database; they pass by on their own threads.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::pulse::Thread;
+use super::threads::{Enrolled, Shared, Task};
+use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
+use crate::capture::CameraState;
+use crate::clock::{Clock, Monotonic, WallClock};
+use crate::config::Config;
+use crate::inference::ModelCard;
+use crate::publish::message::DatabaseState;
+use crate::publish::{Health, Info, Outgoing, Presence, Session, SessionEvent};
+use crate::store::Administrative;
+
+/// How often the main loop looks at the threads and feeds the watchdog.
+const TURN: Duration = Duration::from_millis(250);
+/// How often the watchdog is fed; the unit's `WatchdogSec` is many times that.
+const FEED_EVERY: Duration = Duration::from_secs(2);
+/// How often `health` is said.
+const HEALTH_EVERY: Duration = Duration::from_secs(30);
+/// How often presence is said again while somebody is there: consumers forget it after 10 s.
+const PRESENCE_EVERY: Duration = Duration::from_secs(4);
+/// How long the end may take: threads finishing their turn, the last messages going out.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Turns of 20 ms in which acknowledgements may still come in after the last decision.
+const SETTLE_TURNS: u32 = 15;
+
+/// The threads that do the work.
+pub(super) struct Workers {
+    pub capture: JoinHandle<()>,
+    pub recognise: JoinHandle<()>,
+    pub record: JoinHandle<()>,
+}
+
+/// The main thread: session, signals, watchdog, health.
+pub(super) struct Front<'a> {
+    pub config: &'a Config,
+    pub shared: &'a Arc<Shared>,
+    pub cards: Vec<ModelCard>,
+    pub enrolled: Arc<Mutex<Enrolled>>,
+    pub boot: Uuid,
+    pub started: Monotonic,
+    pub started_wall: WallClock,
+    pub tasks: SyncSender<Task>,
+    pub outgoing: mpsc::Sender<Outgoing>,
+}
+
+/// What the main loop remembers from turn to turn.
+#[derive(Default)]
+struct Said {
+    fed_at: Option<Monotonic>,
+    health_at: Option<Monotonic>,
+    processed: u64,
+    info: Option<Info>,
+    camera: Option<(Option<CameraState>, bool)>,
+    presence_at: Option<Monotonic>,
+    database: Option<DatabaseState>,
+}
+
+impl Front<'_> {
+    /// Runs until something ends it, then says goodbye in order.
+    pub(super) fn run(
+        self,
+        stop: &Stop,
+        workers: Workers,
+        outgoing_received: mpsc::Receiver<Outgoing>,
+    ) -> Result<(), DaemonError> {
+        let system = |what| move |error| DaemonError::System { what, error };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(system("an event loop"))?;
+        runtime.block_on(async move {
+            let (events, mut events_received) = mpsc::channel(CHANNEL_LENGTH);
+            let session = self.config.session_settings().map(|settings| {
+                let clock = Arc::clone(&self.shared.clock) as Arc<dyn Clock>;
+                Session::new(settings, self.info(), clock)
+            });
+            let session = tokio::spawn(async move {
+                match session {
+                    Some(session) => session.run(outgoing_received, events).await,
+                    None => drain(outgoing_received).await,
+                }
+            });
+            let mut terminate =
+                signal(SignalKind::terminate()).map_err(system("a signal handler"))?;
+            let mut interrupt =
+                signal(SignalKind::interrupt()).map_err(system("a signal handler"))?;
+            notify(&[NotifyState::Ready, NotifyState::Status("deciding")]);
+            tracing::info!(door = %self.config.door.id, boot = %self.boot, "ready");
+            let mut said = Said::default();
+            let mut turn = tokio::time::interval(TURN);
+            turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let outcome = loop {
+                tokio::select! {
+                    _ = turn.tick() => {
+                        if let Some(outcome) = self.turn(stop, &workers, &mut said) {
+                            break outcome;
+                        }
+                    }
+                    Some(event) = events_received.recv() => self.hear(event),
+                    _ = terminate.recv() => break Ok(()),
+                    _ = interrupt.recv() => break Ok(()),
+                }
+            };
+            notify(&[NotifyState::Stopping]);
+            self.farewell(workers, session, &mut events_received).await;
+            outcome
+        })
+    }
+
+    /// One turn of the main loop; an outcome when the daemon shall end.
+    fn turn(
+        &self,
+        stop: &Stop,
+        workers: &Workers,
+        said: &mut Said,
+    ) -> Option<Result<(), DaemonError>> {
+        let died = [
+            (Thread::Capture, &workers.capture),
+            (Thread::Recognise, &workers.recognise),
+            (Thread::Record, &workers.record),
+        ]
+        .into_iter()
+        .find(|(_, handle)| handle.is_finished());
+        match died {
+            // The recogniser ends by itself when a recording is over.
+            Some((Thread::Recognise, _)) if self.config.camera.replay.path.is_some() => {
+                return Some(Ok(()));
+            }
+            Some((thread, _)) => {
+                return Some(Err(DaemonError::ThreadDied { thread: thread.name() }));
+            }
+            None => {}
+        }
+        if stop.requested() {
+            return Some(Ok(()));
+        }
+        let now = self.shared.clock.now();
+        match self.shared.pulse.hung(now) {
+            None if said.fed_at.is_none_or(|at| now.since(at) >= FEED_EVERY) => {
+                said.fed_at = Some(now);
+                notify(&[NotifyState::Watchdog]);
+            }
+            None => {}
+            Some(thread) => {
+                tracing::error!(thread = thread.name(), "a thread hangs; the watchdog is not fed");
+            }
+        }
+        self.say(now, said);
+        None
+    }
+
+    /// Says what has changed, and what is due again.
+    fn say(&self, now: Monotonic, said: &mut Said) {
+        let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let state = (camera.status.as_ref().map(|status| status.state), camera.status.is_some());
+        let mut changed = false;
+        if said.camera != Some(state) {
+            said.camera = Some(state);
+            changed = true;
+            if let Some(status) = &camera.status {
+                tracing::info!(state = status.state.name(), detail = %status.detail, "camera");
+            }
+            self.send(Outgoing::Camera(health::camera(
+                &camera,
+                &*self.shared.clock,
+                self.started_wall,
+            )));
+        }
+        let info = self.info();
+        if said.info.as_ref() != Some(&info) {
+            self.send(Outgoing::Info(info.clone()));
+            said.info = Some(info);
+        }
+        let database = Some(self.shared.meter.database());
+        changed |= said.database != database;
+        said.database = database;
+        if changed || said.health_at.is_none_or(|at| now.since(at) >= HEALTH_EVERY) {
+            let health = self.health(now, said);
+            self.send(Outgoing::Health(health));
+            said.health_at = Some(now);
+            said.processed = self.shared.meter.processed();
+        }
+        if said.presence_at.is_none_or(|at| now.since(at) >= PRESENCE_EVERY) {
+            said.presence_at = Some(now);
+            if let Some(faces) = self.shared.meter.present() {
+                self.send(Outgoing::Presence(Presence::new(true, faces.get())));
+            }
+        }
+    }
+
+    fn info(&self) -> Info {
+        let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner);
+        let enrolled = *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner);
+        health::info(&self.config.door.id, self.boot, &self.cards, &camera, enrolled)
+    }
+
+    fn health(&self, now: Monotonic, said: &Said) -> Health {
+        let since = now.since(said.health_at.unwrap_or(self.started)).as_secs_f32();
+        let frames = self.shared.meter.processed().saturating_sub(said.processed) as f32;
+        let per_s = if since > 0.0 { frames / since } else { 0.0 };
+        let overwritten = self.shared.slot.overwritten();
+        let uptime = now.since(self.started);
+        health::health(&self.shared.meter, &*self.shared.clock, uptime, overwritten, per_s)
+    }
+
+    fn send(&self, outgoing: Outgoing) {
+        // Full: the session is behind by a whole channel; what is of the moment is not worth a wait.
+        drop(self.outgoing.try_send(outgoing));
+    }
+
+    /// Passes on what the session says.
+    fn hear(&self, event: SessionEvent) {
+        let task = match event {
+            SessionEvent::Connected => {
+                notify(&[NotifyState::Status("deciding, connected")]);
+                return;
+            }
+            SessionEvent::Disconnected { .. } => {
+                notify(&[NotifyState::Status("deciding, no connection to the broker")]);
+                return;
+            }
+            SessionEvent::OutboxWanted { after, limit } => Task::Outbox { after, limit },
+            SessionEvent::Acknowledged { seq } => Task::Acknowledged { seq },
+            SessionEvent::Requested { request, verdict, count } => {
+                Task::Administrative(Administrative::Requested { request, verdict, count })
+            }
+            SessionEvent::HealthWanted { reply } => {
+                let health = self.health(self.shared.clock.now(), &Said::default());
+                self.send(Outgoing::Answer { reply, health });
+                return;
+            }
+            SessionEvent::NotAllowed { topic, what } => {
+                tracing::error!(
+                    topic,
+                    what,
+                    "the broker refuses a topic; see deploy/mosquitto-acl.example"
+                );
+                return;
+            }
+            SessionEvent::NotAnnounced { seq } => {
+                tracing::warn!(
+                    seq,
+                    "a decision could not be announced in time; it is in the audit"
+                );
+                return;
+            }
+        };
+        // Full: the session asks again after the next connection.
+        drop(self.tasks.try_send(task));
+    }
+
+    /// Ends in order: source, recogniser, database, broker; never longer than [`FAREWELL`].
+    async fn farewell(
+        self,
+        workers: Workers,
+        session: tokio::task::JoinHandle<()>,
+        events: &mut mpsc::Receiver<SessionEvent>,
+    ) {
+        let deadline = tokio::time::sleep(FAREWELL);
+        tokio::pin!(deadline);
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.slot.close();
+        let mut poll = tokio::time::interval(Duration::from_millis(20));
+        // The broker's acknowledgements are still worth having while the others finish.
+        let mut settle = SETTLE_TURNS;
+        loop {
+            tokio::select! {
+                () = &mut deadline => break,
+                Some(event) = events.recv() => self.hear(event),
+                _ = poll.tick() => {
+                    if workers.capture.is_finished() && workers.recognise.is_finished() {
+                        settle = settle.saturating_sub(1);
+                        if settle == 0 {
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        // The last word on how it was: a recording that is over would otherwise end unaccounted for.
+        self.send(Outgoing::Health(self.health(self.shared.clock.now(), &Said::default())));
+        // Not waited for: a database that hangs must not make the end hang too.
+        drop(self.tasks.try_send(Task::Administrative(Administrative::Stopped)));
+        drop(self.tasks.try_send(Task::Stop));
+        self.send(Outgoing::Stop);
+        let goodbye = async {
+            drop(session.await);
+            while !workers.record.is_finished() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_millis(400), goodbye).await.is_err() {
+            tracing::warn!(
+                "the end was not as tidy as it should be: the broker or the database is slow"
+            );
+        }
+    }
+}
+
+/// Without a broker, everything that would be said is dropped.
+async fn drain(mut outgoing: mpsc::Receiver<Outgoing>) {
+    while let Some(item) = outgoing.recv().await {
+        if item == Outgoing::Stop {
+            return;
+        }
+    }
+}
+
+/// Tells systemd; a machine without it is not worth a word.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "systemd was not notified");
+    }
+}
