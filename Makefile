@@ -4,11 +4,11 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint doc assets setup setup-demo golden peers clean-machine system-test system-test-smoke system-test-arm64
+.PHONY: help demo test bench lint doc assets setup setup-demo golden peers clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64
 .NOTPARALLEL:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-demo assets ## Enrol a person, replay a visit, watch the decisions arrive over MQTT
 	$(CARGO) run --release --locked -- demo
@@ -46,6 +46,26 @@ peers: assets ## Time the same work done by OpenCV and Python, for comparison wi
 
 clean-machine: ## Run `make demo` and `make test` in a bare Debian 12 with only Rust added (root)
 	tools/try_clean_debian.sh
+
+build-arm64: ## Build the program for a 64-bit ARM board
+	@tools/setup_debian.sh arm64
+	$(CARGO) build --release --locked --target aarch64-unknown-linux-gnu
+
+build-armv7: ## Build it for 32-bit ARM, for which there is no TFLite library (docs/limitations.md)
+	@tools/setup_debian.sh armv7
+	$(CARGO) build --release --locked --target armv7-unknown-linux-gnueabihf
+
+deb: ## Pack the Debian package for this machine's processor into target/debian
+	@tools/setup_debian.sh deb
+	tools/make_deb.sh
+
+deb-arm64: ## Pack the Debian package for a 64-bit ARM board into target/debian
+	@tools/setup_debian.sh deb-arm64
+	tools/make_deb.sh aarch64
+
+deb-test: ## Install, upgrade, remove and purge the package in a Debian 12 of its own (root)
+	@tools/setup_debian.sh deb-test
+	$(PYTHON) tests/package/life_cycle.py
 
 system-test: setup-system deb ## Test the package on a real kernel: a virtual machine with systemd and cameras
 	tests/system/run.py
