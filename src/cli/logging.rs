@@ -27,7 +27,7 @@ pub(super) fn for_a_verb(config: &Config) {
         .settings()
         .iter()
         .any(|setting| setting.key == "log.level" && setting.origin != Origin::Default);
-    let level = if asked { config.log.level.as_tracing() } else { tracing::Level::WARN };
+    let level = if asked { config.log.level.as_tracing() } else { Level::WARN };
     start(config, level);
 }
 

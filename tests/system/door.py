@@ -1,7 +1,7 @@
 """A door in the machine: its service, its camera, its broker, and what is heard on MQTT.
 
 in   a machine (machine.py) with the payload that run.py has put together
-out  words that the checks are written in: `feed`, `wait`, `next_access`, `journal`…
+out  words that the checks are written in: `show`, `wait`, `next_grant`, `journal`…
 
 Waiting is always for a condition. `PATIENCE` bounds it and measures nothing: on a busy host an
 emulated second may last ten.
@@ -114,35 +114,35 @@ class Door:
 
     # ---- The camera ------------------------------------------------------------------------------
 
-    def plug_in(self) -> None:
-        """Loads the loopback device."""
+    def plug_in(self, part: str = "nobody", encoding: str = "yuyv") -> None:
+        """Loads the loopback device, and lets ffmpeg play a part of the visit into it."""
+        self.show(part)
         self.must(
             "modprobe v4l2loopback devices=1 video_nr=10 exclusive_caps=1 card_label='Door camera'"
             f" && udevadm settle && test -c {LOOPBACK}"
         )
-
-    def feed(self, part: str, encoding: str = "yuyv") -> None:
-        """Lets ffmpeg play a part of the visit into the loopback device, again and again."""
-        self.stop_feed()
-        source = {
-            "yuyv": "-f rawvideo -pixel_format yuyv422 -video_size 640x480",
-            "mjpeg": "-f mjpeg",
-        }[encoding]
         self.must(
             "systemctl reset-failed feed.service 2>/dev/null; systemd-run --quiet --unit=feed"
-            f" ffmpeg -loglevel error -re -stream_loop -1 {source} -framerate {RATE} -i /payload/{part}.{encoding}"
-            f" -codec copy -f v4l2 {LOOPBACK}"
+            f" sh /payload/player.sh {encoding} {RATE} {LOOPBACK}"
         )
 
-        def capturing() -> bool:
+        def captures() -> bool:
             # exclusive_caps: a capture device only once somebody writes to it.
             return "Video Capture" in self.run(f"v4l2-ctl -d {LOOPBACK} --info").text
 
-        self.wait("the camera to be fed", capturing)
+        self.wait("the camera to be fed", captures)
 
-    def stop_feed(self) -> None:
-        """Stops it."""
+    def pull_out(self) -> None:
+        """Stops the feed and unloads the device; whoever has it open must notice first."""
         self.must("systemctl stop feed.service 2>/dev/null || true")
+        self.wait(
+            "the driver to be unloaded",
+            lambda: bool(self.run("! lsmod | grep --quiet ^v4l2loopback || modprobe --remove v4l2loopback")),
+        )
+
+    def show(self, part: str) -> None:
+        """Chooses what is played next: when the part that is being played is over."""
+        self.must(f"echo {part} > /run/system-test/part")
 
     # ---- The broker ------------------------------------------------------------------------------
 

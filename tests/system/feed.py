@@ -72,7 +72,8 @@ def make(program: Path, root: Path, folder: Path) -> None:
     empty = [pictures[number] for number in part_frames(script, PARTS["nobody"])][::EVERY]
     for name, part in PARTS.items():
         frames = [pictures[number] for number in part_frames(script, part)][::EVERY]
-        frames += [empty[number % len(empty)] for number in range(round(EMPTY_S * RATE))]
+        if name != "nobody":
+            frames += [empty[number % len(empty)] for number in range(round(EMPTY_S * RATE))]
         compressed = folder / f"{name}.mjpeg"
         compressed.write_bytes(b"".join(frames))
         raw = folder / f"{name}.yuyv"

@@ -125,7 +125,8 @@ def prepare_payload(deb: Path, program: Path, payload: Path) -> None:
     shutil.copy(deb, payload / "deepid-edge.deb")
     make_newer(deb, payload / "deepid-edge-newer.deb")
     shutil.copytree(ROOT / "assets" / "photographs", payload / "photographs")
-    shutil.copy(HERE / "hold_thread.pl", payload)
+    for name in ("player.sh", "hold_thread.pl"):
+        shutil.copy(HERE / name, payload)
     feed.make(program, ROOT, payload)
 
 
