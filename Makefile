@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint doc assets setup setup-demo golden peers clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test
+.PHONY: help demo test bench lint doc assets setup setup-demo golden peers clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -16,6 +16,7 @@ demo: setup-demo assets ## Enrol a person, replay a visit, watch the decisions a
 test: setup assets lint doc ## Run every check that a change must pass
 	$(CARGO) test --locked
 	$(PYTHON) -m unittest discover --start-directory tools --pattern '*_test.py'
+	$(PYTHON) -m unittest discover --start-directory tests/system --pattern '*_test.py'
 
 bench: assets ## Measure every stage and the whole frame
 	$(CARGO) bench --locked
@@ -65,3 +66,16 @@ deb-arm64: ## Pack the Debian package for a 64-bit ARM board into target/debian
 deb-test: ## Install, upgrade, remove and purge the package in a Debian 12 of its own (root)
 	@tools/setup_debian.sh deb-test
 	$(PYTHON) tests/package/life_cycle.py
+
+system-test: setup-system deb ## Test the package on a real kernel: a virtual machine with systemd and cameras
+	tests/system/run.py
+
+system-test-smoke: setup-system deb ## The part of it that every change must pass
+	tests/system/run.py --smoke
+
+system-test-arm64: deb deb-arm64 ## The same for the arm64 package, on an emulated Raspberry Pi 4's processor
+	@tools/setup_debian.sh system-arm64
+	tests/system/run.py --architecture arm64
+
+setup-system: ## The same as setup for `make system-test`
+	@tools/setup_debian.sh system

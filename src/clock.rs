@@ -151,9 +151,13 @@ impl SystemClock {
         Self { requirement, floor_unix_ms: AtomicI64::new(floor_unix_ms) }
     }
 
-    /// Tells of a newer record: the wall clock must not fall behind it. Never lowers the floor.
-    pub fn raise_floor(&self, unix_ms: i64) {
-        self.floor_unix_ms.fetch_max(unix_ms, Ordering::Relaxed);
+    /// Tells of a newer record: the wall clock must not fall behind it. Never lowers the floor, and
+    /// a time that was not trusted says nothing: a clock that once stood far ahead would otherwise
+    /// be distrusted for good after it was set right.
+    pub fn raise_floor(&self, record: WallClock) {
+        if record.trust == ClockTrust::Trusted {
+            self.floor_unix_ms.fetch_max(record.unix_ms, Ordering::Relaxed);
+        }
     }
 }
 
@@ -319,8 +323,12 @@ mod tests {
         assert!(before > Monotonic::default());
         clock.sleep(Duration::from_millis(2));
         assert!(clock.now().since(before) >= Duration::from_millis(2));
-        clock.raise_floor(i64::MAX);
-        clock.raise_floor(0);
+        let at = |unix_ms, trust| WallClock { unix_ms, trust };
+        let before = clock.wall().trust;
+        clock.raise_floor(at(i64::MAX, ClockTrust::Untrusted));
+        assert_eq!(clock.wall().trust, before, "what was not trusted raises nothing");
+        clock.raise_floor(at(i64::MAX, ClockTrust::Trusted));
+        clock.raise_floor(at(0, ClockTrust::Trusted));
         assert_eq!(clock.wall().trust, ClockTrust::Untrusted);
     }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs and this machine lacks.
 #
-# in   demo | test | arm64 | armv7 | deb | deb-arm64 | deb-test: for what
+# in   demo | test | arm64 | armv7 | deb | deb-arm64 | deb-test | system | system-arm64:
+#      for what
 # out  exit 0 when everything is there; exit 1 with the one command that a person must run
 #
 # As root, or where sudo asks no password, it installs by apt-get and says so; otherwise it changes
@@ -12,10 +13,10 @@ set -euo pipefail
 
 readonly purpose=${1:?for what}
 case $purpose in
-demo | test | deb | deb-test) triple= ;;
+demo | test | deb | deb-test | system | system-arm64) triple= ;;
 arm64 | deb-arm64) triple=aarch64-unknown-linux-gnu ;;
 armv7) triple=armv7-unknown-linux-gnueabihf ;;
-*) echo "setup: '$purpose' must be demo, test, arm64, armv7, deb, deb-arm64 or deb-test" >&2; exit 2 ;;
+*) echo "setup: '$purpose' must be demo, test, arm64, armv7, deb, deb-arm64, deb-test, system or system-arm64" >&2; exit 2 ;;
 esac
 
 # Daemons and administration tools live in sbin, which a user's PATH often lacks.
@@ -33,6 +34,16 @@ libclang() { # bindgen reads the kernel's V4L2 header with it: the library, and 
     compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null || compgen -G '/usr/lib/clang/*/include/stddef.h' >/dev/null
 }
 libstdcxx() { compgen -G '/usr/lib/*/libstdc++.so.6' >/dev/null || compgen -G '/usr/lib*/libstdc++.so.6' >/dev/null; }
+
+qemu_fits() { # qemu-system refuses to be installed beside the qemu-utils of another release
+    local utils system
+    utils=$(dpkg-query --show --showformat='${Version}' qemu-utils 2>/dev/null) && [ -n "$utils" ] || return 0
+    system=$(apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" { print $2 }')
+    [ "$utils" = "$system" ] && return
+    echo "setup: qemu-utils $utils is of another release than $1 $system; run this once, then the same make again:" >&2
+    echo "    apt-get install --allow-downgrades qemu-utils=$system" >&2
+    exit 1
+}
 
 missing=()
 need() { # need PACKAGE 'why' TEST [ARGUMENT]
@@ -83,6 +94,21 @@ if for_any test; then
     need openssl 'tests make certificates with it' command_there openssl
     need python3-venv 'make golden and benches/peers use it' venv
     need systemd 'tests check the unit with systemd-analyze' command_there systemd-analyze
+fi
+
+if for_any system system-arm64; then
+    need e2fsprogs 'makes disk images' command_there mke2fs
+    need ffmpeg 'makes what the camera shall see' command_there ffmpeg
+    need mmdebstrap "installs the machine's Debian" command_there mmdebstrap
+fi
+if for_any system; then
+    need qemu-system-x86 'emulates the machine' command_there qemu-system-x86_64
+    command_there qemu-system-x86_64 || qemu_fits qemu-system-x86
+fi
+if for_any system-arm64; then
+    need qemu-system-arm 'emulates the machine' command_there qemu-system-aarch64
+    need qemu-user-static "runs arm64 programs while the machine's Debian is installed" command_there qemu-aarch64-static
+    command_there qemu-system-aarch64 || qemu_fits qemu-system-arm
 fi
 
 if ! command_there cargo; then

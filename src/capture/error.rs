@@ -164,7 +164,13 @@ impl CaptureError {
     #[must_use]
     pub const fn state(&self) -> CameraState {
         match self {
-            Self::Missing { .. } | Self::Unplugged { .. } => CameraState::Searching,
+            Self::Missing { .. }
+            | Self::Unplugged { .. }
+            // Another program will make a camera of it, or has just stopped to.
+            | Self::Unsupported {
+                reason: NegotiationError::NotFed | NegotiationError::NothingOffered { .. },
+                ..
+            } => CameraState::Searching,
             Self::Busy { .. } => CameraState::Busy,
             Self::Denied { .. } => CameraState::Denied,
             Self::Unsupported { .. } | Self::Control { .. } | Self::Recording { .. } => {
@@ -206,6 +212,16 @@ impl CaptureError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_virtual_camera_that_nobody_feeds_is_searched_for() {
+        let device = || "/dev/video10".to_owned();
+        let driver = "v4l2 loopback".to_owned();
+        for reason in [NegotiationError::NotFed, NegotiationError::NothingOffered { driver }] {
+            let error = CaptureError::Unsupported { device: device(), reason };
+            assert_eq!(error.state(), CameraState::Searching, "{error}");
+        }
+    }
 
     #[test]
     fn system_errors_become_states_with_remedies() {

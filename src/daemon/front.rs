@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::pulse::Thread;
+use super::pulse::{HangNews, Hangs, Thread};
 use super::threads::{Enrolled, Shared, Task};
 use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
 use crate::capture::CameraState;
@@ -63,6 +63,7 @@ pub(super) struct Front<'a> {
 /// What the main loop remembers from turn to turn.
 #[derive(Default)]
 struct Said {
+    hangs: Hangs,
     fed_at: Option<Monotonic>,
     health_at: Option<Monotonic>,
     processed: u64,
@@ -152,15 +153,19 @@ impl Front<'_> {
             return Some(Ok(()));
         }
         let now = self.shared.clock.now();
-        match self.shared.pulse.hung(now) {
-            None if said.fed_at.is_none_or(|at| now.since(at) >= FEED_EVERY) => {
-                said.fed_at = Some(now);
-                notify(&[NotifyState::Watchdog]);
-            }
-            None => {}
-            Some(thread) => {
+        let hung = self.shared.pulse.hung(now);
+        match said.hangs.observe(hung) {
+            Some(HangNews::Begun(thread)) => {
                 tracing::error!(thread = thread.name(), "a thread hangs; the watchdog is not fed");
             }
+            Some(HangNews::Over(thread)) => {
+                tracing::warn!(thread = thread.name(), "the thread goes on");
+            }
+            None => {}
+        }
+        if hung.is_none() && said.fed_at.is_none_or(|at| now.since(at) >= FEED_EVERY) {
+            said.fed_at = Some(now);
+            notify(&[NotifyState::Watchdog]);
         }
         self.say(now, said);
         None

@@ -25,7 +25,7 @@ use super::slot::{Slot, Taken};
 use crate::capture::{
     CameraStatus, CapturedFrame, Decoder, Encoding, FrameSource, Progress, SourceDescription,
 };
-use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
+use crate::clock::{Clock, ManualClock, Monotonic, SystemClock, WallClock};
 use crate::compare::Gallery;
 use crate::decide::{Action, Decision, Fault, Observation, Seen, Visit};
 use crate::publish::message::DatabaseState;
@@ -354,7 +354,8 @@ impl Record {
                     .keep(shared, |store, door, boot| store.record_decision(&decision, door, boot));
                 if let Some(record) = last {
                     shared.meter.add_decision();
-                    shared.clock.raise_floor(record.issued_ms);
+                    let made = WallClock { unix_ms: record.issued_ms, trust: record.clock };
+                    shared.clock.raise_floor(made);
                     tracing::info!(
                         seq = record.seq,
                         outcome = ?decision.verdict.outcome(),
