@@ -45,6 +45,7 @@ need libstdc++6 'the TFLite library needs it' libstdcxx
 need python3 'fetches the assets; 3.11 or newer' python
 need python3-pip 'fetches the assets' pip
 if [ "$purpose" = test ]; then
+    need age 'tests open a backup with it, as anybody could' command_there age
     need ffmpeg 'tests make recordings with it' command_there ffmpeg
     need git 'cargo-deny fetches the advisories with it' command_there git
     need mosquitto 'tests publish to a real broker' command_there mosquitto
