@@ -421,6 +421,7 @@ fn manifest(database: &[u8]) -> Json {
 
 #[test]
 fn other_content_newer_formats_and_unsound_databases_each_say_what_they_are() {
+    use BackupProblem as P;
     let board = Board::with_people();
     drop(board.store());
     let database = std::fs::read(board.path("door.db")).unwrap();
@@ -448,7 +449,6 @@ fn other_content_newer_formats_and_unsound_databases_each_say_what_they_are() {
     std::fs::write(&file, by_hand).unwrap();
     receive(&board, &file).unwrap();
 
-    use BackupProblem as P;
     assert!(
         matches!(of(&with("/version", 2.into()), &database), P::NewerFormat { found: 2, known: 1, software } if software == "9.9.9")
     );
@@ -531,7 +531,7 @@ fn an_older_database_is_brought_up_before_it_takes_its_place() {
 
 #[test]
 fn a_gallery_that_is_there_is_never_overwritten() {
-    let (old, file) = backed_up();
+    let (_old, file) = backed_up();
     let board = Board::bare();
     board.store().add_subject("Carol", WALL).unwrap();
     let before = board.state();
@@ -550,7 +550,6 @@ fn a_gallery_that_is_there_is_never_overwritten() {
     let kept = Store::open(Path::new(&kept), StoreSettings::default()).unwrap();
     assert_eq!(kept.subjects().unwrap()[0].name, "Carol", "the old one is whole");
     assert_eq!(answer.json()["not_in_backup"], 1);
-    drop((old, kept));
 }
 
 #[test]
