@@ -139,6 +139,8 @@ fn help_of_every_verb() {
         "subjects list",
         "subjects rename",
         "subjects remove",
+        "backup",
+        "restore",
         "mqtt",
         "config",
         "config show",

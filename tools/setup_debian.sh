@@ -87,6 +87,7 @@ if for_any deb-test; then
     need mmdebstrap 'makes the root file system that the package is installed in' command_there mmdebstrap
 fi
 if for_any test; then
+    need age 'tests open a backup with it, as anybody could' command_there age
     need ffmpeg 'tests make recordings with it' command_there ffmpeg
     need git 'cargo-deny fetches the advisories with it' command_there git
     need mosquitto 'tests publish to a real broker' command_there mosquitto

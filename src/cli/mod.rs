@@ -9,6 +9,7 @@ pub mod exit;
 pub mod failure;
 pub mod session;
 
+mod backup;
 mod camera;
 mod completions;
 mod config;
@@ -24,6 +25,8 @@ mod identify;
 mod logging;
 mod man;
 mod mqtt;
+mod passphrase;
+mod restore;
 mod run;
 mod subjects;
 mod verify;
@@ -75,6 +78,10 @@ enum Verb {
     /// List, rename, disable, enable or remove enrolled people
     #[command(subcommand)]
     Subjects(subjects::Verb),
+    /// Write people, references, audit and configuration into one encrypted file
+    Backup(backup::Arguments),
+    /// Bring a door back from a backup, on this board or another one
+    Restore(restore::Arguments),
     /// Speak to the broker
     #[command(subcommand)]
     Mqtt(mqtt::Verb),
@@ -124,6 +131,8 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Enroll(verb) => verb.run(session),
         Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
+        Verb::Backup(verb) => verb.run(session),
+        Verb::Restore(verb) => verb.run(session),
         Verb::Mqtt(verb) => verb.run(session),
         #[cfg(feature = "demo")]
         Verb::Demo(verb) => verb.run(session),

@@ -66,18 +66,18 @@ enum Written {
     Text(String),
 }
 
-/// Merges all layers.
+/// Merges all layers; of the file its name and what it says.
 ///
 /// # Errors
-/// [`ConfigError`] for a file that cannot be read, else with all problems of all layers.
+/// [`ConfigError`] for a file that is no TOML, else with all problems of all layers.
 pub fn merge(
-    file: Option<&Path>,
+    file: Option<(&Path, &str)>,
     environment: &[(String, String)],
     flags: &[super::Flag],
 ) -> Result<Vec<Setting>, ConfigError> {
     let mut layers = vec![defaults()];
-    if let Some(path) = file {
-        layers.push(from_file(path)?);
+    if let Some((path, text)) = file {
+        layers.push(from_text(path, text)?);
     }
     layers.push(from_environment(environment));
     layers.push(from_flags(flags));
@@ -187,7 +187,11 @@ fn defaults() -> Vec<Entry> {
         .collect()
 }
 
-fn from_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
+/// What the file at `path` says.
+///
+/// # Errors
+/// [`ConfigError`] when it cannot be read, is too large to be a configuration, or is not UTF-8.
+pub fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let about = std::fs::metadata(path).map_err(unreadable)?;
     if about.is_dir() {
@@ -201,12 +205,15 @@ fn from_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
         });
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let text = String::from_utf8(bytes).map_err(|error| ConfigError::Syntax {
+    String::from_utf8(bytes).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
         message: format!("it is not UTF-8 ({})", error.utf8_error()),
-    })?;
+    })
+}
+
+fn from_text(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
     let table =
-        File::from_str(&text, FileFormat::Toml).collect().map_err(|error| ConfigError::Syntax {
+        File::from_str(text, FileFormat::Toml).collect().map_err(|error| ConfigError::Syntax {
             path: path.to_owned(),
             message: match error {
                 config::ConfigError::FileParse { cause, .. } => {

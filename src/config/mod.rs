@@ -24,7 +24,7 @@ use crate::publish::Topics;
 pub use equip::{EquipError, Networks};
 pub use keys::{KEYS, Key, SECTIONS, Section, nearest};
 pub use kind::{Kind, Rule};
-pub use layers::{Setting, environment_name};
+pub use layers::{Setting, environment_name, read as read_file};
 pub use lookup::checkout;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sample::{default_file, manual_section};
@@ -94,8 +94,18 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]: an unreadable file, or every problem of every layer.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
-        let settings =
-            layers::merge(sources.file.as_deref(), &sources.environment, &sources.flags)?;
+        let text = sources.file.as_deref().map(layers::read).transpose()?;
+        Self::judge(sources, text.as_deref().unwrap_or_default())
+    }
+
+    /// As [`Config::load`], as if the file said `text`: what is about to become the file is judged
+    /// before it is one.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn judge(sources: &Sources, text: &str) -> Result<Self, ConfigError> {
+        let file = sources.file.as_deref().map(|path| (path, text));
+        let settings = layers::merge(file, &sources.environment, &sources.flags)?;
         let settings = fitting::resolve(settings);
         let sections: Sections = serde_json::from_value(layers::tree(&settings))
             .map_err(|error| layers::internal(&error.to_string()))?;

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::BackupProblem;
 use crate::compare::SubjectId;
 use crate::inference::ModelId;
 
@@ -173,6 +174,14 @@ pub enum Error {
         /// By whom.
         by: SubjectId,
     },
+    /// A backup that was not made or not restored.
+    #[error("{path}: {problem}")]
+    Backup {
+        /// The backup, or the gallery that it was to replace.
+        path: PathBuf,
+        /// Why.
+        problem: BackupProblem,
+    },
     /// No usable name.
     #[error(
         "the name cannot be used: {what}; it must have 1 to 64 characters, none of them a control character, and may not look like a subject id"
@@ -213,6 +222,7 @@ impl Error {
                 ErrorKind::Access
             }
             Self::Busy { .. } => ErrorKind::Busy,
+            Self::Backup { problem, .. } => problem.kind(),
             Self::WrongLength { .. }
             | Self::WrongQuality { .. }
             | Self::NoSuchSubject { .. }
