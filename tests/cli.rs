@@ -360,8 +360,11 @@ fn bad_pictures_are_refused_by_every_verb() {
     let bench = Bench::new();
     let whole = std::fs::read(photographs.join("obama.jpg")).expect("readable");
     let png = std::fs::read(photographs.join("astronaut.png")).expect("readable");
-    let mut huge = png.clone();
-    huge[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+    // A whole and valid file, whose pixels nobody would want in memory.
+    let mut huge = std::io::Cursor::new(Vec::new());
+    let pixels = image::GrayImage::new(60_000, 1);
+    pixels.write_to(&mut huge, image::ImageFormat::Png).expect("written");
+    let huge = huge.into_inner();
     let good = photographs.join("obama.jpg");
     for (name, bytes) in [
         ("empty.jpg", &b""[..]),
@@ -383,6 +386,7 @@ fn bad_pictures_are_refused_by_every_verb() {
             let answer = bench.run(&arguments);
             assert_eq!(answer.code, 4, "{arguments:?}: {}", answer.err);
             assert!(answer.error()["where"].to_string().contains(name), "{}", answer.err);
+            assert_eq!(answer.err.contains("60000"), name == "huge.png", "{}", answer.err);
         }
     }
     assert!(!bench.path("door.db").exists(), "a refused enrolment leaves nothing behind");

@@ -85,6 +85,21 @@ fn the_enrolled_are_granted_and_strangers_are_unknown() {
     assert!(!daemon.log().contains("obama"), "no name in the log");
 }
 
+/// The decisions of a run as they are recorded, but for whose id they name, which is random.
+fn bodies(records: &[AuditRecord]) -> Vec<String> {
+    records
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Decision(decision) => {
+                let mut decision = decision.clone();
+                decision.subject = None;
+                Some(serde_json::to_string(&decision).unwrap())
+            }
+            Body::Administrative(_) => None,
+        })
+        .collect()
+}
+
 #[test]
 fn the_same_recording_gives_the_same_decisions() {
     if !assets() {
@@ -98,21 +113,33 @@ fn the_same_recording_gives_the_same_decisions() {
         assert!(home.run(&recording).until_ended().success());
         let records = home.records();
         assert_eq!(decisions(&records), ["Granted matched", "Unknown no_match"]);
-        let bodies: Vec<String> = records
-            .iter()
-            .filter_map(|record| match &record.body {
-                Body::Decision(decision) => {
-                    let mut decision = decision.clone();
-                    // The one thing in it that is random: whose id.
-                    decision.subject = None;
-                    Some(serde_json::to_string(&decision).unwrap())
-                }
-                Body::Administrative(_) => None,
-            })
-            .collect();
-        runs.push(bodies);
+        runs.push(bodies(&records));
     }
     assert_eq!(runs[0], runs[1]);
+}
+
+#[test]
+fn folders_and_uncompressed_video_give_the_same_decisions_as_well() {
+    if !assets() {
+        return;
+    }
+    let visit = || Recording::new().nobody(3).person("obama3.jpg", 0.16, 20).nobody(25);
+    let write: [fn(Recording, &std::path::Path); 2] =
+        [Recording::write_folder, Recording::write_y4m];
+    for write in write {
+        let mut runs = Vec::new();
+        for _ in 0..2 {
+            let home = Home::new().enrol_obama();
+            let recording = home.path("visit");
+            write(visit(), &recording);
+            let mut daemon = home.run(&recording);
+            assert!(daemon.until_ended().success(), "{}", daemon.log());
+            let records = home.records();
+            assert_eq!(decisions(&records), ["Granted matched"], "{}", daemon.log());
+            runs.push(bodies(&records));
+        }
+        assert_eq!(runs[0], runs[1]);
+    }
 }
 
 #[test]

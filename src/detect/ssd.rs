@@ -58,7 +58,8 @@ impl SsdDetector {
         engine: Box<dyn Engine>,
         min_score: Option<f32>,
     ) -> Result<Self, InferenceError> {
-        let not_a_detector = || InferenceError::Kind { model: card.id.clone(), wanted: "detector" };
+        let not_a_detector =
+            || InferenceError::Kind { model: card.id.clone(), wanted: ModelKind::Detector };
         let (height, width) = card.input_size();
         let (
             Some(head),
