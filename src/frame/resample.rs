@@ -36,7 +36,13 @@ struct Run {
     source: usize,
     length: usize,
     weight: usize,
+    /// What the weights lack of 256, because part of the run lies outside the frame.
+    missing: u16,
 }
+
+/// Black in BT.601 limited range: luma, and either chroma.
+const BLACK_Y: u16 = 16;
+const BLACK_C: u16 = 128;
 
 /// Weights of one run add up to this, unless part of the run lies outside the frame.
 const ONE: f32 = 256.0;
@@ -50,21 +56,24 @@ impl Taps {
         let step = extent / outputs as f32;
         for output in 0..outputs {
             let low = step * output as f32 + start;
-            if step >= 1.0 {
-                self.push_box(low, low + step, available);
+            let weight = self.weights.len();
+            let source = if step >= 1.0 {
+                self.push_box(low, low + step, available)
             } else {
-                self.push_linear(low + step / 2.0, available);
-            }
+                self.push_linear(low + step / 2.0, available)
+            };
+            let weights = self.weights.get(weight..).unwrap_or_default();
+            let missing = 256_u16.saturating_sub(weights.iter().sum());
+            self.runs.push(Run { source, length: weights.len(), weight, missing });
         }
     }
 
-    fn push_box(&mut self, low: f32, high: f32, available: usize) {
+    /// Adds the weights of one run and says where it starts.
+    fn push_box(&mut self, low: f32, high: f32, available: usize) -> usize {
         let first = low.max(0.0);
         let last = high.min(available as f32);
-        let weight = self.weights.len();
         if last <= first {
-            self.runs.push(Run { source: 0, length: 0, weight });
-            return;
+            return 0;
         }
         let source = first as usize;
         let end = (last.ceil() as usize).min(available);
@@ -77,35 +86,26 @@ impl Taps {
             self.weights.push(total.saturating_sub(spent));
             spent = total;
         }
-        self.runs.push(Run { source, length: end - source, weight });
+        source
     }
 
-    fn push_linear(&mut self, centre: f32, available: usize) {
-        let weight = self.weights.len();
+    /// Adds the weights of one run and says where it starts.
+    fn push_linear(&mut self, centre: f32, available: usize) -> usize {
         if centre <= 0.0 || centre >= available as f32 {
-            self.runs.push(Run { source: 0, length: 0, weight });
-            return;
+            return 0;
         }
         let position = (centre - 0.5).clamp(0.0, (available - 1) as f32);
         let source = position as usize;
         let fraction = ((position - source as f32) * ONE).round() as u16;
         self.weights.push(256 - fraction);
-        let length = if source + 1 < available {
+        if source + 1 < available {
             self.weights.push(fraction);
-            2
-        } else {
-            1
-        };
-        self.runs.push(Run { source, length, weight });
+        }
+        source
     }
 
     fn weights_of(&self, run: Run) -> &[u16] {
         self.weights.get(run.weight..run.weight + run.length).unwrap_or_default()
-    }
-
-    /// Whether output position `index` lies outside the source.
-    fn is_empty_at(&self, index: usize) -> bool {
-        self.runs.get(index).is_none_or(|run| run.length == 0)
     }
 
     /// The source samples that any run touches, as `[first, end)`.
@@ -147,40 +147,42 @@ impl Resampler {
             PixelFormat::Nv12 | PixelFormat::Grey => (first, end),
             PixelFormat::Rgb => (first * 3, end * 3),
         };
+        let black = match frame.format() {
+            PixelFormat::Yuyv => [BLACK_Y, BLACK_C],
+            PixelFormat::Uyvy => [BLACK_C, BLACK_Y],
+            PixelFormat::Nv12 => [BLACK_Y; 2],
+            PixelFormat::Grey | PixelFormat::Rgb => [0; 2],
+        };
         let chroma_low = chroma_first * 2;
         for (y, start) in (0..side).map(|y| (y, y * side)) {
-            combine(plane, stride, (low, high), &self.rows, y, &mut self.luma);
+            combine(plane, stride, (low, high), &self.rows, y, black, &mut self.luma);
             if frame.format() == PixelFormat::Nv12 {
                 let bytes = (chroma_low, chroma_end * 2);
-                combine(chroma_plane, stride, bytes, &self.chroma_rows, y, &mut self.chroma);
+                let (rows, black) = (&self.chroma_rows, [BLACK_C; 2]);
+                combine(chroma_plane, stride, bytes, rows, y, black, &mut self.chroma);
             }
             let (columns, halved) = (&self.columns, &self.chroma_columns);
             let (luma, chroma) = (self.luma.as_slice(), self.chroma.as_slice());
-            let outside = self.rows.is_empty_at(y);
             for x in 0..side {
-                if outside || columns.is_empty_at(x) {
-                    sink(start + x, [0.0; 3]);
-                    continue;
-                }
                 let rgb = match frame.format() {
-                    PixelFormat::Grey => [gather::<1>(luma, 0, low, columns, x); 3],
+                    PixelFormat::Grey => [gather::<1>(luma, 0, low, columns, x, 0); 3],
                     PixelFormat::Rgb => {
-                        [0, 1, 2].map(|channel| gather::<3>(luma, channel, low, columns, x))
+                        [0, 1, 2].map(|channel| gather::<3>(luma, channel, low, columns, x, 0))
                     }
                     PixelFormat::Yuyv => colour::bt601_to_rgb([
-                        gather::<2>(luma, 0, low, columns, x),
-                        gather::<4>(luma, 1, low, halved, x),
-                        gather::<4>(luma, 3, low, halved, x),
+                        gather::<2>(luma, 0, low, columns, x, BLACK_Y),
+                        gather::<4>(luma, 1, low, halved, x, BLACK_C),
+                        gather::<4>(luma, 3, low, halved, x, BLACK_C),
                     ]),
                     PixelFormat::Uyvy => colour::bt601_to_rgb([
-                        gather::<2>(luma, 1, low, columns, x),
-                        gather::<4>(luma, 0, low, halved, x),
-                        gather::<4>(luma, 2, low, halved, x),
+                        gather::<2>(luma, 1, low, columns, x, BLACK_Y),
+                        gather::<4>(luma, 0, low, halved, x, BLACK_C),
+                        gather::<4>(luma, 2, low, halved, x, BLACK_C),
                     ]),
                     PixelFormat::Nv12 => colour::bt601_to_rgb([
-                        gather::<1>(luma, 0, low, columns, x),
-                        gather::<2>(chroma, 0, chroma_low, halved, x),
-                        gather::<2>(chroma, 1, chroma_low, halved, x),
+                        gather::<1>(luma, 0, low, columns, x, BLACK_Y),
+                        gather::<2>(chroma, 0, chroma_low, halved, x, BLACK_C),
+                        gather::<2>(chroma, 1, chroma_low, halved, x, BLACK_C),
                     ]),
                 };
                 sink(start + x, rgb);
@@ -189,18 +191,23 @@ impl Resampler {
     }
 }
 
-/// Adds the weighted bytes `[low, high)` of the rows of output row `y`.
+/// Adds the weighted bytes `[low, high)` of the rows of output row `y`; what lies outside is `black`,
+/// a pair of bytes that repeats.
 fn combine(
     plane: &[u8],
     stride: usize,
     (low, high): (usize, usize),
     rows: &Taps,
     y: usize,
+    black: [u16; 2],
     sums: &mut Vec<u16>,
 ) {
     sums.clear();
     sums.resize(high.saturating_sub(low), 0);
     let Some(&run) = rows.runs.get(y) else { return };
+    for pair in sums.as_chunks_mut().0 {
+        *pair = black.map(|byte| byte * run.missing);
+    }
     for (row, &weight) in (run.source..).zip(rows.weights_of(run)) {
         let bytes = plane.get(row * stride + low..row * stride + high).unwrap_or_default();
         for (sum, &byte) in sums.iter_mut().zip(bytes) {
@@ -218,12 +225,13 @@ fn gather<const STEP: usize>(
     low: usize,
     columns: &Taps,
     x: usize,
+    black: u16,
 ) -> f32 {
     let Some(&run) = columns.runs.get(x) else { return 0.0 };
     let weights = columns.weights_of(run);
     let start = (run.source * STEP + offset).wrapping_sub(low);
     let samples = sums.get(start..).unwrap_or_default().chunks(STEP);
-    let mut total = 0_u32;
+    let mut total = u32::from(black) * u32::from(run.missing) * 256;
     for (sample, &weight) in samples.zip(weights) {
         if let [sum, ..] = sample {
             total += u32::from(*sum) * u32::from(weight);
@@ -268,6 +276,29 @@ mod tests {
         let out = picture(&grey(&[255; 8], 4, 2), Rect::new(0.0, -1.0, 4.0, 4.0), 4);
         let rows: Vec<f32> = out.iter().step_by(4).map(|p| p[0]).collect();
         assert_eq!(rows, [0.0, 255.0, 255.0, 0.0]);
+    }
+
+    #[test]
+    fn half_outside_is_half_as_bright_whatever_the_format() {
+        // White: Y 235, Cb and Cr 128. The columns at the edges reach half beyond the frame.
+        let white = [235, 128].repeat(8);
+        let swapped = [128, 235].repeat(8);
+        let nv12 = [[235; 16].to_vec(), [128; 8].to_vec()].concat();
+        for (format, stride, bytes) in [
+            (PixelFormat::Yuyv, 8, white),
+            (PixelFormat::Uyvy, 8, swapped),
+            (PixelFormat::Nv12, 4, nv12),
+            (PixelFormat::Grey, 4, vec![255; 16]),
+            (PixelFormat::Rgb, 12, vec![255; 48]),
+        ] {
+            let frame =
+                Frame::new(&bytes, format, (4, 4), stride, 0, Monotonic::default()).unwrap();
+            let out = picture(&frame, Rect::new(-1.0, -1.0, 6.0, 6.0), 3);
+            let wanted = [0.25, 0.5, 0.25, 0.5, 1.0, 0.5, 0.25, 0.5, 0.25].map(|part| part * 255.0);
+            for (pixel, wanted) in out.iter().zip(wanted) {
+                assert!(pixel.iter().all(|v| (v - wanted).abs() < 1.0), "{format:?}: {out:?}");
+            }
+        }
     }
 
     #[test]
