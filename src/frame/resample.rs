@@ -289,8 +289,10 @@ impl Resampler {
                 }
             }
             for (lane, row) in (0..LANES).zip(pixels.chunks_exact_mut(side.max(1))) {
+                #[expect(clippy::indexing_slicing, reason = "invariant: lane is below LANES")]
+                let value = |lanes: &Lanes| convert(lanes[lane]);
                 for (pixel, ((r, g), b)) in row.iter_mut().zip(r.iter().zip(&*g).zip(&*b)) {
-                    *pixel = [r[lane], g[lane], b[lane]].map(&convert);
+                    *pixel = [value(r), value(g), value(b)];
                 }
             }
         }
