@@ -134,7 +134,7 @@ fn a_model_that_is_cut_short_is_refused_though_its_hash_fits() {
     }
 }
 
-/// Where field `index` of the first operator code stands, by the FlatBuffers layout of a TFLite
+/// Where field `index` of the first operator code stands, by the `FlatBuffers` layout of a TFLite
 /// file: root table, field 1 the operator codes, each a table (`schema.fbs` of TFLite).
 fn first_operator(file: &[u8], index: usize) -> usize {
     let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;

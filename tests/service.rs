@@ -37,13 +37,11 @@ fn analyze(arguments: &[&str], units: &[&str]) -> Option<Output> {
         std::fs::write(&path, text).unwrap();
         command.arg(path);
     }
-    match command.output() {
-        Ok(output) => Some(output),
-        Err(_) => {
-            eprintln!("SKIPPED: systemd-analyze is missing; 'make setup' installs it");
-            None
-        }
+    let output = command.output().ok();
+    if output.is_none() {
+        eprintln!("SKIPPED: systemd-analyze is missing; 'make setup' installs it");
     }
+    output
 }
 
 #[test]

@@ -317,14 +317,14 @@ impl Changes {
 
 /// One model that references in the backup are of.
 #[derive(serde::Serialize)]
-struct Model<'a> {
+struct ReferencesOf<'a> {
     model: &'a str,
     references: u64,
     installed: bool,
     in_use: bool,
 }
 
-fn models<'a>(config: &Config, manifest: &'a Manifest) -> Vec<Model<'a>> {
+fn models<'a>(config: &Config, manifest: &'a Manifest) -> Vec<ReferencesOf<'a>> {
     let installed: Vec<String> = config.model_folders().map_or_else(
         |_| Vec::new(),
         |folders| {
@@ -336,7 +336,7 @@ fn models<'a>(config: &Config, manifest: &'a Manifest) -> Vec<Model<'a>> {
         .database
         .references
         .iter()
-        .map(|entry| Model {
+        .map(|entry| ReferencesOf {
             model: &entry.model,
             references: entry.references,
             installed: installed.contains(&entry.model),

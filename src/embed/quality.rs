@@ -364,7 +364,7 @@ mod tests {
                     roll_max_degrees: 180.0, yaw_max: 2.0, eye_distance_min_px: 4.0 },
             ] {
                 let quality = measured(stripes, points, &limits);
-                let fits = if quality.fault.is_some() { quality.weight <= 0.0 && quality.weight >= 0.0 }
+                let fits = if quality.fault.is_some() { quality.weight.abs() < f32::EPSILON }
                     else { (0.5..=1.0).contains(&quality.weight) };
                 prop_assert!(fits, "{quality:?}");
             }
