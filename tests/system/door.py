@@ -36,7 +36,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     "door": {"id": "front"},
     "camera": {"device": LOOPBACK, "fps": 5},
     "detect": {"strategy": "follow-on-whole"},
-    "visit": {"stale_ms": 10_000, "absence_ms": 4_000, "timeout_ms": 60_000, "cooldown_ms": 1_000},
+    "visit": {"stale_ms": 10_000, "absence_ms": 4_000, "timeout_ms": 12_000, "cooldown_ms": 1_000},
     "mqtt": {"host": "127.0.0.1"},
 }
 
