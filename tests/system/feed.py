@@ -21,10 +21,10 @@ PARTS = {
     "newcomer": "another stranger, in the evening",
 }
 
-# The visit has 15 frames a second. Every third of them is shown, at half its pace: what an emulated
-# processor can follow.
+# The visit has 15 frames a second. Every third of them is shown, at a quarter of its pace: what an
+# emulated processor can follow, also on a host that has other things to do.
 EVERY = 3
-RATE = 2.5
+RATE = 1.25
 # Between two visits, so that the first one ends: longer than visit.absence_ms (door.py).
 EMPTY_S = 7
 

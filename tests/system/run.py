@@ -58,7 +58,7 @@ def main() -> int:
             with Machine(architecture, image, payload, logs) as machine:
                 say(f"machine    {architecture}, up in {time.monotonic() - started:.0f} s")
                 passed, failed = run_checks(machine, chosen, logs)
-    except (MachineError, feed.FeedError, subprocess.CalledProcessError) as error:
+    except (MachineError, OSError, feed.FeedError, subprocess.CalledProcessError) as error:
         print(f"system-test: {error}", file=sys.stderr)
         return 1
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
@@ -153,6 +153,10 @@ def run_checks(machine: Machine, chosen: list[Check], logs: Path) -> tuple[int, 
             told, fault = one.run(door), None
         except AssertionError as error:
             told, fault = "", str(error) or "no reason was given"
+        except (MachineError, OSError):
+            # Without a machine there is nothing to go on with.
+            say(f"  FAILED  {time.monotonic() - began:6.1f} s  {one.title}")
+            raise
         except Exception as error:  # noqa: BLE001 a surprise is a failure like any other
             told, fault = "", f"{type(error).__name__}: {error}"
         took = f"{time.monotonic() - began:6.1f} s"
