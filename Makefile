@@ -51,8 +51,9 @@ build-arm64: ## Build the program for a 64-bit ARM board
 	@tools/setup_debian.sh arm64
 	$(CARGO) build --release --locked --target aarch64-unknown-linux-gnu
 
-build-armv7: ## Build it for 32-bit ARM, for which there is no TFLite library (docs/limitations.md)
+build-armv7: ## Try to build it for 32-bit ARM, which ends at the TFLite binding (docs/limitations.md)
 	@tools/setup_debian.sh armv7
+	@echo 'build-armv7: LiteRT has no library for 32-bit ARM, and its binding is expected to stop the compiler'
 	$(CARGO) build --release --locked --target armv7-unknown-linux-gnueabihf
 
 deb: ## Pack the Debian package for this machine's processor into target/debian
