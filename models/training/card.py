@@ -2,7 +2,8 @@
 """Writes a model's card from the file itself and from what was measured of it.
 
 in   --model FILE.tflite, --evaluation FILE.json (evaluate.py --view2 --calibration), --run run.json,
-     --people people.json, --id ID, --date YYYY-MM
+     --people people.json, --id ID, --date YYYY-MM; or, for a network that others trained,
+     --model, --converted-from NAME, --normalisation, --id: a card without calibration
 out  --out ID.toml in the format of models/README.md
 
 Every number comes from those files; nothing is typed in here but words. The template is that of
@@ -15,11 +16,25 @@ import argparse
 import hashlib
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import faces
 from dataset import sources
-from embedder import SIGNED, Embedder, Facts
+from embedder import NORMALISATIONS, SIGNED, Embedder, Facts
+
+@dataclass(frozen=True)
+class Words:
+    """What a card says beyond what the file itself tells."""
+
+    title: str
+    licence: str
+    source: str
+    limitations: list[str]
+    normalisation: tuple[float, float]
+    calibrations: list[str]
+    mean: list[float]
+
 
 POINTS = ("right_eye", "left_eye", "nose_tip", "mouth_centre")
 NUMBERS_IN_A_LINE = 10
@@ -81,12 +96,12 @@ def limitations(evaluation: dict, people: dict) -> list[str]:
     ]
 
 
-def card(options: argparse.Namespace) -> str:
+def trained(options: argparse.Namespace) -> Words:
+    """What is known of a network that models/training made and measured."""
     evaluation = json.loads(options.evaluation.read_text(encoding="utf-8"))["int8"]
     run = json.loads(options.run.read_text(encoding="utf-8"))
     document = json.loads(options.people.read_text(encoding="utf-8"))
     people, sets = document["counts"], document["sets"]
-    model = Embedder(options.model)
     teachers = " and ".join(run["teachers"]) or "no teacher"
     start = f", from the weights of {Path(run['start_from']).stem}" if run.get("start_from") not in (None, "None") else ""
     listed = ", ".join(f"{name} ({sources()[name].terms.split(':')[0]})" if name in sources() else name for name in sets)
@@ -94,34 +109,61 @@ def card(options: argparse.Namespace) -> str:
         f"Trained for this project by models/training, {options.date}: {run['passes']} passes over {run['faces']:,} aligned faces, "
         f"{run['people']:,} named people{start}; distilled from {teachers}, with CosFace; {run['seconds'] // 60} minutes. Data: {listed}"
     )
+    return Words(
+        "DeepID2 (Sun, Wang, Tang 2014), 160 features, int8",
+        "MIT OR Apache-2.0 for the file; trained on research and web photographs (see limitations)",
+        origin, limitations(evaluation, people), SIGNED, calibrations(evaluation["calibration"], options.date), evaluation["mean"],
+    )  # fmt: skip
+
+
+def converted(options: argparse.Namespace) -> Words:
+    """A network of others: nothing was measured, and the card says so."""
+    return Words(
+        "DeepID2 (Sun, Wang, Tang 2014), 160 features, int8, converted from Keras",
+        "unknown: that of the file it was converted from",
+        f"Converted by models/training from {options.converted_from}, which others trained",
+        ["Not calibrated and not measured: set recognise.threshold yourself, and check it at the door.",
+         "Whether it was trained on faces aligned by this card's template is not known."],
+        NORMALISATIONS[options.normalisation], [], [],
+    )  # fmt: skip
+
+
+def card(options: argparse.Namespace) -> str:
+    model = Embedder(options.model)
+    words = converted(options) if options.converted_from else trained(options)
     hashed = hashlib.sha256(options.model.read_bytes()).hexdigest()
     template = faces.alignment.TEMPLATE
-    mean = evaluation["mean"]
-    rows = [mean[i : i + NUMBERS_IN_A_LINE] for i in range(0, len(mean), NUMBERS_IN_A_LINE)]
+    rows = [words.mean[i : i + NUMBERS_IN_A_LINE] for i in range(0, len(words.mean), NUMBERS_IN_A_LINE)]
+    mean = ["mean = [", *("    " + ", ".join(f"{v:.6f}" for v in row) + "," for row in rows), "]"] if rows else []
     lines = [
-        "# DeepID2 trained by models/training; written by its card.py. Format: models/README.md",
+        "# DeepID2, written by models/training/card.py. Format: models/README.md",
         f"id = {text(options.id)}", 'kind = "embedder"', f"file = {text(options.model.name)}", f"sha256 = {text(hashed)}",
-        'title = "DeepID2 (Sun, Wang, Tang 2014), 160 features, int8"', "",
-        "[provenance]", 'licence = "MIT OR Apache-2.0 for the file; trained on research and web photographs (see limitations)"',
-        f"source = {text(origin)}", "limitations = [", *(f"    {text(w)}," for w in limitations(evaluation, people)), "]", "",
+        f"title = {text(words.title)}", "",
+        "[provenance]", f"licence = {text(words.licence)}", f"source = {text(words.source)}",
+        "limitations = [", *(f"    {text(w)}," for w in words.limitations), "]", "",
         "[input]", *tensor(model.input), "",
-        "[normalisation]", f"scale = {SIGNED[0]!r}", f"offset = {SIGNED[1]!r}", "",
+        "[normalisation]", f"scale = {words.normalisation[0]!r}", f"offset = {words.normalisation[1]!r}", "",
         "[[output]]", 'role = "features"', *tensor(model.output), "",
         "[alignment]", *(f"{name} = [{x}, {y}]" for name, (x, y) in zip(POINTS, template.tolist(), strict=True)),
-        *calibrations(evaluation["calibration"], options.date), "",
-        "[features]", f"length = {len(mean)}", "mean = [",
-        *("    " + ", ".join(f"{v:.6f}" for v in row) + "," for row in rows), "]", "",
+        *words.calibrations, "",
+        "[features]", f"length = {model.output.shape[-1]}", *mean, "",
     ]  # fmt: skip
     return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name in ("model", "evaluation", "run", "people", "out"):
+    for name in ("model", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--id", required=True)
-    parser.add_argument("--date", required=True)
+    for name in ("evaluation", "run", "people"):
+        parser.add_argument(f"--{name}", type=Path)
+    parser.add_argument("--date")
+    parser.add_argument("--converted-from", metavar="NAME")
+    parser.add_argument("--normalisation", choices=tuple(NORMALISATIONS), default="signed")
     options = parser.parse_args()
+    if not options.converted_from and None in (options.evaluation, options.run, options.people, options.date):
+        parser.error("give --evaluation, --run, --people and --date, or --converted-from")
     options.out.write_text(card(options), encoding="utf-8")
     print(f"card: wrote {options.out}")
     return 0

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+# How a pixel becomes what a network was trained on: scale, offset (convert.py has the same).
 SIGNED = (0.00784313725490196, -1.0)
+NORMALISATIONS = {"signed": SIGNED, "unit": (1.0 / 255.0, 0.0)}
 
 
 @dataclass(frozen=True)
