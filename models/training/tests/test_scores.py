@@ -68,7 +68,7 @@ class People(unittest.TestCase):
         self.assertEqual(numbers[3], -1)
         self.assertIn(parts[3], ("label", "lfw"))
         self.assertEqual(parts[200], "lfw", "an unnamed picture of somebody in LFW")
-        self.assertEqual(parts[201], "label")
+        self.assertEqual((parts[201], numbers[201]), ("train", -1), "an unnamed picture of nobody known")
 
     def test_a_person_is_held_back_whole(self):
         parts, numbers, counts = people.sort_out(self.train, self.lfw)
