@@ -45,7 +45,7 @@ class PositiveNorm(nn.BatchNorm2d):
             self.training, self.momentum, self.eps,
         )  # fmt: skip
 
-    def affine(self) -> tuple[Tensor, Tensor]:
+    def scale_and_offset(self) -> tuple[Tensor, Tensor]:
         """Scale and offset that it applies after training, in double precision."""
         scale = self.weight.double().exp() / torch.sqrt(self.running_var.double() + self.eps)
         return scale, self.bias.double() - self.running_mean.double() * scale
@@ -101,10 +101,10 @@ def folded(network: DeepID2) -> Folded:
     kernels, biases = {}, {}
     with torch.no_grad():
         for name, *_ in CONVOLUTIONS:
-            scale, offset = getattr(network, name + "_norm").affine()
+            scale, offset = getattr(network, name + "_norm").scale_and_offset()
             kernels[name] = (getattr(network, name).weight.double() * scale[:, None, None, None]).float()
             biases[name] = offset.float()
-        scale, offset = network.norm.affine()
+        scale, offset = network.norm.scale_and_offset()
         for name in ("fc11", "fc12"):
             kernels[name] = (getattr(network, name).weight.double() * scale[:, None, None, None]).float()
         biases["fc11"], biases["fc12"] = torch.zeros(FEATURES), offset.float()
