@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint doc assets setup setup-demo golden peers clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64
+.PHONY: help demo test bench lint doc assets setup setup-demo golden peers clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -17,6 +17,10 @@ test: setup assets lint doc ## Run every check that a change must pass
 	$(CARGO) test --locked
 	$(PYTHON) -m unittest discover --start-directory tools --pattern '*_test.py'
 	$(PYTHON) -m unittest discover --start-directory tests/system --pattern '*_test.py'
+	$(PYTHON) -m unittest discover --verbose --start-directory models/training/tests --top-level-directory models/training
+
+test-training: assets ## Test the training project with PyTorch and TensorFlow (a large download, once)
+	models/training/test.sh
 
 bench: assets ## Measure every stage and the whole frame
 	$(CARGO) bench --locked
@@ -43,6 +47,12 @@ golden: assets ## Make the golden files anew with the reference in Python
 
 peers: assets ## Time the same work done by OpenCV and Python, for comparison with `make bench`
 	tools/in_venv.sh benches/peers/requirements.txt benches/peers/opencv_python.py
+
+model: assets ## Train, quantise, calibrate and measure a DeepID2 (hours; DATA=, OUT=, models/training/README.md)
+	@models/training/make_model.sh
+
+convert-keras: assets ## Make an int8 TFLite with a card out of a Keras DeepID2 (FILE=x.h5 FACES=folder)
+	@models/training/convert_keras.sh
 
 clean-machine: ## Run `make demo` and `make test` in a bare Debian 12 with only Rust added (root)
 	tools/try_clean_debian.sh
