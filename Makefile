@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint doc assets setup setup-demo golden peers clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras
+.PHONY: help demo test bench lint doc assets setup setup-demo golden peers clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras test-arm64 bench-arm64 setup-system
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -77,6 +77,15 @@ deb-arm64: ## Pack the Debian package for a 64-bit ARM board into target/debian
 deb-test: ## Install, upgrade, remove and purge the package in a Debian 12 of its own (root)
 	@tools/setup_debian.sh deb-test
 	$(PYTHON) tests/package/life_cycle.py
+
+test-arm64: deb-arm64 ## Run the arm64 package's program as the processors of a Pi 3, 4 and 5 would
+	@tools/setup_debian.sh test-arm64
+	$(PYTHON) tests/arm64/check.py
+
+bench-arm64: assets ## Count the instructions of a frame and its stages on those processors
+	@tools/setup_debian.sh bench-arm64
+	$(PYTHON) tools/fetch_assets.py --target aarch64
+	$(PYTHON) tests/arm64/count_instructions.py
 
 system-test: setup-system deb ## Test the package on a real kernel: a virtual machine with systemd and cameras
 	tests/system/run.py

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs and this machine lacks.
 #
-# in   demo | test | arm64 | armv7 | deb | deb-arm64 | deb-test | system | system-arm64:
-#      for what
+# in   demo | test | arm64 | armv7 | deb | deb-arm64 | deb-test | system | system-arm64 |
+#      test-arm64 | bench-arm64: for what
 # out  exit 0 when everything is there; exit 1 with the one command that a person must run
 #
 # As root, or where sudo asks no password, it installs by apt-get and says so; otherwise it changes
@@ -14,9 +14,9 @@ set -euo pipefail
 readonly purpose=${1:?for what}
 case $purpose in
 demo | test | deb | deb-test | system | system-arm64) triple= ;;
-arm64 | deb-arm64) triple=aarch64-unknown-linux-gnu ;;
+arm64 | deb-arm64 | test-arm64 | bench-arm64) triple=aarch64-unknown-linux-gnu ;;
 armv7) triple=armv7-unknown-linux-gnueabihf ;;
-*) echo "setup: '$purpose' must be demo, test, arm64, armv7, deb, deb-arm64, deb-test, system or system-arm64" >&2; exit 2 ;;
+*) echo "setup: '$purpose' must be demo, test, arm64, armv7, deb, deb-arm64, deb-test, system, system-arm64, test-arm64 or bench-arm64" >&2; exit 2 ;;
 esac
 
 # Daemons and administration tools live in sbin, which a user's PATH often lacks.
@@ -67,7 +67,7 @@ need libclang-dev 'reads the V4L2 header for the camera' libclang
 need libstdc++6 'the TFLite library needs it' libstdcxx
 need python3 'fetches the assets; 3.11 or newer' python
 need python3-pip 'fetches the assets' pip
-if for_any arm64 || { for_any deb-arm64 && [ "$(uname -m)" != aarch64 ]; }; then
+if for_any arm64 test-arm64 bench-arm64 || { for_any deb-arm64 && [ "$(uname -m)" != aarch64 ]; }; then
     need gcc-aarch64-linux-gnu 'links the program for 64-bit ARM' command_there aarch64-linux-gnu-gcc
     need libc6-dev-arm64-cross 'headers of its C library and kernel' test -e /usr/aarch64-linux-gnu/include/stdio.h
 fi
@@ -85,6 +85,20 @@ if for_any deb-test; then
     need lintian 'checks the package against the policy of Debian' command_there lintian
     need systemd-container 'boots that root to try the service' command_there systemd-nspawn
     need mmdebstrap 'makes the root file system that the package is installed in' command_there mmdebstrap
+fi
+if for_any test-arm64 bench-arm64; then
+    need libstdc++6-arm64-cross 'the TFLite library for 64-bit ARM needs it' test -e /usr/aarch64-linux-gnu/lib/libstdc++.so.6
+    need util-linux 'shows the emulated program another /proc/cpuinfo' command_there unshare
+fi
+if for_any test-arm64; then
+    need ffmpeg 'makes the recording of a visit' command_there ffmpeg
+    need mosquitto 'passes the decisions on' command_there mosquitto
+    need mosquitto-clients 'listens to them' command_there mosquitto_sub
+    need qemu-user-static 'runs the program' command_there qemu-aarch64-static
+fi
+if for_any bench-arm64; then
+    need qemu-user 'runs the program; this one takes plugins, the static one does not' command_there qemu-aarch64
+    need xz-utils "opens QEMU's sources" command_there xz
 fi
 if for_any test; then
     need age 'tests open a backup with it, as anybody could' command_there age
