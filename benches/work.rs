@@ -59,11 +59,11 @@ const KINDS: [(&str, usize, Prepare); 16] = [
     ("stage/embed mirrored", 1, |r| embed(r, true)),
     ("stage/compare", 1, |_| compare()),
     // At the default strategy, which looks at the whole frame after every second followed one.
-    ("frame/finding", 1, |r| frame(r, 0, Picture::Yuyv(scene::one_face()))),
-    ("frame/following", 1, |r| frame(r, u32::MAX, Picture::Yuyv(scene::one_face()))),
-    ("frame/somebody", 3, |r| frame(r, 2, Picture::Yuyv(scene::one_face()))),
-    ("frame/somebody MJPG", 3, |r| frame(r, 2, Picture::Jpeg(scene::one_face()))),
-    ("frame/nobody", 3, |r| frame(r, 2, Picture::Yuyv(scene::nobody()))),
+    ("frame/finding", 1, |r| frame(r, 0, &Picture::Yuyv(scene::one_face()))),
+    ("frame/following", 1, |r| frame(r, u32::MAX, &Picture::Yuyv(scene::one_face()))),
+    ("frame/somebody", 3, |r| frame(r, 2, &Picture::Yuyv(scene::one_face()))),
+    ("frame/somebody MJPG", 3, |r| frame(r, 2, &Picture::Jpeg(scene::one_face()))),
+    ("frame/nobody", 3, |r| frame(r, 2, &Picture::Yuyv(scene::nobody()))),
 ];
 
 enum Picture {
@@ -180,7 +180,7 @@ fn compare() -> Work {
 }
 
 /// From the camera's bytes to the visit, as the daemon does by default.
-fn frame(runtime: &Runtime, refresh: u32, picture: Picture) -> Work {
+fn frame(runtime: &Runtime, refresh: u32, picture: &Picture) -> Work {
     let settings = FollowerSettings { refresh, ..FollowerSettings::default() };
     let gallery = path::gallery(strangers(REFERENCES));
     let mut recognizer = path::recognizer(runtime, settings, true, gallery);

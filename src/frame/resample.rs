@@ -381,8 +381,8 @@ mod tests {
     #[test]
     fn half_outside_is_half_as_bright_whatever_the_format() {
         // White: Y 235, Cb and Cr 128. The columns at the edges reach half beyond the frame.
-        let white = [235, 128].repeat(8);
-        let swapped = [128, 235].repeat(8);
+        let white = [235, 128].repeat(16);
+        let swapped = [128, 235].repeat(16);
         let nv12 = [[235; 16].to_vec(), [128; 8].to_vec()].concat();
         for (format, stride, bytes) in [
             (PixelFormat::Yuyv, 8, white),

@@ -259,6 +259,10 @@ impl Held {
             }
             _ => {}
         }
+        // SQLite would throw away the log beside a file that is none of its own.
+        if !begins_as_database(path) {
+            return Ok(Self::Damaged);
+        }
         match exclusive(path) {
             Ok((connection, objects, application)) => {
                 if objects > 0 && application != schema::APPLICATION_ID {
@@ -282,6 +286,25 @@ impl Held {
     #[must_use]
     pub const fn is_something(&self) -> bool {
         !matches!(self, Self::Nothing)
+    }
+}
+
+/// Whether the file is empty or has SQLite's mark at its beginning; one that cannot be read is left
+/// to SQLite to complain of. Source: "Database File Format", sqlite.org, section 1.3.
+fn begins_as_database(path: &Path) -> bool {
+    let mut mark = [0; 16];
+    let read = File::open(path).and_then(|mut file| {
+        let length = file.metadata()?.len();
+        if length > 0 {
+            std::io::Read::read_exact(&mut file, &mut mark).map(|()| true)
+        } else {
+            Ok(false)
+        }
+    });
+    match read {
+        Ok(true) => mark == *b"SQLite format 3\0",
+        Ok(false) => true,
+        Err(error) => error.kind() != std::io::ErrorKind::UnexpectedEof,
     }
 }
 
