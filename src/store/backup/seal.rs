@@ -126,16 +126,15 @@ fn told(error: DecryptError) -> BackupProblem {
         DecryptError::ExcessiveWork { required, .. } => {
             BackupProblem::TooMuchWork { asked: required, max: WORK_FACTOR_MAX }
         }
-        DecryptError::InvalidHeader => {
+        // The first line was looked at already: 'unknown' is how the parser calls a head that is
+        // no head of version 1.
+        DecryptError::InvalidHeader | DecryptError::UnknownFormat => {
             BackupProblem::Damaged { what: "its head is malformed".to_owned() }
         }
         DecryptError::InvalidMac => {
             BackupProblem::Damaged { what: "its head was changed".to_owned() }
         }
         DecryptError::Io(error) => broken(&error),
-        DecryptError::UnknownFormat => {
-            BackupProblem::NewerEncryption { found: "unknown".to_owned(), known: VERSION }
-        }
         other => BackupProblem::Damaged { what: other.to_string().replace('\n', " ") },
     }
 }
