@@ -28,6 +28,7 @@ use deepid_edge::store::{
     Administrative, BackupProblem, Body, Error, ReferenceSource, Store, StoreSettings,
 };
 use serde_json::{Value as Json, json};
+use support::answer::Answer;
 use support::daemon::Home;
 use support::scene::Recording;
 
@@ -38,27 +39,6 @@ const CHEAP: u8 = 2;
 
 struct Board {
     folder: tempfile::TempDir,
-}
-
-struct Answer {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Answer {
-    fn json(&self) -> Json {
-        serde_json::from_str(&self.out)
-            .unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out, self.err))
-    }
-
-    fn error(&self) -> Json {
-        let text = self.err.lines().last().expect("an error");
-        let value: Json =
-            serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {}", self.err));
-        assert_eq!(value["error"]["exit_code"], self.code, "{value}");
-        value["error"].clone()
-    }
 }
 
 impl Board {
@@ -118,11 +98,7 @@ impl Board {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        Answer {
-            code: output.status.code().expect("not killed"),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        Answer::of(output)
     }
 
     /// Without a configuration file there is none to be named.

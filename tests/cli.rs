@@ -21,32 +21,12 @@ use deepid_edge::embed::FeatureVector;
 use deepid_edge::inference::ModelId;
 use deepid_edge::store::{Administrative, Body, ReferenceSource, Store, StoreSettings};
 use serde_json::Value as Json;
+use support::answer::Answer;
 
 const WALL: WallClock = WallClock { unix_ms: 1_777_000_000_000, trust: ClockTrust::Trusted };
 
 struct Bench {
     folder: tempfile::TempDir,
-}
-
-struct Answer {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Answer {
-    fn json(&self) -> Json {
-        serde_json::from_str(&self.out)
-            .unwrap_or_else(|e| panic!("{e}: {}\n{}", self.out, self.err))
-    }
-
-    fn error(&self) -> Json {
-        let text = self.err.lines().last().expect("an error");
-        let value: Json =
-            serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {}", self.err));
-        assert_eq!(value["error"]["exit_code"], self.code, "{value}");
-        value["error"].clone()
-    }
 }
 
 impl Bench {
@@ -84,13 +64,9 @@ impl Bench {
     /// Output with this folder's name taken out.
     fn answer(&self, output: Output) -> Answer {
         let folder = self.folder.path().display().to_string();
-        let text =
-            |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8").replace(&folder, "FOLDER");
-        Answer {
-            code: output.status.code().expect("not killed"),
-            out: text(output.stdout),
-            err: text(output.stderr),
-        }
+        let answer = Answer::of(output);
+        let hidden = |text: String| text.replace(&folder, "FOLDER");
+        Answer { out: hidden(answer.out), err: hidden(answer.err), ..answer }
     }
 
     fn store(&self) -> Store {
