@@ -4,11 +4,11 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint doc assets setup setup-demo golden peers home-assistant clean-machine
+.PHONY: help demo test bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras test-arm64 bench-arm64 setup-system
 .NOTPARALLEL:
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-demo assets ## Enrol a person, replay a visit, watch the decisions arrive over MQTT
 	$(CARGO) run --release --locked -- demo
@@ -16,6 +16,11 @@ demo: setup-demo assets ## Enrol a person, replay a visit, watch the decisions a
 test: setup assets lint doc ## Run every check that a change must pass
 	$(CARGO) test --locked
 	$(PYTHON) -m unittest discover --start-directory tools --pattern '*_test.py'
+	$(PYTHON) -m unittest discover --start-directory tests/system --pattern '*_test.py'
+	$(PYTHON) -m unittest discover --verbose --start-directory models/training/tests --top-level-directory models/training
+
+test-training: assets ## Test the training project with PyTorch and TensorFlow (a large download, once)
+	models/training/test.sh
 
 bench: assets ## Measure every stage and the whole frame
 	$(CARGO) bench --locked
@@ -46,5 +51,54 @@ peers: assets ## Time the same work done by OpenCV and Python, for comparison wi
 home-assistant: ## Hold the blueprint and the discovery message to Home Assistant's own code
 	PYTHON=$(PYTHON) tools/in_venv.sh tests/home_assistant/requirements.txt tests/home_assistant/check.py
 
+model: assets ## Train, quantise, calibrate and measure a DeepID2 (hours; DATA=, OUT=, models/training/README.md)
+	@models/training/make_model.sh
+
+convert-keras: assets ## Make an int8 TFLite with a card out of a Keras DeepID2 (FILE=x.h5 FACES=folder)
+	@models/training/convert_keras.sh
+
 clean-machine: ## Run `make demo` and `make test` in a bare Debian 12 with only Rust added (root)
 	tools/try_clean_debian.sh
+
+build-arm64: ## Build the program for a 64-bit ARM board
+	@tools/setup_debian.sh arm64
+	$(CARGO) build --release --locked --target aarch64-unknown-linux-gnu
+
+build-armv7: ## Try to build it for 32-bit ARM, which ends at the TFLite binding (docs/limitations.md)
+	@tools/setup_debian.sh armv7
+	@echo 'build-armv7: LiteRT has no library for 32-bit ARM, and its binding is expected to stop the compiler'
+	$(CARGO) build --release --locked --target armv7-unknown-linux-gnueabihf
+
+deb: ## Pack the Debian package for this machine's processor into target/debian
+	@tools/setup_debian.sh deb
+	tools/make_deb.sh
+
+deb-arm64: ## Pack the Debian package for a 64-bit ARM board into target/debian
+	@tools/setup_debian.sh deb-arm64
+	tools/make_deb.sh aarch64
+
+deb-test: ## Install, upgrade, remove and purge the package in a Debian 12 of its own (root)
+	@tools/setup_debian.sh deb-test
+	$(PYTHON) tests/package/life_cycle.py
+
+test-arm64: deb-arm64 ## Run the arm64 package's program as the processors of a Pi 3, 4 and 5 would
+	@tools/setup_debian.sh test-arm64
+	$(PYTHON) tests/arm64/check.py
+
+bench-arm64: assets ## Count the instructions of a frame and its stages on those processors
+	@tools/setup_debian.sh bench-arm64
+	$(PYTHON) tools/fetch_assets.py --target aarch64
+	$(PYTHON) tests/arm64/count_instructions.py
+
+system-test: setup-system deb ## Test the package on a real kernel: a virtual machine with systemd and cameras
+	tests/system/run.py
+
+system-test-smoke: setup-system deb ## The part of it that every change must pass
+	tests/system/run.py --smoke
+
+system-test-arm64: deb deb-arm64 ## The same for the arm64 package, on an emulated Raspberry Pi 4's processor
+	@tools/setup_debian.sh system-arm64
+	tests/system/run.py --architecture arm64
+
+setup-system: ## The same as setup for `make system-test`
+	@tools/setup_debian.sh system

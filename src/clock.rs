@@ -9,10 +9,14 @@
 //!
 //! Invariant: a wall clock that cannot be trusted says so in its type; nothing may grant on it.
 //! Deliberately absent: time zones and calendars, which belong to whoever prints.
-//! Source: `clock_gettime(2)`, `adjtimex(2)`.
+//! Source: `clock_gettime(2)`, `adjtimex(2)`, `systemd-timesyncd.service(8)`.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
+
+/// Touched by systemd-timesyncd whenever it has set the clock (systemd-timesyncd.service(8), FILES).
+const TIMESYNCD_MARK: &str = "/run/systemd/timesync/synchronized";
 
 /// An instant of the machine's monotonic clock, in microseconds since boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -107,13 +111,14 @@ pub enum ClockRequirement {
     /// Not before this software, not before the newest record, not absurdly late.
     #[default]
     Plausible,
-    /// Plausible, and the kernel says that a time service keeps it synchronised.
+    /// Plausible, and a time service keeps it synchronised.
     Synchronised,
 }
 
 /// Whether a wall clock that shows `unix_ms` may be believed.
 ///
-/// `floor_unix_ms` is the time of the newest record, `synchronised` what the kernel says.
+/// `floor_unix_ms` is the time of the newest record, `synchronised` whether a time service keeps the
+/// clock.
 #[must_use]
 pub const fn judge_wall(
     unix_ms: i64,
@@ -146,9 +151,13 @@ impl SystemClock {
         Self { requirement, floor_unix_ms: AtomicI64::new(floor_unix_ms) }
     }
 
-    /// Tells of a newer record: the wall clock must not fall behind it. Never lowers the floor.
-    pub fn raise_floor(&self, unix_ms: i64) {
-        self.floor_unix_ms.fetch_max(unix_ms, Ordering::Relaxed);
+    /// Tells of a newer record: the wall clock must not fall behind it. Never lowers the floor, and
+    /// a time that was not trusted says nothing: a clock that once stood far ahead would otherwise
+    /// be distrusted for good after it was set right.
+    pub fn raise_floor(&self, record: WallClock) {
+        if record.trust == ClockTrust::Trusted {
+            self.floor_unix_ms.fetch_max(record.unix_ms, Ordering::Relaxed);
+        }
     }
 }
 
@@ -161,7 +170,7 @@ impl Clock for SystemClock {
         let unix_ms = unix_ms_now();
         let synchronised = match self.requirement {
             ClockRequirement::Plausible => false,
-            ClockRequirement::Synchronised => kernel_synchronised(),
+            ClockRequirement::Synchronised => synchronised(),
         };
         let floor = self.floor_unix_ms.load(Ordering::Relaxed);
         WallClock { unix_ms, trust: judge_wall(unix_ms, synchronised, self.requirement, floor) }
@@ -173,11 +182,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// Whether the kernel says that a time service disciplines the wall clock. For `doctor`; a machine
-/// that cannot tell counts as not synchronised.
+/// Whether a time service keeps the wall clock: by the kernel's word; where a sandbox forbids to ask
+/// it, by the mark of systemd-timesyncd, which other time services do not leave. A machine that
+/// cannot tell counts as not synchronised.
 #[must_use]
+pub fn synchronised() -> bool {
+    kernel_synchronised().unwrap_or_else(|| Path::new(TIMESYNCD_MARK).exists())
+}
+
+/// What the kernel says; nothing when it may not be asked.
 #[expect(unsafe_code, reason = "adjtimex has no safe face in the standard library")]
-pub fn kernel_synchronised() -> bool {
+fn kernel_synchronised() -> Option<bool> {
     // SAFETY: `timex` is plain integers for which zero is valid; with `modes` 0 the call changes
     // nothing, only fills the structure, which outlives it.
     let (state, status) = unsafe {
@@ -185,7 +200,8 @@ pub fn kernel_synchronised() -> bool {
         let state = libc::adjtimex(&raw mut timex);
         (state, timex.status)
     };
-    (0..libc::TIME_ERROR).contains(&state) && status & libc::STA_UNSYNC == 0
+    // With `modes` 0 it fails for nothing but a filter of system calls (systemd.exec(5), @clock).
+    (state >= 0).then_some(state < libc::TIME_ERROR && status & libc::STA_UNSYNC == 0)
 }
 
 #[expect(unsafe_code, reason = "std's Instant hides the value that V4L2 timestamps compare with")]
@@ -307,8 +323,12 @@ mod tests {
         assert!(before > Monotonic::default());
         clock.sleep(Duration::from_millis(2));
         assert!(clock.now().since(before) >= Duration::from_millis(2));
-        clock.raise_floor(i64::MAX);
-        clock.raise_floor(0);
+        let at = |unix_ms, trust| WallClock { unix_ms, trust };
+        let before = clock.wall().trust;
+        clock.raise_floor(at(i64::MAX, ClockTrust::Untrusted));
+        assert_eq!(clock.wall().trust, before, "what was not trusted raises nothing");
+        clock.raise_floor(at(i64::MAX, ClockTrust::Trusted));
+        clock.raise_floor(at(0, ClockTrust::Trusted));
         assert_eq!(clock.wall().trust, ClockTrust::Untrusted);
     }
 

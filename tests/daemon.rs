@@ -15,9 +15,10 @@ mod support;
 use std::time::Duration;
 
 use deepid_edge::store::{AuditRecord, Body};
+use support::certificates::Authority;
 use support::daemon::{Home, until};
 use support::models::library;
-use support::mosquitto::{Broker, Mosquitto};
+use support::mosquitto::{Broker, Mosquitto, ServerTls};
 use support::scene::Recording;
 use support::subscriber::Subscriber;
 
@@ -84,6 +85,21 @@ fn the_enrolled_are_granted_and_strangers_are_unknown() {
     assert!(!daemon.log().contains("obama"), "no name in the log");
 }
 
+/// The decisions of a run as they are recorded, but for whose id they name, which is random.
+fn bodies(records: &[AuditRecord]) -> Vec<String> {
+    records
+        .iter()
+        .filter_map(|record| match &record.body {
+            Body::Decision(decision) => {
+                let mut decision = decision.clone();
+                decision.subject = None;
+                Some(serde_json::to_string(&decision).unwrap())
+            }
+            Body::Administrative(_) => None,
+        })
+        .collect()
+}
+
 #[test]
 fn the_same_recording_gives_the_same_decisions() {
     if !assets() {
@@ -97,21 +113,33 @@ fn the_same_recording_gives_the_same_decisions() {
         assert!(home.run(&recording).until_ended().success());
         let records = home.records();
         assert_eq!(decisions(&records), ["Granted matched", "Unknown no_match"]);
-        let bodies: Vec<String> = records
-            .iter()
-            .filter_map(|record| match &record.body {
-                Body::Decision(decision) => {
-                    let mut decision = decision.clone();
-                    // The one thing in it that is random: whose id.
-                    decision.subject = None;
-                    Some(serde_json::to_string(&decision).unwrap())
-                }
-                Body::Administrative(_) => None,
-            })
-            .collect();
-        runs.push(bodies);
+        runs.push(bodies(&records));
     }
     assert_eq!(runs[0], runs[1]);
+}
+
+#[test]
+fn folders_and_uncompressed_video_give_the_same_decisions_as_well() {
+    if !assets() {
+        return;
+    }
+    let visit = || Recording::new().nobody(3).person("obama3.jpg", 0.16, 20).nobody(25);
+    let write: [fn(Recording, &std::path::Path); 2] =
+        [Recording::write_folder, Recording::write_y4m];
+    for write in write {
+        let mut runs = Vec::new();
+        for _ in 0..2 {
+            let home = Home::new().enrol_obama();
+            let recording = home.path("visit");
+            write(visit(), &recording);
+            let mut daemon = home.run(&recording);
+            assert!(daemon.until_ended().success(), "{}", daemon.log());
+            let records = home.records();
+            assert_eq!(decisions(&records), ["Granted matched"], "{}", daemon.log());
+            runs.push(bodies(&records));
+        }
+        assert_eq!(runs[0], runs[1]);
+    }
 }
 
 #[test]
@@ -204,6 +232,50 @@ fn a_wrong_password_is_named_and_the_door_goes_on_deciding() {
     until("the diagnosis", || daemon.log().contains("password").then_some(()));
     assert!(daemon.until_ended().success());
     assert_eq!(decisions(&home.records()), ["Granted matched", "Unknown no_match"]);
+}
+
+#[test]
+fn a_wrong_certificate_is_named_and_the_door_goes_on_deciding() {
+    if !assets() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let ours = Authority::make(folder.path(), "ours");
+    let stranger = Authority::make(folder.path(), "stranger");
+    let valid = ours.issue_valid("server", "DNS:localhost");
+    let expired = ours.issue("expired", "DNS:localhost", "20200101000000Z", "20210101000000Z");
+    for (name, certificate, authority, said) in [
+        ("an authority that did not sign it", &valid, &stranger, "ca"),
+        ("a certificate that has ended", &expired, &ours, "expired"),
+    ] {
+        let tls = ServerTls {
+            ca: ours.ca_file(),
+            certificate: certificate.certificate.clone(),
+            key: certificate.key.clone(),
+            require_client: false,
+        };
+        let Some(broker) = Mosquitto::start(&Broker { tls: Some(tls), ..Broker::default() }) else {
+            return;
+        };
+        let home = Home::new()
+            .broker(broker.port())
+            .set("mqtt.host", "localhost")
+            .set("mqtt.tls.enabled", true)
+            .set("mqtt.tls.ca", authority.ca_file().display())
+            .enrol_obama();
+        let recording = home.path("visit.mjpeg");
+        visits().write(&recording, 1);
+        let mut daemon = home.run(&recording);
+        until(name, || {
+            let log = daemon.log().to_lowercase();
+            (log.contains("certificate") && log.contains(said)).then_some(())
+        });
+        assert!(daemon.until_ended().success(), "{name}");
+        assert_eq!(decisions(&home.records()), ["Granted matched", "Unknown no_match"], "{name}");
+        let doctor = home.command(&["doctor", "--json"]).output().unwrap();
+        let report = String::from_utf8_lossy(&doctor.stdout).to_lowercase();
+        assert!(report.contains("certificate"), "{name}: {report}");
+    }
 }
 
 #[test]

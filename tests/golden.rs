@@ -68,6 +68,16 @@ fn boxes_and_keypoints_are_within_half_a_pixel_of_the_reference() {
                 let difference = difference(found, wanted);
                 eprintln!("{id} on {name}: {difference:.3} px");
                 assert!(difference <= 0.5, "{id} on {name}: {difference} px, {found:?}, {wanted}");
+                let score = wanted["score"].as_f64().unwrap() as f32;
+                assert!(
+                    (found.score() - score).abs() <= 0.01,
+                    "{id} on {name}: {found:?}, {score}"
+                );
+                // The reference gives the ears as well, which nothing here uses.
+                assert_eq!(
+                    (found.keypoints().len(), wanted["keypoints"].as_array().unwrap().len()),
+                    (4, 6)
+                );
             }
         }
     }

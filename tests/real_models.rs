@@ -88,24 +88,110 @@ fn a_damaged_model_is_refused_by_its_hash() {
     assert!(error.to_string().contains("make assets"));
 }
 
+/// What is said of a file with `bytes` whose hash is in its card.
+fn refusal(runtime: &Runtime, bytes: &[u8]) -> InferenceError {
+    let folder = tempfile::tempdir().unwrap();
+    let mut card = card("deepid2-interim");
+    std::fs::write(folder.path().join(&card.file), bytes).unwrap();
+    let directory = ModelDirectory::new(vec![folder.path().into()]);
+    let error = runtime.load(&card, &directory).unwrap_err();
+    let InferenceError::ModelHash { found, .. } = error else { unreachable!("{error}") };
+    card.sha256 = found;
+    runtime.load(&card, &directory).unwrap_err()
+}
+
+fn interim_model() -> Vec<u8> {
+    std::fs::read(root().join("models/deepid2-interim.tflite")).unwrap()
+}
+
 #[test]
 fn a_file_that_is_no_model_is_refused_though_its_hash_fits() {
     let Some(runtime) = runtime() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let mut card = card("deepid2-interim");
-    for (content, sha256) in [
-        ("hello, not a model", "3f2a4bf2cd4b8e0ee0cbcd9d46ee4ba9ab4a4cc07eb1ba8d0f9b2d2e0bfc7a1e"),
-        ("xxxxTFL3 and then nothing", ""),
+    for (content, found) in [
+        (&b"hello, not a model"[..], "'o, n'"),
+        (b"\x7fELF\x02\x01\x01\0", "'\\x02\\x01\\x01\\x00'"),
+        (b"TFL", "''"),
+        (b"", "''"),
     ] {
-        std::fs::write(folder.path().join(&card.file), content).unwrap();
-        card.sha256 = sha256.to_owned();
-        let directory = ModelDirectory::new(vec![folder.path().into()]);
-        if let Err(InferenceError::ModelHash { found, .. }) = runtime.load(&card, &directory) {
-            card.sha256 = found;
-        }
-        let error = runtime.load(&card, &directory).unwrap_err();
-        assert!(matches!(error, InferenceError::ModelUnusable { .. }), "{content}: {error}");
+        let error = refusal(&runtime, content);
+        assert!(matches!(error, InferenceError::NoModel { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(found) && text.contains("no TFLite file"), "{text}");
+        assert!(text.contains("deepid2-interim.tflite") && text.contains("SHA-256"), "{text}");
     }
+}
+
+#[test]
+fn a_model_that_is_cut_short_is_refused_though_its_hash_fits() {
+    let Some(runtime) = runtime() else { return };
+    let whole = interim_model();
+    for length in [8, 25, 1000, whole.len() / 2, whole.len() - 1] {
+        let error = refusal(&runtime, &whole[..length]);
+        assert!(matches!(error, InferenceError::ModelDamaged { .. }), "{length}: {error}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("after {length} bytes")), "{text}");
+        assert!(text.contains("take the whole file"), "{text}");
+    }
+}
+
+/// Where field `index` of the first operator code stands, by the `FlatBuffers` layout of a TFLite
+/// file: root table, field 1 the operator codes, each a table (`schema.fbs` of TFLite).
+fn first_operator(file: &[u8], index: usize) -> usize {
+    let word = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let half = |at: usize| u16::from_le_bytes(file[at..at + 2].try_into().unwrap()) as usize;
+    let field = |table: usize, index: usize| {
+        let back = word(table) as u32 as i32;
+        let layout = usize::try_from(i64::try_from(table).unwrap() - i64::from(back)).unwrap();
+        table + half(layout + 4 + 2 * index)
+    };
+    let codes = field(word(0), 1);
+    let first = codes + word(codes) + 4;
+    field(first + word(first), index)
+}
+
+#[test]
+fn a_model_with_an_operator_that_the_library_lacks_is_refused_by_its_name() {
+    let Some(runtime) = runtime() else { return };
+    // Fields of an operator code: 0 and 3 its number, before and after 127 of them; 2 its version.
+    let mut newer = interim_model();
+    let version = first_operator(&newer, 2);
+    assert_eq!(newer[version..version + 4], 3_i32.to_le_bytes(), "the layout is as described");
+    newer[version..version + 4].copy_from_slice(&99_i32.to_le_bytes());
+    let mut unknown = interim_model();
+    let (short, long) = (first_operator(&unknown, 0), first_operator(&unknown, 3));
+    unknown[short] = 127;
+    unknown[long..long + 4].copy_from_slice(&250_i32.to_le_bytes());
+    let mut custom = interim_model();
+    custom[short] = 32;
+    custom[long..long + 4].copy_from_slice(&32_i32.to_le_bytes());
+    for (bytes, named) in
+        [(newer, "'CONV_2D' version '99'"), (unknown, "250"), (custom, "CUSTOM builtin_code")]
+    {
+        let error = refusal(&runtime, &bytes);
+        assert!(matches!(error, InferenceError::OperatorMissing { .. }), "{named}: {error}");
+        let text = error.to_string();
+        assert!(text.contains(named) && text.contains("built-in operators"), "{text}");
+    }
+}
+
+#[test]
+fn a_model_for_more_pictures_than_one_is_refused_by_its_batch() {
+    let Some(runtime) = runtime() else { return };
+    let shape = |batch: i32| -> Vec<u8> {
+        [4, batch, 55, 47, 3].into_iter().flat_map(i32::to_le_bytes).collect()
+    };
+    let mut batched = interim_model();
+    let (one, two) = (shape(1), shape(2));
+    let places: Vec<usize> =
+        (0..batched.len() - one.len()).filter(|&at| batched[at..].starts_with(&one)).collect();
+    assert!(!places.is_empty(), "the input's shape stands in the file");
+    for at in places {
+        batched[at..at + two.len()].copy_from_slice(&two);
+    }
+    let error = refusal(&runtime, &batched);
+    assert!(matches!(error, InferenceError::Batch { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("[2, 55, 47, 3]") && text.contains("fixed batch of 1"), "{text}");
 }
 
 #[test]

@@ -1,40 +1,73 @@
-//! The systemd unit, held against systemd's own check and against what the program promises.
+//! The systemd units, held against systemd's own checks and against what the program promises.
 //!
-//! In: `systemd/deepid-edge.service`, the documented exit codes. Needs `systemd-analyze`, which
-//! `make setup` installs; says so and skips without it.
+//! In: `systemd/`, `deploy/`, the documented exit codes. Needs `systemd-analyze`, which `make setup`
+//! installs; says so and skips without it.
+//! Deliberately absent: what only a running systemd shows; `tests/package` installs the package, and
+//! a virtual machine runs it.
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in what its cases share")]
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
+
+/// What `systemd-analyze security` may give the service at most, of 10.
+const EXPOSURE_MAX: f64 = 1.5;
+const SERVICE: &str = "systemd/deepid-edge.service";
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-fn setting<'a>(unit: &'a str, key: &str) -> Option<&'a str> {
-    unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+fn setting<'a>(unit: &'a str, key: &'a str) -> Option<&'a str> {
+    settings(unit, key).next()
+}
+
+fn settings<'a>(unit: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    unit.lines().filter_map(move |line| line.strip_prefix(key)?.strip_prefix('='))
+}
+
+/// Runs `systemd-analyze` on the units, laid into a folder of their own; nothing when it is missing.
+fn analyze(arguments: &[&str], units: &[&str]) -> Option<Output> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("systemd-analyze");
+    command.args(arguments).env("SYSTEMD_UNIT_PATH", format!("{}:", folder.path().display()));
+    for unit in units {
+        // The check wants the programs to exist, which ours does only once installed.
+        let text = read(unit).replace("/usr/bin/deepid-edge", "/bin/true");
+        let path = folder.path().join(Path::new(unit).file_name().unwrap());
+        std::fs::write(&path, text).unwrap();
+        command.arg(path);
+    }
+    let output = command.output().ok();
+    if output.is_none() {
+        eprintln!("SKIPPED: systemd-analyze is missing; 'make setup' installs it");
+    }
+    output
 }
 
 #[test]
-fn systemd_accepts_the_unit() {
-    let folder = tempfile::tempdir().unwrap();
-    // The check wants the program to exist, which it does only once installed.
-    let unit = read("systemd/deepid-edge.service").replace("/usr/bin/deepid-edge", "/bin/true");
-    let path = folder.path().join("deepid-edge.service");
-    std::fs::write(&path, unit).unwrap();
-    let checked = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output();
-    let Ok(checked) = checked else {
-        eprintln!("SKIPPED: systemd-analyze is missing; 'make setup' installs it");
-        return;
-    };
+fn systemd_accepts_the_units() {
+    let units = [SERVICE, "systemd/deepid-edge-retry.service", "systemd/deepid-edge-retry.timer"];
+    let Some(checked) = analyze(&["verify", "--man=no"], &units) else { return };
     let said = String::from_utf8_lossy(&checked.stderr);
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("deepid-edge")).collect();
     assert!(checked.status.success() && ours.is_empty(), "systemd-analyze verify: {said}");
 }
 
 #[test]
+fn the_service_is_exposed_no_more_than_stated() {
+    let Some(judged) = analyze(&["security", "--offline=true", "--no-pager"], &[SERVICE]) else {
+        return;
+    };
+    let said = String::from_utf8_lossy(&judged.stdout);
+    let last = said.lines().rev().find(|line| line.contains("Overall exposure level")).unwrap();
+    let score = last.rsplit(": ").next().unwrap().split(' ').next().unwrap();
+    println!("exposure {score}");
+    assert!(score.parse::<f64>().unwrap() <= EXPOSURE_MAX, "{last}\n{said}");
+}
+
+#[test]
 fn the_unit_waits_for_ready_and_watches_the_daemon() {
-    let unit = read("systemd/deepid-edge.service");
+    let unit = read(SERVICE);
     assert_eq!(setting(&unit, "Type"), Some("notify"));
     assert!(setting(&unit, "WatchdogSec").is_some());
     assert_eq!(setting(&unit, "SupplementaryGroups"), Some("video"), "cameras belong to it");
@@ -43,12 +76,77 @@ fn the_unit_waits_for_ready_and_watches_the_daemon() {
 
 #[test]
 fn the_unit_does_not_restart_what_waiting_cannot_mend() {
-    let unit = read("systemd/deepid-edge.service");
+    let unit = read(SERVICE);
     let documented = read("docs/exit-codes.md");
     for code in setting(&unit, "RestartPreventExitStatus").unwrap().split(' ') {
         let row = documented.lines().find(|line| line.starts_with(&format!("| {code} |")));
         let row = row.unwrap_or_else(|| panic!("exit code {code} is not documented"));
         let lasting = ["command line", "configuration", "model", "database"];
         assert!(lasting.iter().any(|word| row.contains(word)), "waiting may mend this: {row}");
+    }
+}
+
+#[test]
+fn the_unit_checks_the_configuration_before_it_starts() {
+    let unit = read(SERVICE);
+    assert_eq!(setting(&unit, "ExecStartPre"), Some("/usr/bin/deepid-edge config check"));
+}
+
+#[test]
+fn quick_restarts_have_an_end_and_slow_ones_follow() {
+    let unit = read(SERVICE);
+    let number = |key: &str| setting(&unit, key).unwrap().parse::<u32>().unwrap();
+    // Ten quick restarts must fit into the interval, or the limit is never reached and a fault that
+    // stays is tried again for ever at the quick pace.
+    let quickest_s = number("StartLimitBurst") * number("RestartSec");
+    assert!(quickest_s < number("StartLimitIntervalSec"), "{quickest_s} s of quick restarts");
+    assert_eq!(setting(&unit, "OnFailure"), Some("deepid-edge-retry.timer"));
+}
+
+#[test]
+fn what_waiting_cannot_mend_is_not_tried_again_later_either() {
+    let unit = read(SERVICE);
+    let codes: Vec<String> = setting(&unit, "RestartPreventExitStatus")
+        .unwrap()
+        .split(' ')
+        .map(|code| format!("1:{code}"))
+        .collect();
+    let retry = read("systemd/deepid-edge-retry.service");
+    let wanted = format!(" in {}) exit 1 ", codes.join(" | "));
+    assert!(
+        settings(&retry, "ExecCondition").any(|condition| condition.contains(&wanted)),
+        "{wanted}"
+    );
+    let check = settings(&retry, "ExecCondition").any(|c| c == "/usr/bin/deepid-edge config check");
+    assert!(check, "a wrong configuration stays wrong");
+}
+
+#[test]
+fn cameras_are_reached_and_no_other_device_is() {
+    let unit = read(SERVICE);
+    assert_eq!(setting(&unit, "DevicePolicy"), Some("closed"));
+    assert_eq!(settings(&unit, "DeviceAllow").collect::<Vec<_>>(), ["char-video4linux rw"]);
+    assert_eq!(setting(&unit, "PrivateDevices"), None, "it would hide the cameras");
+    let accounts = read("deploy/sysusers.d/deepid-edge.conf");
+    assert!(accounts.lines().any(|line| line == "m deepid-edge video"), "{accounts}");
+}
+
+#[test]
+fn a_credential_that_is_not_there_does_not_keep_the_service_from_starting() {
+    let unit = read(SERVICE);
+    let credentials: Vec<&str> = settings(&unit, "LoadCredential").collect();
+    assert!(credentials.contains(&"deepid-edge.mqtt-password"), "{credentials:?}");
+    // systemd.exec(5): one with an absolute path must exist; one without is looked for.
+    let fixed: Vec<_> = credentials.iter().filter(|name| name.contains([':', '/'])).collect();
+    assert!(fixed.is_empty(), "{fixed:?}");
+}
+
+#[test]
+fn the_service_waits_for_no_network() {
+    let unit = read(SERVICE);
+    for key in ["Wants", "Requires", "BindsTo", "After"] {
+        for value in settings(&unit, key) {
+            assert!(!value.contains("network-online"), "{key}={value}: decides without a network");
+        }
     }
 }

@@ -308,7 +308,8 @@ fn every_make_target_is_in_the_help() {
     let mut broken = Vec::new();
     for line in text.lines() {
         let Some((target, rest)) = line.split_once(':') else { continue };
-        let is_target = target.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let is_target =
+            target.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         if !is_target || target.is_empty() || rest.starts_with('=') {
             continue;
         }
@@ -345,6 +346,31 @@ fn cross_is_told_its_configuration() {
     }
     assert!(calls > 0, "nothing says how cross.toml is used");
     none_of("cross ignores cross.toml unless CROSS_CONFIG names it:", &broken);
+}
+
+#[test]
+fn cross_and_make_build_for_the_same_targets() {
+    let listed = |path: &str| -> BTreeSet<String> {
+        let targets =
+            |line: &str| Some(line.strip_prefix("[target.")?.strip_suffix(']')?.to_owned());
+        read(path).lines().filter_map(targets).filter(|target| !target.contains('.')).collect()
+    };
+    let made: BTreeSet<String> = read("Makefile")
+        .lines()
+        .filter(|line| line.starts_with('\t') && line.contains(" build "))
+        .filter_map(|line| Some(line.split_once("--target ")?.1.to_owned()))
+        .collect();
+    assert!(!made.is_empty(), "the Makefile builds for boards");
+    assert_eq!(listed("cross.toml"), made, "left: cross.toml; right: Makefile");
+    assert_eq!(listed(".cargo/config.toml"), made, "left: .cargo/config.toml; right: Makefile");
+    // The compiler comes with cross's image; bindgen's library comes with neither.
+    let (cross, setup) = (read("cross.toml"), read("tools/setup_debian.sh"));
+    let needs = cross.lines().filter(|line| line.contains("apt-get install")).map(|line| {
+        line.trim_matches([' ', '"', ',']).rsplit(' ').next().unwrap_or_default().to_owned()
+    });
+    let unknown: Vec<String> =
+        needs.filter(|package| !setup.contains(&format!("need {package} "))).collect();
+    none_of("cross.toml needs a package that tools/setup_debian.sh lacks:", &unknown);
 }
 
 #[test]

@@ -109,6 +109,7 @@ fn administrative() -> Vec<Administrative> {
         A::SubjectEnabled { subject: subject() },
         A::SubjectDisabled { subject: subject() },
         A::SubjectRemoved { subject: subject() },
+        A::GalleryRestored { made: "2026-05-01T07:15:02Z".to_owned(), subjects: 2, references: 5 },
     ];
     all.extend(requests.map(|verdict| A::Requested {
         request: "ping".to_owned(),

@@ -5,25 +5,15 @@
 # in   Cargo.toml, Cargo.lock, deny.toml
 # out  exit 0, or the first tool's complaint and exit 1
 #
-# The two tools are taken from PATH where they are, else built once, unoptimised, into assets/cargo
-# (about three minutes on two cores). Advisories need the RustSec database; where it cannot be had
+# The two tools are taken from PATH where they are, else built once by tools/cargo_tool.sh (about
+# three minutes on two cores). Advisories need the RustSec database; where it cannot be had
 # they are skipped, and the last lines say so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly deny_version=0.20.2 machete_version=0.9.2
-readonly built=$PWD/assets/cargo
-export PATH=$PATH:$built/bin
-
-have() { # have NAME VERSION: some version on PATH, or ours built now
-    if command -v "$1" >/dev/null; then return; fi
-    echo "dependencies: building $1 $2 into assets/cargo (once)"
-    cargo install --quiet --debug --locked --root "$built" --target-dir "$built/target" "$1@$2"
-    rm -rf "$built/target"
-}
-
-have cargo-deny "$deny_version"
-have cargo-machete "$machete_version"
+tools/cargo_tool.sh cargo-deny 0.20.2
+tools/cargo_tool.sh cargo-machete 0.9.2
+export PATH=$PATH:$PWD/assets/cargo/bin
 
 cargo-machete .
 cargo-deny --log-level warn check licenses bans sources

@@ -1,16 +1,23 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that `make demo` or `make test` needs and this machine lacks.
+# Installs the Debian packages that a make target needs and this machine lacks.
 #
-# in   demo | test: for what
+# in   demo | test | arm64 | armv7 | deb | deb-arm64 | deb-test | system | system-arm64 |
+#      test-arm64 | bench-arm64: for what
 # out  exit 0 when everything is there; exit 1 with the one command that a person must run
 #
 # As root, or where sudo asks no password, it installs by apt-get and says so; otherwise it changes
 # nothing. Only what is missing: each row states how its presence is recognised, so that a clang or a
 # python from elsewhere counts. Elsewhere than on Debian and its kin it only names what is missing.
+# Rust's standard library for another processor comes through rustup, where that is how Rust came.
 set -euo pipefail
 
-readonly purpose=${1:?demo or test}
-case $purpose in demo | test) ;; *) echo "setup: '$purpose' must be demo or test" >&2; exit 2 ;; esac
+readonly purpose=${1:?for what}
+case $purpose in
+demo | test | deb | deb-test | system | system-arm64) triple= ;;
+arm64 | deb-arm64 | test-arm64 | bench-arm64) triple=aarch64-unknown-linux-gnu ;;
+armv7) triple=armv7-unknown-linux-gnueabihf ;;
+*) echo "setup: '$purpose' must be demo, test, arm64, armv7, deb, deb-arm64, deb-test, system, system-arm64, test-arm64 or bench-arm64" >&2; exit 2 ;;
+esac
 
 # Daemons and administration tools live in sbin, which a user's PATH often lacks.
 export PATH=$PATH:/usr/sbin:/sbin
@@ -28,6 +35,16 @@ libclang() { # bindgen reads the kernel's V4L2 header with it: the library, and 
 }
 libstdcxx() { compgen -G '/usr/lib/*/libstdc++.so.6' >/dev/null || compgen -G '/usr/lib*/libstdc++.so.6' >/dev/null; }
 
+qemu_fits() { # qemu-system refuses to be installed beside the qemu-utils of another release
+    local utils system
+    utils=$(dpkg-query --show --showformat='${Version}' qemu-utils 2>/dev/null) && [ -n "$utils" ] || return 0
+    system=$(apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" { print $2 }')
+    [ "$utils" = "$system" ] && return
+    echo "setup: qemu-utils $utils is of another release than $1 $system; run this once, then the same make again:" >&2
+    echo "    apt-get install --allow-downgrades qemu-utils=$system" >&2
+    exit 1
+}
+
 missing=()
 need() { # need PACKAGE 'why' TEST [ARGUMENT]
     local package=$1 why=$2
@@ -37,6 +54,12 @@ need() { # need PACKAGE 'why' TEST [ARGUMENT]
     echo "setup: $package is missing ($why)"
 }
 
+for_any() { # for_any PURPOSE…: whether this is one of them
+    local one
+    for one; do [ "$purpose" = "$one" ] && return; done
+    return 1
+}
+
 need ca-certificates 'pip and cargo check certificates' certificates
 need gcc 'links the program, compiles SQLite and ring' c_compiler
 need libc6-dev 'headers of the C library and the kernel' test -e /usr/include/stdio.h
@@ -44,7 +67,41 @@ need libclang-dev 'reads the V4L2 header for the camera' libclang
 need libstdc++6 'the TFLite library needs it' libstdcxx
 need python3 'fetches the assets; 3.11 or newer' python
 need python3-pip 'fetches the assets' pip
-if [ "$purpose" = test ]; then
+if for_any arm64 test-arm64 bench-arm64 || { for_any deb-arm64 && [ "$(uname -m)" != aarch64 ]; }; then
+    need gcc-aarch64-linux-gnu 'links the program for 64-bit ARM' command_there aarch64-linux-gnu-gcc
+    need libc6-dev-arm64-cross 'headers of its C library and kernel' test -e /usr/aarch64-linux-gnu/include/stdio.h
+fi
+if for_any armv7; then
+    need gcc-arm-linux-gnueabihf 'links the program for 32-bit ARM' command_there arm-linux-gnueabihf-gcc
+    need libc6-dev-armhf-cross 'headers of its C library and kernel' test -e /usr/arm-linux-gnueabihf/include/stdio.h
+fi
+if for_any deb deb-arm64 deb-test; then
+    need xz-utils 'compresses the package' command_there xz
+fi
+if for_any deb-arm64 && [ "$(uname -m)" != aarch64 ]; then
+    need qemu-user-static 'lets the program write its manual pages here' command_there qemu-aarch64-static
+fi
+if for_any deb-test; then
+    need lintian 'checks the package against the policy of Debian' command_there lintian
+    need systemd-container 'boots that root to try the service' command_there systemd-nspawn
+    need mmdebstrap 'makes the root file system that the package is installed in' command_there mmdebstrap
+fi
+if for_any test-arm64 bench-arm64; then
+    need libstdc++6-arm64-cross 'the TFLite library for 64-bit ARM needs it' test -e /usr/aarch64-linux-gnu/lib/libstdc++.so.6
+    need util-linux 'shows the emulated program another /proc/cpuinfo' command_there unshare
+fi
+if for_any test-arm64; then
+    need ffmpeg 'makes the recording of a visit' command_there ffmpeg
+    need mosquitto 'passes the decisions on' command_there mosquitto
+    need mosquitto-clients 'listens to them' command_there mosquitto_sub
+    need qemu-user-static 'runs the program' command_there qemu-aarch64-static
+fi
+if for_any bench-arm64; then
+    need qemu-user 'runs the program; this one takes plugins, the static one does not' command_there qemu-aarch64
+    need xz-utils "opens QEMU's sources" command_there xz
+fi
+if for_any test; then
+    need age 'tests open a backup with it, as anybody could' command_there age
     need ffmpeg 'tests make recordings with it' command_there ffmpeg
     need git 'cargo-deny fetches the advisories with it' command_there git
     need mosquitto 'tests publish to a real broker' command_there mosquitto
@@ -54,9 +111,33 @@ if [ "$purpose" = test ]; then
     need systemd 'tests check the unit with systemd-analyze' command_there systemd-analyze
 fi
 
+if for_any system system-arm64; then
+    need e2fsprogs 'makes disk images' command_there mke2fs
+    need ffmpeg 'makes what the camera shall see' command_there ffmpeg
+    need mmdebstrap "installs the machine's Debian" command_there mmdebstrap
+fi
+if for_any system; then
+    need qemu-system-x86 'emulates the machine' command_there qemu-system-x86_64
+    command_there qemu-system-x86_64 || qemu_fits qemu-system-x86
+fi
+if for_any system-arm64; then
+    need qemu-system-arm 'emulates the machine' command_there qemu-system-aarch64
+    need qemu-user-static "runs arm64 programs while the machine's Debian is installed" command_there qemu-aarch64-static
+    command_there qemu-system-aarch64 || qemu_fits qemu-system-arm
+fi
+
 if ! command_there cargo; then
     echo 'setup: cargo is missing: install Rust (rustup, or a package; Cargo.toml states the oldest version)' >&2
     exit 1
+fi
+if [ -n "$triple" ] && ! compgen -G "$(rustc --print target-libdir --target "$triple")/libstd-*.rlib" >/dev/null; then
+    if ! command_there rustup; then
+        echo "setup: Rust's standard library for $triple is missing, and rustup is not here to add it:" >&2
+        echo "    install Rust through rustup, then: rustup target add $triple" >&2
+        exit 1
+    fi
+    echo "setup: running rustup target add $triple"
+    rustup --quiet target add "$triple"
 fi
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -221,4 +221,161 @@ mod tests {
             }
         }
     }
+
+    const FORMATS: [PixelFormat; 5] = [
+        PixelFormat::Rgb,
+        PixelFormat::Grey,
+        PixelFormat::Yuyv,
+        PixelFormat::Uyvy,
+        PixelFormat::Nv12,
+    ];
+
+    /// BT.601: full-range luminance for grey; limited range `[Y, Cb, Cr]` for the others.
+    fn grey([r, g, b]: [f32; 3]) -> f32 {
+        0.299 * r + 0.587 * g + 0.114 * b
+    }
+
+    fn ycbcr([r, g, b]: [f32; 3]) -> [f32; 3] {
+        [
+            16.0 + 0.256_8 * r + 0.504_1 * g + 0.097_9 * b,
+            128.0 - 0.148_2 * r - 0.291 * g + 0.439_2 * b,
+            128.0 + 0.439_2 * r - 0.367_8 * g - 0.071_4 * b,
+        ]
+    }
+
+    /// A picture in `format` whose pixel `(x, y)` has the colour that `rgb` gives, and its stride.
+    /// Rows are followed by bytes that belong to no pixel.
+    fn picture(
+        format: PixelFormat,
+        (width, height): (usize, usize),
+        rgb: impl Fn(usize, usize) -> [f32; 3],
+    ) -> (Vec<u8>, usize) {
+        let stride = format.min_stride(width as u32) + 6;
+        let mut bytes = vec![137; format.frame_len(stride, height as u32)];
+        let mean = |channel: usize, places: &[(usize, usize)]| {
+            let sum: f32 = places.iter().map(|&(x, y)| ycbcr(rgb(x, y))[channel]).sum();
+            (sum / places.len() as f32).round() as u8
+        };
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+            let (row, luma) = (y * stride, ycbcr(rgb(x, y))[0].round() as u8);
+            let pair = [(x & !1, y), (x | 1, y)];
+            match format {
+                PixelFormat::Rgb => {
+                    for (channel, value) in rgb(x, y).into_iter().enumerate() {
+                        bytes[row + 3 * x + channel] = value.round() as u8;
+                    }
+                }
+                PixelFormat::Grey => bytes[row + x] = grey(rgb(x, y)).round() as u8,
+                PixelFormat::Yuyv => {
+                    bytes[row + 2 * x] = luma;
+                    bytes[row + 2 * x + 1] = mean(1 + x % 2, &pair);
+                }
+                PixelFormat::Uyvy => {
+                    bytes[row + 2 * x + 1] = luma;
+                    bytes[row + 2 * x] = mean(1 + x % 2, &pair);
+                }
+                PixelFormat::Nv12 => {
+                    bytes[row + x] = luma;
+                    let block =
+                        [(x & !1, y & !1), (x | 1, y & !1), (x & !1, y | 1), (x | 1, y | 1)];
+                    bytes[(height + y / 2) * stride + x] = mean(1 + x % 2, &block);
+                }
+            }
+        }
+        (bytes, stride)
+    }
+
+    fn frame_of(format: PixelFormat, bytes: &[u8], side: u32, stride: usize) -> Frame<'_> {
+        Frame::new(bytes, format, (side, side), stride, 0, Monotonic::default()).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn a_known_pose_shows_the_expected_colours_in_every_format(
+            scale in 0.6f32..1.5, angle in -0.7f32..0.7, dx in -4.0f32..4.0, dy in -4.0f32..4.0,
+        ) {
+            // Red rises to the right and green downwards, 1 each pixel; pixel 0's centre is at 0.5.
+            let colour = |x: f32, y: f32| [x + 39.5, y + 59.5, 128.0];
+            let (a, b) = (scale * angle.cos(), scale * angle.sin());
+            let tx = 60.0 + dx - (a * 23.5 - b * 27.5);
+            let ty = 60.0 + dy - (b * 23.5 + a * 27.5);
+            let pose = Similarity { a, b, tx, ty };
+            let keypoints = TEMPLATE.points().map(|p| pose.apply(p));
+            for format in FORMATS {
+                let (bytes, stride) =
+                    picture(format, (120, 120), |x, y| colour(x as f32 + 0.5, y as f32 + 0.5));
+                let mut aligner = Aligner::with_template(&TEMPLATE, (47, 55));
+                let frame = frame_of(format, &bytes, 120, stride);
+                let face = aligner.align_points(&frame, &keypoints).unwrap();
+                prop_assert!((face.pose().angle() - angle).abs() < 0.01);
+                prop_assert!((face.pose().scale() - scale).abs() < 0.01);
+                prop_assert!(face.outside() <= 0.0, "{}", face.outside());
+                // Colour shared by neighbours lies up to 1.5 pixels away, and values are rounded.
+                let tolerance = match format {
+                    PixelFormat::Rgb | PixelFormat::Grey => 1.1,
+                    PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Nv12 => 5.0,
+                };
+                for (i, found) in face.pixels().iter().enumerate() {
+                    let place = pose.apply(Point::new((i % 47) as f32 + 0.5, (i / 47) as f32 + 0.5));
+                    let mut wanted = colour(place.x, place.y);
+                    if format == PixelFormat::Grey {
+                        wanted = [grey(wanted); 3];
+                    }
+                    for (found, wanted) in found.iter().zip(wanted) {
+                        prop_assert!((f32::from(*found) - wanted).abs() <= tolerance,
+                            "{format:?} at {place:?}: {found} is not {wanted}");
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn beyond_an_edge_the_same_edge_continues_and_never_the_other_side(
+            scale in 0.5f32..4.0, angle in -3.1f32..3.1, x in -150.0f32..210.0, y in -150.0f32..210.0,
+        ) {
+            let (a, b) = (scale * angle.cos(), scale * angle.sin());
+            let (tx, ty) = (x - (a * 23.5 - b * 27.5), y - (b * 23.5 + a * 27.5));
+            let pose = Similarity { a, b, tx, ty };
+            let keypoints = TEMPLATE.points().map(|p| pose.apply(p));
+            for format in FORMATS {
+                // The left half is black and the right half is white.
+                let (bytes, stride) =
+                    picture(format, (64, 64), |x, _| [if x < 32 { 0.0 } else { 255.0 }; 3]);
+                let mut aligner = Aligner::with_template(&TEMPLATE, (47, 55));
+                let frame = frame_of(format, &bytes, 64, stride);
+                let face = aligner.align_points(&frame, &keypoints).unwrap();
+                let mut outside = 0;
+                for (i, found) in face.pixels().iter().enumerate() {
+                    let place = pose.apply(Point::new((i % 47) as f32 + 0.5, (i / 47) as f32 + 0.5));
+                    let inside = place.x >= 0.0 && place.x < 64.0 && place.y >= 0.0 && place.y < 64.0;
+                    outside += usize::from(!inside);
+                    // An output pixel reaches at most 4 · √½ pixels from its centre.
+                    if place.x < 28.0 {
+                        prop_assert!(found.iter().all(|v| *v <= 3), "{format:?} {place:?}: {found:?}");
+                    } else if place.x > 36.0 {
+                        prop_assert!(found.iter().all(|v| *v >= 252), "{format:?} {place:?}: {found:?}");
+                    }
+                }
+                let share = outside as f32 / (47.0 * 55.0);
+                prop_assert!((0.0..=1.0).contains(&face.outside()));
+                // Rounding may put a pixel on the edge to either side.
+                prop_assert!((face.outside() - share).abs() < 0.03, "{} {share}", face.outside());
+            }
+        }
+
+        #[test]
+        fn no_keypoints_make_it_panic(values in proptest::array::uniform8(any::<f32>()), near in any::<bool>()) {
+            let value = |v: f32| if near { v % 200.0 } else { v };
+            let [a, b, c, d, e, f, g, h] = values.map(value);
+            let keypoints = [Point::new(a, b), Point::new(c, d), Point::new(e, f), Point::new(g, h)];
+            for format in FORMATS {
+                let (bytes, stride) = picture(format, (8, 8), |x, y| [x as f32, y as f32, 0.0]);
+                let mut aligner = Aligner::with_template(&TEMPLATE, (47, 55));
+                if let Some(face) = aligner.align_points(&frame_of(format, &bytes, 8, stride), &keypoints) {
+                    prop_assert!((0.0..=1.0).contains(&face.outside()), "{}", face.outside());
+                }
+            }
+        }
+    }
 }

@@ -43,7 +43,10 @@ pub enum PictureError {
         found: usize,
     },
     /// It would take too much memory.
-    #[error("{width}×{height} pixels are more than the {max_pixels} accepted: scale it down")]
+    #[error(
+        "{width}×{height} pixels: at most {max_pixels} are accepted, and {max_side} a side: scale it down",
+        max_side = Frame::MAX_SIDE
+    )]
     TooLarge {
         /// Pixels across.
         width: u32,

@@ -104,6 +104,16 @@ pub enum CaptureError {
         /// The frame.
         sequence: u64,
     },
+    /// Frames arrive, and none can be decoded.
+    #[error(
+        "camera {device}: none of its last {frames} frames can be decoded (cut short or broken): it is opened again; if this repeats, check cable and hub, ask for a smaller size or rate, or for another of camera.formats"
+    )]
+    Unreadable {
+        /// The device node.
+        device: String,
+        /// How many in a row.
+        frames: u32,
+    },
     /// A recording cannot be read.
     #[error("recording {}: {problem}", path.display())]
     Recording {
@@ -160,7 +170,13 @@ impl CaptureError {
     #[must_use]
     pub const fn state(&self) -> CameraState {
         match self {
-            Self::Missing { .. } | Self::Unplugged { .. } => CameraState::Searching,
+            Self::Missing { .. }
+            | Self::Unplugged { .. }
+            // Another program will make a camera of it, or has just stopped to.
+            | Self::Unsupported {
+                reason: NegotiationError::NotFed | NegotiationError::NothingOffered { .. },
+                ..
+            } => CameraState::Searching,
             Self::Busy { .. } => CameraState::Busy,
             Self::Denied { .. } => CameraState::Denied,
             Self::Unsupported { .. } | Self::Control { .. } | Self::Recording { .. } => {
@@ -169,6 +185,7 @@ impl CaptureError {
             Self::Stalled { .. }
             | Self::Frozen { .. }
             | Self::Driver { .. }
+            | Self::Unreadable { .. }
             | Self::DamagedBuffer { .. } => CameraState::Stalled,
         }
     }
@@ -201,6 +218,16 @@ impl CaptureError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_virtual_camera_that_nobody_feeds_is_searched_for() {
+        let device = || "/dev/video10".to_owned();
+        let driver = "v4l2 loopback".to_owned();
+        for reason in [NegotiationError::NotFed, NegotiationError::NothingOffered { driver }] {
+            let error = CaptureError::Unsupported { device: device(), reason };
+            assert_eq!(error.state(), CameraState::Searching, "{error}");
+        }
+    }
 
     #[test]
     fn system_errors_become_states_with_remedies() {

@@ -63,6 +63,22 @@ pub trait FrameSource: Send {
     fn status(&self) -> Option<&CameraStatus> {
         None
     }
+
+    /// Hears how the frames that it gave could be decoded. `true` when it closed the camera for it:
+    /// the frames in a row are then to be counted anew.
+    fn hear(&mut self, _: Readability) -> bool {
+        false
+    }
+}
+
+/// How frames could be decoded since the last word of it: whoever decodes them tells the source,
+/// because a camera that sends nothing but broken pictures is no camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Readability {
+    /// Whether any frame could be decoded.
+    pub any_readable: bool,
+    /// How many of the last frames in a row could not.
+    pub unreadable_in_a_row: u32,
 }
 
 impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
@@ -76,6 +92,10 @@ impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
 
     fn status(&self) -> Option<&CameraStatus> {
         (**self).status()
+    }
+
+    fn hear(&mut self, readability: Readability) -> bool {
+        (**self).hear(readability)
     }
 }
 

@@ -45,6 +45,10 @@ const SENSOR_DRIVERS: [&str; 9] = [
     "ipu",
 ];
 
+/// The driver that stands for a camera which another program feeds. With its option `exclusive_caps` a
+/// device does not capture before somebody writes to it.
+const LOOPBACK_DRIVER: &str = "v4l2 loopback";
+
 /// A V4L2 format code: four characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FourCc(pub [u8; 4]);
@@ -230,6 +234,11 @@ pub enum NegotiationError {
         "not a camera: this device does not capture video (metadata node, encoder, or another kind of device): 'deepid-edge doctor' lists the cameras"
     )]
     NotACamera,
+    /// A virtual camera that nobody feeds.
+    #[error(
+        "a virtual camera (v4l2loopback) that no program feeds: start the program that writes to it (ffmpeg, rpicam-vid …); if that one fails, unload and load the module v4l2loopback first"
+    )]
+    NotFed,
     /// A CSI sensor's raw data.
     #[error(
         "driver '{driver}' gives raw sensor data (CSI camera), which needs libcamera: use a USB camera, or feed a v4l2loopback device from libcamera ('rpicam-vid … | ffmpeg … -f v4l2 /dev/video10') and set camera.device to that; what it offers: {offered}"
@@ -288,7 +297,12 @@ pub enum NegotiationError {
 pub fn choose(offer: &Offer, wish: &Wish) -> Result<Choice, NegotiationError> {
     let driver = || offer.driver.clone();
     if !offer.captures {
-        return Err(NegotiationError::NotACamera);
+        let is_loopback = offer.driver == LOOPBACK_DRIVER;
+        return Err(if is_loopback {
+            NegotiationError::NotFed
+        } else {
+            NegotiationError::NotACamera
+        });
     }
     let best = offer
         .formats
@@ -462,7 +476,7 @@ mod tests {
                     let mut words = rest.split_whitespace();
                     wish = Wish::default();
                     offer = Offer {
-                        driver: words.next().expect("a driver").to_owned(),
+                        driver: words.next().expect("a driver").replace('_', " "),
                         captures: true,
                         multi_planar_only: false,
                         formats: Vec::new(),

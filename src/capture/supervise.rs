@@ -16,14 +16,14 @@ use std::time::Duration;
 use super::watch::{BackOff, Freshness, FrozenWatch, StallWatch, fingerprint};
 use super::{
     CameraStatus, CaptureError, CapturedFrame, Encoding, FrameSource, PATIENCE, Progress,
-    SourceDescription,
+    Readability, SourceDescription,
 };
 use crate::clock::{Clock, Monotonic};
 
 /// Opens a source; called again after each fault.
 pub type Opener = Box<dyn FnMut() -> Result<Box<dyn FrameSource>, CaptureError> + Send>;
 
-/// Damaged frames in a row after which the camera is opened again.
+/// Damaged or unreadable frames in a row after which the camera is opened again.
 const MAX_DAMAGED_IN_A_ROW: u32 = 30;
 
 /// How patient the supervisor is.
@@ -89,6 +89,8 @@ pub struct Supervised {
     stall: StallWatch,
     frozen: FrozenWatch,
     damaged_in_a_row: u32,
+    /// Its last frames could not be decoded, and none could since: what arrives is no streaming.
+    unreadable: bool,
     numbers: Numbers,
 }
 
@@ -145,6 +147,7 @@ impl Supervised {
             stall: StallWatch::new(settings.stall_after, now),
             frozen: FrozenWatch::new(settings.frozen_after),
             damaged_in_a_row: 0,
+            unreadable: false,
             numbers: Numbers::default(),
         }
     }
@@ -204,8 +207,11 @@ impl Supervised {
         self.counts.lost += lost;
         match self.frozen.observe(fingerprint(frame), now) {
             Freshness::Fresh => {
-                if self.status.streaming(now) {
-                    tracing::info!(camera = %self.description.location, "camera is streaming");
+                if !self.unreadable && self.status.streaming(now) {
+                    let SourceDescription { location, encoding, width, height, rate, .. } =
+                        &self.description;
+                    let rate = rate.as_ref().map(tracing::field::display);
+                    tracing::info!(camera = %location, %encoding, width, height, rate, "camera is streaming");
                 }
                 Progress::Frame
             }
@@ -269,6 +275,18 @@ impl FrameSource for Supervised {
 
     fn status(&self) -> Option<&CameraStatus> {
         Some(&self.status)
+    }
+
+    fn hear(&mut self, readability: Readability) -> bool {
+        self.unreadable &= !readability.any_readable;
+        let frames = readability.unreadable_in_a_row;
+        if frames <= MAX_DAMAGED_IN_A_ROW || self.source.is_none() {
+            return false;
+        }
+        self.unreadable = true;
+        let device = self.description.location.clone();
+        self.fail(&CaptureError::Unreadable { device, frames });
+        true
     }
 }
 
@@ -422,6 +440,26 @@ mod tests {
         let (mut source, _) = supervised(&[&frozen, "cccde"]);
         let expected = [(Searching, 0), (Streaming, 100), (Stalled, 2300), (Streaming, 11_200)];
         assert_eq!(states(&mut source, 120)[..4], expected);
+    }
+
+    #[test]
+    fn a_camera_whose_frames_nobody_can_read_is_opened_again_and_does_not_stream() {
+        let (mut source, _) = supervised(&["abcd", "efghijkl"]);
+        let _ = states(&mut source, 3);
+        let heard = |source: &mut Supervised, any_readable, unreadable_in_a_row| {
+            source.hear(Readability { any_readable, unreadable_in_a_row })
+        };
+        assert!(!heard(&mut source, false, MAX_DAMAGED_IN_A_ROW), "not yet");
+        assert!(heard(&mut source, false, MAX_DAMAGED_IN_A_ROW + 1));
+        assert!(!heard(&mut source, false, 99), "it is closed already");
+        let status = source.status().cloned().unwrap();
+        assert!(status.state == Stalled && status.detail.contains("decoded"), "{}", status.detail);
+        let found = states(&mut source, 6);
+        assert_eq!(found.last().unwrap().0, Stalled, "frames alone are no streaming");
+        let mut frame = CapturedFrame::new();
+        assert_eq!(source.next_frame(&mut frame).unwrap(), Progress::Frame);
+        heard(&mut source, true, 0);
+        assert_eq!(states(&mut source, 1)[0].0, Streaming);
     }
 
     #[test]

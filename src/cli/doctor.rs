@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::capture::v4l2::{Listing, list_cameras};
 use crate::capture::{CaptureError, CapturedFrame, Decoder, Progress};
-use crate::clock::{Clock, ClockTrust, Monotonic, SystemClock, kernel_synchronised};
+use crate::clock::{Clock, ClockTrust, Monotonic, SystemClock, synchronised};
 use crate::config::{Cards, Config, Networks};
 use crate::detect::Detections;
 use crate::frame::{Frame, PixelFormat};
@@ -431,7 +431,7 @@ fn clock(findings: &mut Findings, config: &Config) {
         .flatten()
         .and_then(|store| store.newest_record_time().ok().flatten());
     let wall = SystemClock::new(config.clock.require, newest.unwrap_or(i64::MIN)).wall();
-    let synchronised = kernel_synchronised();
+    let synchronised = synchronised();
     let time = jiff::Timestamp::from_millisecond(wall.unix_ms)
         .map_or_else(|_| format!("{} ms", wall.unix_ms), |time| time.to_string());
     let state = if synchronised { "synchronised" } else { "not synchronised" };

@@ -32,6 +32,8 @@ pub enum Kind {
     Broker,
     /// A question was not answered with yes.
     Declined,
+    /// The passphrase does not fit.
+    Passphrase,
     /// The program or the machine failed in a way that nobody foresaw.
     Fault,
 }
@@ -49,7 +51,7 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
     (
         Kind::Input,
         4,
-        "A picture, recording or other input is missing, empty, cut short, too large or of an unknown format; or output cannot be written.",
+        "A picture, recording, backup or other input is missing, empty, cut short, too large or of an unknown format; or output cannot be written.",
     ),
     (Kind::Face, 5, "A picture shows no face, several faces, or one that is too poor."),
     (Kind::Model, 6, "A model, its card or the TFLite library is missing or cannot be used."),
@@ -58,6 +60,7 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
     (Kind::Absent, 9, "No such subject."),
     (Kind::Broker, 10, "The broker cannot be reached, or refuses this door."),
     (Kind::Declined, 11, "A question was not answered with yes, or could not be asked."),
+    (Kind::Passphrase, 12, "The passphrase of a backup is wrong."),
     (Kind::Fault, 70, "A fault of the program or the machine; please report it."),
 ];
 

@@ -77,6 +77,13 @@ impl Failure {
         }
     }
 
+    /// The same, told as the cause of something else.
+    #[must_use]
+    pub fn within(mut self, context: &str) -> Self {
+        self.what = format!("{context}: {}", self.what);
+        self
+    }
+
     /// The single problems behind it, for machines.
     #[must_use]
     pub fn with_problems(mut self, problems: Json) -> Self {

@@ -164,3 +164,15 @@ fn bar(session: &Session, length: u64, unit: &str) -> ProgressBar {
         Err(_) => bar,
     }
 }
+
+/// A bar over bytes, whose length is told later.
+pub(super) fn bytes_bar(session: &Session) -> ProgressBar {
+    if !session.draws_progress() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

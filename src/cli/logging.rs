@@ -2,12 +2,22 @@
 //!
 //! In: `log.level` and `log.format`. Out: `tracing`'s subscriber for this process. Verbs that
 //! answer a question log warnings alone unless a level was asked for, so that an answer is not
-//! drowned; the daemon logs at the configured level. Deliberately absent: files and rotation, which
-//! the journal does better.
+//! drowned; the daemon logs at the configured level. Where standard error is the journal, a line
+//! carries its priority and no time of its own, so that `journalctl -p warning` finds warnings.
+//! Deliberately absent: files and rotation, which the journal does better.
+//! Source: sd-daemon(3) for the priorities, systemd.exec(5) for `JOURNAL_STREAM`.
 
+use std::fmt;
+use std::fs::{File, Metadata};
 use std::io::IsTerminal as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 
 use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{Config, LogFormat, Origin};
 
@@ -17,7 +27,7 @@ pub(super) fn for_a_verb(config: &Config) {
         .settings()
         .iter()
         .any(|setting| setting.key == "log.level" && setting.origin != Origin::Default);
-    let level = if asked { config.log.level.as_tracing() } else { tracing::Level::WARN };
+    let level = if asked { config.log.level.as_tracing() } else { Level::WARN };
     start(config, level);
 }
 
@@ -26,15 +36,116 @@ pub(super) fn for_the_daemon(config: &Config) {
     start(config, config.log.level.as_tracing());
 }
 
-fn start(config: &Config, level: tracing::Level) {
+fn start(config: &Config, level: Level) {
     let builder = tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .with_max_level(LevelFilter::from_level(level));
     // A second log in one process (tests do that) keeps the first.
-    let _kept = match config.log.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let _kept = match (config.log.format, is_journal()) {
+        (LogFormat::Text, false) => builder.try_init(),
+        (LogFormat::Json, false) => builder.json().flatten_event(true).try_init(),
+        (LogFormat::Text, true) => {
+            let plain = format().with_target(false).with_level(false).without_time();
+            builder.event_format(ForJournal(plain)).try_init()
+        }
+        (LogFormat::Json, true) => {
+            let builder = builder.json().flatten_event(true);
+            builder.map_event_format(ForJournal).try_init()
+        }
     };
+}
+
+/// Whether standard error is what systemd connected to the journal: a program that was started by a
+/// service and writes elsewhere has the variable too.
+fn is_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    stderr.and_then(|file| file.metadata()).is_ok_and(|file| is_stream(&stream, &file))
+}
+
+/// Whether `stream`, a device and an inode, is `file`.
+fn is_stream(stream: &str, file: &Metadata) -> bool {
+    let numbers = stream.split_once(':').map(|(device, inode)| (device.parse(), inode.parse()));
+    numbers == Some((Ok(file.dev()), Ok(file.ino())))
+}
+
+/// Another format with the priority before it, as the journal reads it.
+struct ForJournal<F>(F);
+
+impl<S, N, F> FormatEvent<S, N> for ForJournal<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        write!(writer, "<{}>", priority(*event.metadata().level()))?;
+        self.0.format_event(context, writer, event)
+    }
+}
+
+/// The syslog priority of a level.
+const fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[test]
+    fn the_journal_is_known_by_device_and_inode() {
+        let file = tempfile::tempfile().unwrap();
+        let about = file.metadata().unwrap();
+        assert!(is_stream(&format!("{}:{}", about.dev(), about.ino()), &about));
+        for other in [format!("{}:{}", about.dev(), about.ino() + 1), String::new(), "7".into()] {
+            assert!(!is_stream(&other, &about), "{other}");
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_for_the_journal_begins_with_its_priority() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let plain = format().with_target(false).with_level(false).without_time();
+        let log = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .event_format(ForJournal(plain))
+            .finish();
+        tracing::subscriber::with_default(log, || {
+            tracing::warn!(state = "stalled", "no frame");
+            tracing::info!("ready");
+        });
+        let told = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(told, "<4>no frame state=\"stalled\"\n<6>ready\n");
+    }
 }

@@ -9,9 +9,11 @@ pub mod exit;
 pub mod failure;
 pub mod session;
 
+mod backup;
 mod camera;
 mod completions;
 mod config;
+#[cfg(feature = "demo")]
 mod demo;
 mod detect;
 mod doctor;
@@ -23,6 +25,8 @@ mod identify;
 mod logging;
 mod man;
 mod mqtt;
+mod passphrase;
+mod restore;
 mod run;
 mod subjects;
 mod verify;
@@ -74,10 +78,15 @@ enum Verb {
     /// List, rename, disable, enable or remove enrolled people
     #[command(subcommand)]
     Subjects(subjects::Verb),
+    /// Write people, references, audit and configuration into one encrypted file
+    Backup(backup::Arguments),
+    /// Bring a door back from a backup, on this board or another one
+    Restore(restore::Arguments),
     /// Speak to the broker
     #[command(subcommand)]
     Mqtt(mqtt::Verb),
     /// Enrol a person, replay a visit and show the decisions as they arrive over MQTT
+    #[cfg(feature = "demo")]
     Demo(demo::Arguments),
     /// Measure on photographs and clips of people
     #[command(subcommand)]
@@ -122,7 +131,10 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Enroll(verb) => verb.run(session),
         Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
+        Verb::Backup(verb) => verb.run(session),
+        Verb::Restore(verb) => verb.run(session),
         Verb::Mqtt(verb) => verb.run(session),
+        #[cfg(feature = "demo")]
         Verb::Demo(verb) => verb.run(session),
         Verb::Evaluate(verb) => verb.run(session),
         Verb::Config(verb) => verb.run(session),

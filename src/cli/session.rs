@@ -13,7 +13,7 @@ use clap::Args;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::logging;
-use crate::config::{Config, Flag, Sources};
+use crate::config::{Config, Flag, STANDARD_FILE, Sources};
 
 /// The flags that all verbs share.
 #[derive(Debug, Clone, Default, Args)]
@@ -110,20 +110,34 @@ impl Session {
     /// # Errors
     /// [`Kind::Configuration`].
     pub fn config_with(&self, verb_flags: Vec<Flag>) -> Result<Config, Failure> {
-        Ok(Config::load(&self.sources(verb_flags))?)
+        Ok(Config::load(&self.sources(self.shared.config.clone(), verb_flags))?)
     }
 
-    fn sources(&self, verb_flags: Vec<Flag>) -> Sources {
+    /// The configuration as it would be if its file were `path` and said `text`.
+    ///
+    /// # Errors
+    /// [`Kind::Configuration`].
+    pub fn config_as_if(&self, path: PathBuf, text: &str) -> Result<Config, Failure> {
+        Ok(Config::judge(&self.sources(Some(path), Vec::new()), text)?)
+    }
+
+    fn sources(&self, file: Option<PathBuf>, verb_flags: Vec<Flag>) -> Sources {
         let database = self.shared.database.as_ref();
         let database = database.map(|path| direct_flag("--database", "store.path", path));
         let flags = self.overrides().into_iter().chain(database).chain(verb_flags).collect();
-        Sources::of_process(self.shared.config.clone(), flags)
+        Sources::of_process(file, flags)
     }
 
     /// What can be read of a configuration that is refused, for a diagnosis alone.
     #[must_use]
     pub fn salvaged_config(&self) -> Option<Config> {
-        Config::salvage(&self.sources(Vec::new()))
+        Config::salvage(&self.sources(self.shared.config.clone(), Vec::new()))
+    }
+
+    /// Where the configuration file is, or would be.
+    #[must_use]
+    pub fn config_place(&self) -> PathBuf {
+        self.shared.config.clone().unwrap_or_else(|| STANDARD_FILE.into())
     }
 
     /// The configuration of a verb that answers and ends; its log is started too.

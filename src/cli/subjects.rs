@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::Config;
-use crate::store::{Administrative, Error, Store, Subject};
+use crate::store::{Administrative, BackupProblem, Error, Store, Subject};
 
 /// What to do with subjects.
 #[derive(Debug, Subcommand)]
@@ -143,13 +143,13 @@ fn as_json(subject: &Subject) -> serde_json::Value {
     })
 }
 
-fn timestamp(unix_ms: i64) -> String {
+pub(super) fn timestamp(unix_ms: i64) -> String {
     jiff::Timestamp::from_millisecond(unix_ms)
         .map_or_else(|_| "?".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 /// Opens the database, which must exist: a verb that looks at it never makes an empty one.
-fn existing(
+pub(super) fn existing(
     config: &Config,
     open: fn(&Path, crate::store::StoreSettings) -> Result<Store, Error>,
 ) -> Result<Store, Failure> {
@@ -189,6 +189,7 @@ impl From<Error> for Failure {
         let kind = match &error {
             Error::NoSuchSubject { .. } => Kind::Absent,
             Error::NameTaken { .. } | Error::BadName { .. } => Kind::Usage,
+            Error::Backup { problem, .. } => of_backup(problem),
             _ => Kind::Store,
         };
         let failure = Self::of(kind, &error);
@@ -208,4 +209,19 @@ fn elsewhere(path: &Path) -> String {
     format!(
         "take another file with '--database FILE' (or '--set store.path=FILE'), or make the folder: 'sudo install -d -m 750 -o USER {folder}', USER being who runs deepid-edge"
     )
+}
+
+const fn of_backup(problem: &BackupProblem) -> Kind {
+    use BackupProblem as P;
+    match problem {
+        P::WrongPassphrase => Kind::Passphrase,
+        P::GalleryThere => Kind::Declined,
+        P::NewerSchema { .. }
+        | P::Unsound { .. }
+        | P::InUse
+        | P::UnderWay { .. }
+        | P::HalfDone { .. }
+        | P::Unplaced { .. } => Kind::Store,
+        _ => Kind::Input,
+    }
 }

@@ -12,7 +12,7 @@ use crate::compare::{
 };
 use crate::detect::{Follower, SsdDetector};
 use crate::embed::Embedder;
-use crate::inference::{InferenceError, ModelCard, ModelDirectory, ModelId, Runtime};
+use crate::inference::{InferenceError, ModelCard, ModelDirectory, ModelId, ModelKind, Runtime};
 use crate::recognize::Recognizer;
 use crate::store::Reference;
 
@@ -143,7 +143,7 @@ impl Networks {
     pub fn aligner(&self, config: &Config) -> Result<Aligner, EquipError> {
         let card = self.card(&config.models.embedder)?;
         Aligner::new(&card)
-            .ok_or(InferenceError::Kind { model: card.id, wanted: "embedder" })
+            .ok_or(InferenceError::Kind { model: card.id, wanted: ModelKind::Embedder })
             .map_err(EquipError::from)
     }
 
@@ -164,7 +164,7 @@ impl Networks {
     pub fn comparer(&self, config: &Config, metric: Metric) -> Result<Comparer, EquipError> {
         let card = self.card(&config.models.embedder)?;
         let Some(facts) = card.features else {
-            return Err(InferenceError::Kind { model: card.id, wanted: "embedder" }.into());
+            return Err(InferenceError::Kind { model: card.id, wanted: ModelKind::Embedder }.into());
         };
         Ok(Comparer::new(card.id, facts.length, &facts.mean, metric))
     }

@@ -317,7 +317,7 @@ pub const KEYS: &[Key] = &[
         "mqtt.password_file",
         Kind::Path,
         r#""/etc/deepid-edge/mqtt-password""#,
-        "A file with the password on its first line, readable by the service's user alone. There is no key for the password itself: configuration gets copied about.",
+        "A file with the password on its first line, readable by the service's user alone, or the service's credential (docs/board.md). There is no key for the password itself: configuration gets copied about.",
     ),
     key(
         "mqtt.tls.enabled",
@@ -365,7 +365,7 @@ pub const KEYS: &[Key] = &[
         "clock.require",
         Kind::Choice(&["plausible", "synchronised"]),
         r#""plausible""#,
-        "'plausible': later than this software was built and not behind the records. 'synchronised': also set by a time server, as the kernel tells. Otherwise decisions are denied with 'clock_untrusted'.",
+        "'plausible': later than this software was built and not behind the records. 'synchronised': also kept by a time service; the service knows systemd-timesyncd, for others see docs/board.md. Otherwise decisions are denied with 'clock_untrusted'.",
     ),
     key(
         "log.level",

@@ -21,18 +21,6 @@ use super::problem::{ConfigError, Origin, Problem};
 const FILE_BYTES_MAX: u64 = 256 * 1024;
 const ENVIRONMENT_PREFIX: &str = "DEEPID_EDGE__";
 const OWN_PREFIX: &str = "DEEPID_EDGE_";
-/// Variables of ours that set no key: the file's place, what a build or a packager records, and
-/// those that the project's tests and tools read (`tests/cli.rs` finds one that is missing here).
-const OTHER_VARIABLES: &[&str] = &[
-    "DEEPID_EDGE_CONFIG",
-    "DEEPID_EDGE_COMMIT",
-    "DEEPID_EDGE_FACES",
-    "DEEPID_EDGE_SEED",
-    "DEEPID_EDGE_CLEAN_ROOT",
-    "DEEPID_EDGE_EMULATOR",
-    "DEEPID_EDGE_OWN_MOUNTS",
-];
-
 /// A key's value and where it came from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
@@ -78,17 +66,17 @@ enum Written {
     Text(String),
 }
 
-/// Merges all layers.
+/// Merges all layers; of the file its name and what it says.
 ///
 /// # Errors
-/// [`ConfigError`] for a file that cannot be read, else with all problems of all layers.
+/// [`ConfigError`] for a file that is no TOML, else with all problems of all layers.
 pub fn merge(
-    file: Option<&Path>,
+    file: Option<(&Path, &str)>,
     environment: &[(String, String)],
     flags: &[super::Flag],
 ) -> Result<Vec<Setting>, ConfigError> {
     let (settings, mut problems) = merge_noting(file, environment, flags)?;
-    problems.extend(unknown_variables(environment));
+    problems.extend(misspelt_variables(environment));
     if problems.is_empty() { Ok(settings) } else { Err(ConfigError::Problems(problems)) }
 }
 
@@ -97,7 +85,7 @@ pub fn merge(
 /// # Errors
 /// [`ConfigError`] for a file that cannot be read.
 pub(super) fn merge_right(
-    file: Option<&Path>,
+    file: Option<(&Path, &str)>,
     environment: &[(String, String)],
     flags: &[super::Flag],
 ) -> Result<Vec<Setting>, ConfigError> {
@@ -105,13 +93,13 @@ pub(super) fn merge_right(
 }
 
 fn merge_noting(
-    file: Option<&Path>,
+    file: Option<(&Path, &str)>,
     environment: &[(String, String)],
     flags: &[super::Flag],
 ) -> Result<(Vec<Setting>, Vec<Problem>), ConfigError> {
     let mut layers = vec![defaults()];
-    if let Some(path) = file {
-        layers.push(from_file(path)?);
+    if let Some((path, text)) = file {
+        layers.push(from_text(path, text)?);
     }
     layers.push(from_environment(environment));
     layers.push(from_flags(flags));
@@ -148,14 +136,16 @@ fn merge_noting(
     Ok((settings, problems))
 }
 
-/// Variables that look like ours and set nothing, because of a single underscore for instance.
-fn unknown_variables(environment: &[(String, String)]) -> Vec<Problem> {
+/// Variables that name a section as a key's variable does, but with a single underscore before it:
+/// they set nothing, and whoever wrote them thinks that they do.
+fn misspelt_variables(environment: &[(String, String)]) -> Vec<Problem> {
     let mut problems: Vec<_> = environment
         .iter()
         .filter(|(name, _)| !name.starts_with(ENVIRONMENT_PREFIX))
-        .filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str()))
         .filter_map(|(name, _)| {
             let rest = name.strip_prefix(OWN_PREFIX)?.to_lowercase();
+            let (section, _) = rest.split_once('_')?;
+            keys::SECTIONS.iter().find(|known| known.name == section)?;
             let plain = rest.replace("__", "_");
             let key = KEYS
                 .iter()
@@ -163,7 +153,7 @@ fn unknown_variables(environment: &[(String, String)]) -> Vec<Problem> {
                 .find(|key| key.replace('.', "_") == plain)
                 .or_else(|| keys::nearest(&rest.replace("__", ".")));
             let nearest = key.map(environment_name);
-            Some(Problem::UnknownVariable { origin: Origin::Environment(name.clone()), nearest })
+            Some(Problem::MisspeltVariable { origin: Origin::Environment(name.clone()), nearest })
         })
         .collect();
     problems.sort_by_key(ToString::to_string);
@@ -242,7 +232,11 @@ fn defaults() -> Vec<Entry> {
         .collect()
 }
 
-fn from_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
+/// What the file at `path` says.
+///
+/// # Errors
+/// [`ConfigError`] when it cannot be read, is too large to be a configuration, or is not UTF-8.
+pub fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let about = std::fs::metadata(path).map_err(unreadable)?;
     if about.is_dir() {
@@ -256,12 +250,15 @@ fn from_file(path: &Path) -> Result<Vec<Entry>, ConfigError> {
         });
     }
     let bytes = std::fs::read(path).map_err(unreadable)?;
-    let text = String::from_utf8(bytes).map_err(|error| ConfigError::Syntax {
+    String::from_utf8(bytes).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
         message: format!("it is not UTF-8 ({})", error.utf8_error()),
-    })?;
+    })
+}
+
+fn from_text(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
     let table =
-        File::from_str(&text, FileFormat::Toml).collect().map_err(|error| ConfigError::Syntax {
+        File::from_str(text, FileFormat::Toml).collect().map_err(|error| ConfigError::Syntax {
             path: path.to_owned(),
             message: match error {
                 config::ConfigError::FileParse { cause, .. } => {

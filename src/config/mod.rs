@@ -17,14 +17,14 @@ mod rooms;
 mod sample;
 mod sections;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::publish::Topics;
 
 pub use equip::{Cards, EquipError, Networks};
 pub use keys::{KEYS, Key, SECTIONS, Section, nearest};
 pub use kind::{Kind, Rule};
-pub use layers::{Setting, environment_name};
+pub use layers::{Setting, environment_name, read as read_file};
 pub use lookup::checkout;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sample::{default_file, manual_section};
@@ -52,8 +52,8 @@ pub struct Flag {
 pub struct Sources {
     /// The file; `None`: no file.
     pub file: Option<PathBuf>,
-    /// Variables of the environment; of those that begin with `DEEPID_EDGE_`
-    /// every one must be known, the others are ignored.
+    /// Variables of the environment; those that do not begin with `DEEPID_EDGE__` are ignored,
+    /// unless they name a section after a single underscore, which is refused.
     pub environment: Vec<(String, String)>,
     /// Keys set on the command line, later ones win.
     pub flags: Vec<Flag>,
@@ -70,6 +70,10 @@ impl Sources {
             })
             .collect();
         Self { file: file.or_else(layers::standard_file), environment, flags }
+    }
+
+    fn file_saying<'a>(&'a self, text: &'a str) -> Option<(&'a Path, &'a str)> {
+        Some((self.file.as_deref()?, text))
     }
 }
 
@@ -95,8 +99,18 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]: an unreadable file, or every problem of every layer.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let text = sources.file.as_deref().map(layers::read).transpose()?;
+        Self::judge(sources, text.as_deref().unwrap_or_default())
+    }
+
+    /// As [`Config::load`], as if the file said `text`: what is about to become the file is judged
+    /// before it is one.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn judge(sources: &Sources, text: &str) -> Result<Self, ConfigError> {
         let settings =
-            layers::merge(sources.file.as_deref(), &sources.environment, &sources.flags)?;
+            layers::merge(sources.file_saying(text), &sources.environment, &sources.flags)?;
         Self::of_settings(settings, sources.file.clone())
     }
 
@@ -106,7 +120,8 @@ impl Config {
     #[must_use]
     pub fn salvage(sources: &Sources) -> Option<Self> {
         let Sources { file, environment, flags } = sources;
-        let merged = layers::merge_right(file.as_deref(), environment, flags)
+        let text = file.as_deref().and_then(|path| layers::read(path).ok()).unwrap_or_default();
+        let merged = layers::merge_right(sources.file_saying(&text), environment, flags)
             .or_else(|_| layers::merge_right(None, environment, flags))
             .and_then(|settings| Self::of_settings(settings, file.clone()));
         merged.ok().or_else(|| Self::load(&Sources::default()).ok())

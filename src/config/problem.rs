@@ -48,9 +48,9 @@ pub enum Problem {
         /// What was probably meant.
         nearest: Option<&'static str>,
     },
-    /// A variable of the environment that begins like ours and sets nothing.
+    /// A variable of the environment that is meant for a key and sets nothing.
     #[error("{origin}: sets nothing: {hint}", hint = variable(.nearest.as_deref()))]
-    UnknownVariable {
+    MisspeltVariable {
         /// The variable.
         origin: Origin,
         /// The variable that was probably meant.

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::pulse::Thread;
+use super::pulse::{HangNews, Hangs, Thread};
 use super::threads::{Enrolled, Shared, Task};
 use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
 use crate::capture::CameraState;
@@ -63,6 +63,7 @@ pub(super) struct Front<'a> {
 /// What the main loop remembers from turn to turn.
 #[derive(Default)]
 struct Said {
+    hangs: Hangs,
     fed_at: Option<Monotonic>,
     health_at: Option<Monotonic>,
     processed: u64,
@@ -152,15 +153,19 @@ impl Front<'_> {
             return Some(Ok(()));
         }
         let now = self.shared.clock.now();
-        match self.shared.pulse.hung(now) {
-            None if said.fed_at.is_none_or(|at| now.since(at) >= FEED_EVERY) => {
-                said.fed_at = Some(now);
-                notify(&[NotifyState::Watchdog]);
-            }
-            None => {}
-            Some(thread) => {
+        let hung = self.shared.pulse.hung(now);
+        match said.hangs.observe(hung) {
+            Some(HangNews::Begun(thread)) => {
                 tracing::error!(thread = thread.name(), "a thread hangs; the watchdog is not fed");
             }
+            Some(HangNews::Over(thread)) => {
+                tracing::warn!(thread = thread.name(), "the thread goes on");
+            }
+            None => {}
+        }
+        if hung.is_none() && said.fed_at.is_none_or(|at| now.since(at) >= FEED_EVERY) {
+            said.fed_at = Some(now);
+            notify(&[NotifyState::Watchdog]);
         }
         self.say(now, said);
         None
@@ -280,12 +285,16 @@ impl Front<'_> {
         let mut poll = tokio::time::interval(Duration::from_millis(20));
         // The broker's acknowledgements are still worth having while the others finish.
         let mut settle = SETTLE_TURNS;
+        let mut last_record = Some(Task::Administrative(Administrative::Stopped));
         loop {
             tokio::select! {
                 () = &mut deadline => break,
                 Some(event) = events.recv() => self.hear(event),
                 _ = poll.tick() => {
                     if workers.capture.is_finished() && workers.recognise.is_finished() {
+                        if let Some(task) = last_record.take() {
+                            drop(self.tasks.try_send(task));
+                        }
                         settle = settle.saturating_sub(1);
                         if settle == 0 {
                             break;
@@ -297,14 +306,17 @@ impl Front<'_> {
         // The last word on how it was: a recording that is over would otherwise end unaccounted for.
         self.send(Outgoing::Health(self.health(self.shared.clock.now(), &Said::default())));
         // Not waited for: a database that hangs must not make the end hang too.
-        drop(self.tasks.try_send(Task::Administrative(Administrative::Stopped)));
+        if let Some(task) = last_record {
+            drop(self.tasks.try_send(task));
+        }
         drop(self.tasks.try_send(Task::Stop));
-        self.send(Outgoing::Stop);
         let goodbye = async {
-            drop(session.await);
             while !workers.record.is_finished() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
+            // Last, so that what the database still says reaches somebody.
+            self.send(Outgoing::Stop);
+            drop(session.await);
         };
         if tokio::time::timeout(Duration::from_millis(400), goodbye).await.is_err() {
             tracing::warn!(

@@ -15,6 +15,7 @@
 //! picture, and any command that opens a door.
 
 pub mod board;
+mod decoding;
 mod front;
 mod health;
 pub mod meter;
@@ -33,11 +34,12 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::capture::CaptureError;
-use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::clock::{Clock, ClockTrust, ManualClock, SystemClock, WallClock};
 use crate::config::{Config, ConfigError, EquipError, Networks};
 use crate::decide::Visit;
 use crate::inference::ModelCard;
 use crate::store::{self, Administrative, Store};
+use decoding::Decoding;
 use front::{Front, Workers};
 use meter::Meter;
 use pulse::{Pulse, Thread};
@@ -129,7 +131,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         references: gallery.references() as u64,
         other_models: threads::other_references(&store, &config.models.embedder),
     };
-    warn_of_doubts(config, &gallery, enrolled);
+    warn_of_doubts(config, &gallery, enrolled, clock.wall());
     let recognizer = networks.recognizer(config, gallery)?;
     let replay_clock = source::replays_unpaced(config)
         .then(|| Arc::new(ManualClock::new(started, clock.wall().unix_ms)));
@@ -148,6 +150,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
         slot: Slot::new(pressure),
+        decoding: Decoding::default(),
         pulse: Pulse::new(started),
         meter: Arc::new(Meter::default()),
         camera: Mutex::new(Camera {
@@ -224,7 +227,18 @@ fn cards(config: &Config, networks: &Networks) -> Result<Vec<ModelCard>, EquipEr
         .collect()
 }
 
-fn warn_of_doubts(config: &Config, gallery: &crate::compare::Gallery, enrolled: Enrolled) {
+fn warn_of_doubts(
+    config: &Config,
+    gallery: &crate::compare::Gallery,
+    enrolled: Enrolled,
+    wall: WallClock,
+) {
+    if wall.trust == ClockTrust::Untrusted {
+        tracing::warn!(
+            require = ?config.clock.require,
+            "the wall clock is not trusted; every decision is denied with 'clock_untrusted' until it is; 'deepid-edge doctor' says more"
+        );
+    }
     let operating = gallery.operating();
     if operating.falls_short {
         tracing::warn!(

@@ -70,9 +70,53 @@ impl Pulse {
     }
 }
 
+/// Notices when a hang begins and when it is over, so that each is told once: the main loop asks four
+/// times a second.
+#[derive(Debug, Default)]
+pub(super) struct Hangs(Option<Thread>);
+
+/// What is new about hanging threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HangNews {
+    /// This thread hangs.
+    Begun(Thread),
+    /// This one did, and goes on.
+    Over(Thread),
+}
+
+impl Hangs {
+    /// Takes in what [`Pulse::hung`] says now.
+    pub(super) fn observe(&mut self, hung: Option<Thread>) -> Option<HangNews> {
+        let before = std::mem::replace(&mut self.0, hung);
+        match (before, hung) {
+            (before, Some(thread)) if before != hung => Some(HangNews::Begun(thread)),
+            (Some(thread), None) => Some(HangNews::Over(thread)),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hang_is_told_once_and_so_is_its_end() {
+        let mut hangs = Hangs::default();
+        let (capture, record) = (Some(Thread::Capture), Some(Thread::Record));
+        let said: Vec<_> = [None, capture, capture, capture, record, None, None, capture]
+            .map(|hung| hangs.observe(hung))
+            .into_iter()
+            .flatten()
+            .collect();
+        let expected = [
+            HangNews::Begun(Thread::Capture),
+            HangNews::Begun(Thread::Record),
+            HangNews::Over(Thread::Record),
+            HangNews::Begun(Thread::Capture),
+        ];
+        assert_eq!(said, expected);
+    }
 
     #[test]
     fn one_silent_thread_is_found() {

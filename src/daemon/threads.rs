@@ -18,13 +18,14 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
+use super::decoding::Decoding;
 use super::meter::{Meter, Stage};
 use super::pulse::{Pulse, Thread};
 use super::slot::{Slot, Taken};
 use crate::capture::{
     CameraStatus, CapturedFrame, Decoder, Encoding, FrameSource, Progress, SourceDescription,
 };
-use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
+use crate::clock::{Clock, ManualClock, Monotonic, SystemClock, WallClock};
 use crate::compare::Gallery;
 use crate::decide::{Action, Decision, Fault, Observation, Seen, Visit};
 use crate::publish::message::DatabaseState;
@@ -42,6 +43,7 @@ const ENROLMENT_CHECK: Duration = Duration::from_secs(1);
 pub(super) struct Shared {
     pub stop: AtomicBool,
     pub slot: Slot,
+    pub decoding: Decoding,
     pub pulse: Pulse,
     pub meter: Arc<Meter>,
     /// The machine's clocks; for beats and latencies also while a recording plays faster.
@@ -73,6 +75,9 @@ pub(super) fn capture(shared: &Shared, mut source: Box<dyn FrameSource>) {
     let mut frame = CapturedFrame::default();
     while !shared.stopping() {
         shared.beat(Thread::Capture);
+        if source.hear(shared.decoding.report()) {
+            shared.decoding.begin_anew();
+        }
         let repeat = match source.next_frame(&mut frame) {
             Ok(Progress::Frame) => false,
             Ok(Progress::Repeat) => true,
@@ -209,9 +214,11 @@ impl Recognise {
             Err(error) => {
                 tracing::debug!(%error, sequence = captured.sequence(), "frame cannot be read");
                 shared.meter.add_unreadable();
+                shared.decoding.failed();
                 return faulty(self, Fault::Unreadable);
             }
         };
+        shared.decoding.succeeded();
         let decoded = shared.clock.now();
         if captured.encoding() == Encoding::Jpeg {
             shared.meter.time(Stage::Decode, decoded.since(start));
@@ -347,7 +354,8 @@ impl Record {
                     .keep(shared, |store, door, boot| store.record_decision(&decision, door, boot));
                 if let Some(record) = last {
                     shared.meter.add_decision();
-                    shared.clock.raise_floor(record.issued_ms);
+                    let made = WallClock { unix_ms: record.issued_ms, trust: record.clock };
+                    shared.clock.raise_floor(made);
                     tracing::info!(
                         seq = record.seq,
                         outcome = ?decision.verdict.outcome(),

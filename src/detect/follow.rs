@@ -15,7 +15,7 @@ use super::{DetectError, Detections, SsdDetector};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 
-/// Frames without a face after which a room counts as empty: a second at 30 frames/s.
+/// Frames without a face after which a room counts as empty: two seconds at 15 frames/s, the default.
 pub const IDLE_AFTER: u32 = 30;
 
 /// Of an empty room's frames, one in so many is looked at.

@@ -58,7 +58,8 @@ impl SsdDetector {
         engine: Box<dyn Engine>,
         min_score: Option<f32>,
     ) -> Result<Self, InferenceError> {
-        let not_a_detector = || InferenceError::Kind { model: card.id.clone(), wanted: "detector" };
+        let not_a_detector =
+            || InferenceError::Kind { model: card.id.clone(), wanted: ModelKind::Detector };
         let (height, width) = card.input_size();
         let (
             Some(head),
@@ -127,22 +128,16 @@ impl SsdDetector {
     ) -> Result<(), DetectError> {
         into.0.clear();
         let InputWriter { scale, offset } = self.writer;
+        let (resampler, side) = (&mut self.resampler, self.side);
         match &mut self.input {
             Tensor::Float32(values) => {
-                let (pixels, _) = values.as_chunks_mut::<3>();
-                self.resampler.square(frame, region, self.side, |index, rgb| {
-                    if let Some(pixel) = pixels.get_mut(index) {
-                        *pixel = rgb.map(|v| v * scale + offset);
-                    }
-                });
+                let (pixels, _) = values.as_chunks_mut();
+                resampler.square(frame, region, side, pixels, |v| v * scale + offset);
             }
             Tensor::Int8(values) => {
-                let (pixels, _) = values.as_chunks_mut::<3>();
-                self.resampler.square(frame, region, self.side, |index, rgb| {
-                    if let Some(pixel) = pixels.get_mut(index) {
-                        *pixel = rgb.map(|v| (v * scale + offset).round() as i8);
-                    }
-                });
+                let (pixels, _) = values.as_chunks_mut();
+                resampler
+                    .square(frame, region, side, pixels, |v| (v * scale + offset).round() as i8);
             }
         }
         self.engine.run(&self.input, &mut self.outputs)?;

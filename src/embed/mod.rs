@@ -58,7 +58,10 @@ impl Embedder {
         let (Some((features_at, features)), ModelKind::Embedder) =
             (card.output(OutputRole::Features), card.kind)
         else {
-            return Err(InferenceError::Kind { model: card.id.clone(), wanted: "embedder" });
+            return Err(InferenceError::Kind {
+                model: card.id.clone(),
+                wanted: ModelKind::Embedder,
+            });
         };
         let (_, width) = card.input_size();
         Ok(Self {
@@ -176,5 +179,76 @@ fn fill<T: Copy>(
         } else {
             row.iter_mut().zip(source).for_each(|(cell, &pixel)| *cell = look_up(pixel));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::align::Aligner;
+    use crate::clock::Monotonic;
+    use crate::frame::{Frame, PixelFormat};
+
+    const CARD: &str = r#"
+id = "corners"
+kind = "embedder"
+file = "corners.tflite"
+sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+title = "Gives the red of the crop's first two pixels and the green of its last"
+provenance = { licence = "MIT", source = "made up" }
+input = { name = "crop", shape = [1, 55, 47, 3], element_type = "float32" }
+normalisation = { scale = 1.0, offset = 0.0 }
+alignment = { right_eye = [16.0, 22.5], left_eye = [32.0, 22.5], nose_tip = [24.0, 31.6], mouth_centre = [24.0, 41.0] }
+features = { length = 3 }
+[[output]]
+role = "features"
+name = "numbers"
+shape = [1, 3]
+element_type = "float32"
+"#;
+
+    struct Corners;
+
+    impl Engine for Corners {
+        fn run(&mut self, input: &Tensor, outputs: &mut [Tensor]) -> Result<(), InferenceError> {
+            let (Tensor::Float32(input), [Tensor::Float32(output)]) = (input, outputs) else {
+                unreachable!("the card says float32")
+            };
+            output.copy_from_slice(&[input[0], input[3], input[input.len() - 2]]);
+            Ok(())
+        }
+    }
+
+    /// The features of a crop whose red is the column and whose green twice the column.
+    fn features(mirrored: bool) -> Vec<f32> {
+        let card = ModelCard::parse(CARD).unwrap();
+        let pixels: Vec<u8> =
+            (0..47 * 55).flat_map(|i| [(i % 47) as u8, 2 * (i % 47) as u8, 9]).collect();
+        let frame =
+            Frame::new(&pixels, PixelFormat::Rgb, (47, 55), 141, 0, Monotonic::default()).unwrap();
+        let mut aligner = Aligner::new(&card).unwrap();
+        let template = card.alignment.unwrap().points();
+        let face = aligner.align_points(&frame, &template).unwrap();
+        let mut embedder = Embedder::new(&card, Box::new(Corners), mirrored).unwrap();
+        let mut vector = embedder.blank();
+        // A second face must not remember the first.
+        embedder.embed(face, &mut vector).unwrap();
+        embedder.embed(face, &mut vector).unwrap();
+        vector.values().to_vec()
+    }
+
+    #[test]
+    fn mirrored_averaging_is_the_mean_of_the_crop_and_of_its_mirror_image() {
+        // First pixels: red 0 and 1, mirrored 46 and 45. Last pixel: green 92, mirrored 0.
+        assert_eq!(features(false), [0.0, 1.0, 92.0]);
+        assert_eq!(features(true), [23.0, 23.0, 46.0]);
+    }
+
+    #[test]
+    fn a_detectors_card_makes_no_embedder() {
+        let mut card = ModelCard::parse(CARD).unwrap();
+        card.kind = ModelKind::Detector;
+        let error = Embedder::new(&card, Box::new(Corners), true).unwrap_err().to_string();
+        assert!(error.contains("corners") && error.contains("models.embedder"), "{error}");
     }
 }

@@ -192,3 +192,201 @@ fn sharpness_and_exposure(face: &AlignedFace) -> (f32, f32) {
     let mean = sum / f32::max(count, 1.0);
     ((squares / f32::max(count, 1.0) - mean * mean).max(0.0), exposure)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::align::Aligner;
+    use crate::clock::Monotonic;
+    use crate::frame::{Frame, PixelFormat};
+    use crate::geometry::{Rect, Similarity};
+    use crate::inference::AlignmentTemplate;
+    use proptest::prelude::*;
+
+    const TEMPLATE: AlignmentTemplate = AlignmentTemplate {
+        right_eye: [15.5, 22.0],
+        left_eye: [31.5, 22.0],
+        nose_tip: [23.5, 32.0],
+        mouth_centre: [23.5, 40.0],
+    };
+    const SIDE: u32 = 200;
+
+    /// A frontal face twice the template's size: 32 pixels from eye to eye.
+    fn frontal() -> [Point; 4] {
+        TEMPLATE.points().map(|p| Point::new(2.0 * p.x + 52.0, 2.0 * p.y + 40.0))
+    }
+
+    /// What is measured of a face with `keypoints` in a grey picture of upright stripes, two pixels
+    /// wide, which [`frontal`] shows one pixel wide.
+    fn measured([even, odd]: [u8; 2], keypoints: [Point; 4], limits: &QualityLimits) -> Quality {
+        let row = (0..SIDE).map(|x| if x % 4 < 2 { even } else { odd });
+        let pixels: Vec<u8> = row.collect::<Vec<_>>().repeat(SIDE as usize);
+        let size = (SIDE, SIDE);
+        let frame =
+            Frame::new(&pixels, PixelFormat::Grey, size, SIDE as usize, 0, Monotonic::default())
+                .unwrap();
+        let mut aligner = Aligner::with_template(&TEMPLATE, (47, 55));
+        let face = aligner.align_points(&frame, &keypoints).unwrap();
+        Quality::measure(face, &Detection::made_up(Rect::default(), keypoints), limits)
+    }
+
+    fn fault(stripes: [u8; 2], keypoints: [Point; 4]) -> Option<QualityFault> {
+        let quality = measured(stripes, keypoints, &QualityLimits::default());
+        assert_eq!(quality.weight <= 0.0, quality.fault.is_some(), "{quality:?}");
+        quality.fault
+    }
+
+    fn near(found: f32, wanted: f32) -> bool {
+        (found - wanted).abs() < 0.001 * wanted.abs().max(1.0)
+    }
+
+    #[test]
+    fn stripes_have_the_sharpness_and_exposure_worked_out_by_hand() {
+        let quality = measured([100, 110], frontal(), &QualityLimits::default());
+        // Of 47 columns 24 are 100 and 23 are 110.
+        assert!(near(quality.exposure, (24.0 * 100.0 + 23.0 * 110.0) / 47.0), "{quality:?}");
+        // Left and right differ by 10, above and below do not: the Laplacian is +20 in the 22 inner
+        // columns of 100 and −20 in the 23 of 110; its mean is −20/45.
+        let mean = -20.0_f32 / 45.0;
+        assert!(near(quality.sharpness, 400.0 - mean * mean), "{quality:?}");
+        assert!(near(quality.eye_distance_px, 32.0), "{quality:?}");
+        let flat = measured([124, 124], frontal(), &QualityLimits::default());
+        assert!(flat.sharpness <= 0.0 && near(flat.exposure, 124.0), "{flat:?}");
+    }
+
+    #[test]
+    fn exposure_weighs_the_colours_as_bt_601_does() {
+        let pixels = [200, 100, 50].repeat(47 * 55);
+        let frame =
+            Frame::new(&pixels, PixelFormat::Rgb, (47, 55), 141, 0, Monotonic::default()).unwrap();
+        let mut aligner = Aligner::with_template(&TEMPLATE, (47, 55));
+        let face = aligner.align_points(&frame, &TEMPLATE.points()).unwrap();
+        let (sharpness, exposure) = sharpness_and_exposure(face);
+        // 0.299 · 200 + 0.587 · 100 + 0.114 · 50 = 124.2, with weights rounded to 1/256.
+        assert!((exposure - 124.2).abs() < 0.3 && sharpness <= 0.0, "{exposure} {sharpness}");
+    }
+
+    #[test]
+    fn yaw_is_the_way_of_the_nose_in_eye_distances_whatever_the_roll() {
+        let face = |nose_x| {
+            [
+                Point::new(10.0, 20.0),
+                Point::new(30.0, 20.0),
+                Point::new(nose_x, 30.0),
+                Point::new(20.0, 40.0),
+            ]
+        };
+        for (nose_x, wanted) in [(20.0, 0.0), (24.0, 0.2), (16.0, -0.2), (30.0, 0.5)] {
+            for degrees in [0.0_f32, 30.0, 90.0, -135.0] {
+                let angle = degrees.to_radians();
+                let roll =
+                    Similarity { a: 3.0 * angle.cos(), b: 3.0 * angle.sin(), tx: 7.0, ty: 9.0 };
+                let found = yaw(&face(nose_x).map(|p| roll.apply(p)));
+                assert!(near(found, wanted), "nose at {nose_x}, {degrees}°: {found}");
+            }
+        }
+        let one_eye = [
+            Point::new(10.0, 20.0),
+            Point::new(10.0, 20.0),
+            Point::new(10.0, 30.0),
+            Point::new(10.0, 40.0),
+        ];
+        assert!(yaw(&one_eye) >= f32::MAX, "eyes that coincide are no frontal face");
+    }
+
+    #[test]
+    fn each_fault_is_found_and_a_good_face_has_none() {
+        let good = [100, 110];
+        assert_eq!(fault(good, frontal()), None);
+        let small = TEMPLATE.points().map(|p| Point::new(0.9 * p.x + 50.0, 0.9 * p.y + 40.0));
+        assert_eq!(fault(good, small), Some(QualityFault::TooSmall));
+        let at_the_edge = frontal().map(|p| Point::new(p.x - 70.0, p.y));
+        assert_eq!(fault(good, at_the_edge), Some(QualityFault::Cropped));
+        for side in [-1.0, 1.0] {
+            let mut turned = frontal();
+            turned[2].x += side * 0.4 * 32.0;
+            assert_eq!(fault(good, turned), Some(QualityFault::Turned), "{side}");
+            assert!(measured(good, turned, &QualityLimits::default()).yaw * side > 0.35);
+            let (sin, cos) = (side * 40.0_f32).to_radians().sin_cos();
+            let roll = Similarity { a: cos, b: sin, tx: 100.0, ty: 100.0 };
+            let tilted = frontal().map(|p| roll.apply(Point::new(p.x - 99.0, p.y - 95.0)));
+            assert_eq!(fault(good, tilted), Some(QualityFault::Turned), "tilted {side}");
+        }
+        assert_eq!(fault([10, 30], frontal()), Some(QualityFault::TooDark));
+        assert_eq!(fault([230, 250], frontal()), Some(QualityFault::TooBright));
+        assert_eq!(fault([100, 102], frontal()), Some(QualityFault::Blurred));
+        assert_eq!(fault([0, 0], small), Some(QualityFault::TooSmall), "the first fault counts");
+        for fault in [
+            QualityFault::TooSmall,
+            QualityFault::Blurred,
+            QualityFault::TooDark,
+            QualityFault::TooBright,
+            QualityFault::Turned,
+            QualityFault::Cropped,
+        ] {
+            assert!(fault.remedy().contains(": "), "what it is, and what to do");
+        }
+    }
+
+    #[test]
+    fn a_measure_at_its_limit_counts_half_and_twice_as_good_in_full() {
+        let lenient = QualityLimits {
+            eye_distance_min_px: 1.0,
+            sharpness_min: 0.0,
+            exposure_min: 0.0,
+            exposure_max: 255.0,
+            yaw_max: 2.0,
+            roll_max_degrees: 180.0,
+            outside_max: 1.0,
+        };
+        let weight = |limits: &QualityLimits| measured([100, 110], frontal(), limits).weight;
+        assert!(near(weight(&lenient), 1.0), "a limit of nothing costs no weight");
+        for (limit, wanted) in [(16.0, 1.0), (20.0, 0.8), (25.0, 0.64), (31.9, 0.5)] {
+            let found = weight(&QualityLimits { eye_distance_min_px: limit, ..lenient });
+            assert!((found - wanted).abs() < 0.002, "32 px over {limit}: {found}");
+        }
+        for (limit, wanted) in [(199.9, 1.0), (300.0, 0.6663), (399.7, 0.5)] {
+            let found = weight(&QualityLimits { sharpness_min: limit, ..lenient });
+            assert!((found - wanted).abs() < 0.002, "sharpness 399.8 over {limit}: {found}");
+        }
+        for (limit, wanted) in [(52.4, 1.0), (75.0, 0.6993), (104.8, 0.5)] {
+            let found = weight(&QualityLimits { exposure_min: limit, ..lenient });
+            assert!((found - wanted).abs() < 0.002, "exposure 104.9 over {limit}: {found}");
+        }
+        let mut before = 2.0;
+        for (nose, wanted) in [(0.0, 1.0), (3.2, 1.0), (6.4, 0.8333), (9.5, 0.5104)] {
+            for side in [-1.0, 1.0] {
+                let mut points = frontal();
+                points[2].x += side * nose;
+                let found =
+                    measured([100, 110], points, &QualityLimits { yaw_max: 0.3, ..lenient }).weight;
+                assert!((found - wanted).abs() < 0.01, "nose {nose} px aside: {found}");
+                assert!(found <= before + 1e-4, "the more turned, the lighter");
+                before = found;
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_weight_is_0_with_a_fault_and_half_to_1_without(
+            stripes in any::<[u8; 2]>(), x in proptest::array::uniform4(-50.0f32..250.0),
+            y in proptest::array::uniform4(-50.0f32..250.0), limit in 0.0f32..300.0,
+        ) {
+            let points = std::array::from_fn(|i| Point::new(x[i], y[i]));
+            prop_assume!(crate::align::fit_similarity(&TEMPLATE.points(), &points).is_some());
+            for limits in [
+                QualityLimits::default(),
+                QualityLimits { sharpness_min: limit, roll_max_degrees: 180.0, yaw_max: 2.0, ..QualityLimits::default() },
+                QualityLimits { sharpness_min: 0.0, exposure_min: 0.0, exposure_max: 255.0, outside_max: 1.0,
+                    roll_max_degrees: 180.0, yaw_max: 2.0, eye_distance_min_px: 4.0 },
+            ] {
+                let quality = measured(stripes, points, &limits);
+                let fits = if quality.fault.is_some() { quality.weight.abs() < f32::EPSILON }
+                    else { (0.5..=1.0).contains(&quality.weight) };
+                prop_assert!(fits, "{quality:?}");
+            }
+        }
+    }
+}

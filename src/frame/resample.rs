@@ -1,44 +1,67 @@
 //! A square region of a frame becomes the input picture of a network, in one pass over the bytes.
 //!
 //! In: a [`Frame`] in the camera's own format and the region that the network shall see, which may
-//! reach beyond the frame. Out: `side × side` RGB values, 0 to 255, row after row, handed to a sink;
-//! what lies outside the frame is black. Shrinking weighs each source pixel by the area of it that
-//! the output pixel covers (a box filter, exact to 1/256); enlarging interpolates linearly.
+//! reach beyond the frame. Out: `side × side` RGB values, 0 to 255, row after row; what lies outside
+//! the frame is black. Shrinking weighs each source pixel by the area of it that the output pixel
+//! covers (a box filter, exact to 1/256); enlarging interpolates linearly.
 //!
 //! Rows are combined first, as bytes, whatever the format: eight-bit weights that add up to 256
-//! keep the sums in 16 bits, which compilers vectorise. Colour is converted last, at the output's
-//! resolution only, because the box filter and the conversion are both linear.
+//! keep the sums in 16 bits, which compilers vectorise. Then columns are combined, for [`LANES`]
+//! output rows side by side: all rows of a column share position and weights, so what is done to
+//! one number is done to a vector of them. Sums stay below 2²⁴, where `f32` is exact. Colour is
+//! converted last, at the output's resolution only, because the box filter and the conversion are
+//! both linear.
 //! Deliberately absent: rotation; `align` does that, on far fewer pixels.
+
+use std::ops::Range;
 
 use super::{Frame, PixelFormat, colour};
 use crate::geometry::Rect;
+
+/// Output rows that are worked on side by side.
+const LANES: usize = 8;
+
+/// One number for each of these rows.
+type Lanes = [f32; LANES];
 
 /// Scratch memory of the resampling; reused from frame to frame.
 #[derive(Debug, Default)]
 pub struct Resampler {
     rows: Taps,
-    chroma_rows: Taps,
+    shared_rows: Taps,
     columns: Taps,
-    chroma_columns: Taps,
-    luma: Vec<u16>,
-    chroma: Vec<u16>,
+    shared_columns: Taps,
+    band: Band,
+    shared_band: Band,
+    channels: [Vec<Lanes>; 3],
 }
 
-/// For each output position: where its source run starts, how long it is, and its weights.
+/// For each output position: which source samples it covers, and their weights.
 #[derive(Debug, Default)]
 struct Taps {
     runs: Vec<Run>,
-    weights: Vec<u16>,
+    weights: Vec<f32>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Run {
     source: usize,
-    length: usize,
-    weight: usize,
+    weights: Range<usize>,
+    missing: f32,
 }
 
-/// Weights of one run add up to this, unless part of the run lies outside the frame.
+/// What one output position is made of.
+#[derive(Debug, Clone, Copy)]
+struct Tap<'a> {
+    /// The first source sample.
+    source: usize,
+    /// Weights of it and those behind it, whole numbers.
+    weights: &'a [f32],
+    /// What the weights lack of [`ONE`], because part of the position lies outside the frame.
+    missing: f32,
+}
+
+/// Weights of one position add up to this, unless part of it lies outside the frame.
 const ONE: f32 = 256.0;
 
 impl Taps {
@@ -50,186 +73,271 @@ impl Taps {
         let step = extent / outputs as f32;
         for output in 0..outputs {
             let low = step * output as f32 + start;
-            if step >= 1.0 {
-                self.push_box(low, low + step, available);
+            let first = self.weights.len();
+            let source = if step >= 1.0 {
+                self.push_box(low, low + step, available)
             } else {
-                self.push_linear(low + step / 2.0, available);
-            }
+                self.push_linear(low + step / 2.0, available)
+            };
+            let weights = self.weights.get(first..).unwrap_or_default();
+            let missing = ONE - weights.iter().sum::<f32>();
+            self.runs.push(Run { source, weights: first..self.weights.len(), missing });
         }
     }
 
-    fn push_box(&mut self, low: f32, high: f32, available: usize) {
+    /// Adds the weights of one position and says where its samples start.
+    fn push_box(&mut self, low: f32, high: f32, available: usize) -> usize {
         let first = low.max(0.0);
         let last = high.min(available as f32);
-        let weight = self.weights.len();
         if last <= first {
-            self.runs.push(Run { source: 0, length: 0, weight });
-            return;
+            return 0;
         }
         let source = first as usize;
         let end = (last.ceil() as usize).min(available);
         // Cumulative rounding: the weights add up to 256 exactly where the run lies inside.
         let scale = ONE / (high - low);
-        let mut spent = ((first - low) * scale).round() as u16;
+        let mut spent = rounded((first - low) * scale);
         for position in source..end {
             let covered = ((position + 1) as f32).min(last);
-            let total = ((covered - low) * scale).round() as u16;
-            self.weights.push(total.saturating_sub(spent));
+            let total = rounded((covered - low) * scale);
+            self.weights.push((total - spent).max(0.0));
             spent = total;
         }
-        self.runs.push(Run { source, length: end - source, weight });
+        source
     }
 
-    fn push_linear(&mut self, centre: f32, available: usize) {
-        let weight = self.weights.len();
+    /// Adds the weights of one position and says where its samples start.
+    fn push_linear(&mut self, centre: f32, available: usize) -> usize {
         if centre <= 0.0 || centre >= available as f32 {
-            self.runs.push(Run { source: 0, length: 0, weight });
-            return;
+            return 0;
         }
         let position = (centre - 0.5).clamp(0.0, (available - 1) as f32);
         let source = position as usize;
-        let fraction = ((position - source as f32) * ONE).round() as u16;
-        self.weights.push(256 - fraction);
-        let length = if source + 1 < available {
+        let fraction = rounded((position - source as f32) * ONE);
+        self.weights.push(ONE - fraction);
+        if source + 1 < available {
             self.weights.push(fraction);
-            2
-        } else {
-            1
-        };
-        self.runs.push(Run { source, length, weight });
+        }
+        source
     }
 
-    fn weights_of(&self, run: Run) -> &[u16] {
-        self.weights.get(run.weight..run.weight + run.length).unwrap_or_default()
+    fn iter(&self) -> impl Iterator<Item = Tap<'_>> {
+        self.runs.iter().map(|run| Tap {
+            source: run.source,
+            weights: self.weights.get(run.weights.clone()).unwrap_or_default(),
+            missing: run.missing,
+        })
     }
 
-    /// Whether output position `index` lies outside the source.
-    fn is_empty_at(&self, index: usize) -> bool {
-        self.runs.get(index).is_none_or(|run| run.length == 0)
-    }
-
-    /// The source samples that any run touches, as `[first, end)`.
+    /// The source samples that any position covers, as `[first, end)`.
     fn span(&self) -> (usize, usize) {
-        let touched = || self.runs.iter().filter(|run| run.length > 0);
-        let first = touched().map(|run| run.source).min().unwrap_or(0);
-        let end = touched().map(|run| run.source + run.length).max().unwrap_or(0);
+        let covered = || self.iter().filter(|tap| !tap.weights.is_empty());
+        let first = covered().map(|tap| tap.source).min().unwrap_or(0);
+        let end = covered().map(|tap| tap.source + tap.weights.len()).max().unwrap_or(0);
         (first, end)
     }
 }
 
+/// To the nearest whole number, 0 to 65535.
+fn rounded(value: f32) -> f32 {
+    f32::from((value + 0.5) as u16)
+}
+
+/// Black in BT.601 limited range: luma, and either chroma.
+const BLACK_Y: u16 = 16;
+const BLACK_C: u16 = 128;
+
+/// One plane of a frame, and which bytes of its rows matter.
+#[derive(Debug)]
+struct Plane<'a> {
+    pixels: &'a [u8],
+    stride: usize,
+    low: usize,
+    high: usize,
+    /// The pair of bytes that, again and again, is a black row.
+    black: [u16; 2],
+}
+
+/// Where a channel's samples lie in the rows of a plane: the first at `offset`, one every `step`.
+#[derive(Debug, Clone, Copy)]
+struct Channel {
+    offset: usize,
+    step: usize,
+    black: u16,
+    /// Whether neighbouring pixels share a sample.
+    shared: bool,
+}
+
+impl Channel {
+    /// Red, green and blue, or luma and the two chromas.
+    const fn all(format: PixelFormat) -> [Self; 3] {
+        const fn full(offset: usize, step: usize) -> Channel {
+            Channel { offset, step, black: 0, shared: false }
+        }
+        const fn luma(offset: usize, step: usize) -> Channel {
+            Channel { offset, step, black: BLACK_Y, shared: false }
+        }
+        const fn chroma(offset: usize, step: usize) -> Channel {
+            Channel { offset, step, black: BLACK_C, shared: true }
+        }
+        match format {
+            PixelFormat::Grey => [full(0, 1); 3],
+            PixelFormat::Rgb => [full(0, 3), full(1, 3), full(2, 3)],
+            PixelFormat::Yuyv => [luma(0, 2), chroma(1, 4), chroma(3, 4)],
+            PixelFormat::Uyvy => [luma(1, 2), chroma(0, 4), chroma(2, 4)],
+            PixelFormat::Nv12 => [luma(0, 1), chroma(0, 2), chroma(1, 2)],
+        }
+    }
+}
+
+/// The bytes of a plane, combined down the rows for [`LANES`] output rows.
+#[derive(Debug, Default)]
+struct Band {
+    low: usize,
+    rows: [Vec<u16>; LANES],
+    sums: Vec<Lanes>,
+}
+
+impl Band {
+    /// Takes the next output rows' taps.
+    fn combine<'a>(&mut self, plane: &Plane<'_>, taps: &mut impl Iterator<Item = Tap<'a>>) {
+        let length = plane.high.saturating_sub(plane.low);
+        for sums in &mut self.rows {
+            sums.resize(length, 0);
+            if let Some(tap) = taps.next() {
+                combine(plane, tap, sums);
+            }
+        }
+        self.low = plane.low;
+        self.sums.resize(length, [0.0; LANES]);
+        let [a, b, c, d, e, f, g, h] = &self.rows;
+        let rows = a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(g).zip(h);
+        for (lanes, (((((((a, b), c), d), e), f), g), h)) in self.sums.iter_mut().zip(rows) {
+            *lanes = [*a, *b, *c, *d, *e, *f, *g, *h].map(f32::from);
+        }
+    }
+
+    /// The weighted means of a channel's samples, 0 to 255, column after column.
+    fn means(&self, channel: Channel, columns: &Taps, means: &mut [Lanes]) {
+        let Channel { offset, step, black, .. } = channel;
+        for (mean, tap) in means.iter_mut().zip(columns.iter()) {
+            let start = (tap.source * step + offset).wrapping_sub(self.low);
+            let samples = self.sums.get(start..).unwrap_or_default().iter().step_by(step);
+            let mut total = [f32::from(black) * tap.missing * ONE; LANES];
+            for (sample, weight) in samples.zip(tap.weights) {
+                for (total, sum) in total.iter_mut().zip(sample) {
+                    *total += sum * weight;
+                }
+            }
+            *mean = total.map(|v| v * (1.0 / (ONE * ONE)));
+        }
+    }
+}
+
+/// Adds up the bytes of the rows that one output row covers.
+fn combine(plane: &Plane<'_>, tap: Tap<'_>, sums: &mut [u16]) {
+    sums.fill(0);
+    for pair in sums.as_chunks_mut().0 {
+        *pair = plane.black.map(|byte| byte * tap.missing as u16);
+    }
+    for (row, &weight) in (tap.source..).zip(tap.weights) {
+        let start = row * plane.stride;
+        let bytes = plane.pixels.get(start + plane.low..start + plane.high).unwrap_or_default();
+        for (sum, &byte) in sums.iter_mut().zip(bytes) {
+            *sum = sum.wrapping_add(u16::from(byte).wrapping_mul(weight as u16));
+        }
+    }
+}
+
 impl Resampler {
-    /// Hands the `side × side` RGB values of `region` to `sink`, in row-major order.
+    /// Fills `pixels`, rows of `side`, with the RGB values of `region`, 0 to 255, each as `convert`
+    /// makes it.
     ///
     /// `region` must have a positive, finite size; it is a square where the picture is not to be
     /// stretched.
-    pub fn square(
+    pub fn square<T>(
         &mut self,
         frame: &Frame<'_>,
         region: Rect,
         side: usize,
-        mut sink: impl FnMut(usize, [f32; 3]),
+        pixels: &mut [[T; 3]],
+        convert: impl Fn(f32) -> T,
     ) {
-        let (width, height, stride) =
-            (frame.width() as usize, frame.height() as usize, frame.stride());
+        let (plane, shared_plane) = self.prepare(frame, region, side);
+        let (mut rows, mut shared_rows) = (self.rows.iter(), self.shared_rows.iter());
+        let (rgb, planar) = match frame.format() {
+            PixelFormat::Rgb | PixelFormat::Grey => (true, false),
+            PixelFormat::Yuyv | PixelFormat::Uyvy => (false, false),
+            PixelFormat::Nv12 => (false, true),
+        };
+        for pixels in pixels.chunks_mut(LANES * side.max(1)) {
+            self.band.combine(&plane, &mut rows);
+            if planar {
+                self.shared_band.combine(&shared_plane, &mut shared_rows);
+            }
+            for (channel, means) in Channel::all(frame.format()).into_iter().zip(&mut self.channels)
+            {
+                let columns = if channel.shared { &self.shared_columns } else { &self.columns };
+                let band = if channel.shared && planar { &self.shared_band } else { &self.band };
+                band.means(channel, columns, means);
+            }
+            let [r, g, b] = &mut self.channels;
+            if !rgb {
+                let colours = r.as_flattened_mut().iter_mut().zip(g.as_flattened_mut());
+                for ((r, g), b) in colours.zip(b.as_flattened_mut()) {
+                    [*r, *g, *b] = colour::bt601_to_rgb([*r, *g, *b]);
+                }
+            }
+            for (lane, row) in (0..LANES).zip(pixels.chunks_exact_mut(side.max(1))) {
+                #[expect(clippy::indexing_slicing, reason = "invariant: lane is below LANES")]
+                let value = |lanes: &Lanes| convert(lanes[lane]);
+                for (pixel, ((r, g), b)) in row.iter_mut().zip(r.iter().zip(&*g).zip(&*b)) {
+                    *pixel = [value(r), value(g), value(b)];
+                }
+            }
+        }
+    }
+
+    /// Works out the taps, and which bytes of the frame they need.
+    fn prepare<'a>(
+        &mut self,
+        frame: &Frame<'a>,
+        region: Rect,
+        side: usize,
+    ) -> (Plane<'a>, Plane<'a>) {
+        let (width, height) = (frame.width() as usize, frame.height() as usize);
         self.columns.fill(region.x, region.width, side, width);
         self.rows.fill(region.y, region.height, side, height);
-        self.chroma_columns.fill(region.x / 2.0, region.width / 2.0, side, width / 2);
-        self.chroma_rows.fill(region.y / 2.0, region.height / 2.0, side, height / 2);
-        let (plane, chroma_plane) =
-            frame.pixels().split_at((stride * height).min(frame.pixels().len()));
+        self.shared_columns.fill(region.x / 2.0, region.width / 2.0, side, width / 2);
+        self.shared_rows.fill(region.y / 2.0, region.height / 2.0, side, height / 2);
+        for channel in &mut self.channels {
+            channel.resize(side, [0.0; LANES]);
+        }
         let (first, end) = self.columns.span();
-        let (chroma_first, chroma_end) = self.chroma_columns.span();
-        // Bytes of a row that matter, in whole groups of pixels that share colour.
-        let (low, high) = match frame.format() {
-            PixelFormat::Yuyv | PixelFormat::Uyvy => {
-                ((first / 2).min(chroma_first) * 4, end.div_ceil(2).max(chroma_end) * 4)
-            }
-            PixelFormat::Nv12 | PixelFormat::Grey => (first, end),
-            PixelFormat::Rgb => (first * 3, end * 3),
+        let (shared_first, shared_end) = self.shared_columns.span();
+        // Whole groups of pixels that share colour.
+        let groups = ((first / 2).min(shared_first) * 4, end.div_ceil(2).max(shared_end) * 4);
+        let ((low, high), black) = match frame.format() {
+            PixelFormat::Yuyv => (groups, [BLACK_Y, BLACK_C]),
+            PixelFormat::Uyvy => (groups, [BLACK_C, BLACK_Y]),
+            PixelFormat::Nv12 => ((first, end), [BLACK_Y; 2]),
+            PixelFormat::Grey => ((first, end), [0; 2]),
+            PixelFormat::Rgb => ((first * 3, end * 3), [0; 2]),
         };
-        let chroma_low = chroma_first * 2;
-        for (y, start) in (0..side).map(|y| (y, y * side)) {
-            combine(plane, stride, (low, high), &self.rows, y, &mut self.luma);
-            if frame.format() == PixelFormat::Nv12 {
-                let bytes = (chroma_low, chroma_end * 2);
-                combine(chroma_plane, stride, bytes, &self.chroma_rows, y, &mut self.chroma);
-            }
-            let (columns, halved) = (&self.columns, &self.chroma_columns);
-            let (luma, chroma) = (self.luma.as_slice(), self.chroma.as_slice());
-            let outside = self.rows.is_empty_at(y);
-            for x in 0..side {
-                if outside || columns.is_empty_at(x) {
-                    sink(start + x, [0.0; 3]);
-                    continue;
-                }
-                let rgb = match frame.format() {
-                    PixelFormat::Grey => [gather::<1>(luma, 0, low, columns, x); 3],
-                    PixelFormat::Rgb => {
-                        [0, 1, 2].map(|channel| gather::<3>(luma, channel, low, columns, x))
-                    }
-                    PixelFormat::Yuyv => colour::bt601_to_rgb([
-                        gather::<2>(luma, 0, low, columns, x),
-                        gather::<4>(luma, 1, low, halved, x),
-                        gather::<4>(luma, 3, low, halved, x),
-                    ]),
-                    PixelFormat::Uyvy => colour::bt601_to_rgb([
-                        gather::<2>(luma, 1, low, columns, x),
-                        gather::<4>(luma, 0, low, halved, x),
-                        gather::<4>(luma, 2, low, halved, x),
-                    ]),
-                    PixelFormat::Nv12 => colour::bt601_to_rgb([
-                        gather::<1>(luma, 0, low, columns, x),
-                        gather::<2>(chroma, 0, chroma_low, halved, x),
-                        gather::<2>(chroma, 1, chroma_low, halved, x),
-                    ]),
-                };
-                sink(start + x, rgb);
-            }
-        }
+        let stride = frame.stride();
+        let (luma, chroma) = frame.pixels().split_at((stride * height).min(frame.pixels().len()));
+        let (shared_low, shared_high) = (shared_first * 2, shared_end * 2);
+        (
+            Plane { pixels: luma, stride, low, high, black },
+            Plane {
+                pixels: chroma,
+                stride,
+                low: shared_low,
+                high: shared_high,
+                black: [BLACK_C; 2],
+            },
+        )
     }
-}
-
-/// Adds the weighted bytes `[low, high)` of the rows of output row `y`.
-fn combine(
-    plane: &[u8],
-    stride: usize,
-    (low, high): (usize, usize),
-    rows: &Taps,
-    y: usize,
-    sums: &mut Vec<u16>,
-) {
-    sums.clear();
-    sums.resize(high.saturating_sub(low), 0);
-    let Some(&run) = rows.runs.get(y) else { return };
-    for (row, &weight) in (run.source..).zip(rows.weights_of(run)) {
-        let bytes = plane.get(row * stride + low..row * stride + high).unwrap_or_default();
-        for (sum, &byte) in sums.iter_mut().zip(bytes) {
-            *sum = sum.wrapping_add(u16::from(byte).wrapping_mul(weight));
-        }
-    }
-}
-
-/// The weighted mean of one channel's samples for output column `x`, 0 to 255. Samples of the
-/// channel stand every `STEP` sums, the first at `offset`; `sums` begin at byte `low` of the row.
-#[inline]
-fn gather<const STEP: usize>(
-    sums: &[u16],
-    offset: usize,
-    low: usize,
-    columns: &Taps,
-    x: usize,
-) -> f32 {
-    let Some(&run) = columns.runs.get(x) else { return 0.0 };
-    let weights = columns.weights_of(run);
-    let start = (run.source * STEP + offset).wrapping_sub(low);
-    let samples = sums.get(start..).unwrap_or_default().chunks(STEP);
-    let mut total = 0_u32;
-    for (sample, &weight) in samples.zip(weights) {
-        if let [sum, ..] = sample {
-            total += u32::from(*sum) * u32::from(weight);
-        }
-    }
-    total as f32 * (1.0 / 65536.0)
 }
 
 #[cfg(test)]
@@ -240,7 +348,7 @@ mod tests {
 
     fn picture(frame: &Frame<'_>, region: Rect, side: usize) -> Vec<[f32; 3]> {
         let mut out = vec![[-1.0; 3]; side * side];
-        Resampler::default().square(frame, region, side, |i, rgb| out[i] = rgb);
+        Resampler::default().square(frame, region, side, &mut out, |v| v);
         out
     }
 
@@ -268,6 +376,29 @@ mod tests {
         let out = picture(&grey(&[255; 8], 4, 2), Rect::new(0.0, -1.0, 4.0, 4.0), 4);
         let rows: Vec<f32> = out.iter().step_by(4).map(|p| p[0]).collect();
         assert_eq!(rows, [0.0, 255.0, 255.0, 0.0]);
+    }
+
+    #[test]
+    fn half_outside_is_half_as_bright_whatever_the_format() {
+        // White: Y 235, Cb and Cr 128. The columns at the edges reach half beyond the frame.
+        let white = [235, 128].repeat(16);
+        let swapped = [128, 235].repeat(16);
+        let nv12 = [[235; 16].to_vec(), [128; 8].to_vec()].concat();
+        for (format, stride, bytes) in [
+            (PixelFormat::Yuyv, 8, white),
+            (PixelFormat::Uyvy, 8, swapped),
+            (PixelFormat::Nv12, 4, nv12),
+            (PixelFormat::Grey, 4, vec![255; 16]),
+            (PixelFormat::Rgb, 12, vec![255; 48]),
+        ] {
+            let frame =
+                Frame::new(&bytes, format, (4, 4), stride, 0, Monotonic::default()).unwrap();
+            let out = picture(&frame, Rect::new(-1.0, -1.0, 6.0, 6.0), 3);
+            let wanted = [0.25, 0.5, 0.25, 0.5, 1.0, 0.5, 0.25, 0.5, 0.25].map(|part| part * 255.0);
+            for (pixel, wanted) in out.iter().zip(wanted) {
+                assert!(pixel.iter().all(|v| (v - wanted).abs() < 1.0), "{format:?}: {out:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! The model card: what a `.tflite` file is, as TOML beside it.
 //!
 //! In: the text of a card. Out: a [`ModelCard`] in which everything that the path relies on is
-//! present and consistent: shapes with a batch of one, a template where faces are embedded, anchors
-//! that cover exactly the boxes that the network gives.
+//! present and consistent; `check.rs` has the rules.
 //! Another SSD detector or another embedder is another card, not other code.
 //! Format: `models/README.md`.
 
@@ -113,6 +112,17 @@ pub enum ModelKind {
     Embedder,
 }
 
+impl ModelKind {
+    /// The settings that name a model of this kind.
+    #[must_use]
+    pub const fn settings(self) -> &'static str {
+        match self {
+            Self::Detector => "models.find and models.follow",
+            Self::Embedder => "models.embedder",
+        }
+    }
+}
+
 impl std::fmt::Display for ModelKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -196,6 +206,7 @@ pub struct Normalisation {
 
 /// An output tensor and what it holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct OutputFacts {
     /// `boxes` and `scores` for a detector, `features` for an embedder.
     pub role: OutputRole,
@@ -214,6 +225,16 @@ pub enum OutputRole {
     Scores,
     /// The feature vector.
     Features,
+}
+
+impl std::fmt::Display for OutputRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Boxes => "boxes",
+            Self::Scores => "scores",
+            Self::Features => "features",
+        })
+    }
 }
 
 /// Parameters of a single-shot detector's head (Liu et al. 2016), as BlazeFace uses it.
@@ -336,154 +357,5 @@ impl ModelCard {
             .iter()
             .position(|o| o.role == role)
             .and_then(|i| self.outputs.get(i).map(|o| (i, &o.tensor)))
-    }
-
-    fn check(&self) -> Result<(), CardError> {
-        let wrong = |key, problem: String| Err(CardError::Inconsistent { key, problem });
-        if self.file.contains('/') || !self.file.ends_with(".tflite") {
-            return wrong(
-                "file",
-                format!("'{}' must be a file name ending in .tflite, without a folder", self.file),
-            );
-        }
-        let is_hash = self.sha256.len() == 64
-            && self.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !is_hash {
-            return wrong(
-                "sha256",
-                "must be 64 lower-case hexadecimal digits, as 'sha256sum FILE' prints".into(),
-            );
-        }
-        if !matches!(self.input.shape.as_slice(), [1, 1..=4096, 1..=4096, 3]) {
-            return wrong(
-                "input.shape",
-                format!(
-                    "is {:?}; must be [1, height, width, 3] with sides up to 4096: export the model with a fixed batch of 1",
-                    self.input.shape
-                ),
-            );
-        }
-        if !(self.normalisation.scale.is_finite() && self.normalisation.offset.is_finite()) {
-            return wrong("normalisation", "must be finite numbers".into());
-        }
-        Self::check_tensor("input", &self.input)?;
-        for output in &self.outputs {
-            Self::check_tensor("output", &output.tensor)?;
-        }
-        match self.kind {
-            ModelKind::Detector => self.check_detector(),
-            ModelKind::Embedder => self.check_embedder(),
-        }
-    }
-
-    fn check_tensor(key: &'static str, tensor: &TensorFacts) -> Result<(), CardError> {
-        let wrong = |problem: String| Err(CardError::Inconsistent { key, problem });
-        if tensor.shape.first() != Some(&1) || tensor.is_empty() || tensor.len() > 1 << 26 {
-            return wrong(format!(
-                "tensor '{}' has shape {:?}; the first number (batch) must be 1 and none may be 0",
-                tensor.name, tensor.shape
-            ));
-        }
-        match (tensor.element_type, tensor.quantisation) {
-            (ElementType::Int8, Some(q)) if q.scale.is_finite() && q.scale > 0.0 => Ok(()),
-            (ElementType::Int8, _) => wrong(format!(
-                "tensor '{}' is int8 and needs 'quantisation' with a scale above 0",
-                tensor.name
-            )),
-            (ElementType::Float32, None) => Ok(()),
-            (ElementType::Float32, Some(_)) => wrong(format!(
-                "tensor '{}' is float32 and must have no 'quantisation'",
-                tensor.name
-            )),
-        }
-    }
-
-    fn check_detector(&self) -> Result<(), CardError> {
-        let wrong = |key, problem: String| Err(CardError::Inconsistent { key, problem });
-        let Some(ssd) = &self.ssd else {
-            return wrong("ssd", "is missing; a detector needs it".into());
-        };
-        if self.alignment.is_some() || self.features.is_some() || !self.calibrations.is_empty() {
-            return wrong("kind", "is 'detector', but the card has keys of an embedder".into());
-        }
-        let anchors: usize = ssd.anchors.iter().map(|a| a.grid * a.grid * a.per_cell).sum();
-        let values = 4 + 2 * ssd.keypoints;
-        if ssd.keypoints < KEYPOINTS_OF_TEMPLATE {
-            return wrong(
-                "ssd.keypoints",
-                format!("is {}; alignment needs at least {KEYPOINTS_OF_TEMPLATE}", ssd.keypoints),
-            );
-        }
-        for (role, width) in [(OutputRole::Boxes, values), (OutputRole::Scores, 1)] {
-            match self.output(role) {
-                Some((_, t)) if t.shape == [1, anchors, width] => {}
-                Some((_, t)) => {
-                    return wrong(
-                        "output",
-                        format!(
-                            "'{}' has shape {:?}; the anchors make it [1, {anchors}, {width}]",
-                            t.name, t.shape
-                        ),
-                    );
-                }
-                None => return wrong("output", format!("none has the role {role:?}")),
-            }
-        }
-        let in_unit = |v: f32| (0.0..=1.0).contains(&v);
-        if !(ssd.box_scale > 0.0
-            && ssd.score_clip > 0.0
-            && in_unit(ssd.min_score)
-            && in_unit(ssd.suppression_overlap))
-        {
-            return wrong("ssd", "box_scale and score_clip must be above 0, min_score and suppression_overlap between 0 and 1".into());
-        }
-        Ok(())
-    }
-
-    fn check_embedder(&self) -> Result<(), CardError> {
-        let wrong = |key, problem: String| Err(CardError::Inconsistent { key, problem });
-        if self.ssd.is_some() {
-            return wrong("ssd", "belongs to detectors; this card says 'embedder'".into());
-        }
-        let (Some(alignment), Some(features)) = (&self.alignment, &self.features) else {
-            return wrong("alignment", "an embedder needs 'alignment' and 'features'".into());
-        };
-        let (height, width) = self.input_size();
-        let inside = |p: Point| p.x > 0.0 && p.y > 0.0 && p.x < width as f32 && p.y < height as f32;
-        if !alignment.points().into_iter().all(inside) {
-            return wrong(
-                "alignment",
-                format!("every point must lie inside the {width}×{height} input"),
-            );
-        }
-        match self.output(OutputRole::Features) {
-            Some((_, t)) if t.len() == features.length => {}
-            Some((_, t)) => {
-                return wrong(
-                    "features.length",
-                    format!(
-                        "is {}, but output '{}' has {} numbers",
-                        features.length,
-                        t.name,
-                        t.len()
-                    ),
-                );
-            }
-            None => return wrong("output", "none has the role 'features'".into()),
-        }
-        if !(features.mean.is_empty() || features.mean.len() == features.length) {
-            return wrong(
-                "features.mean",
-                format!(
-                    "has {} numbers, must have none or {}",
-                    features.mean.len(),
-                    features.length
-                ),
-            );
-        }
-        if !features.mean.iter().all(|v| v.is_finite()) {
-            return wrong("features.mean", "must be finite numbers".into());
-        }
-        Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! The TFLite library writes progress lines to standard error while it loads; they belong in the log.
 //!
-//! In: a closure that makes the library talk. Out: its result, with every line it wrote logged at
-//! debug level. File descriptor 2 points at a memory file meanwhile, so a library that writes much
-//! can neither block nor be lost. Should the redirection itself fail, the lines stay on standard
-//! error: a cosmetic loss, never a failure.
+//! In: a closure that makes the library talk. Out: its result and what it wrote, every line of
+//! which is logged at debug level. File descriptor 2 points at a memory file meanwhile, so a library
+//! that writes much can neither block nor be lost. Should the redirection itself fail, the lines
+//! stay on standard error: a loss of words, never a failure.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -12,17 +12,19 @@ use std::sync::Mutex;
 
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Runs `work` with standard error captured, then logs what was written.
-pub(super) fn to_log<T>(work: impl FnOnce() -> T) -> T {
+/// Runs `work` with standard error captured, then logs what was written. Gives it, too: the reason
+/// of a failure stands nowhere else.
+pub(super) fn to_log<T>(work: impl FnOnce() -> T) -> (T, String) {
     let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let Some(capture) = Capture::start() else {
-        return work();
+        return (work(), String::new());
     };
     let result = work();
-    for line in capture.finish().lines().filter(|line| !line.trim().is_empty()) {
+    let said = capture.finish();
+    for line in said.lines().filter(|line| !line.trim().is_empty()) {
         tracing::debug!(target: "tflite", "{line}");
     }
-    result
+    (result, said)
 }
 
 struct Capture {

@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use super::card::{CardError, ElementType, ModelId};
+use super::card::{CardError, ElementType, ModelId, ModelKind};
 
 /// A library, a model or a run that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -92,9 +92,60 @@ pub enum InferenceError {
         /// Bytes in the file.
         length: usize,
     },
-    /// The runtime cannot load or compile it.
+    /// The file is of another kind, whatever its name.
     #[error(
-        "model {model}: {path} cannot be loaded ({problem}); it is no TFLite file, has an operator that this library lacks, or a batch that is not fixed to 1: convert it again with a fixed batch of 1"
+        "model {model}: {path} is no TFLite file (bytes 4 to 7 are {found}, not TFL3); convert the network to TFLite, and put the new file's SHA-256 into its card"
+    )]
+    NoModel {
+        /// The model.
+        model: ModelId,
+        /// The file.
+        path: PathBuf,
+        /// What stands where a TFLite file says that it is one.
+        found: String,
+    },
+    /// It begins as a TFLite file, and what it says of itself leads beyond its end.
+    #[error(
+        "model {model}: {path} begins as a TFLite file, but is damaged or cut short after {length} bytes, and was so when its card was written; take the whole file, and put its SHA-256 into the card"
+    )]
+    ModelDamaged {
+        /// The model.
+        model: ModelId,
+        /// The file.
+        path: PathBuf,
+        /// Bytes in the file.
+        length: usize,
+    },
+    /// The network asks for an operator that the library does not have.
+    #[error(
+        "model {model}: {path} needs an operator that the TFLite library lacks ({problem}); convert it again with built-in operators of an older version, or take the library that assets.toml names"
+    )]
+    OperatorMissing {
+        /// The model.
+        model: ModelId,
+        /// The file.
+        path: PathBuf,
+        /// The library's words, which name the operator.
+        problem: String,
+    },
+    /// A tensor is for more pictures than one, or for a number that is not fixed.
+    #[error(
+        "model {model}: {direction} '{name}' has shape {found:?}, a batch of {batch}; convert the model again with a fixed batch of 1",
+        batch = .found.first().copied().unwrap_or_default()
+    )]
+    Batch {
+        /// The model.
+        model: ModelId,
+        /// `input` or `output`.
+        direction: &'static str,
+        /// The tensor's name in the card.
+        name: String,
+        /// Shape in the file; −1 is a side that is not fixed.
+        found: Vec<i32>,
+    },
+    /// The runtime cannot load or compile it, for a reason that has no variant of its own.
+    #[error(
+        "model {model}: {path} cannot be loaded ({problem}); convert it again, with a fixed batch of 1 and built-in operators"
     )]
     ModelUnusable {
         /// The model.
@@ -138,13 +189,14 @@ pub enum InferenceError {
     },
     /// The model is of the wrong kind for its place.
     #[error(
-        "model {model}: is no {wanted}; set models.{wanted} to the id of a card with kind = \"{wanted}\""
+        "model {model}: is no {wanted}; set {settings} to the id of a card with kind = \"{wanted}\"",
+        settings = .wanted.settings()
     )]
     Kind {
         /// The model.
         model: ModelId,
         /// What was needed.
-        wanted: &'static str,
+        wanted: ModelKind,
     },
     /// A run failed.
     #[error(

@@ -9,6 +9,7 @@
 
 mod card;
 mod chatter;
+mod check;
 mod error;
 mod files;
 mod tflite;

@@ -24,6 +24,9 @@ use super::{Engine, Tensor};
 const ELEMENT_FLOAT32: u32 = 1;
 const ELEMENT_INT8: u32 = 9;
 
+/// `kLiteRtStatusErrorInvalidFlatbuffer` of `litert_common.h`: tables that lead out of the file.
+const INVALID_FLATBUFFER: u32 = 501;
+
 /// The opened TFLite library.
 #[derive(Debug)]
 pub struct Runtime {
@@ -40,7 +43,7 @@ impl Runtime {
         check_architecture(path)?;
         let unusable =
             |problem: String| InferenceError::LibraryUnusable { path: path.to_owned(), problem };
-        chatter::to_log(|| {
+        let (opened, _said) = chatter::to_log(|| {
             let library = Library::from_path(path).map_err(|e| unusable(e.to_string()))?;
             if let Some(symbol) = library.litert_missing_symbol() {
                 return Err(unusable(format!("it lacks LiteRT's function {symbol}")));
@@ -48,45 +51,79 @@ impl Runtime {
             let library: &'static Library = Box::leak(Box::new(library));
             let environment = Environment::new(library).map_err(|e| unusable(e.to_string()))?;
             Ok(Self { library, environment: Box::leak(Box::new(environment)) })
-        })
+        });
+        opened
     }
 
     /// Loads the model that `card` describes from `models` and checks it against the card.
     ///
     /// # Errors
-    /// A file that is missing, damaged or cannot be compiled, or tensors that contradict the card.
+    /// A file that is missing, damaged, no model or not to be compiled, an operator that the library
+    /// lacks, a batch other than 1, or tensors that contradict the card: each its own
+    /// [`InferenceError`].
     pub fn load(
         &self,
         card: &ModelCard,
         models: &ModelDirectory,
     ) -> Result<TfliteEngine, InferenceError> {
         let (path, bytes) = models.model_bytes(card)?;
-        let unusable = |problem: String| InferenceError::ModelUnusable {
-            model: card.id.clone(),
-            path: path.clone(),
-            problem,
-        };
-        if bytes.get(4..8) != Some(b"TFL3".as_slice()) {
-            return Err(unusable("its header is not TFL3".into()));
+        let magic = bytes.get(4..8).unwrap_or_default();
+        if magic != b"TFL3" {
+            let (model, found) = (card.id.clone(), format!("'{}'", magic.escape_ascii()));
+            return Err(InferenceError::NoModel { model, path, found });
         }
-        chatter::to_log(|| {
-            let model: &'static Model<'static> = Box::leak(Box::new(
-                Model::from_buffer(self.environment, bytes).map_err(|e| unusable(e.to_string()))?,
-            ));
-            check_tensors(card, model)?;
-            let options = Options::new(self.library)
-                .and_then(|options| options.hardware_accelerators(HwAccelerators::CPU))
-                .map_err(|e| unusable(e.to_string()))?;
-            let compiled = CompiledModel::create(self.environment, model, &options)
-                .map_err(|e| unusable(e.to_string()))?;
-            let input = compiled.create_input_buffer(0, 0).map_err(|e| unusable(e.to_string()))?;
-            let outputs = (0..card.outputs.len())
-                .map(|index| compiled.create_output_buffer(0, index))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|e| unusable(e.to_string()))?;
-            Ok(TfliteEngine { model: card.id.clone(), compiled, input: [input], outputs })
+        let (loaded, said) = chatter::to_log(|| self.compile(card, &path, bytes));
+        loaded.map_err(|error| match (error, missing_operator(&said)) {
+            (InferenceError::ModelUnusable { model, path, .. }, Some(problem)) => {
+                InferenceError::OperatorMissing { model, path, problem }
+            }
+            (error, _) => error,
         })
     }
+
+    fn compile(
+        &self,
+        card: &ModelCard,
+        path: &Path,
+        bytes: Vec<u8>,
+    ) -> Result<TfliteEngine, InferenceError> {
+        let unusable = |e: edgefirst_tflite::Error| InferenceError::ModelUnusable {
+            model: card.id.clone(),
+            path: path.to_owned(),
+            problem: e.to_string(),
+        };
+        let length = bytes.len();
+        let model = Model::from_buffer(self.environment, bytes).map_err(|e| {
+            if e.litert_status_code().is_some_and(|code| code.raw() == INVALID_FLATBUFFER) {
+                let (model, path) = (card.id.clone(), path.to_owned());
+                return InferenceError::ModelDamaged { model, path, length };
+            }
+            unusable(e)
+        })?;
+        let model: &'static Model<'static> = Box::leak(Box::new(model));
+        check_tensors(card, model)?;
+        let options = Options::new(self.library)
+            .and_then(|options| options.hardware_accelerators(HwAccelerators::CPU))
+            .map_err(unusable)?;
+        let compiled =
+            CompiledModel::create(self.environment, model, &options).map_err(unusable)?;
+        let input = compiled.create_input_buffer(0, 0).map_err(unusable)?;
+        let outputs = (0..card.outputs.len())
+            .map(|index| compiled.create_output_buffer(0, index))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(unusable)?;
+        Ok(TfliteEngine { model: card.id.clone(), compiled, input: [input], outputs })
+    }
+}
+
+/// What the library said of an operator that it does not have, if it did. Its status for that is
+/// the one of any failure at run time; only its words tell.
+fn missing_operator(said: &str) -> Option<String> {
+    const SIGNS: [&str; 4] =
+        ["Didn't find op", "builtin_code out of range", "unresolved custom op", "no custom_code"];
+    said.lines()
+        .find(|line| SIGNS.iter().any(|sign| line.contains(sign)))
+        .map(|line| line.trim().trim_start_matches("ERROR: ").to_owned())
 }
 
 /// One compiled model with its buffers.
@@ -158,6 +195,15 @@ fn check_tensor(
         && shape.iter().zip(&wanted.shape).all(|(&a, &b)| usize::try_from(a).is_ok_and(|a| a == b));
     if same_shape && found.element_type == element {
         return Ok(());
+    }
+    let other_batch = shape.first().is_some_and(|&batch| batch != 1);
+    if other_batch && shape.len() == wanted.shape.len() {
+        return Err(InferenceError::Batch {
+            model: card.id.clone(),
+            direction,
+            name: wanted.name.clone(),
+            found: shape.to_vec(),
+        });
     }
     let name = match found.element_type {
         ELEMENT_FLOAT32 => "Float32".to_owned(),

@@ -172,6 +172,7 @@ impl Session {
         mut outgoing: mpsc::Receiver<Outgoing>,
         events: mpsc::Sender<SessionEvent>,
     ) {
+        let mut said = String::new();
         let mut backoff = Backoff::new(self.settings.backoff_first, self.settings.backoff_most);
         loop {
             let end = match Connection::open(&self.settings) {
@@ -185,7 +186,14 @@ impl Session {
             let End::Failed { why, lived } = end else { return };
             let delay = backoff.next(lived, fastrand::f64());
             let retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            tracing::warn!(%why, retry_in_ms, "no connection to the broker");
+            // A broker that is away for a week is said once, and again when the reason changes.
+            let reason = why.to_string();
+            if lived > Duration::ZERO || said != reason {
+                tracing::warn!(%why, retry_in_ms, "no connection to the broker");
+            } else {
+                tracing::debug!(%why, retry_in_ms, "still no connection to the broker");
+            }
+            said = reason;
             // The daemon may be slower than we are; it is told as soon as it listens again.
             if events.try_send(SessionEvent::Disconnected { why, retry_in_ms }).is_err()
                 && events.is_closed()

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::BackupProblem;
 use crate::compare::SubjectId;
 use crate::inference::ModelId;
 
@@ -173,6 +174,14 @@ pub enum Error {
         /// By whom.
         by: SubjectId,
     },
+    /// A backup that was not made or not restored.
+    #[error("{path}: {problem}")]
+    Backup {
+        /// The backup, or the gallery that it was to replace.
+        path: PathBuf,
+        /// Why.
+        problem: BackupProblem,
+    },
     /// No usable name.
     #[error(
         "the name cannot be used: {what}; it must have 1 to 64 characters, none of them a control character, and may not look like a subject id"
@@ -213,6 +222,7 @@ impl Error {
                 ErrorKind::Access
             }
             Self::Busy { .. } => ErrorKind::Busy,
+            Self::Backup { problem, .. } => problem.kind(),
             Self::WrongLength { .. }
             | Self::WrongQuality { .. }
             | Self::NoSuchSubject { .. }
@@ -226,6 +236,15 @@ impl Error {
         use rusqlite::ErrorCode;
         let path = path.to_owned();
         let what = source.to_string();
+        // SQLite says "cannot open" for a WAL's index that it may not write, and "I/O error" for one
+        // that the disk has no room for: the causes are named by what a person can mend.
+        match source.sqlite_error().map(|error| error.extended_code) {
+            Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => return Self::DiskFull { path },
+            Some(rusqlite::ffi::SQLITE_CANTOPEN) if may_not_be_written(&path) => {
+                return Self::ReadOnly { path, what };
+            }
+            _ => {}
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, what },
@@ -240,4 +259,18 @@ impl Error {
             _ => Self::Sqlite { path, source },
         }
     }
+}
+
+/// Whether the file is there and the system, asked directly, refuses to let it be written.
+fn may_not_be_written(path: &Path) -> bool {
+    let opened = std::fs::OpenOptions::new().write(true).open(path);
+    opened.is_err_and(|error| is_refusal(&error))
+}
+
+/// Whether permissions or the medium are the reason.
+pub(super) fn is_refusal(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
+    )
 }

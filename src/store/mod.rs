@@ -8,8 +8,11 @@
 //! that was asked for; a file that is damaged, foreign or of a newer schema is refused and left as
 //! it was found. Deliberately absent: pictures, and names anywhere but in `subjects.name`.
 //!
+//! The way off the board and back is `backup`, encrypted.
+//!
 //! Source: SQLite's own documents on WAL, `synchronous`, `secure_delete` and `application_id`.
 
+pub mod backup;
 mod error;
 mod ledger;
 mod open;
@@ -17,6 +20,7 @@ mod people;
 mod record;
 mod schema;
 
+pub use backup::BackupProblem;
 pub use error::{Error, ErrorKind};
 pub use people::{OtherModel, Reference, ReferenceSource, Subject};
 pub use record::{

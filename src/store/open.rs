@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::error::is_refusal;
 use super::{Error, Store, StoreSettings, schema};
 
 impl Store {
@@ -183,6 +184,12 @@ fn make_file(path: &Path) -> Result<(), Error> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == IoKind::AlreadyExists => Ok(()),
+        Err(error) if is_refusal(&error) => {
+            Err(Error::ReadOnly { path: path.to_owned(), what: error.to_string() })
+        }
+        Err(error) if error.kind() == IoKind::StorageFull => {
+            Err(Error::DiskFull { path: path.to_owned() })
+        }
         Err(error) => Err(Error::CannotOpen { path: path.to_owned(), what: error.to_string() }),
     }
 }

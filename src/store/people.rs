@@ -7,6 +7,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
+use super::backup::ModelReferences;
 use super::{Error, Store};
 use crate::clock::WallClock;
 use crate::compare::SubjectId;
@@ -313,6 +314,38 @@ impl Store {
                 .collect::<rusqlite::Result<_>>()
         };
         read().map_err(|source| self.error(source))
+    }
+
+    /// How many references each model has made, in the order of the models' names.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn references_by_model(&self) -> Result<Vec<ModelReferences>, Error> {
+        let read = || {
+            let mut statement = self.connection.prepare(
+                "SELECT model, count(*) FROM subject_references GROUP BY model ORDER BY model",
+            )?;
+            statement
+                .query_map([], |row| {
+                    Ok(ModelReferences { model: row.get(0)?, references: unsigned(row, 1)? })
+                })?
+                .collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|source| self.error(source))
+    }
+
+    /// Whether a subject of this id was here and was removed.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn has_retired(&self, id: &SubjectId) -> Result<bool, Error> {
+        self.connection
+            .query_row(
+                "SELECT EXISTS (SELECT 1 FROM retired_subjects WHERE id = ?1)",
+                [id.as_str()],
+                |row| row.get(0),
+            )
+            .map_err(|source| self.error(source))
     }
 
     /// A number that changes when another connection (the command line beside the daemon) has

@@ -122,6 +122,15 @@ pub enum Administrative {
         /// Who.
         subject: SubjectId,
     },
+    /// A backup took the gallery's place.
+    GalleryRestored {
+        /// When the backup was made, RFC 3339: what happened since is not in it.
+        made: String,
+        /// How many subjects are enrolled now.
+        subjects: u64,
+        /// How many references they have, of any model.
+        references: u64,
+    },
     /// A client of the broker asked for something.
     Requested {
         /// The request's topic below `request/`, cut to 64 characters.

@@ -40,16 +40,24 @@ pub fn aligner() -> Aligner {
 
 /// A gallery of `references`, each of a subject of its own.
 pub fn gallery(references: Vec<FeatureVector>) -> Gallery {
+    gallery_of(references.into_iter().map(|reference| vec![reference]).collect())
+}
+
+/// A gallery of subjects with their references.
+pub fn gallery_of(subjects: Vec<Vec<FeatureVector>>) -> Gallery {
     let card = card(EMBEDDER);
     let facts = card.features.as_ref().unwrap();
     let comparer = Comparer::new(card.id.clone(), facts.length, &facts.mean, Metric::Cosine);
-    let entries = references
+    let entries = subjects
         .into_iter()
         .enumerate()
-        .map(|(index, feature)| GalleryEntry {
-            subject: SubjectId::new(&format!("s-{index:06x}")).unwrap(),
-            enabled: true,
-            feature,
+        .flat_map(|(index, references)| {
+            let subject = SubjectId::new(&format!("s-{index:06x}")).unwrap();
+            references.into_iter().map(move |feature| GalleryEntry {
+                subject: subject.clone(),
+                enabled: true,
+                feature,
+            })
         })
         .collect();
     let operating = Operating {

@@ -114,6 +114,30 @@ impl Recording {
         }
         writer.finish().unwrap();
     }
+
+    /// Writes it as a folder of pictures, whose names are in order.
+    pub fn write_folder(self, path: &std::path::Path) {
+        std::fs::create_dir(path).unwrap();
+        for (number, frame) in self.frames.into_iter().enumerate() {
+            frame.save(path.join(format!("{number:05}.png"))).unwrap();
+        }
+    }
+
+    /// Writes it as uncompressed video, 15 frames/s, 4:2:2.
+    pub fn write_y4m(self, path: &std::path::Path) {
+        use std::io::Write as _;
+        let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
+        writeln!(file, "YUV4MPEG2 W{WIDTH} H{HEIGHT} F15:1 Ip C422").unwrap();
+        for frame in self.frames {
+            let packed = yuyv(&frame);
+            file.write_all(b"FRAME\n").unwrap();
+            for (first, step) in [(0, 2), (1, 4), (3, 4)] {
+                let plane: Vec<u8> = packed.iter().skip(first).step_by(step).copied().collect();
+                file.write_all(&plane).unwrap();
+            }
+        }
+        file.flush().unwrap();
+    }
 }
 
 /// A little brightness that differs from frame to frame, as no two frames of a camera are equal.

@@ -68,6 +68,9 @@ pub(super) struct Arguments {
     /// Replay as fast as frames are judged, not in real time
     #[arg(long, conflicts_with = "keep")]
     fast: bool,
+    /// Only write the visit to FILE (MJPEG), for camera.replay.path or a virtual camera
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["picture", "fast", "keep"])]
+    recording: Option<PathBuf>,
     /// Leave broker and daemon running afterwards, with the visit over and over, until Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -88,6 +91,10 @@ impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let script = Script::parse(VISIT).map_err(|error| Failure::of(Kind::Fault, &error))?;
         let photographs = self.photographs()?;
+        if let Some(recording) = &self.recording {
+            record(session, script, &photographs, recording)?;
+            return Ok(Kind::Done);
+        }
         let interrupted = interruption()?;
         let clock: Arc<dyn Clock> =
             Arc::new(SystemClock::new(ClockRequirement::Plausible, i64::MIN));

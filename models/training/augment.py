@@ -1,0 +1,87 @@
+"""What a face may look like at a door: training pictures out of wide crops.
+
+in   wide crop, 144 × 128 × 3 uint8 (faces.py); a seeded generator
+out  the network's input, 55 × 47 × 3 uint8
+
+The jitter's spread is that of the detector: its keypoints differ by about a fortieth of the eyes'
+distance between neighbouring frames, which the fit of four points makes about half a pixel here;
+it is drawn wider, because people turn their heads. Low resolution, JPEG and noise are a door's
+camera: faces there are 50 to 80 pixels wide.
+Deliberately absent: mirroring of labels (a mirrored face is the same person), mixing of pictures.
+"""
+
+from __future__ import annotations
+
+import cv2
+import faces
+import numpy as np
+
+SHIFT_PIXELS = 0.9
+SCALE = 0.045
+TURN_DEGREES = 4.0
+# How often each happens.
+SMALL, BLUR, JPEG, NOISE, GREY, HIDDEN = 0.25, 0.15, 0.25, 0.15, 0.10, 0.25
+SMALL_MIN = 0.45
+SAMPLES = 2
+
+
+def jittered(wide: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The frame, a little off and perhaps mirrored, perhaps from a picture of fewer pixels."""
+    shrink = rng.uniform(SMALL_MIN, 1.0) if rng.random() < SMALL else 1.0
+    width, height = round(faces.WIDTH * shrink), round(faces.HEIGHT * shrink)
+    turn = np.radians(rng.normal(0.0, TURN_DEGREES))
+    scale = np.exp(rng.normal(0.0, SCALE))
+    mirrored = -1.0 if rng.random() < 0.5 else 1.0
+    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+    matrix = faces.DETAIL * np.array([[cos * mirrored, -sin], [sin * mirrored, cos]])
+    middle = np.array([faces.WIDTH, faces.HEIGHT]) / 2.0
+    centre = (middle + faces.MARGIN + rng.normal(0.0, SHIFT_PIXELS, 2)) * faces.DETAIL
+    stretch = np.diag([faces.WIDTH / width, faces.HEIGHT / height])
+    picture = faces.warp(wide, matrix @ stretch, centre - matrix @ middle, width, height)
+    if shrink == 1.0:
+        return picture
+    return cv2.resize(picture, (faces.WIDTH, faces.HEIGHT), interpolation=cv2.INTER_LINEAR)
+
+
+def lit(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Exposure, contrast, gamma, colour of the light, light from one side: one table and one ramp."""
+    values = np.arange(256, dtype=np.float32) / 255.0
+    gamma, gain, lift = np.exp(rng.normal(0.0, 0.25)), np.exp(rng.normal(0.0, 0.15)), rng.normal(0.0, 0.06)
+    colour = np.exp(rng.normal(0.0, 0.06, 3))
+    table = (values[:, None] ** gamma * gain * colour + lift) * 255.0
+    table = np.clip(table, 0, 255).astype(np.uint8)
+    picture = cv2.LUT(picture, table[None])
+    if rng.random() < 0.3:
+        across = np.linspace(-1.0, 1.0, faces.WIDTH)[None, :] * rng.normal(0.0, 0.25)
+        down = np.linspace(-1.0, 1.0, faces.HEIGHT)[:, None] * rng.normal(0.0, 0.2)
+        picture = np.clip(picture * (1.0 + across + down)[..., None], 0, 255).astype(np.uint8)
+    if rng.random() < GREY:
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        picture = np.repeat(grey[..., None], 3, axis=2)
+    return picture
+
+
+def seen_by_a_camera(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if rng.random() < BLUR:
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.1))
+    if rng.random() < NOISE:
+        noise = rng.normal(0.0, rng.uniform(2.0, 10.0), picture.shape)
+        picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
+    if rng.random() < JPEG:
+        done, packed = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 90))])
+        picture = cv2.imdecode(packed, cv2.IMREAD_COLOR) if done else picture
+    return picture
+
+
+def hidden(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A hand, a mask, a scarf: a rectangle of one colour over part of the face."""
+    width, height = int(rng.integers(6, 22)), int(rng.integers(6, 22))
+    left, top = int(rng.integers(-4, faces.WIDTH - 4)), int(rng.integers(-4, faces.HEIGHT - 4))
+    picture = picture.copy()
+    picture[max(0, top) : top + height, max(0, left) : left + width] = rng.integers(0, 256, 3)
+    return picture
+
+
+def augmented(wide: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    picture = seen_by_a_camera(lit(jittered(wide, rng), rng), rng)
+    return hidden(picture, rng) if rng.random() < HIDDEN else picture

@@ -1,0 +1,68 @@
+"""Runs an embedder's `.tflite` on aligned faces, as the daemon does.
+
+in   frames, faces × 55 × 47 × 3 uint8; the model file; how a pixel becomes a number
+out  features, faces × 160 float32: of the frame, and of its mirror image
+
+Pixels become int8 as `src/embed/mod.rs` makes them: ties go up, so that neighbours stay distinct.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+# How a pixel becomes what a network was trained on: scale, offset (convert.py has the same).
+SIGNED = (0.00784313725490196, -1.0)
+NORMALISATIONS = {"signed": SIGNED, "unit": (1.0 / 255.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card says of a tensor."""
+
+    name: str
+    shape: list[int]
+    element_type: str
+    scale: float
+    zero_point: int
+
+
+def facts(detail: dict) -> Facts:
+    scale, zero = detail["quantization"]
+    return Facts(detail["name"], [int(n) for n in detail["shape"]], np.dtype(detail["dtype"]).name, float(scale), int(zero))
+
+
+class Embedder:
+    def __init__(self, path: Path, normalisation: tuple[float, float] = SIGNED) -> None:
+        self.interpreter = Interpreter(model_path=str(path), num_threads=1)
+        self.interpreter.allocate_tensors()
+        given, made = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
+        self.given, self.made = given["index"], made["index"]
+        self.input, self.output = facts(given), facts(made)
+        real = np.arange(256) * normalisation[0] + normalisation[1]
+        if self.input.element_type == "int8":
+            steps = np.floor(real / self.input.scale + 0.501) + self.input.zero_point
+            self.values = np.clip(steps, -128, 127).astype(np.int8)
+        else:
+            self.values = real.astype(np.float32)
+
+    def features(self, frame: np.ndarray) -> np.ndarray:
+        self.interpreter.set_tensor(self.given, self.values[frame][None])
+        self.interpreter.invoke()
+        raw = self.interpreter.get_tensor(self.made)[0].astype(np.float32)
+        return (raw - self.output.zero_point) * np.float32(self.output.scale) if self.output.scale else raw
+
+    def both(self, frames: list[np.ndarray], what: str) -> tuple[np.ndarray, np.ndarray]:
+        """Features of every frame, and the mean of each with its mirror image's."""
+        plain, averaged, started = [], [], time.monotonic()
+        for number, frame in enumerate(frames, start=1):
+            plain.append(self.features(frame))
+            averaged.append((plain[-1] + self.features(frame[:, ::-1])) / 2.0)
+            if number % 5000 == 0:
+                print(f"{what}: {number} faces embedded, {number / (time.monotonic() - started):.0f}/s", file=sys.stderr, flush=True)
+        return np.stack(plain), np.stack(averaged)

@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Folds a trained network, and takes the pictures by which its int8 ranges are chosen.
+
+in   --weights averaged.pt and --cache FOLDER, or --faces NAME.wide.npy alone; --out FOLDER
+out  OUT/weights.npz (weights_file.py), OUT/representative.npz: `pictures`, 55 × 47 × 3 uint8 each
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import augment
+import faces
+import numpy as np
+import torch
+import weights_file
+from network import CONVOLUTIONS, DeepID2, Folded, folded
+from train import load
+
+PICTURES = 500
+PICTURES_MIN = 20
+
+
+def keras_layout(plain: Folded) -> dict[str, np.ndarray]:
+    weights = {}
+    for name, kernel in plain.kernels.items():
+        turned = kernel.permute(2, 3, 1, 0).numpy()
+        is_convolution = name in {c[0] for c in CONVOLUTIONS}
+        weights[f"{name}.kernel"] = turned if is_convolution else turned.reshape(-1, turned.shape[-1])
+        weights[f"{name}.bias"] = plain.biases[name].numpy()
+    return weights
+
+
+def representative(crops: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Half as the door aligns them, half as training saw them: ranges must hold in bad light too."""
+    return np.stack([augment.augmented(c, rng) if i % 2 else faces.frame(c) for i, c in enumerate(crops)])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--faces", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    if (options.weights is None) != (options.cache is None) or (options.faces is None) == (options.weights is None):
+        parser.error("give --weights with --cache, or --faces alone")
+    rng = np.random.default_rng(55)
+    if options.faces:
+        listing = json.loads(options.faces.with_name(options.faces.name.replace(".wide.npy", ".json")).read_text(encoding="utf-8"))
+        every = np.load(options.faces, mmap_mode="r")[: len(listing["faces"])]
+        crops = [np.asarray(every[i]) for i in range(min(PICTURES, len(every)))]
+    else:
+        network = DeepID2()
+        network.load_state_dict(torch.load(options.weights, map_location="cpu", weights_only=True))
+        weights_file.write(options.out / "weights.npz", keras_layout(folded(network.eval())))
+        data = load(options.cache, [], in_memory=False)
+        chosen = rng.choice(data.train, min(PICTURES, len(data.train)), replace=False)
+        crops = [np.asarray(data.crop(int(i))) for i in sorted(chosen)]
+    if len(crops) < PICTURES_MIN:
+        print(f"export: {len(crops)} faces are too few to choose int8 ranges by; give at least {PICTURES_MIN}", file=sys.stderr)
+        return 1
+    np.savez(options.out / "representative.npz", pictures=representative(crops, rng))
+    print(f"export: {len(crops)} pictures for the ranges in {options.out / 'representative.npz'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

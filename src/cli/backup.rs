@@ -1,0 +1,128 @@
+//! `backup`: everything that a door needs to come back on another board, in one encrypted file.
+//!
+//! In: the database, which the daemon may go on using, and the configuration file. Out: a new file,
+//! and what is in it and what is not. Invariants: an existing file is never touched; broker
+//! passwords, keys and certificates stay on this board, and are named.
+//! The format is in [`crate::store::backup`].
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::exit::Kind;
+use super::failure::Failure;
+use super::gather::bytes_bar;
+use super::passphrase;
+use super::session::Session;
+use super::subjects;
+use crate::clock::Clock as _;
+use crate::config::{Config, read_file};
+use crate::store::Store;
+use crate::store::backup::{ConfigFile, Manifest, Occasion, WORK_FACTOR};
+
+/// Arguments of `backup`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// The new file, best on another medium
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    passphrase: passphrase::From,
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        let config = session.config()?;
+        let store = subjects::existing(&config, Store::open_read_only)?;
+        let text =
+            config.file().map(|path| Ok::<_, Failure>((path, read_file(path)?))).transpose()?;
+        let wall = subjects::clock(&store, &config)?.wall();
+        let occasion = Occasion {
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+            made: subjects::timestamp(wall.unix_ms),
+            door: config.door.id.clone(),
+            // A device such as /dev/null stands for "no file".
+            config: text
+                .filter(|(path, _)| path.is_file())
+                .map(|(path, text)| ConfigFile { path: path.to_owned(), text }),
+        };
+        let passphrase = self.passphrase.new_one(session)?;
+        session.mention("copying the database, then encrypting it …");
+        let bar = bytes_bar(session);
+        let manifest =
+            store.back_up(occasion, &passphrase, WORK_FACTOR, &self.file, &mut |done, all| {
+                bar.set_length(all);
+                bar.set_position(done);
+            });
+        bar.finish_and_clear();
+        let manifest = manifest?;
+        tell(session, &self.file, &manifest, &named_files(&config))
+    }
+}
+
+fn tell(
+    session: &Session,
+    file: &Path,
+    manifest: &Manifest,
+    left_out: &[(&'static str, PathBuf)],
+) -> Result<Kind, Failure> {
+    let bytes = std::fs::metadata(file).map_or(0, |about| about.len());
+    let mut text =
+        format!("{} written, {bytes} bytes, encrypted\n{}", file.display(), contents(manifest));
+    if manifest.config.is_none() {
+        text.push_str("  no configuration: this door has no file\n");
+    }
+    for (key, path) in left_out {
+        let _infallible = writeln!(text, "  not in it: {} ({key})", path.display());
+    }
+    if !left_out.is_empty() {
+        text.push_str(
+            "  give the next board its own, and a lost board can be shut out at the broker\n",
+        );
+    }
+    let _infallible = writeln!(text, "try it: 'deepid-edge restore --check {}'", file.display());
+    let left_out: Vec<_> =
+        left_out.iter().map(|(key, path)| json!({ "key": key, "path": path })).collect();
+    session.tell(
+        text,
+        &json!({ "written": file, "bytes": bytes, "manifest": manifest, "not_included": left_out }),
+    )?;
+    Ok(Kind::Done)
+}
+
+/// What a manifest says, line by line.
+pub(super) fn contents(manifest: &Manifest) -> String {
+    let database = &manifest.database;
+    let mut text = format!(
+        "  door '{}', made {} by deepid-edge {}\n  {} subjects; database of {} bytes, schema version {}\n",
+        manifest.door,
+        manifest.made,
+        manifest.software,
+        database.subjects,
+        database.bytes,
+        database.schema
+    );
+    for entry in &database.references {
+        let _infallible = writeln!(text, "  {} references of {}", entry.references, entry.model);
+    }
+    if let Some(path) = &manifest.config {
+        let _infallible = writeln!(text, "  configuration of {}", path.display());
+    }
+    text
+}
+
+/// The files that a configuration names and that no backup carries, by key.
+pub(super) fn named_files(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    let mqtt = &config.mqtt;
+    [
+        ("mqtt.password_file", &mqtt.password_file),
+        ("mqtt.tls.ca", &mqtt.tls.ca),
+        ("mqtt.tls.cert", &mqtt.tls.cert),
+        ("mqtt.tls.key", &mqtt.tls.key),
+    ]
+    .into_iter()
+    .filter_map(|(key, path)| Some((key, path.clone()?)))
+    .collect()
+}

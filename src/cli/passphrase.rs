@@ -1,0 +1,123 @@
+//! The passphrase of a backup: typed unseen, or from a file.
+//!
+//! In: the terminal, or `--passphrase-file`. Out: a [`Passphrase`]. Invariants: it is never echoed,
+//! logged or part of an error; a new one is typed twice and is long enough to resist guessing.
+//! Deliberately absent: a flag or a variable that holds it. Other users see a command line in 'ps',
+//! and an environment is inherited and logged.
+
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::exit::Kind;
+use super::failure::Failure;
+use super::session::Session;
+use crate::store::backup::Passphrase;
+
+/// The least length of a new one. At a second a guess on one core, twelve letters at random last
+/// longer than whoever guesses; it is no help against a word from a dictionary.
+const CHARACTERS_MIN: usize = 12;
+const BYTES_MAX: u64 = 4096;
+const ATTEMPTS: usize = 3;
+
+/// Where the passphrase comes from.
+#[derive(Debug, Args)]
+pub(super) struct From {
+    /// Read the passphrase from the first line of this file instead of asking; /dev/stdin is one
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl From {
+    /// A new passphrase.
+    pub(super) fn new_one(&self, session: &Session) -> Result<Passphrase, Failure> {
+        if let Some(path) = &self.passphrase_file {
+            let passphrase = from_file(session, path)?;
+            return long_enough(passphrase)
+                .map_err(|failure| failure.at(path.display().to_string()));
+        }
+        for _ in 0..ATTEMPTS {
+            let first = match long_enough(ask(session, "Passphrase for the new backup: ")?) {
+                Ok(passphrase) => passphrase,
+                Err(failure) => {
+                    session.mention(failure);
+                    continue;
+                }
+            };
+            if ask(session, "The same again: ")? == first {
+                return Ok(first);
+            }
+            session.mention("These were two different ones.");
+        }
+        Err(Failure::new(
+            Kind::Declined,
+            "no passphrase was set; nothing was written",
+            "write it down first, then type it twice; or name a file with --passphrase-file",
+        ))
+    }
+
+    /// The passphrase that was set.
+    pub(super) fn known_one(&self, session: &Session) -> Result<Passphrase, Failure> {
+        match &self.passphrase_file {
+            Some(path) => from_file(session, path),
+            None => ask(session, "Passphrase of the backup: "),
+        }
+    }
+}
+
+fn long_enough(passphrase: Passphrase) -> Result<Passphrase, Failure> {
+    if passphrase.length() >= CHARACTERS_MIN {
+        return Ok(passphrase);
+    }
+    Err(Failure::new(
+        Kind::Usage,
+        format!(
+            "a passphrase of {} characters, {CHARACTERS_MIN} are the least",
+            passphrase.length()
+        ),
+        "five or six words picked at random are easy to write down: whoever finds the file may guess as long as they like",
+    ))
+}
+
+fn ask(session: &Session, prompt: &str) -> Result<Passphrase, Failure> {
+    let cannot = |why: &str| {
+        Failure::new(
+            Kind::Declined,
+            format!("the passphrase cannot be asked for: {why}"),
+            "put it into a file that only you can read, and name it with --passphrase-file",
+        )
+    };
+    if session.json() || !std::io::stdin().is_terminal() {
+        return Err(cannot("there is no terminal"));
+    }
+    let typed = rpassword::prompt_password(prompt).map_err(|error| cannot(&error.to_string()))?;
+    Ok(Passphrase::new(typed))
+}
+
+fn from_file(session: &Session, path: &Path) -> Result<Passphrase, Failure> {
+    let failed = |what: String, remedy: &str| {
+        Failure::new(Kind::Input, what, remedy).at(path.display().to_string())
+    };
+    let unreadable =
+        |error: std::io::Error| failed(error.to_string(), "correct the path of --passphrase-file");
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
+    if about.is_file() && about.permissions().mode() & 0o007 != 0 {
+        let path = path.display();
+        session.mention(format_args!(
+            "warning: every user of this machine can read {path}; 'chmod o= {path}'"
+        ));
+    }
+    let mut line = String::new();
+    BufReader::new(file.take(BYTES_MAX)).read_line(&mut line).map_err(unreadable)?;
+    let text = line.trim_end_matches(['\n', '\r']);
+    if text.is_empty() {
+        return Err(failed(
+            "no passphrase on its first line".to_owned(),
+            "write the passphrase there, as one line of at most 4 KiB",
+        ));
+    }
+    Ok(Passphrase::new(text.to_owned()))
+}

@@ -1,0 +1,355 @@
+//! `restore`: a backup becomes this board's gallery and configuration.
+//!
+//! In: a file, its passphrase, and what is on this board. Out: what is restored, what was put aside,
+//! and what is still missing here. Invariants: everything that can be known to fail is found before
+//! anything is replaced; what is replaced is kept under another name; nothing is replaced without
+//! `--replace`, nor while the daemon has the database open.
+//!
+//! Who was removed or disabled here since the backup is back with it, and is named: a stranger to
+//! the house may be among them.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::backup::{contents, named_files};
+use super::exit::Kind;
+use super::failure::Failure;
+use super::gather::bytes_bar;
+use super::passphrase;
+use super::session::Session;
+use super::subjects;
+use crate::clock::Clock as _;
+use crate::compare::SubjectId;
+use crate::config::{Config, default_file, read_file};
+use crate::inference::ModelDirectory;
+use crate::store::backup::{Held, Manifest, NewConfig, Placed, Received};
+use crate::store::{Administrative, BackupProblem, Error, Store};
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// A file that `backup` has made
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    passphrase: passphrase::From,
+    /// Replace the gallery and the configuration that are here; both are kept under other names
+    #[arg(long)]
+    replace: bool,
+    /// Leave the configuration as it is on this board
+    #[arg(long)]
+    keep_config: bool,
+    /// Decrypt and check everything, and change nothing
+    #[arg(long, conflicts_with = "replace")]
+    check: bool,
+}
+
+/// Where things go, as soon as the backup has said what is in it.
+struct Plan {
+    config: Config,
+    gallery: PathBuf,
+    /// The configuration file to write, if any.
+    file: Option<NewConfig>,
+    changes: Changes,
+}
+
+/// What the backup undoes on this board.
+#[derive(Default)]
+struct Changes {
+    /// Removed here, and back again.
+    removed: Vec<SubjectId>,
+    /// Disabled here, and enabled again.
+    disabled: Vec<SubjectId>,
+    /// Enrolled here, and not in the backup.
+    lost: usize,
+}
+
+impl Arguments {
+    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+        let passphrase = self.passphrase.known_one(session)?;
+        session.mention("decrypting, then checking the database …");
+        let bar = bytes_bar(session);
+        let mut plan = None;
+        let settings = crate::store::StoreSettings::default();
+        let received = Received::read(
+            &self.file,
+            &passphrase,
+            settings,
+            |manifest, text| {
+                let plan = plan.insert(self.plan(session, manifest, text)?);
+                Ok::<_, Failure>(if self.check {
+                    scratch(&plan.gallery)
+                } else {
+                    plan.gallery.clone()
+                })
+            },
+            &mut |done, all| {
+                bar.set_length(all);
+                bar.set_position(done);
+            },
+        );
+        bar.finish_and_clear();
+        let received = received?;
+        let mut plan = plan.ok_or_else(|| {
+            Failure::new(
+                Kind::Fault,
+                "a backup was read without a place for it",
+                "please report it",
+            )
+        })?;
+        // What the daemon does at its start: a reference that cannot be read is found now.
+        received.store().references(&plan.config.models.embedder)?;
+        plan.changes = Changes::between(&plan.gallery, received.store(), &plan.config)?;
+        let manifest = received.manifest.clone();
+        let placed = if self.check { None } else { Some(self.place(received, &plan)?) };
+        self.tell(session, &manifest, &plan, placed.as_ref())
+    }
+
+    /// Decides where things go, and refuses what can be refused before anything was read.
+    fn plan(
+        &self,
+        session: &Session,
+        manifest: &Manifest,
+        text: Option<&str>,
+    ) -> Result<Plan, Failure> {
+        let place = session.config_place();
+        let (config, file) = match text.filter(|_| !self.keep_config) {
+            None => (session.config()?, None),
+            Some(text) => {
+                let config = session.config_as_if(place.clone(), text).map_err(|failure| {
+                    failure.within(&format!(
+                        "the configuration in the backup (of deepid-edge {}) is not right here; --keep-config leaves it out",
+                        manifest.software
+                    ))
+                })?;
+                super::logging::for_a_verb(&config);
+                (config, self.new_file(place, text)?)
+            }
+        };
+        let gallery = config.store.path.clone();
+        if !self.check && Held::take(&gallery)?.is_something() && !self.replace {
+            return Err(
+                Error::Backup { path: gallery, problem: BackupProblem::GalleryThere }.into()
+            );
+        }
+        Ok(Plan { config, gallery, file, changes: Changes::default() })
+    }
+
+    /// The file to write at `path`; `None` when it says the same already.
+    fn new_file(&self, path: PathBuf, text: &str) -> Result<Option<NewConfig>, Failure> {
+        let text = text.to_owned();
+        if path.symlink_metadata().is_err() {
+            return Ok(Some(NewConfig { path, text, keeps_old: false }));
+        }
+        if !path.is_file() {
+            return Err(Failure::new(
+                Kind::Usage,
+                "it is no file, so the backup's configuration cannot replace it",
+                "name the file with --config, or leave the configuration out with --keep-config",
+            )
+            .at(path.display().to_string()));
+        }
+        let found = read_file(&path)?;
+        if found == text {
+            return Ok(None);
+        }
+        // What the package has put there is no loss.
+        let keeps_old = found != default_file();
+        if keeps_old && !self.replace && !self.check {
+            return Err(Failure::new(
+                Kind::Declined,
+                "the configuration here is another one than the backup's; nothing was changed",
+                "--replace takes the backup's and keeps this one beside, --keep-config leaves this one as it is",
+            )
+            .at(path.display().to_string()));
+        }
+        Ok(Some(NewConfig { path, text, keeps_old }))
+    }
+
+    /// Puts gallery and configuration in their places.
+    fn place(&self, mut received: Received, plan: &Plan) -> Result<Placed, Failure> {
+        let clock = subjects::clock(received.store(), &plan.config)?;
+        let now = subjects::timestamp(clock.wall().unix_ms);
+        let event = Administrative::GalleryRestored {
+            made: received.manifest.made.clone(),
+            subjects: received.manifest.database.subjects,
+            references: received.manifest.database.references.iter().map(|m| m.references).sum(),
+        };
+        subjects::record(received.store_mut(), &plan.config, event)?;
+        let aside = format!(".before-restore-{}", now.replace(['-', ':'], ""));
+        Ok(received.place(&plan.gallery, plan.file.as_ref(), &aside, self.replace)?)
+    }
+
+    fn tell(
+        &self,
+        session: &Session,
+        manifest: &Manifest,
+        plan: &Plan,
+        placed: Option<&Placed>,
+    ) -> Result<Kind, Failure> {
+        let models = models(&plan.config, manifest);
+        let missing: Vec<_> =
+            named_files(&plan.config).into_iter().filter(|(_, path)| !path.exists()).collect();
+        let kept: Vec<&PathBuf> = placed
+            .into_iter()
+            .flat_map(|placed| [&placed.kept_gallery, &placed.kept_config])
+            .flatten()
+            .collect();
+        let value = json!({
+            "restored": placed.is_some(),
+            "manifest": manifest,
+            "gallery": plan.gallery,
+            "config": plan.file.as_ref().map(|file| &file.path),
+            "kept": kept,
+            "models": models,
+            "removed_here": plan.changes.removed,
+            "disabled_here": plan.changes.disabled,
+            "not_in_backup": plan.changes.lost,
+            "missing": missing.iter().map(|(key, path)| json!({ "key": key, "path": path })).collect::<Vec<_>>(),
+        });
+        let mut text = format!("{} is whole, and the passphrase is right\n", self.file.display());
+        text.push_str(&contents(manifest));
+        for model in models.iter().filter(|model| !model.in_use) {
+            let _infallible = writeln!(
+                text,
+                "warning: {} references of {} are never compared: {}",
+                model.references,
+                model.model,
+                if model.installed {
+                    "models.embedder names another model"
+                } else {
+                    "this model is not installed here; install it, or enrol those people again"
+                }
+            );
+        }
+        plan.changes.describe(&mut text);
+        match placed {
+            None => text.push_str("nothing was changed\n"),
+            Some(placed) => said_of(&mut text, plan, placed, &manifest.door),
+        }
+        for (key, path) in &missing {
+            let _infallible = writeln!(
+                text,
+                "missing here: {} ({key}); no backup carries it, make a new one",
+                path.display()
+            );
+        }
+        if placed.is_some() {
+            text.push_str("next: 'deepid-edge doctor', then 'systemctl start deepid-edge'\n");
+        }
+        session.tell(text, &value)?;
+        Ok(Kind::Done)
+    }
+}
+
+/// What happened to the files.
+fn said_of(text: &mut String, plan: &Plan, placed: &Placed, door: &str) {
+    let _infallible = writeln!(text, "gallery restored: {}", plan.gallery.display());
+    match &plan.file {
+        Some(file) => {
+            let _infallible = writeln!(text, "configuration restored: {}", file.path.display());
+        }
+        None => text.push_str("configuration: as it was\n"),
+    }
+    for kept in [&placed.kept_gallery, &placed.kept_config].into_iter().flatten() {
+        let _infallible = writeln!(text, "what was there before: {}", kept.display());
+    }
+    if placed.kept_gallery.is_some() {
+        text.push_str("  it still holds people's data: delete it when the door works\n");
+    }
+    let _infallible = writeln!(
+        text,
+        "no other board may go on as door '{door}': the two would push each other off the broker"
+    );
+}
+
+impl Changes {
+    fn between(gallery: &Path, received: &Store, config: &Config) -> Result<Self, Error> {
+        let mut changes = Self::default();
+        // What cannot be read has nothing to say.
+        let Ok(here) = Store::open_read_only(gallery, config.store_settings()) else {
+            return Ok(changes);
+        };
+        let (now, then) = (here.subjects()?, received.subjects()?);
+        for subject in &then {
+            if here.has_retired(&subject.id)? {
+                changes.removed.push(subject.id.clone());
+            } else if subject.enabled
+                && now.iter().any(|other| other.id == subject.id && !other.enabled)
+            {
+                changes.disabled.push(subject.id.clone());
+            }
+        }
+        changes.lost =
+            now.iter().filter(|subject| then.iter().all(|other| other.id != subject.id)).count();
+        Ok(changes)
+    }
+
+    fn describe(&self, text: &mut String) {
+        let listed =
+            |ids: &[SubjectId]| ids.iter().map(SubjectId::to_string).collect::<Vec<_>>().join(" ");
+        if !self.removed.is_empty() {
+            let _infallible = writeln!(
+                text,
+                "warning: removed here since, and enrolled in the backup: {}; 'deepid-edge subjects remove' once more",
+                listed(&self.removed)
+            );
+        }
+        if !self.disabled.is_empty() {
+            let _infallible = writeln!(
+                text,
+                "warning: disabled here since, and enabled in the backup: {}; 'deepid-edge subjects disable' once more",
+                listed(&self.disabled)
+            );
+        }
+        if self.lost > 0 {
+            let _infallible = writeln!(
+                text,
+                "warning: {} subjects were enrolled here since, and are not in the backup",
+                self.lost
+            );
+        }
+    }
+}
+
+/// One model that references in the backup are of.
+#[derive(serde::Serialize)]
+struct ReferencesOf<'a> {
+    model: &'a str,
+    references: u64,
+    installed: bool,
+    in_use: bool,
+}
+
+fn models<'a>(config: &Config, manifest: &'a Manifest) -> Vec<ReferencesOf<'a>> {
+    let installed: Vec<String> = config.model_folders().map_or_else(
+        |_| Vec::new(),
+        |folders| {
+            let cards = ModelDirectory::new(folders).cards();
+            cards.into_iter().flatten().map(|card| card.id.to_string()).collect()
+        },
+    );
+    manifest
+        .database
+        .references
+        .iter()
+        .map(|entry| ReferencesOf {
+            model: &entry.model,
+            references: entry.references,
+            installed: installed.contains(&entry.model),
+            in_use: config.models.embedder.as_str() == entry.model,
+        })
+        .collect()
+}
+
+/// Where a backup is decrypted to that is only looked at: beside the gallery where there is one,
+/// else where this machine keeps what is temporary. It bears the gallery's name in either.
+fn scratch(gallery: &Path) -> PathBuf {
+    match gallery.parent() {
+        Some(folder) if folder.is_dir() => gallery.to_owned(),
+        _ => std::env::temp_dir().join("deepid-edge.db"),
+    }
+}

@@ -1,0 +1,294 @@
+//! The rules that a model card must keep, so that what relies on it need not ask again.
+//!
+//! In: a parsed [`ModelCard`]. Out: nothing, or the first key at fault with what was found and what
+//! would be right. Held: shapes with a batch of one, a template inside the crop where faces are
+//! embedded, anchors that cover exactly the boxes that the network gives, calibrations that get
+//! stricter. Deliberately absent: what only the model file can tell; `tflite.rs` compares the two.
+
+use super::card::{
+    AlignmentTemplate, Calibration, CardError, ElementType, FeatureFacts, KEYPOINTS_OF_TEMPLATE,
+    ModelCard, ModelKind, OutputRole, SsdHead, TensorFacts,
+};
+
+/// The most elements of a tensor.
+const MAX_ELEMENTS: usize = 1 << 26;
+
+fn wrong(key: &'static str, problem: String) -> Result<(), CardError> {
+    Err(CardError::Inconsistent { key, problem })
+}
+
+impl ModelCard {
+    /// Holds the card against every rule.
+    pub(super) fn check(&self) -> Result<(), CardError> {
+        if self.file.contains('/') || !self.file.ends_with(".tflite") {
+            return wrong(
+                "file",
+                format!("'{}' must be a file name ending in .tflite, without a folder", self.file),
+            );
+        }
+        let is_hash = self.sha256.len() == 64
+            && self.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if !is_hash {
+            return wrong(
+                "sha256",
+                format!(
+                    "'{}' must be 64 lower-case hexadecimal digits, as 'sha256sum FILE' prints",
+                    self.sha256
+                ),
+            );
+        }
+        if !matches!(self.input.shape.as_slice(), [1, 1..=4096, 1..=4096, 3]) {
+            return wrong(
+                "input.shape",
+                format!(
+                    "is {:?}; must be [1, height, width, 3] with sides up to 4096: export the model with a fixed batch of 1",
+                    self.input.shape
+                ),
+            );
+        }
+        let (scale, offset) = (self.normalisation.scale, self.normalisation.offset);
+        if !(scale.is_finite() && offset.is_finite()) {
+            return wrong(
+                "normalisation",
+                format!("scale {scale} and offset {offset} must be finite numbers"),
+            );
+        }
+        check_tensor("input", &self.input)?;
+        for output in &self.outputs {
+            check_tensor("output", &output.tensor)?;
+        }
+        match self.kind {
+            ModelKind::Detector => self.check_detector(),
+            ModelKind::Embedder => self.check_embedder(),
+        }
+    }
+
+    fn check_detector(&self) -> Result<(), CardError> {
+        let Some(ssd) = &self.ssd else {
+            return wrong("ssd", "is missing; a detector needs it".into());
+        };
+        let foreign = [
+            ("alignment", self.alignment.is_some()),
+            ("features", self.features.is_some()),
+            ("calibration", !self.calibrations.is_empty()),
+        ];
+        if let Some((key, _)) = foreign.into_iter().find(|(_, there)| *there) {
+            return wrong(
+                "kind",
+                format!(
+                    "is 'detector', but the card has '{key}', which belongs to embedders: correct the kind, or take it out"
+                ),
+            );
+        }
+        let (height, width) = self.input_size();
+        if height != width {
+            return wrong(
+                "input.shape",
+                format!("is {:?}; a detector's input must be square", self.input.shape),
+            );
+        }
+        check_head(ssd)?;
+        let (anchors, values) = (anchors_of(ssd)?, 4 + 2 * ssd.keypoints);
+        for (role, width) in [(OutputRole::Boxes, values), (OutputRole::Scores, 1)] {
+            match self.output(role) {
+                Some((_, t)) if t.shape == [1, anchors, width] => {}
+                Some((_, t)) => {
+                    return wrong(
+                        "output",
+                        format!(
+                            "'{}' has shape {:?}; ssd.anchors and ssd.keypoints make it [1, {anchors}, {width}]",
+                            t.name, t.shape
+                        ),
+                    );
+                }
+                None => return self.without(role),
+            }
+        }
+        Ok(())
+    }
+
+    fn check_embedder(&self) -> Result<(), CardError> {
+        if self.ssd.is_some() {
+            return wrong(
+                "kind",
+                "is 'embedder', but the card has 'ssd', which belongs to detectors: correct the kind, or take it out".into(),
+            );
+        }
+        let Some(alignment) = &self.alignment else {
+            return wrong("alignment", "is missing; an embedder needs it".into());
+        };
+        let Some(features) = &self.features else {
+            return wrong("features", "is missing; an embedder needs it".into());
+        };
+        self.check_template(alignment)?;
+        match self.output(OutputRole::Features) {
+            Some((_, t)) if t.len() == features.length => {}
+            Some((_, t)) => {
+                return wrong(
+                    "features.length",
+                    format!(
+                        "is {}, but output '{}' has {} numbers",
+                        features.length,
+                        t.name,
+                        t.len()
+                    ),
+                );
+            }
+            None => return self.without(OutputRole::Features),
+        }
+        check_mean(features)?;
+        self.calibrations.iter().try_for_each(check_calibration)
+    }
+
+    fn check_template(&self, alignment: &AlignmentTemplate) -> Result<(), CardError> {
+        let (height, width) = self.input_size();
+        let names = ["right_eye", "left_eye", "nose_tip", "mouth_centre"];
+        for (name, p) in names.into_iter().zip(alignment.points()) {
+            let inside = p.x > 0.0 && p.y > 0.0 && p.x < width as f32 && p.y < height as f32;
+            if !inside {
+                return wrong(
+                    "alignment",
+                    format!(
+                        "{name} is [{}, {}]; every point must lie inside the {width}×{height} input",
+                        p.x, p.y
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn without(&self, role: OutputRole) -> Result<(), CardError> {
+        let found: Vec<String> = self.outputs.iter().map(|o| o.role.to_string()).collect();
+        wrong(
+            "output",
+            format!(
+                "none has the role '{role}', which {kind}s need; the roles are {found:?}",
+                kind = self.kind
+            ),
+        )
+    }
+}
+
+fn check_tensor(key: &'static str, tensor: &TensorFacts) -> Result<(), CardError> {
+    let wrong = |problem: String| wrong(key, problem);
+    let elements = tensor.shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n));
+    let fits = elements.is_some_and(|elements| (1..=MAX_ELEMENTS).contains(&elements));
+    if tensor.shape.first() != Some(&1) || !fits {
+        return wrong(format!(
+            "tensor '{}' has shape {:?}; the first number (batch) must be 1, none may be 0, and all multiplied at most {MAX_ELEMENTS}",
+            tensor.name, tensor.shape
+        ));
+    }
+    match (tensor.element_type, tensor.quantisation) {
+        (ElementType::Int8, Some(q)) if q.scale.is_finite() && q.scale > 0.0 => Ok(()),
+        (ElementType::Int8, _) => wrong(format!(
+            "tensor '{}' is int8 and needs 'quantisation' with a scale above 0",
+            tensor.name
+        )),
+        (ElementType::Float32, None) => Ok(()),
+        (ElementType::Float32, Some(_)) => {
+            wrong(format!("tensor '{}' is float32 and must have no 'quantisation'", tensor.name))
+        }
+    }
+}
+
+fn check_head(ssd: &SsdHead) -> Result<(), CardError> {
+    if !(KEYPOINTS_OF_TEMPLATE..=MAX_ELEMENTS).contains(&ssd.keypoints) {
+        return wrong(
+            "ssd.keypoints",
+            format!(
+                "is {}; must be at least {KEYPOINTS_OF_TEMPLATE}, for alignment, and fit the boxes",
+                ssd.keypoints
+            ),
+        );
+    }
+    let above_zero = |v: f32| v.is_finite() && v > 0.0;
+    let in_unit = |v: f32| (0.0..=1.0).contains(&v);
+    for (key, value, fits, right) in [
+        ("ssd.box_scale", ssd.box_scale, above_zero(ssd.box_scale), "above 0"),
+        ("ssd.score_clip", ssd.score_clip, above_zero(ssd.score_clip), "above 0"),
+        ("ssd.min_score", ssd.min_score, in_unit(ssd.min_score), "0 to 1"),
+        (
+            "ssd.suppression_overlap",
+            ssd.suppression_overlap,
+            in_unit(ssd.suppression_overlap),
+            "0 to 1",
+        ),
+    ] {
+        if !fits {
+            return wrong(key, format!("is {value}; must be {right}"));
+        }
+    }
+    Ok(())
+}
+
+/// How many anchors the grids have together.
+fn anchors_of(ssd: &SsdHead) -> Result<usize, CardError> {
+    let of_grid = |a: &super::card::Anchors| a.grid.checked_mul(a.grid)?.checked_mul(a.per_cell);
+    ssd.anchors
+        .iter()
+        .try_fold(0_usize, |sum, grid| sum.checked_add(of_grid(grid)?))
+        .filter(|anchors| *anchors <= MAX_ELEMENTS)
+        .ok_or_else(|| CardError::Inconsistent {
+            key: "ssd.anchors",
+            problem: format!(
+                "{:?} are more than {MAX_ELEMENTS} anchors; there must be one for each box",
+                ssd.anchors
+            ),
+        })
+}
+
+fn check_mean(features: &FeatureFacts) -> Result<(), CardError> {
+    if !(features.mean.is_empty() || features.mean.len() == features.length) {
+        return wrong(
+            "features.mean",
+            format!("has {} numbers, must have none or {}", features.mean.len(), features.length),
+        );
+    }
+    match features.mean.iter().position(|v| !v.is_finite()) {
+        Some(index) => {
+            wrong("features.mean", format!("number {index} is not finite; every one must be"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// The thresholds of a similarity must rise while the rate falls, those of a distance must fall.
+fn check_calibration(calibration: &Calibration) -> Result<(), CardError> {
+    let wrong = |problem: String| wrong("calibration", problem);
+    let metric = calibration.metric.as_str();
+    let rises = match metric {
+        "cosine" => true,
+        "euclidean" | "euclidean-l2" => false,
+        _ => {
+            return wrong(format!(
+                "has the metric '{metric}'; must be cosine, euclidean or euclidean-l2"
+            ));
+        }
+    };
+    if calibration.points.is_empty() {
+        return wrong(format!("for {metric} has no points; it needs one or more"));
+    }
+    for &[rate, threshold] in &calibration.points {
+        if !(rate > 0.0 && rate < 1.0 && threshold.is_finite()) {
+            return wrong(format!(
+                "for {metric}: point [{rate}, {threshold}] must be a rate above 0 and below 1 and a finite score"
+            ));
+        }
+    }
+    for (&[rate, threshold], &[next_rate, next]) in
+        calibration.points.iter().zip(calibration.points.iter().skip(1))
+    {
+        let stricter = if rises { next > threshold } else { next < threshold };
+        if !(next_rate < rate && stricter) {
+            return wrong(format!(
+                "for {metric}: point [{next_rate}, {next}] must have a lower rate and a stricter score than [{rate}, {threshold}]"
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

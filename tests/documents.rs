@@ -1,0 +1,147 @@
+//! The documents that people type from: every command line and every quoted message is real.
+//!
+//! In: README.md, docs/ and deploy/ as they are, and the command line's own definition. Out: one
+//! failure with every line that the program would not understand, or would never say.
+//! Deliberately absent: commands of other programs, and whether what is typed also succeeds.
+#![allow(clippy::unwrap_used, reason = "a test may panic, also in what its cases share")]
+
+use std::path::{Path, PathBuf};
+
+const PROGRAM: &str = "deepid-edge";
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below `folder` whose name ends in `extension`.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut all = vec![root().join("README.md"), root().join("models/README.md")];
+    for folder in ["docs", "deploy"] {
+        all.extend(files(&root().join(folder), "md"));
+    }
+    all
+}
+
+/// What a person would type: lines of shell blocks, and what stands between backticks in a sentence.
+fn typed(document: &str) -> Vec<String> {
+    let (mut found, mut fence) = (Vec::new(), None);
+    for line in document.lines() {
+        match (line.trim_start().strip_prefix("```"), fence) {
+            (Some(language), None) => fence = Some(language),
+            (Some(_), Some(_)) => fence = None,
+            (None, Some("sh")) => found.push(line.to_owned()),
+            (None, Some(_)) => {}
+            (None, None) => found.extend(line.split('`').skip(1).step_by(2).map(str::to_owned)),
+        }
+    }
+    found
+}
+
+/// Words as a shell would part them: quotes, a comment at the end, the first command of a pipe.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for character in line.chars() {
+        match (character, quote) {
+            (c, Some(open)) if c == open => quote = None,
+            (c, None) if c == '"' || c == '\'' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            ('#', None) if word.is_none() => break,
+            ('|' | ';' | '>' | '&', None) => break,
+            (c, None) if c.is_whitespace() => words.extend(word.take()),
+            (c, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// The program's own arguments, if `line` runs it: also behind `sudo` and another user.
+fn arguments(line: &str) -> Option<Vec<String>> {
+    let words = words(line);
+    let mut rest = words.as_slice();
+    if let [sudo, after @ ..] = rest
+        && sudo == "sudo"
+    {
+        rest = match after {
+            [flag, _user, after @ ..] if flag == "-u" => after,
+            after => after,
+        };
+    }
+    (rest.first()? == PROGRAM && rest.len() > 1).then(|| rest.to_vec())
+}
+
+/// `verb|verb` and `…` stand for several, and are no command line.
+fn is_a_pattern(line: &str) -> bool {
+    let between_letters = |(before, after): (&str, &str)| {
+        before.ends_with(char::is_alphabetic) && after.starts_with(char::is_alphabetic)
+    };
+    line.contains('…') || line.split_once('|').is_some_and(between_letters)
+}
+
+#[test]
+fn every_command_line_is_understood() {
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for path in documents() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for line in typed(&text).iter().filter(|line| !is_a_pattern(line)) {
+            let Some(arguments) = arguments(line) else { continue };
+            count += 1;
+            let parsed = deepid_edge::cli::command().try_get_matches_from(&arguments);
+            // Asking for help or the version is an answer, not a mistake.
+            if let Err(error) = parsed
+                && error.exit_code() != 0
+            {
+                let why = error.to_string();
+                let first = why.lines().next().unwrap_or_default();
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                wrong.push(format!("{name}: {line}\n      {first}"));
+            }
+        }
+    }
+    assert!(count > 20, "only {count} command lines were found: the search is broken");
+    assert!(wrong.is_empty(), "not understood by the program:\n  {}", wrong.join("\n  "));
+}
+
+#[test]
+fn what_the_installation_guide_quotes_is_said_by_the_program() {
+    let guide = std::fs::read_to_string(root().join("docs/install.md")).unwrap();
+    let sources: String = files(&root().join("src"), "rs")
+        .iter()
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let table = guide.split("| it says |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let quoted: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(quoted.len() > 10, "only {} messages were found: the search is broken", quoted.len());
+    let never: Vec<_> = quoted.iter().filter(|text| !sources.contains(**text)).collect();
+    assert!(never.is_empty(), "docs/install.md quotes what the program never says: {never:#?}");
+}
+
+#[test]
+fn a_shells_words_are_parted_as_a_shell_does() {
+    assert_eq!(words("a 'b c' d\"e f\"g # h"), ["a", "b c", "de fg"]);
+    assert_eq!(words("a '' | b"), ["a", ""]);
+    let run = |line: &str| arguments(line).map(|words| words.join(" "));
+    assert_eq!(run("sudo -u deepid-edge deepid-edge run").as_deref(), Some("deepid-edge run"));
+    assert_eq!(run("sudo deepid-edge backup x").as_deref(), Some("deepid-edge backup x"));
+    assert_eq!(run("systemctl start deepid-edge"), None);
+    assert_eq!(run("deepid-edge"), None);
+    assert!(is_a_pattern("deepid-edge backup|restore"));
+    assert!(!is_a_pattern("deepid-edge man | less"));
+}

@@ -1,0 +1,115 @@
+"""What a package file holds, whatever architecture it is for: nothing of it is run.
+
+in   the .deb; assets.toml and the model cards, which state what must be in it
+out  checks: size, architecture of program and library, hashes, the symbols that `Depends` must
+     cover, manual pages, completions, licences, and lintian's word
+
+Deliberately absent: what only an installed package shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+import tomllib
+from pathlib import Path
+
+from report import Report
+
+BYTES_MAX = 8_000_000
+# Debian's name, what assets.toml calls the machine, and ELF's e_machine (elf.h).
+ARCHITECTURES = {"amd64": ("x86_64", 62), "arm64": ("aarch64", 183)}
+PROGRAM = "usr/bin/deepid-edge"
+LIBRARY = "usr/lib/deepid-edge/libLiteRt.so"
+SYMBOL = re.compile(r"\b(GLIBC|GLIBCXX|GCC)_(\d+(?:\.\d+)+)\b")
+# libstdc++ 12.1 is the first with GLIBCXX_3.4.30 (gcc's manual of libstdc++, ABI policy).
+GLIBCXX_OF_LIBSTDCXX = {"12": (3, 4, 30)}
+
+
+def fields_of(package: Path) -> dict[str, str]:
+    """The control fields, long ones cut to their first line."""
+    said = subprocess.run(["dpkg-deb", "--field", package], check=True, text=True, stdout=subprocess.PIPE).stdout
+    return dict(line.split(": ", 1) for line in said.splitlines() if ": " in line and not line.startswith(" "))
+
+
+def check_contents(report: Report, package: Path, root: Path) -> None:
+    """Every check of one package file."""
+    fields = fields_of(package)
+    size = package.stat().st_size
+    report.check(f"the package has at most {BYTES_MAX / 1e6:.0f} MB ({size / 1e6:.2f})", size <= BYTES_MAX, size)
+    with tempfile.TemporaryDirectory(prefix="deepid-edge-contents.") as folder:
+        inside = Path(folder)
+        subprocess.run(["dpkg-deb", "--extract", package, inside], check=True)
+        _binaries(report, fields, inside, root)
+        _models(report, inside, root)
+        _documents(report, inside)
+    _policy(report, package)
+
+
+def _binaries(report: Report, fields: dict[str, str], inside: Path, root: Path) -> None:
+    machine, elf_machine = ARCHITECTURES[fields["Architecture"]]
+    found = [int.from_bytes((inside / path).read_bytes()[18:20], "little") for path in (PROGRAM, LIBRARY)]
+    report.check(f"program and library are for {machine}", found == [elf_machine] * 2, found)
+    manifest = tomllib.loads((root / "assets.toml").read_text(encoding="utf-8"))
+    wanted = {f["to"]: f["sha256"] for p in manifest["package"] for f in p["file"]}[f"lib/{machine}/libLiteRt.so"]
+    held = hashlib.sha256((inside / LIBRARY).read_bytes()).hexdigest()
+    report.check("the library is the one that assets.toml states", held == wanted, held)
+    newest: dict[str, tuple[int, ...]] = {}
+    for path in (PROGRAM, LIBRARY):
+        said = subprocess.run(["readelf", "--version-info", "--wide", inside / path], check=True, text=True, stdout=subprocess.PIPE)
+        for family, version in SYMBOL.findall(said.stdout):
+            newest[family] = max(newest.get(family, ()), _number(version))
+    depends = dict(re.findall(r"([a-z0-9+-]+) \(>= ([0-9.]+)\)", fields["Depends"]))
+    report.check("Depends covers the newest symbol of the C library", _number(depends["libc6"]) >= newest["GLIBC"], newest)
+    report.check("and of the C++ library", GLIBCXX_OF_LIBSTDCXX[depends["libstdc++6"]] >= newest.get("GLIBCXX", ()), newest)
+    report.check("and of GCC's", _number(depends["libgcc-s1"]) >= newest.get("GCC", ()), newest)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """A version to compare: 4.2.0 is 4.2."""
+    return tuple(int(part) for part in re.sub(r"(\.0)+$", "", version).split("."))
+
+
+def _models(report: Report, inside: Path, root: Path) -> None:
+    folder = inside / "usr/share/deepid-edge/models"
+    cards = {path.name: tomllib.loads(path.read_text(encoding="utf-8")) for path in folder.glob("*.toml")}
+    expected = {path.name for path in (root / "models").glob("*.toml")}
+    report.check("every card is there", set(cards) == expected, sorted(cards))
+    wrong = [
+        name for name, card in cards.items()
+        if not (folder / card["file"]).is_file()
+        or hashlib.sha256((folder / card["file"]).read_bytes()).hexdigest() != card["sha256"]
+    ]
+    report.check("and beside it the model that it was written for", not wrong, wrong)
+
+
+def _documents(report: Report, inside: Path) -> None:
+    pages = {path.name for path in (inside / "usr/share/man/man1").glob("*")}
+    report.check("manual pages: the program's and one for each verb", {"deepid-edge.1.gz", "deepid-edge-run.1.gz", "deepid-edge-enroll.1.gz"} <= pages, pages)
+    shells = ["bash-completion/completions/deepid-edge", "zsh/vendor-completions/_deepid-edge", "fish/vendor_completions.d/deepid-edge.fish"]
+    empty = [path for path in shells if "config" not in (inside / "usr/share" / path).read_text(encoding="utf-8")]
+    report.check("completions for three shells know the verbs", not empty, empty)
+    doc = inside / "usr/share/doc/deepid-edge"
+    wanted = ["copyright", "NOTICE.gz", "changelog.Debian.gz", "changelog.gz", "examples/mosquitto-acl.example", "examples/home-assistant/open_on_grant.yaml"]
+    wanted += [f"licences/{name}.txt.gz" for name in ("crates", "litert", "mediapipe")]
+    absent = [name for name in wanted if not (doc / name).exists() and not (doc / name.removesuffix(".gz")).exists()]
+    report.check("licences, changelogs and examples are there", not absent, absent)
+    crates = subprocess.run(["zcat", doc / "licences/crates.txt.gz"], check=True, text=True, stdout=subprocess.PIPE).stdout
+    report.check("the crates' licences name what is compiled in", all(f"\n  {name} " in crates for name in ("ring", "rusqlite", "tokio", "v4l")), crates[:300])
+
+
+def _policy(report: Report, package: Path) -> None:
+    if shutil.which("lintian") is None:
+        report.skip("lintian finds no error", "it is not installed; 'make deb-test' installs it")
+        return
+    said = subprocess.run(
+        ["lintian", "--no-cfg", "--allow-root", "--tag-display-limit", "0", package],
+        check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ).stdout
+    errors = [line for line in said.splitlines() if line.startswith("E:")]
+    warnings = [line for line in said.splitlines() if line.startswith("W:")]
+    report.check("lintian finds no error", not errors, "\n".join(errors))
+    report.check("and nothing to warn of", not warnings, "\n".join(warnings))

@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Tests the package on a real kernel: a virtual machine with systemd, mosquitto and V4L2 devices.
+
+in   the package that `make deb` or `make deb-arm64` made, and the program for this machine, which
+     renders what the camera shall see
+out  a line for each check, and exit status 0 when all of them passed
+
+Images are made once for each list of packages and way of making them (build_image.sh) and kept
+under target/system; what a failed run said is kept there too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import feed
+from checks import CHECKS, Check
+from door import UNIT, Door
+from machine import EMULATORS, Machine, MachineError
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+KEPT = ROOT / "target" / "system"
+
+# What an image is made of: another text is another image.
+IMAGE_SOURCES = ["build_image.sh", "furnish.sh", "packages.txt", "agent.sh", "agent.service"]
+
+
+def main() -> int:
+    """Runs the checks that were asked for."""
+    arguments = parse()
+    architecture = arguments.architecture
+    deb = arguments.deb or newest_package(architecture)
+    if deb is None or not arguments.program.is_file():
+        absent = f"a package for {architecture}" if deb is None else arguments.program
+        print(f"system-test: {absent} is missing: 'make system-test' makes both", file=sys.stderr)
+        return 2
+    began = time.monotonic()
+    chosen = [one for one in CHECKS if wanted(one, arguments)]
+    try:
+        image = prepare_image(architecture)
+        logs = KEPT / "logs" / architecture
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(prefix="system-payload-") as folder:
+            payload = Path(folder)
+            prepare_payload(deb.resolve(), arguments.program.resolve(), payload)
+            say(f"package    {deb.name}; payload {size(payload)}")
+            started = time.monotonic()
+            with Machine(architecture, image, payload, logs) as machine:
+                say(f"machine    {architecture}, up in {time.monotonic() - started:.0f} s")
+                passed, failed = run_checks(machine, chosen, logs)
+    except (MachineError, OSError, feed.FeedError, subprocess.CalledProcessError) as error:
+        print(f"system-test: {error}", file=sys.stderr)
+        return 1
+    minutes, seconds = divmod(round(time.monotonic() - began), 60)
+    say(f"{passed} of {len(chosen)} checks passed in {minutes} min {seconds} s")
+    if failed:
+        say(f"failed: {'; '.join(failed)}")
+        say(f"what the machine said: {logs}")
+    return 1 if failed else 0
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--architecture", choices=list(EMULATORS), default="amd64", help="of machine and package")
+    parser.add_argument("--smoke", action="store_true", help="only the checks that every change must pass")
+    parser.add_argument("--only", action="append", default=[], metavar="WORD", help="only checks with this word in their title (and what they rest on)")
+    parser.add_argument("--deb", type=Path, help="the package, in place of the newest under target")
+    parser.add_argument("--program", type=Path, default=ROOT / "target/release/deepid-edge", help="deepid-edge for this machine")
+    return parser.parse_args()
+
+
+def wanted(one: Check, arguments: argparse.Namespace) -> bool:
+    """Whether a check belongs to the run that was asked for."""
+    if arguments.only:
+        return one.needed or any(word in one.title for word in arguments.only)
+    if arguments.smoke and not one.smoke:
+        return False
+    return one.foreign or arguments.architecture == "amd64"
+
+
+def newest_package(architecture: str) -> Path | None:
+    """The package that was made last for an architecture."""
+    packages = [*ROOT.glob(f"target/debian/*_{architecture}.deb"), *ROOT.glob(f"target/*/debian/*_{architecture}.deb")]
+    return max(packages, key=lambda package: package.stat().st_mtime, default=None)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def size(folder: Path) -> str:
+    return f"{sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.0f} MB"
+
+
+def prepare_image(architecture: str) -> Path:
+    """The image for an architecture; made when there is none of this recipe."""
+    recipe = hashlib.sha256()
+    for name in IMAGE_SOURCES:
+        recipe.update((HERE / name).read_bytes())
+    image = KEPT / "images" / f"{architecture}-{recipe.hexdigest()[:12]}"
+    if not image.is_dir():
+        for old in image.parent.glob(f"{architecture}-*"):
+            shutil.rmtree(old)
+        as_root = [] if os.geteuid() == 0 else ["sudo"]
+        say(f"image      making one for {architecture}{' with sudo' if as_root else ''}: some minutes")
+        began = time.monotonic()
+        subprocess.run([*as_root, str(HERE / "build_image.sh"), architecture, str(image)], check=True)
+        say(f"image      made in {time.monotonic() - began:.0f} s")
+    say(f"image      {image.name}")
+    return image
+
+
+def prepare_payload(deb: Path, program: Path, payload: Path) -> None:
+    """What the machine sees: the package, a newer one, photographs, and what the camera shall see."""
+    shutil.copy(deb, payload / "deepid-edge.deb")
+    make_newer(deb, payload / "deepid-edge-newer.deb")
+    shutil.copytree(ROOT / "assets" / "photographs", payload / "photographs")
+    for name in ("player.sh", "hold_thread.pl"):
+        shutil.copy(HERE / name, payload)
+    feed.make(program, ROOT, payload)
+
+
+def make_newer(deb: Path, newer: Path) -> None:
+    """The same package with a higher version."""
+    with tempfile.TemporaryDirectory(prefix="system-newer-") as folder:
+        content = Path(folder) / "content"
+        subprocess.run(["dpkg-deb", "--raw-extract", str(deb), str(content)], check=True)
+        control = content / "DEBIAN" / "control"
+        lines = control.read_text().splitlines()
+        lines = [f"{line}+newer" if line.startswith("Version:") else line for line in lines]
+        control.write_text("\n".join(lines) + "\n")
+        options = ["--root-owner-group", "-Zgzip", "-z1"]
+        subprocess.run(["dpkg-deb", *options, "--build", str(content), str(newer)], check=True, stdout=subprocess.DEVNULL)
+
+
+def run_checks(machine: Machine, chosen: list[Check], logs: Path) -> tuple[int, list[str]]:
+    """Runs them in their order; gives how many passed, and the titles of those that failed."""
+    door = Door(machine)
+    passed, failed = 0, []
+    for one in chosen:
+        began = time.monotonic()
+        try:
+            told, fault = one.run(door), None
+        except AssertionError as error:
+            told, fault = "", str(error) or "no reason was given"
+        except (MachineError, OSError):
+            # Without a machine there is nothing to go on with.
+            say(f"  FAILED  {time.monotonic() - began:6.1f} s  {one.title}")
+            raise
+        except Exception as error:  # noqa: BLE001 a surprise is a failure like any other
+            told, fault = "", f"{type(error).__name__}: {error}"
+        took = f"{time.monotonic() - began:6.1f} s"
+        if fault is None:
+            passed += 1
+            say(f"  ok      {took}  {one.title}{f' ({told})' if told else ''}")
+            continue
+        failed.append(one.title)
+        say(f"  FAILED  {took}  {one.title}")
+        say("\n".join(f"            {line}" for line in fault.splitlines()))
+        keep(door, logs)
+        if one.needed:
+            say("            the others rest on this one")
+            break
+    return passed, failed
+
+
+def keep(door: Door, logs: Path) -> None:
+    """Keeps what helps to find the fault."""
+    try:
+        (logs / "journal.txt").write_text(door.run("journalctl --no-pager").text)
+        (logs / "service.txt").write_text(door.run(f"systemctl status --no-pager --lines=50 {UNIT}").text)
+        (logs / "config.toml").write_text(door.run("cat /etc/deepid-edge/config.toml").text)
+        (logs / "heard.txt").write_text("\n".join(f"{m.topic} {m.text}" for m in door.heard))
+    except (MachineError, OSError) as error:
+        print(f"system-test: {error}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""Tests of what the system test does on the host: cutting the visit, choosing checks. `make test` runs them."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+import unittest
+from pathlib import Path
+
+import feed
+import run
+from checks import CHECKS
+
+SCRIPT = tomllib.loads((Path(__file__).resolve().parent.parent / "data" / "visit.toml").read_text())
+
+
+def chosen(**options: object) -> list[str]:
+    arguments = argparse.Namespace(**{"architecture": "amd64", "smoke": False, "only": [], **options})
+    return [one.run.__name__ for one in CHECKS if run.wanted(one, arguments)]
+
+
+class Feed(unittest.TestCase):
+    def test_a_recording_is_cut_into_its_pictures(self) -> None:
+        # FF within a picture is followed by 00, or is a marker other than the start of one.
+        one, two = b"\xff\xd8\xff\xe0\x00\xff\x00\xd8\xff\xd9", b"\xff\xd8\xff\xdb\x01\xff\xd9"
+        self.assertEqual(feed.split_jpeg(one + two + one), [one, two, one])
+
+    def test_parts_lie_one_after_the_other(self) -> None:
+        rate = SCRIPT["picture"]["rate"]
+        self.assertEqual(feed.part_frames(SCRIPT, "nobody"), range(0, 2 * rate))
+        self.assertEqual(feed.part_frames(SCRIPT, "a stranger"), range(2 * rate, 8 * rate))
+
+    def test_every_part_that_is_shown_is_in_the_script(self) -> None:
+        for part in feed.PARTS.values():
+            self.assertTrue(feed.part_frames(SCRIPT, part))
+        with self.assertRaisesRegex(feed.FeedError, "no part 'a cat'"):
+            feed.part_frames(SCRIPT, "a cat")
+
+
+class Choice(unittest.TestCase):
+    def test_the_whole_run_is_every_check(self) -> None:
+        self.assertEqual(len(chosen()), len(CHECKS))
+
+    def test_the_short_run_grants_refuses_and_is_killed(self) -> None:
+        short = chosen(smoke=True)
+        self.assertLess(len(short), len(CHECKS))
+        for name in ("installs", "enrols", "ready", "grants", "refuses", "survives_kill"):
+            self.assertIn(name, short)
+
+    def test_a_foreign_processor_decides_too(self) -> None:
+        foreign = chosen(architecture="arm64")
+        self.assertTrue({"grants", "refuses", "reads_vivid"} <= set(foreign))
+        self.assertLess(len(foreign), len(CHECKS))
+
+    def test_a_word_chooses_what_rests_on_installation_and_enrolment(self) -> None:
+        self.assertEqual(chosen(only=["broker goes"]), ["installs", "enrols", "survives_the_broker"])
+
+
+if __name__ == "__main__":
+    unittest.main()
