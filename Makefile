@@ -91,13 +91,16 @@ bench-arm64: assets ## Count the instructions of a frame and its stages on those
 	$(PYTHON) tests/arm64/count_instructions.py
 
 system-test: setup-system deb ## Test the package on a real kernel: a virtual machine with systemd and cameras
+	$(CARGO) build --locked
 	tests/system/run.py
 
 system-test-smoke: setup-system deb ## The part of it that every change must pass
+	$(CARGO) build --locked
 	tests/system/run.py --smoke
 
 system-test-arm64: deb deb-arm64 ## The same for the arm64 package, on an emulated Raspberry Pi 4's processor
 	@tools/setup_debian.sh system-arm64
+	$(CARGO) build --locked
 	tests/system/run.py --architecture arm64
 
 setup-system: ## The same as setup for `make system-test`

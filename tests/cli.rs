@@ -689,6 +689,7 @@ fn what_a_model_a_camera_and_a_broker_lack_has_a_code_each() {
     }
     let what = unknown.error()["what"].to_string();
     assert!(what.contains("foo") && what.contains("deepid2-interim (embedder)"), "{what}");
+    let bench = Bench::new();
     let blind = ["enroll", "Ada", "--camera", "--set", "camera.device=/dev/no-camera", "--json"];
     let blind = bench.run(&blind);
     assert_eq!(blind.code, 7, "{}", blind.err);

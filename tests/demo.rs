@@ -71,8 +71,12 @@ fn the_demonstration_grants_the_enrolled_person_alone() {
         ["unknown no_match", "granted matched", "denied several_faces", "unknown no_match"];
     assert_eq!(came, expected);
     assert_eq!(closing["health"]["frames"]["processed"], closing["frames_recorded"]);
-    let sheet = image::open(&sheet).expect("the contact sheet is a picture");
-    assert!(sheet.width() > 1000 && sheet.height() > 1000);
+    let sheet = image::open(&sheet).expect("the contact sheet is a picture").to_rgb8();
+    assert!(
+        sheet.width() > 1000 && sheet.height() > 500,
+        "rows of tiles: {:?}",
+        sheet.dimensions()
+    );
 }
 
 #[test]

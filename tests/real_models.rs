@@ -13,10 +13,12 @@
 
 mod support;
 
+use std::path::Path;
+
 use deepid_edge::align::Aligner;
 use deepid_edge::detect::{Detections, SsdDetector};
 use deepid_edge::embed::Embedder;
-use deepid_edge::inference::{InferenceError, ModelDirectory, Runtime};
+use deepid_edge::inference::{Engine as _, InferenceError, ModelDirectory, Runtime, Tensor};
 use support::models::{card, models, photograph, rgb_frame, root, runtime};
 
 fn detector(runtime: &Runtime, name: &str) -> SsdDetector {
@@ -74,6 +76,42 @@ fn the_interim_model_tells_the_demo_photographs_apart() {
     eprintln!("obama-obama3 {mated:.3}, obama-biden {non_mated:.3}");
     assert!((mated - 0.437).abs() < 0.06, "another pipeline measured 0.437: {mated}");
     assert!(non_mated < 0.2, "{non_mated}");
+}
+
+/// How many of the process's threads are called as this one is: those that it started.
+fn threads_of_this_one() -> usize {
+    let name = |path: &Path| std::fs::read_to_string(path).unwrap_or_default();
+    let own = name(Path::new("/proc/thread-self/comm"));
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    tasks.filter(|task| name(&task.as_ref().unwrap().path().join("comm")) == own).count()
+}
+
+#[test]
+fn threads_are_as_many_as_asked_and_change_no_number() {
+    if runtime().is_none() {
+        return;
+    }
+    for model in ["blazeface-full-range", "blazeface-short-range", "deepid2-interim"] {
+        let card = card(model);
+        let mut input = Tensor::zeros(&card.input);
+        for (index, byte) in input.as_bytes_mut().iter_mut().enumerate() {
+            // Small floats and small integers alike: of a float only the low bytes are set.
+            *byte = if index % 4 < 2 { (index % 251) as u8 } else { 0 };
+        }
+        let mut answers = Vec::new();
+        for threads in [1, 2, 3] {
+            let before = threads_of_this_one();
+            let runtime = runtime().unwrap().with_threads(threads);
+            let mut engine = runtime.load(&card, &models()).unwrap();
+            let mut outputs: Vec<_> =
+                card.outputs.iter().map(|output| Tensor::zeros(&output.tensor)).collect();
+            engine.run(&input, &mut outputs).unwrap();
+            let helpers = threads_of_this_one() - before;
+            assert_eq!(helpers, usize::from(threads) - 1, "{model}");
+            answers.push(outputs);
+        }
+        assert!(answers.windows(2).all(|two| two[0] == two[1]), "{model}: another answer");
+    }
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn files(findings: &mut Findings, config: &Config, cards: &Cards) {
     for name in names {
         match cards.with_its_file(name) {
             Ok(_) => {
-                findings.ok("model", format!("{name}: card and file belong together; not run"))
+                findings.ok("model", format!("{name}: card and file belong together; not run"));
             }
             Err(error) => findings.fail("model", &error.into()),
         }

@@ -103,7 +103,8 @@ impl Networks {
     /// [`EquipError`] when either lies nowhere or the library cannot be used.
     pub fn open(config: &Config) -> Result<Self, EquipError> {
         let cards = Cards::open(config)?;
-        Ok(Self { runtime: Runtime::open(&config.library_path()?)?, cards })
+        let runtime = Runtime::open(&config.library_path()?)?.with_threads(config.models.threads);
+        Ok(Self { runtime, cards })
     }
 
     /// The card of `model`.

@@ -150,6 +150,12 @@ pub const KEYS: &[Key] = &[
         "The network that turns a face into a feature vector. References made by another one do not count: enrol again after a change.",
     ),
     key(
+        "models.threads",
+        whole(1, 8),
+        "1",
+        "How many threads run a network. One is best for networks as small as these unless the board has idle cores and a slow processor: measure before you raise it.",
+    ),
+    key(
         "detect.min_face_px",
         whole(16, 4096),
         "40",

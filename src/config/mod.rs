@@ -149,7 +149,7 @@ impl Config {
 
     /// The file that was read, if one was.
     #[must_use]
-    pub fn file(&self) -> Option<&std::path::Path> {
+    pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 

@@ -116,6 +116,8 @@ pub struct Models {
     pub follow: ModelId,
     /// The embedder.
     pub embedder: ModelId,
+    /// Threads of a network, 1 to 8.
+    pub threads: u8,
 }
 
 /// `[detect]`

@@ -324,7 +324,8 @@ mod tests {
             QualityFault::Turned,
             QualityFault::Cropped,
         ] {
-            assert!(fault.remedy().contains(": "), "what it is, and what to do");
+            assert!(fault.finding().starts_with("the face is "), "what it is");
+            assert!(!fault.remedy().contains(fault.finding()), "what to do, and that alone");
         }
     }
 

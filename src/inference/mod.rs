@@ -10,6 +10,7 @@
 mod card;
 mod chatter;
 mod check;
+mod compiled;
 mod error;
 mod files;
 mod tflite;

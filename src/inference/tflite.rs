@@ -1,7 +1,7 @@
 //! TFLite models through LiteRT's C library, opened by explicit path with `edgefirst-tflite`.
 //!
 //! In: a library path, cards, model files. Out: [`TfliteEngine`]s that run on the CPU by XNNPACK,
-//! one thread (LiteRT's default). The library, its environment and every loaded model live as long
+//! with as many threads as they are told. The library, its environment and every loaded model live as long
 //! as the process: models are loaded at start only, LiteRT's objects borrow from each other in that
 //! order, and a leak that is bounded by the number of models buys code without self-references.
 //! Decision record: `docs/decisions/0001-litert-through-edgefirst-tflite.md`.
@@ -10,12 +10,11 @@ use std::io::Read;
 use std::path::Path;
 
 use edgefirst_tflite::Library;
-use edgefirst_tflite::litert::{
-    CompiledModel, Environment, HwAccelerators, Model, Options, RankedTensorType, TensorBuffer,
-};
+use edgefirst_tflite::litert::RankedTensorType;
 
 use super::card::{ElementType, ModelCard, ModelId, TensorFacts};
 use super::chatter;
+use super::compiled::{CompileError, Compiled, Compiler, Model};
 use super::error::InferenceError;
 use super::files::ModelDirectory;
 use super::{Engine, Tensor};
@@ -30,8 +29,8 @@ const INVALID_FLATBUFFER: u32 = 501;
 /// The opened TFLite library.
 #[derive(Debug)]
 pub struct Runtime {
-    library: &'static Library,
-    environment: &'static Environment<'static>,
+    compiler: Compiler,
+    threads: u8,
 }
 
 impl Runtime {
@@ -49,10 +48,16 @@ impl Runtime {
                 return Err(unusable(format!("it lacks LiteRT's function {symbol}")));
             }
             let library: &'static Library = Box::leak(Box::new(library));
-            let environment = Environment::new(library).map_err(|e| unusable(e.to_string()))?;
-            Ok(Self { library, environment: Box::leak(Box::new(environment)) })
+            let compiler = Compiler::new(library).map_err(|e| unusable(e.to_string()))?;
+            Ok(Self { compiler, threads: 1 })
         });
         opened
+    }
+
+    /// Lets each network that is loaded from now on run by `threads`; 0 counts as 1.
+    #[must_use]
+    pub fn with_threads(self, threads: u8) -> Self {
+        Self { threads: threads.max(1), ..self }
     }
 
     /// Loads the model that `card` describes from `models` and checks it against the card.
@@ -87,32 +92,23 @@ impl Runtime {
         path: &Path,
         bytes: Vec<u8>,
     ) -> Result<TfliteEngine, InferenceError> {
-        let unusable = |e: edgefirst_tflite::Error| InferenceError::ModelUnusable {
+        let unusable = |problem: String| InferenceError::ModelUnusable {
             model: card.id.clone(),
             path: path.to_owned(),
-            problem: e.to_string(),
+            problem,
         };
         let length = bytes.len();
-        let model = Model::from_buffer(self.environment, bytes).map_err(|e| {
-            if e.litert_status_code().is_some_and(|code| code.raw() == INVALID_FLATBUFFER) {
+        let read = self.compiler.read(bytes.leak()).map_err(|e| match e {
+            CompileError::Status { status: INVALID_FLATBUFFER, .. } => {
                 let (model, path) = (card.id.clone(), path.to_owned());
-                return InferenceError::ModelDamaged { model, path, length };
+                InferenceError::ModelDamaged { model, path, length }
             }
-            unusable(e)
+            other => unusable(other.to_string()),
         })?;
-        let model: &'static Model<'static> = Box::leak(Box::new(model));
-        check_tensors(card, model)?;
-        let options = Options::new(self.library)
-            .and_then(|options| options.hardware_accelerators(HwAccelerators::CPU))
-            .map_err(unusable)?;
+        check_tensors(card, &read)?;
         let compiled =
-            CompiledModel::create(self.environment, model, &options).map_err(unusable)?;
-        let input = compiled.create_input_buffer(0, 0).map_err(unusable)?;
-        let outputs = (0..card.outputs.len())
-            .map(|index| compiled.create_output_buffer(0, index))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(unusable)?;
-        Ok(TfliteEngine { model: card.id.clone(), compiled, input: [input], outputs })
+            self.compiler.compile(&read, self.threads).map_err(|e| unusable(e.to_string()))?;
+        Ok(TfliteEngine { model: card.id.clone(), compiled })
     }
 }
 
@@ -130,51 +126,44 @@ fn missing_operator(said: &str) -> Option<String> {
 #[derive(Debug)]
 pub struct TfliteEngine {
     model: ModelId,
-    compiled: CompiledModel<'static>,
-    input: [TensorBuffer<'static>; 1],
-    outputs: Vec<TensorBuffer<'static>>,
+    compiled: Compiled,
 }
 
 impl Engine for TfliteEngine {
     fn run(&mut self, input: &Tensor, outputs: &mut [Tensor]) -> Result<(), InferenceError> {
-        let Self { model, compiled, input: [buffer], outputs: buffers } = self;
+        let Self { model, compiled } = self;
         let failed = |problem: String| InferenceError::Run { model: model.clone(), problem };
-        if outputs.len() != buffers.len() {
+        if outputs.len() != compiled.output_count() {
             return Err(failed(format!(
                 "{} output tensors given, {} needed",
                 outputs.len(),
-                buffers.len()
+                compiled.output_count()
             )));
         }
-        buffer.write_bytes(input.as_bytes()).map_err(|e| failed(e.to_string()))?;
-        compiled
-            .run(0, std::slice::from_mut(buffer), buffers)
-            .map_err(|e| failed(e.to_string()))?;
-        for (buffer, output) in buffers.iter_mut().zip(outputs) {
-            buffer.read_bytes_into(output.as_bytes_mut()).map_err(|e| failed(e.to_string()))?;
+        compiled.write(input.as_bytes()).map_err(|e| failed(e.to_string()))?;
+        compiled.run().map_err(|e| failed(e.to_string()))?;
+        for (index, output) in outputs.iter_mut().enumerate() {
+            compiled.read(index, output.as_bytes_mut()).map_err(|e| failed(e.to_string()))?;
         }
         Ok(())
     }
 }
 
-fn check_tensors(card: &ModelCard, model: &Model<'_>) -> Result<(), InferenceError> {
-    let failed = |e: edgefirst_tflite::Error| InferenceError::Run {
-        model: card.id.clone(),
-        problem: e.to_string(),
-    };
-    let count = |direction, found, wanted| {
+fn check_tensors(card: &ModelCard, model: &Model) -> Result<(), InferenceError> {
+    let count = |direction, found: usize, wanted| {
         if found == wanted {
             Ok(())
         } else {
             Err(InferenceError::TensorCount { model: card.id.clone(), direction, found, wanted })
         }
     };
-    count("input", model.num_inputs(0).map_err(failed)?, 1)?;
-    count("output", model.num_outputs(0).map_err(failed)?, card.outputs.len())?;
-    check_tensor(card, "input", &card.input, &model.input_tensor_type(0, 0).map_err(failed)?)?;
-    for (index, output) in card.outputs.iter().enumerate() {
-        let found = model.output_tensor_type(0, index).map_err(failed)?;
-        check_tensor(card, "output", &output.tensor, &found)?;
+    count("input", model.inputs.len(), 1)?;
+    count("output", model.outputs.len(), card.outputs.len())?;
+    for found in &model.inputs {
+        check_tensor(card, "input", &card.input, found)?;
+    }
+    for (output, found) in card.outputs.iter().zip(&model.outputs) {
+        check_tensor(card, "output", &output.tensor, found)?;
     }
     Ok(())
 }

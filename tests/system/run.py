@@ -75,7 +75,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--smoke", action="store_true", help="only the checks that every change must pass")
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="only checks with this word in their title (and what they rest on)")
     parser.add_argument("--deb", type=Path, help="the package, in place of the newest under target")
-    parser.add_argument("--program", type=Path, default=ROOT / "target/release/deepid-edge", help="deepid-edge for this machine")
+    parser.add_argument("--program", type=Path, default=ROOT / "target/debug/deepid-edge", help="deepid-edge for this machine, with its demonstration (the package has none)")
     return parser.parse_args()
 
 
