@@ -1,8 +1,8 @@
-//! The main thread: broker session, signals, watchdog, and what is said of the daemon's own state.
+//! The main thread: broker session, signals, and what is said of the daemon's own state.
 //!
 //! In: the threads' shared state, events of the session, signals, a [`Stop`]. Out: messages for the
-//! session, tasks for the record thread, notifications for systemd. It waits for many things and
-//! computes nothing; the watchdog is fed only while every thread makes progress.
+//! session, tasks for the record thread, notifications of readiness and status. It waits for many things and
+//! computes nothing.
 //! Deliberately absent: frames, decisions and the database; they pass by on their own threads.
 
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::pulse::{HangNews, Hangs, Thread};
+use super::pulse::Thread;
 use super::threads::{Enrolled, Shared, Task};
 use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
 use crate::capture::CameraState;
@@ -27,10 +27,8 @@ use crate::publish::message::DatabaseState;
 use crate::publish::{Health, Info, Outgoing, Presence, Session, SessionEvent};
 use crate::store::Administrative;
 
-/// How often the main loop looks at the threads and feeds the watchdog.
+/// How often the main loop looks at the threads.
 const TURN: Duration = Duration::from_millis(250);
-/// How often the watchdog is fed; the unit's `WatchdogSec` is many times that.
-const FEED_EVERY: Duration = Duration::from_secs(2);
 /// How often `health` is said.
 const HEALTH_EVERY: Duration = Duration::from_secs(30);
 /// How often presence is said again while somebody is there: consumers forget it after 10 s.
@@ -47,7 +45,7 @@ pub(super) struct Workers {
     pub record: JoinHandle<()>,
 }
 
-/// The main thread: session, signals, watchdog, health.
+/// The main thread: session, signals, health.
 pub(super) struct Front<'a> {
     pub config: &'a Config,
     pub shared: &'a Arc<Shared>,
@@ -63,8 +61,6 @@ pub(super) struct Front<'a> {
 /// What the main loop remembers from turn to turn.
 #[derive(Default)]
 struct Said {
-    hangs: Hangs,
-    fed_at: Option<Monotonic>,
     health_at: Option<Monotonic>,
     processed: u64,
     info: Option<Info>,
@@ -153,20 +149,7 @@ impl Front<'_> {
             return Some(Ok(()));
         }
         let now = self.shared.clock.now();
-        let hung = self.shared.pulse.hung(now);
-        match said.hangs.observe(hung) {
-            Some(HangNews::Begun(thread)) => {
-                tracing::error!(thread = thread.name(), "a thread hangs; the watchdog is not fed");
-            }
-            Some(HangNews::Over(thread)) => {
-                tracing::warn!(thread = thread.name(), "the thread goes on");
-            }
-            None => {}
-        }
-        if hung.is_none() && said.fed_at.is_none_or(|at| now.since(at) >= FEED_EVERY) {
-            said.fed_at = Some(now);
-            notify(&[NotifyState::Watchdog]);
-        }
+        self.shared.pulse.beat(Thread::Front, now);
         self.say(now, said);
         None
     }
@@ -336,7 +319,7 @@ async fn drain(mut outgoing: mpsc::Receiver<Outgoing>) {
 }
 
 /// Tells systemd; a machine without it is not worth a word.
-fn notify(state: &[NotifyState<'_>]) {
+pub(super) fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "systemd was not notified");
     }

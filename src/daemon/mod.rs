@@ -11,7 +11,7 @@
 //! without database, library or models it does not start.
 //!
 //! Invariants: a decision is durable before it is announced (`threads`); frames never queue
-//! (`slot`); one hung thread is a restart (`pulse`). Deliberately absent: any way to store or show a
+//! (`slot`); one hung thread is a restart (`watchdog`). Deliberately absent: any way to store or show a
 //! picture, and any command that opens a door.
 
 pub mod board;
@@ -23,6 +23,7 @@ mod pulse;
 mod slot;
 mod source;
 mod threads;
+mod watchdog;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
@@ -197,6 +198,9 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         })?,
         record: spawn(Thread::Record, &shared, move |shared| threads::record(shared, record))?,
     };
+    let watched = Arc::clone(&shared);
+    // Not joined: it ends within a turn of the others, or with the process.
+    named("watchdog", move || watchdog::keep(&watched))?;
     let started_wall = clock.wall();
     let front = Front {
         config,
@@ -270,8 +274,12 @@ fn spawn(
     work: impl FnOnce(&Shared) + Send + 'static,
 ) -> Result<JoinHandle<()>, DaemonError> {
     let shared = Arc::clone(shared);
+    named(thread.name(), move || work(&shared))
+}
+
+fn named(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, DaemonError> {
     std::thread::Builder::new()
-        .name(thread.name().to_owned())
-        .spawn(move || work(&shared))
+        .name(name.to_owned())
+        .spawn(work)
         .map_err(|error| DaemonError::System { what: "a thread", error })
 }

@@ -1,7 +1,7 @@
-//! Which threads still make progress: what the watchdog is fed by.
+//! Which threads still make progress.
 //!
 //! Each thread beats at every turn of its loop; a thread that has not beaten within its own bound
-//! hangs. The watchdog is fed only while none hangs, so one hung thread is a restart of the whole.
+//! hangs. What follows from that is `watchdog.rs`'s.
 //! Bounds are generous where the kernel may keep a thread: opening a camera, syncing a slow card.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +18,12 @@ pub(super) enum Thread {
     Recognise,
     /// Owns the database.
     Record,
+    /// Signals and the broker.
+    Front,
 }
 
 impl Thread {
-    const ALL: [Self; 3] = [Self::Capture, Self::Recognise, Self::Record];
+    const ALL: [Self; 4] = [Self::Capture, Self::Recognise, Self::Record, Self::Front];
 
     /// The thread's name, in the log and in the kernel (at most 15 bytes).
     pub(super) const fn name(self) -> &'static str {
@@ -29,13 +31,14 @@ impl Thread {
             Self::Capture => "capture",
             Self::Recognise => "recognise",
             Self::Record => "record",
+            Self::Front => "main",
         }
     }
 
     const fn bound(self) -> Duration {
         match self {
             Self::Capture => Duration::from_secs(15),
-            Self::Recognise => Duration::from_secs(5),
+            Self::Recognise | Self::Front => Duration::from_secs(5),
             Self::Record => Duration::from_secs(20),
         }
     }
@@ -44,7 +47,7 @@ impl Thread {
 /// The last beat of every thread.
 #[derive(Debug)]
 pub(super) struct Pulse {
-    beats: [AtomicU64; 3],
+    beats: [AtomicU64; 4],
 }
 
 impl Pulse {
@@ -70,53 +73,9 @@ impl Pulse {
     }
 }
 
-/// Notices when a hang begins and when it is over, so that each is told once: the main loop asks four
-/// times a second.
-#[derive(Debug, Default)]
-pub(super) struct Hangs(Option<Thread>);
-
-/// What is new about hanging threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HangNews {
-    /// This thread hangs.
-    Begun(Thread),
-    /// This one did, and goes on.
-    Over(Thread),
-}
-
-impl Hangs {
-    /// Takes in what [`Pulse::hung`] says now.
-    pub(super) fn observe(&mut self, hung: Option<Thread>) -> Option<HangNews> {
-        let before = std::mem::replace(&mut self.0, hung);
-        match (before, hung) {
-            (before, Some(thread)) if before != hung => Some(HangNews::Begun(thread)),
-            (Some(thread), None) => Some(HangNews::Over(thread)),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_hang_is_told_once_and_so_is_its_end() {
-        let mut hangs = Hangs::default();
-        let (capture, record) = (Some(Thread::Capture), Some(Thread::Record));
-        let said: Vec<_> = [None, capture, capture, capture, record, None, None, capture]
-            .map(|hung| hangs.observe(hung))
-            .into_iter()
-            .flatten()
-            .collect();
-        let expected = [
-            HangNews::Begun(Thread::Capture),
-            HangNews::Begun(Thread::Record),
-            HangNews::Over(Thread::Record),
-            HangNews::Begun(Thread::Capture),
-        ];
-        assert_eq!(said, expected);
-    }
 
     #[test]
     fn one_silent_thread_is_found() {
@@ -124,6 +83,7 @@ mod tests {
         let late = Monotonic::from_millis(6_000);
         pulse.beat(Thread::Capture, late);
         pulse.beat(Thread::Record, late);
+        pulse.beat(Thread::Front, late);
         assert_eq!(pulse.hung(Monotonic::from_millis(4_000)), None);
         assert_eq!(pulse.hung(late), Some(Thread::Recognise));
         pulse.beat(Thread::Recognise, late);
