@@ -45,8 +45,8 @@ setup-demo: ## The same for `make demo`, which needs fewer
 golden: assets ## Make the golden files anew with the reference in Python
 	tools/in_venv.sh tests/golden/requirements.txt tests/golden/make_golden.py
 
-peers: assets ## Time the same work done by OpenCV and Python, for comparison with `make bench`
-	tools/in_venv.sh benches/peers/requirements.txt benches/peers/opencv_python.py
+peers: assets ## Time ours beside the same work done by OpenCV and Python, in turns
+	$(CARGO) bench --locked --bench peers -- python
 
 home-assistant: ## Hold the blueprint and the discovery message to Home Assistant's own code
 	PYTHON=$(PYTHON) tools/in_venv.sh tests/home_assistant/requirements.txt tests/home_assistant/check.py

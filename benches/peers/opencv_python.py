@@ -4,7 +4,9 @@
 in   frames of 640×480 with one face: a recording (MJPEG, Y4M, any video) or folder by --frames, else
      the astronaut's portrait on grey, moving a little from frame to frame
 out  JSON: milliseconds a stage and a frame (p50, p95), for YUYV and MJPG input, and their ratio to
-     the two bare model invocations of the same run
+     the two bare model invocations of the same run. With --in-turns: after a first line, for each
+     line of the input one with the milliseconds of a frame and of its two networks, so that another
+     program can take turns with this one (benches/peers.rs)
 
 Everything on one thread, both networks the same files as the daemon's. Stages: input to RGB,
 letterbox, BlazeFace full range, decode and suppress, align, DeepID2, cosine against the gallery.
@@ -34,6 +36,7 @@ from blazeface import Detector, Letterbox, in_picture, suppress  # noqa: E402
 FINDER = "face_detection_full_range_sparse"
 SIZE = (640, 480)
 WARM_UP_FRAMES = 20
+PACKAGES = ("opencv-python-headless", "ai-edge-litert", "numpy")
 
 
 def frames_from(path: Path | None, count: int) -> list[np.ndarray]:
@@ -151,11 +154,30 @@ def summary(times: dict[str, list[float]]) -> dict:
     return table
 
 
+# Frames in one reading.
+PIECES = 4
+
+
+def take_turns(peer: Peer, cameras: list[np.ndarray], compressed: bool) -> None:
+    """Does a few frames whenever it is asked to, until the input ends."""
+    print(f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in PACKAGES), flush=True)
+    for number, _ in enumerate(sys.stdin):
+        peer.times.clear()
+        for piece in range(PIECES):
+            if peer.frame(cameras[(number * PIECES + piece) % len(cameras)], compressed) is None:
+                raise SystemExit("no face was found in a frame that has one")
+        frame, finder, embedder = (
+            sum(peer.times[stage]) / PIECES for stage in ("frame", "detector_invoke", "embedder_invoke")
+        )
+        print(f"{frame:.6f} {finder + embedder:.6f}", flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=Path, help="recording or folder of pictures")
     parser.add_argument("--repeat", type=int, default=300, help="frames to time")
     parser.add_argument("--references", type=int, default=1000, help="size of the gallery")
+    parser.add_argument("--in-turns", choices=["yuyv", "mjpg"], help="do frames of this kind when asked to on standard input")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     pictures = frames_from(options.frames, options.repeat)
@@ -163,9 +185,12 @@ def main() -> int:
         "yuyv": [yuyv(picture) for picture in pictures],
         "mjpg": [cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1] for picture in pictures],
     }
+    if options.in_turns:
+        take_turns(Peer(options.references), inputs[options.in_turns], options.in_turns == "mjpg")
+        return 0
     report: dict = {
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("opencv-python-headless", "ai-edge-litert", "numpy")},
+        "packages": {name: version(name) for name in PACKAGES},
         "frames": options.repeat,
         "references": options.references,
     }

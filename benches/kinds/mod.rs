@@ -1,0 +1,241 @@
+//! Kinds of work that are measured: networks alone, stages, whole frames.
+//!
+//! In: the files that `make assets` fetches. Out: work that can be done again and again, for the
+//! benchmarks beside this folder; none of it measures itself.
+//! One face of about 70 pixels in 640×480; a gallery of 1,000 references.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a benchmark stops at the first surprise, and none uses every kind"
+)]
+
+pub mod turns;
+
+use std::hint::black_box;
+
+use crate::support::models::{card, models};
+use crate::support::{path, scene};
+use deepid_edge::capture::{CapturedFrame, Decoder};
+use deepid_edge::clock::{Clock, Monotonic, SystemClock};
+use deepid_edge::compare::SearchScratch;
+use deepid_edge::decide::{Seen, Visit, VisitPolicy};
+use deepid_edge::detect::{Detection, Detections, FollowerSettings, SsdDetector};
+use deepid_edge::embed::{FeatureVector, Quality, QualityLimits};
+use deepid_edge::frame::{Frame, PixelFormat};
+use deepid_edge::geometry::Rect;
+use deepid_edge::inference::{ModelId, Runtime, Tensor};
+
+const SIZE: (u32, u32) = (scene::WIDTH, scene::HEIGHT);
+const STRIDE: usize = scene::WIDTH as usize * 2;
+const REFERENCES: usize = 1_000;
+const MIN_FACE_PX: f32 = 40.0;
+const CROP_IN_FACES: f32 = 3.5;
+/// A refresh that never comes.
+const ALWAYS: u32 = u32::MAX;
+/// Frames until somebody is followed.
+const UNTIL_FOLLOWED: usize = 3;
+/// Frames until a room counts as empty, and a few more.
+const UNTIL_EMPTY: usize = 36;
+
+/// Does one piece of work.
+pub type Work = Box<dyn FnMut()>;
+
+/// Prepares a kind of work.
+pub type Prepare = fn(&Runtime) -> Work;
+
+/// Kinds, how many pieces make a cycle that repeats, and how one is prepared.
+pub const KINDS: [(&str, usize, Prepare); 21] = [
+    ("bare/full-range", 1, |r| bare(r, "blazeface-full-range")),
+    ("bare/short-range", 1, |r| bare(r, "blazeface-short-range")),
+    ("bare/deepid2", 1, |r| bare(r, path::EMBEDDER)),
+    ("stage/decode MJPG", 1, |_| decode()),
+    ("stage/detect whole frame", 1, |r| detect(r, "blazeface-full-range", false)),
+    ("stage/detect crop", 1, |r| detect(r, "blazeface-short-range", true)),
+    ("stage/align", 1, align),
+    ("stage/quality", 1, quality),
+    ("stage/embed", 1, |r| embed(r, false)),
+    ("stage/embed mirrored", 1, |r| embed(r, true)),
+    ("stage/compare", 1, |_| compare()),
+    ("stage/decide", 1, decide),
+    // Without the mirrored crop: one run of each of two networks, and what is around them.
+    ("frame/finding, one crop", 1, |r| frame(r, 0, false, &Picture::Yuyv(scene::one_face()))),
+    ("frame/following, one crop", 1, |r| {
+        frame(r, ALWAYS, false, &Picture::Yuyv(scene::one_face()))
+    }),
+    ("frame/finding MJPG, one crop", 1, |r| frame(r, 0, false, &Picture::Jpeg(scene::one_face()))),
+    ("frame/following MJPG, one crop", 1, |r| {
+        frame(r, ALWAYS, false, &Picture::Jpeg(scene::one_face()))
+    }),
+    // As the daemon does by default; it looks at the whole frame after every second followed one.
+    ("frame/finding", 1, |r| frame(r, 0, true, &Picture::Yuyv(scene::one_face()))),
+    ("frame/following", 1, |r| frame(r, ALWAYS, true, &Picture::Yuyv(scene::one_face()))),
+    ("frame/somebody", 3, |r| frame(r, 2, true, &Picture::Yuyv(scene::one_face()))),
+    ("frame/somebody MJPG", 3, |r| frame(r, 2, true, &Picture::Jpeg(scene::one_face()))),
+    ("frame/nobody", 3, |r| frame(r, 2, true, &Picture::Yuyv(scene::nobody()))),
+];
+
+/// The work called `name`, ready to be done.
+pub fn prepared(runtime: &Runtime, name: &str) -> Work {
+    let kind = KINDS.iter().find(|kind| kind.0 == name);
+    let (_, _, prepare) = kind.unwrap_or_else(|| panic!("no kind of work is called {name}"));
+    prepare(runtime)
+}
+
+enum Picture {
+    Yuyv(image::RgbImage),
+    Jpeg(image::RgbImage),
+}
+
+impl Picture {
+    fn captured(&self) -> CapturedFrame {
+        let mut captured = CapturedFrame::default();
+        let now = Monotonic::from_millis(1);
+        match self {
+            Self::Yuyv(picture) => captured
+                .begin_raw(PixelFormat::Yuyv, SIZE, STRIDE, 0, now)
+                .extend_from_slice(&scene::yuyv(picture)),
+            Self::Jpeg(picture) => {
+                let mut bytes = Vec::new();
+                let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 85);
+                picture.write_with_encoder(encoder).unwrap();
+                captured.begin_jpeg(0, now).extend_from_slice(&bytes);
+            }
+        }
+        captured
+    }
+}
+
+fn bare(runtime: &Runtime, model: &str) -> Work {
+    use deepid_edge::inference::Engine as _;
+    let card = card(model);
+    let mut engine = runtime.load(&card, &models()).unwrap();
+    let input = Tensor::zeros(&card.input);
+    let mut outputs: Vec<_> = card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect();
+    Box::new(move || engine.run(&input, &mut outputs).unwrap())
+}
+
+fn decode() -> Work {
+    let (mut decoder, captured) = (Decoder::default(), Picture::Jpeg(scene::one_face()).captured());
+    Box::new(move || {
+        black_box(decoder.decode(&captured).unwrap());
+    })
+}
+
+fn yuyv_frame(pixels: &[u8]) -> Frame<'_> {
+    Frame::new(pixels, PixelFormat::Yuyv, SIZE, STRIDE, 0, Monotonic::default()).unwrap()
+}
+
+/// The scene and its face, as the finding detector sees it.
+fn found(runtime: &Runtime) -> (Vec<u8>, Detection) {
+    let pixels = scene::yuyv(&scene::one_face());
+    let mut faces = Detections::default();
+    let mut detector = path::detector(runtime, "blazeface-full-range");
+    let frame = yuyv_frame(&pixels);
+    detector.detect(&frame, SsdDetector::whole(&frame), MIN_FACE_PX, &mut faces).unwrap();
+    let face = faces.as_slice()[0];
+    (pixels, face)
+}
+
+fn detect(runtime: &Runtime, model: &str, crop: bool) -> Work {
+    let (pixels, face) = found(runtime);
+    let mut detector = path::detector(runtime, model);
+    let mut faces = Detections::default();
+    Box::new(move || {
+        let frame = yuyv_frame(&pixels);
+        let bounds = face.bounds();
+        let region = if crop {
+            Rect::square_around(bounds.centre(), bounds.width * CROP_IN_FACES)
+        } else {
+            SsdDetector::whole(&frame)
+        };
+        detector.detect(&frame, region, MIN_FACE_PX, &mut faces).unwrap();
+        assert_eq!(faces.as_slice().len(), 1, "the scene has one face");
+    })
+}
+
+fn align(runtime: &Runtime) -> Work {
+    let (pixels, face) = found(runtime);
+    let mut aligner = path::aligner();
+    Box::new(move || assert!(aligner.align(&yuyv_frame(&pixels), &face).is_some()))
+}
+
+fn quality(runtime: &Runtime) -> Work {
+    let (pixels, face) = found(runtime);
+    let aligned = path::aligner().align(&yuyv_frame(&pixels), &face).unwrap().clone();
+    let limits = QualityLimits::default();
+    Box::new(move || {
+        black_box(Quality::measure(&aligned, &face, &limits));
+    })
+}
+
+fn embed(runtime: &Runtime, mirrored: bool) -> Work {
+    let (pixels, face) = found(runtime);
+    let aligned = path::aligner().align(&yuyv_frame(&pixels), &face).unwrap().clone();
+    let mut embedder = path::embedder(runtime, mirrored);
+    let mut features = embedder.blank();
+    Box::new(move || embedder.embed(&aligned, &mut features).unwrap())
+}
+
+/// Feature vectors that belong to nobody: DeepID2's numbers are never negative.
+fn strangers(count: usize) -> Vec<FeatureVector> {
+    let mut random = fastrand::Rng::with_seed(7);
+    let model = ModelId::new(path::EMBEDDER).unwrap();
+    let length = card(path::EMBEDDER).features.unwrap().length;
+    let mut vector = || (0..length).map(|_| random.f32() * 6.0).collect();
+    (0..count).map(|_| FeatureVector::new(model.clone(), vector()).unwrap()).collect()
+}
+
+fn compare() -> Work {
+    let gallery = path::gallery(strangers(REFERENCES));
+    let probe = strangers(REFERENCES + 1).pop().unwrap();
+    let mut scratch = SearchScratch::default();
+    Box::new(move || {
+        black_box(gallery.search(&probe, &mut scratch).unwrap());
+    })
+}
+
+fn decide(runtime: &Runtime) -> Work {
+    let (pixels, _) = found(runtime);
+    let gallery = path::gallery(strangers(REFERENCES));
+    let settings = FollowerSettings::default();
+    let mut recognizer = path::recognizer(runtime, settings, true, gallery);
+    let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, i64::MIN);
+    let observation = recognizer.observe(&yuyv_frame(&pixels), &clock);
+    let mut visit = Visit::new(VisitPolicy::default());
+    let mut actions = Vec::new();
+    Box::new(move || {
+        visit.step(&observation, clock.now(), &mut actions);
+        actions.clear();
+    })
+}
+
+/// From the camera's bytes to the visit, following for `refresh` frames after each that finds.
+fn frame(runtime: &Runtime, refresh: u32, mirrored: bool, picture: &Picture) -> Work {
+    let settings = FollowerSettings { refresh, ..FollowerSettings::default() };
+    let gallery = path::gallery(strangers(REFERENCES));
+    let mut recognizer = path::recognizer(runtime, settings, mirrored, gallery);
+    let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, i64::MIN);
+    let (mut decoder, captured) = (Decoder::default(), picture.captured());
+    let mut visit = Visit::new(VisitPolicy::default());
+    let mut actions = Vec::new();
+    let mut number = 0;
+    let mut step = move || {
+        let decoded = decoder.decode(&captured).unwrap();
+        number += 1;
+        let size = (decoded.width(), decoded.height());
+        let (pixels, format, stride) = (decoded.pixels(), decoded.format(), decoded.stride());
+        let frame = Frame::new(pixels, format, size, stride, number, clock.now()).unwrap();
+        let observation = recognizer.observe(&frame, &clock);
+        visit.step(&observation, clock.now(), &mut actions);
+        actions.clear();
+        observation.seen
+    };
+    let frames = if matches!(step(), Seen::NoFace) { UNTIL_EMPTY } else { UNTIL_FOLLOWED };
+    let faces = (0..frames).filter(|_| matches!(step(), Seen::Faces { .. })).count();
+    assert!(faces == 0 || faces == frames, "the scene is empty or it is not");
+    Box::new(move || {
+        black_box(step());
+    })
+}
