@@ -1,4 +1,4 @@
-//! Ours beside the same work done by OpenCV and the TFLite interpreter in Python, in turns.
+//! Ours beside the same work done by `OpenCV` and the TFLite interpreter in Python, in turns.
 //!
 //! `make peers`, or `cargo bench --bench peers -- python`: it installs the packages that
 //! `benches/peers/requirements.txt` pins. Out: for YUYV and MJPG the time of a frame of both, with
@@ -94,7 +94,7 @@ fn main() {
         let times = medians(&mut turns, ROUNDS);
         drop(turns);
         networks.sort_unstable();
-        let bare_of_theirs = networks[networks.len() / 2];
+        let bare_of_theirs = *networks.get(networks.len() / 2).expect("turns were taken");
         let [theirs, finder, embedder, ours] = times[..] else { return };
         println!("{kind}, full range on every frame, medians of {ROUNDS} turns");
         println!(
