@@ -32,9 +32,9 @@ type Runs = (&'static str, u32);
 /// The whole frame, the networks that run in it, and what the line is called.
 const BESIDE_NETWORKS: [(&str, &[Runs], &str); 5] = [
     (
-        "frame/finding, one crop",
+        "frame/full range alone, one crop",
         &[("bare/full-range", 1), ("bare/deepid2", 1)],
-        "YUYV, finding: whole frame / (full range + DeepID2)",
+        "YUYV, full range alone: whole frame / (full range + DeepID2)",
     ),
     (
         "frame/following, one crop",
@@ -43,8 +43,8 @@ const BESIDE_NETWORKS: [(&str, &[Runs], &str); 5] = [
     ),
     (
         "frame/finding",
-        &[("bare/full-range", 1), ("bare/deepid2", 2)],
-        "YUYV, finding, mirrored: whole frame / (full range + 2 DeepID2)",
+        &[("bare/full-range", 1), ("bare/short-range", 1), ("bare/deepid2", 2)],
+        "YUYV, finding, mirrored: whole frame / (both ranges + 2 DeepID2)",
     ),
     (
         "frame/following",

@@ -78,9 +78,10 @@ fn main() {
         return;
     }
     let Some(runtime) = runtime() else { return };
-    for (kind, frame) in
-        [("yuyv", "frame/finding, one crop"), ("mjpg", "frame/finding MJPG, one crop")]
-    {
+    for (kind, frame) in [
+        ("yuyv", "frame/full range alone, one crop"),
+        ("mjpg", "frame/full range alone MJPG, one crop"),
+    ] {
         let mut peer = Peer::start(kind);
         let mut networks = Vec::with_capacity(ROUNDS);
         let theirs: Turn<'_> = Box::new(|| {

@@ -21,7 +21,7 @@ use deepid_edge::capture::{CapturedFrame, Decoder};
 use deepid_edge::clock::{Clock, Monotonic, SystemClock};
 use deepid_edge::compare::SearchScratch;
 use deepid_edge::decide::{Seen, Visit, VisitPolicy};
-use deepid_edge::detect::{Detection, Detections, FollowerSettings, SsdDetector};
+use deepid_edge::detect::{Detection, Detections, FollowerSettings, SsdDetector, Strategy};
 use deepid_edge::embed::{FeatureVector, Quality, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::geometry::Rect;
@@ -60,20 +60,33 @@ pub const KINDS: [(&str, usize, Prepare); 21] = [
     ("stage/compare", 1, |_| compare()),
     ("stage/decide", 1, decide),
     // Without the mirrored crop: one run of each of two networks, and what is around them.
-    ("frame/finding, one crop", 1, |r| frame(r, 0, false, &Picture::Yuyv(scene::one_face()))),
+    ("frame/full range alone, one crop", 1, |r| {
+        frame(r, full_range_alone(), false, &Picture::Yuyv(scene::one_face()))
+    }),
+    ("frame/full range alone MJPG, one crop", 1, |r| {
+        frame(r, full_range_alone(), false, &Picture::Jpeg(scene::one_face()))
+    }),
     ("frame/following, one crop", 1, |r| {
-        frame(r, ALWAYS, false, &Picture::Yuyv(scene::one_face()))
+        frame(r, refreshed_after(ALWAYS), false, &Picture::Yuyv(scene::one_face()))
     }),
-    ("frame/finding MJPG, one crop", 1, |r| frame(r, 0, false, &Picture::Jpeg(scene::one_face()))),
     ("frame/following MJPG, one crop", 1, |r| {
-        frame(r, ALWAYS, false, &Picture::Jpeg(scene::one_face()))
+        frame(r, refreshed_after(ALWAYS), false, &Picture::Jpeg(scene::one_face()))
     }),
-    // As the daemon does by default; it looks at the whole frame after every second followed one.
-    ("frame/finding", 1, |r| frame(r, 0, true, &Picture::Yuyv(scene::one_face()))),
-    ("frame/following", 1, |r| frame(r, ALWAYS, true, &Picture::Yuyv(scene::one_face()))),
-    ("frame/somebody", 3, |r| frame(r, 2, true, &Picture::Yuyv(scene::one_face()))),
-    ("frame/somebody MJPG", 3, |r| frame(r, 2, true, &Picture::Jpeg(scene::one_face()))),
-    ("frame/nobody", 3, |r| frame(r, 2, true, &Picture::Yuyv(scene::nobody()))),
+    // As the daemon does by default: a found face is looked at by the following network too, and
+    // the whole frame is looked at after every second followed one.
+    ("frame/finding", 1, |r| frame(r, refreshed_after(0), true, &Picture::Yuyv(scene::one_face()))),
+    ("frame/following", 1, |r| {
+        frame(r, refreshed_after(ALWAYS), true, &Picture::Yuyv(scene::one_face()))
+    }),
+    ("frame/somebody", 3, |r| {
+        frame(r, FollowerSettings::default(), true, &Picture::Yuyv(scene::one_face()))
+    }),
+    ("frame/somebody MJPG", 3, |r| {
+        frame(r, FollowerSettings::default(), true, &Picture::Jpeg(scene::one_face()))
+    }),
+    ("frame/nobody", 3, |r| {
+        frame(r, FollowerSettings::default(), true, &Picture::Yuyv(scene::nobody()))
+    }),
 ];
 
 /// The work called `name`, ready to be done.
@@ -211,9 +224,16 @@ fn decide(runtime: &Runtime) -> Work {
     })
 }
 
-/// From the camera's bytes to the visit, following for `refresh` frames after each that finds.
-fn frame(runtime: &Runtime, refresh: u32, mirrored: bool, picture: &Picture) -> Work {
-    let settings = FollowerSettings { refresh, ..FollowerSettings::default() };
+fn full_range_alone() -> FollowerSettings {
+    FollowerSettings { strategy: Strategy::Find, ..FollowerSettings::default() }
+}
+
+fn refreshed_after(refresh: u32) -> FollowerSettings {
+    FollowerSettings { refresh, ..FollowerSettings::default() }
+}
+
+/// From the camera's bytes to the visit.
+fn frame(runtime: &Runtime, settings: FollowerSettings, mirrored: bool, picture: &Picture) -> Work {
     let gallery = path::gallery(strangers(REFERENCES));
     let mut recognizer = path::recognizer(runtime, settings, mirrored, gallery);
     let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, i64::MIN);
