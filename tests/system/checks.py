@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import guide
 from door import CONFIG, NAME, PATIENCE, UNIT, Door, Message
 
 # The longest that an end may take, by the project's word; longer is a family before a closed door.
@@ -457,3 +458,17 @@ def removes(door: Door) -> str:
     left = door.must("find /etc /var/lib /usr /run -name 'deepid-edge*' -not -path '/var/lib/dpkg/*' 2>/dev/null || true")
     assert not left, left
     return ""
+
+
+@check("the installation guide leads from nothing to a grant, a backup and back, line by line")
+def follows_the_guide(door: Door) -> str:
+    # Whatever an earlier check has left is gone, but for the feed: the camera is plugged in.
+    door.run("dpkg --purge deepid-edge")
+    door.start_broker()
+    door.show("enrolled")
+    if not door.run("systemctl is-active --quiet feed"):
+        door.pull_out()
+        door.plug_in("enrolled")
+    commands = guide.follow(door, guide.TEXT.read_text())
+    assert not door.run("test -e /etc/deepid-edge || test -e /var/lib/deepid-edge"), "something was left"
+    return f"{commands} commands"

@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 import feed
+import guide
 import run
 from checks import CHECKS
 
@@ -35,6 +36,20 @@ class Feed(unittest.TestCase):
             self.assertTrue(feed.part_frames(SCRIPT, part))
         with self.assertRaisesRegex(feed.FeedError, "no part 'a cat'"):
             feed.part_frames(SCRIPT, "a cat")
+
+
+class Guide(unittest.TestCase):
+    def test_what_is_said_of_its_commands_is_said_of_commands_that_it_has(self) -> None:
+        shell = [block for block in guide.blocks(guide.TEXT.read_text()) if block.language == "sh"]
+        commands = [command for block in shell for command in guide.commands(block)]
+        self.assertGreater(len(commands), 30)
+        for table in (guide.LEFT_OUT, guide.TYPED, guide.PIPED, guide.SLOWER, [guide.PACKAGE]):
+            for command in table:
+                self.assertIn(command, commands)
+
+    def test_a_comment_beside_a_command_is_not_part_of_it(self) -> None:
+        (block,) = guide.blocks("a\n```sh\nls 'a # b'   # files\n\n# alone\n```\n")
+        self.assertEqual(guide.commands(block), ["ls 'a # b'"])
 
 
 class Choice(unittest.TestCase):
