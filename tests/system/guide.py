@@ -98,6 +98,8 @@ def follow(door: Door, text: str) -> int:
     for name, photograph in (("ada-1.jpg", "obama.jpg"), ("ada-2.jpg", "obama2.jpg")):
         door.must(f"cp /payload/photographs/{photograph} {DESK}/{name}")
     door.machine.write("/usr/local/bin/sudo", SUDO)
+    # The image does without documents; a board has them.
+    door.must("rm -f /etc/dpkg/dpkg.cfg.d/*mmdebstrap*")
     # The broker's name, which a network would know.
     door.must("chmod +x /usr/local/bin/sudo && echo 127.0.0.1 broker.lan >> /etc/hosts")
     run = 0
