@@ -110,8 +110,7 @@ fn a_demonstration_that_is_kept_asks_for_its_figures_and_ends_when_interrupted()
     });
     let request = request.json();
     assert_eq!(request["administrative"]["verdict"], "answered", "{request}");
-    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupted.expect("kill runs").success());
+    support::signal(child.id(), "-INT");
     drop(lines);
     let status = child.wait().expect("it ends");
     let said = said.join("\n");

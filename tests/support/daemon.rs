@@ -157,8 +157,7 @@ impl Daemon {
     }
 
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        super::signal(self.child.id(), name);
     }
 
     pub fn until_ended(&mut self) -> ExitStatus {

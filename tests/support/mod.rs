@@ -10,3 +10,11 @@ pub mod mosquitto;
 pub mod path;
 pub mod scene;
 pub mod subscriber;
+
+/// Sends a process the signal called `name`, such as `-TERM`. By the shell's own kill: the program of
+/// that name is in no minimal Debian.
+pub fn signal(process: u32, name: &str) {
+    let command = format!("kill {name} {process}");
+    let sent = std::process::Command::new("sh").args(["-c", &command]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "{command}");
+}

@@ -98,8 +98,7 @@ impl Mosquitto {
 
     /// Stops it from reading, as an overloaded machine would; its sockets stay open.
     pub fn freeze(&self) {
-        let process = self.child.as_ref().unwrap().id().to_string();
-        assert!(Command::new("kill").args(["-STOP", &process]).status().unwrap().success());
+        super::signal(self.child.as_ref().unwrap().id(), "-STOP");
     }
 
     /// Starts it anew on the same port, with nothing remembered.

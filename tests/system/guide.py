@@ -37,11 +37,11 @@ TYPED = {
     "sudo mosquitto_passwd /etc/mosquitto/passwd homeassistant": ["of the house", "of the house"],
     "sudo mosquitto_passwd /etc/mosquitto/passwd admin": ["of the admin", "of the admin"],
     'sudo -u deepid-edge deepid-edge subjects remove "Ada"': ["y"],
-    f"sudo deepid-edge backup {BACKUP}": ["on paper", "on paper"],
-    f"sudo deepid-edge restore --check {BACKUP}": ["on paper"],
-    f"sudo deepid-edge restore {BACKUP}": ["on paper"],
-    f"sudo deepid-edge restore --replace {BACKUP}": ["on paper"],
-    "sudo deepid-edge backup /media/usb/front-before-update.age": ["on paper", "on paper"],
+    f"sudo deepid-edge backup {BACKUP}": ["five words picked at random", "five words picked at random"],
+    f"sudo deepid-edge restore --check {BACKUP}": ["five words picked at random"],
+    f"sudo deepid-edge restore {BACKUP}": ["five words picked at random"],
+    f"sudo deepid-edge restore --replace {BACKUP}": ["five words picked at random"],
+    "sudo deepid-edge backup /media/usb/front-before-update.age": ["five words picked at random", "five words picked at random"],
     "sudo apt purge deepid-edge": ["y"],
 }
 
