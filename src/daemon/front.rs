@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::pulse::Thread;
+use super::service::notify;
 use super::threads::{Enrolled, Shared, Task};
 use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
 use crate::capture::CameraState;
@@ -315,12 +316,5 @@ async fn drain(mut outgoing: mpsc::Receiver<Outgoing>) {
         if item == Outgoing::Stop {
             return;
         }
-    }
-}
-
-/// Tells systemd; a machine without it is not worth a word.
-pub(super) fn notify(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "systemd was not notified");
     }
 }

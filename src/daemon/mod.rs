@@ -20,6 +20,7 @@ mod front;
 mod health;
 pub mod meter;
 mod pulse;
+mod service;
 mod slot;
 mod source;
 mod threads;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-use super::front::notify;
 use super::pulse::{Pulse, Thread};
+use super::service::notify;
 use super::threads::Shared;
 use crate::clock::{Clock as _, Monotonic};
 
