@@ -37,13 +37,7 @@ fn main() {
     let clock = clock();
     let home = Home::new().enrol_obama().set("camera.replay.repeat", true);
     let recording = home.path("visit.mjpeg");
-    Recording::new()
-        .nobody(5)
-        .person("obama3.jpg", 0.16, 30)
-        .nobody(40)
-        .person("biden.jpg", 0.19, 45)
-        .nobody(30)
-        .write(&recording, 1);
+    Recording::visits().write(&recording, 1);
     let (mut ready, mut ended, mut memory) = (Vec::new(), Vec::new(), 0);
     for start in 0..STARTS {
         let before = home.records().len();

@@ -35,16 +35,6 @@ fn assets() -> bool {
     there
 }
 
-/// Nobody; the enrolled person in another photograph; nobody; a stranger; nobody. 15 frames/s.
-fn visits() -> Recording {
-    Recording::new()
-        .nobody(5)
-        .person("obama3.jpg", 0.16, 30)
-        .nobody(40)
-        .person("biden.jpg", 0.19, 45)
-        .nobody(30)
-}
-
 fn decisions(records: &[AuditRecord]) -> Vec<String> {
     records
         .iter()
@@ -65,7 +55,7 @@ fn the_enrolled_are_granted_and_strangers_are_unknown() {
     let home =
         Home::new().broker(broker.port()).enrol_obama().set("camera.replay.pace", "real-time");
     let recording = home.path("visit.mjpeg");
-    visits().write(&recording, 1);
+    Recording::visits().write(&recording, 1);
     let mut daemon = home.run(&recording);
     let first = subscriber.on(ACCESS);
     assert_eq!((first.retained, first.qos), (false, 1));
@@ -109,7 +99,7 @@ fn the_same_recording_gives_the_same_decisions() {
     for _ in 0..2 {
         let home = Home::new().enrol_obama();
         let recording = home.path("visit.mjpeg");
-        visits().write(&recording, 1);
+        Recording::visits().write(&recording, 1);
         assert!(home.run(&recording).until_ended().success());
         let records = home.records();
         assert_eq!(decisions(&records), ["Granted matched", "Unknown no_match"]);
@@ -227,7 +217,7 @@ fn a_wrong_password_is_named_and_the_door_goes_on_deciding() {
     std::fs::write(&file, "wrong\n").unwrap();
     let home = home.set("mqtt.password_file", file.display());
     let recording = home.path("visit.mjpeg");
-    visits().write(&recording, 1);
+    Recording::visits().write(&recording, 1);
     let mut daemon = home.run(&recording);
     until("the diagnosis", || daemon.log().contains("password").then_some(()));
     assert!(daemon.until_ended().success());
@@ -264,7 +254,7 @@ fn a_wrong_certificate_is_named_and_the_door_goes_on_deciding() {
             .set("mqtt.tls.ca", authority.ca_file().display())
             .enrol_obama();
         let recording = home.path("visit.mjpeg");
-        visits().write(&recording, 1);
+        Recording::visits().write(&recording, 1);
         let mut daemon = home.run(&recording);
         until(name, || {
             let log = daemon.log().to_lowercase();
@@ -287,7 +277,7 @@ fn half_an_hour_of_visits_does_not_grow() {
         Home::new().enrol_obama().set("camera.replay.repeat", true).set("detect.min_face_px", 20);
     let recording = home.path("visit.mjpeg");
     // Two visits in twenty seconds, and in between an empty room, which is quickly looked at.
-    visits().nobody(150).write(&recording, 2);
+    Recording::visits().nobody(150).write(&recording, 2);
     let mut daemon = home.run(&recording);
     // Time of a recording that is played fast is the recording's own.
     let minutes = |home: &Home| {

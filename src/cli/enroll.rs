@@ -215,7 +215,7 @@ fn warnings(
         }
     }
     let comparer = networks.comparer(config, metric)?;
-    let threshold = networks.operating(config, metric, 1)?.threshold;
+    let threshold = networks.cards().operating(config, metric, 1)?.threshold;
     for (index, (picture, face)) in faces.iter().enumerate() {
         let mut nearest: Option<f32> = None;
         for (other, (_, against)) in faces.iter().enumerate() {

@@ -59,7 +59,7 @@ impl Arguments {
         for metric in [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2] {
             let comparer = networks.comparer(&config, metric)?;
             let score = comparer.score(&a.vector, &b.vector).map_err(EquipError::from)?;
-            let operating = networks.operating(&config, metric, 1);
+            let operating = networks.cards().operating(&config, metric, 1);
             if metric == config.recognise.metric {
                 rows.push(Compared { metric, score, operating: Some(operating?) });
             } else {

@@ -107,6 +107,12 @@ impl Networks {
         Ok(Self { runtime, cards })
     }
 
+    /// What can be said of the networks without running one.
+    #[must_use]
+    pub const fn cards(&self) -> &Cards {
+        &self.cards
+    }
+
     /// The card of `model`.
     ///
     /// # Errors
@@ -170,20 +176,6 @@ impl Networks {
         Ok(Comparer::new(card.id, facts.length, &facts.mean, metric))
     }
 
-    /// Threshold and claim by `metric` for a gallery of `references`. The explicit threshold of the
-    /// configuration counts for the configured metric alone.
-    ///
-    /// # Errors
-    /// [`EquipError::Threshold`] when the card's calibration does not cover what is asked.
-    pub fn operating(
-        &self,
-        config: &Config,
-        metric: Metric,
-        references: usize,
-    ) -> Result<Operating, EquipError> {
-        self.cards.operating(config, metric, references)
-    }
-
     /// The gallery of `references`.
     ///
     /// # Errors
@@ -195,7 +187,7 @@ impl Networks {
     ) -> Result<Gallery, EquipError> {
         let metric = config.recognise.metric;
         // Each reference is one more chance for a stranger, also a second one of the same subject.
-        let operating = self.operating(config, metric, references.len())?;
+        let operating = self.cards.operating(config, metric, references.len())?;
         let entries = references
             .into_iter()
             .map(|reference| GalleryEntry {

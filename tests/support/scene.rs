@@ -74,6 +74,16 @@ impl Recording {
         Self { frames: Vec::new() }
     }
 
+    /// Nobody; the person of the other photographs in `obama3.jpg`; nobody; a stranger; nobody.
+    pub fn visits() -> Self {
+        Self::new()
+            .nobody(5)
+            .person("obama3.jpg", 0.16, 30)
+            .nobody(40)
+            .person("biden.jpg", 0.19, 45)
+            .nobody(30)
+    }
+
     /// Nobody, for `frames` frames.
     pub fn nobody(mut self, frames: usize) -> Self {
         for _ in 0..frames {
