@@ -737,6 +737,12 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
         assert_eq!(answer.code, 4, "{path}: {}", answer.err);
         assert!(answer.err.contains(&format!("is {found}, no regular file")), "{}", answer.err);
     }
+    if photographs().is_none() {
+        return;
+    }
+    let answer = bench.run(&["enroll", "Ada", "--replay", text(&pipe)]);
+    assert_eq!(answer.code, 4, "{}", answer.err);
+    assert!(answer.err.contains("is a named pipe, no regular file"), "{}", answer.err);
 }
 
 #[test]

@@ -23,7 +23,7 @@ use self::mjpeg::MjpegReader;
 use self::y4m::Y4mReader;
 use super::decode::first_bytes;
 use super::error::RecordingProblem;
-use super::picture::{Picture, read_bounded};
+use super::picture::{Picture, read_bounded, regular_file};
 use super::{
     CaptureError, CapturedFrame, Encoding, FrameRate, FrameSource, PATIENCE, Progress,
     SourceDescription,
@@ -235,6 +235,7 @@ fn open_reader(path: &Path) -> Result<Reader, RecordingProblem> {
         let pictures = pictures_of(path)?;
         return Ok(Reader::Folder { pictures, next: 0 });
     }
+    regular_file(path)?;
     let mut input = BufReader::with_capacity(1 << 16, File::open(path)?);
     let head = input.fill_buf()?;
     if head.is_empty() {
