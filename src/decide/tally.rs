@@ -2,7 +2,7 @@
 //!
 //! In: one [`Vote`] a frame. Out: how many of the last frames agree on a subject, and the counts by
 //! which a visit without agreement is named. Neighbouring frames of a camera are nearly the same
-//! picture, so those that agree take one place in every `spacing`. Fixed size; nothing allocates.
+//! picture, so those that agree count once in every `spacing`. Fixed size; nothing allocates.
 
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ pub(super) const MAX_WINDOW: usize = 32;
 pub(super) enum Vote {
     /// An accepted subject with sufficient margin.
     Accept(Accepted),
+    /// The same subject in a picture of nearly the same moment: it proves nothing more, and still
+    /// speaks against whatever it contradicts.
+    Again { subject: SubjectId, enabled: bool },
     /// Accepted, but a second subject is nearly as near.
     Close,
     /// Compared, and nobody reaches the threshold.
@@ -98,7 +101,7 @@ impl Tally {
 
     pub(super) fn push(&mut self, vote: Vote) {
         let counter = match &vote {
-            Vote::Accept(_) => Some(&mut self.counts.accepted),
+            Vote::Accept(_) | Vote::Again { .. } => Some(&mut self.counts.accepted),
             Vote::Close => Some(&mut self.counts.close),
             Vote::Stranger => Some(&mut self.counts.strangers),
             Vote::Nobody => Some(&mut self.counts.nobody),
@@ -111,29 +114,46 @@ impl Tally {
         if let Some(counter) = counter {
             *counter = counter.saturating_add(1);
         }
-        if self.repeats(&vote) {
-            return;
-        }
+        let Some(vote) = self.told_apart(vote) else { return };
         if let Some(place) = self.votes.get_mut(self.next) {
             *place = Some(vote);
         }
         self.next = (self.next + 1) % self.size;
     }
 
-    /// Whether `vote` names a subject that a frame of nearly the same moment has named already. Two
-    /// such pictures are one piece of evidence; whatever speaks against a grant is never left out.
-    fn repeats(&self, vote: &Vote) -> bool {
-        let Vote::Accept(new) = vote else { return false };
-        self.window().any(|old| match old {
+    /// A vote as it takes its place. One that repeats a frame of nearly the same moment is the same
+    /// piece of evidence again: it takes none, unless it contradicts what the window says.
+    fn told_apart(&self, vote: Vote) -> Option<Vote> {
+        let Vote::Accept(new) = &vote else { return Some(vote) };
+        let repeats = self.window().any(|old| match old {
             Vote::Accept(old) => {
                 old.subject == new.subject && new.captured.since(old.captured) < self.spacing
             }
             _ => false,
-        })
+        });
+        let contradicts = self.window().any(|old| match old {
+            Vote::Accept(old) => old.subject != new.subject || (old.enabled && !new.enabled),
+            Vote::Again { subject, .. } => *subject != new.subject,
+            _ => false,
+        });
+        match (repeats, contradicts) {
+            (false, _) => Some(vote),
+            (true, false) => None,
+            (true, true) => {
+                Some(Vote::Again { subject: new.subject.clone(), enabled: new.enabled })
+            }
+        }
     }
 
     fn window(&self) -> impl Iterator<Item = &Vote> {
         self.votes.iter().take(self.size).flatten()
+    }
+
+    fn named(&self) -> impl Iterator<Item = &SubjectId> {
+        self.window().filter_map(|vote| match vote {
+            Vote::Accept(Accepted { subject, .. }) | Vote::Again { subject, .. } => Some(subject),
+            _ => None,
+        })
     }
 
     /// Frames in the window, but for those without a face.
@@ -145,11 +165,17 @@ impl Tally {
     /// What the window agrees on: nothing while it names two subjects, or while any of its frames,
     /// even a stale one, showed several faces where the policy refuses that.
     pub(super) fn agreement(&self) -> Option<Agreement> {
+        if self.conflicts() {
+            return None;
+        }
         let mut agreement: Option<Agreement> = None;
+        let mut enabled = true;
         for vote in self.window() {
             match vote {
                 Vote::Several | Vote::Stale { several: true } => return None,
+                Vote::Again { enabled: again, .. } => enabled &= again,
                 Vote::Accept(accepted) => match &mut agreement {
+                    Some(agreement) => agreement.join(accepted),
                     None => {
                         agreement = Some(Agreement {
                             subject: accepted.subject.clone(),
@@ -159,10 +185,6 @@ impl Tally {
                             weakest: accepted.found.clone(),
                         });
                     }
-                    Some(agreement) if agreement.subject == accepted.subject => {
-                        agreement.join(accepted);
-                    }
-                    Some(_) => return None,
                 },
                 Vote::Close
                 | Vote::Stranger
@@ -173,16 +195,13 @@ impl Tally {
                 | Vote::Absent => {}
             }
         }
-        agreement
+        agreement.map(|agreement| Agreement { enabled: agreement.enabled && enabled, ..agreement })
     }
 
     /// Whether the window names more than one subject.
     pub(super) fn conflicts(&self) -> bool {
-        let mut accepted = self.window().filter_map(|vote| match vote {
-            Vote::Accept(accepted) => Some(&accepted.subject),
-            _ => None,
-        });
-        accepted.next().is_some_and(|first| accepted.any(|other| other != first))
+        let mut named = self.named();
+        named.next().is_some_and(|first| named.any(|other| other != first))
     }
 }
 

@@ -20,9 +20,10 @@
 //! proven. A frame counts once: its sequence and its capture time must both rise, and a frame from
 //! the future is not remembered, lest one wrong stamp make every later frame look old. Frames that
 //! agree within `spacing` of each other count as one: at 30 frames/s three in a row span 67 ms and
-//! are nearly the same picture. Poor, stale
-//! and faulty frames, and frames without a face, take a place in the window and prove nothing: what
-//! was seen of somebody who has stepped aside does not count for whoever comes next.
+//! are nearly the same picture. One that only repeats takes no place in the window; one that
+//! contradicts, because it says disabled or another subject stands in the window, takes one. Poor,
+//! stale and faulty frames, and frames without a face, take a place and prove nothing: what was seen
+//! of somebody who has stepped aside does not count for whoever comes next.
 
 use super::tally::{Accepted, Agreement, Counts, Tally, Vote};
 use super::{
