@@ -77,11 +77,15 @@ def build(verb: str, *arguments: str) -> Path:
     return Path([executable for executable in built if executable][-1])
 
 
-def emulated(processor: str, program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs a program for ARM to its end."""
+def emulated(
+    processor: str, program: Path, *arguments: object, emulator: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program for ARM to its end, by another emulator than emulate.sh's if one is named."""
     command = [str(HERE / "emulate.sh"), processor, str(program), *map(str, arguments)]
     # Settings of whoever starts this are none of the program's.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DEEPID_EDGE__")}
+    if emulator:
+        environment["DEEPID_EDGE_EMULATOR"] = emulator
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )

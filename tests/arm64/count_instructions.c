@@ -9,8 +9,8 @@
 // that run the same block at the same instant may lose a count.
 //
 // The source is this project's own, under its licence. It is compiled against QEMU's qemu-plugin.h,
-// which is under GPL-2.0-or-later and is not in this repository (bench.py gets it from Debian's
-// source package); whoever passes the compiled plugin on must heed that licence. Nothing of it is
+// which is under GPL-2.0-or-later and is not in this repository (count_instructions.py gets it from
+// Debian's source package); whoever passes the compiled plugin on must heed that licence. Nothing of it is
 // in what the project ships.
 #include <pthread.h>
 #include <stdio.h>

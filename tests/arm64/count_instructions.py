@@ -23,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 
 from check import HERE, PROCESSORS, ROOT, Failed, build, emulated, succeeded
@@ -95,8 +97,8 @@ def count(processor: str, program: Path, made: Path, kind: str, pieces: int) -> 
     """Instructions of one run by file and function."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "counts"
-        os.environ["DEEPID_EDGE_EMULATOR"] = f"qemu-aarch64 -plugin file={made},out={out} -d plugin -D /dev/null"
-        said = succeeded(emulated(processor, program, kind, pieces), kind)
+        emulator = f"qemu-aarch64 -plugin file={made},out={out} -d plugin -D /dev/null"
+        said = succeeded(emulated(processor, program, kind, pieces, emulator=emulator), kind)
         if "SKIPPED" in said:
             raise Failed(f"{kind}: {said.strip()}")
         counts: Counter[tuple[str, str]] = Counter()
@@ -120,6 +122,18 @@ def whose(file: str, program: Path) -> str:
     return WHOSE[1] if Path(file).name == "libLiteRt.so" else WHOSE[2]
 
 
+def show(kind: str, processor: str, costs: dict[tuple[str, str], float], program: Path, functions: int) -> None:
+    """Prints one piece of work, and its costliest functions of ours."""
+    sums = Counter({name: 0.0 for name in WHOSE})
+    for (file, _), number in costs.items():
+        sums[whose(file, program)] += number
+    cells = " | ".join(f"{sums[name] / 1e6:.3f}" for name in WHOSE)
+    print(f"| {kind} | {processor} | {cells} | {sums.total() / 1e6:.3f} |", flush=True)
+    ours = [(number, function) for (file, function), number in costs.items() if whose(file, program) == WHOSE[0]]
+    for number, function in sorted(ours, reverse=True)[:functions]:
+        print(f"    {number / 1e6:10.3f}  {function}")
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", action="append", help="only this one; benches/work.rs has them")
@@ -137,17 +151,12 @@ def main(arguments: list[str]) -> int:
             raise Failed(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(kinds)}")
         print("millions of instructions\n")
         print(f"| work | processor | {' | '.join(WHOSE)} | all |\n|---|---|---|---|---|---|")
-        for kind in options.kind or kinds:
-            for processor in options.processor or PROCESSORS:
-                costs = piece(processor, program, made, kind)
-                sums = Counter({name: 0.0 for name in WHOSE})
-                for (file, _), number in costs.items():
-                    sums[whose(file, program)] += number
-                cells = " | ".join(f"{sums[name] / 1e6:.3f}" for name in WHOSE)
-                print(f"| {kind} | {processor} | {cells} | {sums.total() / 1e6:.3f} |", flush=True)
-                ours = [(number, function) for (file, function), number in costs.items() if whose(file, program) == WHOSE[0]]
-                for number, function in sorted(ours, reverse=True)[: options.functions]:
-                    print(f"    {number / 1e6:10.3f}  {function}")
+        works = list(product(options.kind or kinds, options.processor or PROCESSORS))
+        # What is counted does not depend on what runs beside it.
+        with ThreadPoolExecutor(os.cpu_count()) as runs:
+            counted = runs.map(lambda work: piece(work[1], program, made, work[0]), works)
+            for (kind, processor), costs in zip(works, counted, strict=True):
+                show(kind, processor, costs, program, options.functions)
     except Failed as failure:
         print(f"arm64: FAILED: {failure}", file=sys.stderr)
         return 1

@@ -8,7 +8,7 @@
 # there, and the emulator shows this machine's own: so the file of that processor beside this script
 # is mounted over it, in a namespace that nothing else sees. Without root this needs the kernel's
 # leave for user namespaces, which Debian gives.
-# DEEPID_EDGE_EMULATOR names another emulator (bench.py counts with one that takes plugins).
+# DEEPID_EDGE_EMULATOR names another emulator (count_instructions.py has one that takes plugins).
 # Deliberately absent: starting further ARM programs from the emulated one, which the kernel would
 # have to be taught for the whole machine (binfmt_misc); `demo` starts itself and does not run here.
 set -euo pipefail
