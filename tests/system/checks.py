@@ -136,8 +136,8 @@ def after_grant(door: Door, after: int) -> int:
 @check("a stranger is refused, visit after visit", smoke=True, foreign=True)
 def refuses(door: Door) -> str:
     streaming(door)
+    door.show_alone("stranger")
     after = door.mark()
-    door.show("stranger")
 
     def decided_twice() -> list[Message]:
         decisions = door.messages("access", after)

@@ -146,6 +146,11 @@ class Door:
         """Chooses what is played next: when the part that is being played is over."""
         self.must(f"echo {part} > /run/system-test/part")
 
+    def show_alone(self, part: str) -> None:
+        """Chooses what is played, and waits until the part before it is over."""
+        self.show(part)
+        self.wait(f"'{part}' to be played", lambda: self.must("cat /run/system-test/playing") == part)
+
     # ---- The broker ------------------------------------------------------------------------------
 
     def start_broker(self) -> None:
