@@ -110,9 +110,12 @@ class Door:
         return self.must(f"journalctl --no-pager --quiet --unit {UNIT} {after} {arguments}")
 
     def cursor(self) -> str:
-        """The end of the journal now."""
-        text = self.must("journalctl --sync; journalctl --quiet --lines=0 --show-cursor")
-        return text.split("cursor: ", 1)[1].strip()
+        """The end of the unit's journal now.
+
+        Of the unit's, not of the whole: journalctl 252 counts the entry at the cursor as the one to
+        leave out, and where that one is not among those asked for, it leaves out the first that is."""
+        text = self.must(f"journalctl --sync; journalctl --quiet --unit {UNIT} --lines=1 --show-cursor")
+        return text.rsplit("cursor: ", 1)[1].strip()
 
     # ---- The camera ------------------------------------------------------------------------------
 
