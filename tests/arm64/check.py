@@ -61,10 +61,10 @@ def unpack(package: Path | None, into: Path) -> Installed:
     return Installed(into / "usr/bin/deepid-edge", into / "usr/lib/deepid-edge/libLiteRt.so", share)
 
 
-def build(verb: str, *arguments: str) -> Path:
-    """Builds one executable for ARM as the package's program is built; where it lies."""
+def build(verb: str, kind: str, name: str, *arguments: str) -> Path:
+    """Builds the test or benchmark `name` for ARM as the package's program is built; where it lies."""
     command = [os.environ.get("CARGO", "cargo"), verb, "--release", "--locked", "--no-default-features"]
-    command += ["--target", TARGET, "--message-format", "json-render-diagnostics", *arguments]
+    command += ["--target", TARGET, "--message-format", "json-render-diagnostics", f"--{kind}", name, *arguments]
     # What the package was built with, or cargo would compile the library anew.
     describe = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -73,8 +73,9 @@ def build(verb: str, *arguments: str) -> Path:
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise Failed(f"could not be built: {' '.join(command)}")
-    built = [json.loads(line).get("executable") for line in done.stdout.splitlines()]
-    return Path([executable for executable in built if executable][-1])
+    # The program itself is built too, before or after.
+    built = map(json.loads, done.stdout.splitlines())
+    return next(Path(one["executable"]) for one in built if one.get("executable") and one["target"]["name"] == name)
 
 
 def emulated(
@@ -153,7 +154,7 @@ def main(arguments: list[str]) -> int:
         with tempfile.TemporaryDirectory(prefix="deepid-edge-arm64.") as name:
             folder = Path(name)
             installed = unpack(options.package, folder / "package")
-            tests = build("build", "--test", "golden")
+            tests = build("build", "test", "golden")
             recording = folder / "visit.mjpeg"
             record(recording)
             for processor in options.processor or PROCESSORS:

@@ -143,7 +143,7 @@ def main(arguments: list[str]) -> int:
     try:
         made = plugin()
         # With its symbols, which the release profile would strip.
-        program = build("rustc", "--bench", "work", "--", "-C", "strip=none")
+        program = build("rustc", "bench", "work", "--", "-C", "strip=none")
         listed = command([HERE / "emulate.sh", "cortex-a72", program], "the benchmark's program").splitlines()[1:]
         kinds = [line.split("\t")[0] for line in listed]
         unknown = set(options.kind or ()) - set(kinds)
