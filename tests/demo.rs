@@ -1,49 +1,15 @@
-//! The demonstration and the evaluation, from outside: the real binary, its exit code, its JSON.
+//! The demonstration, from outside: the real binary, its exit code, its JSON.
 //!
-//! The demonstration needs what `make assets` fetches, the evaluation also a folder of photographs
-//! and clips: `DEEPID_EDGE_FACES`, or `../shared/faces` beside the checkout. Without them these
-//! tests say so and skip.
+//! It needs what `make assets` fetches; without it these tests say so and skip.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 mod support;
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
+use support::command::{assets, deepid_edge, json};
 use support::subscriber::Subscriber;
-
-fn deepid_edge(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_deepid-edge"))
-        .args(arguments)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_remove("DEEPID_EDGE_CONFIG")
-        .output()
-        .expect("the binary starts")
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    let said = String::from_utf8_lossy(&output.stderr);
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {said}"))
-}
-
-fn assets() -> bool {
-    let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/photographs/obama.jpg").exists();
-    if !there {
-        eprintln!("SKIPPED: assets are absent; 'make assets' fetches them");
-    }
-    there
-}
-
-fn faces() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/faces");
-    let folder = std::env::var_os("DEEPID_EDGE_FACES").map_or(beside, PathBuf::from).join("e2e");
-    if !folder.is_dir() {
-        eprintln!("SKIPPED: {} is absent; DEEPID_EDGE_FACES names its folder", folder.display());
-        return None;
-    }
-    Some(folder)
-}
 
 #[test]
 fn the_demonstration_grants_the_enrolled_person_alone() {
@@ -146,45 +112,4 @@ fn absent_photographs_are_named_with_their_remedy() {
         deepid_edge(&["demo", "--fast", "--photographs", folder.path().to_str().expect("UTF-8")]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("obama.jpg"), "{said}");
-}
-
-#[test]
-fn a_folder_without_faces_is_refused_with_what_was_expected() {
-    if !assets() {
-        return;
-    }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    for evaluation in ["e2e", "detection"] {
-        let output = deepid_edge(&["evaluate", evaluation, folder.path().to_str().expect("UTF-8")]);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(4), "{said}");
-        assert!(said.contains("london/ID/neutral.jpg"), "{said}");
-    }
-}
-
-#[test]
-fn the_evaluation_finds_the_enrolled_and_says_how_many_strangers_it_let_in() {
-    let (true, Some(folder)) = (assets(), faces()) else { return };
-    let output = deepid_edge(&["evaluate", "e2e", folder.to_str().expect("UTF-8"), "--json"]);
-    let report = json(&output);
-    assert!(output.status.success());
-    let rate = |part: &str, name: &str| report[part][name].as_f64().expect("a measured rate");
-    assert!(rate("london", "detection_rate") > 0.99, "{report:#}");
-    assert!(rate("london", "rank1_rate") > 0.95 && rate("london", "fnir") < 0.05, "{report:#}");
-    assert!(rate("portraits", "fpir") < 0.02, "{report:#}");
-    assert!(rate("visits", "detection_rate") > 0.99 && rate("visits", "fnir") < 0.1, "{report:#}");
-    // How often a stranger on a clip is let in is the model's doing, and stands in the report.
-    assert!(report["visits"]["fpir"].is_number());
-    let decisions = report["visits"]["decisions"].as_array().expect("decisions");
-    assert!(decisions.iter().all(|decision| decision["time_to_decision_ms"].is_number()));
-}
-
-#[test]
-fn the_evaluation_of_detection_counts_faces_by_strategy() {
-    let (true, Some(folder)) = (assets(), faces()) else { return };
-    let output = deepid_edge(&["evaluate", "detection", folder.to_str().expect("UTF-8"), "--json"]);
-    let table = json(&output);
-    assert!(output.status.success(), "{table:#}");
-    let rows = table["rows"].as_array().expect("rows");
-    assert!(rows.len() > 1 && rows.iter().all(|row| row["part"].is_string()), "{table:#}");
 }

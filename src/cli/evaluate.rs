@@ -1,19 +1,22 @@
 //! `evaluate`: figures over photographs and clips of people.
 //!
-//! In: a folder as [`crate::evaluate::FaceFolder`] describes it. Out: a report as text, or as JSON
+//! In: a folder as [`crate::evaluate::FaceFolder`] describes it, or a list of photographs in pairs as
+//! [`crate::evaluate::PairList`] does. Out: a report as text, or as JSON
 //! with `--json`. Long work shows its progress on a terminal. The figures are whatever they are: a
 //! poor one is an answer, not a failure, and the exit code does not depend on it.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
+use super::session::{Session, direct_flag};
 use crate::config::{Config, Networks};
-use crate::evaluate::{self, EvaluateError, FaceFolder, Stage};
+use crate::evaluate::{self, EvaluateError, FaceFolder, PairList, Stage};
 
 /// Which evaluation.
 #[derive(Debug, Subcommand)]
@@ -22,9 +25,28 @@ pub(super) enum Verb {
     E2e(Arguments),
     /// How often both detectors find a face, at several sizes and by several strategies
     Detection(Arguments),
+    /// Verify photographs in pairs, such as LFW's: accuracy, EER, FNMR at fixed FMR, by each metric
+    Pairs(PairArguments),
 }
 
-/// Arguments of both.
+/// Arguments of `pairs`.
+#[derive(Debug, Args)]
+pub(super) struct PairArguments {
+    /// List of pairs in the format of LFW's pairs.txt
+    #[arg(long, value_name = "FILE")]
+    pairs: PathBuf,
+    /// Folder of the photographs, each `NAME/NAME_0001.jpg`
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// The embedder, above models.embedder
+    #[arg(long, value_name = "ID")]
+    model: Option<String>,
+    /// Also draw DET and ROC curves and the scores into this folder, as SVG
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
+}
+
+/// Arguments of the others.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Folder with london/ID/{neutral,smiling}.jpg, portraits/*.jpg and visits/PERSON-WORD.mkv
@@ -34,20 +56,32 @@ pub(super) struct Arguments {
 
 impl Verb {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
-        let networks = Networks::open(&config)?;
         match self {
-            Self::E2e(arguments) => {
-                let report =
-                    arguments.evaluate(session, &config, &networks, evaluate::end_to_end)?;
-                session.tell(&report, &report)?;
-            }
-            Self::Detection(arguments) => {
-                let table = arguments.evaluate(session, &config, &networks, evaluate::detection)?;
-                session.tell(&table, &table)?;
-            }
+            Self::E2e(arguments) => arguments.run(session, evaluate::end_to_end)?,
+            Self::Detection(arguments) => arguments.run(session, evaluate::detection)?,
+            Self::Pairs(arguments) => arguments.run(session)?,
         }
         Ok(Kind::Done)
+    }
+}
+
+impl PairArguments {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let model = self.model.map(|id| direct_flag("--model", "models.embedder", &id));
+        let config = session.config_with(model.into_iter().collect())?;
+        let list = PairList::read(&self.pairs).map_err(|error| Failure::of(Kind::Input, &error))?;
+        let networks = Networks::open(&config)?;
+        let report = with_progress(session, |progress| {
+            evaluate::pairs(&config, &networks, &list, &self.images, progress)
+        })?;
+        if let Some(folder) = &self.plots {
+            let drawn = evaluate::plots(&report, folder)
+                .map_err(|error| Failure::of(Kind::Input, &error))?;
+            for path in drawn {
+                session.mention(format_args!("drawn: {}", path.display()));
+            }
+        }
+        session.tell(&report, &report)
     }
 }
 
@@ -56,30 +90,42 @@ type Evaluation<Report> =
     fn(&Config, &Networks, &FaceFolder, &mut dyn FnMut(Stage)) -> Result<Report, EvaluateError>;
 
 impl Arguments {
-    fn evaluate<Report>(
+    fn run<Report: Serialize + Display>(
         self,
         session: &Session,
-        config: &Config,
-        networks: &Networks,
         evaluation: Evaluation<Report>,
-    ) -> Result<Report, Failure> {
-        let bar = progress_bar(session);
-        let outcome = evaluation(config, networks, &FaceFolder::new(self.folder), &mut |stage| {
-            bar.set_length(stage.of as u64);
-            bar.set_position(stage.done as u64);
-            bar.set_message(stage.name);
-        });
-        bar.finish_and_clear();
-        outcome.map_err(|error| match error {
-            EvaluateError::Equip(error) => error.into(),
-            EvaluateError::Detect(_) => Failure::of(Kind::Model, &error),
-            EvaluateError::Folder(_)
-            | EvaluateError::Transcode(_)
-            | EvaluateError::Capture(_)
-            | EvaluateError::Frame { .. }
-            | EvaluateError::People(_) => Failure::of(Kind::Input, &error),
-        })
+    ) -> Result<(), Failure> {
+        let config = session.config()?;
+        let networks = Networks::open(&config)?;
+        let folder = FaceFolder::new(self.folder);
+        let report =
+            with_progress(session, |progress| evaluation(&config, &networks, &folder, progress))?;
+        session.tell(&report, &report)
     }
+}
+
+/// An evaluation whose progress is shown.
+fn with_progress<Report>(
+    session: &Session,
+    evaluation: impl FnOnce(&mut dyn FnMut(Stage)) -> Result<Report, EvaluateError>,
+) -> Result<Report, Failure> {
+    let bar = progress_bar(session);
+    let outcome = evaluation(&mut |stage| {
+        bar.set_length(stage.of as u64);
+        bar.set_position(stage.done as u64);
+        bar.set_message(stage.name);
+    });
+    bar.finish_and_clear();
+    outcome.map_err(|error| match error {
+        EvaluateError::Equip(error) => error.into(),
+        EvaluateError::Detect(_) => Failure::of(Kind::Model, &error),
+        EvaluateError::Folder(_)
+        | EvaluateError::Transcode(_)
+        | EvaluateError::Capture(_)
+        | EvaluateError::Frame { .. }
+        | EvaluateError::Photograph(_)
+        | EvaluateError::People(_) => Failure::of(Kind::Input, &error),
+    })
 }
 
 /// A bar on standard error where a person is looking, and nothing elsewhere.

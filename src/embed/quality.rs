@@ -80,6 +80,39 @@ pub struct QualityLimits {
     pub outside_max: f32,
 }
 
+impl QualityLimits {
+    /// No limit: every face is compared.
+    pub const NONE: Self = Self {
+        eye_distance_min_px: 0.0,
+        sharpness_min: 0.0,
+        exposure_min: 0.0,
+        exposure_max: f32::INFINITY,
+        yaw_max: f32::INFINITY,
+        roll_max_degrees: f32::INFINITY,
+        outside_max: f32::INFINITY,
+    };
+
+    /// The first limit that `quality` lies beyond, whatever fault it was found with.
+    #[must_use]
+    pub fn fault(&self, quality: &Quality) -> Option<QualityFault> {
+        let Quality { eye_distance_px, sharpness, exposure, yaw, roll_degrees, outside, .. } =
+            *quality;
+        [
+            (eye_distance_px < self.eye_distance_min_px, QualityFault::TooSmall),
+            (outside > self.outside_max, QualityFault::Cropped),
+            (
+                yaw.abs() > self.yaw_max || roll_degrees.abs() > self.roll_max_degrees,
+                QualityFault::Turned,
+            ),
+            (exposure < self.exposure_min, QualityFault::TooDark),
+            (exposure > self.exposure_max, QualityFault::TooBright),
+            (sharpness < self.sharpness_min, QualityFault::Blurred),
+        ]
+        .into_iter()
+        .find_map(|(beyond, fault)| beyond.then_some(fault))
+    }
+}
+
 impl Default for QualityLimits {
     fn default() -> Self {
         Self {
@@ -124,19 +157,17 @@ impl Quality {
         let (sharpness, exposure) = sharpness_and_exposure(face);
         let yaw = yaw(detection.keypoints());
         let (roll_degrees, outside) = (face.pose().angle().to_degrees(), face.outside());
-        let fault = [
-            (eye_distance_px < limits.eye_distance_min_px, QualityFault::TooSmall),
-            (outside > limits.outside_max, QualityFault::Cropped),
-            (
-                yaw.abs() > limits.yaw_max || roll_degrees.abs() > limits.roll_max_degrees,
-                QualityFault::Turned,
-            ),
-            (exposure < limits.exposure_min, QualityFault::TooDark),
-            (exposure > limits.exposure_max, QualityFault::TooBright),
-            (sharpness < limits.sharpness_min, QualityFault::Blurred),
-        ]
-        .into_iter()
-        .find_map(|(beyond, fault)| beyond.then_some(fault));
+        let measured = Self {
+            eye_distance_px,
+            sharpness,
+            exposure,
+            yaw,
+            roll_degrees,
+            outside,
+            weight: 0.0,
+            fault: None,
+        };
+        let fault = limits.fault(&measured);
         // Full weight from twice the minimum upwards, and from half the maximum downwards; a face
         // at a limit counts half.
         let above = |value: f32, minimum: f32| (value / (2.0 * minimum)).clamp(0.5, 1.0);
@@ -149,7 +180,7 @@ impl Quality {
                 .min(above(exposure, limits.exposure_min))
                 .min(below(yaw, limits.yaw_max))
         };
-        Self { eye_distance_px, sharpness, exposure, yaw, roll_degrees, outside, weight, fault }
+        Self { weight, fault, ..measured }
     }
 }
 

@@ -53,6 +53,11 @@ pub enum EvaluateError {
         /// What is wrong with the frame.
         source: PictureError,
     },
+    /// A photograph of a list is absent.
+    #[error(
+        "photograph {0} is absent; expected is the folder that holds NAME/NAME_0001.jpg for each line of the list"
+    )]
+    Photograph(std::path::PathBuf),
     /// The models cannot be used.
     #[error(transparent)]
     Equip(#[from] EquipError),

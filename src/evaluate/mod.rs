@@ -8,21 +8,30 @@
 //!
 //! # Layout
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
-//! `end_to_end` and `detection` measure on them; [`report`] says what was found.
+//! `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
+//! photographs in pairs, which `pairs` takes through the path, `verification` makes figures and `plots` pictures of.
 
 mod detection;
 mod end_to_end;
 mod folder;
+mod pair_list;
+mod pairs;
+mod plots;
 mod rate;
 pub mod report;
 pub mod scene;
 mod transcode;
+mod verification;
 
 pub use detection::{DetectionTable, Row, detection};
 pub use end_to_end::{EvaluateError, end_to_end, replay, still_clock};
 pub use folder::{Clip, FaceFolder, FolderError, Sitter};
+pub use pair_list::{Pair, PairList, PairListError, Photograph};
+pub use pairs::{Pairs, pairs};
+pub use plots::{PlotError, plots};
 pub use rate::{Interval, Method, Tally};
 pub use transcode::{TranscodeError, Transcoder};
+pub use verification::{AtFmr, Point, Trial, Verification};
 
 /// How far an evaluation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod certificates;
+pub mod command;
 pub mod daemon;
 pub mod door;
 pub mod models;

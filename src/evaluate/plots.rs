@@ -1,0 +1,182 @@
+//! Pictures of a verification, for whoever would rather look than read.
+//!
+//! In: a [`Pairs`] report and a folder. Out: `det.svg` (both errors as the threshold moves, both
+//! axes logarithmic), `roc.svg`, and `scores.svg` (how the scores of mated and non-mated pairs lie,
+//! by cosine).
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+use super::pairs::Pairs;
+use super::verification::{Point, Verification};
+
+const SIZE: (u32, u32) = (760, 560);
+const FONT: &str = "sans-serif";
+const COLOURS: [RGBColor; 3] = [RGBColor(0, 90, 181), RGBColor(220, 50, 32), RGBColor(0, 133, 90)];
+/// Where the logarithmic axes begin: below it no LFW-sized list shows anything.
+const LEAST: f64 = 1e-4;
+const BINS: usize = 80;
+
+/// Why there is no picture.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// It cannot be drawn.
+    #[error("plot {name}: {reason}")]
+    Drawing {
+        /// Which.
+        name: &'static str,
+        /// The library's words.
+        reason: String,
+    },
+    /// It cannot be written.
+    #[error("plot {path}: {source}; name a folder that this user can write to")]
+    Unwritten {
+        /// Where.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+/// Draws all pictures of `report` into `folder`, which is made if it is absent; gives their paths.
+///
+/// # Errors
+/// [`PlotError`].
+pub fn plots(report: &Pairs, folder: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    let unwritten = |path: &Path| {
+        let path = path.to_owned();
+        move |source| PlotError::Unwritten { path, source }
+    };
+    std::fs::create_dir_all(folder).map_err(unwritten(folder))?;
+    let mut written = Vec::new();
+    let pictures: [(&'static str, Draw); 3] =
+        [("det.svg", det), ("roc.svg", roc), ("scores.svg", scores)];
+    for (name, draw) in pictures {
+        let mut svg = String::new();
+        draw(report, &mut svg)
+            .map_err(|error| PlotError::Drawing { name, reason: error.to_string() })?;
+        let path = folder.join(name);
+        std::fs::write(&path, svg).map_err(unwritten(&path))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+type Draw = fn(&Pairs, &mut String) -> Drawn;
+
+fn det(report: &Pairs, svg: &mut String) -> Drawn {
+    let shown = |rate: f64| rate.max(LEAST);
+    curves(
+        report,
+        svg,
+        ("DET: false non-matches against false matches", "FMR", "FNMR"),
+        ((LEAST..1.0).log_scale(), (LEAST..1.0).log_scale()),
+        |point| (shown(point.fmr), shown(point.fnmr)),
+    )
+}
+
+fn roc(report: &Pairs, svg: &mut String) -> Drawn {
+    curves(
+        report,
+        svg,
+        ("ROC: mated pairs accepted against false matches", "FMR", "1 − FNMR"),
+        (0.0..1.0, 0.0..1.0),
+        |point| (point.fmr, 1.0 - point.fnmr),
+    )
+}
+
+/// One line for each metric.
+fn curves<X, Y>(
+    report: &Pairs,
+    svg: &mut String,
+    (title, across, up): (&str, &str, &str),
+    (x, y): (X, Y),
+    place: impl Fn(&Point) -> (f64, f64),
+) -> Drawn
+where
+    X: AsRangedCoord<Value = f64>,
+    Y: AsRangedCoord<Value = f64>,
+    X::CoordDescType: ValueFormatter<f64>,
+    Y::CoordDescType: ValueFormatter<f64>,
+{
+    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, (FONT, 20))
+        .margin(14)
+        .x_label_area_size(44)
+        .y_label_area_size(64)
+        .build_cartesian_2d(x, y)?;
+    chart.configure_mesh().x_desc(across).y_desc(up).draw()?;
+    let metrics: [&Verification; 3] = [&report.cosine, &report.euclidean, &report.euclidean_l2];
+    for (verification, colour) in metrics.into_iter().zip(COLOURS) {
+        chart
+            .draw_series(LineSeries::new(verification.curve.iter().map(&place), &colour))?
+            .label(verification.metric.to_string())
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour));
+    }
+    chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
+    area.present()?;
+    Ok(())
+}
+
+fn scores(report: &Pairs, svg: &mut String) -> Drawn {
+    let range = -1.0..1.0;
+    let kinds = [("non-mated", false), ("mated", true)]
+        .map(|(name, mated)| (name, shares(report.cosine.scores(mated), &range)));
+    let highest = kinds.iter().flat_map(|(_, bins)| bins).map(|(_, share)| *share);
+    let highest = highest.fold(0.01, f64::max);
+    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&area)
+        .caption("Comparison scores", (FONT, 20))
+        .margin(14)
+        .x_label_area_size(44)
+        .y_label_area_size(64)
+        .build_cartesian_2d(range, 0.0..highest * 1.05)?;
+    chart.configure_mesh().x_desc("cosine").y_desc("share of the pairs").draw()?;
+    for ((name, bins), colour) in kinds.into_iter().zip([COLOURS[1], COLOURS[0]]) {
+        chart
+            .draw_series(AreaSeries::new(bins, 0.0, colour.mix(0.3)).border_style(colour))?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour));
+    }
+    chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
+    area.present()?;
+    Ok(())
+}
+
+/// The middle of each bin of `range`, and which share of the scores lies in it.
+fn shares(scores: impl Iterator<Item = f32>, range: &Range<f64>) -> Vec<(f64, f64)> {
+    let width = (range.end - range.start) / BINS as f64;
+    let mut counts = [0_u32; BINS];
+    let mut all = 0_u32;
+    for score in scores {
+        let bin = ((f64::from(score) - range.start) / width).clamp(0.0, (BINS - 1) as f64);
+        if let Some(count) = counts.get_mut(bin as usize) {
+            *count += 1;
+        }
+        all += 1;
+    }
+    let middle = |bin: usize| range.start + (bin as f64 + 0.5) * width;
+    let share = |count: u32| f64::from(count) / f64::from(all.max(1));
+    counts.iter().enumerate().map(|(bin, count)| (middle(bin), share(*count))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_score_lies_in_a_bin() {
+        let shares = shares([-1.0, 0.0, 0.999, 1.0].into_iter(), &(-1.0..1.0));
+        assert_eq!(shares.len(), BINS);
+        assert!((shares.iter().map(|(_, share)| share).sum::<f64>() - 1.0).abs() < 1e-9);
+        assert_eq!(shares.last().map(|(_, share)| *share), Some(0.5));
+        assert_eq!(super::shares(std::iter::empty(), &(-1.0..1.0)).len(), BINS);
+    }
+}

@@ -1,0 +1,135 @@
+//! `evaluate` from outside: the real binary, its exit code, its JSON, its pictures.
+//!
+//! It needs what `make assets` fetches, and for figures of people a folder of photographs and clips:
+//! `DEEPID_EDGE_FACES`, or `../shared/faces` beside the checkout. Without them these tests say so and
+//! skip.
+#![allow(clippy::expect_used, clippy::panic, reason = "a test stops at the first surprise")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use support::command::{assets, deepid_edge, json};
+
+fn faces() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/faces");
+    let folder = std::env::var_os("DEEPID_EDGE_FACES").map_or(beside, PathBuf::from).join("e2e");
+    if !folder.is_dir() {
+        eprintln!("SKIPPED: {} is absent; DEEPID_EDGE_FACES names its folder", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+#[test]
+fn a_folder_without_faces_is_refused_with_what_was_expected() {
+    if !assets() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for evaluation in ["e2e", "detection"] {
+        let output = deepid_edge(&["evaluate", evaluation, folder.path().to_str().expect("UTF-8")]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(4), "{said}");
+        assert!(said.contains("london/ID/neutral.jpg"), "{said}");
+    }
+}
+
+#[test]
+fn the_evaluation_finds_the_enrolled_and_says_how_many_strangers_it_let_in() {
+    let (true, Some(folder)) = (assets(), faces()) else { return };
+    let output = deepid_edge(&["evaluate", "e2e", folder.to_str().expect("UTF-8"), "--json"]);
+    let report = json(&output);
+    assert!(output.status.success());
+    let rate = |part: &str, name: &str| report[part][name].as_f64().expect("a measured rate");
+    assert!(rate("london", "detection_rate") > 0.99, "{report:#}");
+    assert!(rate("london", "rank1_rate") > 0.95 && rate("london", "fnir") < 0.05, "{report:#}");
+    assert!(rate("portraits", "fpir") < 0.02, "{report:#}");
+    assert!(rate("visits", "detection_rate") > 0.99 && rate("visits", "fnir") < 0.1, "{report:#}");
+    // How often a stranger on a clip is let in is the model's doing, and stands in the report.
+    assert!(report["visits"]["fpir"].is_number());
+    let decisions = report["visits"]["decisions"].as_array().expect("decisions");
+    assert!(decisions.iter().all(|decision| decision["time_to_decision_ms"].is_number()));
+}
+
+#[test]
+fn the_evaluation_of_detection_counts_faces_by_strategy() {
+    let (true, Some(folder)) = (assets(), faces()) else { return };
+    let output = deepid_edge(&["evaluate", "detection", folder.to_str().expect("UTF-8"), "--json"]);
+    let table = json(&output);
+    assert!(output.status.success(), "{table:#}");
+    let rows = table["rows"].as_array().expect("rows");
+    assert!(rows.len() > 1 && rows.iter().all(|row| row["part"].is_string()), "{table:#}");
+}
+
+/// A folder as LFW's: two people, and a grey picture of nobody.
+fn photographs(pairs: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/photographs");
+    for (person, number, file) in
+        [("One", 1, "obama.jpg"), ("One", 2, "obama2.jpg"), ("Two", 1, "biden.jpg")]
+    {
+        let place = folder.path().join(person);
+        std::fs::create_dir_all(&place).expect("a folder");
+        std::fs::copy(fetched.join(file), place.join(format!("{person}_{number:04}.jpg")))
+            .expect("a photograph");
+    }
+    std::fs::create_dir(folder.path().join("Nobody")).expect("a folder");
+    image::RgbImage::from_pixel(250, 250, image::Rgb([128; 3]))
+        .save(folder.path().join("Nobody/Nobody_0001.jpg"))
+        .expect("a grey picture");
+    std::fs::write(folder.path().join("pairs.txt"), pairs).expect("a list");
+    folder
+}
+
+fn verify(folder: &Path, more: &[&str]) -> std::process::Output {
+    let list = folder.join("pairs.txt");
+    let (list, images) = (list.to_str().expect("UTF-8"), folder.to_str().expect("UTF-8"));
+    let arguments = ["evaluate", "pairs", "--json", "--pairs", list, "--images", images];
+    deepid_edge(&[&arguments, more].concat())
+}
+
+#[test]
+fn pairs_are_verified_and_drawn() {
+    if !assets() {
+        return;
+    }
+    let folder = photographs("2 1\nOne 1 2\nOne 1 Two 1\nOne 2 1\nTwo 1 Nobody 1\n");
+    let plots = folder.path().join("plots");
+    let output = verify(folder.path(), &["--plots", plots.to_str().expect("UTF-8")]);
+    let report = json(&output);
+    assert!(output.status.success(), "{report:#}");
+    assert_eq!(report["schema"], "deepid-edge/evaluate-pairs/1");
+    assert_eq!((&report["mated"], &report["non_mated"]), (&2.into(), &2.into()));
+    assert_eq!(report["failures_to_acquire"]["count"], 1, "{report:#}");
+    assert_eq!(report["failures_to_acquire"]["of"], 4, "{report:#}");
+    for metric in ["cosine", "euclidean", "euclidean_l2"] {
+        let figures = &report[metric];
+        assert_eq!(figures["auc"], 1.0, "two people who look little alike: {report:#}");
+        // The pair with nobody in it is an error, whatever the threshold.
+        assert!(figures["accuracy_mean"].as_f64().is_some_and(|mean| mean <= 0.75), "{report:#}");
+        assert!(figures["fnmr_at_fmr_1e-3"].is_null(), "one pair shows no such rate: {report:#}");
+    }
+    for picture in ["det.svg", "roc.svg", "scores.svg"] {
+        let svg = std::fs::read_to_string(plots.join(picture)).expect(picture);
+        assert!(svg.starts_with("<svg") && svg.contains("osine"), "{picture}: {svg}");
+    }
+}
+
+#[test]
+fn what_cannot_be_verified_is_named() {
+    if !assets() {
+        return;
+    }
+    for (pairs, more, code, said) in [
+        ("1\nOne 1 7\nOne 1 Two 1\n", &[][..], 4, "One_0007.jpg is absent"),
+        ("1\nOne 1 2\n", &[][..], 4, "promises 2"),
+        ("1\nOne 1 2\nOne 1 Two 1\n", &["--model", "deepid9"][..], 6, "deepid9"),
+    ] {
+        let folder = photographs(pairs);
+        let output = verify(folder.path(), more);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{error}");
+        assert!(error.contains(said), "{error}");
+    }
+}
