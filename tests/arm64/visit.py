@@ -29,9 +29,9 @@ class Failed(Exception):
 def record(into: Path, people: bool = True, width: int = 640) -> None:
     """A wall; the enrolled person in another photograph; the wall; a stranger; the wall.
 
-    93 frames, 15 in a second, which just lets two visits be decided: an emulator takes long over each
-    frame. Without `people` it is as long, and nobody comes. `width`: of a frame, whose sides are as
-    4 to 3 and whose faces are a ninth of it wide.
+    108 frames, 15 in a second: an emulator takes long over each, so that they just let two visits be
+    decided and, while nobody is there, the last record be sent. Without `people` it is as long, and
+    nobody comes. `width`: of a frame, whose sides are as 4 to 3 and whose faces are a ninth of it wide.
     """
     known, stranger = ("between(t,0.3,1.2)", "between(t,3.2,5.7)") if people else ("0", "0")
     walk = "x='150+30*t':y='40+4*sin(3*t)':shortest=1"
@@ -40,7 +40,7 @@ def record(into: Path, people: bool = True, width: int = 640) -> None:
         f"[0][known]overlay={walk}:enable='{known}'[first];"
         f"[first][stranger]overlay={walk}:enable='{stranger}',noise=alls=4:allf=t:all_seed=1,scale={width}:-1"
     )
-    command = ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "color=c=0x96918c:s=640x480:r=15:d=6.2"]
+    command = ["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "color=c=0x96918c:s=640x480:r=15:d=7.2"]
     for name in ("obama3.jpg", "biden.jpg"):
         command += ["-loop", "1", "-framerate", "15", "-i", str(PHOTOGRAPHS / name)]
     command += ["-filter_complex", scene, "-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p", "-y", str(into)]
