@@ -3,7 +3,8 @@
 
 in   the package that `make deb` or `make deb-arm64` made, and the program for this machine, which
      renders what the camera shall see
-out  a line for each check, and exit status 0 when all of them passed
+out  a line for each check; exit status 0 when all of them passed, 1 when one did not, 2 without
+     package or program, 3 where no machine's Debian can be made
 
 Images are made once for each list of packages and way of making them (build_image.sh) and kept
 under target/system; what a failed run said is kept there too.
@@ -47,6 +48,10 @@ def main() -> int:
     chosen = [one for one in CHECKS if wanted(one, arguments)]
     try:
         image = prepare_image(architecture)
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"system-test: no machine can be made here: {error}", file=sys.stderr)
+        return 3
+    try:
         logs = KEPT / "logs" / architecture
         shutil.rmtree(logs, ignore_errors=True)
         logs.mkdir(parents=True)
