@@ -118,7 +118,9 @@ fn with_progress<Report>(
     bar.finish_and_clear();
     outcome.map_err(|error| match error {
         EvaluateError::Equip(error) => error.into(),
-        EvaluateError::Detect(_) => Failure::of(Kind::Model, &error),
+        EvaluateError::Detect(_) | EvaluateError::Judged(_) | EvaluateError::Compare(_) => {
+            Failure::of(Kind::Model, &error)
+        }
         EvaluateError::Folder(_)
         | EvaluateError::Transcode(_)
         | EvaluateError::Capture(_)

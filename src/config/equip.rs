@@ -11,7 +11,7 @@ use crate::compare::{
     ThresholdError, ThresholdPolicy,
 };
 use crate::detect::{Follower, SsdDetector};
-use crate::embed::Embedder;
+use crate::embed::{Embedder, QualityLimits};
 use crate::inference::{InferenceError, ModelCard, ModelDirectory, ModelId, ModelKind, Runtime};
 use crate::recognize::Recognizer;
 use crate::store::Reference;
@@ -199,17 +199,30 @@ impl Networks {
         Ok(Gallery::build(self.comparer(config, metric)?, entries, |_| operating)?)
     }
 
-    /// The whole path.
+    /// The whole path, within the configuration's limits of quality.
     ///
     /// # Errors
     /// [`EquipError`] when a network cannot be loaded.
     pub fn recognizer(&self, config: &Config, gallery: Gallery) -> Result<Recognizer, EquipError> {
+        self.recognizer_within(config, gallery, config.quality_limits())
+    }
+
+    /// The whole path, within other limits of quality.
+    ///
+    /// # Errors
+    /// [`EquipError`] when a network cannot be loaded.
+    pub fn recognizer_within(
+        &self,
+        config: &Config,
+        gallery: Gallery,
+        limits: QualityLimits,
+    ) -> Result<Recognizer, EquipError> {
         Ok(Recognizer::new(
             self.follower(config)?,
             self.aligner(config)?,
             self.embedder(config)?,
             gallery,
-            config.quality_limits(),
+            limits,
             config.detect.central,
         ))
     }

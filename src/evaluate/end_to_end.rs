@@ -15,9 +15,9 @@ use std::sync::Arc;
 
 use super::folder::{Clip, FaceFolder, FolderError};
 use super::report::{ClipDecision, EndToEnd, Mated, NonMated, Rates, Setup, Spread, Visits};
+use super::stills::Stills;
 use super::transcode::{RATE, TranscodeError, Transcoder};
 use super::{Stage, Tally};
-use crate::capture::picture::Picture;
 use crate::capture::replay::{Replay, ReplaySettings};
 use crate::capture::{
     CaptureError, CapturedFrame, Decoder, FrameRate, FrameSource, PictureError, Progress,
@@ -64,6 +64,14 @@ pub enum EvaluateError {
     /// A detector failed.
     #[error(transparent)]
     Detect(#[from] crate::detect::DetectError),
+    /// A photograph could not be judged.
+    #[error(
+        "photograph {0}: the network or the library failed on it; 'deepid-edge doctor' checks both"
+    )]
+    Judged(std::path::PathBuf),
+    /// Two vectors cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] crate::compare::CompareError),
     /// Nobody can be left out as a stranger.
     #[error(
         "visits: clips of {0} person(s); at least two are needed, because the last one is the stranger"
@@ -95,7 +103,7 @@ pub fn end_to_end(
     let mut not_enrolled = Vec::new();
     for (index, sitter) in sitters.iter().enumerate() {
         progress(Stage { name: "enrolling", done: index, of: sitters.len() });
-        match stills.attempt(&sitter.neutral)? {
+        match attempt_still(&mut stills, &sitter.neutral)? {
             Attempt::Compared { features, .. } => references.push(reference(index, features)),
             Attempt::NoFace | Attempt::Unusable => not_enrolled.push(sitter.id.clone()),
         }
@@ -108,7 +116,7 @@ pub fn end_to_end(
     let (mut rates, mut scores) = (Rates::default(), Vec::new());
     for (index, sitter) in sitters.iter().enumerate() {
         progress(Stage { name: "identifying", done: index, of: sitters.len() });
-        let attempt = stills.attempt(&sitter.smiling)?;
+        let attempt = attempt_still(&mut stills, &sitter.smiling)?;
         count(&mut rates, &attempt, Some(&subject(index)), &mut scores);
     }
     let london = Mated { rates, enrolled, not_enrolled, operating, scores: Spread::of(scores) };
@@ -116,7 +124,7 @@ pub fn end_to_end(
     let (mut rates, mut scores) = (Rates::default(), Vec::new());
     for (index, portrait) in portraits.iter().enumerate() {
         progress(Stage { name: "strangers", done: index, of: portraits.len() });
-        count(&mut rates, &stills.attempt(portrait)?, None, &mut scores);
+        count(&mut rates, &attempt_still(&mut stills, portrait)?, None, &mut scores);
     }
     let portraits = NonMated { rates, scores: Spread::of(scores) };
 
@@ -141,25 +149,10 @@ pub fn end_to_end(
     })
 }
 
-/// Photographs one after the other: nothing is remembered from one to the next.
-struct Stills {
-    recognizer: Recognizer,
-    clock: ManualClock,
-}
-
-impl Stills {
-    fn new(recognizer: Recognizer) -> Self {
-        let clock = ManualClock::new(Monotonic::default(), PLAUSIBLE_FROM_UNIX_MS);
-        Self { recognizer, clock }
-    }
-
-    fn attempt(&mut self, path: &Path) -> Result<Attempt, EvaluateError> {
-        let picture = Picture::read(path)?;
-        self.recognizer.forget();
-        let frame = picture.frame(0, self.clock.now());
-        let observation = self.recognizer.observe(&frame, &self.clock);
-        Ok(attempt(&self.recognizer, observation))
-    }
+/// What came of one photograph.
+fn attempt_still(stills: &mut Stills, path: &Path) -> Result<Attempt, EvaluateError> {
+    let observation = stills.observe(path)?;
+    Ok(attempt(&stills.recognizer, observation))
 }
 
 fn attempt(recognizer: &Recognizer, observation: Observation) -> Attempt {

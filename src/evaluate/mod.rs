@@ -9,7 +9,8 @@
 //! # Layout
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
 //! `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
-//! photographs in pairs, which `pairs` takes through the path, `verification` makes figures and `plots` pictures of.
+//! photographs in pairs, which `pairs` takes through the path, `verification` makes figures and
+//! `plots` pictures of.
 
 mod detection;
 mod end_to_end;
@@ -20,6 +21,7 @@ mod plots;
 mod rate;
 pub mod report;
 pub mod scene;
+mod stills;
 mod transcode;
 mod verification;
 

@@ -13,16 +13,14 @@ use serde::Serialize;
 
 use super::end_to_end::EvaluateError;
 use super::pair_list::PairList;
+use super::stills::Stills;
 use super::verification::{Trial, Verification};
 use super::{Stage, Tally};
-use crate::capture::picture::Picture;
-use crate::clock::{Clock, ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use crate::compare::Metric;
 use crate::config::{Config, Networks};
 use crate::decide::Seen;
 use crate::embed::{FeatureVector, QualityLimits};
 use crate::inference::ModelId;
-use crate::recognize::Recognizer;
 
 /// What verification of pairs found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,11 +69,14 @@ pub fn pairs(
     if let Some(missing) = paths.iter().find(|path| !path.is_file()) {
         return Err(EvaluateError::Photograph(missing.clone()));
     }
-    let mut sitting = Sitting::new(config, networks)?;
+    let gallery = networks.gallery(config, vec![])?;
+    let recognizer = networks.recognizer_within(config, gallery, QualityLimits::NONE)?;
+    let (mut stills, mut below_quality) = (Stills::new(recognizer), Tally::default());
+    let limits = config.quality_limits();
     let mut vectors = Vec::with_capacity(paths.len());
     for (index, path) in paths.iter().enumerate() {
         progress(Stage { name: "photographs", done: index, of: paths.len() });
-        vectors.push(sitting.vector(path)?);
+        vectors.push(vector(&mut stills, path, &limits, &mut below_quality)?);
     }
     let verified = |metric| -> Result<Verification, EvaluateError> {
         let comparer = networks.comparer(config, metric)?;
@@ -84,10 +85,10 @@ pub fn pairs(
             .iter()
             .map(|pair| {
                 let [a, b] = pair.photographs.map(|index| vectors.get(index)?.as_ref());
-                let score = a.zip(b).and_then(|(a, b)| comparer.score(a, b).ok());
-                Trial { mated: pair.mated, fold: pair.fold, score }
+                let score = a.zip(b).map(|(a, b)| comparer.score(a, b)).transpose()?;
+                Ok(Trial { mated: pair.mated, fold: pair.fold, score })
             })
-            .collect();
+            .collect::<Result<_, EvaluateError>>()?;
         Ok(Verification::of(metric, list.folds, &trials))
     };
     let mated = list.pairs.iter().filter(|pair| pair.mated).count();
@@ -100,50 +101,27 @@ pub fn pairs(
         non_mated: list.pairs.len() - mated,
         folds: list.folds,
         failures_to_acquire: vectors.iter().map(Option::is_none).collect(),
-        below_quality: sitting.below_quality,
+        below_quality,
         cosine: verified(Metric::Cosine)?,
         euclidean: verified(Metric::Euclidean)?,
         euclidean_l2: verified(Metric::EuclideanL2)?,
     })
 }
 
-/// The path, before which one photograph after the other is held.
-struct Sitting {
-    recognizer: Recognizer,
-    clock: ManualClock,
-    limits: QualityLimits,
-    below_quality: Tally,
-}
-
-impl Sitting {
-    fn new(config: &Config, networks: &Networks) -> Result<Self, EvaluateError> {
-        let recognizer = Recognizer::new(
-            networks.follower(config)?,
-            networks.aligner(config)?,
-            networks.embedder(config)?,
-            networks.gallery(config, vec![])?,
-            QualityLimits::NONE,
-            config.detect.central,
-        );
-        Ok(Self {
-            recognizer,
-            clock: ManualClock::new(Monotonic::default(), PLAUSIBLE_FROM_UNIX_MS),
-            limits: config.quality_limits(),
-            below_quality: Tally::default(),
-        })
-    }
-
-    /// The vector of the principal face; `None` when no face was found.
-    fn vector(&mut self, path: &Path) -> Result<Option<FeatureVector>, EvaluateError> {
-        let picture = Picture::read(path)?;
-        self.recognizer.forget();
-        let frame = picture.frame(0, self.clock.now());
-        let Seen::Faces { principal, .. } = self.recognizer.observe(&frame, &self.clock).seen
-        else {
-            return Ok(None);
-        };
-        self.below_quality.add(self.limits.fault(&principal.quality).is_some());
-        Ok(principal.found.map(|_| self.recognizer.features().clone()))
+/// The vector of the principal face; `None` when no face was found.
+fn vector(
+    stills: &mut Stills,
+    path: &Path,
+    limits: &QualityLimits,
+    below_quality: &mut Tally,
+) -> Result<Option<FeatureVector>, EvaluateError> {
+    match stills.observe(path)?.seen {
+        Seen::NoFace => Ok(None),
+        Seen::Fault(_) => Err(EvaluateError::Judged(path.to_owned())),
+        Seen::Faces { principal, .. } => {
+            below_quality.add(limits.fault(&principal.quality).is_some());
+            Ok(principal.found.map(|_| stills.recognizer.features().clone()))
+        }
     }
 }
 

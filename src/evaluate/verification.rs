@@ -64,7 +64,7 @@ pub struct Verification {
     pub eer: Option<f64>,
     /// Probability that a mated pair scores better than a non-mated one.
     pub auc: Option<f64>,
-    /// For each of [`FMRS`]; `None` where there are too few non-mated pairs to say.
+    /// For each false match rate in `FMRS`; `None` where there are too few non-mated pairs to say.
     pub fnmr_at: [Option<AtFmr>; FMRS.len()],
     /// What the figures were made of.
     pub trials: Vec<Trial>,
