@@ -87,9 +87,12 @@ class Finder:
         return best
 
 
-def warp(picture: np.ndarray, matrix: np.ndarray, offset: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Output point p shows picture point `matrix @ p + offset`; shrinking averages, as the daemon's alignment does."""
-    samples = max(1, int(np.ceil(np.hypot(matrix[0, 0], matrix[1, 0]))))
+def warp(picture: np.ndarray, matrix: np.ndarray, offset: np.ndarray, width: int, height: int, samples: int | None = None) -> np.ndarray:
+    """Output point p shows picture point `matrix @ p + offset`; shrinking averages, as the daemon's alignment does.
+
+    `samples` of each output pixel a side; without it as many as the picture's pixels ask for.
+    """
+    samples = samples or max(1, int(np.ceil(np.hypot(matrix[0, 0], matrix[1, 0]))))
     # OpenCV counts pixel centres as whole numbers, and samples a grid that is then averaged.
     fine = matrix / samples
     shift = offset + fine @ np.array([0.5, 0.5]) - 0.5

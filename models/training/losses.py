@@ -1,12 +1,17 @@
-"""What the features are asked to be: as the teachers', and far apart between people.
+"""What the features are asked to be: as the teacher's, alike for one person, far apart for two.
 
-in   features (batch × 160, ≥ 0), the teachers' vectors, persons' numbers (−1: nobody known)
+in   features (batch × 160, ≥ 0), the teacher's vectors (unit length), persons' numbers (−1: unknown)
 out  one number to make small, and its parts for the curves
 
-Three signals: the teachers' vector from a linear projection of the features; the teachers' cosine
-between every two pictures of the batch from the centred cosine of the features, which is the score
-that the door compares; CosFace (Wang et al. 2018) on the people. The first network's paper calls
-the last two verification and identification.
+Four signals, all of them on centred features, which is what the door compares:
+  feature         a linear projection of the features points where the teacher's vector does
+  similarity      the cosine of every two pictures of the batch is the teacher's; mated and
+                  non-mated pairs weigh alike, though there are a thousand times more of these
+  identification  CosFace (Wang et al. 2018) in the teacher's space, against the teacher's mean of
+                  each person; without a teacher, against learnt vectors in the features' own space
+  verification    a mated pair is more alike than either is to anybody else in the batch (softmax
+                  over the batch with a margin)
+The DeepID2 paper (arXiv 1406.4773) has the names of the last two.
 Invariant: the centre is a running mean, so that training compares as the card's mean does.
 """
 
@@ -18,14 +23,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 CENTRE_MOMENTUM = 0.02
+IDENTIFICATION_MARGIN, IDENTIFICATION_SCALE = 0.2, 32.0
+VERIFICATION_MARGIN, VERIFICATION_SCALE = 0.1, 16.0
+WEIGHTS = {"feature": 1.0, "similarity": 5.0, "identification": 1.0, "verification": 0.5}
+
+
+def person_means(teacher: Tensor, persons: Tensor, people: int) -> Tensor:
+    """The teacher's mean of each person, of unit length."""
+    named = persons >= 0
+    sums = torch.zeros(people, teacher.shape[1]).index_add_(0, persons[named], teacher[named])
+    return functional.normalize(sums)
 
 
 class Signals(nn.Module):
-    def __init__(self, teacher_features: int, people: int, margin: float = 0.25, scale: float = 32.0) -> None:
+    """`means` is people × the teacher's features; without a teacher, `people` vectors are learnt."""
+
+    def __init__(self, means: Tensor | None, people: int) -> None:
         super().__init__()
-        self.margin, self.scale = margin, scale
-        self.projection = nn.Linear(FEATURES, teacher_features) if teacher_features else None
-        self.people = nn.Parameter(torch.randn(people, FEATURES) * 0.05) if people else None
+        if means is not None:
+            self.projection = nn.Linear(FEATURES, means.shape[1])
+            self.register_buffer("people", means, persistent=False)
+        else:
+            self.projection = None
+            self.people = nn.Parameter(torch.randn(people, FEATURES) * 0.05)
         self.register_buffer("centre", torch.zeros(FEATURES))
         self.register_buffer("seen", torch.zeros(()))
 
@@ -37,20 +57,44 @@ class Signals(nn.Module):
             self.centre.lerp_(features.detach().mean(0), share)
         return functional.normalize(features - self.centre)
 
-    def forward(self, features: Tensor, teacher: Tensor | None, persons: Tensor, weights: dict[str, float]) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, features: Tensor, teacher: Tensor | None, persons: Tensor) -> tuple[Tensor, dict[str, float]]:
         centred = self.centred(features)
+        cosines = centred @ centred.T
+        apart = ~torch.eye(len(features), dtype=torch.bool, device=features.device)
+        known = persons >= 0
+        mated = (persons[:, None] == persons[None, :]) & known[:, None] & apart
         parts: dict[str, Tensor] = {}
+        imitation = centred
         if self.projection is not None and teacher is not None:
             imitation = functional.normalize(self.projection(centred))
             parts["feature"] = 1.0 - (imitation * teacher).sum(1).mean()
-            # Teachers put strangers around zero, but for a small offset that is theirs alone.
-            wanted = teacher @ teacher.T
-            off = ~torch.eye(len(features), dtype=torch.bool)
-            parts["similarity"] = ((centred @ centred.T - wanted + wanted[off].mean())[off]).square().mean() * 10.0
-        known = persons >= 0
-        if self.people is not None and bool(known.any()):
-            cosine = centred[known] @ functional.normalize(self.people).T
-            asked = functional.one_hot(persons[known], len(self.people)) * self.margin
-            parts["identity"] = functional.cross_entropy(self.scale * (cosine - asked), persons[known]) / self.scale
-        total = sum(weights[name] * value for name, value in parts.items())
+            parts["similarity"] = similarity(cosines, teacher, mated, apart)
+        if bool(known.any()):
+            parts["identification"] = identification(imitation[known], functional.normalize(self.people), persons[known])
+        if bool(mated.any()):
+            parts["verification"] = verification(cosines, mated, apart)
+        total = sum((WEIGHTS[name] * value for name, value in parts.items()), torch.zeros(()))
         return total, {name: float(value.detach()) for name, value in parts.items()}
+
+
+def similarity(cosines: Tensor, teacher: Tensor, mated: Tensor, apart: Tensor) -> Tensor:
+    wanted = teacher @ teacher.T
+    strangers = apart & ~mated
+    # Teachers put strangers around zero, but for a small offset that is theirs alone.
+    errors = (cosines - wanted + wanted[strangers].mean()).square()
+    loss = errors[strangers].mean()
+    return loss + 0.2 * errors[mated].mean() if bool(mated.any()) else loss
+
+
+def identification(features: Tensor, people: Tensor, persons: Tensor) -> Tensor:
+    cosines = features @ people.T
+    asked = functional.one_hot(persons, len(people)) * IDENTIFICATION_MARGIN
+    return functional.cross_entropy(IDENTIFICATION_SCALE * (cosines - asked), persons) / IDENTIFICATION_SCALE * 4.0
+
+
+def verification(cosines: Tensor, mated: Tensor, apart: Tensor) -> Tensor:
+    """Mean over mated pairs of −log of the pair's share among itself and all non-mated ones of its row."""
+    others = (VERIFICATION_SCALE * cosines).masked_fill(~apart | mated, -torch.inf).logsumexp(1)
+    row, column = mated.nonzero(as_tuple=True)
+    pairs = VERIFICATION_SCALE * (cosines[row, column] - VERIFICATION_MARGIN)
+    return functional.softplus(others[row] - pairs).mean() / VERIFICATION_SCALE * 4.0

@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -30,11 +31,13 @@ import faces
 import numpy as np
 import torch
 from curves import draw
-from losses import Signals
+from losses import Signals, person_means
 from network import DeepID2, folded, size, start_from
 from scores import comparisons, miss_rate_at
 
-WEIGHTS = {"feature": 1.0, "similarity": 1.0, "identity": 1.0}
+# Of a batch, one half goes through all faces in turn, the other shows several pictures of each of
+# some people: by chance alone a batch would hold no two pictures of anybody.
+PICTURES_OF_A_PERSON = 4
 AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 200
 CHECKPOINT_SECONDS = 120.0
@@ -51,6 +54,7 @@ class Data:
     validation: np.ndarray
     persons: np.ndarray
     people: int
+    members: list[np.ndarray]
     teacher: np.ndarray | None
 
     def crop(self, index: int) -> np.ndarray:
@@ -67,15 +71,16 @@ def load(cache: Path, teachers: list[str], in_memory: bool) -> Data:
     crops = [np.load(cache / f"{name}.wide.npy", mmap_mode=None if in_memory else "r") for name in sets]
     vectors = [np.concatenate([np.load(cache / f"{s}.{t}.npy") for s in sets]).astype(np.float32) for t in teachers]
     # Several teachers side by side: the cosine of the whole is the mean of their cosines.
-    teacher = np.concatenate(vectors, axis=1) / np.sqrt(len(vectors)) if vectors else None
+    teacher = np.concatenate(vectors, axis=1) / np.float32(len(vectors) ** 0.5) if vectors else None
     train = np.flatnonzero((parts == "train") | (parts == "label"))
     labels = np.full(len(parts), -1)
     named = np.flatnonzero((parts == "train") & (persons >= 0))
     classes, labels[named] = np.unique(persons[named], return_inverse=True)
+    members = np.split(named[np.argsort(labels[named], kind="stable")], np.cumsum(np.bincount(labels[named]))[:-1]) if len(named) else []
     validation = np.flatnonzero(parts == "validation")[:VALIDATION_FACES_MAX]
     labels[validation] = persons[validation]
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    return Data(crops, starts, train, validation, labels, len(classes), teacher)
+    return Data(crops, starts, train, validation, labels, len(classes), [m for m in members if len(m) > 1], teacher)
 
 
 def tensor(pictures: list[np.ndarray]) -> torch.Tensor:
@@ -88,16 +93,21 @@ class Batches:
 
     def __init__(self, data: Data, batch: int, seed: int) -> None:
         self.data, self.batch, self.seed = data, batch, seed
-        self.per_pass = len(data.train) // batch
+        self.groups = batch // 2 // PICTURES_OF_A_PERSON if data.members else 0
+        self.in_turn = batch - self.groups * PICTURES_OF_A_PERSON
+        self.per_pass = len(data.train) // self.in_turn
         if self.per_pass == 0:
-            raise SystemExit(f"train: {len(data.train)} faces are fewer than one batch of {batch}")
+            raise SystemExit(f"train: {len(data.train)} faces are fewer than a batch of {batch} needs")
         self.order: tuple[int, np.ndarray] | None = None
 
     def indices(self, step: int) -> np.ndarray:
         number, place = divmod(step, self.per_pass)
         if self.order is None or self.order[0] != number:
             self.order = (number, np.random.default_rng((self.seed, number)).permutation(self.data.train))
-        return self.order[1][place * self.batch : (place + 1) * self.batch]
+        rng = np.random.default_rng((self.seed, step, 2))
+        chosen = rng.choice(len(self.data.members), self.groups, replace=self.groups > len(self.data.members)) if self.groups else []
+        pictures = [rng.choice(m, PICTURES_OF_A_PERSON, replace=len(m) < PICTURES_OF_A_PERSON) for m in (self.data.members[i] for i in chosen)]
+        return np.concatenate([self.order[1][place * self.in_turn : (place + 1) * self.in_turn], *pictures])
 
     def make(self, step: int, indices: np.ndarray) -> torch.Tensor:
         rng = np.random.default_rng((self.seed, step, 1))
@@ -118,8 +128,11 @@ class Run:
             some = np.random.default_rng(options.seed).choice(data.train, min(512, len(data.train)), replace=False)
             start_from(self.network, read_weights(options.start_from), tensor([faces.frame(data.crop(int(i))) for i in some]))
         self.network.to(self.device, memory_format=torch.channels_last)
-        width = 0 if data.teacher is None else data.teacher.shape[1]
-        self.signals = Signals(width, data.people).to(self.device)
+        means = None
+        if data.teacher is not None:
+            of = data.persons[data.train]
+            means = person_means(torch.from_numpy(data.teacher[data.train]), torch.from_numpy(of), data.people)
+        self.signals = Signals(means, data.people).to(self.device)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True
         )
@@ -136,14 +149,14 @@ class Run:
         return min(1.0, max(by_pictures, by_time))
 
     def learn(self, pictures: torch.Tensor, indices: np.ndarray) -> dict[str, float]:
-        rate = self.options.learning_rate * 0.5 * (1.0 + np.cos(np.pi * self.progress()))
+        rate = self.options.learning_rate * 0.5 * (1.0 + math.cos(math.pi * self.progress()))
         for group in self.optimiser.param_groups:
             group["lr"] = rate * min(1.0, (self.step + 1) / WARM_UP_STEPS)
         self.network.train()
         wanted = None if self.data.teacher is None else torch.from_numpy(self.data.teacher[indices]).to(self.device)
         persons = torch.from_numpy(self.data.persons[indices]).to(self.device)
         features = self.network(pictures.to(self.device))
-        loss, parts = self.signals(features, wanted, persons, WEIGHTS)
+        loss, parts = self.signals(features, wanted, persons)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -200,7 +213,7 @@ def run(options: argparse.Namespace) -> int:
     draw(options.out / "curves.csv", options.out / "curves.png")
     facts = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
     facts |= {"steps": state.step, "seconds": round(state.seconds), "pictures_seen": state.step * options.batch,
-              "faces": len(data.train), "people": data.people, "passes": round(state.step / batches.per_pass, 1)}  # fmt: skip
+              "faces": len(data.train), "people": data.people, "passes": round(state.step * options.batch / len(data.train), 1)}  # fmt: skip
     (options.out / "run.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     print(f"train: done: {facts['passes']} passes, {state.seconds / 60:.0f} min of training")
     return 0
@@ -250,7 +263,7 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--teachers", nargs="*", default=["mobilefacenet"])
     parser.add_argument("--start-from", type=Path, help="a DeepID2 .tflite instead of random weights")
-    parser.add_argument("--report-steps", type=int, default=250)
+    parser.add_argument("--report-steps", type=int, default=500)
     parser.add_argument("--memory-mapped", action="store_true", help="leave the crops on the disk")
     return run(parser.parse_args())
 

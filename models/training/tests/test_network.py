@@ -165,6 +165,15 @@ class Training(unittest.TestCase):
             self.assertTrue(np.array_equal(late.indices(7), order))
             self.assertTrue(torch.equal(late.make(7, order), straight.make(7, order)))
 
+    def test_half_a_batch_shows_people_several_times(self):
+        with tempfile.TemporaryDirectory() as temporary:
+            data = train.load(self.cache(Path(temporary)), ["mobilefacenet"], True)
+            chosen = train.Batches(data, 16, 3).indices(5)
+            self.assertEqual(len(chosen), 16)
+            groups = data.persons[chosen[8:]].reshape(2, train.PICTURES_OF_A_PERSON)
+            self.assertTrue((groups >= 0).all() and (groups == groups[:, :1]).all(), groups)
+            self.assertEqual(len(set(chosen[8:12])), 4)
+
 
 if __name__ == "__main__":
     unittest.main()
