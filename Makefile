@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras test-arm64 bench-arm64 setup-system
+.PHONY: help demo test bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras convert-onnx test-arm64 bench-arm64 setup-system
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -56,6 +56,9 @@ model: assets ## Train, quantise, calibrate and measure a DeepID2 (hours; DATA=,
 
 convert-keras: assets ## Make an int8 TFLite with a card out of a Keras DeepID2 (FILE=x.h5 FACES=folder)
 	@models/training/convert_keras.sh
+
+convert-onnx: assets ## Make a TFLite with a card out of an ONNX face embedder (FILE=x.onnx)
+	@models/training/convert_onnx.sh
 
 clean-machine: ## Run `make demo` and `make test` in a bare Debian 12 with only Rust added (root)
 	tools/try_clean_debian.sh

@@ -95,8 +95,8 @@ fn pairs_are_verified_and_drawn() {
         return;
     }
     let folder = photographs("2 1\nOne 1 2\nOne 1 Two 1\nOne 2 1\nTwo 1 Nobody 1\n");
-    let plots = folder.path().join("plots");
-    let output = verify(folder.path(), &["--plots", plots.to_str().expect("UTF-8")]);
+    let kept = folder.path().join("report");
+    let output = verify(folder.path(), &["--report", kept.to_str().expect("UTF-8")]);
     let report = json(&output);
     assert!(output.status.success(), "{report:#}");
     assert_eq!(report["schema"], "deepid-edge/evaluate-pairs/1");
@@ -111,9 +111,15 @@ fn pairs_are_verified_and_drawn() {
         assert!(figures["fnmr_at_fmr_1e-3"].is_null(), "one pair shows no such rate: {report:#}");
     }
     for picture in ["det.svg", "roc.svg", "scores.svg"] {
-        let svg = std::fs::read_to_string(plots.join(picture)).expect(picture);
+        let svg = std::fs::read_to_string(kept.join(picture)).expect(picture);
         assert!(svg.starts_with("<svg") && svg.contains("osine"), "{picture}: {svg}");
     }
+    let page = std::fs::read_to_string(kept.join("report.md")).expect("a page");
+    for told in ["2 mated and 2 non-mated pairs", "1 of 4", "| cosine |", "(det.svg)", "--model"] {
+        assert!(page.contains(told), "'{told}' is missing: {page}");
+    }
+    let table: Vec<_> = page.lines().filter(|line| line.starts_with('|')).collect();
+    assert!(table.len() == 5 && table.iter().all(|row| row.matches('|').count() == 8), "{page}");
 }
 
 #[test]

@@ -6,8 +6,8 @@ in   --model FILE.tflite, --evaluation FILE.json (evaluate.py --view2 --calibrat
      --model, --converted-from NAME, --normalisation, --id: a card without calibration
 out  --out ID.toml in the format of models/README.md
 
-Every number comes from those files; nothing is typed in here but words. The template is that of
-tests/golden/alignment.py, which the crops were made with.
+Every number comes from those files; nothing is typed in here but words. The template is told by
+the network's input (faces.py), because its crops were made with it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def calibrations(calibration: dict, date: str) -> list[str]:
             points = measured["calibration"]
             source = (
                 f"{calibration['people']} people of CelebA who are neither in training nor in LFW, {date}: "
-                f"{calibration['mated']:,} mated and {calibration['non_mated']:,} non-mated comparisons, int8, "
+                f"{calibration['mated']:,} mated and {calibration['non_mated']:,} non-mated comparisons, "
                 f"{'crop and mirror image averaged' if mirrored else 'one crop'}; 95 % intervals by Wilson as if comparisons were independent: "
                 f"{interval_words(points)}"
             )
@@ -98,7 +98,7 @@ def limitations(evaluation: dict, people: dict) -> list[str]:
 
 def trained(options: argparse.Namespace) -> Words:
     """What is known of a network that models/training made and measured."""
-    evaluation = json.loads(options.evaluation.read_text(encoding="utf-8"))["int8"]
+    evaluation = json.loads(options.evaluation.read_text(encoding="utf-8"))["model"]
     run = json.loads(options.run.read_text(encoding="utf-8"))
     document = json.loads(options.people.read_text(encoding="utf-8"))
     people, sets = document["counts"], document["sets"]
@@ -117,26 +117,30 @@ def trained(options: argparse.Namespace) -> Words:
 
 
 def converted(options: argparse.Namespace) -> Words:
-    """A network of others: nothing was measured, and the card says so."""
-    return Words(
-        "DeepID2 (Sun, Wang, Tang 2014), 160 features, int8, converted from Keras",
-        "unknown: that of the file it was converted from",
-        f"Converted by models/training from {options.converted_from}, which others trained",
-        ["Not calibrated and not measured: set recognise.threshold yourself, and check it at the door.",
-         "Whether it was trained on faces aligned by this card's template is not known."],
-        NORMALISATIONS[options.normalisation], [], [],
-    )  # fmt: skip
+    """A network of others: what was not measured here, the card does not claim."""
+    limitations = [*options.limitation, "Whether it was trained on faces aligned by this card's template is not known."]
+    tables, mean = [], []
+    if options.evaluation:
+        evaluation = json.loads(options.evaluation.read_text(encoding="utf-8"))["model"]
+        tables, mean = calibrations(evaluation["calibration"], options.date), evaluation["mean"]
+        limitations.append(
+            "Calibrated on people whom its makers may have trained on, since they did not say whom: thresholds may be too low. Check them at the door itself."
+        )
+    else:
+        limitations.append("Not calibrated and not measured: set recognise.threshold yourself, and check it at the door.")
+    source = f"Converted by models/training from {options.converted_from}, which others trained"
+    return Words(options.title, options.licence, source, limitations, NORMALISATIONS[options.normalisation], tables, mean)
 
 
 def card(options: argparse.Namespace) -> str:
     model = Embedder(options.model)
     words = converted(options) if options.converted_from else trained(options)
     hashed = hashlib.sha256(options.model.read_bytes()).hexdigest()
-    template = faces.alignment.TEMPLATE
+    template = faces.template_of(*model.input.shape[1:3])
     rows = [words.mean[i : i + NUMBERS_IN_A_LINE] for i in range(0, len(words.mean), NUMBERS_IN_A_LINE)]
     mean = ["mean = [", *("    " + ", ".join(f"{v:.6f}" for v in row) + "," for row in rows), "]"] if rows else []
     lines = [
-        "# DeepID2, written by models/training/card.py. Format: models/README.md",
+        "# Written by models/training/card.py. Format: models/README.md",
         f"id = {text(options.id)}", 'kind = "embedder"', f"file = {text(options.model.name)}", f"sha256 = {text(hashed)}",
         f"title = {text(words.title)}", "",
         "[provenance]", f"licence = {text(words.licence)}", f"source = {text(words.source)}",
@@ -144,7 +148,7 @@ def card(options: argparse.Namespace) -> str:
         "[input]", *tensor(model.input), "",
         "[normalisation]", f"scale = {words.normalisation[0]!r}", f"offset = {words.normalisation[1]!r}", "",
         "[[output]]", 'role = "features"', *tensor(model.output), "",
-        "[alignment]", *(f"{name} = [{x}, {y}]" for name, (x, y) in zip(POINTS, template.tolist(), strict=True)),
+        "[alignment]", *(f"{name} = [{round(x, 4)}, {round(y, 4)}]" for name, (x, y) in zip(POINTS, template.tolist(), strict=True)),
         *words.calibrations, "",
         "[features]", f"length = {model.output.shape[-1]}", *mean, "",
     ]  # fmt: skip
@@ -161,9 +165,14 @@ def main() -> int:
     parser.add_argument("--date")
     parser.add_argument("--converted-from", metavar="NAME")
     parser.add_argument("--normalisation", choices=tuple(NORMALISATIONS), default="signed")
+    parser.add_argument("--title", default="DeepID2 (Sun, Wang, Tang 2014), 160 features, int8, converted from Keras")
+    parser.add_argument("--licence", default="unknown: that of the file it was converted from")
+    parser.add_argument("--limitation", action="append", default=[])
     options = parser.parse_args()
     if not options.converted_from and None in (options.evaluation, options.run, options.people, options.date):
         parser.error("give --evaluation, --run, --people and --date, or --converted-from")
+    if options.evaluation and not options.date:
+        parser.error("--evaluation needs --date: a calibration says when it was measured")
     options.out.write_text(card(options), encoding="utf-8")
     print(f"card: wrote {options.out}")
     return 0

@@ -1,7 +1,8 @@
 """Runs an embedder's `.tflite` on aligned faces, as the daemon does.
 
-in   frames, faces × 55 × 47 × 3 uint8; the model file; how a pixel becomes a number
-out  features, faces × 160 float32: of the frame, and of its mirror image
+in   wide crops (faces.py), or one crop of the network's own size; the model file; how a pixel
+     becomes a number
+out  features, faces × the network's length, float32: of the crop, and averaged with its mirror image
 
 Pixels become int8 as `src/embed/mod.rs` makes them: ties go up, so that neighbours stay distinct.
 """
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import faces
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
@@ -57,10 +60,12 @@ class Embedder:
         raw = self.interpreter.get_tensor(self.made)[0].astype(np.float32)
         return (raw - self.output.zero_point) * np.float32(self.output.scale) if self.output.scale else raw
 
-    def both(self, frames: list[np.ndarray], what: str) -> tuple[np.ndarray, np.ndarray]:
-        """Features of every frame, and the mean of each with its mirror image's."""
+    def both(self, wides: Iterable[np.ndarray], what: str) -> tuple[np.ndarray, np.ndarray]:
+        """Features of the face in every wide crop, and the mean of each with its mirror image's."""
         plain, averaged, started = [], [], time.monotonic()
-        for number, frame in enumerate(frames, start=1):
+        height, width = self.input.shape[1:3]
+        for number, wide in enumerate(wides, start=1):
+            frame = faces.crop_of(wide, height, width)
             plain.append(self.features(frame))
             averaged.append((plain[-1] + self.features(frame[:, ::-1])) / 2.0)
             if number % 5000 == 0:

@@ -19,11 +19,10 @@ import json
 import sys
 from pathlib import Path
 
-import faces
 import numpy as np
 import scores
 from dataset import file_of
-from embedder import Embedder
+from embedder import NORMALISATIONS, Embedder
 
 RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 # A rate is claimed only where this many non-mated comparisons reach its threshold: with 10, the
@@ -40,8 +39,8 @@ class Lfw:
         self.places = {Path(face["picture"]).stem: i for i, face in enumerate(listing["faces"])}
         self.crops = np.load(cache / "lfw.wide.npy", mmap_mode="r")
 
-    def frame(self, stem: str) -> np.ndarray:
-        return faces.frame(np.asarray(self.crops[self.places[stem]]))
+    def wide(self, stem: str) -> np.ndarray:
+        return np.asarray(self.crops[self.places[stem]])
 
 
 def read_pairs(path: Path) -> list[tuple[str, str, bool]]:
@@ -65,7 +64,7 @@ def of_pairs(model: Embedder, lfw: Lfw, pairs: list[tuple[str, str, bool]], mean
     same = np.array([s for *_, s in found])
     missing = len(pairs) - len(found)
     result: dict = {"pairs": len(pairs), "failures_to_acquire": missing}
-    for name, features in zip(("one_crop", "mirrored"), model.both([lfw.frame(s) for s in stems], "lfw"), strict=True):
+    for name, features in zip(("one_crop", "mirrored"), model.both((lfw.wide(s) for s in stems), "lfw"), strict=True):
         by_metric = {}
         for metric in scores.METRICS:
             vectors = scores.prepared(features, metric, mean)
@@ -95,15 +94,15 @@ def rates_of(mated: np.ndarray, others: np.ndarray, rates: tuple[float, ...]) ->
 
 def of_people(model: Embedder, cache: Path, part: str, mean: np.ndarray) -> dict:
     """Every two faces of the people held back in `part`: rates and the thresholds that they support."""
-    frames, persons = [], []
+    wides, persons = [], []
     for name, known in json.loads((cache / "people.json").read_text(encoding="utf-8"))["sets"].items():
         crops = np.load(cache / f"{name}.wide.npy", mmap_mode="r")
         chosen = [i for i, p in enumerate(known["parts"]) if p == part]
-        frames += [faces.frame(np.asarray(crops[i])) for i in chosen]
+        wides += [np.asarray(crops[i]) for i in chosen]
         persons += [known["persons"][i] for i in chosen]
     numbers = np.array(persons)
     result: dict = {"people": len(set(persons)), "faces": len(persons)}
-    for name, features in zip(("one_crop", "mirrored"), model.both(frames, part), strict=True):
+    for name, features in zip(("one_crop", "mirrored"), model.both(wides, part), strict=True):
         by_metric = {}
         for metric in scores.METRICS:
             mated, others = scores.comparisons(features, numbers, metric, mean)
@@ -127,17 +126,17 @@ def calibrated(others: np.ndarray, metric: str) -> list[dict]:
 
 def mean_features(model: Embedder, cache: Path) -> np.ndarray:
     """Over faces that were trained on, evenly taken from all sets."""
-    frames = []
+    wides = []
     sets = json.loads((cache / "people.json").read_text(encoding="utf-8"))["sets"]
     places = [(name, i) for name, known in sets.items() for i, p in enumerate(known["parts"]) if p in ("train", "label")]
     crops = {name: np.load(cache / f"{name}.wide.npy", mmap_mode="r") for name in sets}
     for name, i in places[:: max(1, len(places) // MEAN_FACES)]:
-        frames.append(faces.frame(np.asarray(crops[name][i])))
-    return model.both(frames, "mean")[0].mean(0)
+        wides.append(np.asarray(crops[name][i]))
+    return model.both(wides, "mean")[0].mean(0)
 
 
 def measure(path: Path, options: argparse.Namespace) -> dict:
-    model = Embedder(path)
+    model = Embedder(path, NORMALISATIONS[options.normalisation])
     mean = mean_features(model, options.cache)
     result: dict = {"model": path.name, "mean": [round(float(v), 6) for v in mean]}
     if options.view1:
@@ -163,10 +162,11 @@ def main() -> int:
     for name in ("model", "cache", "data", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--float", type=Path)
+    parser.add_argument("--normalisation", choices=tuple(NORMALISATIONS), default="signed")
     for what in ("view1", "view2", "calibration"):
         parser.add_argument(f"--{what}", action="store_true")
     options = parser.parse_args()
-    document = {"int8": measure(options.model, options)}
+    document = {"model": measure(options.model, options)}
     if options.float:
         document["float"] = measure(options.float, options)
     for result in document.values():

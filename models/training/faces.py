@@ -113,6 +113,20 @@ def frame(wide: np.ndarray) -> np.ndarray:
     return warp(wide, np.eye(2) * DETAIL, np.full(2, MARGIN * DETAIL), WIDTH, HEIGHT)
 
 
+def template_of(height: int, width: int) -> np.ndarray:
+    """Where the four keypoints belong in a network's crop, told by its size."""
+    known = {(HEIGHT, WIDTH): alignment.TEMPLATE, (TEACHER_SIDE, TEACHER_SIDE): TEACHER_TEMPLATE}
+    if (height, width) not in known:
+        raise ValueError(f"no template for crops of {height} × {width}: there is one for each of {sorted(known)}")
+    return known[height, width]
+
+
+def crop_of(wide: np.ndarray, height: int, width: int) -> np.ndarray:
+    """What a network of that input size sees of a wide crop."""
+    template_of(height, width)
+    return frame(wide) if (height, width) == (HEIGHT, WIDTH) else teacher_crop(wide)
+
+
 def teacher_crop(wide: np.ndarray) -> np.ndarray:
     matrix, offset = alignment.similarity(TEACHER_TEMPLATE, WIDE_TEMPLATE)
     return warp(wide, matrix, offset, TEACHER_SIDE, TEACHER_SIDE)

@@ -8,4 +8,4 @@ cd "$(dirname "$0")/../.."
 
 readonly where=(--start-directory models/training/tests --top-level-directory models/training)
 tools/in_venv.sh models/training/requirements.txt -m unittest discover "${where[@]}"
-tools/in_venv.sh models/training/requirements-convert.txt -m unittest discover "${where[@]}" --pattern test_convert.py
+tools/in_venv.sh models/training/requirements-convert.txt -m unittest discover "${where[@]}" --pattern 'test_convert*.py'

@@ -6,7 +6,7 @@
 //! poor one is an answer, not a failure, and the exit code does not depend on it.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,7 +16,10 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::session::{Session, direct_flag};
 use crate::config::{Config, Networks};
-use crate::evaluate::{self, EvaluateError, FaceFolder, PairList, Stage};
+use crate::evaluate::{self, EvaluateError, FaceFolder, Origin, PairList, Pairs, Stage};
+
+/// The page that `--report` writes.
+const PAGE: &str = "report.md";
 
 /// Which evaluation.
 #[derive(Debug, Subcommand)]
@@ -41,9 +44,9 @@ pub(super) struct PairArguments {
     /// The embedder, above models.embedder
     #[arg(long, value_name = "ID")]
     model: Option<String>,
-    /// Also draw DET and ROC curves and the scores into this folder, as SVG
+    /// Also write report.md into this folder, with DET and ROC curves and the scores as SVG
     #[arg(long, value_name = "DIR")]
-    plots: Option<PathBuf>,
+    report: Option<PathBuf>,
 }
 
 /// Arguments of the others.
@@ -67,21 +70,34 @@ impl Verb {
 
 impl PairArguments {
     fn run(self, session: &Session) -> Result<(), Failure> {
-        let model = self.model.map(|id| direct_flag("--model", "models.embedder", &id));
+        let model = self.model.as_ref();
+        let model = model.map(|id| direct_flag("--model", "models.embedder", id));
         let config = session.config_with(model.into_iter().collect())?;
         let list = PairList::read(&self.pairs).map_err(|error| Failure::of(Kind::Input, &error))?;
         let networks = Networks::open(&config)?;
         let report = with_progress(session, |progress| {
             evaluate::pairs(&config, &networks, &list, &self.images, progress)
         })?;
-        if let Some(folder) = &self.plots {
-            let drawn = evaluate::plots(&report, folder)
-                .map_err(|error| Failure::of(Kind::Input, &error))?;
-            for path in drawn {
-                session.mention(format_args!("drawn: {}", path.display()));
-            }
+        if let Some(folder) = &self.report {
+            self.keep(&report, folder)?;
+            session.mention(format_args!("written: {}", folder.join(PAGE).display()));
         }
         session.tell(&report, &report)
+    }
+
+    /// The page and its pictures.
+    fn keep(&self, report: &Pairs, folder: &Path) -> Result<(), Failure> {
+        evaluate::plots(report, folder).map_err(|error| Failure::of(Kind::Input, &error))?;
+        let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+        let commit = option_env!("DEEPID_EDGE_COMMIT").unwrap_or("commit not recorded");
+        let program = concat!("deepid-edge ", env!("CARGO_PKG_VERSION"));
+        let origin =
+            Origin { program, commit, list: &self.pairs, images: &self.images, date: &date };
+        let page = evaluate::page(report, &origin);
+        std::fs::write(folder.join(PAGE), page).map_err(|source| {
+            let what = format!("report {}: {source}", folder.join(PAGE).display());
+            Failure::new(Kind::Input, what, "name a folder that this user can write to")
+        })
     }
 }
 

@@ -24,6 +24,7 @@ mod gather;
 mod identify;
 mod logging;
 mod man;
+mod models;
 mod mqtt;
 mod passphrase;
 mod restore;
@@ -78,6 +79,9 @@ enum Verb {
     /// List, rename, disable, enable or remove enrolled people
     #[command(subcommand)]
     Subjects(subjects::Verb),
+    /// List models, or add one
+    #[command(subcommand)]
+    Models(models::Verb),
     /// Write people, references, audit and configuration into one encrypted file
     Backup(backup::Arguments),
     /// Bring a door back from a backup, on this board or another one
@@ -131,6 +135,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Enroll(verb) => verb.run(session),
         Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
+        Verb::Models(verb) => verb.run(session),
         Verb::Backup(verb) => verb.run(session),
         Verb::Restore(verb) => verb.run(session),
         Verb::Mqtt(verb) => verb.run(session),

@@ -12,7 +12,9 @@ use crate::compare::{
 };
 use crate::detect::{Follower, SsdDetector};
 use crate::embed::{Embedder, QualityLimits};
-use crate::inference::{InferenceError, ModelCard, ModelDirectory, ModelId, ModelKind, Runtime};
+use crate::inference::{
+    InferenceError, InstallError, ModelCard, ModelDirectory, ModelId, ModelKind, Runtime, Staged,
+};
 use crate::recognize::Recognizer;
 use crate::store::Reference;
 
@@ -68,6 +70,18 @@ impl Cards {
         Ok(card)
     }
 
+    /// Every card there is, or why it cannot be read.
+    #[must_use]
+    pub fn all(&self) -> Vec<Result<ModelCard, InferenceError>> {
+        self.directory.cards()
+    }
+
+    /// What is wrong with the file of `card`: absent, or another one than the card was written for.
+    #[must_use]
+    pub fn fault_of_file(&self, card: &ModelCard) -> Option<InferenceError> {
+        self.directory.model_bytes(card).err()
+    }
+
     /// Threshold and claim by `metric` for a gallery of `references`. The explicit threshold of the
     /// configuration counts for the configured metric alone.
     ///
@@ -105,6 +119,14 @@ impl Networks {
         let cards = Cards::open(config)?;
         let runtime = Runtime::open(&config.library_path()?)?.with_threads(config.models.threads);
         Ok(Self { runtime, cards })
+    }
+
+    /// Loads a model that is to be added, and runs it once.
+    ///
+    /// # Errors
+    /// [`InstallError`] when it cannot be used.
+    pub fn try_out(&self, staged: &Staged) -> Result<(), InstallError> {
+        staged.try_out(&self.runtime)
     }
 
     /// What can be said of the networks without running one.

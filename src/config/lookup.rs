@@ -13,6 +13,8 @@ use super::{Config, Origin};
 
 const PACKAGE_LIBRARY: &str = "/usr/lib/deepid-edge/libLiteRt.so";
 const PACKAGE_MODELS: &str = "/usr/share/deepid-edge/models";
+/// Models that the administrator added. They come after the package's, so that none is shadowed.
+const LOCAL_MODELS: &str = "/usr/local/share/deepid-edge/models";
 /// How far above the executable or the current folder a checkout is looked for.
 const PARENTS_MAX: usize = 6;
 
@@ -34,7 +36,7 @@ impl Config {
                 ))
             };
         }
-        let mut candidates = vec![PathBuf::from(PACKAGE_MODELS)];
+        let mut candidates = vec![PathBuf::from(PACKAGE_MODELS), PathBuf::from(LOCAL_MODELS)];
         if let Some(checkout) = checkout() {
             candidates.extend([checkout.join("models"), checkout.join("assets/models")]);
         }
@@ -47,6 +49,14 @@ impl Config {
             });
         }
         Ok(folders)
+    }
+
+    /// The folder that a model is added to: the configured one, a source checkout's for what others
+    /// made, or the administrator's own.
+    #[must_use]
+    pub fn folder_for_models(&self) -> PathBuf {
+        let checkout = || checkout().map(|checkout| checkout.join("assets/models"));
+        self.models.directory.clone().or_else(checkout).unwrap_or_else(|| LOCAL_MODELS.into())
     }
 
     /// The LiteRT library.

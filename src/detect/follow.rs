@@ -1,5 +1,7 @@
 //! Find, then follow: the detector with the long range looks at the whole frame until a face is
 //! there; then the cheaper one looks at a square around the last face, until it is lost.
+//! Where the long range finds nobody, the cheaper one looks at the whole frame too: it sees faces
+//! that are too close for the other.
 //!
 //! In: a frame, a [`Follower`] that remembers where the face was. Out: detections.
 //! While following, the whole frame is still looked at every `refresh` frames, and in every frame
@@ -110,6 +112,11 @@ impl Follower {
                     return Ok(());
                 }
                 self.find.detect(frame, whole, min_face, into)?;
+                // The long range is not made for faces that fill the picture: whoever stands
+                // close, the short range still finds.
+                if into.0.is_empty() && self.follow.model() != self.find.model() {
+                    self.follow.detect(frame, whole, min_face, into)?;
+                }
                 self.empty = if into.0.is_empty() { self.empty.wrapping_add(1) } else { 0 };
                 // The finder's keypoints are coarser than the follower's, and the templates of
                 // references must agree with those of probes: the same network places both.
@@ -190,25 +197,50 @@ mod tests {
         SsdDetector::new(&card, Box::new(script.clone()), None).unwrap()
     }
 
+    const PIXELS: [u8; 64 * 48] = [90; 64 * 48];
+
+    fn frame(pixels: &[u8]) -> Frame<'_> {
+        Frame::new(pixels, PixelFormat::Grey, (64, 48), 64, 0, Monotonic::default()).unwrap()
+    }
+
+    fn follower(find: &Scripted, follow: &Scripted) -> Follower {
+        let find = detector(include_str!("../../models/blazeface-full-range.toml"), find);
+        let follow = detector(include_str!("../../models/blazeface-short-range.toml"), follow);
+        let settings = FollowerSettings { min_face_px: 1.0, ..FollowerSettings::default() };
+        Follower::new(find, follow, settings)
+    }
+
+    #[test]
+    fn a_face_that_only_the_short_range_sees_is_found_and_followed() {
+        let (blind, sees) = (Scripted::default(), Scripted::default());
+        sees.there.store(true, Ordering::Relaxed);
+        let mut follower = follower(&blind, &sees);
+        let frame = frame(&PIXELS);
+        let mut faces = Detections::default();
+        let looks = |script: &Scripted| script.looks.swap(0, Ordering::Relaxed);
+        // Found on the whole, refined on the crop.
+        follower.detect(&frame, &mut faces).unwrap();
+        assert_eq!((faces.as_slice().len(), looks(&blind), looks(&sees)), (1, 1, 2));
+        // Followed on the crop alone.
+        follower.detect(&frame, &mut faces).unwrap();
+        assert_eq!((faces.as_slice().len(), looks(&blind), looks(&sees)), (1, 0, 1));
+    }
+
     #[test]
     fn an_empty_room_is_looked_at_less_often_until_somebody_enters() {
         let script = Scripted::default();
-        let find = detector(include_str!("../../models/blazeface-full-range.toml"), &script);
-        let follow = detector(include_str!("../../models/blazeface-short-range.toml"), &script);
-        let settings = FollowerSettings { min_face_px: 1.0, ..FollowerSettings::default() };
-        let mut follower = Follower::new(find, follow, settings);
-        let pixels = vec![90; 64 * 48];
-        let frame =
-            Frame::new(&pixels, PixelFormat::Grey, (64, 48), 64, 0, Monotonic::default()).unwrap();
+        let mut follower = follower(&script, &script);
+        let frame = frame(&PIXELS);
         let mut faces = Detections::default();
         for _ in 0..IDLE_AFTER {
             follower.detect(&frame, &mut faces).unwrap();
         }
-        assert_eq!(script.looks.swap(0, Ordering::Relaxed), IDLE_AFTER, "at first every frame");
+        // Both detectors look.
+        assert_eq!(script.looks.swap(0, Ordering::Relaxed), 2 * IDLE_AFTER, "at first every frame");
         for _ in 0..30 * IDLE_STRIDE {
             follower.detect(&frame, &mut faces).unwrap();
         }
-        let looks = script.looks.swap(0, Ordering::Relaxed);
+        let looks = script.looks.swap(0, Ordering::Relaxed) / 2;
         assert!((30..=32).contains(&looks), "then one in three: {looks}");
         script.there.store(true, Ordering::Relaxed);
         let found = (0..IDLE_STRIDE).any(|_| {

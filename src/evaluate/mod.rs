@@ -9,12 +9,13 @@
 //! # Layout
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
 //! `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
-//! photographs in pairs, which `pairs` takes through the path, `verification` makes figures and
-//! `plots` pictures of.
+//! photographs in pairs, which `pairs` takes through the path, `verification` makes figures,
+//! `plots` pictures and [`page`] a page of.
 
 mod detection;
 mod end_to_end;
 mod folder;
+mod page;
 mod pair_list;
 mod pairs;
 mod plots;
@@ -28,6 +29,7 @@ mod verification;
 pub use detection::{DetectionTable, Row, detection};
 pub use end_to_end::{EvaluateError, end_to_end, replay, still_clock};
 pub use folder::{Clip, FaceFolder, FolderError, Sitter};
+pub use page::{Origin, page};
 pub use pair_list::{Pair, PairList, PairListError, Photograph};
 pub use pairs::{Pairs, pairs};
 pub use plots::{PlotError, plots};

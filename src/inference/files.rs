@@ -83,29 +83,38 @@ impl ModelDirectory {
     /// [`InferenceError::ModelUnreadable`] and [`InferenceError::ModelHash`].
     pub fn model_bytes(&self, card: &ModelCard) -> Result<(PathBuf, Vec<u8>), InferenceError> {
         let path = self.find(&card.file);
+        let bytes = Self::checked_bytes(card, &path)?;
+        Ok((path, bytes))
+    }
+
+    /// Reads the model file at `path` and checks that it is the one of `card`.
+    ///
+    /// # Errors
+    /// [`InferenceError::ModelUnreadable`] and [`InferenceError::ModelHash`].
+    pub(super) fn checked_bytes(card: &ModelCard, path: &Path) -> Result<Vec<u8>, InferenceError> {
         let unreadable = |problem: String| InferenceError::ModelUnreadable {
             model: card.id.clone(),
-            path: path.clone(),
+            path: path.to_owned(),
             problem,
         };
-        let length = std::fs::metadata(&path).map_err(|e| unreadable(e.to_string()))?.len();
+        let length = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
         if length > MAX_MODEL_BYTES {
             return Err(unreadable(format!(
                 "{length} bytes are more than the {MAX_MODEL_BYTES} allowed"
             )));
         }
-        let bytes = std::fs::read(&path).map_err(|e| unreadable(e.to_string()))?;
+        let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
         let found = sha256_hex(&bytes);
         if found != card.sha256 {
             return Err(InferenceError::ModelHash {
                 model: card.id.clone(),
-                path,
+                path: path.to_owned(),
                 found,
                 wanted: card.sha256.clone(),
                 length: bytes.len(),
             });
         }
-        Ok((path, bytes))
+        Ok(bytes)
     }
 
     /// The first folder's file that exists; else where the last folder would have it, for messages.

@@ -13,6 +13,7 @@ mod check;
 mod compiled;
 mod error;
 mod files;
+mod install;
 mod tflite;
 
 pub use card::{
@@ -22,6 +23,7 @@ pub use card::{
 };
 pub use error::InferenceError;
 pub use files::ModelDirectory;
+pub use install::{InstallError, Staged};
 pub use tflite::{Runtime, TfliteEngine};
 
 /// The numbers of one tensor, in row-major order.

@@ -44,7 +44,7 @@ def measured() -> dict:
 class Card(unittest.TestCase):
     def write(self, folder: Path, **changes) -> dict:
         files = {
-            "evaluation": {"int8": measured()},
+            "evaluation": {"model": measured()},
             "run": {"teachers": ["mobilefacenet"], "passes": 3.0, "faces": 7, "people": 2, "seconds": 120, "start_from": None},
             "people": {"counts": {"people_shared_with_lfw": 5}, "sets": {"celeba-samples": {}, "own": {}}},
         }
@@ -52,6 +52,7 @@ class Card(unittest.TestCase):
             (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
         options = {name: folder / f"{name}.json" for name in files}
         options |= {"model": MODEL, "id": "deepid2-test", "date": "2026-11", "converted_from": None, "normalisation": "signed"}
+        options |= {"title": "t", "licence": "l", "limitation": ["slow"]}
         return tomllib.loads(card.card(Namespace(**(options | changes))))
 
     def test_tells_of_the_file_what_the_file_tells(self):
@@ -78,6 +79,13 @@ class Card(unittest.TestCase):
         self.assertNotIn("calibration", made)
         self.assertNotIn("mean", made["features"])
         self.assertEqual(made["normalisation"]["offset"], 0.0)
+
+    def test_a_converted_network_that_was_measured_says_what_it_was_measured_on(self):
+        with tempfile.TemporaryDirectory() as folder:
+            made = self.write(Path(folder), converted_from="theirs.onnx", normalisation="unit", run=None, people=None)
+        self.assertEqual(len(made["calibration"]), 2 * len(scores.METRICS))
+        self.assertIn("slow", made["provenance"]["limitations"])
+        self.assertTrue(any("may have trained on" in words for words in made["provenance"]["limitations"]))
 
 
 @unittest.skipIf(MODEL is None, "no models/deepid2*.tflite")

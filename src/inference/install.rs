@@ -1,0 +1,149 @@
+//! One more model: a card and its file, tried where they are to lie, then shown to everybody.
+//!
+//! In: a `.tflite`, a card, the folder of models. Out: both in that folder, under the names that the
+//! card gives them. They are written into a hidden folder beside their place first, tried there as
+//! the daemon would load them, and renamed into their place, the card last: a card without its file
+//! is never seen.
+//!
+//! Invariants: what was tried is what is kept; a model of the same name is replaced only when that
+//! was asked for; whatever fails leaves the folder as it was.
+
+use std::path::{Path, PathBuf};
+
+use super::card::{CardError, ModelCard, ModelId};
+use super::error::InferenceError;
+use super::files::ModelDirectory;
+use super::{Engine as _, Runtime, Tensor};
+
+/// Why a model was not added.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// Card or file is wrong, or they do not belong together.
+    #[error(transparent)]
+    Model(#[from] InferenceError),
+    /// The network gives numbers that are none, on a grey picture.
+    #[error(
+        "model {model}: gives numbers that are not finite for a grey picture: the file is damaged, or its card names another element type; convert the network again"
+    )]
+    NotFinite {
+        /// Which.
+        model: ModelId,
+    },
+    /// There is one of that name, and it is another one.
+    #[error(
+        "model {model}: {path} is there already and differs; give the new one another id, or say --replace: references that the old one made will then belong to the new one, so enrol everybody again"
+    )]
+    Exists {
+        /// Which.
+        model: ModelId,
+        /// The file in the way.
+        path: PathBuf,
+    },
+    /// The folder cannot be written to.
+    #[error(
+        "{path}: {source}; run this as a user who may write there, or name another folder by --into"
+    )]
+    Unwritten {
+        /// Where.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+}
+
+/// A card and its file in a hidden folder, which goes when this is dropped.
+#[derive(Debug)]
+pub struct Staged {
+    card: ModelCard,
+    folder: PathBuf,
+    into: PathBuf,
+}
+
+impl Staged {
+    /// Reads `card` and the model `file`, and writes both beside their place in `into`, which is made if it
+    /// is absent.
+    ///
+    /// # Errors
+    /// [`InstallError`]: a card that is wrong, a file that is another one, no room.
+    pub fn new(file: &Path, card: &Path, into: &Path) -> Result<Self, InstallError> {
+        let unreadable = |path: &Path, source: &std::io::Error| InferenceError::CardUnreadable {
+            path: path.to_owned(),
+            problem: source.to_string(),
+        };
+        let text = std::fs::read_to_string(card).map_err(|error| unreadable(card, &error))?;
+        let invalid =
+            |source: CardError| InferenceError::CardInvalid { path: card.to_owned(), source };
+        let parsed = ModelCard::parse(&text).map_err(invalid)?;
+        let bytes = ModelDirectory::checked_bytes(&parsed, file)?;
+        let folder = into.join(format!(".adding-{}-{}", parsed.id, std::process::id()));
+        let staged = Self { card: parsed, folder, into: into.to_owned() };
+        staged.write(|staged| {
+            std::fs::create_dir_all(&staged.folder)?;
+            std::fs::write(staged.folder.join(&staged.card.file), &bytes)?;
+            std::fs::write(staged.folder.join(staged.card_name()), &text)
+        })?;
+        Ok(staged)
+    }
+
+    /// The card.
+    #[must_use]
+    pub const fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// Loads the model as the daemon would, and runs it once on a grey picture.
+    ///
+    /// # Errors
+    /// [`InstallError::Model`] as [`Runtime::load`] has it, and [`InstallError::NotFinite`].
+    pub fn try_out(&self, runtime: &Runtime) -> Result<(), InstallError> {
+        let directory = ModelDirectory::new(vec![self.folder.clone()]);
+        let card = directory.card(&self.card.id)?;
+        let mut engine = runtime.load(&card, &directory)?;
+        let mut outputs: Vec<_> = card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect();
+        engine.run(&Tensor::zeros(&card.input), &mut outputs)?;
+        let finite = outputs.iter().all(|output| match output {
+            Tensor::Float32(values) => values.iter().all(|value| value.is_finite()),
+            Tensor::Int8(_) => true,
+        });
+        finite.then_some(()).ok_or(InstallError::NotFinite { model: card.id })
+    }
+
+    /// Moves both into their place; gives where they lie.
+    ///
+    /// # Errors
+    /// [`InstallError::Exists`] without `replace`, [`InstallError::Unwritten`].
+    pub fn settle(self, replace: bool) -> Result<[PathBuf; 2], InstallError> {
+        let names = [self.card.file.clone(), self.card_name()];
+        let [file, card] = names.map(|name| (self.folder.join(&name), self.into.join(&name)));
+        for (from, to) in [&file, &card] {
+            let differs = to.exists() && std::fs::read(to).ok() != std::fs::read(from).ok();
+            if differs && !replace {
+                let model = self.card.id.clone();
+                return Err(InstallError::Exists { model, path: to.clone() });
+            }
+        }
+        self.write(|_| {
+            for (from, to) in [&file, &card] {
+                std::fs::File::open(from)?.sync_all()?;
+                std::fs::rename(from, to)?;
+            }
+            std::fs::File::open(&self.into)?.sync_all()
+        })?;
+        Ok([file.1, card.1])
+    }
+
+    fn card_name(&self) -> String {
+        format!("{}.toml", self.card.id)
+    }
+
+    fn write(&self, work: impl FnOnce(&Self) -> std::io::Result<()>) -> Result<(), InstallError> {
+        work(self).map_err(|source| InstallError::Unwritten { path: self.into.clone(), source })
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // What is left there is a copy; a folder that cannot be removed harms nobody.
+        let _left_behind = std::fs::remove_dir_all(&self.folder);
+    }
+}
