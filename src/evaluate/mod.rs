@@ -10,7 +10,7 @@
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
 //! `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
 //! photographs in pairs, which `pairs` takes through the path, `verification` makes figures,
-//! `plots` pictures and [`page`] a page of.
+//! `plots` pictures and `page` a page of.
 
 mod detection;
 mod end_to_end;
