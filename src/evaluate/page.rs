@@ -1,7 +1,7 @@
 //! A verification as a page to keep: Markdown beside its pictures.
 //!
 //! In: a [`Pairs`] report, what was verified and when. Out: `report.md`, which embeds the pictures
-//! of [`super::plots`] that lie in the same folder.
+//! of `plots` that lie in the same folder.
 //!
 //! Invariant: no figure stands here without its counts or its interval, the list it was measured
 //! on, and the command that measures it again.
