@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.."
 
 readonly out=${OUT:-assets/training} id=${MODEL:-deepid2}
 readonly data=${DATA:-$out/data} cache=$out/cache date=${DATE:-$(date +%Y-%m)}
-readonly sets=(celeba-samples celeba-test-part vggface2-subset utkface all-age-faces)
+readonly sets=(celeba-samples celeba-test-part utkface all-age-faces)
 readonly torch=models/training/requirements.txt tensorflow=models/training/requirements-convert.txt
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
 mkdir -p "$data" "$cache"
