@@ -1,7 +1,7 @@
 """What a face may look like at a door: training pictures out of wide crops.
 
 in   wide crop, 144 × 128 × 3 uint8 (faces.py); a seeded generator
-out  the network's input, 55 × 47 × 3 uint8
+out  the network's input (topology.Frame), uint8
 
 The jitter's spread is that of the detector: its keypoints differ by about a fortieth of the eyes'
 distance between neighbouring frames, which the fit of four points makes about half a pixel here;
@@ -15,6 +15,7 @@ from __future__ import annotations
 import cv2
 import faces
 import numpy as np
+from topology import FACE, Frame
 
 SHIFT_PIXELS = 0.8
 SCALE = 0.04
@@ -24,22 +25,25 @@ SMALL, LIGHT, BLUR, JPEG, NOISE, GREY, HIDDEN = 0.20, 0.70, 0.12, 0.20, 0.10, 0.
 SMALL_MIN = 0.45
 
 
-def jittered(wide: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def jittered(wide: np.ndarray, rng: np.random.Generator, of: Frame = FACE) -> np.ndarray:
     """The frame, a little off and perhaps mirrored, perhaps from a picture of fewer pixels."""
-    shrink = rng.uniform(SMALL_MIN, 1.0) if rng.random() < SMALL else 1.0
-    width, height = round(faces.WIDTH * shrink), round(faces.HEIGHT * shrink)
+    # A door shows a face with as many pixels as it does: a larger frame lacks some more often.
+    finer = max(1.0, of.scale)
+    shrink = rng.uniform(SMALL_MIN / finer, 1.0) if rng.random() < SMALL * finer else 1.0
+    width, height = round(of.width * shrink), round(of.height * shrink)
     turn = np.radians(rng.normal(0.0, TURN_DEGREES))
     scale = np.exp(rng.normal(0.0, SCALE))
     mirrored = -1.0 if rng.random() < 0.5 else 1.0
     cos, sin = scale * np.cos(turn), scale * np.sin(turn)
-    matrix = faces.DETAIL * np.array([[cos * mirrored, -sin], [sin * mirrored, cos]])
-    middle = np.array([faces.WIDTH, faces.HEIGHT]) / 2.0
-    centre = (middle + faces.MARGIN + rng.normal(0.0, SHIFT_PIXELS, 2)) * faces.DETAIL
-    stretch = np.diag([faces.WIDTH / width, faces.HEIGHT / height])
-    picture = faces.warp(wide, matrix @ stretch, centre - matrix @ middle, width, height, round(faces.DETAIL / shrink))
+    detail = faces.DETAIL / of.scale
+    matrix = detail * np.array([[cos * mirrored, -sin], [sin * mirrored, cos]])
+    centre = faces.WIDE_CENTRE + rng.normal(0.0, SHIFT_PIXELS, 2) * faces.DETAIL
+    stretch = np.diag([of.width / width, of.height / height])
+    samples = max(1, round(detail / shrink))
+    picture = faces.warp(wide, matrix @ stretch, centre - matrix @ faces.centre_of(of), width, height, samples)
     if shrink == 1.0:
         return picture
-    return cv2.resize(picture, (faces.WIDTH, faces.HEIGHT), interpolation=cv2.INTER_LINEAR)
+    return cv2.resize(picture, (of.width, of.height), interpolation=cv2.INTER_LINEAR)
 
 
 def lit(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -51,8 +55,9 @@ def lit(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     table = np.clip(table, 0, 255).astype(np.uint8)
     picture = cv2.LUT(picture, table[None])
     if rng.random() < 0.3:
-        across = np.linspace(-1.0, 1.0, faces.WIDTH)[None, :] * rng.normal(0.0, 0.25)
-        down = np.linspace(-1.0, 1.0, faces.HEIGHT)[:, None] * rng.normal(0.0, 0.2)
+        height, width = picture.shape[:2]
+        across = np.linspace(-1.0, 1.0, width)[None, :] * rng.normal(0.0, 0.25)
+        down = np.linspace(-1.0, 1.0, height)[:, None] * rng.normal(0.0, 0.2)
         picture = np.clip(picture * (1.0 + across + down)[..., None], 0, 255).astype(np.uint8)
     if rng.random() < GREY:
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
@@ -60,9 +65,9 @@ def lit(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return picture
 
 
-def seen_by_a_camera(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def seen_by_a_camera(picture: np.ndarray, rng: np.random.Generator, scale: float) -> np.ndarray:
     if rng.random() < BLUR:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.1))
+        picture = cv2.GaussianBlur(picture, (0, 0), scale * rng.uniform(0.4, 1.1))
     if rng.random() < NOISE:
         noise = rng.normal(0.0, rng.uniform(2.0, 10.0), picture.shape)
         picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
@@ -74,16 +79,17 @@ def seen_by_a_camera(picture: np.ndarray, rng: np.random.Generator) -> np.ndarra
 
 def hidden(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A hand, a mask, a scarf: a rectangle of one colour over part of the face."""
-    width, height = int(rng.integers(6, 22)), int(rng.integers(6, 22))
-    left, top = int(rng.integers(-4, faces.WIDTH - 4)), int(rng.integers(-4, faces.HEIGHT - 4))
+    scale = picture.shape[1] / faces.WIDTH
+    width, height = (int(scale * rng.integers(6, 22)) for _ in range(2))
+    left, top = (int(scale * rng.integers(-4, side - 4)) for side in (faces.WIDTH, faces.HEIGHT))
     picture = picture.copy()
     picture[max(0, top) : top + height, max(0, left) : left + width] = rng.integers(0, 256, 3)
     return picture
 
 
-def augmented(wide: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    picture = jittered(wide, rng)
+def augmented(wide: np.ndarray, rng: np.random.Generator, of: Frame = FACE) -> np.ndarray:
+    picture = jittered(wide, rng, of)
     if rng.random() < LIGHT:
         picture = lit(picture, rng)
-    picture = seen_by_a_camera(picture, rng)
+    picture = seen_by_a_camera(picture, rng, of.scale)
     return hidden(picture, rng) if rng.random() < HIDDEN else picture

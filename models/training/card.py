@@ -22,6 +22,7 @@ from pathlib import Path
 import faces
 from dataset import sources
 from embedder import NORMALISATIONS, SIGNED, Embedder, Facts
+from topology import KINDS
 
 @dataclass(frozen=True)
 class Words:
@@ -110,7 +111,7 @@ def trained(options: argparse.Namespace) -> Words:
         f"{run['people']:,} named people{start}; distilled from {teachers}, with CosFace; {run['seconds'] // 60} minutes. Data: {listed}"
     )
     return Words(
-        "DeepID2 (Sun, Wang, Tang 2014), 160 features, int8",
+        f"{KINDS[run.get('network', 'deepid2')].title}, int8",
         "MIT OR Apache-2.0 for the file; trained on research and web photographs (see limitations)",
         origin, limitations(evaluation, people), SIGNED, calibrations(evaluation["calibration"], options.date), evaluation["mean"],
     )  # fmt: skip

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Makes the int8 `.tflite` out of DeepID2's plain weights, with TensorFlow in its own environment.
+"""Makes the int8 `.tflite` out of a network's plain weights, with TensorFlow in its own environment.
 
 in   --weights weights.npz | --keras FILE.h5; --representative representative.npz
-out  --out NAME.tflite: 1 × 55 × 47 × 3 int8 → 1 × 160 int8, and --float NAME.tflite, the same in float32
+out  --out NAME.tflite: 1 × height × width × 3 int8 → 1 × features int8, and --float NAME.tflite, the
+     same in float32
 
 Fully quantised: weights for each output channel, activations by the pictures' ranges, batch fixed at
 1 (a model with an open batch cannot be run by LiteRT's compiled model).
@@ -22,13 +23,17 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 import weights_file  # noqa: E402
+from topology import GREY, KINDS, Kind  # noqa: E402
 
 # How a pixel becomes what the network was trained on: scale, offset.
 NORMALISATIONS = {"signed": (1.0 / 127.5, -1.0), "unit": (1.0 / 255.0, 0.0)}
 
 
-def network(weights: dict[str, np.ndarray]) -> tf.types.experimental.ConcreteFunction:
+def network(kind: Kind, weights: dict[str, np.ndarray]) -> tf.types.experimental.ConcreteFunction:
+    """The network as its paper draws it. A grey one begins with a convolution that makes grey of
+    colours; an ensemble with the parts of its frame, each resized to the topology's input."""
     constants = {name: tf.constant(value, tf.float32) for name, value in weights.items()}
+    topology = kind.topology
 
     def convolution(values: tf.Tensor, name: str) -> tf.Tensor:
         made = tf.nn.conv2d(values, constants[f"{name}.kernel"], strides=1, padding="VALID")
@@ -38,13 +43,33 @@ def network(weights: dict[str, np.ndarray]) -> tf.types.experimental.ConcreteFun
         flat = tf.reshape(values, [1, -1])
         return tf.nn.bias_add(tf.matmul(flat, constants[f"{name}.kernel"]), constants[f"{name}.bias"])
 
-    @tf.function(input_signature=[tf.TensorSpec([1, 55, 47, 3], tf.float32, name="face")])
-    def features(face: tf.Tensor) -> dict[str, tf.Tensor]:
-        values = face
+    def concatenated(third: tf.Tensor, fourth: tf.Tensor, prefix: str) -> tf.Tensor:
+        """The first DeepID's own form; it computes what the sum of two halves does."""
+        flat = tf.concat([tf.reshape(third, [1, -1]), tf.reshape(fourth, [1, -1])], axis=1)
+        kernel = tf.concat([constants[f"{prefix}fc11.kernel"], constants[f"{prefix}fc12.kernel"]], axis=0)
+        bias = constants[f"{prefix}fc11.bias"] + constants[f"{prefix}fc12.bias"]
+        return tf.nn.bias_add(tf.matmul(flat, kernel), bias)
+
+    def one(values: tf.Tensor, prefix: str) -> tf.Tensor:
+        if topology.channels == 1:
+            values = tf.nn.conv2d(values, tf.reshape(tf.constant(GREY, tf.float32), [1, 1, 3, 1]), strides=1, padding="VALID")
         for name in ("conv1", "conv2", "conv3"):
-            values = tf.nn.max_pool2d(convolution(values, name), 2, 2, "VALID")
-        both = connected(values, "fc11") + connected(convolution(values, "conv4"), "fc12")
-        return {"features": tf.nn.relu(both)}
+            values = tf.nn.max_pool2d(convolution(values, prefix + name), 2, 2, "VALID")
+        fourth = convolution(values, prefix + "conv4")
+        if topology.channels == 1:
+            return tf.nn.relu(concatenated(values, fourth, prefix))
+        return tf.nn.relu(connected(values, prefix + "fc11") + connected(fourth, prefix + "fc12"))
+
+    @tf.function(input_signature=[tf.TensorSpec([1, kind.frame.height, kind.frame.width, 3], tf.float32, name="face")])
+    def features(face: tf.Tensor) -> dict[str, tf.Tensor]:
+        if not kind.patches:
+            return {"features": one(face, "")}
+        each = []
+        for patch in kind.patches:
+            part = face[:, patch.top : patch.top + patch.height, patch.left : patch.left + patch.width]
+            part = tf.compat.v1.image.resize_bilinear(part, (topology.height, topology.width), half_pixel_centers=True)
+            each.append(one(part, f"{patch.name}."))
+        return {"features": tf.matmul(tf.concat(each, axis=1), constants["fuse.kernel"])}
 
     return features.get_concrete_function()
 
@@ -82,11 +107,11 @@ def main() -> int:
     parser.add_argument("--float", type=Path)
     options = parser.parse_args()
     try:
-        weights = weights_file.read(options.weights) if options.weights else weights_file.read_keras(options.keras)
+        kind, weights = weights_file.read(options.weights) if options.weights else ("deepid2", weights_file.read_keras(options.keras))
     except (weights_file.WeightsError, OSError) as error:
         print(f"convert: {error}", file=sys.stderr)
         return 1
-    function = network(for_rgb(weights, options.channels))
+    function = network(KINDS[kind], for_rgb(weights, options.channels))
     with np.load(options.representative) as stored:
         pictures = stored["pictures"]
     options.out.write_bytes(quantised(function, pictures, options.normalisation))

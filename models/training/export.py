@@ -2,7 +2,8 @@
 """Folds a trained network, and takes the pictures by which its int8 ranges are chosen.
 
 in   --weights averaged.pt and --cache FOLDER, or --faces NAME.wide.npy alone; --out FOLDER
-out  OUT/weights.npz (weights_file.py), OUT/representative.npz: `pictures`, 55 × 47 × 3 uint8 each
+     --network KIND (topology.py)
+out  OUT/weights.npz (weights_file.py), OUT/representative.npz: `pictures`, the network's input, uint8
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import faces
 import numpy as np
 import torch
 import weights_file
-from network import CONVOLUTIONS, DeepID2, Folded, folded
+from network import Ensemble, Folded, build, folded
+from topology import KINDS, Frame
 from train import load
 
 PICTURES = 500
@@ -28,15 +30,25 @@ def keras_layout(plain: Folded) -> dict[str, np.ndarray]:
     weights = {}
     for name, kernel in plain.kernels.items():
         turned = kernel.permute(2, 3, 1, 0).numpy()
-        is_convolution = name in {c[0] for c in CONVOLUTIONS}
-        weights[f"{name}.kernel"] = turned if is_convolution else turned.reshape(-1, turned.shape[-1])
+        connected = name in plain.topology.connections
+        weights[f"{name}.kernel"] = turned.reshape(-1, turned.shape[-1]) if connected else turned
         weights[f"{name}.bias"] = plain.biases[name].numpy()
     return weights
 
 
-def representative(crops: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+def plain_weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
+    """What weights_file.py writes of a trained network."""
+    if not isinstance(network, Ensemble):
+        return keras_layout(folded(network))
+    weights = {"fuse.kernel": network.fuse.weight.detach().numpy().T}
+    for name, part in network.networks.items():
+        weights |= {f"{name}.{key}": value for key, value in keras_layout(folded(part)).items()}
+    return weights
+
+
+def representative(crops: list[np.ndarray], rng: np.random.Generator, of: Frame) -> np.ndarray:
     """Half as the door aligns them, half as training saw them: ranges must hold in bad light too."""
-    return np.stack([augment.augmented(c, rng) if i % 2 else faces.frame(c) for i, c in enumerate(crops)])
+    return np.stack([augment.augmented(c, rng, of) if i % 2 else faces.frame(c, of) for i, c in enumerate(crops)])
 
 
 def main() -> int:
@@ -44,6 +56,7 @@ def main() -> int:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--faces", type=Path)
+    parser.add_argument("--network", choices=tuple(KINDS), default="deepid2")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     if (options.weights is None) != (options.cache is None) or (options.faces is None) == (options.weights is None):
@@ -54,16 +67,16 @@ def main() -> int:
         every = np.load(options.faces, mmap_mode="r")[: len(listing["faces"])]
         crops = [np.asarray(every[i]) for i in range(min(PICTURES, len(every)))]
     else:
-        network = DeepID2()
+        network = build(options.network)
         network.load_state_dict(torch.load(options.weights, map_location="cpu", weights_only=True))
-        weights_file.write(options.out / "weights.npz", keras_layout(folded(network.eval())))
+        weights_file.write(options.out / "weights.npz", options.network, plain_weights(network.eval()))
         data = load(options.cache, [], in_memory=False)
         chosen = rng.choice(data.train, min(PICTURES, len(data.train)), replace=False)
         crops = [np.asarray(data.crop(int(i))) for i in sorted(chosen)]
     if len(crops) < PICTURES_MIN:
         print(f"export: {len(crops)} faces are too few to choose int8 ranges by; give at least {PICTURES_MIN}", file=sys.stderr)
         return 1
-    np.savez(options.out / "representative.npz", pictures=representative(crops, rng))
+    np.savez(options.out / "representative.npz", pictures=representative(crops, rng, KINDS[options.network].frame))
     print(f"export: {len(crops)} pictures for the ranges in {options.out / 'representative.npz'}")
     return 0
 

@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "tests" / "golden"))
 
 import alignment  # noqa: E402
 import blazeface  # noqa: E402
+from topology import FACE, KINDS, Frame  # noqa: E402
 
 DETECTOR = "face_detection_short_range"
 WIDTH, HEIGHT = alignment.WIDTH, alignment.HEIGHT
@@ -32,10 +33,12 @@ MARGIN = 8.5
 # network's input, as it is before the daemon's own alignment.
 DETAIL = 2
 WIDE_WIDTH, WIDE_HEIGHT = int(DETAIL * (WIDTH + 2 * MARGIN)), int(DETAIL * (HEIGHT + 2 * MARGIN))
+WIDE_CENTRE = np.array([WIDE_WIDTH, WIDE_HEIGHT]) / 2.0
 WIDE_TEMPLATE = (alignment.TEMPLATE + MARGIN) * DETAIL
 # ArcFace's 112 × 112 frame (insightface), which the teachers expect, pixel edges counted as whole
 # numbers: eyes, nose tip and the middle of its two mouth corners.
 TEACHER_SIDE = 112
+FRAMES = {kind.frame for kind in KINDS.values()}
 TEACHER_TEMPLATE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (56.1396, 92.2848)]) + 0.5
 
 
@@ -108,23 +111,33 @@ def wide_crop(picture: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     return warp(picture, matrix, offset, WIDE_WIDTH, WIDE_HEIGHT)
 
 
-def frame(wide: np.ndarray) -> np.ndarray:
-    """The network's own 47 × 55 input out of a wide crop."""
-    return warp(wide, np.eye(2) * DETAIL, np.full(2, MARGIN * DETAIL), WIDTH, HEIGHT)
+def centre_of(of: Frame) -> np.ndarray:
+    return np.array([of.width, of.height]) / 2.0
+
+
+def frame(wide: np.ndarray, of: Frame = FACE) -> np.ndarray:
+    """A network's own input out of a wide crop."""
+    matrix = np.eye(2) * (DETAIL / of.scale)
+    return warp(wide, matrix, WIDE_CENTRE - matrix @ centre_of(of), of.width, of.height)
 
 
 def template_of(height: int, width: int) -> np.ndarray:
     """Where the four keypoints belong in a network's crop, told by its size."""
-    known = {(HEIGHT, WIDTH): alignment.TEMPLATE, (TEACHER_SIDE, TEACHER_SIDE): TEACHER_TEMPLATE}
+    known = {(f.height, f.width): f for f in FRAMES}
+    if (height, width) == (TEACHER_SIDE, TEACHER_SIDE):
+        return TEACHER_TEMPLATE
     if (height, width) not in known:
-        raise ValueError(f"no template for crops of {height} × {width}: there is one for each of {sorted(known)}")
-    return known[height, width]
+        sizes = sorted([*known, (TEACHER_SIDE, TEACHER_SIDE)])
+        raise ValueError(f"no template for crops of {height} × {width}: there is one for each of {sizes}")
+    of = known[height, width]
+    return (alignment.TEMPLATE - centre_of(FACE)) * of.scale + centre_of(of)
 
 
 def crop_of(wide: np.ndarray, height: int, width: int) -> np.ndarray:
     """What a network of that input size sees of a wide crop."""
     template_of(height, width)
-    return frame(wide) if (height, width) == (HEIGHT, WIDTH) else teacher_crop(wide)
+    of = next((f for f in FRAMES if (f.height, f.width) == (height, width)), None)
+    return frame(wide, of) if of else teacher_crop(wide)
 
 
 def teacher_crop(wide: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What the features are asked to be: as the teacher's, alike for one person, far apart for two.
 
-in   features (batch × 160, ≥ 0), the teacher's vectors (unit length), persons' numbers (−1: unknown)
+in   features (batch × their length), the teacher's vectors (unit length), persons' numbers (−1: unknown)
 out  one number to make small, and its parts for the curves
 
 Four signals, all of them on centred features, which is what the door compares:
@@ -18,7 +18,6 @@ Invariant: the centre is a running mean, so that training compares as the card's
 from __future__ import annotations
 
 import torch
-from network import FEATURES
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,15 +37,15 @@ def person_means(teacher: Tensor, persons: Tensor, people: int) -> Tensor:
 class Signals(nn.Module):
     """`means` is people × the teacher's features; without a teacher, `people` vectors are learnt."""
 
-    def __init__(self, means: Tensor | None, people: int) -> None:
+    def __init__(self, features: int, means: Tensor | None, people: int) -> None:
         super().__init__()
         if means is not None:
-            self.projection = nn.Linear(FEATURES, means.shape[1])
+            self.projection = nn.Linear(features, means.shape[1])
             self.register_buffer("people", means, persistent=False)
         else:
             self.projection = None
-            self.people = nn.Parameter(torch.randn(people, FEATURES) * 0.05)
-        self.register_buffer("centre", torch.zeros(FEATURES))
+            self.people = nn.Parameter(torch.randn(people, features) * 0.05)
+        self.register_buffer("centre", torch.zeros(features))
         self.register_buffer("seen", torch.zeros(()))
 
     def centred(self, features: Tensor) -> Tensor:

@@ -1,22 +1,25 @@
 #!/usr/bin/env bash
-# From the data list to a carded int8 DeepID2, every step once: `make model`.
+# From the data list to a carded int8 network, every step once: `make model`.
 #
 # in   DATA=FOLDER of checkouts (cloned there when absent; default assets/training/data),
-#      OUT=FOLDER for what is made on the way (default assets/training), MODEL=ID,
+#      OUT=FOLDER for what is made on the way (default assets/training), NETWORK=KIND of
+#      topology.py (default deepid2), MODEL=ID of the card (default: the kind),
 #      TRAIN_OPTIONS='…' for train.py (models/training/README.md)
-# out  OUT/ID.tflite and OUT/ID.toml, OUT/evaluation.json, OUT/curves.png; how long each step took
+# out  OUT/KIND/ID.tflite and ID.toml, evaluation.json, curves.png; how long each step took. Crops and
+#      teachers lie in OUT/cache and serve all networks
 #
 # Resumable: a step that is done is not done again; training goes on from its last checkpoint. To
 # repeat a step, delete what it made. Nothing is copied to models/: a person decides that.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-readonly out=${OUT:-assets/training} id=${MODEL:-deepid2}
-readonly data=${DATA:-$out/data} cache=$out/cache date=${DATE:-$(date +%Y-%m)}
+readonly network=${NETWORK:-deepid2}
+readonly id=${MODEL:-$network} base=${OUT:-assets/training}
+readonly out=$base/$network data=${DATA:-$base/data} cache=$base/cache date=${DATE:-$(date +%Y-%m)}
 readonly sets=(celeba-samples celeba-test-part utkface all-age-faces)
 readonly torch=models/training/requirements.txt tensorflow=models/training/requirements-convert.txt
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
-mkdir -p "$data" "$cache"
+mkdir -p "$data" "$cache" "$out"
 
 step() { # step MADE REQUIREMENTS SCRIPT [ARGUMENT…]: unless MADE is there already
     local made=$1 began=$SECONDS
@@ -32,8 +35,8 @@ for set in lfw "${sets[@]}"; do
 done
 step "$cache/people.json" $torch people.py --cache "$cache" --sets "${sets[@]}"
 # shellcheck disable=SC2086 # options are words
-step "$out/run.json" $torch train.py --cache "$cache" --out "$out" ${TRAIN_OPTIONS:-}
-step "$out/weights.npz" $torch export.py --weights "$out/averaged.pt" --cache "$cache" --out "$out"
+step "$out/run.json" $torch train.py --cache "$cache" --out "$out" --network "$network" ${TRAIN_OPTIONS:-}
+step "$out/weights.npz" $torch export.py --network "$network" --weights "$out/averaged.pt" --cache "$cache" --out "$out"
 step "$out/$id.tflite" $tensorflow convert.py --weights "$out/weights.npz" \
     --representative "$out/representative.npz" --out "$out/$id.tflite" --float "$out/$id-float.tflite"
 step "$out/choice.json" $torch evaluate.py --model "$out/$id.tflite" --float "$out/$id-float.tflite" \

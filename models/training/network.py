@@ -1,12 +1,12 @@
-"""DeepID2 (Sun, Wang, Tang 2014, arXiv 1406.4773), its exact topology.
+"""The networks of topology.py in PyTorch: the form that is trained, and its folding to a plain one.
 
-in   pictures, batch × 3 × 55 × 47, pixel/127.5 − 1
-out  160 features, ≥ 0
+in   pictures, batch × 3 × height × width of the kind's frame, pixel/127.5 − 1
+out  features, batch × the kind's length; ≥ 0 but for an ensemble's, which are a projection
 
 For training, batch norm comes after the pooling and ReLU after it, which is four times less work.
 Its scale is positive (the exponential of a parameter), so that it commutes with maximum pooling:
 `folded` gives plain convolutions with biases, ReLU and pooling that compute the same.
-Deliberately absent: anything in the folded network that the paper's table lacks.
+Deliberately absent: anything in the folded network that the papers' tables lack.
 """
 
 from __future__ import annotations
@@ -14,20 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from topology import DEEPID2, GREY, KINDS, Patch, Topology
 from torch import Tensor, nn
 from torch.nn import functional
 
-WIDTH, HEIGHT = 47, 55
-FEATURES = 160
-# Name, input channels, output channels, kernel side, whether 2 × 2 pooling follows.
-CONVOLUTIONS = (
-    ("conv1", 3, 20, 4, True),
-    ("conv2", 20, 40, 3, True),
-    ("conv3", 40, 60, 3, True),
-    ("conv4", 60, 80, 2, False),
-)
-POOLED_3 = (60, 5, 4)
-CONVOLVED_4 = (80, 4, 3)
+# Heads of the lower levels see their maps averaged to this size: only training needs them.
+LEVEL = (5, 4)
 
 
 class PositiveNorm(nn.BatchNorm2d):
@@ -51,41 +43,87 @@ class PositiveNorm(nn.BatchNorm2d):
         return scale, self.bias.double() - self.running_mean.double() * scale
 
 
-class DeepID2(nn.Module):
-    """The form that is trained."""
+def seen(pictures: Tensor, topology: Topology) -> Tensor:
+    """What the first convolution is given: colours, or grey."""
+    if topology.channels == 3:
+        return pictures
+    weights = torch.tensor(GREY, dtype=pictures.dtype, device=pictures.device)
+    return (pictures * weights[None, :, None, None]).sum(1, keepdim=True)
 
-    def __init__(self) -> None:
+
+class DeepID(nn.Module):
+    """One network in the form that is trained."""
+
+    def __init__(self, topology: Topology = DEEPID2, supervised_levels: bool = False) -> None:
         super().__init__()
-        for name, given, made, side, _ in CONVOLUTIONS:
+        self.topology = topology
+        for name, given, made, side, _ in topology.convolutions:
             self.add_module(name, nn.Conv2d(given, made, side, bias=False))
             self.add_module(name + "_norm", PositiveNorm(made))
-        self.fc11 = nn.Conv2d(POOLED_3[0], FEATURES, POOLED_3[1:], bias=False)
-        self.fc12 = nn.Conv2d(CONVOLVED_4[0], FEATURES, CONVOLVED_4[1:], bias=False)
-        self.norm = PositiveNorm(FEATURES)
+        for name, (channels, height, width) in topology.connections.items():
+            self.add_module(name, nn.Conv2d(channels, topology.features, (height, width), bias=False))
+        self.norm = PositiveNorm(topology.features)
+        levels = topology.maps[:3] if supervised_levels else ()
+        self.heads = nn.ModuleList(nn.Linear(maps * LEVEL[0] * LEVEL[1], topology.features) for maps in levels)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        values, pooled_3 = pictures, None
-        for name, _, _, _, pool in CONVOLUTIONS:
+        return self.levels(pictures)[0]
+
+    def levels(self, pictures: Tensor) -> list[Tensor]:
+        """The features, and those of the heads."""
+        values, pooled_3, heads = seen(pictures, self.topology), None, []
+        for number, (name, _, _, _, pool) in enumerate(self.topology.convolutions):
             values = getattr(self, name)(values)
             if pool:
                 values = functional.max_pool2d(values, 2)
             values = functional.relu(getattr(self, name + "_norm")(values))
             if name == "conv3":
                 pooled_3 = values
-        return functional.relu(self.norm(self.fc11(pooled_3) + self.fc12(values))).flatten(1)
+            if self.training and number < len(self.heads):
+                heads.append(self.heads[number](functional.adaptive_avg_pool2d(values, LEVEL).flatten(1)))
+        return [functional.relu(self.norm(self.fc11(pooled_3) + self.fc12(values))).flatten(1), *heads]
+
+
+def part(pictures: Tensor, patch: Patch, topology: Topology) -> Tensor:
+    cut = pictures[:, :, patch.top : patch.top + patch.height, patch.left : patch.left + patch.width]
+    return functional.interpolate(cut, (topology.height, topology.width), mode="bilinear", align_corners=False)
+
+
+class Ensemble(nn.Module):
+    """Networks of one topology on parts of a frame, and a linear projection of all their features."""
+
+    def __init__(self, topology: Topology, patches: tuple[Patch, ...]) -> None:
+        super().__init__()
+        self.topology, self.patches = topology, patches
+        self.networks = nn.ModuleDict({patch.name: DeepID(topology) for patch in patches})
+        self.fuse = nn.Linear(len(patches) * topology.features, topology.features, bias=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return self.levels(pictures)[0]
+
+    def levels(self, pictures: Tensor) -> list[Tensor]:
+        """The fused features, and those of each network."""
+        each = [self.networks[p.name](part(pictures, p, self.topology)) for p in self.patches]
+        return [self.fuse(torch.cat(each, dim=1)), *each]
+
+
+def build(kind: str) -> DeepID | Ensemble:
+    of = KINDS[kind]
+    return Ensemble(of.topology, of.patches) if of.patches else DeepID(of.topology, of.supervised_levels)
 
 
 @dataclass(frozen=True)
 class Folded:
     """Weights of the plain network: kernels output × input × height × width, biases."""
 
+    topology: Topology
     kernels: dict[str, Tensor]
     biases: dict[str, Tensor]
 
     def features(self, pictures: Tensor) -> Tensor:
         """The plain network as the paper draws it: convolution, ReLU, pooling."""
-        values, pooled_3 = pictures, pictures
-        for name, _, _, _, pool in CONVOLUTIONS:
+        values = pooled_3 = seen(pictures, self.topology)
+        for name, _, _, _, pool in self.topology.convolutions:
             values = functional.relu(functional.conv2d(values, self.kernels[name], self.biases[name]))
             if pool:
                 values = functional.max_pool2d(values, 2)
@@ -96,24 +134,28 @@ class Folded:
         return functional.relu(added).flatten(1)
 
 
-def folded(network: DeepID2) -> Folded:
+def folded(network: DeepID) -> Folded:
     """The same function without batch norms. The last one's offset goes to fc12, fc11 keeps zeros."""
     kernels, biases = {}, {}
     with torch.no_grad():
-        for name, *_ in CONVOLUTIONS:
+        for name, *_ in network.topology.convolutions:
             scale, offset = getattr(network, name + "_norm").scale_and_offset()
             kernels[name] = (getattr(network, name).weight.double() * scale[:, None, None, None]).float()
             biases[name] = offset.float()
         scale, offset = network.norm.scale_and_offset()
-        for name in ("fc11", "fc12"):
+        for name in network.topology.connections:
             kernels[name] = (getattr(network, name).weight.double() * scale[:, None, None, None]).float()
-        biases["fc11"], biases["fc12"] = torch.zeros(FEATURES), offset.float()
-    return Folded(kernels, biases)
+        biases["fc11"], biases["fc12"] = torch.zeros(network.topology.features), offset.float()
+    return Folded(network.topology, kernels, biases)
 
 
 @torch.no_grad()
-def start_from(network: DeepID2, plain: Folded, pictures: Tensor) -> None:
-    """Makes `network` compute what `plain` does: batch norms are set to undo the statistics of `pictures`."""
+def start_from(network: DeepID | Ensemble, plain: Folded, pictures: Tensor) -> None:
+    """Makes every network compute what `plain` does: batch norms are set to undo the statistics of `pictures`."""
+    if isinstance(network, Ensemble):
+        for patch in network.patches:
+            start_from(network.networks[patch.name], plain, part(pictures, patch, network.topology))
+        return
 
     def undo(norm: PositiveNorm, values: Tensor, bias: Tensor) -> Tensor:
         variance, mean = torch.var_mean(values, dim=(0, 2, 3), correction=0)
@@ -123,8 +165,8 @@ def start_from(network: DeepID2, plain: Folded, pictures: Tensor) -> None:
         norm.bias.copy_(mean + bias)
         return functional.relu(values + bias[:, None, None])
 
-    values, pooled_3 = pictures, pictures
-    for name, _, _, _, pool in CONVOLUTIONS:
+    values = pooled_3 = seen(pictures, network.topology)
+    for name, _, _, _, pool in network.topology.convolutions:
         getattr(network, name).weight.copy_(plain.kernels[name])
         values = functional.conv2d(values, plain.kernels[name])
         if pool:
@@ -136,15 +178,3 @@ def start_from(network: DeepID2, plain: Folded, pictures: Tensor) -> None:
     network.fc12.weight.copy_(plain.kernels["fc12"])
     added = functional.conv2d(pooled_3, plain.kernels["fc11"]) + functional.conv2d(values, plain.kernels["fc12"])
     undo(network.norm, added, plain.biases["fc11"] + plain.biases["fc12"])
-
-
-def size(plain: Folded) -> tuple[int, int]:
-    """Parameters and multiply-accumulates of one inference."""
-    parameters = sum(t.numel() for t in (*plain.kernels.values(), *plain.biases.values()))
-    height, width, operations = HEIGHT, WIDTH, 0
-    for name, given, made, side, pool in CONVOLUTIONS:
-        height, width = height - side + 1, width - side + 1
-        operations += height * width * given * made * side * side
-        if pool:
-            height, width = height // 2, width // 2
-    return parameters, operations + sum(plain.kernels[n].numel() for n in ("fc11", "fc12"))

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from ai_edge_litert.interpreter import Interpreter
-from network import CONVOLUTIONS, CONVOLVED_4, FEATURES, POOLED_3, Folded
+from network import Folded
+from topology import DEEPID2
 
 
 def real(interpreter: Interpreter, detail: dict) -> np.ndarray:
@@ -39,15 +40,15 @@ def read(path: Path) -> Folded:
             continue  # not a constant: it has no value before a run
     kernels, biases = {}, {}
     try:
-        for name, given, made, side, _ in CONVOLUTIONS:
+        for name, given, made, side, _ in DEEPID2.convolutions:
             kernel = by_shape[made, side, side, given][0]
             kernels[name] = torch.from_numpy(kernel.transpose(0, 3, 1, 2).copy()).float()
             biases[name] = torch.from_numpy(sum(by_shape.get((made,), [np.zeros(made)]))).float()
-        for name, (channels, height, width) in (("fc11", POOLED_3), ("fc12", CONVOLVED_4)):
-            kernel = by_shape[FEATURES, channels * height * width][0].reshape(FEATURES, height, width, channels)
+        for name, (channels, height, width) in DEEPID2.connections.items():
+            kernel = by_shape[DEEPID2.features, channels * height * width][0].reshape(DEEPID2.features, height, width, channels)
             kernels[name] = torch.from_numpy(kernel.transpose(0, 3, 1, 2).copy()).float()
     except KeyError as error:
         raise ValueError(f"{path}: no constant of shape {error.args[0]}: it is not a DeepID2") from None
-    biases["fc11"] = torch.zeros(FEATURES)
-    biases["fc12"] = torch.from_numpy(sum(by_shape.get((FEATURES,), [np.zeros(FEATURES)]))).float()
-    return Folded(kernels, biases)
+    biases["fc11"] = torch.zeros(DEEPID2.features)
+    biases["fc12"] = torch.from_numpy(sum(by_shape.get((DEEPID2.features,), [np.zeros(DEEPID2.features)]))).float()
+    return Folded(DEEPID2, kernels, biases)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Trains DeepID2 from the prepared faces: resumable, seeded, with curves as it goes.
+"""Trains a network of topology.py from the prepared faces: resumable, seeded, with curves as it goes.
 
-in   --cache FOLDER (prepare.py, people.py), --out FOLDER, --pictures N (the schedule's length)
+in   --cache FOLDER (prepare.py, people.py), --out FOLDER, --network KIND, --pictures N (the
+     schedule's length)
 out  OUT/checkpoint.pt  everything that is needed to go on
      OUT/averaged.pt    the averaged weights, what convert.py takes
      OUT/curves.csv, OUT/curves.png  losses and validation as training goes
@@ -32,14 +33,17 @@ import numpy as np
 import torch
 from curves import draw
 from losses import Signals, person_means
-from network import DeepID2, folded, size, start_from
+from network import build, start_from
 from scores import comparisons, miss_rate_at
+from topology import KINDS, Frame
 
 # Of a batch, one half goes through all faces in turn, the other shows several pictures of each of
 # some people: by chance alone a batch would hold no two pictures of anybody.
 PICTURES_OF_A_PERSON = 4
 AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 200
+# What the signals of a lower level, or of one network of an ensemble, weigh beside the features' own.
+LEVELS_WEIGHT = 0.5
 CHECKPOINT_SECONDS = 120.0
 VALIDATION_FACES_MAX = 3000
 
@@ -91,8 +95,8 @@ def tensor(pictures: list[np.ndarray]) -> torch.Tensor:
 class Batches:
     """Batch k of a seed is always the same, whatever was trained before."""
 
-    def __init__(self, data: Data, batch: int, seed: int) -> None:
-        self.data, self.batch, self.seed = data, batch, seed
+    def __init__(self, data: Data, batch: int, seed: int, frame: Frame) -> None:
+        self.data, self.batch, self.seed, self.frame = data, batch, seed, frame
         self.groups = batch // 2 // PICTURES_OF_A_PERSON if data.members else 0
         self.in_turn = batch - self.groups * PICTURES_OF_A_PERSON
         self.per_pass = len(data.train) // self.in_turn
@@ -111,7 +115,7 @@ class Batches:
 
     def make(self, step: int, indices: np.ndarray) -> torch.Tensor:
         rng = np.random.default_rng((self.seed, step, 1))
-        return tensor([augment.augmented(self.data.crop(int(i)), rng) for i in indices])
+        return tensor([augment.augmented(self.data.crop(int(i)), rng, self.frame) for i in indices])
 
 
 class Run:
@@ -121,25 +125,28 @@ class Run:
         torch.manual_seed(options.seed)
         self.options, self.data = options, data
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = DeepID2()
+        self.kind = KINDS[options.network]
+        self.network = build(options.network)
         if options.start_from:
             from tflite_weights import read as read_weights
 
             some = np.random.default_rng(options.seed).choice(data.train, min(512, len(data.train)), replace=False)
-            start_from(self.network, read_weights(options.start_from), tensor([faces.frame(data.crop(int(i))) for i in some]))
+            start_from(self.network, read_weights(options.start_from), tensor([faces.frame(data.crop(int(i)), self.kind.frame) for i in some]))
         self.network.to(self.device, memory_format=torch.channels_last)
         means = None
         if data.teacher is not None:
             of = data.persons[data.train]
             means = person_means(torch.from_numpy(data.teacher[data.train]), torch.from_numpy(of), data.people)
-        self.signals = Signals(means, data.people).to(self.device)
+        self.signals = Signals(self.kind.features, means, data.people).to(self.device)
+        levels = len(self.kind.patches) or (3 if self.kind.supervised_levels else 0)
+        self.level_signals = torch.nn.ModuleList(Signals(self.kind.topology.features, means, data.people) for _ in range(levels)).to(self.device)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True
         )
         decayed = [p for p in self.network.parameters() if p.dim() > 1]
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
         groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0},
-                  {"params": list(self.signals.parameters()), "weight_decay": options.weight_decay}]  # fmt: skip
+                  {"params": [*self.signals.parameters(), *self.level_signals.parameters()], "weight_decay": options.weight_decay}]  # fmt: skip
         self.optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
         self.step, self.seconds = 0, 0.0
 
@@ -155,8 +162,10 @@ class Run:
         self.network.train()
         wanted = None if self.data.teacher is None else torch.from_numpy(self.data.teacher[indices]).to(self.device)
         persons = torch.from_numpy(self.data.persons[indices]).to(self.device)
-        features = self.network(pictures.to(self.device))
+        features, *levels = self.network.levels(pictures.to(self.device))
         loss, parts = self.signals(features, wanted, persons)
+        for signals, of_level in zip(self.level_signals, levels, strict=True):
+            loss = loss + LEVELS_WEIGHT / len(levels) * signals(of_level, wanted, persons)[0]
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -171,14 +180,14 @@ class Run:
         network = self.averaged.module.eval()
         features = []
         for block in np.array_split(self.data.validation, max(1, len(self.data.validation) // 250)):
-            pictures = tensor([faces.frame(self.data.crop(int(i))) for i in block])
+            pictures = tensor([faces.frame(self.data.crop(int(i)), self.kind.frame) for i in block])
             features.append(network(pictures.to(self.device)).cpu().numpy())
         mated, others = comparisons(np.concatenate(features), self.data.persons[self.data.validation])
         return {f"miss_at_{rate:g}": miss_rate_at(mated, others, rate) for rate in (1e-2, 1e-3)}
 
     def save(self, path: Path) -> None:
         document = {
-            "network": self.network.state_dict(), "signals": self.signals.state_dict(), "averaged": self.averaged.state_dict(),
+            "network": self.network.state_dict(), "signals": self.signals.state_dict(), "level_signals": self.level_signals.state_dict(), "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds,
         }  # fmt: skip
         torch.save(document, path.with_suffix(".partial"))
@@ -187,7 +196,7 @@ class Run:
 
     def resume(self, path: Path) -> None:
         document = torch.load(path, map_location=self.device, weights_only=True)
-        for name in ("network", "signals", "averaged", "optimiser"):
+        for name in ("network", "signals", "level_signals", "averaged", "optimiser"):
             getattr(self, name).load_state_dict(document[name])
         self.step, self.seconds = document["step"], document["seconds"]
 
@@ -198,14 +207,14 @@ def run(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     data = load(options.cache, options.teachers, not options.memory_mapped)
     state = Run(options, data)
-    parameters, operations = size(folded(state.network))
-    print(f"train: DeepID2: {parameters:,} parameters, {operations:,} multiply-accumulates, on {state.device}")
+    kind = state.kind
+    print(f"train: {kind.title}: {kind.parameters():,} parameters, {kind.operations():,} multiply-accumulates, on {state.device}")
     print(f"train: {len(data.train)} faces, {data.people} people, {len(data.validation)} faces held back, teachers {options.teachers}")
     checkpoint = options.out / "checkpoint.pt"
     if checkpoint.exists():
         state.resume(checkpoint)
         print(f"train: goes on from step {state.step} ({100 * state.progress():.1f} %)")
-    batches = Batches(data, options.batch, options.seed)
+    batches = Batches(data, options.batch, options.seed, kind.frame)
     with ThreadPoolExecutor(1) as ahead, (options.out / "curves.csv").open("a", encoding="utf-8", newline="") as table:
         writer = csv.writer(table)
         follow(state, batches, ahead, writer, table, checkpoint)
@@ -254,6 +263,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--network", choices=tuple(KINDS), default="deepid2")
     parser.add_argument("--pictures", type=int, default=8_000_000, help="pictures shown in all")
     parser.add_argument("--minutes", type=float, help="of training at most; the schedule ends then")
     parser.add_argument("--batch", type=int, default=256)
@@ -262,7 +272,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--teachers", nargs="*", default=["mobilefacenet"])
-    parser.add_argument("--start-from", type=Path, help="a DeepID2 .tflite instead of random weights")
+    parser.add_argument("--start-from", type=Path, help="a DeepID2 .tflite instead of random weights, for one network or each of an ensemble")
     parser.add_argument("--report-steps", type=int, default=500)
     parser.add_argument("--memory-mapped", action="store_true", help="leave the crops on the disk")
     return run(parser.parse_args())

@@ -1,8 +1,9 @@
-"""DeepID2's plain weights as a file that needs neither PyTorch nor TensorFlow to be read.
+"""Plain weights of a network of topology.py, as a file that needs neither PyTorch nor TensorFlow.
 
-in/out  .npz: `NAME.kernel` and `NAME.bias` for conv1 … conv4, fc11, fc12, in Keras' layout:
-        convolutions height × width × input × output; fully connected inputs × 160, the inputs
-        flattened as height × width × channels
+in/out  .npz: `kind`; `NAME.kernel` and `NAME.bias` for conv1 … conv4, fc11, fc12, in Keras' layout:
+        convolutions height × width × input × output; fully connected inputs × features, the inputs
+        flattened as height × width × channels. In an ensemble each name follows its patch's, as in
+        `upper.conv1.kernel`, and `fuse.kernel` is all features × fused ones
 
 It lies between training (PyTorch) and conversion (TensorFlow), which live in environments of their
 own. Keras' own files enter here too, by the layer names that deepface gave them.
@@ -13,45 +14,54 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from topology import KINDS
 
-SHAPES = {
-    "conv1": (4, 4, 3, 20),
-    "conv2": (3, 3, 20, 40),
-    "conv3": (3, 3, 40, 60),
-    "conv4": (2, 2, 60, 80),
-    "fc11": (5 * 4 * 60, 160),
-    "fc12": (4 * 3 * 80, 160),
-}
 KERAS_NAMES = {"Conv1": "conv1", "Conv2": "conv2", "Conv3": "conv3", "Conv4": "conv4", "fc11": "fc11", "fc12": "fc12"}
 
 
 class WeightsError(Exception):
-    """The file does not hold a DeepID2; the text says what it lacks."""
+    """The file does not hold the network; the text says what it lacks."""
 
 
-def checked(weights: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
-    for name, shape in SHAPES.items():
-        for part, wanted in ((f"{name}.kernel", shape), (f"{name}.bias", shape[-1:])):
-            if part not in weights:
-                raise WeightsError(f"{path}: '{part}' is missing; a DeepID2 has {', '.join(SHAPES)}")
-            if weights[part].shape != wanted:
-                raise WeightsError(f"{path}: '{part}' has shape {weights[part].shape}, a DeepID2's is {wanted}")
-            if not np.isfinite(weights[part]).all():
-                raise WeightsError(f"{path}: '{part}' has numbers that are not finite")
+def shapes(kind: str) -> dict[str, tuple[int, ...]]:
+    of = KINDS[kind]
+    one: dict[str, tuple[int, ...]] = {}
+    for name, given, made, side, _ in of.topology.convolutions:
+        one |= {f"{name}.kernel": (side, side, given, made), f"{name}.bias": (made,)}
+    for name, (channels, height, width) in of.topology.connections.items():
+        one |= {f"{name}.kernel": (height * width * channels, of.topology.features), f"{name}.bias": (of.topology.features,)}
+    if not of.patches:
+        return one
+    fuse = {"fuse.kernel": (len(of.patches) * of.topology.features, of.features)}
+    return {f"{patch.name}.{name}": shape for patch in of.patches for name, shape in one.items()} | fuse
+
+
+def checked(weights: dict[str, np.ndarray], kind: str, path: Path) -> dict[str, np.ndarray]:
+    for name, wanted in shapes(kind).items():
+        if name not in weights:
+            raise WeightsError(f"{path}: '{name}' is missing; a {kind} has {', '.join(shapes(kind))}")
+        if weights[name].shape != wanted:
+            raise WeightsError(f"{path}: '{name}' has shape {weights[name].shape}, a {kind}'s is {wanted}")
+        if not np.isfinite(weights[name]).all():
+            raise WeightsError(f"{path}: '{name}' has numbers that are not finite")
     return weights
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read(path: Path) -> tuple[str, dict[str, np.ndarray]]:
+    """The kind of the network and its weights."""
     with np.load(path) as stored:
-        return checked({name: stored[name] for name in stored.files}, path)
+        kind = str(stored["kind"]) if "kind" in stored.files else ""
+        if kind not in KINDS:
+            raise WeightsError(f"{path}: kind '{kind}' is not one of {', '.join(KINDS)}")
+        return kind, checked({name: stored[name] for name in stored.files if name != "kind"}, kind, path)
 
 
-def write(path: Path, weights: dict[str, np.ndarray]) -> None:
-    np.savez(path, **checked(weights, path))
+def write(path: Path, kind: str, weights: dict[str, np.ndarray]) -> None:
+    np.savez(path, kind=np.array(kind), **checked(weights, kind, path))
 
 
 def read_keras(path: Path) -> dict[str, np.ndarray]:
-    """From Keras' HDF5 file of weights, or of a whole model: kernels and biases below each layer's group."""
+    """A DeepID2 from Keras' HDF5 file of weights, or of a whole model: kernels and biases below each layer's group."""
     import h5py
 
     weights: dict[str, np.ndarray] = {}
@@ -68,4 +78,4 @@ def read_keras(path: Path) -> dict[str, np.ndarray]:
             stored.visititems(take)
     except OSError as error:
         raise WeightsError(f"{path} is not an HDF5 file ({error}); give Keras' .h5 or .weights.h5") from None
-    return checked(weights, path)
+    return checked(weights, "deepid2", path)

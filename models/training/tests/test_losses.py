@@ -52,10 +52,10 @@ class Signals(unittest.TestCase):
 
     def test_all_of_them_teach_the_network(self):
         torch.manual_seed(3)
-        features = torch.rand(5, losses.FEATURES, requires_grad=True)
+        features = torch.rand(5, 160, requires_grad=True)
         teacher = of_angles([0, 10, 90, 100, 200])
         for given in (teacher, None):
-            signals = losses.Signals(None if given is None else losses.person_means(given, PERSONS, 2), 2)
+            signals = losses.Signals(160, None if given is None else losses.person_means(given, PERSONS, 2), 2)
             total, parts = signals(features, given, PERSONS)
             wanted = {"identification", "verification"} | ({"feature", "similarity"} if given is not None else set())
             self.assertEqual(set(parts), wanted)
