@@ -59,8 +59,8 @@ impl Board {
         let ada = store.add_subject("Ada", WALL).unwrap();
         let bob = store.add_subject("Bob", WALL).unwrap();
         for (subject, model, value) in [
-            (&ada, "deepid2-interim", 0.25),
-            (&ada, "deepid2-interim", -1.5),
+            (&ada, "deepid2", 0.25),
+            (&ada, "deepid2", -1.5),
             (&bob, "another", 3.0),
         ] {
             let vector =
@@ -177,7 +177,7 @@ fn a_door_comes_back_on_another_board() {
     assert_eq!(mode, 0o600);
     let bytes = std::fs::read(&file).unwrap();
     assert!(bytes.starts_with(b"age-encryption.org/v1\n-> scrypt "));
-    for secret in [&b"Ada"[..], b"SQLite format 3", b"deepid2-interim", PASSPHRASE.as_bytes()] {
+    for secret in [&b"Ada"[..], b"SQLite format 3", b"deepid2", PASSPHRASE.as_bytes()] {
         assert!(!bytes.windows(secret.len()).any(|part| part == secret), "it is not encrypted");
     }
 
@@ -202,7 +202,7 @@ fn a_door_comes_back_on_another_board() {
     assert_eq!(mode, 0o644, "the service's user must be able to read it, and it holds no secret");
     assert_eq!(new.state()["door.toml"].0, old.state()["door.toml"].0);
     assert_eq!(new.subjects(), people());
-    let model = ModelId::new("deepid2-interim").unwrap();
+    let model = ModelId::new("deepid2").unwrap();
     let (mine, theirs) = (new.store(), old.store());
     assert_eq!(mine.references(&model).unwrap(), theirs.references(&model).unwrap());
     let (restored, before) = (mine.audit(0, 1000).unwrap(), theirs.audit(0, 1000).unwrap());

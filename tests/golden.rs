@@ -87,7 +87,7 @@ fn boxes_and_keypoints_are_within_half_a_pixel_of_the_reference() {
 fn embeddings_are_bit_identical_to_the_python_interpreter() {
     let Some(runtime) = runtime() else { return };
     let golden = golden("deepid2.json");
-    let card = card("deepid2-interim");
+    let card = card("deepid2");
     let engine = runtime.load(&card, &models()).unwrap();
     let mut embedder = Embedder::new(&card, Box::new(engine), false).unwrap();
     let template = card.alignment.as_ref().unwrap();

@@ -10,15 +10,15 @@ use std::path::Path;
 
 use support::command::{assets, deepid_edge, json};
 
-const CARD: &str = include_str!("../models/deepid2-interim.toml");
+const CARD: &str = include_str!("../models/deepid2.toml");
 
-/// A folder with the interim model under another name, and what `change` makes of its card.
+/// A folder with the shipped model under another name, and what `change` makes of its card.
 fn offered(change: impl FnOnce(String) -> String) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
-    std::fs::copy(checkout.join("models/deepid2-interim.tflite"), folder.path().join("any.tflite"))
+    std::fs::copy(checkout.join("models/deepid2.tflite"), folder.path().join("any.tflite"))
         .expect("a model");
-    let card = change(CARD.replace("deepid2-interim", "door-two"));
+    let card = change(CARD.replace("deepid2", "door-two"));
     std::fs::write(folder.path().join("any.toml"), card).expect("a card");
     folder
 }

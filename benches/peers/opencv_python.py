@@ -86,7 +86,7 @@ class Peer:
 
     def __init__(self, references: int) -> None:
         self.detector = Detector(str(ROOT / "assets/models" / f"{FINDER}.tflite"), FINDER)
-        self.embedder = Interpreter(model_path=str(ROOT / "models/deepid2-interim.tflite"), num_threads=1)
+        self.embedder = Interpreter(model_path=str(ROOT / "models/deepid2.tflite"), num_threads=1)
         self.embedder.allocate_tensors()
         self.given = self.embedder.get_input_details()[0]["index"]
         wanted = self.embedder.get_output_details()[0]

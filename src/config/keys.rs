@@ -146,7 +146,7 @@ pub const KEYS: &[Key] = &[
     key(
         "models.embedder",
         Kind::Text(Rule::ModelName),
-        r#""deepid2-interim""#,
+        r#""deepid2""#,
         "The network that turns a face into a feature vector. References made by another one do not count: enrol again after a change.",
     ),
     key(

@@ -244,7 +244,7 @@ mod tests {
         for (rule, right, wrong) in [
             (Rule::DoorId, "back-door_2", "Back door"),
             (Rule::Device, "/dev/video0", "a\nb"),
-            (Rule::ModelName, "deepid2-interim", "DeepID2"),
+            (Rule::ModelName, "deepid2", "DeepID2"),
             (Rule::Host, "broker.lan", "mqtt://broker"),
             (Rule::Host, "fe80::1", ""),
             (Rule::Topic, "home/doors", "home/+/doors"),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the golden files that `detect` and `embed` are tested against. Run it by `make golden`.
 
-in   assets/photographs, assets/models, models/deepid2-interim.tflite
+in   assets/photographs, assets/models, models/deepid2.tflite
 out  blazeface.json: faces of each photograph by both detectors, in its pixels
      crops/NAME.png (47×55 RGB, of the astronaut and of nobody) and deepid2.json: the raw int8
      output of DeepID2 for each crop
@@ -31,7 +31,7 @@ ROOT = HERE.parent.parent
 PHOTOGRAPHS = ("astronaut.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg")
 # The one photograph whose crops may lie in the repository (tests/data/README.md).
 CROPPED = "astronaut.png"
-EMBEDDER = "deepid2-interim"
+EMBEDDER = "deepid2"
 
 
 def sha256_of(path: Path) -> str:

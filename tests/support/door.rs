@@ -46,7 +46,7 @@ pub fn clock() -> Arc<ManualClock> {
 }
 
 pub fn embedder() -> ModelId {
-    ModelId::new("deepid2-interim").unwrap()
+    ModelId::new("deepid2").unwrap()
 }
 
 pub fn info() -> Info {

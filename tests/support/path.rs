@@ -20,7 +20,7 @@ use deepid_edge::recognize::Recognizer;
 
 use super::models::{card, models};
 
-pub const EMBEDDER: &str = "deepid2-interim";
+pub const EMBEDDER: &str = "deepid2";
 
 pub fn detector(runtime: &Runtime, model: &str) -> SsdDetector {
     let card = card(model);
@@ -61,7 +61,7 @@ pub fn gallery_of(subjects: Vec<Vec<FeatureVector>>) -> Gallery {
         })
         .collect();
     let operating = Operating {
-        threshold: 0.343,
+        threshold: 0.533,
         claimed_fmr: Some(1e-3),
         claimed_fpir: None,
         falls_short: false,

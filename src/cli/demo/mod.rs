@@ -357,13 +357,7 @@ fn introduce(
         session,
         &format!("threshold  {:.3} by {model} for this gallery; {claim}", operating.threshold),
     )?;
-    if model.contains("interim") {
-        say(
-            session,
-            "           an interim model, weaker than one visit shows: see docs/limitations.md",
-        )?;
-    }
-    Ok(())
+    say(session, "           one visit proves little of a network: see docs/limitations.md")
 }
 
 /// Renders the visit.
