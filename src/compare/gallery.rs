@@ -94,6 +94,12 @@ impl Comparer {
         Self { model, length, mean: mean.to_vec(), metric }
     }
 
+    /// The model whose vectors it compares.
+    #[must_use]
+    pub const fn model(&self) -> &ModelId {
+        &self.model
+    }
+
     /// How scores are made.
     #[must_use]
     pub const fn metric(&self) -> Metric {

@@ -5,6 +5,8 @@
 //! Invariant: a detector that is not named is not loaded; what a card says is wrong is an error
 //! here, before the first frame.
 
+use std::path::PathBuf;
+
 use crate::align::Aligner;
 use crate::compare::{
     CalibrationTable, CompareError, Comparer, Gallery, GalleryEntry, Metric, Operating,
@@ -74,6 +76,12 @@ impl Cards {
     #[must_use]
     pub fn all(&self) -> Vec<Result<ModelCard, InferenceError>> {
         self.directory.cards()
+    }
+
+    /// Where a file called `name` lies among the cards, or would.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.directory.find(name)
     }
 
     /// What is wrong with the file of `card`: absent, or another one than the card was written for.

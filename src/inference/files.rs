@@ -118,7 +118,8 @@ impl ModelDirectory {
     }
 
     /// The first folder's file that exists; else where the last folder would have it, for messages.
-    fn find(&self, name: &str) -> PathBuf {
+    #[must_use]
+    pub fn find(&self, name: &str) -> PathBuf {
         let candidates = || self.folders.iter().map(|folder| folder.join(name));
         candidates()
             .find(|path| path.is_file())
