@@ -28,6 +28,7 @@ pub mod align;
 pub mod embed;
 
 pub mod compare;
+pub mod confirm;
 
 pub mod decide;
 

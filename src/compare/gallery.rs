@@ -254,6 +254,13 @@ impl Gallery {
         self.subjects.len()
     }
 
+    /// How many of them `other` does not know.
+    #[must_use]
+    pub fn subjects_not_in(&self, other: &Self) -> usize {
+        let known = |id: &SubjectId| other.subjects.iter().any(|subject| subject.id == *id);
+        self.subjects.iter().filter(|subject| !known(&subject.id)).count()
+    }
+
     /// How many references they have together.
     #[must_use]
     pub fn references(&self) -> usize {
