@@ -233,7 +233,7 @@ impl Recognizer {
     /// [`InferenceError`] when the engine fails.
     pub fn confirming_features(&mut self) -> Result<Option<FeatureVector>, InferenceError> {
         let Some(confirmer) = &mut self.confirmer else { return Ok(None) };
-        confirmer.features().transpose().map(Option::cloned)
+        confirmer.features().transpose().map(Option::<&FeatureVector>::cloned)
     }
 
     /// Replaces the enrolled set.
