@@ -116,7 +116,7 @@ fn whoever_is_never_confirmed_is_unknown_with_the_fused_score() {
             door.hears(Confirmation::No(fused(1, 0.2 + 0.01 * asked as f32)));
         }
     }
-    assert!(asked >= 3, "{asked}");
+    assert_eq!(asked, 3, "no more tries than a grant needs frames");
     assert_eq!(door.reasons(), ["no_match"]);
     let evidence = door.decisions()[0].evidence.clone().expect("it was compared");
     assert!(evidence.score.is_some_and(|score| score < 0.5), "the fused one: {evidence:?}");
@@ -157,6 +157,17 @@ fn silence_is_no_yes_and_a_late_yes_is_ignored() {
     door.hears(Confirmation::Yes(fused(1, 0.9)));
     assert!(door.decisions().is_empty(), "{question:?} was about a frame that is gone");
     door.hears(Confirmation::Yes(fused(1, 0.9)));
+    assert!(door.decisions().is_empty());
+}
+
+#[test]
+fn a_yes_that_comes_too_late_is_none() {
+    let mut door = Door::new();
+    for _ in 0..3 {
+        door.sees(visitor::good(1));
+    }
+    let late = door.now().plus(Duration::from_millis(501));
+    door.visit.answer(Confirmation::Yes(fused(1, 0.9)), late, &mut door.actions);
     assert!(door.decisions().is_empty());
 }
 

@@ -149,7 +149,8 @@ impl Cards {
         Ok(Some(fusion))
     }
 
-    /// Threshold and claim of the fused score for a gallery of `references`.
+    /// Threshold and claim of the fused score for a gallery of `references`. A visit has as many
+    /// tries as a grant needs frames, so that each one gets its share of the target.
     ///
     /// # Errors
     /// [`EquipError::Threshold`] when the fusion's calibration does not cover what is asked.
@@ -162,9 +163,10 @@ impl Cards {
         let recognise = &config.recognise;
         let table =
             CalibrationTable::find(&fusion.calibrations, Metric::Cosine, recognise.mirrored);
+        let share = recognise.target_fpir / f64::from(config.visit.agreeing.max(1));
         let policy = recognise
             .threshold
-            .map_or(ThresholdPolicy::TargetFpir(recognise.target_fpir), ThresholdPolicy::Explicit);
+            .map_or(ThresholdPolicy::TargetFpir(share), ThresholdPolicy::Explicit);
         Ok(policy.operate(table.as_ref().map_err(Clone::clone), references)?)
     }
 

@@ -7,6 +7,7 @@
 //! | watching | the same, disabled or not, where a second embedder must confirm | asking | none |
 //! | asking | it confirms the last frame | decided | as without it |
 //! | asking | it does not, fails, or the next frame comes unanswered | watching | none: that frame counts no longer |
+//! | asking | it does not for the `agreeing`th time | decided | record and publish `unknown` |
 //! | watching | the same, but disabled, or the clock is untrusted | decided | record and publish `denied` |
 //! | watching | the same within the subject's cooldown | decided | none |
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
@@ -125,14 +126,18 @@ impl Visit {
         }
     }
 
-    /// Takes in the answer to [`Self::question`]. Anything but a yes for that very subject grants
-    /// nothing; an answer that nobody asked for is ignored.
+    /// Takes in the answer to [`Self::question`]. Anything but a yes for that very subject, while
+    /// the frame is fresh, grants nothing; an answer that nobody asked for is ignored. As many noes
+    /// as a grant needs frames end the visit: each further try would be one more chance for a
+    /// stranger.
     pub fn answer(&mut self, answer: Confirmation, now: Monotonic, actions: &mut Vec<Action>) {
+        let policy = self.policy;
         let State::Watching(watching) = &mut self.state else { return };
         let Some((question, agreement)) = watching.asking.take() else { return };
+        let fresh = watching.asked.is_some_and(|asked| now.since(asked) <= policy.stale);
         let fused = match answer {
-            Confirmation::Yes(fused) => Ok(fused),
-            Confirmation::No(fused) => Err(Some(fused)),
+            Confirmation::Yes(fused) if fresh => Ok(fused),
+            Confirmation::Yes(fused) | Confirmation::No(fused) => Err(Some(fused)),
             Confirmation::Fault => Err(None),
         };
         match fused {
@@ -147,6 +152,11 @@ impl Visit {
                 watching.asking = Some((question, agreement));
                 watching.refute(None);
             }
+        }
+        if let State::Watching(watching) = &self.state
+            && watching.tally.counts.refuted >= policy.agreeing.max(1)
+        {
+            self.time_out(now, actions);
         }
     }
 
