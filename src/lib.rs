@@ -7,7 +7,7 @@
 //!
 //! [`geometry`], [`clock`] and [`frame`] are the vocabulary. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`compare`] → [`decide`] are the path, and
-//! [`recognize`] walks it. [`store`] and [`publish`] keep and announce what was decided,
+//! [`recognize`] walks it, where configured with a second embedder by [`confirm`]. [`store`] and [`publish`] keep and announce what was decided,
 //! [`config`] says how, [`daemon`] runs it all, [`evaluate`] measures it, [`cli`] is the front door.
 #![warn(missing_docs)]
 
@@ -30,6 +30,8 @@ pub mod embed;
 pub mod compare;
 
 pub mod decide;
+
+pub mod confirm;
 
 pub mod recognize;
 

@@ -5,6 +5,9 @@
 //!                                                             └─embed→ FeatureVector ─search→ Match
 //! ```
 //!
+//! Where a second embedder confirms, its crop of the same face is kept until the visit has said
+//! whether anything hangs on it.
+//!
 //! In: a [`Frame`] and a clock. Out: an [`Observation`] for the visit. Owns the scratch memory of
 //! every stage; nothing here allocates after the first frames.
 //!
@@ -16,7 +19,8 @@ use std::time::Duration;
 use crate::align::Aligner;
 use crate::clock::Clock;
 use crate::compare::{CompareError, Gallery, Match, SearchScratch};
-use crate::decide::{FaceSeen, Fault, Observation, Seen};
+use crate::confirm::Confirmer;
+use crate::decide::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
 use crate::detect::{Detection, Detections, Follower};
 use crate::embed::{Embedder, FeatureVector, Quality, QualityLimits};
 use crate::frame::Frame;
@@ -33,6 +37,36 @@ pub struct StageTimes {
     pub embed: Duration,
     /// Search of the gallery.
     pub compare: Duration,
+}
+
+/// The enrolled set as each embedder knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Galleries {
+    /// References of the embedder that looks at every frame.
+    pub gallery: Gallery,
+    /// References of the confirming one, where there is one.
+    pub confirming: Option<Gallery>,
+}
+
+impl From<Gallery> for Galleries {
+    fn from(gallery: Gallery) -> Self {
+        Self { gallery, confirming: None }
+    }
+}
+
+impl Galleries {
+    /// The gallery whose threshold a grant has to reach.
+    #[must_use]
+    pub fn deciding(&self) -> &Gallery {
+        self.confirming.as_ref().unwrap_or(&self.gallery)
+    }
+
+    /// Enrolled subjects who can never be granted: without a reference of the confirming embedder.
+    #[must_use]
+    pub fn unconfirmable(&self) -> usize {
+        let confirmable = self.confirming.as_ref();
+        confirmable.map_or(0, |confirming| self.gallery.subjects_not_in(confirming))
+    }
 }
 
 /// What stands between a face and a match.
@@ -55,6 +89,7 @@ pub struct Recognizer {
     limits: QualityLimits,
     central: f32,
     gallery: Gallery,
+    confirmer: Option<Confirmer>,
     detections: Detections,
     features: FeatureVector,
     scratch: SearchScratch,
@@ -84,7 +119,15 @@ impl Recognizer {
             limits,
             central,
             gallery,
+            confirmer: None,
         }
+    }
+
+    /// The same with a second embedder that confirms; `gallery`'s threshold is then the gate.
+    #[must_use]
+    pub fn confirmed_by(mut self, confirmer: Option<Confirmer>) -> Self {
+        self.confirmer = confirmer;
+        self
     }
 
     /// Sees one frame.
@@ -104,6 +147,9 @@ impl Recognizer {
 
     fn see(&mut self, frame: &Frame<'_>, clock: &dyn Clock) -> Result<Seen, PathError> {
         self.times = StageTimes::default();
+        if let Some(confirmer) = &mut self.confirmer {
+            confirmer.forget();
+        }
         let start = clock.now();
         self.detector.detect(frame, &mut self.detections)?;
         self.times.detect = clock.now().since(start);
@@ -139,6 +185,9 @@ impl Recognizer {
         let start = clock.now();
         let found: Match = self.gallery.search(&self.features, &mut self.scratch)?;
         self.times.compare = clock.now().since(start);
+        if let Some(confirmer) = &mut self.confirmer {
+            confirmer.keep(frame, face, found.accepted().is_some());
+        }
         Ok(Some(FaceSeen { quality, found: Some(found) }))
     }
 
@@ -160,9 +209,40 @@ impl Recognizer {
         self.times
     }
 
+    /// Makes [`Self::confirming_features`] available for every usable face.
+    #[must_use]
+    pub fn confirming_every_face(mut self) -> Self {
+        if let Some(confirmer) = &mut self.confirmer {
+            confirmer.keep_every_face();
+        }
+        self
+    }
+
+    /// Whether the last frame shows whom `question` names, by the confirming embedder; a fault
+    /// where there is none.
+    pub fn confirm(&mut self, question: &Question) -> Confirmation {
+        self.confirmer
+            .as_mut()
+            .map_or(Confirmation::Fault, |one| one.judge(&question.subject, question.score))
+    }
+
+    /// The confirming embedder's vector of the face that the last frame's match is of; `None` where
+    /// nobody confirms, or the match was not accepted (but see [`Self::confirming_every_face`]).
+    ///
+    /// # Errors
+    /// [`InferenceError`] when the engine fails.
+    pub fn confirming_features(&mut self) -> Result<Option<FeatureVector>, InferenceError> {
+        let Some(confirmer) = &mut self.confirmer else { return Ok(None) };
+        confirmer.features().transpose().map(Option::<&FeatureVector>::cloned)
+    }
+
     /// Replaces the enrolled set.
-    pub fn set_gallery(&mut self, gallery: Gallery) {
+    pub fn set_galleries(&mut self, galleries: Galleries) {
+        let Galleries { gallery, confirming } = galleries;
         self.gallery = gallery;
+        if let (Some(confirmer), Some(confirming)) = (&mut self.confirmer, confirming) {
+            confirmer.set_gallery(confirming);
+        }
     }
 
     /// Forgets where the last face was: the next frame comes from elsewhere.

@@ -128,6 +128,7 @@ fn policy() -> impl Strategy<Value = VisitPolicy> {
                 several_faces: if refuse { SeveralFaces::Refuse } else { SeveralFaces::Principal },
                 stale: Duration::from_millis(stale),
                 timeout: Duration::from_millis(timeout),
+                confirm: false,
             }
         },
     )

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "geometry",
     "clock",
     "frame",
@@ -20,6 +20,7 @@ const ROOMS: [&str; 17] = [
     "embed",
     "compare",
     "decide",
+    "confirm",
     "recognize",
     "store",
     "publish",

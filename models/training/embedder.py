@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import sys
 import time
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import faces
 import numpy as np
+import scores
 from ai_edge_litert.interpreter import Interpreter
 
 # How a pixel becomes what a network was trained on: scale, offset (convert.py has the same).
@@ -71,3 +73,29 @@ class Embedder:
             if number % 5000 == 0:
                 print(f"{what}: {number} faces embedded, {number / (time.monotonic() - started):.0f}/s", file=sys.stderr, flush=True)
         return np.stack(plain), np.stack(averaged)
+
+
+@dataclass
+class Carded:
+    """An embedder by its card."""
+
+    id: str
+    sha256: str
+    model: Embedder
+    mean: np.ndarray
+
+    def averaged(self, wides: Iterable[np.ndarray]) -> np.ndarray:
+        """Features averaged with the mirror image's, which is the daemon's default."""
+        return self.model.both(wides, self.id)[1]
+
+    def vectors(self, wides: Iterable[np.ndarray]) -> np.ndarray:
+        """What the daemon compares by cosine: averaged, centred, of unit length."""
+        return scores.prepared(self.averaged(wides), "cosine", self.mean)
+
+
+def carded(path: Path) -> Carded:
+    card = tomllib.loads(path.read_text(encoding="utf-8"))
+    normalisation = (card["normalisation"]["scale"], card["normalisation"]["offset"])
+    length = card["features"]["length"]
+    mean = np.array(card["features"].get("mean", np.zeros(length)), dtype=np.float32)
+    return Carded(card["id"], card["sha256"], Embedder(path.with_name(card["file"]), normalisation), mean)

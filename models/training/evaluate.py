@@ -92,16 +92,21 @@ def rates_of(mated: np.ndarray, others: np.ndarray, rates: tuple[float, ...]) ->
     return result
 
 
-def of_people(model: Embedder, cache: Path, part: str, mean: np.ndarray) -> dict:
-    """Every two faces of the people held back in `part`: rates and the thresholds that they support."""
+def held_back(cache: Path, part: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """Wide crops of the people held back in `part`, and whose each one is."""
     wides, persons = [], []
     for name, known in json.loads((cache / "people.json").read_text(encoding="utf-8"))["sets"].items():
         crops = np.load(cache / f"{name}.wide.npy", mmap_mode="r")
         chosen = [i for i, p in enumerate(known["parts"]) if p == part]
         wides += [np.asarray(crops[i]) for i in chosen]
         persons += [known["persons"][i] for i in chosen]
-    numbers = np.array(persons)
-    result: dict = {"people": len(set(persons)), "faces": len(persons)}
+    return wides, np.array(persons)
+
+
+def of_people(model: Embedder, cache: Path, part: str, mean: np.ndarray) -> dict:
+    """Every two faces of the people held back in `part`: rates and the thresholds that they support."""
+    wides, numbers = held_back(cache, part)
+    result: dict = {"people": len(set(numbers.tolist())), "faces": len(numbers)}
     for name, features in zip(("one_crop", "mirrored"), model.both(wides, part), strict=True):
         by_metric = {}
         for metric in scores.METRICS:

@@ -40,6 +40,10 @@ WIDE_TEMPLATE = (alignment.TEMPLATE + MARGIN) * DETAIL
 TEACHER_SIDE = 112
 FRAMES = {kind.frame for kind in KINDS.values()}
 TEACHER_TEMPLATE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (56.1396, 92.2848)]) + 0.5
+# The same frame as a network in it likes BlazeFace's keypoints best: a fiftieth larger and 1.2 pixels
+# lower. Chosen on the validation people with MobileFaceNet: 6.2 % of true matches missed at FMR 1e-3
+# in place of 6.8 %. The teacher's cached vectors keep the frame above.
+OTHERS_TEMPLATE = (TEACHER_TEMPLATE - TEACHER_TEMPLATE.mean(0)) * 1.02 + TEACHER_TEMPLATE.mean(0) + np.array([0.0, 1.2])
 
 
 def read(path: Path) -> np.ndarray:
@@ -125,7 +129,7 @@ def template_of(height: int, width: int) -> np.ndarray:
     """Where the four keypoints belong in a network's crop, told by its size."""
     known = {(f.height, f.width): f for f in FRAMES}
     if (height, width) == (TEACHER_SIDE, TEACHER_SIDE):
-        return TEACHER_TEMPLATE
+        return OTHERS_TEMPLATE
     if (height, width) not in known:
         sizes = sorted([*known, (TEACHER_SIDE, TEACHER_SIDE)])
         raise ValueError(f"no template for crops of {height} × {width}: there is one for each of {sizes}")
@@ -137,9 +141,9 @@ def crop_of(wide: np.ndarray, height: int, width: int) -> np.ndarray:
     """What a network of that input size sees of a wide crop."""
     template_of(height, width)
     of = next((f for f in FRAMES if (f.height, f.width) == (height, width)), None)
-    return frame(wide, of) if of else teacher_crop(wide)
+    return frame(wide, of) if of else teacher_crop(wide, OTHERS_TEMPLATE)
 
 
-def teacher_crop(wide: np.ndarray) -> np.ndarray:
-    matrix, offset = alignment.similarity(TEACHER_TEMPLATE, WIDE_TEMPLATE)
+def teacher_crop(wide: np.ndarray, template: np.ndarray = TEACHER_TEMPLATE) -> np.ndarray:
+    matrix, offset = alignment.similarity(template, WIDE_TEMPLATE)
     return warp(wide, matrix, offset, TEACHER_SIDE, TEACHER_SIDE)

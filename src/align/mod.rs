@@ -121,6 +121,12 @@ impl Aligner {
         self.align_points(frame, detection.keypoints())
     }
 
+    /// The face that was cut out last; black before the first.
+    #[must_use]
+    pub const fn face(&self) -> &AlignedFace {
+        &self.face
+    }
+
     /// Cuts out the face whose right eye, left eye, nose tip and mouth centre are `keypoints`, in
     /// pixels of `frame`; `None` when they coincide.
     pub fn align_points(

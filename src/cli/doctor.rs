@@ -4,6 +4,7 @@
 //! clock a verdict (ok, warn, fail), what was found, and what to do. Invariants: nothing is changed
 //! or made; one failed check keeps no other from running; warnings do not fail.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -22,8 +23,8 @@ use crate::clock::{Clock, ClockTrust, Monotonic, SystemClock, synchronised};
 use crate::config::{Cards, Config, Networks};
 use crate::detect::Detections;
 use crate::frame::{Frame, PixelFormat};
-use crate::inference::ModelKind;
-use crate::store::Store;
+use crate::inference::{ModelId, ModelKind};
+use crate::store::{Reference, Store};
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -135,6 +136,51 @@ fn networks(findings: &mut Findings, config: &Config) {
         }
     }
     threshold(findings, config, &cards);
+    confirming(findings, config, &cards);
+}
+
+/// The confirming stage, where one is configured: its networks, and who can be confirmed.
+fn confirming(findings: &mut Findings, config: &Config, cards: &Cards) {
+    let fusion = match cards.fusion(config) {
+        Ok(None) => return,
+        Ok(Some(fusion)) => fusion,
+        Err(error) => return findings.fail("confirm", &error.into()),
+    };
+    if let Err(error) = cards.with_its_file(&fusion.second.id) {
+        return findings.fail("confirm", &error.into());
+    }
+    let (first, second) = (&fusion.first.id, &fusion.second.id);
+    let of = |model| references_of(config, model).into_iter().map(|reference| reference.subject);
+    let (enrolled, known): (BTreeSet<_>, Vec<_>) = (of(first).collect(), of(second).collect());
+    let operating = match cards.operating_fused(config, &fusion, known.len()) {
+        Ok(operating) => operating,
+        Err(error) => return findings.fail("confirm", &error.into()),
+    };
+    let lacking = enrolled.iter().filter(|subject| !known.contains(subject)).count();
+    let what = format!(
+        "{second} confirms each grant: fused score {:.3}, {} of {} people have its references",
+        operating.threshold,
+        enrolled.len() - lacking,
+        enrolled.len()
+    );
+    if lacking > 0 {
+        findings.warn("confirm", what, "the others can never be granted: enrol them again");
+    } else if operating.falls_short {
+        findings.warn(
+            "confirm",
+            what,
+            "the fusion's calibration supports no stricter claim: raise recognise.target_fpir to it, or enrol fewer people",
+        );
+    } else {
+        findings.ok("confirm", what);
+    }
+}
+
+/// The references of `model`; none where there is no database.
+fn references_of(config: &Config, model: &ModelId) -> Vec<Reference> {
+    let path = &config.store.path;
+    let store = path.exists().then(|| Store::open_read_only(path, config.store_settings()).ok());
+    store.flatten().and_then(|store| store.references(model).ok()).unwrap_or_default()
 }
 
 /// What can be said of the models without the library: cards and files.

@@ -2,6 +2,7 @@
 //!
 //! In: a name, and pictures, a recording or the camera. Out: a subject with one reference for each
 //! usable face, or nothing at all: a refused picture refuses the enrolment, unless told otherwise.
+//! Where a second embedder confirms grants, each face gives a reference of that one too.
 //! Invariants: the pictures are forgotten, only feature vectors are kept; nothing is written before
 //! every picture was judged. Warns of a subject that looks alike and of pictures that do not look
 //! alike, because both are how a wrong person gets in.
@@ -72,7 +73,7 @@ impl Arguments {
         let known = references(&config)?;
         let own = self.own(&config)?;
         let networks = Networks::open(&config)?;
-        let mut judge = Judge::new(&config, &networks, known)?;
+        let mut judge = Judge::for_enrolment(&config, &networks, known)?;
 
         let (gathered, source) = if self.from.camera {
             let gathered =
@@ -132,9 +133,15 @@ impl Arguments {
             Some(subject) => subject,
             None => store.add_subject(&self.name, wall)?,
         };
-        for (_, face) in faces {
-            let added =
-                store.add_reference(&subject, &face.vector, face.quality.weight, source, wall);
+        let vectors = faces.iter().flat_map(|(_, face)| {
+            let weight = face.quality.weight;
+            [Some(&face.vector), face.confirming.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(move |vector| (vector, weight))
+        });
+        for (vector, weight) in vectors {
+            let added = store.add_reference(&subject, vector, weight, source, wall);
             if let Err(error) = added {
                 // Half a subject is worse than none; what the first error says counts.
                 if is_new {

@@ -44,6 +44,9 @@ pub(super) struct PairArguments {
     /// The embedder, above models.embedder
     #[arg(long, value_name = "ID")]
     model: Option<String>,
+    /// The fusion card by which a second embedder confirms, above models.confirm
+    #[arg(long, value_name = "ID")]
+    confirm: Option<String>,
     /// Also write report.md into this folder, with DET and ROC curves and the scores as SVG
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -70,9 +73,14 @@ impl Verb {
 
 impl PairArguments {
     fn run(self, session: &Session) -> Result<(), Failure> {
-        let model = self.model.as_ref();
-        let model = model.map(|id| direct_flag("--model", "models.embedder", id));
-        let config = session.config_with(model.into_iter().collect())?;
+        let named = [
+            ("--model", "models.embedder", &self.model),
+            ("--confirm", "models.confirm", &self.confirm),
+        ];
+        let flags = named
+            .into_iter()
+            .filter_map(|(flag, key, id)| Some(direct_flag(flag, key, id.as_ref()?)));
+        let config = session.config_with(flags.collect())?;
         let list = PairList::read(&self.pairs).map_err(|error| Failure::of(Kind::Input, &error))?;
         let networks = Networks::open(&config)?;
         let report = with_progress(session, |progress| {

@@ -15,7 +15,7 @@ use crate::config::{Config, Networks};
 use crate::decide::Seen;
 use crate::embed::{FeatureVector, Quality};
 use crate::frame::Frame;
-use crate::recognize::Recognizer;
+use crate::recognize::{Galleries, Recognizer};
 use crate::store::{Reference, Store};
 
 /// A face that can be compared.
@@ -27,6 +27,8 @@ pub(super) struct UsableFace {
     pub(super) quality: Quality,
     /// What the embedder says of it.
     pub(super) vector: FeatureVector,
+    /// What the confirming embedder says of it, where one confirms and the face is to be enrolled.
+    pub(super) confirming: Option<FeatureVector>,
     /// Who it is nearest to.
     pub(super) found: Match,
 }
@@ -104,6 +106,19 @@ impl Judge {
         Ok(Self { recognizer, clock: SystemClock::new(config.clock.require, i64::MIN) })
     }
 
+    /// The same for an enrolment, which needs each face's vector of the confirming embedder too.
+    pub(super) fn for_enrolment(
+        config: &Config,
+        networks: &Networks,
+        references: Vec<Reference>,
+    ) -> Result<Self, Failure> {
+        let gallery = networks.gallery(config, references)?;
+        let confirming = networks.confirming_gallery(config, Vec::new())?;
+        let recognizer = networks.recognizer(config, Galleries { gallery, confirming })?;
+        let recognizer = recognizer.confirming_every_face();
+        Ok(Self { recognizer, clock: SystemClock::new(config.clock.require, i64::MIN) })
+    }
+
     /// Judges a picture that has nothing to do with the one before.
     pub(super) fn picture(&mut self, picture: &Picture) -> Result<UsableFace, Unusable> {
         self.recognizer.forget();
@@ -122,10 +137,20 @@ impl Judge {
                     faces: count,
                     quality: principal.quality,
                     vector: self.recognizer.features().clone(),
+                    confirming: self.confirming()?,
                     found,
                 }),
             },
         }
+    }
+}
+
+impl Judge {
+    fn confirming(&mut self) -> Result<Option<FeatureVector>, Unusable> {
+        self.recognizer.confirming_features().map_err(|error| {
+            tracing::warn!(%error, "the confirming embedder failed");
+            Unusable::Fault
+        })
     }
 }
 

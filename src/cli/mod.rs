@@ -10,6 +10,7 @@ pub mod failure;
 pub mod session;
 
 mod backup;
+mod calibrate;
 mod camera;
 mod completions;
 mod config;
@@ -92,6 +93,8 @@ enum Verb {
     /// Enrol a person, replay a visit and show the decisions as they arrive over MQTT
     #[cfg(feature = "demo")]
     Demo(demo::Arguments),
+    /// Tell which FPIR the door may claim for the people enrolled at it, by a cohort of strangers
+    Calibrate(calibrate::Arguments),
     /// Measure on photographs and clips of people
     #[command(subcommand)]
     Evaluate(evaluate::Verb),
@@ -141,6 +144,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Mqtt(verb) => verb.run(session),
         #[cfg(feature = "demo")]
         Verb::Demo(verb) => verb.run(session),
+        Verb::Calibrate(verb) => verb.run(session),
         Verb::Evaluate(verb) => verb.run(session),
         Verb::Config(verb) => verb.run(session),
         Verb::Completions(verb) => verb.run(session),

@@ -94,6 +94,12 @@ impl Comparer {
         Self { model, length, mean: mean.to_vec(), metric }
     }
 
+    /// The model whose vectors it compares.
+    #[must_use]
+    pub const fn model(&self) -> &ModelId {
+        &self.model
+    }
+
     /// How scores are made.
     #[must_use]
     pub const fn metric(&self) -> Metric {
@@ -246,6 +252,13 @@ impl Gallery {
     #[must_use]
     pub const fn subjects(&self) -> usize {
         self.subjects.len()
+    }
+
+    /// How many of them `other` does not know.
+    #[must_use]
+    pub fn subjects_not_in(&self, other: &Self) -> usize {
+        let known = |id: &SubjectId| other.subjects.iter().any(|subject| subject.id == *id);
+        self.subjects.iter().filter(|subject| !known(&subject.id)).count()
     }
 
     /// How many references they have together.

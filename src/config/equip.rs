@@ -5,17 +5,21 @@
 //! Invariant: a detector that is not named is not loaded; what a card says is wrong is an error
 //! here, before the first frame.
 
+use std::path::PathBuf;
+
 use crate::align::Aligner;
 use crate::compare::{
     CalibrationTable, CompareError, Comparer, Gallery, GalleryEntry, Metric, Operating,
     ThresholdError, ThresholdPolicy,
 };
+use crate::confirm::{Confirmer, Fusion};
 use crate::detect::{Follower, SsdDetector};
 use crate::embed::{Embedder, QualityLimits};
 use crate::inference::{
-    InferenceError, InstallError, ModelCard, ModelDirectory, ModelId, ModelKind, Runtime, Staged,
+    FusionCard, InferenceError, InstallError, ModelCard, ModelDirectory, ModelId, ModelKind,
+    Runtime, Staged,
 };
-use crate::recognize::Recognizer;
+use crate::recognize::{Galleries, Recognizer};
 use crate::store::Reference;
 
 use super::{Config, ConfigError};
@@ -32,6 +36,14 @@ pub enum EquipError {
     /// No threshold follows from the settings and the card.
     #[error(transparent)]
     Threshold(#[from] ThresholdError),
+    /// The confirming stage does not fit the other settings.
+    #[error("models.confirm is '{fusion}': {problem}")]
+    Confirm {
+        /// The fusion card.
+        fusion: ModelId,
+        /// What was found and what to do.
+        problem: String,
+    },
     /// A reference that cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
@@ -76,10 +88,86 @@ impl Cards {
         self.directory.cards()
     }
 
+    /// Where a file called `name` lies among the cards, or would.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.directory.find(name)
+    }
+
     /// What is wrong with the file of `card`: absent, or another one than the card was written for.
     #[must_use]
     pub fn fault_of_file(&self, card: &ModelCard) -> Option<InferenceError> {
         self.directory.model_bytes(card).err()
+    }
+
+    /// Every fusion card there is, or why it cannot be read.
+    #[must_use]
+    pub fn fusions(&self) -> Vec<Result<FusionCard, InferenceError>> {
+        self.directory.fusions()
+    }
+
+    /// What is wrong with `fusion`: a network of it is absent, or another one than it was learnt
+    /// with.
+    #[must_use]
+    pub fn fault_of_fusion(&self, fusion: &FusionCard) -> Option<EquipError> {
+        self.check_parts(fusion).err()
+    }
+
+    fn check_parts(&self, fusion: &FusionCard) -> Result<(), EquipError> {
+        for (part, key) in [(&fusion.first, "first"), (&fusion.second, "second")] {
+            let card = self.card(&part.id)?;
+            FusionCard::belongs(part, key, &card).map_err(|error| EquipError::Confirm {
+                fusion: fusion.id.clone(),
+                problem: error.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The fusion card by which grants are confirmed; `None` where nothing is to confirm them.
+    ///
+    /// # Errors
+    /// [`EquipError`] when it cannot be read, or does not fit embedder and metric.
+    pub fn fusion(&self, config: &Config) -> Result<Option<FusionCard>, EquipError> {
+        let Some(id) = &config.models.confirm else { return Ok(None) };
+        let fusion = self.directory.fusion(id)?;
+        let unfit = |problem| EquipError::Confirm { fusion: id.clone(), problem };
+        let embedder = &config.models.embedder;
+        if fusion.first.id != *embedder {
+            return Err(unfit(format!(
+                "it confirms '{0}', and models.embedder is '{embedder}': set that to '{0}', or take another fusion",
+                fusion.first.id
+            )));
+        }
+        if config.recognise.metric != Metric::Cosine {
+            return Err(unfit(format!(
+                "it fuses cosines, and recognise.metric is '{}': set that to 'cosine'",
+                config.recognise.metric
+            )));
+        }
+        self.check_parts(&fusion)?;
+        Ok(Some(fusion))
+    }
+
+    /// Threshold and claim of the fused score for a gallery of `references`. A visit has as many
+    /// tries as a grant needs frames, so that each one gets its share of the target.
+    ///
+    /// # Errors
+    /// [`EquipError::Threshold`] when the fusion's calibration does not cover what is asked.
+    pub fn operating_fused(
+        &self,
+        config: &Config,
+        fusion: &FusionCard,
+        references: usize,
+    ) -> Result<Operating, EquipError> {
+        let recognise = &config.recognise;
+        let table =
+            CalibrationTable::find(&fusion.calibrations, Metric::Cosine, recognise.mirrored);
+        let share = recognise.target_fpir / f64::from(config.visit.agreeing.max(1));
+        let policy = recognise
+            .threshold
+            .map_or(ThresholdPolicy::TargetFpir(share), ThresholdPolicy::Explicit);
+        Ok(policy.operate(table.as_ref().map_err(Clone::clone), references)?)
     }
 
     /// Threshold and claim by `metric` for a gallery of `references`. The explicit threshold of the
@@ -170,7 +258,11 @@ impl Networks {
     /// # Errors
     /// [`EquipError::Inference`] when its card has no alignment template.
     pub fn aligner(&self, config: &Config) -> Result<Aligner, EquipError> {
-        let card = self.card(&config.models.embedder)?;
+        self.aligner_for(&config.models.embedder)
+    }
+
+    fn aligner_for(&self, model: &ModelId) -> Result<Aligner, EquipError> {
+        let card = self.card(model)?;
         Aligner::new(&card)
             .ok_or(InferenceError::Kind { model: card.id, wanted: ModelKind::Embedder })
             .map_err(EquipError::from)
@@ -181,7 +273,11 @@ impl Networks {
     /// # Errors
     /// [`EquipError::Inference`].
     pub fn embedder(&self, config: &Config) -> Result<Embedder, EquipError> {
-        let card = self.card(&config.models.embedder)?;
+        self.embedder_called(&config.models.embedder, config)
+    }
+
+    fn embedder_called(&self, model: &ModelId, config: &Config) -> Result<Embedder, EquipError> {
+        let card = self.card(model)?;
         let engine = Box::new(self.runtime.load(&card, &self.cards.directory)?);
         Ok(Embedder::new(&card, engine, config.recognise.mirrored)?)
     }
@@ -191,7 +287,15 @@ impl Networks {
     /// # Errors
     /// [`EquipError::Inference`] when the card is none of an embedder.
     pub fn comparer(&self, config: &Config, metric: Metric) -> Result<Comparer, EquipError> {
-        let card = self.card(&config.models.embedder)?;
+        self.comparer_for(&config.models.embedder, metric)
+    }
+
+    /// How vectors of `model` are compared by `metric`.
+    ///
+    /// # Errors
+    /// As [`Self::comparer`].
+    pub fn comparer_for(&self, model: &ModelId, metric: Metric) -> Result<Comparer, EquipError> {
+        let card = self.card(model)?;
         let Some(facts) = card.features else {
             return Err(InferenceError::Kind { model: card.id, wanted: ModelKind::Embedder }.into());
         };
@@ -210,23 +314,70 @@ impl Networks {
         let metric = config.recognise.metric;
         // Each reference is one more chance for a stranger, also a second one of the same subject.
         let operating = self.cards.operating(config, metric, references.len())?;
-        let entries = references
-            .into_iter()
-            .map(|reference| GalleryEntry {
-                subject: reference.subject,
-                enabled: reference.enabled,
-                feature: reference.vector,
-            })
-            .collect();
-        Ok(Gallery::build(self.comparer(config, metric)?, entries, |_| operating)?)
+        Ok(Gallery::build(self.comparer(config, metric)?, entries(references), |_| operating)?)
+    }
+
+    /// The gallery of the confirming embedder, with the fused score's threshold; `None` where
+    /// nothing is to confirm.
+    ///
+    /// # Errors
+    /// As [`Self::gallery`], and [`EquipError::Confirm`].
+    pub fn confirming_gallery(
+        &self,
+        config: &Config,
+        references: Vec<Reference>,
+    ) -> Result<Option<Gallery>, EquipError> {
+        let Some(fusion) = self.cards.fusion(config)? else { return Ok(None) };
+        let operating = self.cards.operating_fused(config, &fusion, references.len())?;
+        let comparer = self.comparer_for(&fusion.second.id, Metric::Cosine)?;
+        Ok(Some(Gallery::build(comparer, entries(references), |_| operating)?))
+    }
+
+    /// What a door compares with, of the references that `of` has of a model. Where grants are
+    /// confirmed, the threshold of the first gallery is the gate.
+    ///
+    /// # Errors
+    /// As [`Self::confirming_gallery`], and whatever `of` fails with.
+    pub fn galleries<E: From<EquipError>>(
+        &self,
+        config: &Config,
+        of: impl Fn(&ModelId) -> Result<Vec<Reference>, E>,
+    ) -> Result<Galleries, E> {
+        let references = of(&config.models.embedder)?;
+        let Some(fusion) = self.cards.fusion(config)? else {
+            return Ok(self.gallery(config, references)?.into());
+        };
+        let gate = ThresholdPolicy::Explicit(fusion.gate as f32);
+        let no_table = ThresholdError::Uncalibrated { metric: Metric::Cosine, available: vec![] };
+        let gate = gate.operate(Err(no_table), references.len()).map_err(EquipError::from)?;
+        let comparer = self.comparer(config, Metric::Cosine)?;
+        let gallery = Gallery::build(comparer, entries(references), |_| gate);
+        Ok(Galleries {
+            gallery: gallery.map_err(EquipError::from)?,
+            confirming: self.confirming_gallery(config, of(&fusion.second.id)?)?,
+        })
+    }
+
+    fn confirmer(&self, config: &Config, gallery: Gallery) -> Result<Confirmer, EquipError> {
+        let model = gallery.comparer().model().clone();
+        let Some(card) = self.cards.fusion(config)? else {
+            let problem = "nothing is to confirm".to_owned();
+            return Err(EquipError::Confirm { fusion: model, problem });
+        };
+        let embedder = self.embedder_called(&model, config)?;
+        Ok(Confirmer::new(Fusion::of(&card), self.aligner_for(&model)?, embedder, gallery))
     }
 
     /// The whole path, within the configuration's limits of quality.
     ///
     /// # Errors
     /// [`EquipError`] when a network cannot be loaded.
-    pub fn recognizer(&self, config: &Config, gallery: Gallery) -> Result<Recognizer, EquipError> {
-        self.recognizer_within(config, gallery, config.quality_limits())
+    pub fn recognizer(
+        &self,
+        config: &Config,
+        galleries: impl Into<Galleries>,
+    ) -> Result<Recognizer, EquipError> {
+        self.recognizer_within(config, galleries, config.quality_limits())
     }
 
     /// The whole path, within other limits of quality.
@@ -236,16 +387,30 @@ impl Networks {
     pub fn recognizer_within(
         &self,
         config: &Config,
-        gallery: Gallery,
+        galleries: impl Into<Galleries>,
         limits: QualityLimits,
     ) -> Result<Recognizer, EquipError> {
-        Ok(Recognizer::new(
+        let Galleries { gallery, confirming } = galleries.into();
+        let confirmer = confirming.map(|gallery| self.confirmer(config, gallery)).transpose()?;
+        let recognizer = Recognizer::new(
             self.follower(config)?,
             self.aligner(config)?,
             self.embedder(config)?,
             gallery,
             limits,
             config.detect.central,
-        ))
+        );
+        Ok(recognizer.confirmed_by(confirmer))
     }
+}
+
+fn entries(references: Vec<Reference>) -> Vec<GalleryEntry> {
+    references
+        .into_iter()
+        .map(|reference| GalleryEntry {
+            subject: reference.subject,
+            enabled: reference.enabled,
+            feature: reference.vector,
+        })
+        .collect()
 }

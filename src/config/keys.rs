@@ -149,6 +149,12 @@ pub const KEYS: &[Key] = &[
         r#""deepid2""#,
         "The network that turns a face into a feature vector. References made by another one do not count: enrol again after a change.",
     ),
+    unset(
+        "models.confirm",
+        Kind::Text(Rule::ModelName),
+        r#""deepid2-mobilefacenet""#,
+        "The fusion card by which a second embedder must confirm each grant. Unset: none does. Enrol everybody again after setting it: both networks need references.",
+    ),
     key(
         "models.threads",
         whole(1, 8),

@@ -69,6 +69,7 @@ impl Config {
             several_faces: visit.several_faces,
             stale: Duration::from_millis(visit.stale_ms),
             timeout: Duration::from_millis(visit.timeout_ms),
+            confirm: self.models.confirm.is_some(),
         }
     }
 

@@ -116,6 +116,9 @@ pub struct Models {
     pub follow: ModelId,
     /// The embedder.
     pub embedder: ModelId,
+    /// The fusion card by which a second embedder confirms grants, if one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<ModelId>,
     /// Threads of a network, 1 to 8.
     pub threads: u8,
 }

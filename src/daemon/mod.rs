@@ -40,13 +40,14 @@ use crate::clock::{Clock, ClockTrust, ManualClock, SystemClock, WallClock};
 use crate::config::{Config, ConfigError, EquipError, Networks};
 use crate::decide::Visit;
 use crate::inference::ModelCard;
+use crate::recognize::Galleries;
 use crate::store::{self, Administrative, Store};
 use decoding::Decoding;
 use front::{Front, Workers};
 use meter::Meter;
 use pulse::{Pulse, Thread};
 use slot::{Pressure, Slot};
-use threads::{Camera, Enrolled, Recognise, Record, Shared};
+use threads::{Camera, Embedders, Enrolled, Recognise, Record, Shared};
 
 /// Decisions that may wait for the database, messages that may wait for the session.
 const CHANNEL_LENGTH: usize = 64;
@@ -127,14 +128,12 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     let started = clock.now();
     let networks = Networks::open(config)?;
     let cards = cards(config, &networks)?;
-    let gallery = networks.gallery(config, store.references(&config.models.embedder)?)?;
-    let enrolled = Enrolled {
-        subjects: gallery.subjects() as u64,
-        references: gallery.references() as u64,
-        other_models: threads::other_references(&store, &config.models.embedder),
-    };
-    warn_of_doubts(config, &gallery, enrolled, clock.wall());
-    let recognizer = networks.recognizer(config, gallery)?;
+    let galleries = read_galleries(config, &networks, &store)?;
+    let confirming = networks.cards().fusion(config)?.map(|fusion| fusion.second.id);
+    let embedders = Embedders { first: config.models.embedder.clone(), confirming };
+    let enrolled = Enrolled::of(&galleries, &store, &embedders);
+    warn_of_doubts(config, &galleries, enrolled, clock.wall());
+    let recognizer = networks.recognizer(config, galleries)?;
     let replay_clock = source::replays_unpaced(config)
         .then(|| Arc::new(ManualClock::new(started, clock.wall().unix_ms)));
     let source = source::open(config, &clock, started)?;
@@ -180,16 +179,11 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         store,
         door: config.door.id.clone(),
         boot,
-        embedder: config.models.embedder.clone(),
+        embedders,
         tasks: tasks_received,
         outgoing: outgoing.clone(),
         galleries,
-        make_gallery: Box::new(move |references| {
-            networks
-                .gallery(&maker_config, references)
-                .map_err(|error| tracing::error!(%error, "enrolments cannot be compared"))
-                .ok()
-        }),
+        make_galleries: Box::new(move |store| read_galleries(&maker_config, &networks, store)),
         enrolled: Arc::clone(&enrolled),
     };
     let workers = Workers {
@@ -224,6 +218,14 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     ended.map(|()| summary)
 }
 
+fn read_galleries(
+    config: &Config,
+    networks: &Networks,
+    store: &Store,
+) -> Result<Galleries, DaemonError> {
+    networks.galleries(config, |model| store.references(model).map_err(DaemonError::from))
+}
+
 fn cards(config: &Config, networks: &Networks) -> Result<Vec<ModelCard>, EquipError> {
     let models = &config.models;
     [&models.find, &models.follow, &models.embedder]
@@ -232,19 +234,14 @@ fn cards(config: &Config, networks: &Networks) -> Result<Vec<ModelCard>, EquipEr
         .collect()
 }
 
-fn warn_of_doubts(
-    config: &Config,
-    gallery: &crate::compare::Gallery,
-    enrolled: Enrolled,
-    wall: WallClock,
-) {
+fn warn_of_doubts(config: &Config, galleries: &Galleries, enrolled: Enrolled, wall: WallClock) {
     if wall.trust == ClockTrust::Untrusted {
         tracing::warn!(
             require = ?config.clock.require,
             "the wall clock is not trusted; every decision is denied with 'clock_untrusted' until it is; 'deepid-edge doctor' says more"
         );
     }
-    let operating = gallery.operating();
+    let operating = galleries.deciding().operating();
     if operating.falls_short {
         tracing::warn!(
             target_fpir = config.recognise.target_fpir,
@@ -262,6 +259,12 @@ fn warn_of_doubts(
         tracing::warn!(
             references = enrolled.other_models,
             "references of another model are never compared; enroll those people again"
+        );
+    }
+    if galleries.unconfirmable() > 0 {
+        tracing::warn!(
+            subjects = galleries.unconfirmable(),
+            "people without a reference of the confirming model can never be granted; enroll them again"
         );
     }
     if enrolled.subjects == 0 {

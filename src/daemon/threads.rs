@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
+use super::DaemonError;
 use super::decoding::Decoding;
 use super::meter::{Meter, Stage};
 use super::pulse::{Pulse, Thread};
@@ -26,12 +27,12 @@ use crate::capture::{
     CameraStatus, CapturedFrame, Decoder, Encoding, FrameSource, Progress, SourceDescription,
 };
 use crate::clock::{Clock, ManualClock, Monotonic, SystemClock, WallClock};
-use crate::compare::Gallery;
 use crate::decide::{Action, Decision, Fault, Observation, Seen, Visit};
+use crate::inference::ModelId;
 use crate::publish::message::DatabaseState;
 use crate::publish::{Outgoing, Presence};
-use crate::recognize::Recognizer;
-use crate::store::{AuditRecord, Reference, Store};
+use crate::recognize::{Galleries, Recognizer};
+use crate::store::{AuditRecord, Store};
 
 /// How long a thread waits before it looks whether it shall end, and beats.
 const TURN: Duration = Duration::from_millis(200);
@@ -125,7 +126,7 @@ pub(super) struct Recognise {
     pub visit: Visit,
     /// Set while a recording plays as fast as it can: time is then the recording's own.
     pub replay_clock: Option<Arc<ManualClock>>,
-    pub galleries: Receiver<Gallery>,
+    pub galleries: Receiver<Galleries>,
     pub decisions: SyncSender<Task>,
     pub outgoing: Sender<Outgoing>,
     /// How long after the last frame of a recording its last visit ends.
@@ -139,8 +140,8 @@ pub(super) fn recognise(shared: &Shared, mut work: Recognise) {
     let mut actions = Vec::new();
     while !shared.stopping() {
         shared.beat(Thread::Recognise);
-        if let Ok(gallery) = work.galleries.try_recv() {
-            work.recognizer.set_gallery(gallery);
+        if let Ok(galleries) = work.galleries.try_recv() {
+            work.recognizer.set_galleries(galleries);
         }
         let patience = work.patience(shared);
         match shared.slot.take(&mut captured, patience) {
@@ -156,6 +157,11 @@ pub(super) fn recognise(shared: &Shared, mut work: Recognise) {
                 let observation = work.see(shared, &mut decoder, &captured, repeat);
                 let now = work.now(shared);
                 work.visit.step(&observation, now, &mut actions);
+                if let Some(question) = work.visit.question() {
+                    let answer = work.recognizer.confirm(question);
+                    let now = work.now(shared);
+                    work.visit.answer(answer, now, &mut actions);
+                }
             }
         }
         work.execute(shared, &mut actions);
@@ -291,19 +297,28 @@ pub(super) enum Task {
     Stop,
 }
 
-/// Builds a gallery from references; made by whoever knows card and configuration.
-pub(super) type GalleryMaker = Box<dyn Fn(Vec<Reference>) -> Option<Gallery> + Send>;
+/// Reads the enrolled set; made by whoever knows cards and configuration.
+pub(super) type GalleriesMaker = Box<dyn Fn(&Store) -> Result<Galleries, DaemonError> + Send>;
+
+/// Whose references count.
+#[derive(Debug, Clone)]
+pub(super) struct Embedders {
+    /// The one that looks at every frame.
+    pub first: ModelId,
+    /// The one that confirms, where one does.
+    pub confirming: Option<ModelId>,
+}
 
 /// What the record thread works with.
 pub(super) struct Record {
     pub store: Store,
     pub door: String,
     pub boot: Uuid,
-    pub embedder: crate::inference::ModelId,
+    pub embedders: Embedders,
     pub tasks: Receiver<Task>,
     pub outgoing: Sender<Outgoing>,
-    pub galleries: SyncSender<Gallery>,
-    pub make_gallery: GalleryMaker,
+    pub galleries: SyncSender<Galleries>,
+    pub make_galleries: GalleriesMaker,
     /// Told of every gallery that was loaded: subjects, references.
     pub enrolled: Arc<Mutex<Enrolled>>,
 }
@@ -433,38 +448,46 @@ impl Record {
     /// Reads the enrolments again. While they cannot be read nobody is compared: whom an
     /// administrator has just removed may be among those in memory.
     fn reload(&mut self, shared: &Shared) {
-        let references = match self.store.references(&self.embedder) {
-            Ok(references) => references,
-            Err(error) => {
+        let galleries = match (self.make_galleries)(&self.store) {
+            Ok(galleries) => galleries,
+            Err(DaemonError::Store(error)) => {
                 shared.meter.set_database(DatabaseState::Failed);
                 tracing::error!(%error, "enrolments cannot be read; nobody is granted until they can");
                 return;
             }
+            Err(error) => {
+                shared.meter.set_database(DatabaseState::Ok);
+                tracing::error!(%error, "enrolments cannot be compared");
+                return;
+            }
         };
         shared.meter.set_database(DatabaseState::Ok);
-        if let Some(gallery) = (self.make_gallery)(references) {
-            let enrolled = Enrolled {
-                subjects: gallery.subjects() as u64,
-                references: gallery.references() as u64,
-                other_models: other_references(&self.store, &self.embedder),
-            };
-            tracing::info!(
-                subjects = enrolled.subjects,
-                references = enrolled.references,
-                "enrolments reloaded"
-            );
-            *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner) = enrolled;
-            // The recogniser takes one at each turn, so there is room soon; never wait for it here.
-            drop(self.galleries.try_send(gallery));
-        }
+        let enrolled = Enrolled::of(&galleries, &self.store, &self.embedders);
+        tracing::info!(
+            subjects = enrolled.subjects,
+            references = enrolled.references,
+            unconfirmable = galleries.unconfirmable(),
+            "enrolments reloaded"
+        );
+        *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner) = enrolled;
+        // The recogniser takes one at each turn, so there is room soon; never wait for it here.
+        drop(self.galleries.try_send(galleries));
     }
 }
 
-/// References that another model made, and that are never compared.
-pub(super) fn other_references(store: &Store, embedder: &crate::inference::ModelId) -> u64 {
-    store
-        .other_models(embedder)
-        .map_or(0, |others| others.iter().map(|other| other.references).sum())
+impl Enrolled {
+    /// Counts what `galleries` hold, and the references of models that are never compared.
+    pub(super) fn of(galleries: &Galleries, store: &Store, embedders: &Embedders) -> Self {
+        let others = store.other_models(&embedders.first).unwrap_or_default();
+        let never_compared = |other: &&crate::store::OtherModel| {
+            embedders.confirming.as_ref().is_none_or(|model| model.as_str() != other.model)
+        };
+        Self {
+            subjects: galleries.gallery.subjects() as u64,
+            references: galleries.gallery.references() as u64,
+            other_models: others.iter().filter(never_compared).map(|other| other.references).sum(),
+        }
+    }
 }
 
 /// How a database error shows in `health`.

@@ -15,7 +15,7 @@ mod tally;
 mod visit;
 
 pub use decision::{Action, Decision, DecisionLatency, Evidence, FramesCounted};
-pub use observation::{FaceSeen, Fault, Observation, Seen};
+pub use observation::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
 pub use policy::{SeveralFaces, VisitPolicy};
 pub use reason::{AmbiguousReason, DeniedReason, Outcome, UnknownReason, Verdict};
 pub use visit::Visit;

@@ -40,6 +40,8 @@ pub struct VisitPolicy {
     pub stale: Duration,
     /// A visit that proves nothing is named after this long.
     pub timeout: Duration,
+    /// Whether a second embedder must confirm the frame that would grant.
+    pub confirm: bool,
 }
 
 impl VisitPolicy {
@@ -60,6 +62,7 @@ impl Default for VisitPolicy {
             several_faces: SeveralFaces::Refuse,
             stale: Duration::from_millis(500),
             timeout: Duration::from_secs(2),
+            confirm: false,
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) enum Vote {
     Nobody,
     /// A face too poor to compare.
     Poor,
+    /// Accepted, and then the confirming embedder did not agree, or could not be asked.
+    Refuted,
     /// More than one face, and the policy refuses that.
     Several,
     /// Stale or repeated; `several` as above.
@@ -71,6 +73,7 @@ pub(super) struct Counts {
     pub strangers: u32,
     pub nobody: u32,
     pub poor: u32,
+    pub refuted: u32,
     pub several: u32,
     pub stale: u32,
     pub faults: u32,
@@ -106,6 +109,7 @@ impl Tally {
             Vote::Stranger => Some(&mut self.counts.strangers),
             Vote::Nobody => Some(&mut self.counts.nobody),
             Vote::Poor => Some(&mut self.counts.poor),
+            Vote::Refuted => Some(&mut self.counts.refuted),
             Vote::Several => Some(&mut self.counts.several),
             Vote::Stale { .. } => Some(&mut self.counts.stale),
             Vote::Fault => Some(&mut self.counts.faults),
@@ -119,6 +123,22 @@ impl Tally {
             *place = Some(vote);
         }
         self.next = (self.next + 1) % self.size;
+    }
+
+    /// The newest frame that named `subject` counts for it no longer: it was counted as accepted,
+    /// and was not confirmed.
+    pub(super) fn refute(&mut self, subject: &SubjectId) {
+        let newest =
+            self.votes.iter_mut().take(self.size).flatten().filter_map(|vote| match vote {
+                Vote::Accept(accepted) if accepted.subject == *subject => {
+                    Some((accepted.captured, vote))
+                }
+                _ => None,
+            });
+        let Some((_, vote)) = newest.max_by_key(|(captured, _)| *captured) else { return };
+        *vote = Vote::Refuted;
+        self.counts.accepted = self.counts.accepted.saturating_sub(1);
+        self.counts.refuted = self.counts.refuted.saturating_add(1);
     }
 
     /// A vote as it takes its place. One that repeats a frame of nearly the same moment is the same
@@ -190,6 +210,7 @@ impl Tally {
                 | Vote::Stranger
                 | Vote::Nobody
                 | Vote::Poor
+                | Vote::Refuted
                 | Vote::Stale { several: false }
                 | Vote::Fault
                 | Vote::Absent => {}

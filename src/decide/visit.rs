@@ -4,6 +4,10 @@
 //! |---|---|---|---|
 //! | idle | a face | watching | presence |
 //! | watching | `agreeing` of the last `window` frames name one enabled subject | decided | record and publish `granted` |
+//! | watching | the same, disabled or not, where a second embedder must confirm | asking | none |
+//! | asking | it confirms the last frame | decided | as without it |
+//! | asking | it does not, fails, or the next frame comes unanswered | watching | none: that frame counts no longer |
+//! | asking | it does not for the `agreeing`th time | decided | record and publish `unknown` |
 //! | watching | the same, but disabled, or the clock is untrusted | decided | record and publish `denied` |
 //! | watching | the same within the subject's cooldown | decided | none |
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
@@ -27,8 +31,9 @@
 
 use super::tally::{Accepted, Agreement, Counts, Tally, Vote};
 use super::{
-    Action, AmbiguousReason, Decision, DecisionLatency, DeniedReason, Evidence, FaceSeen, Fault,
-    FramesCounted, Observation, Seen, SeveralFaces, UnknownReason, Verdict, VisitPolicy,
+    Action, AmbiguousReason, Confirmation, Decision, DecisionLatency, DeniedReason, Evidence,
+    FaceSeen, Fault, FramesCounted, Observation, Question, Seen, SeveralFaces, UnknownReason,
+    Verdict, VisitPolicy,
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::{Match, SubjectId};
@@ -65,6 +70,14 @@ struct Watching {
     tally: Tally,
     nearest: Option<Match>,
     most_faces: u32,
+    /// The subject and the score of the frame at hand, where it is accepted.
+    at_hand: Option<Question>,
+    /// What hangs on the confirming embedder's answer.
+    asking: Option<(Question, Agreement)>,
+    /// Capture of the last frame that it was asked about.
+    asked: Option<Monotonic>,
+    /// The fused match that came nearest, of those that were not enough.
+    unconfirmed: Option<Match>,
 }
 
 impl Visit {
@@ -84,6 +97,11 @@ impl Visit {
     /// Takes in one frame at the time `now` and appends what is to be done to `actions`.
     pub fn step(&mut self, observation: &Observation, now: Monotonic, actions: &mut Vec<Action>) {
         self.wall = Some(observation.wall);
+        if let State::Watching(watching) = &mut self.state {
+            // Unanswered is not confirmed.
+            watching.refute(None);
+            watching.at_hand = None;
+        }
         self.tick(now, actions);
         let fresh = self.admit(observation, now);
         match &observation.seen {
@@ -96,6 +114,50 @@ impl Visit {
             }
         }
         self.prove(now, actions);
+    }
+
+    /// What the confirming embedder is to be asked about the frame that was just taken in; `None`
+    /// while nothing hangs on it.
+    #[must_use]
+    pub fn question(&self) -> Option<&Question> {
+        match &self.state {
+            State::Watching(watching) => watching.asking.as_ref().map(|(question, _)| question),
+            State::Idle | State::Decided { .. } => None,
+        }
+    }
+
+    /// Takes in the answer to [`Self::question`]. Anything but a yes for that very subject, while
+    /// the frame is fresh, grants nothing; an answer that nobody asked for is ignored. As many noes
+    /// as a grant needs frames end the visit: each further try would be one more chance for a
+    /// stranger.
+    pub fn answer(&mut self, answer: Confirmation, now: Monotonic, actions: &mut Vec<Action>) {
+        let policy = self.policy;
+        let State::Watching(watching) = &mut self.state else { return };
+        let Some((question, agreement)) = watching.asking.take() else { return };
+        let fresh = watching.asked.is_some_and(|asked| now.since(asked) <= policy.stale);
+        let fused = match answer {
+            Confirmation::Yes(fused) if fresh => Ok(fused),
+            Confirmation::Yes(fused) | Confirmation::No(fused) => Err(Some(fused)),
+            Confirmation::Fault => Err(None),
+        };
+        match fused {
+            Ok(fused) if fused.accepted().is_some_and(|best| best.subject == question.subject) => {
+                self.conclude(&Agreement { weakest: fused, ..agreement }, now, actions);
+            }
+            Ok(fused) | Err(Some(fused)) => {
+                watching.asking = Some((question, agreement));
+                watching.refute(Some(fused));
+            }
+            Err(None) => {
+                watching.asking = Some((question, agreement));
+                watching.refute(None);
+            }
+        }
+        if let State::Watching(watching) = &self.state
+            && watching.tally.counts.refuted >= policy.agreeing.max(1)
+        {
+            self.time_out(now, actions);
+        }
     }
 
     /// Lets time pass without a frame.
@@ -172,6 +234,10 @@ impl Visit {
                 tally: Tally::new(policy.window, policy.spacing),
                 nearest: None,
                 most_faces: 0,
+                at_hand: None,
+                asking: None,
+                asked: None,
+                unconfirmed: None,
             }));
         }
         match &mut self.state {
@@ -185,7 +251,11 @@ impl Visit {
                     watching.last_captured = captured;
                     watching.compare(principal);
                 }
-                watching.tally.push(vote(&policy, captured, count, principal));
+                let vote = vote(&policy, captured, count, principal);
+                if let Vote::Accept(accepted) = &vote {
+                    watching.at_hand = accepted.question();
+                }
+                watching.tally.push(vote);
             }
         }
     }
@@ -204,9 +274,34 @@ impl Visit {
             agreement.frames >= self.policy.agreeing && agreement.weight >= self.policy.weight_min
         };
         let Some(proven) = watching.tally.agreement().filter(enough) else { return };
+        // Also what would be denied: with a lenient gate a stranger would be told as a subject.
+        if self.policy.confirm {
+            self.ask(proven);
+        } else {
+            self.conclude(&proven, now, actions);
+        }
+    }
+
+    /// Lets what `proven` would be hang on the confirming embedder, where the frame at hand shows
+    /// the subject and the last question is long enough ago.
+    fn ask(&mut self, proven: Agreement) {
+        let spacing = self.policy.spacing;
+        let State::Watching(watching) = &mut self.state else { return };
+        let Some(captured) = watching.last_captured else { return };
+        let rested = watching.asked.is_none_or(|asked| captured.since(asked) >= spacing);
+        let shown = watching.at_hand.take().filter(|at_hand| at_hand.subject == proven.subject);
+        if let (true, Some(question)) = (rested, shown) {
+            watching.asked = Some(captured);
+            watching.asking = Some((question, proven));
+        }
+    }
+
+    /// Decides on a proven subject.
+    fn conclude(&mut self, proven: &Agreement, now: Monotonic, actions: &mut Vec<Action>) {
+        let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
-        if let Some(verdict) = self.judge(&proven, now) {
-            let decision = self.decision(verdict, watching, Some(&proven), now);
+        if let Some(verdict) = self.judge(proven, now) {
+            let decision = self.decision(verdict, watching, Some(proven), now);
             if let Verdict::Granted { subject } = &decision.verdict {
                 self.grants.retain(|(_, at)| now.since(*at) < self.policy.cooldown);
                 if self.grants.len() >= REMEMBERED_GRANTS {
@@ -258,13 +353,14 @@ impl Visit {
         proven: Option<&Agreement>,
         now: Monotonic,
     ) -> Decision {
-        let found = proven.map(|agreement| &agreement.weakest).or(watching.nearest.as_ref());
+        let unproven = watching.unconfirmed.as_ref().or(watching.nearest.as_ref());
+        let found = proven.map(|agreement| &agreement.weakest).or(unproven);
         let counts = &watching.tally.counts;
         let agreeing = match &verdict {
             Verdict::Granted { .. } => proven.map_or(0, |agreement| agreement.frames),
             Verdict::Denied { reason: DeniedReason::SeveralFaces, .. } => counts.several,
             Verdict::Denied { .. } => proven.map_or(0, |agreement| agreement.frames),
-            Verdict::Unknown(_) => counts.strangers.max(counts.nobody),
+            Verdict::Unknown(_) => counts.strangers.max(counts.nobody).max(counts.refuted),
             Verdict::Ambiguous(_) => 0,
         };
         let since_us =
@@ -285,7 +381,26 @@ impl Visit {
     }
 }
 
+impl Accepted {
+    /// What would be asked about this frame.
+    fn question(&self) -> Option<Question> {
+        let score = self.found.best.as_ref()?.score;
+        Some(Question { subject: self.subject.clone(), score })
+    }
+}
+
 impl Watching {
+    /// Ends a question without a yes: the frame counts no longer. `fused` is what came of it.
+    fn refute(&mut self, fused: Option<Match>) {
+        let Some((question, _)) = self.asking.take() else { return };
+        self.tally.refute(&question.subject);
+        let score = |found: &Match| found.best.as_ref().map(|best| best.score);
+        let nearer = |fused: &Match| self.unconfirmed.as_ref().and_then(score) <= score(fused);
+        if let Some(fused) = fused.filter(nearer) {
+            self.unconfirmed = Some(fused);
+        }
+    }
+
     /// Keeps the comparison that came nearest to acceptance.
     fn compare(&mut self, face: &FaceSeen) {
         let Some(found) = face.found.as_ref().filter(|_| face.quality.fault.is_none()) else {
@@ -313,6 +428,7 @@ impl Counts {
             self.strangers,
             self.nobody,
             self.poor,
+            self.refuted,
             self.several,
             self.stale,
             self.faults,
@@ -364,7 +480,8 @@ fn unproven(counts: &Counts, conflicts: bool, policy: &VisitPolicy) -> Verdict {
         Verdict::Denied { reason: DeniedReason::SeveralFaces, subject: None }
     } else if enough(counts.nobody) {
         Verdict::Unknown(UnknownReason::EmptyGallery)
-    } else if enough(counts.strangers) && counts.strangers > recognised {
+    } else if enough(counts.refuted) || (enough(counts.strangers) && counts.strangers > recognised)
+    {
         Verdict::Unknown(UnknownReason::NoMatch)
     } else if conflicts || (counts.close > 0 && counts.close >= counts.accepted) {
         Verdict::Ambiguous(AmbiguousReason::CloseSecond)

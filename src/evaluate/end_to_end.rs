@@ -25,9 +25,11 @@ use crate::capture::{
 use crate::clock::{Clock, ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use crate::compare::{Match, SubjectId};
 use crate::config::{Config, EquipError, Networks};
-use crate::decide::{Action, Decision, Observation, Outcome, Seen, Verdict, Visit};
-use crate::embed::FeatureVector;
-use crate::recognize::Recognizer;
+use crate::decide::{
+    Action, Confirmation, Decision, Observation, Outcome, Question, Seen, Verdict, Visit,
+};
+use crate::embed::{FeatureVector, QualityLimits};
+use crate::recognize::{Galleries, Recognizer};
 use crate::store::Reference;
 
 /// References taken from a clip.
@@ -83,7 +85,46 @@ pub enum EvaluateError {
 enum Attempt {
     NoFace,
     Unusable,
-    Compared { found: Match, features: FeatureVector },
+    Compared { found: Match, vectors: Vectors },
+}
+
+/// What each embedder says of a face.
+#[derive(Debug, Clone)]
+pub(super) struct Vectors {
+    pub first: FeatureVector,
+    /// The confirming one's, where one confirms.
+    pub confirming: Option<FeatureVector>,
+}
+
+/// The references of one enrolment, by embedder.
+#[derive(Debug, Default)]
+struct References {
+    first: Vec<Reference>,
+    confirming: Vec<Reference>,
+}
+
+impl References {
+    fn add(&mut self, index: usize, vectors: Vectors) {
+        self.first.push(reference(index, vectors.first));
+        self.confirming.extend(vectors.confirming.map(|vector| reference(index, vector)));
+    }
+
+    fn galleries(self, config: &Config, networks: &Networks) -> Result<Galleries, EquipError> {
+        networks.galleries(config, |model| {
+            let first = *model == config.models.embedder;
+            Ok(if first { self.first.clone() } else { self.confirming.clone() })
+        })
+    }
+}
+
+/// The path with nobody enrolled, and both vectors of every face at hand.
+pub(super) fn empty_path(
+    config: &Config,
+    networks: &Networks,
+    limits: QualityLimits,
+) -> Result<Recognizer, EquipError> {
+    let galleries = References::default().galleries(config, networks)?;
+    Ok(networks.recognizer_within(config, galleries, limits)?.confirming_every_face())
 }
 
 /// Runs the evaluation; `progress` hears how far it is.
@@ -97,21 +138,21 @@ pub fn end_to_end(
     progress: &mut dyn FnMut(Stage),
 ) -> Result<EndToEnd, EvaluateError> {
     let (sitters, portraits, clips) = (folder.sitters()?, folder.portraits()?, folder.clips()?);
-    let mut stills = Stills::new(networks.recognizer(config, networks.gallery(config, vec![])?)?);
+    let mut stills = Stills::new(empty_path(config, networks, config.quality_limits())?);
 
-    let mut references = Vec::new();
+    let mut references = References::default();
     let mut not_enrolled = Vec::new();
     for (index, sitter) in sitters.iter().enumerate() {
         progress(Stage { name: "enrolling", done: index, of: sitters.len() });
         match attempt_still(&mut stills, &sitter.neutral)? {
-            Attempt::Compared { features, .. } => references.push(reference(index, features)),
+            Attempt::Compared { vectors, .. } => references.add(index, vectors),
             Attempt::NoFace | Attempt::Unusable => not_enrolled.push(sitter.id.clone()),
         }
     }
-    let enrolled = references.len();
-    let gallery = networks.gallery(config, references)?;
-    let operating = gallery.operating();
-    stills.recognizer.set_gallery(gallery);
+    let enrolled = references.first.len();
+    let galleries = references.galleries(config, networks)?;
+    let operating = galleries.deciding().operating();
+    stills.recognizer.set_galleries(galleries);
 
     let (mut rates, mut scores) = (Rates::default(), Vec::new());
     for (index, sitter) in sitters.iter().enumerate() {
@@ -152,17 +193,34 @@ pub fn end_to_end(
 /// What came of one photograph.
 fn attempt_still(stills: &mut Stills, path: &Path) -> Result<Attempt, EvaluateError> {
     let observation = stills.observe(path)?;
-    Ok(attempt(&stills.recognizer, observation))
+    Ok(attempt(&mut stills.recognizer, observation)?)
 }
 
-fn attempt(recognizer: &Recognizer, observation: Observation) -> Attempt {
-    match observation.seen {
+fn attempt(recognizer: &mut Recognizer, observation: Observation) -> Result<Attempt, EquipError> {
+    Ok(match observation.seen {
         Seen::NoFace => Attempt::NoFace,
         Seen::Faces { principal, .. } => match principal.found {
-            Some(found) => Attempt::Compared { found, features: recognizer.features().clone() },
+            Some(found) => {
+                let confirming = recognizer.confirming_features()?;
+                let vectors = Vectors { first: recognizer.features().clone(), confirming };
+                let found = confirmed(recognizer, found, vectors.confirming.is_some());
+                Attempt::Compared { found, vectors }
+            }
             None => Attempt::Unusable,
         },
         Seen::Fault(_) => Attempt::Unusable,
+    })
+}
+
+/// What is left of a match when the confirming embedder, where there is one, has been asked.
+fn confirmed(recognizer: &mut Recognizer, found: Match, asks: bool) -> Match {
+    let accepted = found.accepted().filter(|_| asks);
+    let question =
+        accepted.map(|best| Question { subject: best.subject.clone(), score: best.score });
+    match question.map(|question| recognizer.confirm(&question)) {
+        None => found,
+        Some(Confirmation::Yes(fused) | Confirmation::No(fused)) => fused,
+        Some(Confirmation::Fault) => Match { best: None, ..found },
     }
 }
 
@@ -202,21 +260,21 @@ fn visits(
     if first.len() < 2 {
         return Err(EvaluateError::People(first.len()));
     }
-    let mut recognizer = networks.recognizer(config, networks.gallery(config, vec![])?)?;
+    let mut recognizer = empty_path(config, networks, config.quality_limits())?;
     first.pop_last();
     let people: BTreeMap<&str, SubjectId> =
         first.keys().enumerate().map(|(index, person)| (*person, subject(index))).collect();
-    let mut references = Vec::new();
+    let mut references = References::default();
     for (index, clip) in first.values().enumerate() {
         progress(Stage { name: "enrolling from clips", done: index, of: first.len() });
         let recording = transcoder.recording(&clip.path)?;
-        references.extend(
-            clip_vectors(&mut recognizer, &recording)?.into_iter().map(|v| reference(index, v)),
-        );
+        for vectors in clip_vectors(&mut recognizer, &recording)? {
+            references.add(index, vectors);
+        }
     }
-    let gallery = networks.gallery(config, references)?;
-    let operating = gallery.operating();
-    recognizer.set_gallery(gallery);
+    let galleries = references.galleries(config, networks)?;
+    let operating = galleries.deciding().operating();
+    recognizer.set_galleries(galleries);
 
     let mut visits = Visits {
         rates: Rates::default(),
@@ -255,19 +313,21 @@ fn visits(
 fn clip_vectors(
     recognizer: &mut Recognizer,
     recording: &Path,
-) -> Result<Vec<FeatureVector>, EvaluateError> {
-    let mut vectors = Vec::new();
+) -> Result<Vec<Vectors>, EvaluateError> {
+    let mut taken = Ok(Vec::new());
     let clock = still_clock();
     recognizer.forget();
     replay(recording, RATE, &clock, |frame, clock| {
         let observation = recognizer.observe(frame, clock);
         let alone = matches!(&observation.seen, Seen::Faces { count: 1, .. });
-        if let (true, Attempt::Compared { features, .. }) =
-            (alone, attempt(recognizer, observation))
-        {
-            vectors.push(features);
+        let Ok(vectors) = &mut taken else { return };
+        match attempt(recognizer, observation) {
+            Ok(Attempt::Compared { vectors: of_face, .. }) if alone => vectors.push(of_face),
+            Ok(_) => {}
+            Err(error) => taken = Err(error),
         }
     })?;
+    let vectors = taken?;
     let step = vectors.len().div_ceil(REFERENCES_PER_CLIP).max(1);
     Ok(vectors.into_iter().skip(step / 2).step_by(step).collect())
 }
@@ -284,15 +344,25 @@ fn decide(
     let mut visit = Visit::new(config.visit_policy());
     let clock = still_clock();
     let mut actions = Vec::new();
-    let (mut frames, mut frames_with_face) = (0, 0);
+    let (mut frames, mut frames_with_face, mut failed) = (0, 0, None);
     recognizer.forget();
     replay(recording, RATE, &clock, |frame, clock| {
         let observation = recognizer.observe(frame, clock);
         visit.step(&observation, clock.now(), &mut actions);
+        if let Some(question) = visit.question() {
+            let answer = recognizer.confirm(question);
+            visit.answer(answer, clock.now(), &mut actions);
+        }
         frames += 1;
         frames_with_face += u64::from(matches!(observation.seen, Seen::Faces { .. }));
-        count(rates, &attempt(recognizer, observation), who, &mut Vec::new());
+        match attempt(recognizer, observation) {
+            Ok(attempt) => count(rates, &attempt, who, &mut Vec::new()),
+            Err(error) => failed = Some(error),
+        }
     })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
     while let Some(due) = visit.poll_at() {
         clock.advance_to(due);
         visit.tick(clock.now(), &mut actions);

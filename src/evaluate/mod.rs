@@ -10,9 +10,11 @@
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
 //! `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
 //! photographs in pairs, which `pairs` takes through the path, `verification` makes figures,
-//! `plots` pictures and `page` a page of.
+//! `plots` pictures and `page` a page of. `door` measures one door: its gallery against a [`Cohort`].
 
+mod cohort;
 mod detection;
+mod door;
 mod end_to_end;
 mod folder;
 mod page;
@@ -26,13 +28,15 @@ mod stills;
 mod transcode;
 mod verification;
 
+pub use cohort::{Cohort, CohortError};
 pub use detection::{DetectionTable, Row, detection};
+pub use door::{Attracting, DoorClaim, Near, Scores, ThresholdFor, door_claim};
 pub use end_to_end::{EvaluateError, end_to_end, replay, still_clock};
 pub use folder::{Clip, FaceFolder, FolderError, Sitter};
 pub use page::{Origin, page};
 pub use pair_list::{Pair, PairList, PairListError, Photograph};
 pub use pairs::{Pairs, pairs};
-pub use plots::{PlotError, plots};
+pub use plots::{PlotError, plot_claim, plots};
 pub use rate::{Interval, Method, Tally};
 pub use transcode::{TranscodeError, Transcoder};
 pub use verification::{AtFmr, Point, Trial, Verification};

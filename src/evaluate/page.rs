@@ -63,7 +63,10 @@ fn write(page: &mut String, report: &Pairs, origin: &Origin<'_>) -> Result {
         "| metric | accuracy | equal error | area under ROC | FNMR at FMR 1e-2 | at 1e-3 | at 1e-4 |\n|---|---|---|---|---|---|---|"
     )?;
     for verification in [&report.cosine, &report.euclidean, &report.euclidean_l2] {
-        row(page, verification)?;
+        row(page, &verification.metric.to_string(), verification)?;
+    }
+    if let Some(fused) = &report.fused {
+        row(page, &format!("fused by {}", fused.fusion), &fused.verification)?;
     }
     writeln!(
         page,
@@ -72,7 +75,7 @@ fn write(page: &mut String, report: &Pairs, origin: &Origin<'_>) -> Result {
     writeln!(page, "![DET](det.svg)\n![ROC](roc.svg)\n![Scores](scores.svg)")
 }
 
-fn row(page: &mut String, verification: &Verification) -> Result {
+fn row(page: &mut String, name: &str, verification: &Verification) -> Result {
     let percent = |value: Option<f64>| value.map(|value| format!("{:.2} %", value * 100.0));
     let accuracy = verification.accuracy_mean.zip(verification.accuracy_standard_error);
     let accuracy = accuracy.map(|(mean, e)| format!("{:.2} ± {:.2} %", mean * 100.0, e * 100.0));
@@ -82,7 +85,7 @@ fn row(page: &mut String, verification: &Verification) -> Result {
             at.and_then(|at| at.missed.rate().zip(at.interval_95))?;
         Some(format!("{:.1} % ({:.1} to {:.1})", rate * 100.0, low * 100.0, high * 100.0))
     });
-    write!(page, "| {} |", verification.metric)?;
+    write!(page, "| {name} |")?;
     for cell in [accuracy, percent(verification.eer), auc].into_iter().chain(missed) {
         write!(page, " {} |", cell.as_deref().unwrap_or("–"))?;
     }

@@ -11,15 +11,16 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::end_to_end::EvaluateError;
+use super::end_to_end::{EvaluateError, Vectors, empty_path};
 use super::pair_list::PairList;
 use super::stills::Stills;
 use super::verification::{Trial, Verification};
 use super::{Stage, Tally};
 use crate::compare::Metric;
-use crate::config::{Config, Networks};
+use crate::config::{Config, EquipError, Networks};
+use crate::confirm::Fusion;
 use crate::decide::Seen;
-use crate::embed::{FeatureVector, QualityLimits};
+use crate::embed::QualityLimits;
 use crate::inference::ModelId;
 
 /// What verification of pairs found.
@@ -50,6 +51,24 @@ pub struct Pairs {
     pub euclidean: Verification,
     /// By Euclidean distance of normalised vectors.
     pub euclidean_l2: Verification,
+    /// By the fused score of the confirming stage, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fused: Option<Fused>,
+}
+
+/// What the confirming stage adds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fused {
+    /// The fusion card.
+    pub fusion: ModelId,
+    /// Mated pairs that reach the gate, so that the second embedder is asked.
+    pub mated_at_gate: Tally,
+    /// The same of non-mated pairs.
+    pub non_mated_at_gate: Tally,
+    /// By the fused score, −1 to 1. A pair below the gate counts as −2 plus the first's score: below
+    /// every fused one, whatever the threshold.
+    #[serde(flatten)]
+    pub verification: Verification,
 }
 
 /// Verifies the pairs of `list`, whose photographs lie under `images`; `progress` hears how far it
@@ -69,8 +88,7 @@ pub fn pairs(
     if let Some(missing) = paths.iter().find(|path| !path.is_file()) {
         return Err(EvaluateError::Photograph(missing.clone()));
     }
-    let gallery = networks.gallery(config, vec![])?;
-    let recognizer = networks.recognizer_within(config, gallery, QualityLimits::NONE)?;
+    let recognizer = empty_path(config, networks, QualityLimits::NONE)?;
     let (mut stills, mut below_quality) = (Stills::new(recognizer), Tally::default());
     let limits = config.quality_limits();
     let mut vectors = Vec::with_capacity(paths.len());
@@ -85,7 +103,8 @@ pub fn pairs(
             .iter()
             .map(|pair| {
                 let [a, b] = pair.photographs.map(|index| vectors.get(index)?.as_ref());
-                let score = a.zip(b).map(|(a, b)| comparer.score(a, b)).transpose()?;
+                let compared = a.zip(b).map(|(a, b)| comparer.score(&a.first, &b.first));
+                let score = compared.transpose()?;
                 Ok(Trial { mated: pair.mated, fold: pair.fold, score })
             })
             .collect::<Result<_, EvaluateError>>()?;
@@ -105,22 +124,63 @@ pub fn pairs(
         cosine: verified(Metric::Cosine)?,
         euclidean: verified(Metric::Euclidean)?,
         euclidean_l2: verified(Metric::EuclideanL2)?,
+        fused: fused(config, networks, list, &vectors)?,
     })
 }
 
-/// The vector of the principal face; `None` when no face was found.
+/// The pairs by the fused score; `None` where nothing is to confirm.
+fn fused(
+    config: &Config,
+    networks: &Networks,
+    list: &PairList,
+    vectors: &[Option<Vectors>],
+) -> Result<Option<Fused>, EvaluateError> {
+    let Some(card) = networks.cards().fusion(config)? else { return Ok(None) };
+    let first = networks.comparer(config, Metric::Cosine)?;
+    let second = networks.comparer_for(&card.second.id, Metric::Cosine)?;
+    let fusion = Fusion::of(&card);
+    let (mut mated_at_gate, mut non_mated_at_gate) = (Tally::default(), Tally::default());
+    let trials: Vec<_> = list
+        .pairs
+        .iter()
+        .map(|pair| {
+            let [a, b] = pair.photographs.map(|index| vectors.get(index)?.as_ref());
+            let Some((a, b)) = a.zip(b) else {
+                return Ok(Trial { mated: pair.mated, fold: pair.fold, score: None });
+            };
+            let one = first.score(&a.first, &b.first)?;
+            let two = a.confirming.as_ref().zip(b.confirming.as_ref());
+            let two = two.map(|(a, b)| second.score(a, b)).transpose()?;
+            let both = two.and_then(|two| fusion.score(one, two));
+            let at_gate = if pair.mated { &mut mated_at_gate } else { &mut non_mated_at_gate };
+            at_gate.add(both.is_some());
+            let score = Some(both.unwrap_or(one - 2.0));
+            Ok(Trial { mated: pair.mated, fold: pair.fold, score })
+        })
+        .collect::<Result<_, EvaluateError>>()?;
+    Ok(Some(Fused {
+        fusion: fusion.id,
+        mated_at_gate,
+        non_mated_at_gate,
+        verification: Verification::of(Metric::Cosine, list.folds, &trials),
+    }))
+}
+
+/// The vectors of the principal face; `None` when no face was found.
 fn vector(
     stills: &mut Stills,
     path: &Path,
     limits: &QualityLimits,
     below_quality: &mut Tally,
-) -> Result<Option<FeatureVector>, EvaluateError> {
+) -> Result<Option<Vectors>, EvaluateError> {
     match stills.observe(path)?.seen {
         Seen::NoFace => Ok(None),
         Seen::Fault(_) => Err(EvaluateError::Judged(path.to_owned())),
         Seen::Faces { principal, .. } => {
             below_quality.add(limits.fault(&principal.quality).is_some());
-            Ok(principal.found.map(|_| stills.recognizer.features().clone()))
+            let confirming = stills.recognizer.confirming_features().map_err(EquipError::from)?;
+            let first = || stills.recognizer.features().clone();
+            Ok(principal.found.map(|_| Vectors { first: first(), confirming }))
         }
     }
 }
@@ -137,6 +197,11 @@ impl std::fmt::Display for Pairs {
         writeln!(f, "photographs")?;
         writeln!(f, "  without a face  {}", self.failures_to_acquire)?;
         writeln!(f, "  below quality   {}\n", self.below_quality)?;
-        write!(f, "{}\n{}\n{}", self.cosine, self.euclidean, self.euclidean_l2)
+        write!(f, "{}\n{}\n{}", self.cosine, self.euclidean, self.euclidean_l2)?;
+        let Some(fused) = &self.fused else { return Ok(()) };
+        writeln!(f, "\n{}: fused where the first reaches the gate", fused.fusion)?;
+        writeln!(f, "  mated there      {}", fused.mated_at_gate)?;
+        writeln!(f, "  non-mated there  {}", fused.non_mated_at_gate)?;
+        write!(f, "{}", fused.verification)
     }
 }

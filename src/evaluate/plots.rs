@@ -2,7 +2,7 @@
 //!
 //! In: a [`Pairs`] report and a folder. Out: `det.svg` (both errors as the threshold moves, both
 //! axes logarithmic), `roc.svg`, and `scores.svg` (how the scores of mated and non-mated pairs lie,
-//! by cosine).
+//! by cosine). A door's claim gets such a picture of its own.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
+use super::door::{DoorClaim, Scores};
 use super::pairs::Pairs;
 use super::verification::{Point, Verification};
+use crate::compare::Metric;
 
 const SIZE: (u32, u32) = (760, 560);
 const FONT: &str = "sans-serif";
@@ -125,25 +127,64 @@ where
 }
 
 fn scores(report: &Pairs, svg: &mut String) -> Drawn {
-    let range = -1.0..1.0;
-    let kinds = [("non-mated", false), ("mated", true)]
-        .map(|(name, mated)| (name, shares(report.cosine.scores(mated), &range)));
+    let of = |mated| report.cosine.scores(mated).collect();
+    let series = [("non-mated", of(false)), ("mated", of(true))];
+    histogram(svg, ("Comparison scores", "cosine", "share of the pairs"), -1.0..1.0, &series, None)
+}
+
+/// Draws the scores behind `claim` into the file at `path`: strangers', own ones, the threshold.
+///
+/// # Errors
+/// [`PlotError`].
+pub fn plot_claim(claim: &DoorClaim, path: &Path) -> Result<(), PlotError> {
+    let Scores { strangers, own } = &claim.scores;
+    let series = [("strangers", strangers.clone()), ("a subject's own", own.clone())];
+    let every = || strangers.iter().chain(own).map(|&score| f64::from(score));
+    let range = match claim.metric {
+        Metric::Cosine => -1.0..1.0,
+        Metric::Euclidean | Metric::EuclideanL2 => 0.0..every().fold(0.1, f64::max) * 1.05,
+    };
+    let name = claim.metric.to_string();
+    let words = ("Scores at this door", name.as_str(), "share of the comparisons");
+    let mut svg = String::new();
+    let threshold = f64::from(claim.operating.threshold);
+    histogram(&mut svg, words, range, &series, Some(threshold))
+        .map_err(|error| PlotError::Drawing { name: "scores", reason: error.to_string() })?;
+    std::fs::write(path, svg)
+        .map_err(|source| PlotError::Unwritten { path: path.to_owned(), source })
+}
+
+/// How the scores of two kinds lie in `range`, and a line at `threshold`.
+fn histogram(
+    svg: &mut String,
+    (title, across, up): (&str, &str, &str),
+    range: Range<f64>,
+    series: &[(&str, Vec<f32>); 2],
+    threshold: Option<f64>,
+) -> Drawn {
+    let kinds = series.each_ref().map(|(name, all)| (*name, shares(all.iter().copied(), &range)));
     let highest = kinds.iter().flat_map(|(_, bins)| bins).map(|(_, share)| *share);
-    let highest = highest.fold(0.01, f64::max);
+    let highest = highest.fold(0.01, f64::max) * 1.05;
     let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&area)
-        .caption("Comparison scores", (FONT, 20))
+        .caption(title, (FONT, 20))
         .margin(14)
         .x_label_area_size(44)
         .y_label_area_size(64)
-        .build_cartesian_2d(range, 0.0..highest * 1.05)?;
-    chart.configure_mesh().x_desc("cosine").y_desc("share of the pairs").draw()?;
+        .build_cartesian_2d(range, 0.0..highest)?;
+    chart.configure_mesh().x_desc(across).y_desc(up).draw()?;
     for ((name, bins), colour) in kinds.into_iter().zip([COLOURS[1], COLOURS[0]]) {
         chart
             .draw_series(AreaSeries::new(bins, 0.0, colour.mix(0.3)).border_style(colour))?
             .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour));
+    }
+    if let Some(at) = threshold {
+        chart
+            .draw_series(LineSeries::new([(at, 0.0), (at, highest)], &BLACK))?
+            .label("threshold")
+            .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLACK));
     }
     chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
     area.present()?;

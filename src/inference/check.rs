@@ -26,17 +26,7 @@ impl ModelCard {
                 format!("'{}' must be a file name ending in .tflite, without a folder", self.file),
             );
         }
-        let is_hash = self.sha256.len() == 64
-            && self.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if !is_hash {
-            return wrong(
-                "sha256",
-                format!(
-                    "'{}' must be 64 lower-case hexadecimal digits, as 'sha256sum FILE' prints",
-                    self.sha256
-                ),
-            );
-        }
+        check_hash("sha256", &self.sha256)?;
         if !matches!(self.input.shape.as_slice(), [1, 1..=4096, 1..=4096, 3]) {
             return wrong(
                 "input.shape",
@@ -137,7 +127,7 @@ impl ModelCard {
             None => return self.without(OutputRole::Features),
         }
         check_mean(features)?;
-        self.calibrations.iter().try_for_each(check_calibration)
+        check_calibrations(&self.calibrations)
     }
 
     fn check_template(&self, alignment: &AlignmentTemplate) -> Result<(), CardError> {
@@ -168,6 +158,24 @@ impl ModelCard {
             ),
         )
     }
+}
+
+/// Whether `hash` can be a SHA-256.
+pub(super) fn check_hash(key: &'static str, hash: &str) -> Result<(), CardError> {
+    let is_hash =
+        hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    if is_hash {
+        return Ok(());
+    }
+    wrong(
+        key,
+        format!("'{hash}' must be 64 lower-case hexadecimal digits, as 'sha256sum FILE' prints"),
+    )
+}
+
+/// Every table of `calibrations`.
+pub(super) fn check_calibrations(calibrations: &[Calibration]) -> Result<(), CardError> {
+    calibrations.iter().try_for_each(check_calibration)
 }
 
 fn check_tensor(key: &'static str, tensor: &TensorFacts) -> Result<(), CardError> {

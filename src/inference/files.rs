@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::card::{ModelCard, ModelId};
+use super::card::{CardError, ModelCard, ModelId};
 use super::error::InferenceError;
+use super::fusion::FusionCard;
 
+/// What the name of a fusion card ends in.
+pub const FUSION_ENDING: &str = ".fusion.toml";
 /// The largest model file that is read, in bytes.
 const MAX_MODEL_BYTES: u64 = 256 << 20;
 
@@ -33,24 +36,40 @@ impl ModelDirectory {
     /// [`InferenceError::UnknownModel`], [`InferenceError::CardUnreadable`] and
     /// [`InferenceError::CardInvalid`].
     pub fn card(&self, model: &ModelId) -> Result<ModelCard, InferenceError> {
-        let path = self.find(&format!("{model}.toml"));
+        self.parsed(model, ".toml", ModelCard::parse, |card| &card.id)
+    }
+
+    /// Reads and checks the fusion card called `fusion`.
+    ///
+    /// # Errors
+    /// As [`Self::card`].
+    pub fn fusion(&self, fusion: &ModelId) -> Result<FusionCard, InferenceError> {
+        self.parsed(fusion, FUSION_ENDING, FusionCard::parse, |card| &card.id)
+    }
+
+    fn parsed<Card>(
+        &self,
+        id: &ModelId,
+        ending: &str,
+        parse: impl FnOnce(&str) -> Result<Card, CardError>,
+        id_of: impl FnOnce(&Card) -> &ModelId,
+    ) -> Result<Card, InferenceError> {
+        let path = self.find(&format!("{id}{ending}"));
         if !path.exists() {
-            return Err(InferenceError::UnknownModel { model: model.clone(), known: self.known() });
+            return Err(InferenceError::UnknownModel { model: id.clone(), known: self.known() });
         }
         let text = std::fs::read_to_string(&path).map_err(|e| InferenceError::CardUnreadable {
             path: path.clone(),
             problem: e.to_string(),
         })?;
-        let card = ModelCard::parse(&text)
-            .map_err(|source| InferenceError::CardInvalid { path: path.clone(), source })?;
-        if card.id != *model {
-            return Err(InferenceError::CardInvalid {
-                path,
-                source: super::CardError::Inconsistent {
-                    key: "id",
-                    problem: format!("is '{}', the file's name says '{model}'", card.id),
-                },
-            });
+        let invalid = |source| InferenceError::CardInvalid { path: path.clone(), source };
+        let card = parse(&text).map_err(invalid)?;
+        let found = id_of(&card);
+        if found != id {
+            return Err(invalid(CardError::Inconsistent {
+                key: "id",
+                problem: format!("is '{found}', the file's name says '{id}'"),
+            }));
         }
         Ok(card)
     }
@@ -58,23 +77,38 @@ impl ModelDirectory {
     /// Every card in the folders that can be read, by file name.
     #[must_use]
     pub fn cards(&self) -> Vec<Result<ModelCard, InferenceError>> {
+        let ids =
+            self.ids(|name| name.strip_suffix(".toml").filter(|_| !name.ends_with(FUSION_ENDING)));
+        ids.iter().map(|id| self.card(id)).collect()
+    }
+
+    /// Every fusion card in the folders, by file name.
+    #[must_use]
+    pub fn fusions(&self) -> Vec<Result<FusionCard, InferenceError>> {
+        let ids = self.ids(|name| name.strip_suffix(FUSION_ENDING));
+        ids.iter().map(|id| self.fusion(id)).collect()
+    }
+
+    fn ids(&self, id_of: impl Fn(&str) -> Option<&str>) -> Vec<ModelId> {
         let mut ids: Vec<ModelId> = self
             .folders
             .iter()
             .filter_map(|folder| std::fs::read_dir(folder).ok())
             .flatten()
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter_map(|name| ModelId::new(name.strip_suffix(".toml")?).ok())
+            .filter_map(|name| ModelId::new(id_of(&name)?).ok())
             .collect();
         ids.sort();
         ids.dedup();
-        ids.iter().map(|id| self.card(id)).collect()
+        ids
     }
 
     /// The cards there are, each with its kind, for messages.
     fn known(&self) -> Vec<String> {
         let cards = self.cards().into_iter().flatten();
-        cards.map(|card| format!("{} ({})", card.id, card.kind)).collect()
+        let cards = cards.map(|card| format!("{} ({})", card.id, card.kind));
+        let fusions = self.fusions().into_iter().flatten();
+        cards.chain(fusions.map(|card| format!("{} (fusion)", card.id))).collect()
     }
 
     /// Reads the model file of `card` and checks its SHA-256.
@@ -118,7 +152,8 @@ impl ModelDirectory {
     }
 
     /// The first folder's file that exists; else where the last folder would have it, for messages.
-    fn find(&self, name: &str) -> PathBuf {
+    #[must_use]
+    pub fn find(&self, name: &str) -> PathBuf {
         let candidates = || self.folders.iter().map(|folder| folder.join(name));
         candidates()
             .find(|path| path.is_file())

@@ -1,4 +1,4 @@
-//! One more model: a card and its file, tried where they are to lie, then shown to everybody.
+//! One more model: a card and its file (or a fusion card alone), tried where they are to lie, then shown to everybody.
 //!
 //! In: a `.tflite`, a card, the folder of models. Out: both in that folder, under the names that the
 //! card gives them. They are written into a hidden folder beside their place first, tried there as
@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use super::card::{CardError, ModelCard, ModelId};
 use super::error::InferenceError;
-use super::files::ModelDirectory;
+use super::files::{FUSION_ENDING, ModelDirectory};
+use super::fusion::FusionCard;
 use super::{Engine as _, Runtime, Tensor};
 
 /// Why a model was not added.
@@ -49,6 +50,60 @@ pub enum InstallError {
         /// The system's words.
         source: std::io::Error,
     },
+}
+
+/// A fusion card that was read and not yet put in its place.
+#[derive(Debug)]
+pub struct StagedFusion {
+    card: FusionCard,
+    text: String,
+    into: PathBuf,
+}
+
+impl StagedFusion {
+    /// Reads the fusion card in `file`, to be put into the folder `into`.
+    ///
+    /// # Errors
+    /// [`InstallError::Model`] when it cannot be read or is wrong.
+    pub fn new(file: &Path, into: &Path) -> Result<Self, InstallError> {
+        let path = file.to_owned();
+        let text = std::fs::read_to_string(file).map_err(|source| {
+            InferenceError::CardUnreadable { path: path.clone(), problem: source.to_string() }
+        })?;
+        let card = FusionCard::parse(&text)
+            .map_err(|source| InferenceError::CardInvalid { path, source })?;
+        Ok(Self { card, text, into: into.to_owned() })
+    }
+
+    /// The card.
+    #[must_use]
+    pub const fn card(&self) -> &FusionCard {
+        &self.card
+    }
+
+    /// Writes it into its place, under its own name, which it gives.
+    ///
+    /// # Errors
+    /// As [`Staged::settle`].
+    pub fn settle(self, replace: bool) -> Result<PathBuf, InstallError> {
+        let name = format!("{}{FUSION_ENDING}", self.card.id);
+        let place = self.into.join(&name);
+        let differs =
+            place.exists() && std::fs::read(&place).ok().as_deref() != Some(self.text.as_bytes());
+        if differs && !replace {
+            return Err(InstallError::Exists { model: self.card.id, path: place });
+        }
+        let beside = self.into.join(format!(".adding-{}-{name}", std::process::id()));
+        let write = || {
+            std::fs::create_dir_all(&self.into)?;
+            std::fs::write(&beside, &self.text)?;
+            std::fs::File::open(&beside)?.sync_all()?;
+            std::fs::rename(&beside, &place)?;
+            std::fs::File::open(&self.into)?.sync_all()
+        };
+        write().map_err(|source| InstallError::Unwritten { path: self.into.clone(), source })?;
+        Ok(place)
+    }
 }
 
 /// A card and its file in a hidden folder, which goes when this is dropped.

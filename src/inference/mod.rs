@@ -13,6 +13,7 @@ mod check;
 mod compiled;
 mod error;
 mod files;
+mod fusion;
 mod install;
 mod tflite;
 
@@ -22,8 +23,9 @@ pub use card::{
     Provenance, Quantisation, SsdHead, TensorFacts,
 };
 pub use error::InferenceError;
-pub use files::ModelDirectory;
-pub use install::{InstallError, Staged};
+pub use files::{FUSION_ENDING, ModelDirectory};
+pub use fusion::{FusionCard, Part};
+pub use install::{InstallError, Staged, StagedFusion};
 pub use tflite::{Runtime, TfliteEngine};
 
 /// The numbers of one tensor, in row-major order.

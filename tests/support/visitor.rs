@@ -30,6 +30,7 @@ pub fn policy() -> VisitPolicy {
         several_faces: SeveralFaces::Refuse,
         stale: Duration::from_millis(500),
         timeout: Duration::from_secs(2),
+        confirm: false,
     }
 }
 

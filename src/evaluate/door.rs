@@ -1,0 +1,367 @@
+//! What one door may claim: its own gallery against a cohort of strangers.
+//!
+//! In: the gallery's references, the threshold in force, a [`Cohort`]. Out: how many of the
+//! strangers would be taken for somebody, the rate that this supports, the threshold that what is
+//! asked would need, how alike the enrolled people are to themselves and to each other.
+//!
+//! A model's calibration speaks of any two people; this speaks of these. The upper end of the 95 %
+//! interval is the claim (by the rule of three where no stranger matched), as if attempts were
+//! independent; several faces of one stranger are not, so that the truth is a little less sure.
+//! Sources: ISO/IEC 19795-1 for FPIR and the interval.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::cohort::Cohort;
+use super::rate::{Interval, Tally};
+use crate::compare::{
+    CompareError, Comparer, Gallery, Metric, Operating, SearchScratch, SubjectId,
+};
+use crate::store::Reference;
+
+/// Rates for which a threshold is told, from the most lenient on.
+const TOLD: [f64; 4] = [1e-1, 3e-2, 1e-2, 3e-3];
+/// So many of the subjects that strangers are taken for, or that are near to each other, are told.
+const LISTED: usize = 5;
+
+/// What the door may claim.
+#[derive(Debug, Clone, Serialize)]
+pub struct DoorClaim {
+    /// The embedder.
+    pub model: String,
+    /// How scores are made.
+    pub metric: Metric,
+    /// How many people are enrolled for the model.
+    pub subjects: usize,
+    /// How many references they have.
+    pub references: usize,
+    /// How many faces of strangers were compared.
+    pub cohort_faces: usize,
+    /// How many strangers they show.
+    pub cohort_people: usize,
+    /// Whether the cohort was averaged otherwise than the door does, so that the claim is of
+    /// another procedure.
+    pub other_averaging: bool,
+    /// What is asked: FPIR, above 0 and below 1.
+    pub target_fpir: f64,
+    /// The threshold in force, and what the model's calibration claims for it.
+    pub operating: Operating,
+    /// Strangers who are taken for somebody at that threshold.
+    pub fpir: Tally,
+    /// The 95 % interval of their rate.
+    pub fpir_interval_95: Option<Interval>,
+    /// The FPIR that can honestly be claimed; 1 without strangers.
+    pub claim: f64,
+    /// Whether that is what is asked, or better.
+    pub kept: bool,
+    /// The most lenient threshold by which this cohort supports what is asked; `None` when it is
+    /// too small to.
+    pub threshold_for_target: Option<f32>,
+    /// The same for other rates.
+    pub thresholds: Vec<ThresholdFor>,
+    /// Pairs of references of one subject that match at the threshold.
+    pub own_matched: Tally,
+    /// Pairs of enrolled subjects with a reference each that match at the threshold, nearest first.
+    pub near: Vec<Near>,
+    /// Subjects that strangers are taken for, most often first.
+    pub attracting: Vec<Attracting>,
+    /// The nearest subject's score of each stranger, and that of each pair of one subject's own.
+    #[serde(skip)]
+    pub scores: Scores,
+}
+
+/// Scores behind a claim.
+#[derive(Debug, Clone, Default)]
+pub struct Scores {
+    /// Of strangers with the nearest subject.
+    pub strangers: Vec<f32>,
+    /// Of one subject's references with each other.
+    pub own: Vec<f32>,
+}
+
+/// A threshold that the cohort supports a rate by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ThresholdFor {
+    /// FPIR, above 0 and below 1.
+    pub fpir: f64,
+    /// What a score has to reach; `None` when the cohort is too small to show the rate.
+    pub threshold: Option<f32>,
+}
+
+/// Two subjects whom the door may confuse.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Near {
+    /// One.
+    pub a: SubjectId,
+    /// The other.
+    pub b: SubjectId,
+    /// Their nearest references' score.
+    pub score: f32,
+}
+
+/// A subject that strangers are taken for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attracting {
+    /// Who.
+    pub subject: SubjectId,
+    /// By how many faces of the cohort.
+    pub faces: u64,
+}
+
+/// Compares `references`, of which `gallery` was built, with themselves and with `cohort`.
+///
+/// # Errors
+/// [`CompareError`] when a vector of the cohort points nowhere or is not the gallery's kind.
+pub fn door_claim(
+    gallery: &Gallery,
+    references: &[Reference],
+    cohort: &Cohort,
+    target_fpir: f64,
+    mirrored: bool,
+) -> Result<DoorClaim, CompareError> {
+    let (metric, operating) = (gallery.comparer().metric(), gallery.operating());
+    let mut scratch = SearchScratch::default();
+    let mut scores = Scores::default();
+    let mut taken: BTreeMap<SubjectId, u64> = BTreeMap::new();
+    for stranger in &cohort.vectors {
+        let found = gallery.search(stranger, &mut scratch)?;
+        if let Some(accepted) = found.accepted() {
+            *taken.entry(accepted.subject.clone()).or_default() += 1;
+        }
+        scores.strangers.extend(found.best.map(|best| best.score));
+    }
+    let strictest_first = |a: &f32, b: &f32| metric.advantage(*b, *a).total_cmp(&0.0);
+    scores.strangers.sort_by(strictest_first);
+    let fpir: Tally =
+        scores.strangers.iter().map(|score| metric.accepts(*score, operating.threshold)).collect();
+    let fpir_interval_95 = fpir.interval();
+    let claim = fpir_interval_95.map_or(1.0, |interval| interval.high);
+    let threshold_for = |rate| supported(&scores.strangers, metric, rate);
+    let thresholds =
+        TOLD.iter().map(|&fpir| ThresholdFor { fpir, threshold: threshold_for(fpir) }).collect();
+    let threshold_for_target = threshold_for(target_fpir);
+    let mut near = among_themselves(gallery.comparer(), references, &mut scores.own)?;
+    near.retain(|near| metric.accepts(near.score, operating.threshold));
+    near.sort_by(|a, b| strictest_first(&a.score, &b.score));
+    let mut attracting: Vec<Attracting> =
+        taken.into_iter().map(|(subject, faces)| Attracting { subject, faces }).collect();
+    attracting.sort_by_key(|attracting| std::cmp::Reverse(attracting.faces));
+    Ok(DoorClaim {
+        model: gallery.comparer().model().to_string(),
+        metric,
+        subjects: gallery.subjects(),
+        references: gallery.references(),
+        cohort_faces: cohort.vectors.len(),
+        cohort_people: cohort.people,
+        other_averaging: cohort.mirrored != mirrored,
+        target_fpir,
+        operating,
+        fpir,
+        fpir_interval_95,
+        claim,
+        kept: claim <= target_fpir,
+        threshold_for_target,
+        thresholds,
+        own_matched: scores
+            .own
+            .iter()
+            .map(|score| metric.accepts(*score, operating.threshold))
+            .collect(),
+        near,
+        attracting,
+        scores,
+    })
+}
+
+/// The most lenient threshold at which the upper end of the rate's interval is at most `rate`, for
+/// scores with the strictest first.
+fn supported(scores: &[f32], metric: Metric, rate: f64) -> Option<f32> {
+    let of = scores.len() as u64;
+    let claim = |count| Tally { count, of }.interval().map_or(1.0, |interval| interval.high);
+    // So many strangers may match; the next one must not.
+    let allowed = (0..of).take_while(|&count| claim(count) <= rate).last()?;
+    let refused = *scores.get(usize::try_from(allowed).ok()?)?;
+    Some(match metric {
+        Metric::Cosine => refused.next_up(),
+        Metric::Euclidean | Metric::EuclideanL2 => refused.next_down(),
+    })
+}
+
+/// The nearest references of every two subjects; scores within one subject go to `own`.
+fn among_themselves(
+    comparer: &Comparer,
+    references: &[Reference],
+    own: &mut Vec<f32>,
+) -> Result<Vec<Near>, CompareError> {
+    let mut nearest: BTreeMap<(SubjectId, SubjectId), f32> = BTreeMap::new();
+    for (index, one) in references.iter().enumerate() {
+        for other in references.iter().skip(index + 1) {
+            let score = comparer.score(&one.vector, &other.vector)?;
+            if one.subject == other.subject {
+                own.push(score);
+                continue;
+            }
+            let (a, b) = (&one.subject, &other.subject);
+            let pair = if a < b { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) };
+            let best = nearest.entry(pair).or_insert(score);
+            if comparer.metric().advantage(score, *best) > 0.0 {
+                *best = score;
+            }
+        }
+    }
+    Ok(nearest.into_iter().map(|((a, b), score)| Near { a, b, score }).collect())
+}
+
+impl fmt::Display for DoorClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { subjects, references, model, metric, cohort_faces, cohort_people, .. } = self;
+        writeln!(f, "{subjects} enrolled with {references} references of {model}, by {metric}")?;
+        writeln!(f, "against {cohort_faces} faces of {cohort_people} strangers\n")?;
+        let calibrated = self.operating.claimed_fpir;
+        let calibrated = calibrated.map_or("nothing".to_owned(), |rate| format!("{rate:.1e}"));
+        writeln!(
+            f,
+            "threshold {:.3}; the model's calibration claims {calibrated}",
+            self.operating.threshold
+        )?;
+        writeln!(f, "  taken for somebody  {}", self.fpir)?;
+        let (claim, asked) = (self.claim, self.target_fpir);
+        let verdict = if self.kept { "no more" } else { "MORE" };
+        writeln!(
+            f,
+            "  this door may claim FPIR ≤ {claim:.1e}: {verdict} than the {asked:.1e} asked for"
+        )?;
+        match self.threshold_for_target {
+            Some(_) if self.kept => {}
+            Some(threshold) => writeln!(
+                f,
+                "  this cohort supports {asked:.1e} from recognise.threshold = {threshold:.3}"
+            )?,
+            None => writeln!(
+                f,
+                "  this cohort is too small to show {asked:.1e}, whatever the threshold"
+            )?,
+        }
+        if self.other_averaging {
+            writeln!(
+                f,
+                "  the cohort was averaged otherwise than recognise.mirrored says: the claim is of that"
+            )?;
+        }
+        writeln!(f, "\nthreshold for FPIR ≤")?;
+        for ThresholdFor { fpir, threshold } in &self.thresholds {
+            let threshold = threshold.map_or("not shown".to_owned(), |score| format!("{score:.3}"));
+            writeln!(f, "  {fpir:<8.0e}  {threshold}")?;
+        }
+        write!(f, "\nenrolled people\n  a subject's own references match  {}", self.own_matched)?;
+        for Near { a, b, score } in self.near.iter().take(LISTED) {
+            write!(f, "\n  {a} and {b} match each other ({score:.3}): the door may confuse them")?;
+        }
+        for Attracting { subject, faces } in self.attracting.iter().take(LISTED) {
+            write!(
+                f,
+                "\n  {subject} is what {faces} faces of strangers are taken for: enrol again with better pictures"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::GalleryEntry;
+    use crate::embed::FeatureVector;
+    use crate::inference::ModelId;
+
+    /// A vector of length 1 at `degrees` from the first axis, so that cosines are known.
+    fn at(degrees: f32) -> FeatureVector {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        FeatureVector::new(ModelId::new("m").unwrap(), vec![cos, sin]).unwrap()
+    }
+
+    /// Subjects are told apart by one hexadecimal digit.
+    fn reference(id: i64, subject: &str, degrees: f32) -> Reference {
+        let subject = SubjectId::new(&format!("s-00000{subject}")).unwrap();
+        Reference { id, subject, enabled: true, vector: at(degrees), quality: 1.0 }
+    }
+
+    fn claim(
+        references: &[Reference],
+        strangers: &[f32],
+        threshold: f32,
+        target: f64,
+    ) -> DoorClaim {
+        let comparer = Comparer::new(ModelId::new("m").unwrap(), 2, &[], Metric::Cosine);
+        let entries = references
+            .iter()
+            .map(|r| GalleryEntry {
+                subject: r.subject.clone(),
+                enabled: r.enabled,
+                feature: r.vector.clone(),
+            })
+            .collect();
+        let operating = Operating {
+            threshold,
+            claimed_fmr: None,
+            claimed_fpir: None,
+            falls_short: false,
+            other_averaging: false,
+        };
+        let gallery = Gallery::build(comparer, entries, |_| operating).unwrap();
+        let vectors = strangers.iter().map(|&degrees| at(degrees)).collect();
+        let cohort = Cohort { vectors, people: 1, mirrored: true, source: String::new() };
+        door_claim(&gallery, references, &cohort, target, true).unwrap()
+    }
+
+    #[test]
+    fn strangers_are_counted_at_the_threshold() {
+        let own = [reference(1, "a", 0.0), reference(2, "a", 10.0), reference(3, "b", 60.0)];
+        let strangers: Vec<f32> = (0..100).map(|i| if i < 2 { 20.0 } else { 150.0 }).collect();
+        let found = claim(&own, &strangers, 0.9, 0.1);
+        assert_eq!(found.fpir, Tally { count: 2, of: 100 });
+        assert!(found.kept && (0.05..0.1).contains(&found.claim), "{}", found.claim);
+        assert_eq!(found.attracting, [Attracting { subject: own[0].subject.clone(), faces: 2 }]);
+        assert_eq!(found.own_matched, Tally { count: 1, of: 1 });
+        assert!(found.near.is_empty());
+        let stricter = claim(&own, &strangers, 0.9, 0.03);
+        assert!(!stricter.kept);
+        let threshold = stricter.threshold_for_target.unwrap();
+        assert!(claim(&own, &strangers, threshold, 0.03).kept, "its own advice is good");
+    }
+
+    #[test]
+    fn a_small_cohort_supports_no_strict_claim() {
+        let own = [reference(1, "a", 0.0)];
+        let found = claim(&own, &[150.0; 100], 0.9, 1e-3);
+        assert_eq!((found.fpir.count, found.kept, found.threshold_for_target), (0, false, None));
+        assert!((found.claim - 0.03).abs() < 1e-9, "the rule of three");
+        assert!(found.to_string().contains("too small to show 1.0e-3"), "{found}");
+    }
+
+    #[test]
+    fn people_who_match_each_other_are_told() {
+        let own = [reference(1, "b", 0.0), reference(2, "a", 5.0), reference(3, "c", 90.0)];
+        let found = claim(&own, &[200.0], 0.9, 0.5);
+        let pairs: Vec<_> = found.near.iter().map(|n| (n.a.as_str(), n.b.as_str())).collect();
+        assert_eq!(pairs, [("s-00000a", "s-00000b")]);
+    }
+
+    #[test]
+    fn the_threshold_is_the_most_lenient_that_is_supported() {
+        let scores: Vec<f32> = (0..1000).map(|i| 1.0 - i as f32 / 1000.0).collect();
+        for rate in [0.5, 0.1, 0.01, 0.004] {
+            let threshold = supported(&scores, Metric::Cosine, rate).unwrap();
+            let count = |t: f32| scores.iter().filter(|s| **s >= t).count() as u64;
+            let claim = |count| Tally { count, of: 1000 }.interval().unwrap().high;
+            assert!(claim(count(threshold)) <= rate);
+            assert!(claim(count(threshold) + 1) > rate);
+        }
+        assert_eq!(supported(&scores, Metric::Cosine, 0.002), None);
+        let distances: Vec<f32> = (0..1000).map(|i| i as f32).collect();
+        let threshold = supported(&distances, Metric::Euclidean, 0.1).unwrap();
+        assert!(threshold < 100.0 && threshold > 50.0);
+    }
+}

@@ -1,0 +1,380 @@
+//! The confirming stage: nothing is granted without the second embedder's yes.
+//!
+//! In: made-up sights for the visit alone, where time is an argument; and, where `make assets` has
+//! been run, real photographs through two real networks that a fusion card binds together.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+#[path = "support/visitor.rs"]
+mod visitor;
+
+use std::path::Path;
+use std::time::Duration;
+
+use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
+use deepid_edge::compare::{Candidate, Match};
+use deepid_edge::decide::{
+    Action, Confirmation, Decision, Observation, Question, Seen, Verdict, Visit, VisitPolicy,
+};
+use proptest::prelude::*;
+use support::command::{assets, deepid_edge, json};
+
+/// A visit before a door that asks a second embedder, on a clock of 100 ms a frame.
+struct Door {
+    visit: Visit,
+    frames: u64,
+    actions: Vec<Action>,
+}
+
+impl Door {
+    fn new() -> Self {
+        let policy = VisitPolicy { confirm: true, ..visitor::policy() };
+        Self { visit: Visit::new(policy), frames: 0, actions: Vec::new() }
+    }
+
+    fn now(&self) -> Monotonic {
+        Monotonic::default().plus(Duration::from_millis(1000 + 100 * self.frames))
+    }
+
+    /// One more frame; what is asked then.
+    fn sees(&mut self, seen: Seen) -> Option<Question> {
+        self.frames += 1;
+        let now = self.now();
+        let wall = WallClock { unix_ms: 1_800_000_000_000, trust: ClockTrust::Trusted };
+        let observation = Observation { sequence: self.frames, captured_at: now, wall, seen };
+        self.visit.step(&observation, now, &mut self.actions);
+        self.visit.question().cloned()
+    }
+
+    fn hears(&mut self, answer: Confirmation) {
+        let now = self.now();
+        self.visit.answer(answer, now, &mut self.actions);
+    }
+
+    fn decisions(&self) -> Vec<&Decision> {
+        let mut decisions = Vec::new();
+        for action in &self.actions {
+            if let Action::Publish(decision) = action {
+                decisions.push(decision);
+            }
+        }
+        decisions
+    }
+
+    fn reasons(&self) -> Vec<&str> {
+        self.decisions().iter().map(|decision| decision.verdict.reason()).collect()
+    }
+}
+
+/// The second embedder finds person `number`, with a fused score of `score`.
+fn fused(number: usize, score: f32) -> Match {
+    let best = Candidate { subject: visitor::subject(number), enabled: true, score };
+    visitor::found(Some(best), None)
+}
+
+#[test]
+fn the_frame_that_would_grant_is_asked_about_once() {
+    let mut door = Door::new();
+    assert_eq!(door.sees(visitor::good(1)), None);
+    assert_eq!(door.sees(visitor::good(1)), None);
+    let question = door.sees(visitor::good(1)).expect("three frames agree");
+    assert_eq!((question.subject, question.score), (visitor::subject(1), 0.8));
+    assert!(door.decisions().is_empty(), "it hangs on the answer");
+    door.hears(Confirmation::Yes(fused(1, 0.7)));
+    assert_eq!(door.reasons(), ["matched"]);
+    let decision = door.decisions()[0];
+    assert_eq!(decision.evidence.as_ref().and_then(|evidence| evidence.score), Some(0.7));
+    assert_eq!(door.sees(visitor::good(1)), None, "decided");
+}
+
+#[test]
+fn a_no_costs_the_frame_and_agreement_is_needed_anew() {
+    let mut door = Door::new();
+    for _ in 0..2 {
+        door.sees(visitor::good(1));
+    }
+    assert!(door.sees(visitor::good(1)).is_some());
+    door.hears(Confirmation::No(fused(1, 0.3)));
+    assert!(door.decisions().is_empty());
+    assert!(door.sees(visitor::good(1)).is_some(), "two that stand and one more");
+    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    assert_eq!(door.reasons(), ["matched"]);
+}
+
+#[test]
+fn whoever_is_never_confirmed_is_unknown_with_the_fused_score() {
+    let mut door = Door::new();
+    let mut asked = 0;
+    for _ in 0..25 {
+        if door.sees(visitor::good(1)).is_some() {
+            asked += 1;
+            door.hears(Confirmation::No(fused(1, 0.2 + 0.01 * asked as f32)));
+        }
+    }
+    assert_eq!(asked, 3, "no more tries than a grant needs frames");
+    assert_eq!(door.reasons(), ["no_match"]);
+    let evidence = door.decisions()[0].evidence.clone().expect("it was compared");
+    assert!(evidence.score.is_some_and(|score| score < 0.5), "the fused one: {evidence:?}");
+}
+
+#[test]
+fn what_is_no_yes_for_that_subject_grants_nothing() {
+    let nobody = Match { best: None, ..fused(1, 0.9) };
+    let answers = [
+        Confirmation::Fault,
+        Confirmation::Yes(fused(2, 0.9)),
+        Confirmation::Yes(fused(1, 0.59)),
+        Confirmation::Yes(fused(1, f32::NAN)),
+        Confirmation::Yes(nobody.clone()),
+        Confirmation::No(nobody),
+        Confirmation::No(fused(1, 0.9)),
+    ];
+    for answer in answers {
+        let mut door = Door::new();
+        for _ in 0..25 {
+            if door.sees(visitor::good(1)).is_some() {
+                door.hears(answer.clone());
+            }
+        }
+        assert!(!door.reasons().contains(&"matched"), "{answer:?}");
+        assert_eq!(door.decisions().len(), 1, "{answer:?}: it is named in the end");
+    }
+}
+
+#[test]
+fn silence_is_no_yes_and_a_late_yes_is_ignored() {
+    let mut door = Door::new();
+    for _ in 0..2 {
+        door.sees(visitor::good(1));
+    }
+    let question = door.sees(visitor::good(1)).expect("three frames agree");
+    assert_eq!(door.sees(Seen::NoFace), None, "that frame is gone");
+    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    assert!(door.decisions().is_empty(), "{question:?} was about a frame that is gone");
+    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    assert!(door.decisions().is_empty());
+}
+
+#[test]
+fn a_yes_that_comes_too_late_is_none() {
+    let mut door = Door::new();
+    for _ in 0..3 {
+        door.sees(visitor::good(1));
+    }
+    let late = door.now().plus(Duration::from_millis(501));
+    door.visit.answer(Confirmation::Yes(fused(1, 0.9)), late, &mut door.actions);
+    assert!(door.decisions().is_empty());
+}
+
+#[test]
+fn a_frame_of_somebody_else_is_never_asked_about() {
+    let mut door = Door::new();
+    let poor = |number| Seen::Faces {
+        count: 1,
+        principal: visitor::face(number, true, 0.8, Some(0.3), 0.5),
+    };
+    // Three frames agree only when their weights reach 2: the frame that shows a stranger completes
+    // nothing, whatever stands in the window.
+    for _ in 0..3 {
+        assert_eq!(door.sees(poor(1)), None);
+    }
+    let stranger = Seen::Faces { count: 1, principal: visitor::face(1, true, 0.1, Some(0.3), 1.0) };
+    assert_eq!(door.sees(stranger), None);
+    assert_eq!(door.sees(visitor::good(2)), None, "the window names two");
+}
+
+#[test]
+fn a_disabled_subject_is_told_only_when_confirmed() {
+    let disabled =
+        || Seen::Faces { count: 1, principal: visitor::face(1, false, 0.8, Some(0.3), 1.0) };
+    let mut door = Door::new();
+    for _ in 0..2 {
+        door.sees(disabled());
+    }
+    assert!(door.sees(disabled()).is_some());
+    assert!(door.decisions().is_empty());
+    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    assert_eq!(door.reasons(), ["subject_disabled"]);
+}
+
+proptest! {
+    #[test]
+    fn no_grant_without_a_yes(
+        frames in prop::collection::vec((0_u8..6, 1_usize..3, 0_u8..4, -1.0_f32..1.0), 0..60),
+    ) {
+        let mut door = Door::new();
+        for (kind, number, answer, score) in frames {
+            let seen = match kind {
+                0 => Seen::NoFace,
+                1 => Seen::Faces { count: 2, principal: visitor::face(number, true, 0.8, Some(0.3), 1.0) },
+                _ => visitor::good(number),
+            };
+            let before = door.decisions().len();
+            let asked = door.sees(seen);
+            let after = door.decisions();
+            let granted = |decision: &&Decision| matches!(decision.verdict, Verdict::Granted { .. });
+            prop_assert!(!after.iter().skip(before).any(granted), "a frame alone granted");
+            let Some(question) = asked else { continue };
+            let match_of = fused(number, score);
+            let right = question.subject == visitor::subject(number) && score >= visitor::THRESHOLD;
+            let (before, yes) = (door.decisions().len(), answer == 0);
+            match answer {
+                0 => door.hears(Confirmation::Yes(match_of)),
+                1 => door.hears(Confirmation::No(match_of)),
+                2 => door.hears(Confirmation::Fault),
+                _ => {}
+            }
+            let granted = door.decisions().iter().skip(before).any(|d| granted(d));
+            prop_assert!(!granted || (yes && right), "{question:?}: {score}");
+        }
+    }
+}
+
+/// A folder of models in which deepid2 is confirmed by a second copy of itself.
+fn models(change: impl FnOnce(String) -> String) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (from, entry) in [("models", "toml"), ("models", "tflite"), ("assets/models", "tflite")] {
+        for file in std::fs::read_dir(checkout.join(from)).expect("models") {
+            let path = file.expect("a file").path();
+            if path.extension().is_some_and(|ending| ending == entry) {
+                std::fs::copy(&path, folder.path().join(path.file_name().expect("a name")))
+                    .expect("a copy");
+            }
+        }
+    }
+    let card = std::fs::read_to_string(checkout.join("models/deepid2.toml")).expect("a card");
+    let again = card.replacen("id = \"deepid2\"", "id = \"deepid2-again\"", 1);
+    std::fs::write(folder.path().join("deepid2-again.toml"), again).expect("a card");
+    let hash = card.lines().find_map(|line| line.strip_prefix("sha256 = ")).expect("a hash");
+    let fusion = format!(
+        "id = \"twice\"\ntitle = \"deepid2, confirmed by itself\"\n\
+         first = {{ id = \"deepid2\", sha256 = {hash} }}\n\
+         second = {{ id = \"deepid2-again\", sha256 = {hash} }}\n\
+         gate = 0.3\nweights = [0.5, 0.5]\nmirrored = true\n\
+         [provenance]\nlicence = \"MIT\"\nsource = \"a test\"\n\
+         [[calibration]]\nmetric = \"cosine\"\nmirrored = true\nsource = \"a test\"\n\
+         points = [[1e-2, 0.4], [1e-6, 0.5]]\n"
+    );
+    std::fs::write(folder.path().join("offered.fusion.toml"), change(fusion)).expect("a card");
+    folder
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
+
+/// Runs a verb with those models and the fusion's first embedder.
+fn with(models: &Path, arguments: &[&str]) -> std::process::Output {
+    let common = ["--json", "--models", text(models), "--set", "models.embedder=deepid2"];
+    deepid_edge(&[arguments, &common].concat())
+}
+
+fn added(models: &Path) -> std::process::Output {
+    let offered = models.join("offered.fusion.toml");
+    let output = with(models, &["models", "add", text(&offered), "--into", text(models)]);
+    std::fs::remove_file(offered).expect("it was copied");
+    output
+}
+
+#[test]
+fn a_fusion_is_added_enrolled_with_and_measured() {
+    if !assets() {
+        return;
+    }
+    let models = models(|card| card);
+    let models = models.path();
+    let told = json(&added(models));
+    assert_eq!((&told["model"], &told["kind"]), (&"twice".into(), &"fusion".into()), "{told:#}");
+    let confirm = ["--set", "models.confirm=twice"];
+    let listed = json(&with(models, &[&["models", "list"][..], &confirm].concat()));
+    let rows = listed["models"].as_array().expect("a list");
+    let row = rows.iter().find(|row| row["model"] == "twice").expect("it is listed");
+    assert_eq!((&row["in_use"][0], &row["fault"]), (&"confirm".into(), &serde_json::Value::Null));
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let database = folder.path().join("door.db");
+    let database = ["--database", text(&database)];
+    let enrol = ["enroll", "somebody", "--image", "assets/photographs/obama.jpg"];
+    let output = with(models, &[&enrol[..], &database, &confirm].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let other = ["enroll", "another", "--image", "assets/photographs/biden.jpg"];
+    let output = with(models, &[&other[..], &database].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let checked =
+        json(&with(models, &[&["doctor", "--patience", "1"][..], &database, &confirm].concat()));
+    let checks = checks_of(&checked, "confirm");
+    assert_eq!(checks["verdict"], "warn", "{checks:#}");
+    assert!(checks["what"].as_str().expect("words").contains("1 of 2 people"), "{checks:#}");
+
+    let photographs = folder.path().join("photographs");
+    for (name, files) in [("Obama", &["obama", "obama2", "obama3"][..]), ("Biden", &["biden"])] {
+        std::fs::create_dir_all(photographs.join(name)).expect("a folder");
+        for (index, file) in files.iter().enumerate() {
+            let to = photographs.join(name).join(format!("{name}_{:04}.jpg", index + 1));
+            std::fs::copy(format!("assets/photographs/{file}.jpg"), to).expect("a copy");
+        }
+    }
+    let list = folder.path().join("pairs.txt");
+    std::fs::write(&list, "3\nObama\t1\t2\nObama\t1\t3\nObama\t2\t3\nObama\t1\tBiden\t1\nObama\t2\tBiden\t1\nObama\t3\tBiden\t1\n").expect("a list");
+    let pairs = [
+        "evaluate",
+        "pairs",
+        "--pairs",
+        text(&list),
+        "--images",
+        text(&photographs),
+        "--confirm",
+        "twice",
+    ];
+    let report = json(&with(models, &pairs));
+    let fused = &report["fused"];
+    assert_eq!(fused["fusion"], "twice", "{report:#}");
+    assert_eq!(fused["mated_at_gate"]["count"], 3, "{fused:#}");
+    assert_eq!((&fused["auc"], &report["cosine"]["auc"]), (&1.0.into(), &1.0.into()));
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    if !assets() {
+        return;
+    }
+    let unknown = models(|card| card.replace("deepid2-again", "no-such-model"));
+    let said = String::from_utf8_lossy(&added(unknown.path()).stderr).into_owned();
+    assert!(said.contains("no-such-model"), "{said}");
+
+    let other_file = models(|card| {
+        let (before, hash) = card.split_once("sha256 = \"").expect("a hash");
+        format!("{before}sha256 = \"{}{}", "0".repeat(12), &hash[12..])
+    });
+    let said = String::from_utf8_lossy(&added(other_file.path()).stderr).into_owned();
+    assert!(said.contains("was learnt with the file 000000000000"), "{said}");
+
+    let good = models(|card| card);
+    assert!(added(good.path()).status.success());
+    let euclidean = with(
+        good.path(),
+        &[
+            "doctor",
+            "--patience",
+            "1",
+            "--set",
+            "models.confirm=twice",
+            "--set",
+            "recognise.metric=euclidean",
+        ],
+    );
+    let told = checks_of(&json(&euclidean), "confirm");
+    assert_eq!(told["verdict"], "fail", "{told:#}");
+    assert!(told["what"].as_str().expect("words").contains("fuses cosines"), "{told:#}");
+}
+
+fn checks_of(told: &serde_json::Value, check: &str) -> serde_json::Value {
+    let checks = told["checks"].as_array().expect("a list");
+    checks.iter().find(|found| found["check"] == check).expect("the check").clone()
+}
