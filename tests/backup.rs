@@ -58,11 +58,9 @@ impl Board {
         let mut store = board.store();
         let ada = store.add_subject("Ada", WALL).unwrap();
         let bob = store.add_subject("Bob", WALL).unwrap();
-        for (subject, model, value) in [
-            (&ada, "deepid2", 0.25),
-            (&ada, "deepid2", -1.5),
-            (&bob, "another", 3.0),
-        ] {
+        for (subject, model, value) in
+            [(&ada, "deepid2", 0.25), (&ada, "deepid2", -1.5), (&bob, "another", 3.0)]
+        {
             let vector =
                 FeatureVector::new(ModelId::new(model).unwrap(), vec![value; 160]).unwrap();
             store.add_reference(subject, &vector, 0.5, ReferenceSource::Image, WALL).unwrap();

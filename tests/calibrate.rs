@@ -10,8 +10,6 @@ use std::process::Output;
 
 use support::command::{assets, deepid_edge, json};
 
-const MODEL: &str = "models.embedder=deepid2";
-
 /// A database with two photographs of one person and one of another.
 fn enrolled(folder: &Path) -> PathBuf {
     let database = folder.join("door.db");
@@ -19,7 +17,7 @@ fn enrolled(folder: &Path) -> PathBuf {
         let pictures = pictures.iter().map(|file| format!("assets/photographs/{file}"));
         let images: Vec<String> = pictures.flat_map(|path| ["--image".to_owned(), path]).collect();
         let path = database.to_str().expect("UTF-8");
-        let mut line = vec!["enroll", name, "--database", path, "--set", MODEL];
+        let mut line = vec!["enroll", name, "--database", path];
         line.extend(images.iter().map(String::as_str));
         let output = deepid_edge(&line);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -29,7 +27,7 @@ fn enrolled(folder: &Path) -> PathBuf {
 
 fn calibrate(database: &Path, more: &[&str]) -> Output {
     let path = database.to_str().expect("UTF-8");
-    deepid_edge(&[&["calibrate", "--json", "--database", path, "--set", MODEL], more].concat())
+    deepid_edge(&[&["calibrate", "--json", "--database", path], more].concat())
 }
 
 #[test]

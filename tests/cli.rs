@@ -450,8 +450,7 @@ fn what_a_calibration_does_not_cover_is_said() {
     let rows = answer["comparisons"].as_array().expect("a list");
     for row in rows {
         // A metric without calibration has no verdict; a claim of the other averaging is marked.
-        let other_averaging =
-            if row["metric"] == "cosine" { Json::Bool(true) } else { Json::Null };
+        let other_averaging = if row["metric"] == "cosine" { Json::Bool(true) } else { Json::Null };
         assert_eq!(row["other_averaging"], other_averaging, "{row}");
         assert_eq!(row["threshold"].is_null(), other_averaging.is_null(), "{row}");
         assert_eq!(row["same"].is_null(), other_averaging.is_null(), "{row}");

@@ -229,7 +229,7 @@ proptest! {
                 2 => door.hears(Confirmation::Fault),
                 _ => {}
             }
-            let granted = door.decisions().iter().skip(before).any(|d| granted(d));
+            let granted = door.decisions().iter().skip(before).any(granted);
             prop_assert!(!granted || (yes && right), "{question:?}: {score}");
         }
     }
