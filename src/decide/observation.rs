@@ -1,4 +1,8 @@
-//! What one frame showed: the input of the visit.
+//! What one frame showed, and what a second embedder says of it: the input of the visit.
+//!
+//! In: nothing; plain values. Out: an [`Observation`] of each frame, a [`Question`] that the visit may
+//! leave about it, the [`Confirmation`] that answers.
+//! Invariant: a fault is a value of its own, which no code can take for a face or for a yes.
 
 use crate::clock::{Monotonic, WallClock};
 use crate::compare::{Match, SubjectId};

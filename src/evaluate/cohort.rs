@@ -71,11 +71,11 @@ impl Cohort {
     }
 
     fn parse(bytes: &[u8], card: &ModelCard) -> Result<Self, String> {
-        let unsafetensors = |error| format!("is not a safetensors file ({error})");
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unsafetensors)?;
+        let not_that_format = |error| format!("is not a safetensors file ({error})");
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(not_that_format)?;
         let words = metadata.metadata().clone().unwrap_or_default();
         let header = Header::read(|key| words.get(key).map(String::as_str), card)?;
-        let tensors = SafeTensors::deserialize(bytes).map_err(unsafetensors)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(not_that_format)?;
         let features =
             tensors.tensor("features").map_err(|error| format!("has no 'features' ({error})"))?;
         let length = card.features.as_ref().map_or(0, |facts| facts.length);
