@@ -86,27 +86,35 @@ fn boxes_and_keypoints_are_within_half_a_pixel_of_the_reference() {
 #[test]
 fn embeddings_are_bit_identical_to_the_python_interpreter() {
     let Some(runtime) = runtime() else { return };
-    let golden = golden("deepid2.json");
-    let card = card("deepid2");
-    let engine = runtime.load(&card, &models()).unwrap();
-    let mut embedder = Embedder::new(&card, Box::new(engine), false).unwrap();
-    let template = card.alignment.as_ref().unwrap();
-    let outputs = golden["output_int8"].as_object().unwrap();
-    assert!(outputs.len() >= 3);
-    for (name, wanted) in outputs {
-        let crop = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join(format!("tests/golden/crops/{name}.png"));
-        let crop = image::open(crop).unwrap().to_rgb8();
-        assert_eq!(crop.dimensions(), (47, 55));
-        let pixels = crop.into_raw();
-        let frame = rgb_frame(&pixels, (47, 55));
-        let mut aligner = Aligner::new(&card).unwrap();
-        let face = aligner.align_points(&frame, &template.points()).unwrap();
-        assert_eq!(face.pixels().as_flattened(), pixels, "a crop at the template is copied");
-        let mut features = embedder.blank();
-        embedder.embed(face, &mut features).unwrap();
-        let wanted: Vec<i8> =
-            wanted.as_array().unwrap().iter().map(|v| v.as_i64().unwrap() as i8).collect();
-        assert_eq!(embedder.raw_output(), Some(&Tensor::Int8(wanted)), "{name}");
+    for model in ["deepid2", "deepid2-ensemble"] {
+        let golden = golden(&format!("{model}.json"));
+        let card = card(model);
+        let engine = runtime.load(&card, &models()).unwrap();
+        let mut embedder = Embedder::new(&card, Box::new(engine), false).unwrap();
+        let template = card.alignment.as_ref().unwrap();
+        let (height, width) = card.input_size();
+        let size = (u32::try_from(width).unwrap(), u32::try_from(height).unwrap());
+        let outputs = golden["output_int8"].as_object().unwrap();
+        assert!(outputs.len() >= 3);
+        for (name, wanted) in outputs {
+            let crop = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join(format!("tests/golden/crops/{name}.png"));
+            let crop = image::open(crop).unwrap().to_rgb8();
+            assert_eq!(crop.dimensions(), (47, 55));
+            let times = size.0 / 47;
+            let pixels = image::RgbImage::from_fn(size.0, size.1, |x, y| {
+                *crop.get_pixel(x / times, y / times)
+            })
+            .into_raw();
+            let frame = rgb_frame(&pixels, size);
+            let mut aligner = Aligner::new(&card).unwrap();
+            let face = aligner.align_points(&frame, &template.points()).unwrap();
+            assert_eq!(face.pixels().as_flattened(), pixels, "a crop at the template is copied");
+            let mut features = embedder.blank();
+            embedder.embed(face, &mut features).unwrap();
+            let wanted: Vec<i8> =
+                wanted.as_array().unwrap().iter().map(|v| v.as_i64().unwrap() as i8).collect();
+            assert_eq!(embedder.raw_output(), Some(&Tensor::Int8(wanted)), "{model}: {name}");
+        }
     }
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes the golden files that `detect` and `embed` are tested against. Run it by `make golden`.
 
-in   assets/photographs, assets/models, models/deepid2.tflite
+in   assets/photographs, assets/models, models/deepid2.tflite, models/deepid2-ensemble.tflite
 out  blazeface.json: faces of each photograph by both detectors, in its pixels
-     crops/NAME.png (47×55 RGB, of the astronaut and of nobody) and deepid2.json: the raw int8
+     crops/NAME.png (47×55 RGB, of the astronaut and of nobody) and MODEL.json: the raw int8
      output of DeepID2 for each crop
 
 Both come from ai-edge-litert's Python interpreter with one thread, on x86-64. BlazeFace results
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from alignment import TEMPLATE, crop
+from alignment import HEIGHT, TEMPLATE, crop
 from blazeface import HEADS, KEYPOINTS, Detector
 from PIL import Image
 
@@ -31,7 +31,7 @@ ROOT = HERE.parent.parent
 PHOTOGRAPHS = ("astronaut.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg")
 # The one photograph whose crops may lie in the repository (tests/data/README.md).
 CROPPED = "astronaut.png"
-EMBEDDER = "deepid2"
+EMBEDDERS = ("deepid2", "deepid2-ensemble")
 
 
 def sha256_of(path: Path) -> str:
@@ -77,12 +77,15 @@ def rounded(face: dict) -> dict:
     }
 
 
-def features_of(crops: dict[str, np.ndarray]) -> dict[str, list[int]]:
-    interpreter = Interpreter(model_path=str(ROOT / "models" / f"{EMBEDDER}.tflite"), num_threads=1)
+def features_of(model: str, crops: dict[str, np.ndarray]) -> dict[str, list[int]]:
+    interpreter = Interpreter(model_path=str(ROOT / "models" / f"{model}.tflite"), num_threads=1)
     interpreter.allocate_tensors()
     given, wanted = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    # A network with a larger input gets each pixel several times: the crops stay small files.
+    times = interpreter.get_input_details()[0]["shape"][1] // HEIGHT
     features = {}
-    for name, pixels in crops.items():
+    for name, crop_pixels in crops.items():
+        pixels = crop_pixels.repeat(times, 0).repeat(times, 1)
         interpreter.set_tensor(given, (pixels.astype(np.int16) - 128).astype(np.int8)[None])
         interpreter.invoke()
         features[name] = interpreter.get_tensor(wanted)[0].tolist()
@@ -129,21 +132,21 @@ def main() -> int:
     (HERE / "crops").mkdir(exist_ok=True)
     for name, pixels in crops.items():
         Image.fromarray(pixels).save(HERE / "crops" / f"{name}.png", optimize=True)
-    features = features_of(crops)
-    write(
-        HERE / "deepid2.json",
-        {
-            "made_by": "tests/golden/make_golden.py",
-            "made_with": made_with,
-            "model": EMBEDDER,
-            "sha256": sha256_of(ROOT / "models" / f"{EMBEDDER}.tflite"),
-            "input": "int8 = pixel - 128: (pixel/127.5 - 1)/scale + zero_point is pixel - 128.5 for this "
-            "model, a tie for every pixel, and ties go up",
-            "photograph": CROPPED,
-            "keypoints": face["keypoints"][: len(TEMPLATE)],
-            "output_int8": features,
-        },
-    )
+    for model in EMBEDDERS:
+        write(
+            HERE / f"{model}.json",
+            {
+                "made_by": "tests/golden/make_golden.py",
+                "made_with": made_with,
+                "model": model,
+                "sha256": sha256_of(ROOT / "models" / f"{model}.tflite"),
+                "input": "int8 = pixel - 128: (pixel/127.5 - 1)/scale + zero_point is pixel - 128.5 for these "
+                "models, a tie for every pixel, and ties go up; a larger input gets each pixel several times",
+                "photograph": CROPPED,
+                "keypoints": face["keypoints"][: len(TEMPLATE)],
+                "output_int8": features_of(model, crops),
+            },
+        )
     return 0
 
 
