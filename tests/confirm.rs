@@ -21,8 +21,11 @@ use deepid_edge::compare::{Candidate, Match};
 use deepid_edge::decide::{
     Action, Confirmation, Decision, Observation, Question, Seen, Verdict, Visit, VisitPolicy,
 };
+use deepid_edge::store::Body;
 use proptest::prelude::*;
 use support::command::{assets, deepid_edge, json};
+use support::daemon::Home;
+use support::scene::Recording;
 
 /// A visit before a door that asks a second embedder, on a clock of 100 ms a frame.
 struct Door {
@@ -337,6 +340,39 @@ fn a_fusion_is_added_enrolled_with_and_measured() {
     assert_eq!(fused["fusion"], "twice", "{report:#}");
     assert_eq!(fused["mated_at_gate"]["count"], 3, "{fused:#}");
     assert_eq!((&fused["auc"], &report["cosine"]["auc"]), (&1.0.into(), &1.0.into()));
+}
+
+/// Outcomes of the daemon's decisions on the demo's visits, each with the model that it rests on.
+fn decided_by_the_daemon(home: &Home) -> Vec<(String, String)> {
+    let recording = home.path("visit.mjpeg");
+    Recording::visits().write(&recording, 1);
+    assert!(home.run(&recording).until_ended().success());
+    let decision = |body| match body {
+        Body::Decision(decision) => {
+            let model = decision.comparison.map(|comparison| comparison.model.to_string());
+            Some((format!("{:?}", decision.outcome), model.unwrap_or_default()))
+        }
+        Body::Administrative(_) => None,
+    };
+    home.records().into_iter().filter_map(|record| decision(record.body)).collect()
+}
+
+#[test]
+fn the_daemon_grants_whom_both_embedders_know_and_nobody_else() {
+    if !assets() {
+        return;
+    }
+    let models = models(|card| card);
+    assert!(added(models.path()).status.success());
+    let home = || Home::new().set("models.directory", models.path().display());
+    let both = home().set("models.confirm", "twice").enrol_obama();
+    let decided = decided_by_the_daemon(&both);
+    assert_eq!(decided[0], ("Granted".to_owned(), "twice".to_owned()), "{decided:?}");
+    assert_eq!(decided[1].0, "Unknown", "{decided:?}");
+
+    let first_alone = home().enrol_obama().set("models.confirm", "twice");
+    let decided = decided_by_the_daemon(&first_alone);
+    assert!(decided.iter().all(|(outcome, _)| outcome == "Unknown"), "{decided:?}");
 }
 
 #[test]
