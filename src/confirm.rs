@@ -6,7 +6,8 @@
 //!
 //! The second network's own nearest subject must be the one that the visit agrees on, and the fused
 //! score `w₁·s₁ + w₂·s₂` of the two cosines must reach the threshold that the fusion card's
-//! calibration gives for the gallery's size. Below the gate the second is never asked.
+//! calibration gives for the gallery's size. Below the gate nothing is confirmed. The first votes
+//! with its own threshold as ever: this stage withholds grants, and gives none.
 //!
 //! Invariants: a failure is a [`Confirmation::Fault`], which grants nothing; whoever has no reference
 //! of the second model cannot be confirmed; nothing allocates after the first faces.

@@ -123,7 +123,7 @@ impl Recognizer {
         }
     }
 
-    /// The same with a second embedder that confirms; `gallery`'s threshold is then the gate.
+    /// The same with a second embedder that confirms.
     #[must_use]
     pub fn confirmed_by(mut self, confirmer: Option<Confirmer>) -> Self {
         self.confirmer = confirmer;

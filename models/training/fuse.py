@@ -5,7 +5,7 @@ in   --first CARD.toml, --second CARD.toml, each with its `.tflite` beside it; -
      (prepare.py, people.py); --id ID, --date YYYY-MM
 out  --out ID.fusion.toml in the format of models/README.md: the gate, the weights, the thresholds
 
-The gate is the score of the first below which the second is not asked; a pair below it is no match,
+The gate is the score of the first below which nothing is confirmed; a pair below it is no match,
 whatever the second would have said. Gate and weights are chosen on the validation people, thresholds
 measured on the calibration people: nobody is in both, and LFW is not looked at.
 Both are averaged with the mirror image and centred by their cards, as the daemon does by default.

@@ -149,8 +149,9 @@ impl Cards {
         Ok(Some(fusion))
     }
 
-    /// Threshold and claim of the fused score for a gallery of `references`. A visit has as many
-    /// tries as a grant needs frames, so that each one gets its share of the target.
+    /// Threshold and claim of the fused score for a gallery of `references`: by the target alone,
+    /// because an explicit threshold is of the first embedder's scores. A visit has as many tries as
+    /// a grant needs frames, so that each one gets its share of the target.
     ///
     /// # Errors
     /// [`EquipError::Threshold`] when the fusion's calibration does not cover what is asked.
@@ -164,9 +165,7 @@ impl Cards {
         let table =
             CalibrationTable::find(&fusion.calibrations, Metric::Cosine, recognise.mirrored);
         let share = recognise.target_fpir / f64::from(config.visit.agreeing.max(1));
-        let policy = recognise
-            .threshold
-            .map_or(ThresholdPolicy::TargetFpir(share), ThresholdPolicy::Explicit);
+        let policy = ThresholdPolicy::TargetFpir(share);
         Ok(policy.operate(table.as_ref().map_err(Clone::clone), references)?)
     }
 
@@ -333,8 +332,8 @@ impl Networks {
         Ok(Some(Gallery::build(comparer, entries(references), |_| operating)?))
     }
 
-    /// What a door compares with, of the references that `of` has of a model. Where grants are
-    /// confirmed, the threshold of the first gallery is the gate.
+    /// What a door compares with, of the references that `of` has of a model. The first gallery's
+    /// threshold is the same whether grants are confirmed or not: confirming only withholds.
     ///
     /// # Errors
     /// As [`Self::confirming_gallery`], and whatever `of` fails with.
@@ -343,19 +342,12 @@ impl Networks {
         config: &Config,
         of: impl Fn(&ModelId) -> Result<Vec<Reference>, E>,
     ) -> Result<Galleries, E> {
-        let references = of(&config.models.embedder)?;
-        let Some(fusion) = self.cards.fusion(config)? else {
-            return Ok(self.gallery(config, references)?.into());
+        let gallery = self.gallery(config, of(&config.models.embedder)?)?;
+        let confirming = match self.cards.fusion(config)? {
+            Some(fusion) => self.confirming_gallery(config, of(&fusion.second.id)?)?,
+            None => None,
         };
-        let gate = ThresholdPolicy::Explicit(fusion.gate as f32);
-        let no_table = ThresholdError::Uncalibrated { metric: Metric::Cosine, available: vec![] };
-        let gate = gate.operate(Err(no_table), references.len()).map_err(EquipError::from)?;
-        let comparer = self.comparer(config, Metric::Cosine)?;
-        let gallery = Gallery::build(comparer, entries(references), |_| gate);
-        Ok(Galleries {
-            gallery: gallery.map_err(EquipError::from)?,
-            confirming: self.confirming_gallery(config, of(&fusion.second.id)?)?,
-        })
+        Ok(Galleries { gallery, confirming })
     }
 
     fn confirmer(&self, config: &Config, gallery: Gallery) -> Result<Confirmer, EquipError> {

@@ -274,7 +274,7 @@ impl Visit {
             agreement.frames >= self.policy.agreeing && agreement.weight >= self.policy.weight_min
         };
         let Some(proven) = watching.tally.agreement().filter(enough) else { return };
-        // Also what would be denied: with a lenient gate a stranger would be told as a subject.
+        // Also what would be denied: nobody is told as a subject whom the second does not know.
         if self.policy.confirm {
             self.ask(proven);
         } else {

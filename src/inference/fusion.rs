@@ -24,7 +24,7 @@ pub struct FusionCard {
     pub first: Part,
     /// The embedder that is asked before a grant.
     pub second: Part,
-    /// Cosine score of the first below which the second is not asked, −1 to 1.
+    /// Cosine score of the first below which nothing is confirmed, −1 to 1.
     pub gate: f64,
     /// What the cosine scores of the first and the second weigh, each 0 to 1, together 1.
     pub weights: [f64; 2],
