@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::attempt::{Attempt, References, Vectors, attempt, empty_path, subject};
 use super::folder::{Clip, FaceFolder, FolderError};
 use super::report::{ClipDecision, EndToEnd, Mated, NonMated, Rates, Setup, Spread, Visits};
 use super::stills::Stills;
@@ -25,12 +26,8 @@ use crate::capture::{
 use crate::clock::{Clock, ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use crate::compare::{Match, SubjectId};
 use crate::config::{Config, EquipError, Networks};
-use crate::decide::{
-    Action, Confirmation, Decision, Observation, Outcome, Question, Seen, Verdict, Visit,
-};
-use crate::embed::{FeatureVector, QualityLimits};
-use crate::recognize::{Galleries, Recognizer};
-use crate::store::Reference;
+use crate::decide::{Action, Decision, Outcome, Seen, Verdict, Visit};
+use crate::recognize::Recognizer;
 
 /// References taken from a clip.
 const REFERENCES_PER_CLIP: usize = 5;
@@ -79,52 +76,6 @@ pub enum EvaluateError {
         "visits: clips of {0} person(s); at least two are needed, because the last one is the stranger"
     )]
     People(usize),
-}
-
-/// What came of one picture.
-enum Attempt {
-    NoFace,
-    Unusable,
-    Compared { found: Match, vectors: Vectors },
-}
-
-/// What each embedder says of a face.
-#[derive(Debug, Clone)]
-pub(super) struct Vectors {
-    pub first: FeatureVector,
-    /// The confirming one's, where one confirms.
-    pub confirming: Option<FeatureVector>,
-}
-
-/// The references of one enrolment, by embedder.
-#[derive(Debug, Default)]
-struct References {
-    first: Vec<Reference>,
-    confirming: Vec<Reference>,
-}
-
-impl References {
-    fn add(&mut self, index: usize, vectors: Vectors) {
-        self.first.push(reference(index, vectors.first));
-        self.confirming.extend(vectors.confirming.map(|vector| reference(index, vector)));
-    }
-
-    fn galleries(self, config: &Config, networks: &Networks) -> Result<Galleries, EquipError> {
-        networks.galleries(config, |model| {
-            let first = *model == config.models.embedder;
-            Ok(if first { self.first.clone() } else { self.confirming.clone() })
-        })
-    }
-}
-
-/// The path with nobody enrolled, and both vectors of every face at hand.
-pub(super) fn empty_path(
-    config: &Config,
-    networks: &Networks,
-    limits: QualityLimits,
-) -> Result<Recognizer, EquipError> {
-    let galleries = References::default().galleries(config, networks)?;
-    Ok(networks.recognizer_within(config, galleries, limits)?.confirming_every_face())
 }
 
 /// Runs the evaluation; `progress` hears how far it is.
@@ -194,34 +145,6 @@ pub fn end_to_end(
 fn attempt_still(stills: &mut Stills, path: &Path) -> Result<Attempt, EvaluateError> {
     let observation = stills.observe(path)?;
     Ok(attempt(&mut stills.recognizer, observation)?)
-}
-
-fn attempt(recognizer: &mut Recognizer, observation: Observation) -> Result<Attempt, EquipError> {
-    Ok(match observation.seen {
-        Seen::NoFace => Attempt::NoFace,
-        Seen::Faces { principal, .. } => match principal.found {
-            Some(found) => {
-                let confirming = recognizer.confirming_features()?;
-                let vectors = Vectors { first: recognizer.features().clone(), confirming };
-                let found = confirmed(recognizer, found, vectors.confirming.is_some());
-                Attempt::Compared { found, vectors }
-            }
-            None => Attempt::Unusable,
-        },
-        Seen::Fault(_) => Attempt::Unusable,
-    })
-}
-
-/// What is left of a match when the confirming embedder, where there is one, has been asked.
-fn confirmed(recognizer: &mut Recognizer, found: Match, asks: bool) -> Match {
-    let accepted = found.accepted().filter(|_| asks);
-    let question =
-        accepted.map(|best| Question { subject: best.subject.clone(), score: best.score });
-    match question.map(|question| recognizer.confirm(&question)) {
-        None => found,
-        Some(Confirmation::Yes(fused) | Confirmation::No(fused)) => fused,
-        Some(Confirmation::Fault) => Match { best: None, ..found },
-    }
 }
 
 /// Counts one search by `who` (`None`: a stranger).
@@ -440,14 +363,4 @@ const fn outcome_name(outcome: Outcome) -> &'static str {
         Outcome::Unknown => "unknown",
         Outcome::Ambiguous => "ambiguous",
     }
-}
-
-/// The pseudonym of person `index`.
-#[expect(clippy::expect_used, reason = "six hexadecimal digits make a subject id")]
-fn subject(index: usize) -> SubjectId {
-    SubjectId::new(&format!("s-{index:06x}")).expect("six hexadecimal digits")
-}
-
-fn reference(index: usize, vector: FeatureVector) -> Reference {
-    Reference { id: 0, subject: subject(index), enabled: true, vector, quality: 1.0 }
 }

@@ -8,10 +8,11 @@
 //!
 //! # Layout
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
-//! `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
+//! `attempt` takes one face through the path; `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
 //! photographs in pairs, which `pairs` takes through the path, `verification` makes figures,
 //! `plots` pictures and `page` a page of. `door` measures one door: its gallery against a [`Cohort`].
 
+mod attempt;
 mod cohort;
 mod detection;
 mod door;

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::end_to_end::{EvaluateError, Vectors, empty_path};
+use super::attempt::{Vectors, empty_path};
+use super::end_to_end::EvaluateError;
 use super::pair_list::PairList;
 use super::stills::Stills;
 use super::verification::{Trial, Verification};
