@@ -18,7 +18,7 @@ try:
 except ImportError as absent:
     raise unittest.SkipTest(f"{absent}: run 'make test-training'") from None
 
-MODEL = next(iter(sorted((ROOT / "models").glob("deepid2*.tflite"))), None)
+MODEL = next(iter(sorted((ROOT / "models").glob("deepid2.tflite"))), None)
 
 
 def measured() -> dict:
@@ -40,7 +40,7 @@ def measured() -> dict:
     return {"mean": [float(v) for v in mean], "view2": view2, "calibration": found}
 
 
-@unittest.skipIf(MODEL is None, "no models/deepid2*.tflite")
+@unittest.skipIf(MODEL is None, "no models/deepid2.tflite")
 class Card(unittest.TestCase):
     def write(self, folder: Path, **changes) -> dict:
         files = {
@@ -88,7 +88,7 @@ class Card(unittest.TestCase):
         self.assertTrue(any("may have trained on" in words for words in made["provenance"]["limitations"]))
 
 
-@unittest.skipIf(MODEL is None, "no models/deepid2*.tflite")
+@unittest.skipIf(MODEL is None, "no models/deepid2.tflite")
 class GoldenFeatures(unittest.TestCase):
     def test_embedder_gives_the_golden_bytes(self):
         """The daemon's golden file: the same crops, the same int8 output, bit by bit."""
