@@ -59,7 +59,7 @@ def rows(table: list[dict[str, str]], vectors: np.ndarray, threshold: float) -> 
             crossed = members[:, 0] @ members[:, 1].T
             others = crossed[~np.eye(len(members), dtype=bool)]
             counts = ((int((mated < threshold).sum()), len(mated)), (int((others >= threshold).sum()), len(others)))
-            missed, matched = (f"{100 * c / n:.2g} % ({c} of {n}; {100 * scores.wilson(c, n)[0]:.2g} to {100 * scores.wilson(c, n)[1]:.2g})" for c, n in counts)
+            missed, matched = (f"{100 * c / n:.3g} % ({c} of {n}; {100 * scores.wilson(c, n)[0]:.2g} to {100 * scores.wilson(c, n)[1]:.2g})" for c, n in counts)
             yield f"| {name} | {len(members)} | {missed} | {matched} |"
 
 

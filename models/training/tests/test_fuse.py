@@ -1,0 +1,76 @@
+"""Two embedders weighed, strangers packed, groups counted: on made-up scores and vectors."""
+
+import json
+import struct
+import unittest
+
+try:
+    import numpy as np
+    import cohort
+    import fuse
+    import groups
+except ImportError as absent:
+    raise unittest.SkipTest(f"{absent}: run 'make test-training'") from None
+
+
+def compared(first_spread: float, second_spread: float) -> "fuse.Compared":
+    """Mated scores around 0.8, others around 0; a larger spread is a worse embedder."""
+    rng = np.random.default_rng(3)
+    same = np.arange(60_000) < 6_000
+    middle = np.where(same, 0.8, 0.0)
+    first, second = (middle + rng.normal(0, spread, len(same)) for spread in (first_spread, second_spread))
+    return fuse.Compared(first, second, same, 400)
+
+
+class Fusing(unittest.TestCase):
+    def test_the_better_embedder_weighs_more(self):
+        _, weight = fuse.chosen(compared(0.3, 0.1))
+        self.assertGreater(weight, 0.7)
+        _, weight = fuse.chosen(compared(0.1, 0.3))
+        self.assertLess(weight, 0.3)
+
+    def test_the_gate_loses_hardly_anybody(self):
+        pairs = compared(0.2, 0.2)
+        gate, weight = fuse.chosen(pairs)
+        both = fuse.fused(pairs, gate, weight)
+        self.assertLess((both[pairs.same] == -1.0).mean(), 2 * fuse.GATE_MISSES)
+        self.assertTrue((both[pairs.first < gate] == -1.0).all())
+
+
+class Packing(unittest.TestCase):
+    def test_numbers_come_back_within_half_a_step(self):
+        features = np.random.default_rng(4).normal(1.0, 2.0, (7, 160))
+        values, scale, zero = cohort.quantised(features)
+        self.assertLessEqual(np.abs((values.astype(float) - zero) * scale - features).max(), scale * 0.51)
+
+    def test_the_file_is_safetensors(self):
+        values = np.arange(6, dtype=np.int8).reshape(2, 3)
+        packed = cohort.packed(values, {"model": "m"})
+        length = struct.unpack("<Q", packed[:8])[0]
+        header = json.loads(packed[8 : 8 + length])
+        self.assertEqual((header["features"]["shape"], header["__metadata__"]), ([2, 3], {"model": "m"}))
+        self.assertEqual(packed[8 + length :], values.tobytes())
+        self.assertEqual(length % 8, 0)
+
+    def test_no_person_weighs_more_than_another(self):
+        persons = np.repeat([1, 2, 3], [2, 9, 4])
+        chosen = cohort.some_of_each(persons, np.random.default_rng(5))
+        self.assertEqual(np.bincount(persons[chosen])[1:].tolist(), [2, 4, 4])
+
+
+class Groups(unittest.TestCase):
+    def test_each_group_is_counted_by_itself(self):
+        table = [{"face_gender": "female" if i < 10 else "male", "face_eth": "a_b", "face_age": "NA" if i == 0 else "30"} for i in range(20)]
+        axes = np.eye(20)
+        # The men all look alike; each woman like herself alone.
+        axes[10:] = axes[10]
+        rows = {row.split("|")[1].strip(): row for row in groups.rows(table, np.stack([axes, axes], axis=1), 0.5)}
+        self.assertIn("| 0 % (0 of 90;", rows["female"])
+        self.assertIn("| 100 % (90 of 90;", rows["male"])
+        self.assertIn("0 % (0 of 20;", rows["everybody"])
+        self.assertIn("too few to tell", rows["age unknown"])
+        self.assertIn("a b", rows)
+
+
+if __name__ == "__main__":
+    unittest.main()
