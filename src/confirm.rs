@@ -52,6 +52,26 @@ impl Fusion {
     }
 }
 
+/// The enrolled set as the second embedder knows it, and how its scores are weighed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Confirming {
+    /// The weights.
+    pub fusion: Fusion,
+    /// References of the second embedder, with the fused score's threshold.
+    pub gallery: Gallery,
+}
+
+/// What is at hand of the last frame's face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Crop {
+    /// Nothing.
+    None,
+    /// The aligned face.
+    Aligned,
+    /// The aligned face and its vector.
+    Embedded,
+}
+
 /// Why the second embedder has no answer.
 #[derive(Debug, thiserror::Error)]
 enum ConfirmError {
@@ -66,29 +86,27 @@ enum ConfirmError {
 /// The second embedder with its crop, its gallery and its scratch memory.
 #[derive(Debug)]
 pub struct Confirmer {
-    fusion: Fusion,
+    confirming: Confirming,
     aligner: Aligner,
     embedder: Embedder,
-    gallery: Gallery,
     features: FeatureVector,
     scratch: SearchScratch,
-    aligned: bool,
+    crop: Crop,
     every_face: bool,
 }
 
 impl Confirmer {
-    /// A confirming stage; `gallery` holds references of `embedder` and the fused score's threshold.
+    /// A confirming stage; `confirming` has references of `embedder`.
     #[must_use]
-    pub fn new(fusion: Fusion, aligner: Aligner, embedder: Embedder, gallery: Gallery) -> Self {
+    pub fn new(confirming: Confirming, aligner: Aligner, embedder: Embedder) -> Self {
         Self {
             features: embedder.blank(),
             scratch: SearchScratch::default(),
-            aligned: false,
+            crop: Crop::None,
             every_face: false,
-            fusion,
+            confirming,
             aligner,
             embedder,
-            gallery,
         }
     }
 
@@ -99,18 +117,20 @@ impl Confirmer {
     }
 
     /// Replaces the enrolled set.
-    pub fn set_gallery(&mut self, gallery: Gallery) {
-        self.gallery = gallery;
+    pub fn replace(&mut self, confirming: Confirming) {
+        self.confirming = confirming;
     }
 
     /// Forgets the crop: the frame at hand shows no face that counts.
     pub(crate) const fn forget(&mut self) {
-        self.aligned = false;
+        self.crop = Crop::None;
     }
 
     /// Keeps the crop of `face`, should it be asked about.
     pub(crate) fn keep(&mut self, frame: &Frame<'_>, face: &Detection, accepted: bool) {
-        self.aligned = (accepted || self.every_face) && self.aligner.align(frame, face).is_some();
+        let wanted = accepted || self.every_face;
+        let aligned = wanted && self.aligner.align(frame, face).is_some();
+        self.crop = if aligned { Crop::Aligned } else { Crop::None };
     }
 
     /// What the second embedder says of the crop that was kept.
@@ -118,11 +138,17 @@ impl Confirmer {
     /// # Errors
     /// [`InferenceError`] when the engine fails; `None` when no crop was kept.
     pub(crate) fn features(&mut self) -> Option<Result<&FeatureVector, InferenceError>> {
-        if !self.aligned {
-            return None;
+        match self.crop {
+            Crop::None => return None,
+            Crop::Aligned => {
+                if let Err(error) = self.embedder.embed(self.aligner.face(), &mut self.features) {
+                    return Some(Err(error));
+                }
+                self.crop = Crop::Embedded;
+            }
+            Crop::Embedded => {}
         }
-        let embedded = self.embedder.embed(self.aligner.face(), &mut self.features);
-        Some(embedded.map(|()| &self.features))
+        Some(Ok(&self.features))
     }
 
     /// Whether the crop that was kept shows `subject`, whom the first embedder gives `first`.
@@ -140,14 +166,15 @@ impl Confirmer {
     /// The fused match: its best is `subject` or nobody.
     fn fused(&mut self, subject: &SubjectId, first: f32) -> Result<Match, ConfirmError> {
         self.features().ok_or(ConfirmError::NoFace)??;
-        let found = self.gallery.search(&self.features, &mut self.scratch)?;
-        let Operating { threshold, claimed_fmr, .. } = self.gallery.operating();
+        let Confirming { fusion, gallery } = &self.confirming;
+        let found = gallery.search(&self.features, &mut self.scratch)?;
+        let Operating { threshold, claimed_fmr, .. } = gallery.operating();
         let best = found.best.filter(|best| best.subject == *subject).and_then(|best| {
-            let score = self.fusion.score(first, best.score)?;
+            let score = fusion.score(first, best.score)?;
             Some(Candidate { score, ..best })
         });
         Ok(Match {
-            model: self.fusion.id.clone(),
+            model: fusion.id.clone(),
             metric: Metric::Cosine,
             threshold,
             claimed_fmr,

@@ -19,12 +19,12 @@ use std::time::Duration;
 use crate::align::Aligner;
 use crate::clock::Clock;
 use crate::compare::{CompareError, Gallery, Match, SearchScratch};
-use crate::confirm::Confirmer;
+use crate::confirm::{Confirmer, Confirming};
 use crate::decide::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
 use crate::detect::{Detection, Detections, Follower};
 use crate::embed::{Embedder, FeatureVector, Quality, QualityLimits};
 use crate::frame::Frame;
-use crate::inference::InferenceError;
+use crate::inference::{InferenceError, ModelId};
 
 /// How long each stage of the last frame took; zero for stages that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,8 +44,8 @@ pub struct StageTimes {
 pub struct Galleries {
     /// References of the embedder that looks at every frame.
     pub gallery: Gallery,
-    /// References of the confirming one, where there is one.
-    pub confirming: Option<Gallery>,
+    /// What the confirming one knows, where there is one.
+    pub confirming: Option<Confirming>,
 }
 
 impl From<Gallery> for Galleries {
@@ -55,17 +55,22 @@ impl From<Gallery> for Galleries {
 }
 
 impl Galleries {
-    /// The gallery whose threshold a grant has to reach.
+    /// The gallery whose threshold a grant has to reach last.
     #[must_use]
     pub fn deciding(&self) -> &Gallery {
-        self.confirming.as_ref().unwrap_or(&self.gallery)
+        self.confirming.as_ref().map_or(&self.gallery, |confirming| &confirming.gallery)
+    }
+
+    /// The confirming embedder, where there is one.
+    #[must_use]
+    pub fn confirming_model(&self) -> Option<&ModelId> {
+        self.confirming.as_ref().map(|confirming| confirming.gallery.comparer().model())
     }
 
     /// Enrolled subjects who can never be granted: without a reference of the confirming embedder.
     #[must_use]
     pub fn unconfirmable(&self) -> usize {
-        let confirmable = self.confirming.as_ref();
-        confirmable.map_or(0, |confirming| self.gallery.subjects_not_in(confirming))
+        self.gallery.subjects_not_in(self.deciding())
     }
 }
 
@@ -241,7 +246,7 @@ impl Recognizer {
         let Galleries { gallery, confirming } = galleries;
         self.gallery = gallery;
         if let (Some(confirmer), Some(confirming)) = (&mut self.confirmer, confirming) {
-            confirmer.set_gallery(confirming);
+            confirmer.replace(confirming);
         }
     }
 

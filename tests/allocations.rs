@@ -20,7 +20,10 @@ use std::cell::Cell;
 
 use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic, WallClock};
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SearchScratch};
-use deepid_edge::decide::{FaceSeen, Observation, Seen, Visit, VisitPolicy};
+use deepid_edge::confirm::{Confirmer, Confirming, Fusion};
+use deepid_edge::decide::{
+    Confirmation, FaceSeen, Observation, Question, Seen, Visit, VisitPolicy,
+};
 use deepid_edge::detect::{FollowerSettings, Strategy};
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::frame::{Frame, PixelFormat};
@@ -151,4 +154,38 @@ fn no_frame_allocates_after_warm_up() {
         assert!(faces >= 70, "{strategy:?}: the scene's face was seen in {faces} of 80 frames");
         assert!(counted >= 50);
     }
+}
+
+#[test]
+fn asking_the_confirming_embedder_allocates_nothing_after_warm_up() {
+    let Some(runtime) = runtime() else { return };
+    let picture = scene::yuyv(&scene::one_face());
+    let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
+    let frame = |number| {
+        let (size, stride) = ((scene::WIDTH, scene::HEIGHT), scene::WIDTH as usize * 2);
+        Frame::new(&picture, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap()
+    };
+    let settings = FollowerSettings::default();
+    let mut stranger = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+    stranger.observe(&frame(0), &clock);
+    let enrolled = stranger.features().clone();
+    // The same network twice: what is counted is what stands around it.
+    let fusion = Fusion { id: ModelId::new("twice").unwrap(), gate: 0.0, weights: [0.5, 0.5] };
+    let confirming = Confirming { fusion, gallery: path::gallery(vec![enrolled.clone()]) };
+    let confirmer = Confirmer::new(confirming, path::aligner(), path::embedder(&runtime, true));
+    let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![enrolled]))
+        .confirmed_by(Some(confirmer));
+    let question = Question { subject: visitor::subject(0), score: 1.0 };
+    let mut confirmed = 0;
+    for number in 1..60_u64 {
+        clock.advance(std::time::Duration::from_millis(33));
+        let frame = frame(number);
+        let count = allocations(|| {
+            recognizer.observe(&frame, &clock);
+            let answer = recognizer.confirm(&question);
+            confirmed += usize::from(matches!(answer, Confirmation::Yes(_)));
+        });
+        assert!(number < 20 || count == 0, "frame {number} allocated {count} times");
+    }
+    assert!(confirmed >= 50, "{confirmed} of 59 frames were confirmed");
 }

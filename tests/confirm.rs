@@ -25,7 +25,9 @@ use deepid_edge::store::Body;
 use proptest::prelude::*;
 use support::command::{assets, deepid_edge, json};
 use support::daemon::Home;
+use support::mosquitto::{Broker, Mosquitto};
 use support::scene::Recording;
+use support::subscriber::Subscriber;
 
 /// A visit before a door that asks a second embedder, on a clock of 100 ms a frame.
 struct Door {
@@ -364,9 +366,16 @@ fn the_daemon_grants_whom_both_embedders_know_and_nobody_else() {
     }
     let models = models(|card| card);
     assert!(added(models.path()).status.success());
-    let home = || Home::new().set("models.directory", models.path().display());
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let subscriber = Subscriber::connect(broker.port(), "deepid-edge/front/info");
+    let home =
+        || Home::new().broker(broker.port()).set("models.directory", models.path().display());
     let both = home().set("models.confirm", "twice").enrol_obama();
     let decided = decided_by_the_daemon(&both);
+    let info = subscriber.on("deepid-edge/front/info").json();
+    let ids: Vec<_> = info["models"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
+    assert_eq!(ids[2..], ["deepid2", "deepid2-again"], "{info:#}");
+    assert_eq!(info["references_of_other_models"], 0, "{info:#}");
     assert_eq!(decided[0], ("Granted".to_owned(), "twice".to_owned()), "{decided:?}");
     assert_eq!(decided[1].0, "Unknown", "{decided:?}");
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import scores
-from card import rate, text
+from card import interval_words, rate, text
 from embedder import Carded, carded
 from evaluate import calibrated, held_back
 
@@ -72,11 +72,10 @@ def card(options: argparse.Namespace, first: Carded, second: Carded) -> str:
     points = calibrated(others, "cosine")
     passed = float((pairs.first[~pairs.same] >= gate).mean())
     missed = ", ".join(f"{100 * scores.miss_rate_at(mated, others, p['rate']):.2f} % at {rate(p['rate'])}" for p in points)
-    intervals = ", ".join(f"{rate(p['rate'])} is {p['interval'][0]:.1e} to {p['interval'][1]:.1e}" for p in points)
     source = (
         f"{pairs.people} people of CelebA who are neither in training nor in LFW, {options.date}: {len(mated):,} mated and "
         f"{len(others):,} non-mated comparisons, crop and mirror image averaged; true matches missed: {missed}; "
-        f"95 % intervals by Wilson as if comparisons were independent: {intervals}"
+        f"95 % intervals by Wilson as if comparisons were independent: {interval_words(points)}"
     )
     limitations = [
         f"The gate lets {100 * passed:.1f} % of strangers' comparisons through to {second.id}, and loses {100 * float((mated < gate).mean()):.2f} % of true matches.",

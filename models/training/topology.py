@@ -92,16 +92,21 @@ class Kind:
     def features(self) -> int:
         return self.topology.features
 
+    @property
+    def levels(self) -> int:
+        """How many vectors have signals of their own while training, beside the features."""
+        return len(self.patches) or (3 if self.supervised_levels else 0)
+
+    def fusion(self) -> int:
+        """Parameters of an ensemble's projection, each of which multiplies once."""
+        return len(self.patches) * self.topology.features * self.features
+
     def parameters(self) -> int:
-        networks = max(1, len(self.patches))
-        fusion = networks * self.topology.features * self.features if self.patches else 0
-        return networks * self.topology.parameters() + fusion
+        return max(1, len(self.patches)) * self.topology.parameters() + self.fusion()
 
     def operations(self) -> int:
         """Without resizing, which multiplies at most four values for each input pixel."""
-        networks = max(1, len(self.patches))
-        fusion = networks * self.topology.features * self.features if self.patches else 0
-        return networks * self.topology.operations() + fusion
+        return max(1, len(self.patches)) * self.topology.operations() + self.fusion()
 
 
 DEEPID = Topology(31, 39, 1, (20, 40, 60, 80), 160)

@@ -44,6 +44,8 @@ AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 200
 # What the signals of a lower level, or of one network of an ensemble, weigh beside the features' own.
 LEVELS_WEIGHT = 0.5
+# What a run is made of, and goes on from.
+STATES = ("network", "signals", "level_signals", "averaged", "optimiser")
 CHECKPOINT_SECONDS = 120.0
 VALIDATION_FACES_MAX = 3000
 
@@ -138,8 +140,8 @@ class Run:
             of = data.persons[data.train]
             means = person_means(torch.from_numpy(data.teacher[data.train]), torch.from_numpy(of), data.people)
         self.signals = Signals(self.kind.features, means, data.people).to(self.device)
-        levels = len(self.kind.patches) or (3 if self.kind.supervised_levels else 0)
-        self.level_signals = torch.nn.ModuleList(Signals(self.kind.topology.features, means, data.people) for _ in range(levels)).to(self.device)
+        levels = [Signals(self.kind.topology.features, means, data.people) for _ in range(self.kind.levels)]
+        self.level_signals = torch.nn.ModuleList(levels).to(self.device)
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True
         )
@@ -187,8 +189,8 @@ class Run:
 
     def save(self, path: Path) -> None:
         document = {
-            "network": self.network.state_dict(), "signals": self.signals.state_dict(), "level_signals": self.level_signals.state_dict(), "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(), "step": self.step, "seconds": self.seconds,
+            **{name: getattr(self, name).state_dict() for name in STATES},
+            "step": self.step, "seconds": self.seconds,
         }  # fmt: skip
         torch.save(document, path.with_suffix(".partial"))
         path.with_suffix(".partial").rename(path)
@@ -196,7 +198,7 @@ class Run:
 
     def resume(self, path: Path) -> None:
         document = torch.load(path, map_location=self.device, weights_only=True)
-        for name in ("network", "signals", "level_signals", "averaged", "optimiser"):
+        for name in STATES:
             getattr(self, name).load_state_dict(document[name])
         self.step, self.seconds = document["step"], document["seconds"]
 

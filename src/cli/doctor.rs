@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::camera;
 use super::exit::Kind;
+use super::faces::{references, references_of};
 use super::failure::Failure;
 use super::session::Session;
 use crate::capture::v4l2::{Listing, list_cameras};
@@ -23,8 +24,8 @@ use crate::clock::{Clock, ClockTrust, Monotonic, SystemClock, synchronised};
 use crate::config::{Cards, Config, Networks};
 use crate::detect::Detections;
 use crate::frame::{Frame, PixelFormat};
-use crate::inference::{ModelId, ModelKind};
-use crate::store::{Reference, Store};
+use crate::inference::ModelKind;
+use crate::store::Store;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -150,7 +151,9 @@ fn confirming(findings: &mut Findings, config: &Config, cards: &Cards) {
         return findings.fail("confirm", &error.into());
     }
     let (first, second) = (&fusion.first.id, &fusion.second.id);
-    let of = |model| references_of(config, model).into_iter().map(|reference| reference.subject);
+    // A database that cannot be read is told by the check of it.
+    let references = |model| references_of(config, model).unwrap_or_default();
+    let of = |model| references(model).into_iter().map(|reference| reference.subject);
     let (enrolled, known): (BTreeSet<_>, Vec<_>) = (of(first).collect(), of(second).collect());
     let operating = match cards.operating_fused(config, &fusion, known.len()) {
         Ok(operating) => operating,
@@ -174,13 +177,6 @@ fn confirming(findings: &mut Findings, config: &Config, cards: &Cards) {
     } else {
         findings.ok("confirm", what);
     }
-}
-
-/// The references of `model`; none where there is no database.
-fn references_of(config: &Config, model: &ModelId) -> Vec<Reference> {
-    let path = &config.store.path;
-    let store = path.exists().then(|| Store::open_read_only(path, config.store_settings()).ok());
-    store.flatten().and_then(|store| store.references(model).ok()).unwrap_or_default()
 }
 
 /// What can be said of the models without the library: cards and files.
@@ -234,7 +230,7 @@ fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
 }
 
 fn threshold(findings: &mut Findings, config: &Config, cards: &Cards) {
-    let references = enrolled(config).map_or(1, |references| references.max(1));
+    let references = references(config).map_or(1, |references| references.len().max(1));
     match cards.operating(config, config.recognise.metric, references) {
         Err(error) => findings.fail("threshold", &error.into()),
         Ok(operating) => {
@@ -263,14 +259,6 @@ fn threshold(findings: &mut Findings, config: &Config, cards: &Cards) {
             }
         }
     }
-}
-
-/// How many references there are, whichever model made them.
-fn enrolled(config: &Config) -> Option<usize> {
-    let path = &config.store.path;
-    let store = path.exists().then(|| Store::open_read_only(path, config.store_settings()).ok());
-    let subjects = store.flatten()?.subjects().ok()?;
-    usize::try_from(subjects.iter().map(|subject| subject.references).sum::<u64>()).ok()
 }
 
 fn database(findings: &mut Findings, config: &Config) {

@@ -11,10 +11,11 @@ use super::failure::Failure;
 use crate::capture::picture::Picture;
 use crate::clock::{Clock, Monotonic, SystemClock};
 use crate::compare::Match;
-use crate::config::{Config, Networks};
+use crate::config::{Config, EquipError, Networks};
 use crate::decide::Seen;
 use crate::embed::{FeatureVector, Quality};
 use crate::frame::Frame;
+use crate::inference::ModelId;
 use crate::recognize::{Galleries, Recognizer};
 use crate::store::{Reference, Store};
 
@@ -102,8 +103,7 @@ impl Judge {
         references: Vec<Reference>,
     ) -> Result<Self, Failure> {
         let gallery = networks.gallery(config, references)?;
-        let recognizer = networks.recognizer(config, gallery)?;
-        Ok(Self { recognizer, clock: SystemClock::new(config.clock.require, i64::MIN) })
+        Ok(Self::by(config, networks.recognizer(config, gallery)?))
     }
 
     /// The same for an enrolment, which needs each face's vector of the confirming embedder too.
@@ -113,10 +113,13 @@ impl Judge {
         references: Vec<Reference>,
     ) -> Result<Self, Failure> {
         let gallery = networks.gallery(config, references)?;
-        let confirming = networks.confirming_gallery(config, Vec::new())?;
+        let confirming = networks.confirming(config, |_| Ok::<_, EquipError>(Vec::new()))?;
         let recognizer = networks.recognizer(config, Galleries { gallery, confirming })?;
-        let recognizer = recognizer.confirming_every_face();
-        Ok(Self { recognizer, clock: SystemClock::new(config.clock.require, i64::MIN) })
+        Ok(Self::by(config, recognizer.confirming_every_face()))
+    }
+
+    fn by(config: &Config, recognizer: Recognizer) -> Self {
+        Self { recognizer, clock: SystemClock::new(config.clock.require, i64::MIN) }
     }
 
     /// Judges a picture that has nothing to do with the one before.
@@ -143,9 +146,7 @@ impl Judge {
             },
         }
     }
-}
 
-impl Judge {
     fn confirming(&mut self) -> Result<Option<FeatureVector>, Unusable> {
         self.recognizer.confirming_features().map_err(|error| {
             tracing::warn!(%error, "the confirming embedder failed");
@@ -156,11 +157,16 @@ impl Judge {
 
 /// The references of the configured embedder; none when there is no database yet.
 pub(super) fn references(config: &Config) -> Result<Vec<Reference>, Failure> {
+    references_of(config, &config.models.embedder)
+}
+
+/// The references of `model`; none when there is no database yet.
+pub(super) fn references_of(config: &Config, model: &ModelId) -> Result<Vec<Reference>, Failure> {
     if !config.store.path.exists() {
         return Ok(Vec::new());
     }
     let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-    Ok(store.references(&config.models.embedder)?)
+    Ok(store.references(model)?)
 }
 
 /// A refused picture as a failure of the whole command.

@@ -1,21 +1,22 @@
 //! `models`: which networks there are, and one more.
 //!
 //! In: the folders of cards; for `add` a `.tflite` and its card, or a fusion card alone. Out: a list;
-//! or the model in the folder of models, tried as the daemon would load it. Invariant: nothing becomes the running model
-//! by being added; the configuration names that one.
+//! or the model in the folder of models, tried as the daemon would load it. Invariant: nothing
+//! becomes the running model by being added; the configuration names that one.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
 use crate::config::{Cards, Config, Networks};
 use crate::inference::{
-    FUSION_ENDING, FusionCard, InferenceError, InstallError, ModelCard, ModelId, ModelKind, Staged,
-    StagedFusion,
+    Calibration, FUSION_ENDING, FusionCard, InferenceError, InstallError, ModelCard, ModelId,
+    ModelKind, Staged, StagedFusion,
 };
 
 /// What to do with models.
@@ -75,7 +76,7 @@ impl Add {
                 "model": card.id,
                 "kind": card.kind.to_string(),
                 "files": places,
-                "calibrated": card.calibrations.iter().map(|c| &c.metric).collect::<Vec<_>>(),
+                "calibrated": metrics(&card.calibrations),
             }),
         )?;
         Ok(Kind::Done)
@@ -122,7 +123,7 @@ fn add_fusion(
             "model": fusion.id,
             "kind": "fusion",
             "files": [place],
-            "calibrated": fusion.calibrations.iter().map(|c| &c.metric).collect::<Vec<_>>(),
+            "calibrated": metrics(&fusion.calibrations),
         }),
     )?;
     Ok(Kind::Done)
@@ -152,94 +153,84 @@ fn next(card: &ModelCard) -> String {
 fn list(session: &Session) -> Result<Kind, Failure> {
     let config = session.config()?;
     let cards = Cards::open(&config)?;
-    let found: Vec<_> = cards.all().into_iter().map(|card| Listed::new(&cards, card)).collect();
-    let fusions: Vec<_> =
-        cards.fusions().into_iter().map(|card| fusion_row(&config, &cards, card)).collect();
-    let lines = found.iter().map(|listed| listed.line(&config));
-    let lines: Vec<String> = lines.chain(fusions.iter().map(|(line, _)| line.clone())).collect();
-    let rows = found.iter().map(|listed| listed.row(&config));
-    let rows: Vec<Json> = rows.chain(fusions.into_iter().map(|(_, row)| row)).collect();
-    session.tell(lines.join("\n"), &json!({ "models": rows }))?;
+    let networks = cards.all().into_iter().map(|card| Listed::network(&config, &cards, card));
+    let fusions = cards.fusions().into_iter().map(|card| Listed::fusion(&config, &cards, card));
+    let found: Vec<Listed> = networks.chain(fusions).collect();
+    let lines: Vec<String> = found.iter().map(Listed::line).collect();
+    session.tell(lines.join("\n"), &json!({ "models": found }))?;
     Ok(Kind::Done)
 }
 
-/// A fusion card as a line and as a row.
-fn fusion_row(
-    config: &Config,
-    cards: &Cards,
-    card: Result<FusionCard, InferenceError>,
-) -> (String, Json) {
-    let card = match card {
-        Ok(card) => card,
-        Err(fault) => return (format!("    {fault}"), json!({ "fault": fault.to_string() })),
-    };
-    let fault = cards.fault_of_fusion(&card).map(|fault| fault.to_string());
-    let used = config.models.confirm.as_ref() == Some(&card.id);
-    let uses = if used { vec!["confirm"] } else { vec![] };
-    let mut line = line_of(&card.id, "fusion", &uses, &card.title);
-    if let Some(fault) = &fault {
-        line.push_str("\n    ");
-        line.push_str(fault);
-    }
-    let row = json!({
-        "model": card.id,
-        "kind": "fusion",
-        "title": card.title,
-        "in_use": uses,
-        "calibrated": card.calibrations.iter().map(|c| &c.metric).collect::<Vec<_>>(),
-        "fault": fault,
-    });
-    (line, row)
-}
-
-fn line_of(id: &ModelId, kind: &str, uses: &[&str], title: &str) -> String {
-    let uses = if uses.is_empty() { "-".to_owned() } else { uses.join(", ") };
-    format!("{:<24} {kind:<9} {uses:<15} {title}", id.to_string())
-}
-
-/// A card, where it can be read, and what is wrong with it or its file.
+/// What a card says, where it can be read, and what is wrong with it or with what it needs.
+#[derive(Debug, Serialize)]
 struct Listed {
-    card: Option<ModelCard>,
-    fault: Option<InferenceError>,
+    #[serde(flatten)]
+    told: Option<Told>,
+    fault: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Told {
+    model: ModelId,
+    kind: String,
+    title: String,
+    in_use: Vec<&'static str>,
+    /// By which metrics.
+    calibrated: Vec<String>,
 }
 
 impl Listed {
-    fn new(cards: &Cards, card: Result<ModelCard, InferenceError>) -> Self {
-        match card {
-            Ok(card) => Self { fault: cards.fault_of_file(&card), card: Some(card) },
-            Err(fault) => Self { card: None, fault: Some(fault) },
+    fn network(config: &Config, cards: &Cards, card: Result<ModelCard, InferenceError>) -> Self {
+        let models = &config.models;
+        let roles =
+            [("find", &models.find), ("follow", &models.follow), ("embedder", &models.embedder)];
+        Self::of(card, |card| {
+            let used = roles.into_iter().filter(|(_, id)| **id == card.id);
+            let told = Told {
+                in_use: used.map(|(role, _)| role).collect(),
+                kind: card.kind.to_string(),
+                calibrated: metrics(&card.calibrations),
+                title: card.title.clone(),
+                model: card.id.clone(),
+            };
+            (told, cards.fault_of_file(&card).map(|fault| fault.to_string()))
+        })
+    }
+
+    fn fusion(config: &Config, cards: &Cards, card: Result<FusionCard, InferenceError>) -> Self {
+        Self::of(card, |card| {
+            let used = config.models.confirm.as_ref() == Some(&card.id);
+            let told = Told {
+                in_use: used.then_some("confirm").into_iter().collect(),
+                kind: "fusion".to_owned(),
+                calibrated: metrics(&card.calibrations),
+                title: card.title.clone(),
+                model: card.id.clone(),
+            };
+            (told, cards.fault_of_fusion(&card).map(|fault| fault.to_string()))
+        })
+    }
+
+    fn of<Card>(
+        card: Result<Card, InferenceError>,
+        tell: impl FnOnce(Card) -> (Told, Option<String>),
+    ) -> Self {
+        match card.map(tell) {
+            Ok((told, fault)) => Self { told: Some(told), fault },
+            Err(fault) => Self { told: None, fault: Some(fault.to_string()) },
         }
     }
 
-    fn row(&self, config: &Config) -> Json {
-        let fault = self.fault.as_ref().map(ToString::to_string);
-        match &self.card {
-            Some(card) => json!({
-                "model": card.id,
-                "kind": card.kind.to_string(),
-                "title": card.title,
-                "in_use": uses(config, card),
-                "calibrated": card.calibrations.iter().map(|c| &c.metric).collect::<Vec<_>>(),
-                "fault": fault,
-            }),
-            None => json!({ "fault": fault }),
-        }
-    }
-
-    fn line(&self, config: &Config) -> String {
-        let told = self.card.as_ref().map(|card| {
-            line_of(&card.id, &card.kind.to_string(), &uses(config, card), &card.title)
+    fn line(&self) -> String {
+        let told = self.told.as_ref().map(|Told { model, kind, title, in_use, .. }| {
+            let uses = if in_use.is_empty() { "-".to_owned() } else { in_use.join(", ") };
+            format!("{:<24} {kind:<9} {uses:<15} {title}", model.to_string())
         });
         let fault = self.fault.as_ref().map(|fault| format!("    {fault}"));
         told.into_iter().chain(fault).collect::<Vec<_>>().join("\n")
     }
 }
 
-/// What the configuration uses a model for.
-fn uses(config: &Config, card: &ModelCard) -> Vec<&'static str> {
-    let models = &config.models;
-    [("find", &models.find), ("follow", &models.follow), ("embedder", &models.embedder)]
-        .into_iter()
-        .filter_map(|(role, id)| (*id == card.id).then_some(role))
-        .collect()
+fn metrics(calibrations: &[Calibration]) -> Vec<String> {
+    calibrations.iter().map(|calibration| calibration.metric.clone()).collect()
 }

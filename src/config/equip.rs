@@ -12,7 +12,7 @@ use crate::compare::{
     CalibrationTable, CompareError, Comparer, Gallery, GalleryEntry, Metric, Operating,
     ThresholdError, ThresholdPolicy,
 };
-use crate::confirm::{Confirmer, Fusion};
+use crate::confirm::{Confirmer, Confirming, Fusion};
 use crate::detect::{Follower, SsdDetector};
 use crate::embed::{Embedder, QualityLimits};
 use crate::inference::{
@@ -316,48 +316,42 @@ impl Networks {
         Ok(Gallery::build(self.comparer(config, metric)?, entries(references), |_| operating)?)
     }
 
-    /// The gallery of the confirming embedder, with the fused score's threshold; `None` where
-    /// nothing is to confirm.
+    /// What the confirming embedder knows by `references`; `None` where nothing is to confirm.
     ///
     /// # Errors
-    /// As [`Self::gallery`], and [`EquipError::Confirm`].
-    pub fn confirming_gallery(
+    /// As [`Self::gallery`], [`EquipError::Confirm`], and whatever `references` fails with.
+    pub fn confirming<E: From<EquipError>>(
         &self,
         config: &Config,
-        references: Vec<Reference>,
-    ) -> Result<Option<Gallery>, EquipError> {
-        let Some(fusion) = self.cards.fusion(config)? else { return Ok(None) };
-        let operating = self.cards.operating_fused(config, &fusion, references.len())?;
-        let comparer = self.comparer_for(&fusion.second.id, Metric::Cosine)?;
-        Ok(Some(Gallery::build(comparer, entries(references), |_| operating)?))
+        references: impl FnOnce(&ModelId) -> Result<Vec<Reference>, E>,
+    ) -> Result<Option<Confirming>, E> {
+        let Some(card) = self.cards.fusion(config)? else { return Ok(None) };
+        let references = references(&card.second.id)?;
+        let operating = self.cards.operating_fused(config, &card, references.len())?;
+        let comparer = self.comparer_for(&card.second.id, Metric::Cosine)?;
+        let gallery = Gallery::build(comparer, entries(references), |_| operating);
+        let gallery = gallery.map_err(EquipError::from)?;
+        Ok(Some(Confirming { fusion: Fusion::of(&card), gallery }))
     }
 
     /// What a door compares with, of the references that `of` has of a model. The first gallery's
     /// threshold is the same whether grants are confirmed or not: confirming only withholds.
     ///
     /// # Errors
-    /// As [`Self::confirming_gallery`], and whatever `of` fails with.
+    /// As [`Self::confirming`].
     pub fn galleries<E: From<EquipError>>(
         &self,
         config: &Config,
         of: impl Fn(&ModelId) -> Result<Vec<Reference>, E>,
     ) -> Result<Galleries, E> {
         let gallery = self.gallery(config, of(&config.models.embedder)?)?;
-        let confirming = match self.cards.fusion(config)? {
-            Some(fusion) => self.confirming_gallery(config, of(&fusion.second.id)?)?,
-            None => None,
-        };
-        Ok(Galleries { gallery, confirming })
+        Ok(Galleries { gallery, confirming: self.confirming(config, of)? })
     }
 
-    fn confirmer(&self, config: &Config, gallery: Gallery) -> Result<Confirmer, EquipError> {
-        let model = gallery.comparer().model().clone();
-        let Some(card) = self.cards.fusion(config)? else {
-            let problem = "nothing is to confirm".to_owned();
-            return Err(EquipError::Confirm { fusion: model, problem });
-        };
-        let embedder = self.embedder_called(&model, config)?;
-        Ok(Confirmer::new(Fusion::of(&card), self.aligner_for(&model)?, embedder, gallery))
+    fn confirmer(&self, config: &Config, confirming: Confirming) -> Result<Confirmer, EquipError> {
+        let model = confirming.gallery.comparer().model();
+        let (aligner, embedder) = (self.aligner_for(model)?, self.embedder_called(model, config)?);
+        Ok(Confirmer::new(confirming, aligner, embedder))
     }
 
     /// The whole path, within the configuration's limits of quality.
@@ -383,7 +377,7 @@ impl Networks {
         limits: QualityLimits,
     ) -> Result<Recognizer, EquipError> {
         let Galleries { gallery, confirming } = galleries.into();
-        let confirmer = confirming.map(|gallery| self.confirmer(config, gallery)).transpose()?;
+        let confirmer = confirming.map(|known| self.confirmer(config, known)).transpose()?;
         let recognizer = Recognizer::new(
             self.follower(config)?,
             self.aligner(config)?,

@@ -47,7 +47,7 @@ use front::{Front, Workers};
 use meter::Meter;
 use pulse::{Pulse, Thread};
 use slot::{Pressure, Slot};
-use threads::{Camera, Embedders, Enrolled, Recognise, Record, Shared};
+use threads::{Camera, Enrolled, Recognise, Record, Shared};
 
 /// Decisions that may wait for the database, messages that may wait for the session.
 const CHANNEL_LENGTH: usize = 64;
@@ -127,11 +127,9 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     let clock = Arc::new(SystemClock::new(config.clock.require, floor));
     let started = clock.now();
     let networks = Networks::open(config)?;
-    let cards = cards(config, &networks)?;
     let galleries = read_galleries(config, &networks, &store)?;
-    let confirming = networks.cards().fusion(config)?.map(|fusion| fusion.second.id);
-    let embedders = Embedders { first: config.models.embedder.clone(), confirming };
-    let enrolled = Enrolled::of(&galleries, &store, &embedders);
+    let cards = cards(config, &networks, &galleries)?;
+    let enrolled = Enrolled::of(&galleries, &store);
     warn_of_doubts(config, &galleries, enrolled, clock.wall());
     let recognizer = networks.recognizer(config, galleries)?;
     let replay_clock = source::replays_unpaced(config)
@@ -179,7 +177,6 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         store,
         door: config.door.id.clone(),
         boot,
-        embedders,
         tasks: tasks_received,
         outgoing: outgoing.clone(),
         galleries,
@@ -226,10 +223,16 @@ fn read_galleries(
     networks.galleries(config, |model| store.references(model).map_err(DaemonError::from))
 }
 
-fn cards(config: &Config, networks: &Networks) -> Result<Vec<ModelCard>, EquipError> {
+/// The card of each network that runs.
+fn cards(
+    config: &Config,
+    networks: &Networks,
+    galleries: &Galleries,
+) -> Result<Vec<ModelCard>, EquipError> {
     let models = &config.models;
     [&models.find, &models.follow, &models.embedder]
         .into_iter()
+        .chain(galleries.confirming_model())
         .map(|id| networks.card(id))
         .collect()
 }

@@ -300,21 +300,11 @@ pub(super) enum Task {
 /// Reads the enrolled set; made by whoever knows cards and configuration.
 pub(super) type GalleriesMaker = Box<dyn Fn(&Store) -> Result<Galleries, DaemonError> + Send>;
 
-/// Whose references count.
-#[derive(Debug, Clone)]
-pub(super) struct Embedders {
-    /// The one that looks at every frame.
-    pub first: ModelId,
-    /// The one that confirms, where one does.
-    pub confirming: Option<ModelId>,
-}
-
 /// What the record thread works with.
 pub(super) struct Record {
     pub store: Store,
     pub door: String,
     pub boot: Uuid,
-    pub embedders: Embedders,
     pub tasks: Receiver<Task>,
     pub outgoing: Sender<Outgoing>,
     pub galleries: SyncSender<Galleries>,
@@ -462,7 +452,7 @@ impl Record {
             }
         };
         shared.meter.set_database(DatabaseState::Ok);
-        let enrolled = Enrolled::of(&galleries, &self.store, &self.embedders);
+        let enrolled = Enrolled::of(&galleries, &self.store);
         tracing::info!(
             subjects = enrolled.subjects,
             references = enrolled.references,
@@ -477,11 +467,11 @@ impl Record {
 
 impl Enrolled {
     /// Counts what `galleries` hold, and the references of models that are never compared.
-    pub(super) fn of(galleries: &Galleries, store: &Store, embedders: &Embedders) -> Self {
-        let others = store.other_models(&embedders.first).unwrap_or_default();
-        let never_compared = |other: &&crate::store::OtherModel| {
-            embedders.confirming.as_ref().is_none_or(|model| model.as_str() != other.model)
-        };
+    pub(super) fn of(galleries: &Galleries, store: &Store) -> Self {
+        let others = store.other_models(galleries.gallery.comparer().model()).unwrap_or_default();
+        let confirming = galleries.confirming_model().map(ModelId::as_str);
+        let never_compared =
+            |other: &&crate::store::OtherModel| confirming != Some(other.model.as_str());
         Self {
             subjects: galleries.gallery.subjects() as u64,
             references: galleries.gallery.references() as u64,

@@ -98,9 +98,11 @@ impl Visit {
     pub fn step(&mut self, observation: &Observation, now: Monotonic, actions: &mut Vec<Action>) {
         self.wall = Some(observation.wall);
         if let State::Watching(watching) = &mut self.state {
-            // Unanswered is not confirmed.
-            watching.refute(None);
             watching.at_hand = None;
+            // Unanswered is not confirmed.
+            if let Some((question, _)) = watching.asking.take() {
+                watching.refute(&question.subject, None);
+            }
         }
         self.tick(now, actions);
         let fresh = self.admit(observation, now);
@@ -135,27 +137,17 @@ impl Visit {
         let State::Watching(watching) = &mut self.state else { return };
         let Some((question, agreement)) = watching.asking.take() else { return };
         let fresh = watching.asked.is_some_and(|asked| now.since(asked) <= policy.stale);
+        let is_shown =
+            |fused: &Match| fused.accepted().is_some_and(|best| best.subject == question.subject);
         let fused = match answer {
-            Confirmation::Yes(fused) if fresh => Ok(fused),
-            Confirmation::Yes(fused) | Confirmation::No(fused) => Err(Some(fused)),
-            Confirmation::Fault => Err(None),
+            Confirmation::Yes(fused) if fresh && is_shown(&fused) => {
+                return self.conclude(&Agreement { weakest: fused, ..agreement }, now, actions);
+            }
+            Confirmation::Yes(fused) | Confirmation::No(fused) => Some(fused),
+            Confirmation::Fault => None,
         };
-        match fused {
-            Ok(fused) if fused.accepted().is_some_and(|best| best.subject == question.subject) => {
-                self.conclude(&Agreement { weakest: fused, ..agreement }, now, actions);
-            }
-            Ok(fused) | Err(Some(fused)) => {
-                watching.asking = Some((question, agreement));
-                watching.refute(Some(fused));
-            }
-            Err(None) => {
-                watching.asking = Some((question, agreement));
-                watching.refute(None);
-            }
-        }
-        if let State::Watching(watching) = &self.state
-            && watching.tally.counts.refuted >= policy.agreeing.max(1)
-        {
+        watching.refute(&question.subject, fused);
+        if watching.tally.counts.refuted >= policy.agreeing.max(1) {
             self.time_out(now, actions);
         }
     }
@@ -390,10 +382,9 @@ impl Accepted {
 }
 
 impl Watching {
-    /// Ends a question without a yes: the frame counts no longer. `fused` is what came of it.
-    fn refute(&mut self, fused: Option<Match>) {
-        let Some((question, _)) = self.asking.take() else { return };
-        self.tally.refute(&question.subject);
+    /// The frame that was asked about counts for `subject` no longer; `fused` is what came of it.
+    fn refute(&mut self, subject: &SubjectId, fused: Option<Match>) {
+        self.tally.refute(subject);
         let score = |found: &Match| found.best.as_ref().map(|best| best.score);
         let nearer = |fused: &Match| self.unconfirmed.as_ref().and_then(score) <= score(fused);
         if let Some(fused) = fused.filter(nearer) {

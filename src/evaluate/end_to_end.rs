@@ -237,20 +237,19 @@ fn clip_vectors(
     recognizer: &mut Recognizer,
     recording: &Path,
 ) -> Result<Vec<Vectors>, EvaluateError> {
-    let mut taken = Ok(Vec::new());
+    let mut vectors = Vec::new();
     let clock = still_clock();
     recognizer.forget();
     replay(recording, RATE, &clock, |frame, clock| {
         let observation = recognizer.observe(frame, clock);
         let alone = matches!(&observation.seen, Seen::Faces { count: 1, .. });
-        let Ok(vectors) = &mut taken else { return };
-        match attempt(recognizer, observation) {
-            Ok(Attempt::Compared { vectors: of_face, .. }) if alone => vectors.push(of_face),
-            Ok(_) => {}
-            Err(error) => taken = Err(error),
+        if let (true, Attempt::Compared { vectors: of_face, .. }) =
+            (alone, attempt(recognizer, observation)?)
+        {
+            vectors.push(of_face);
         }
+        Ok(())
     })?;
-    let vectors = taken?;
     let step = vectors.len().div_ceil(REFERENCES_PER_CLIP).max(1);
     Ok(vectors.into_iter().skip(step / 2).step_by(step).collect())
 }
@@ -267,7 +266,7 @@ fn decide(
     let mut visit = Visit::new(config.visit_policy());
     let clock = still_clock();
     let mut actions = Vec::new();
-    let (mut frames, mut frames_with_face, mut failed) = (0, 0, None);
+    let (mut frames, mut frames_with_face) = (0, 0);
     recognizer.forget();
     replay(recording, RATE, &clock, |frame, clock| {
         let observation = recognizer.observe(frame, clock);
@@ -278,14 +277,9 @@ fn decide(
         }
         frames += 1;
         frames_with_face += u64::from(matches!(observation.seen, Seen::Faces { .. }));
-        match attempt(recognizer, observation) {
-            Ok(attempt) => count(rates, &attempt, who, &mut Vec::new()),
-            Err(error) => failed = Some(error),
-        }
+        count(rates, &attempt(recognizer, observation)?, who, &mut Vec::new());
+        Ok(())
     })?;
-    if let Some(error) = failed {
-        return Err(error.into());
-    }
     while let Some(due) = visit.poll_at() {
         clock.advance_to(due);
         visit.tick(clock.now(), &mut actions);
@@ -320,12 +314,12 @@ fn decide(
 /// capture.
 ///
 /// # Errors
-/// [`EvaluateError`] when the recording cannot be read or a frame cannot be decoded.
+/// [`EvaluateError`] when the recording cannot be read, a frame cannot be decoded, or `each` fails.
 pub fn replay(
     recording: &Path,
     rate: u32,
     clock: &Arc<ManualClock>,
-    mut each: impl FnMut(&crate::frame::Frame<'_>, &ManualClock),
+    mut each: impl FnMut(&crate::frame::Frame<'_>, &ManualClock) -> Result<(), EvaluateError>,
 ) -> Result<(), EvaluateError> {
     let settings = ReplaySettings {
         rate: Some(FrameRate::per_second(rate)),
@@ -341,7 +335,7 @@ pub fn replay(
                     source,
                 })?;
                 clock.advance_to(frame.captured_at());
-                each(&frame, clock);
+                each(&frame, clock)?;
             }
             Progress::Waiting => {}
             Progress::End => return Ok(()),

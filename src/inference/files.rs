@@ -58,18 +58,12 @@ impl ModelDirectory {
         if !path.exists() {
             return Err(InferenceError::UnknownModel { model: id.clone(), known: self.known() });
         }
-        let text = std::fs::read_to_string(&path).map_err(|e| InferenceError::CardUnreadable {
-            path: path.clone(),
-            problem: e.to_string(),
-        })?;
-        let invalid = |source| InferenceError::CardInvalid { path: path.clone(), source };
-        let card = parse(&text).map_err(invalid)?;
+        let (_, card) = read_card(&path, parse)?;
         let found = id_of(&card);
         if found != id {
-            return Err(invalid(CardError::Inconsistent {
-                key: "id",
-                problem: format!("is '{found}', the file's name says '{id}'"),
-            }));
+            let problem = format!("is '{found}', the file's name says '{id}'");
+            let source = CardError::Inconsistent { key: "id", problem };
+            return Err(InferenceError::CardInvalid { path, source });
         }
         Ok(card)
     }
@@ -159,6 +153,21 @@ impl ModelDirectory {
             .find(|path| path.is_file())
             .or_else(|| candidates().next())
             .unwrap_or_else(|| Path::new(name).to_owned())
+    }
+}
+
+/// The text of a card at `path`, and what `parse` makes of it.
+pub(super) fn read_card<Card>(
+    path: &Path,
+    parse: impl FnOnce(&str) -> Result<Card, CardError>,
+) -> Result<(String, Card), InferenceError> {
+    let path = path.to_owned();
+    match std::fs::read_to_string(&path) {
+        Err(error) => Err(InferenceError::CardUnreadable { path, problem: error.to_string() }),
+        Ok(text) => match parse(&text) {
+            Err(source) => Err(InferenceError::CardInvalid { path, source }),
+            Ok(card) => Ok((text, card)),
+        },
     }
 }
 

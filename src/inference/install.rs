@@ -1,4 +1,5 @@
-//! One more model: a card and its file (or a fusion card alone), tried where they are to lie, then shown to everybody.
+//! One more model: a card and its file, tried where they are to lie, then shown to everybody; or a
+//! fusion card, which has no file.
 //!
 //! In: a `.tflite`, a card, the folder of models. Out: both in that folder, under the names that the
 //! card gives them. They are written into a hidden folder beside their place first, tried there as
@@ -10,9 +11,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::card::{CardError, ModelCard, ModelId};
+use super::card::{ModelCard, ModelId};
 use super::error::InferenceError;
-use super::files::{FUSION_ENDING, ModelDirectory};
+use super::files::{FUSION_ENDING, ModelDirectory, read_card};
 use super::fusion::FusionCard;
 use super::{Engine as _, Runtime, Tensor};
 
@@ -66,12 +67,7 @@ impl StagedFusion {
     /// # Errors
     /// [`InstallError::Model`] when it cannot be read or is wrong.
     pub fn new(file: &Path, into: &Path) -> Result<Self, InstallError> {
-        let path = file.to_owned();
-        let text = std::fs::read_to_string(file).map_err(|source| {
-            InferenceError::CardUnreadable { path: path.clone(), problem: source.to_string() }
-        })?;
-        let card = FusionCard::parse(&text)
-            .map_err(|source| InferenceError::CardInvalid { path, source })?;
+        let (text, card) = read_card(file, FusionCard::parse)?;
         Ok(Self { card, text, into: into.to_owned() })
     }
 
@@ -88,10 +84,8 @@ impl StagedFusion {
     pub fn settle(self, replace: bool) -> Result<PathBuf, InstallError> {
         let name = format!("{}{FUSION_ENDING}", self.card.id);
         let place = self.into.join(&name);
-        let differs =
-            place.exists() && std::fs::read(&place).ok().as_deref() != Some(self.text.as_bytes());
-        if differs && !replace {
-            return Err(InstallError::Exists { model: self.card.id, path: place });
+        if !replace {
+            free(&self.card.id, &place, self.text.as_bytes())?;
         }
         let beside = self.into.join(format!(".adding-{}-{name}", std::process::id()));
         let write = || {
@@ -104,6 +98,15 @@ impl StagedFusion {
         write().map_err(|source| InstallError::Unwritten { path: self.into.clone(), source })?;
         Ok(place)
     }
+}
+
+/// Refuses a place where something else than `bytes` lies.
+fn free(model: &ModelId, place: &Path, bytes: &[u8]) -> Result<(), InstallError> {
+    let differs = place.exists() && std::fs::read(place).ok().as_deref() != Some(bytes);
+    if differs {
+        return Err(InstallError::Exists { model: model.clone(), path: place.to_owned() });
+    }
+    Ok(())
 }
 
 /// A card and its file in a hidden folder, which goes when this is dropped.
@@ -121,14 +124,7 @@ impl Staged {
     /// # Errors
     /// [`InstallError`]: a card that is wrong, a file that is another one, no room.
     pub fn new(file: &Path, card: &Path, into: &Path) -> Result<Self, InstallError> {
-        let unreadable = |path: &Path, source: &std::io::Error| InferenceError::CardUnreadable {
-            path: path.to_owned(),
-            problem: source.to_string(),
-        };
-        let text = std::fs::read_to_string(card).map_err(|error| unreadable(card, &error))?;
-        let invalid =
-            |source: CardError| InferenceError::CardInvalid { path: card.to_owned(), source };
-        let parsed = ModelCard::parse(&text).map_err(invalid)?;
+        let (text, parsed) = read_card(card, ModelCard::parse)?;
         let bytes = ModelDirectory::checked_bytes(&parsed, file)?;
         let folder = into.join(format!(".adding-{}-{}", parsed.id, std::process::id()));
         let staged = Self { card: parsed, folder, into: into.to_owned() };
@@ -170,11 +166,10 @@ impl Staged {
     pub fn settle(self, replace: bool) -> Result<[PathBuf; 2], InstallError> {
         let names = [self.card.file.clone(), self.card_name()];
         let [file, card] = names.map(|name| (self.folder.join(&name), self.into.join(&name)));
-        for (from, to) in [&file, &card] {
-            let differs = to.exists() && std::fs::read(to).ok() != std::fs::read(from).ok();
-            if differs && !replace {
-                let model = self.card.id.clone();
-                return Err(InstallError::Exists { model, path: to.clone() });
+        if !replace {
+            for (from, to) in [&file, &card] {
+                let tried = std::fs::read(from).map_err(|source| self.unwritten(source))?;
+                free(&self.card.id, to, &tried)?;
             }
         }
         self.write(|_| {
@@ -192,7 +187,11 @@ impl Staged {
     }
 
     fn write(&self, work: impl FnOnce(&Self) -> std::io::Result<()>) -> Result<(), InstallError> {
-        work(self).map_err(|source| InstallError::Unwritten { path: self.into.clone(), source })
+        work(self).map_err(|source| self.unwritten(source))
+    }
+
+    fn unwritten(&self, source: std::io::Error) -> InstallError {
+        InstallError::Unwritten { path: self.into.clone(), source }
     }
 }
 

@@ -76,6 +76,7 @@ pub(super) fn draw(
             sheet.paste(&tile.into_picture(), x, y);
         }
         index += 1;
+        Ok(())
     })
     .map_err(|error| Failure::of(crate::cli::exit::Kind::Input, &error))?;
     Ok(sheet)
