@@ -83,38 +83,62 @@ fn boxes_and_keypoints_are_within_half_a_pixel_of_the_reference() {
     }
 }
 
+/// What `model` makes of each crop, and what the Python interpreter makes of it; nothing without
+/// the library.
+fn outputs(model: &str) -> Vec<(String, Vec<i8>, Vec<i8>)> {
+    let Some(runtime) = runtime() else { return vec![] };
+    let golden = golden(&format!("{model}.json"));
+    let card = card(model);
+    let engine = runtime.load(&card, &models()).unwrap();
+    let mut embedder = Embedder::new(&card, Box::new(engine), false).unwrap();
+    let template = card.alignment.as_ref().unwrap();
+    let (height, width) = card.input_size();
+    let size = (u32::try_from(width).unwrap(), u32::try_from(height).unwrap());
+    let outputs = golden["output_int8"].as_object().unwrap();
+    assert!(outputs.len() >= 3);
+    let of_crop = |(name, wanted): (&String, &Value)| {
+        let crop = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/golden/crops/{name}.png"));
+        let crop = image::open(crop).unwrap().to_rgb8();
+        assert_eq!(crop.dimensions(), (47, 55));
+        let times = size.0 / 47;
+        let pixels =
+            image::RgbImage::from_fn(size.0, size.1, |x, y| *crop.get_pixel(x / times, y / times))
+                .into_raw();
+        let frame = rgb_frame(&pixels, size);
+        let mut aligner = Aligner::new(&card).unwrap();
+        let face = aligner.align_points(&frame, &template.points()).unwrap();
+        assert_eq!(face.pixels().as_flattened(), pixels, "a crop at the template is copied");
+        let mut features = embedder.blank();
+        embedder.embed(face, &mut features).unwrap();
+        let wanted = wanted.as_array().unwrap().iter().map(|v| v.as_i64().unwrap() as i8).collect();
+        let found = match embedder.raw_output() {
+            Some(Tensor::Int8(found)) => found.clone(),
+            _ => vec![],
+        };
+        (name.clone(), found, wanted)
+    };
+    outputs.iter().map(of_crop).collect()
+}
+
 #[test]
 fn embeddings_are_bit_identical_to_the_python_interpreter() {
-    let Some(runtime) = runtime() else { return };
-    for model in ["deepid2", "deepid2-ensemble"] {
-        let golden = golden(&format!("{model}.json"));
-        let card = card(model);
-        let engine = runtime.load(&card, &models()).unwrap();
-        let mut embedder = Embedder::new(&card, Box::new(engine), false).unwrap();
-        let template = card.alignment.as_ref().unwrap();
-        let (height, width) = card.input_size();
-        let size = (u32::try_from(width).unwrap(), u32::try_from(height).unwrap());
-        let outputs = golden["output_int8"].as_object().unwrap();
-        assert!(outputs.len() >= 3);
-        for (name, wanted) in outputs {
-            let crop = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join(format!("tests/golden/crops/{name}.png"));
-            let crop = image::open(crop).unwrap().to_rgb8();
-            assert_eq!(crop.dimensions(), (47, 55));
-            let times = size.0 / 47;
-            let pixels = image::RgbImage::from_fn(size.0, size.1, |x, y| {
-                *crop.get_pixel(x / times, y / times)
-            })
-            .into_raw();
-            let frame = rgb_frame(&pixels, size);
-            let mut aligner = Aligner::new(&card).unwrap();
-            let face = aligner.align_points(&frame, &template.points()).unwrap();
-            assert_eq!(face.pixels().as_flattened(), pixels, "a crop at the template is copied");
-            let mut features = embedder.blank();
-            embedder.embed(face, &mut features).unwrap();
-            let wanted: Vec<i8> =
-                wanted.as_array().unwrap().iter().map(|v| v.as_i64().unwrap() as i8).collect();
-            assert_eq!(embedder.raw_output(), Some(&Tensor::Int8(wanted)), "{model}: {name}");
-        }
+    for (name, found, wanted) in outputs("deepid2") {
+        assert_eq!(found, wanted, "{name}");
+    }
+}
+
+/// On ARM the library rounds otherwise where the ensemble resizes the parts of a face.
+#[test]
+fn the_ensemble_is_bit_identical_on_the_same_processor_and_near_on_others() {
+    let steps = u8::from(cfg!(not(target_arch = "x86_64")));
+    for (name, found, wanted) in outputs("deepid2-ensemble") {
+        assert_eq!(found.len(), wanted.len(), "{name}");
+        let apart = |(a, b): (&i8, &i8)| a.abs_diff(*b);
+        let differences: Vec<u8> = found.iter().zip(&wanted).map(apart).collect();
+        let furthest = differences.iter().copied().max().unwrap();
+        let count = differences.iter().filter(|steps| **steps > 0).count();
+        eprintln!("{name}: {count} of {} numbers differ, by {furthest} at most", found.len());
+        assert!(furthest <= steps, "{name}: {furthest} steps apart, {steps} allowed");
     }
 }
