@@ -2,6 +2,7 @@
 //! there; then the cheaper one looks at a square around the last face, until it is lost.
 //! Where the long range finds nobody, the cheaper one looks at the whole frame too: it sees faces
 //! that are too close for the other.
+//! What is found is looked at once more by the cheaper one, close by: its keypoints are finer.
 //!
 //! In: a frame, a [`Follower`] that remembers where the face was. Out: detections.
 //! While following, the whole frame is still looked at every `refresh` frames, and in every frame
@@ -13,7 +14,7 @@
 //! Invariant: a frame in which following finds nothing is looked at as a whole at once, so a face
 //! is never missed because of where an earlier one was.
 
-use super::{DetectError, Detections, SsdDetector};
+use super::{DetectError, Detection, Detections, SsdDetector};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 
@@ -22,6 +23,13 @@ pub const IDLE_AFTER: u32 = 30;
 
 /// Of an empty room's frames, one in so many is looked at.
 pub const IDLE_STRIDE: u32 = 3;
+
+/// Of several faces, so many of the largest are refined: the one to be judged is nearly always among
+/// them, and a crowd must not make a frame late.
+const REFINED_OF_SEVERAL: usize = 2;
+
+/// Two boxes of one face, by the two detectors, overlap at least so much (intersection over union).
+const SAME_FACE: f32 = 0.4;
 
 /// Which detector looks where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -70,13 +78,15 @@ pub struct Follower {
     last: Option<(Rect, u32)>,
     /// Frames in a row that showed nobody.
     empty: u32,
+    /// What the follower sees around one of several faces.
+    close: Detections,
 }
 
 impl Follower {
     /// A follower that has seen nothing yet.
     #[must_use]
-    pub const fn new(find: SsdDetector, follow: SsdDetector, settings: FollowerSettings) -> Self {
-        Self { find, follow, settings, last: None, empty: 0 }
+    pub fn new(find: SsdDetector, follow: SsdDetector, settings: FollowerSettings) -> Self {
+        Self { find, follow, settings, last: None, empty: 0, close: Detections::default() }
     }
 
     /// Forgets where the face was: the next frame comes from elsewhere.
@@ -120,8 +130,9 @@ impl Follower {
                 self.empty = if into.0.is_empty() { self.empty.wrapping_add(1) } else { 0 };
                 // The finder's keypoints are coarser than the follower's, and the templates of
                 // references must agree with those of probes: the same network places both.
-                if let Some(found) = Self::only(into) {
-                    self.refine(frame, found, into)?;
+                match Self::only(into) {
+                    Some(found) => self.refine(frame, found, into)?,
+                    None => self.refine_largest(frame, into)?,
                 }
                 self.last = Self::only(into).map(|face| (face, 0));
                 Ok(())
@@ -142,6 +153,27 @@ impl Follower {
         if into.0.is_empty() {
             into.0.extend(found);
         }
+        Ok(())
+    }
+
+    /// Puts what the follower sees in the place of the largest of several faces.
+    fn refine_largest(
+        &mut self,
+        frame: &Frame<'_>,
+        into: &mut Detections,
+    ) -> Result<(), DetectError> {
+        let area = |d: &Detection| d.bounds.area();
+        into.0.sort_unstable_by(|a, b| area(b).total_cmp(&area(a)));
+        for face in into.0.iter_mut().take(REFINED_OF_SEVERAL) {
+            let crop = self.crop_around(face.bounds);
+            self.follow.detect(frame, crop, self.settings.min_face_px, &mut self.close)?;
+            let overlap = |seen: &Detection| seen.bounds.intersection_over_union(face.bounds);
+            let seen = self.close.0.iter().max_by(|a, b| overlap(a).total_cmp(&overlap(b)));
+            if let Some(same) = seen.filter(|seen| overlap(seen) >= SAME_FACE) {
+                *face = *same;
+            }
+        }
+        into.0.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
         Ok(())
     }
 
@@ -169,7 +201,8 @@ mod tests {
     use super::*;
     use crate::clock::Monotonic;
     use crate::frame::PixelFormat;
-    use crate::inference::{Engine, InferenceError, ModelCard, Tensor};
+    use crate::geometry::Point;
+    use crate::inference::{Engine, InferenceError, KEYPOINTS_OF_TEMPLATE, ModelCard, Tensor};
 
     /// Sees a face in the middle while `there` is set, and counts how often it looks.
     #[derive(Clone, Default)]
@@ -224,6 +257,52 @@ mod tests {
         // Followed on the crop alone.
         follower.detect(&frame, &mut faces).unwrap();
         assert_eq!((faces.as_slice().len(), looks(&blind), looks(&sees)), (1, 0, 1));
+    }
+
+    /// Sees a face in the middle of whatever it is shown, two sevenths as wide, looking ahead.
+    #[derive(Clone, Default)]
+    struct Central(Arc<AtomicU32>);
+
+    impl Engine for Central {
+        fn run(&mut self, _: &Tensor, outputs: &mut [Tensor]) -> Result<(), InferenceError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            let [Tensor::Float32(boxes), Tensor::Float32(scores)] = outputs else { return Ok(()) };
+            scores.fill(-9.0);
+            // Of the short range's 896 anchors this one lies 60 pixels left of the middle of its
+            // 128 × 128, and 52 below.
+            scores[448] = 9.0;
+            let (right, down) = (60.0, -52.0);
+            let face = [right, down, 36.6, 36.6, right - 8.0, down - 6.0, right + 8.0, down - 6.0];
+            let length = boxes.len() / scores.len();
+            boxes[448 * length..][..face.len()].copy_from_slice(&face);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn of_several_faces_the_largest_are_seen_as_the_follower_sees_them() {
+        let central = Central::default();
+        let card = ModelCard::parse(include_str!("../../models/blazeface-short-range.toml")).unwrap();
+        let mut follower = follower(&Scripted::default(), &Scripted::default());
+        follower.follow = SsdDetector::new(&card, Box::new(central.clone()), None).unwrap();
+        let frame = frame(&PIXELS);
+        let coarse = |x: f32, width: f32, score: f32| {
+            let bounds = Rect::square_around(Point::new(x, 24.0), width);
+            Detection { bounds, keypoints: [bounds.centre(); KEYPOINTS_OF_TEMPLATE], score }
+        };
+        let small = coarse(32.0, 6.0, 0.99);
+        let mut faces = Detections(vec![small, coarse(16.0, 12.0, 0.9), coarse(48.0, 12.0, 0.8)]);
+        let mut crowd = Detections(vec![small; 9]);
+        follower.refine_largest(&frame, &mut faces).unwrap();
+        let eyes = |faces: &Detections| faces.0.iter().filter(|d| d.eye_distance() > 1.0).count();
+        assert_eq!(eyes(&faces), 2, "the two large ones: {faces:?}");
+        assert!(faces.0.contains(&small), "the smallest stays as it was found: {faces:?}");
+        assert!(faces.0.is_sorted_by(|a, b| a.score >= b.score), "best score first: {faces:?}");
+        let place = |x: f32| faces.0.iter().any(|d| (d.bounds.centre().x - x).abs() < 1.5);
+        assert!(place(16.0) && place(48.0), "each in its own place: {faces:?}");
+        central.0.store(0, Ordering::Relaxed);
+        follower.refine_largest(&frame, &mut crowd).unwrap();
+        assert_eq!(central.0.load(Ordering::Relaxed), 2, "a crowd costs no more than two looks");
     }
 
     #[test]
