@@ -60,10 +60,15 @@ def network(kind: Kind, weights: dict[str, np.ndarray]) -> tf.types.experimental
             return tf.nn.relu(concatenated(values, fourth, prefix))
         return tf.nn.relu(connected(values, prefix + "fc11") + connected(fourth, prefix + "fc12"))
 
+    def equalised(features: tf.Tensor) -> tf.Tensor:
+        """As equalise.py learnt it; a network of others has no such layer."""
+        kernel = constants.get(weights_file.EQUALISER)
+        return features if kernel is None else tf.matmul(features, kernel)
+
     @tf.function(input_signature=[tf.TensorSpec([1, kind.frame.height, kind.frame.width, 3], tf.float32, name="face")])
     def features(face: tf.Tensor) -> dict[str, tf.Tensor]:
         if not kind.patches:
-            return {"features": one(face, "")}
+            return {"features": equalised(one(face, ""))}
         each = []
         for patch in kind.patches:
             part = face[:, patch.top : patch.top + patch.height, patch.left : patch.left + patch.width]

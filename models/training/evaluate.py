@@ -28,7 +28,7 @@ RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 # A rate is claimed only where this many non-mated comparisons reach its threshold: with 10, the
 # 95 % interval spans from half to nearly twice the rate.
 EVENTS_MIN = 10
-MEAN_FACES = 4000
+MEAN_FACES_OF_A_SET = 1500
 
 
 class Lfw:
@@ -130,14 +130,14 @@ def calibrated(others: np.ndarray, metric: str) -> list[dict]:
 
 
 def mean_features(model: Embedder, cache: Path) -> np.ndarray:
-    """Over faces that were trained on, evenly taken from all sets."""
-    wides = []
-    sets = json.loads((cache / "people.json").read_text(encoding="utf-8"))["sets"]
-    places = [(name, i) for name, known in sets.items() for i, p in enumerate(known["parts"]) if p in ("train", "label")]
-    crops = {name: np.load(cache / f"{name}.wide.npy", mmap_mode="r") for name in sets}
-    for name, i in places[:: max(1, len(places) // MEAN_FACES)]:
-        wides.append(np.asarray(crops[name][i]))
-    return model.both(wides, "mean")[0].mean(0)
+    """Over faces that were trained on, every set weighing the same."""
+    means = []
+    for name, known in json.loads((cache / "people.json").read_text(encoding="utf-8"))["sets"].items():
+        crops = np.load(cache / f"{name}.wide.npy", mmap_mode="r")
+        places = [i for i, p in enumerate(known["parts"]) if p in ("train", "label")]
+        wides = (np.asarray(crops[i]) for i in places[:: max(1, len(places) // MEAN_FACES_OF_A_SET)])
+        means.append(model.both(wides, name)[0].mean(0))
+    return np.mean(means, axis=0)
 
 
 def measure(path: Path, options: argparse.Namespace) -> dict:

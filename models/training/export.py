@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Folds a trained network, and takes the pictures by which its int8 ranges are chosen.
+"""Folds a trained network, equalises its features, and takes pictures to choose its int8 ranges by.
 
 in   --weights averaged.pt and --cache FOLDER, or --faces NAME.wide.npy alone; --out FOLDER
      --network KIND (topology.py)
@@ -11,19 +11,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import augment
+import equalise
 import faces
 import numpy as np
 import torch
 import weights_file
-from network import Ensemble, Folded, build, folded
+from network import DeepID, Ensemble, Folded, build, folded
 from topology import KINDS, Frame
-from train import load
+from train import Data, load, tensor
 
 PICTURES = 500
 PICTURES_MIN = 20
+# Of each set, to learn what many faces have in common.
+EQUALISING_FACES = 3000
+BLOCK = 250
 
 
 def keras_layout(plain: Folded) -> dict[str, np.ndarray]:
@@ -33,14 +38,30 @@ def keras_layout(plain: Folded) -> dict[str, np.ndarray]:
         connected = name in plain.topology.connections
         weights[f"{name}.kernel"] = turned.reshape(-1, turned.shape[-1]) if connected else turned
         weights[f"{name}.bias"] = plain.biases[name].numpy()
+    if plain.equaliser is not None:
+        weights[weights_file.EQUALISER] = plain.equaliser.numpy()
     return weights
 
 
-def plain_weights(network: torch.nn.Module) -> dict[str, np.ndarray]:
-    """What weights_file.py writes of a trained network."""
+@torch.no_grad()
+def equaliser(network: DeepID | Ensemble, data: Data, of: Frame) -> np.ndarray:
+    """The matrix of equalise.py for the features of this network, from faces that it was trained on."""
+    sets = []
+    for start, crops in zip(data.starts, data.crops, strict=True):
+        places = data.train[(data.train >= start) & (data.train < start + len(crops))]
+        places = places[np.linspace(0, len(places) - 1, min(EQUALISING_FACES, len(places))).astype(int)]
+        blocks = np.array_split(places, max(1, len(places) // BLOCK))
+        sets.append(np.concatenate([network(tensor([faces.frame(data.crop(int(i)), of) for i in block])).numpy() for block in blocks]))
+    return equalise.learn(sets).matrix
+
+
+def plain_weights(network: DeepID | Ensemble, matrix: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """What weights_file.py writes of a trained network; an ensemble's projection takes the equaliser in."""
+    equalising = None if matrix is None else torch.from_numpy(matrix)
     if not isinstance(network, Ensemble):
-        return keras_layout(folded(network))
-    weights = {"fuse.kernel": network.fuse.weight.detach().numpy().T}
+        return keras_layout(replace(folded(network), equaliser=equalising))
+    fuse = network.fuse.weight.detach().T
+    weights = {"fuse.kernel": (fuse if equalising is None else fuse @ equalising).numpy()}
     for name, part in network.networks.items():
         weights |= {f"{name}.{key}": value for key, value in keras_layout(folded(part)).items()}
     return weights
@@ -69,8 +90,9 @@ def main() -> int:
     else:
         network = build(options.network)
         network.load_state_dict(torch.load(options.weights, map_location="cpu", weights_only=True))
-        weights_file.write(options.out / "weights.npz", options.network, plain_weights(network.eval()))
         data = load(options.cache, [], in_memory=False)
+        matrix = equaliser(network.eval(), data, KINDS[options.network].frame)
+        weights_file.write(options.out / "weights.npz", options.network, plain_weights(network, matrix))
         chosen = rng.choice(data.train, min(PICTURES, len(data.train)), replace=False)
         crops = [np.asarray(data.crop(int(i))) for i in sorted(chosen)]
     if len(crops) < PICTURES_MIN:

@@ -6,7 +6,8 @@ out  one number to make small, and its parts for the curves
 Four signals, all of them on centred features, which is what the door compares:
   feature         a linear projection of the features points where the teacher's vector does
   similarity      the cosine of every two pictures of the batch is the teacher's; mated and
-                  non-mated pairs weigh alike, though there are a thousand times more of these
+                  non-mated pairs weigh alike, though there are a thousand times more of these, and
+                  those strangers once more whom the features confuse most
   identification  CosFace (Wang et al. 2018) in the teacher's space, against the teacher's mean of
                   each person; without a teacher, against learnt vectors in the features' own space
   verification    a mated pair is more alike than either is to anybody else in the batch (softmax
@@ -24,6 +25,8 @@ from torch.nn import functional
 CENTRE_MOMENTUM = 0.02
 IDENTIFICATION_MARGIN, IDENTIFICATION_SCALE = 0.2, 32.0
 VERIFICATION_MARGIN, VERIFICATION_SCALE = 0.1, 16.0
+# Of the strangers' comparisons, the share that are too high by most; a door errs there.
+CONFUSED, CONFUSED_WEIGHT = 0.02, 0.4
 WEIGHTS = {"feature": 1.0, "similarity": 5.0, "identification": 1.0, "verification": 0.5}
 
 
@@ -80,8 +83,10 @@ def similarity(cosines: Tensor, teacher: Tensor, mated: Tensor, apart: Tensor) -
     wanted = teacher @ teacher.T
     strangers = apart & ~mated
     # Teachers put strangers around zero, but for a small offset that is theirs alone.
-    errors = (cosines - wanted + wanted[strangers].mean()).square()
-    loss = errors[strangers].mean()
+    apart_from = cosines - wanted + wanted[strangers].mean()
+    errors, of_strangers = apart_from.square(), apart_from[strangers]
+    confused = of_strangers.topk(max(1, int(CONFUSED * len(of_strangers)))).values
+    loss = of_strangers.square().mean() + CONFUSED_WEIGHT * confused.clamp_min(0.0).square().mean()
     return loss + 0.2 * errors[mated].mean() if bool(mated.any()) else loss
 
 

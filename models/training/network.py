@@ -114,14 +114,18 @@ def build(kind: str) -> DeepID | Ensemble:
 
 @dataclass(frozen=True)
 class Folded:
-    """Weights of the plain network: kernels output × input × height × width, biases."""
+    """Weights of the plain network: kernels output × input × height × width, biases.
+
+    `equaliser` (equalise.py; features × features) multiplies the paper's features, where there is one.
+    """
 
     topology: Topology
     kernels: dict[str, Tensor]
     biases: dict[str, Tensor]
+    equaliser: Tensor | None = None
 
     def features(self, pictures: Tensor) -> Tensor:
-        """The plain network as the paper draws it: convolution, ReLU, pooling."""
+        """The plain network as the paper draws it, convolution, ReLU, pooling, and the equaliser."""
         values = pooled_3 = seen(pictures, self.topology)
         for name, _, _, _, pool in self.topology.convolutions:
             values = functional.relu(functional.conv2d(values, self.kernels[name], self.biases[name]))
@@ -131,7 +135,8 @@ class Folded:
                 pooled_3 = values
         added = functional.conv2d(pooled_3, self.kernels["fc11"], self.biases["fc11"])
         added = added + functional.conv2d(values, self.kernels["fc12"], self.biases["fc12"])
-        return functional.relu(added).flatten(1)
+        features = functional.relu(added).flatten(1)
+        return features if self.equaliser is None else features @ self.equaliser
 
 
 def folded(network: DeepID) -> Folded:
@@ -151,7 +156,7 @@ def folded(network: DeepID) -> Folded:
 
 @torch.no_grad()
 def start_from(network: DeepID | Ensemble, plain: Folded, pictures: Tensor) -> None:
-    """Makes every network compute what `plain` does: batch norms are set to undo the statistics of `pictures`."""
+    """Makes every network compute what `plain` does before its equaliser: batch norms are set to undo the statistics of `pictures`."""
     if isinstance(network, Ensemble):
         for patch in network.patches:
             start_from(network.networks[patch.name], plain, part(pictures, patch, network.topology))

@@ -51,4 +51,5 @@ def read(path: Path) -> Folded:
         raise ValueError(f"{path}: no constant of shape {error.args[0]}: it is not a DeepID2") from None
     biases["fc11"] = torch.zeros(DEEPID2.features)
     biases["fc12"] = torch.from_numpy(sum(by_shape.get((DEEPID2.features,), [np.zeros(DEEPID2.features)]))).float()
-    return Folded(DEEPID2, kernels, biases)
+    equalisers = by_shape.get((DEEPID2.features, DEEPID2.features), [])
+    return Folded(DEEPID2, kernels, biases, torch.from_numpy(equalisers[0].T.copy()).float() if equalisers else None)

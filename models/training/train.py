@@ -23,23 +23,20 @@ import math
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-import augment
 import cv2
+import equalise
 import faces
 import numpy as np
 import torch
+from batches import Batches, Data, grouped, tensor
 from curves import draw
 from losses import Signals, person_means
 from network import build, start_from
-from scores import comparisons, miss_rate_at
-from topology import KINDS, Frame
+from scores import comparisons, miss_rate_at, unit
+from topology import KINDS
 
-# Of a batch, one half goes through all faces in turn, the other shows several pictures of each of
-# some people: by chance alone a batch would hold no two pictures of anybody.
-PICTURES_OF_A_PERSON = 4
 AVERAGE_DECAY = 0.999
 WARM_UP_STEPS = 200
 # What the signals of a lower level, or of one network of an ensemble, weigh beside the features' own.
@@ -50,74 +47,33 @@ CHECKPOINT_SECONDS = 120.0
 VALIDATION_FACES_MAX = 3000
 
 
-@dataclass
-class Data:
-    """Crops of every set one after another, and what is known of each face that is trained on."""
-
-    crops: list[np.ndarray]
-    starts: np.ndarray
-    train: np.ndarray
-    validation: np.ndarray
-    persons: np.ndarray
-    people: int
-    members: list[np.ndarray]
-    teacher: np.ndarray | None
-
-    def crop(self, index: int) -> np.ndarray:
-        block = int(np.searchsorted(self.starts, index, side="right")) - 1
-        return self.crops[block][index - self.starts[block]]
-
-
 def load(cache: Path, teachers: list[str], in_memory: bool) -> Data:
     sets = json.loads((cache / "people.json").read_text(encoding="utf-8"))["sets"]
     parts = np.concatenate([np.array(s["parts"]) for s in sets.values()])
-    persons = np.concatenate([np.array(s["persons"]) for s in sets.values()])
+    numbers = np.concatenate([np.array(s["persons"]) for s in sets.values()])
     counts = [len(s["parts"]) for s in sets.values()]
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     # np.load without mmap keeps pages that a busy machine would otherwise read again and again.
     crops = [np.load(cache / f"{name}.wide.npy", mmap_mode=None if in_memory else "r") for name in sets]
-    vectors = [np.concatenate([np.load(cache / f"{s}.{t}.npy") for s in sets]).astype(np.float32) for t in teachers]
-    # Several teachers side by side: the cosine of the whole is the mean of their cosines.
-    teacher = np.concatenate(vectors, axis=1) / np.float32(len(vectors) ** 0.5) if vectors else None
     train = np.flatnonzero((parts == "train") | (parts == "label"))
-    labels = np.full(len(parts), -1)
-    named = np.flatnonzero((parts == "train") & (persons >= 0))
-    classes, labels[named] = np.unique(persons[named], return_inverse=True)
-    members = np.split(named[np.argsort(labels[named], kind="stable")], np.cumsum(np.bincount(labels[named]))[:-1]) if len(named) else []
     validation = np.flatnonzero(parts == "validation")[:VALIDATION_FACES_MAX]
-    labels[validation] = persons[validation]
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    return Data(crops, starts, train, validation, labels, len(classes), [m for m in members if len(m) > 1], teacher)
+    persons = np.full(len(parts), -1)
+    named = np.flatnonzero((parts == "train") & (numbers >= 0))
+    classes, persons[named] = np.unique(numbers[named], return_inverse=True)
+    raw = [np.concatenate([np.load(cache / f"{s}.{t}.npy") for s in sets]).astype(np.float32) for t in teachers]
+    groups = grouped(train, persons, raw[0] if raw else None)
+    persons[validation] = numbers[validation]
+    return Data(crops, starts, train, validation, persons, len(classes), groups, lessons(raw, starts, train) if raw else None)
 
 
-def tensor(pictures: list[np.ndarray]) -> torch.Tensor:
-    values = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
-    return (values / 127.5 - 1.0).contiguous(memory_format=torch.channels_last)
+def lessons(raw: list[np.ndarray], starts: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """What the teachers say of every face, side by side, without what many faces have in common.
 
-
-class Batches:
-    """Batch k of a seed is always the same, whatever was trained before."""
-
-    def __init__(self, data: Data, batch: int, seed: int, frame: Frame) -> None:
-        self.data, self.batch, self.seed, self.frame = data, batch, seed, frame
-        self.groups = batch // 2 // PICTURES_OF_A_PERSON if data.members else 0
-        self.in_turn = batch - self.groups * PICTURES_OF_A_PERSON
-        self.per_pass = len(data.train) // self.in_turn
-        if self.per_pass == 0:
-            raise SystemExit(f"train: {len(data.train)} faces are fewer than a batch of {batch} needs")
-        self.order: tuple[int, np.ndarray] | None = None
-
-    def indices(self, step: int) -> np.ndarray:
-        number, place = divmod(step, self.per_pass)
-        if self.order is None or self.order[0] != number:
-            self.order = (number, np.random.default_rng((self.seed, number)).permutation(self.data.train))
-        rng = np.random.default_rng((self.seed, step, 2))
-        chosen = rng.choice(len(self.data.members), self.groups, replace=self.groups > len(self.data.members)) if self.groups else []
-        pictures = [rng.choice(m, PICTURES_OF_A_PERSON, replace=len(m) < PICTURES_OF_A_PERSON) for m in (self.data.members[i] for i in chosen)]
-        return np.concatenate([self.order[1][place * self.in_turn : (place + 1) * self.in_turn], *pictures])
-
-    def make(self, step: int, indices: np.ndarray) -> torch.Tensor:
-        rng = np.random.default_rng((self.seed, step, 1))
-        return tensor([augment.augmented(self.data.crop(int(i)), rng, self.frame) for i in indices])
+    The cosine of the whole is the mean of their cosines.
+    """
+    sets = np.split(train, np.searchsorted(train, starts[1:]))
+    taught = [unit(equalise.learn([vectors[places] for places in sets])(vectors)) for vectors in raw]
+    return np.concatenate(taught, axis=1) / np.float32(len(taught) ** 0.5)
 
 
 class Run:
@@ -129,7 +85,9 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.kind = KINDS[options.network]
         self.network = build(options.network)
-        if options.start_from:
+        if options.start_from and options.start_from.suffix == ".pt":
+            self.network.load_state_dict(torch.load(options.start_from, weights_only=True))
+        elif options.start_from:
             from tflite_weights import read as read_weights
 
             some = np.random.default_rng(options.seed).choice(data.train, min(512, len(data.train)), replace=False)
@@ -274,7 +232,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--teachers", nargs="*", default=["mobilefacenet"])
-    parser.add_argument("--start-from", type=Path, help="a DeepID2 .tflite instead of random weights, for one network or each of an ensemble")
+    parser.add_argument("--start-from", type=Path, help="instead of random weights: an averaged.pt of the same kind, or a DeepID2 .tflite for one network or each of an ensemble")
     parser.add_argument("--report-steps", type=int, default=500)
     parser.add_argument("--memory-mapped", action="store_true", help="leave the crops on the disk")
     return run(parser.parse_args())

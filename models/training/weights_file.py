@@ -3,7 +3,8 @@
 in/out  .npz: `kind`; `NAME.kernel` and `NAME.bias` for conv1 … conv4, fc11, fc12, in Keras' layout:
         convolutions height × width × input × output; fully connected inputs × features, the inputs
         flattened as height × width × channels. In an ensemble each name follows its patch's, as in
-        `upper.conv1.kernel`, and `fuse.kernel` is all features × fused ones
+        `upper.conv1.kernel`, and `fuse.kernel` is all features × fused ones. `equalise.kernel`,
+        features × features, may be there in the others: what their features are multiplied by
 
 It lies between training (PyTorch) and conversion (TensorFlow), which live in environments of their
 own. Keras' own files enter here too, by the layer names that deepface gave them.
@@ -16,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from topology import KINDS
 
+EQUALISER = "equalise.kernel"
 KERAS_NAMES = {"Conv1": "conv1", "Conv2": "conv2", "Conv3": "conv3", "Conv4": "conv4", "fc11": "fc11", "fc12": "fc12"}
 
 
@@ -37,7 +39,10 @@ def shapes(kind: str) -> dict[str, tuple[int, ...]]:
 
 
 def checked(weights: dict[str, np.ndarray], kind: str, path: Path) -> dict[str, np.ndarray]:
-    for name, wanted in shapes(kind).items():
+    wanted_shapes = shapes(kind)
+    if EQUALISER in weights:
+        wanted_shapes[EQUALISER] = (KINDS[kind].features,) * 2
+    for name, wanted in wanted_shapes.items():
         if name not in weights:
             raise WeightsError(f"{path}: '{name}' is missing; a {kind} has {', '.join(shapes(kind))}")
         if weights[name].shape != wanted:

@@ -282,7 +282,8 @@ mod tests {
     #[test]
     fn of_several_faces_the_largest_are_seen_as_the_follower_sees_them() {
         let central = Central::default();
-        let card = ModelCard::parse(include_str!("../../models/blazeface-short-range.toml")).unwrap();
+        let card =
+            ModelCard::parse(include_str!("../../models/blazeface-short-range.toml")).unwrap();
         let mut follower = follower(&Scripted::default(), &Scripted::default());
         follower.follow = SsdDetector::new(&card, Box::new(central.clone()), None).unwrap();
         let frame = frame(&PIXELS);

@@ -37,6 +37,14 @@ class Signals(unittest.TestCase):
         right = losses.similarity(vectors @ vectors.T, vectors, MATED, APART)
         self.assertGreater(float(losses.similarity(wrong, vectors, MATED, APART) - right), 0.05)
 
+    def test_strangers_taken_for_one_another_weigh_more_than_those_who_are_too_far(self):
+        vectors = of_angles([0, 0, 120, 120, 240])
+        cosines = vectors @ vectors.T
+        near, far = (cosines - cosines[APART & ~MATED].mean() for _ in range(2))
+        for wrong, error in ((near, 0.3), (far, -0.3)):
+            wrong[0, 4] = wrong[4, 0] = wrong[0, 4] + error
+        self.assertGreater(*(float(losses.similarity(wrong, vectors, MATED, APART)) for wrong in (near, far)))
+
     def test_verification_falls_as_a_pair_comes_nearer_than_the_strangers(self):
         near, far = (of_angles([0, turn, 120, 120 + turn, 240]) for turn in (5, 60))
         self.assertLess(*(float(losses.verification(v @ v.T, MATED, APART)) for v in (near, far)))

@@ -4,6 +4,7 @@ import json
 import tempfile
 import unittest
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from . import ROOT
@@ -13,6 +14,7 @@ try:
     import numpy as np
     import torch
     import augment
+    import batches
     import export
     import faces
     import network
@@ -107,8 +109,8 @@ class Topology(unittest.TestCase):
         wide = np.random.default_rng(7).integers(0, 256, (faces.WIDE_HEIGHT, faces.WIDE_WIDTH, 3), dtype=np.uint8)
         wide = cv2.GaussianBlur(wide, (0, 0), 2.0)
         of = topology.KINDS["deepid2-ensemble"]
-        whole = network.part(train.tensor([faces.frame(wide, of.frame)]), of.patches[0], of.topology)
-        self.assertLess(float((whole - train.tensor([faces.frame(wide)])).abs().max()), 1.5 / 127.5)
+        whole = network.part(batches.tensor([faces.frame(wide, of.frame)]), of.patches[0], of.topology)
+        self.assertLess(float((whole - batches.tensor([faces.frame(wide)])).abs().max()), 1.5 / 127.5)
         for patch in of.patches:
             self.assertTrue(0 <= patch.left and patch.left + patch.width <= of.frame.width, patch)
             self.assertTrue(0 <= patch.top and patch.top + patch.height <= of.frame.height, patch)
@@ -143,6 +145,20 @@ class Topology(unittest.TestCase):
                 with self.assertRaisesRegex(weights_file.WeightsError, missing):
                     weights_file.write(path, kind, layout)
 
+    def test_an_equaliser_follows_the_features(self):
+        matrix = np.random.default_rng(2).normal(size=(160, 160)).astype(np.float32)
+        for kind in ("deepid2", "deepid2-ensemble"):
+            made = trained(kind)
+            plain, equalised = export.plain_weights(made), export.plain_weights(made, matrix)
+            if kind == "deepid2":
+                np.testing.assert_array_equal(equalised.pop(weights_file.EQUALISER), matrix)
+                folded = network.folded(made)
+                both = [f.features(some(4)) for f in (folded, replace(folded, equaliser=torch.from_numpy(matrix)))]
+                torch.testing.assert_close(both[0] @ torch.from_numpy(matrix), both[1])
+            else:
+                np.testing.assert_allclose(equalised["fuse.kernel"], plain["fuse.kernel"] @ matrix, rtol=1e-3, atol=1e-4)
+            self.assertEqual(set(plain), set(equalised))
+
     def test_weights_of_a_tflite_compute_what_it_does(self):
         model = next(iter(sorted((ROOT / "models").glob("deepid2.tflite"))), None)
         if model is None:
@@ -151,7 +167,7 @@ class Topology(unittest.TestCase):
 
         frame = np.random.default_rng(6).integers(0, 256, (55, 47, 3), dtype=np.uint8)
         with torch.no_grad():
-            ours = tflite_weights.read(model).features(train.tensor([frame]))[0].numpy()
+            ours = tflite_weights.read(model).features(batches.tensor([frame]))[0].numpy()
         theirs = Embedder(model).features(frame)
         cosine = ours @ theirs / np.linalg.norm(ours) / np.linalg.norm(theirs)
         self.assertGreater(cosine, 0.99)
@@ -230,24 +246,6 @@ class Training(unittest.TestCase):
                 options.pictures += 16 * 10
                 train.run(options)
                 self.assertEqual(json.loads((options.out / "run.json").read_text(encoding="utf-8"))["steps"], steps + 10)
-
-    def test_a_batch_is_the_same_however_one_came_to_it(self):
-        with tempfile.TemporaryDirectory() as temporary:
-            data = train.load(self.cache(Path(temporary)), ["mobilefacenet"], True)
-            straight, late = train.Batches(data, 16, 3, topology.FACE), train.Batches(data, 16, 3, topology.FACE)
-            for step in range(8):
-                order = straight.indices(step)
-            self.assertTrue(np.array_equal(late.indices(7), order))
-            self.assertTrue(torch.equal(late.make(7, order), straight.make(7, order)))
-
-    def test_half_a_batch_shows_people_several_times(self):
-        with tempfile.TemporaryDirectory() as temporary:
-            data = train.load(self.cache(Path(temporary)), ["mobilefacenet"], True)
-            chosen = train.Batches(data, 16, 3, topology.FACE).indices(5)
-            self.assertEqual(len(chosen), 16)
-            groups = data.persons[chosen[8:]].reshape(2, train.PICTURES_OF_A_PERSON)
-            self.assertTrue((groups >= 0).all() and (groups == groups[:, :1]).all(), groups)
-            self.assertEqual(len(set(chosen[8:12])), 4)
 
 
 if __name__ == "__main__":
