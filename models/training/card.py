@@ -93,8 +93,14 @@ def limitations(evaluation: dict, people: dict) -> list[str]:
         "The training photographs are web pictures of public figures under research, non-commercial or unstated terms, and nobody in them was asked: whoever uses this commercially must retrain on cleared data, or clear it.",
         "Calibrated on web photographs. Pictures of one camera in one light, and portraits of one kind, make strangers more alike than the table says: check the threshold at the door itself.",
         "Not to be relied on for children, close relatives and twins, masks, low light, and faces turned by more than about 30°; nor as the only factor of a door that matters. It does not tell a photograph from a person.",
-        "Training data is unbalanced: mostly light-skinned adult public figures. People are served very unequally: at the threshold for FMR 1e-3, networks trained so took about every second comparison of two black people of the London set for a match (models/README.md, by groups).",
+        "Training data is unbalanced: mostly light-skinned adult public figures. People are served unequally: at the threshold for FMR 1e-3, networks trained so took about every second comparison of two black people of the London set for a match (models/README.md, by groups).",
     ]
+
+
+def begun_with(weights: str | None) -> str:
+    if weights in (None, "None"):
+        return ""
+    return ", from the weights of an earlier run" if weights.endswith(".pt") else f", from the weights of {Path(weights).stem}"
 
 
 def trained(options: argparse.Namespace) -> Words:
@@ -104,7 +110,7 @@ def trained(options: argparse.Namespace) -> Words:
     document = json.loads(options.people.read_text(encoding="utf-8"))
     people, sets = document["counts"], document["sets"]
     teachers = " and ".join(run["teachers"]) or "no teacher"
-    start = f", from the weights of {Path(run['start_from']).stem}" if run.get("start_from") not in (None, "None") else ""
+    start = begun_with(run.get("start_from"))
     listed = ", ".join(f"{name} ({sources()[name].terms.split(':')[0]})" if name in sources() else name for name in sets)
     origin = (
         f"Trained for this project by models/training, {options.date}: {run['passes']} passes over {run['faces']:,} aligned faces, "
