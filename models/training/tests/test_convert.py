@@ -67,7 +67,8 @@ def in_numpy(kind: str, weights: dict, value: "np.ndarray") -> "np.ndarray":
         return np.maximum(sum(v @ weights[f"{prefix}{n}.kernel"] + weights[f"{prefix}{n}.bias"] for v, n in parts), 0)
 
     if not of.patches:
-        return one(value, "")
+        features = one(value, "")
+        return features @ weights[weights_file.EQUALISER] if weights_file.EQUALISER in weights else features
     each = []
     for patch in of.patches:
         part = value[patch.top : patch.top + patch.height, patch.left : patch.left + patch.width]
@@ -111,6 +112,8 @@ class Conversion(unittest.TestCase):
     def test_every_kind_computes_what_its_weights_say(self):
         for kind, of in KINDS.items():
             weights = some_weights(kind)
+            if not of.patches:
+                weights[weights_file.EQUALISER] = np.random.default_rng(3).normal(0, of.features**-0.5, (of.features,) * 2).astype(np.float32)
             function = convert.network(of, weights)
             value = (pictures(1, kind)[0] / 127.5 - 1.0).astype(np.float32)
             wanted = in_numpy(kind, weights, value)

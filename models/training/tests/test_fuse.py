@@ -2,7 +2,9 @@
 
 import json
 import struct
+import tempfile
 import unittest
+from pathlib import Path
 
 try:
     import numpy as np
@@ -70,6 +72,30 @@ class Groups(unittest.TestCase):
         self.assertIn("0 % (0 of 20;", rows["everybody"])
         self.assertIn("too few to tell", rows["age unknown"])
         self.assertIn("a b", rows)
+
+    def test_utkface_tells_age_and_ethnicity_by_its_names(self):
+        told = {"26_1_1_2017.jpg": "black", "26_0_3_2017.jpg": "indian", "9_1_0_2017.jpg": None, "26_1_4_2017.jpg": None, "26_1_2017.jpg": None, "a_0_1_2.jpg": None}
+        self.assertEqual({name: groups.utkface_group(f"x/{name}") for name in told}, told)
+
+    def test_two_pictures_of_one_person_are_no_strangers(self):
+        with tempfile.TemporaryDirectory() as temporary:
+            cache = Path(temporary)
+            names = [f"30_0_{group}_{face}.jpg" for group in range(4) for face in range(4)]
+            listing = {"faces": [{"picture": name, "person": None} for name in names]}
+            (cache / "utkface.json").write_text(json.dumps(listing), encoding="utf-8")
+            (cache / "people.json").write_text(json.dumps({"sets": {"utkface": {"parts": ["train"] * 16}}}), encoding="utf-8")
+            teacher = np.eye(16)
+            teacher[1] = teacher[0]
+            np.save(cache / "utkface.mobilefacenet.npy", teacher)
+            np.save(cache / "utkface.wide.npy", np.zeros((16, 1), dtype=np.uint8))
+
+            class Alike:
+                def vectors(self, wides):
+                    return np.ones((len(list(wides)), 1))
+
+            rows = list(groups.strangers_alike(Alike(), 0.5, cache))
+        self.assertIn("| white | 4 | 100 % (5 of 5;", rows[0])
+        self.assertIn("| indian | 4 | 100 % (6 of 6;", rows[3])
 
 
 if __name__ == "__main__":
