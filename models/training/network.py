@@ -154,12 +154,46 @@ def folded(network: DeepID) -> Folded:
     return Folded(network.topology, kernels, biases)
 
 
+# What a new feature of a widened network weighs beside those that know something already.
+NEW_FEATURE = 0.1
+
+
+@torch.no_grad()
+def widen(network: DeepID, narrow: DeepID) -> None:
+    """The first maps and features of `network` compute what those of `narrow` do; its others stay drawn by chance.
+
+    The known maps do not see the new ones yet, so that what `narrow` has learnt is kept until training changes it.
+    """
+    names = [name for name, *_ in network.topology.convolutions]
+    for name in (*names, *network.topology.connections):
+        weight, known = getattr(network, name).weight, getattr(narrow, name).weight
+        made, given = known.shape[:2]
+        if known.shape[2:] != weight.shape[2:] or made > weight.shape[0] or given > weight.shape[1]:
+            raise ValueError(f"{name}: {tuple(known.shape)} does not fit into {tuple(weight.shape)}")
+        weight[:made, given:] = 0.0
+        weight[:made, :given] = known
+    for name in (*(f"{name}_norm" for name in names), "norm"):
+        norm, known_norm = getattr(network, name), getattr(narrow, name)
+        for what in ("weight", "bias", "running_mean", "running_var"):
+            of = getattr(known_norm, what)
+            getattr(norm, what)[: len(of)] = of
+    network.norm.weight[len(narrow.norm.weight) :] = torch.log(torch.tensor(NEW_FEATURE)) + narrow.norm.weight.mean()
+
+
 @torch.no_grad()
 def start_from(network: DeepID | Ensemble, plain: Folded, pictures: Tensor) -> None:
-    """Makes every network compute what `plain` does before its equaliser: batch norms are set to undo the statistics of `pictures`."""
+    """Makes every network compute what `plain` does before its equaliser, a wider one with its first features.
+
+    Batch norms are set to undo the statistics of `pictures`.
+    """
     if isinstance(network, Ensemble):
         for patch in network.patches:
             start_from(network.networks[patch.name], plain, part(pictures, patch, network.topology))
+        return
+    if network.topology != plain.topology:
+        narrow = DeepID(plain.topology)
+        start_from(narrow, plain, pictures)
+        widen(network, narrow)
         return
 
     def undo(norm: PositiveNorm, values: Tensor, bias: Tensor) -> Tensor:

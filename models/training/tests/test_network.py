@@ -130,6 +130,16 @@ class Topology(unittest.TestCase):
             for patch, features in zip(ensemble.patches, each, strict=True):
                 torch.testing.assert_close(features, plain.features(network.part(pictures, patch, ensemble.topology)), rtol=1e-3, atol=1e-3)
 
+    def test_a_wider_network_begins_with_what_a_narrower_one_knows(self):
+        plain, wide = network.folded(trained()), network.build("deepid2-plus")
+        network.start_from(wide, plain, some(64))
+        with torch.no_grad():
+            features = wide.eval()(some(8))
+        torch.testing.assert_close(features[:, :160], plain.features(some(8)), rtol=1e-3, atol=1e-3)
+        self.assertGreater(float(features[:, 160:].std()), 0.0)
+        with self.assertRaisesRegex(ValueError, "conv1"):
+            network.start_from(network.build("deepid"), plain, some(64))
+
     def test_the_weights_file_keeps_them(self):
         for kind in topology.KINDS:
             layout = export.plain_weights(trained(kind))
