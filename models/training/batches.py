@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import augment
+import faces
 import numpy as np
 import torch
 from scores import unit
@@ -26,6 +27,7 @@ GROUPS = 24
 # Of the half that is of one group, the share without names, where the group has such faces.
 NAMELESS = 0.25
 ROUNDS = 30
+BLOCK = 250
 
 
 @dataclass
@@ -48,6 +50,11 @@ class Data:
     def crop(self, index: int) -> np.ndarray:
         block = int(np.searchsorted(self.starts, index, side="right")) - 1
         return self.crops[block][index - self.starts[block]]
+
+
+def by_set(places: np.ndarray, starts: np.ndarray) -> list[np.ndarray]:
+    """Ascending indices of faces, those of each set by themselves."""
+    return np.split(places, np.searchsorted(places, starts[1:]))
 
 
 def lookalikes(vectors: np.ndarray, count: int) -> np.ndarray:
@@ -88,6 +95,16 @@ def grouped(
 def tensor(pictures: list[np.ndarray]) -> torch.Tensor:
     values = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
     return (values / 127.5 - 1.0).contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def features_of(network: torch.nn.Module, data: Data, places: np.ndarray, of: Frame, device: str | torch.device = "cpu") -> np.ndarray:
+    """Of each face its plain crop's features, in blocks, so that memory does not grow with their number."""
+    features = []
+    for block in np.array_split(places, max(1, len(places) // BLOCK)):
+        pictures = tensor([faces.frame(data.crop(int(i)), of) for i in block])
+        features.append(network(pictures.to(device)).cpu().numpy())
+    return np.concatenate(features)
 
 
 class Batches:

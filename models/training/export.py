@@ -20,15 +20,15 @@ import faces
 import numpy as np
 import torch
 import weights_file
+from batches import Data, by_set, features_of
 from network import DeepID, Ensemble, Folded, build, folded
 from topology import KINDS, Frame
-from train import Data, load, tensor
+from train import load
 
 PICTURES = 500
 PICTURES_MIN = 20
 # Of each set, to learn what many faces have in common.
 EQUALISING_FACES = 3000
-BLOCK = 250
 
 
 def keras_layout(plain: Folded) -> dict[str, np.ndarray]:
@@ -43,16 +43,11 @@ def keras_layout(plain: Folded) -> dict[str, np.ndarray]:
     return weights
 
 
-@torch.no_grad()
 def equaliser(network: DeepID | Ensemble, data: Data, of: Frame) -> np.ndarray:
     """The matrix of equalise.py for the features of this network, from faces that it was trained on."""
-    sets = []
-    for start, crops in zip(data.starts, data.crops, strict=True):
-        places = data.train[(data.train >= start) & (data.train < start + len(crops))]
-        places = places[np.linspace(0, len(places) - 1, min(EQUALISING_FACES, len(places))).astype(int)]
-        blocks = np.array_split(places, max(1, len(places) // BLOCK))
-        sets.append(np.concatenate([network(tensor([faces.frame(data.crop(int(i)), of) for i in block])).numpy() for block in blocks]))
-    return equalise.learn(sets).matrix
+    sets = by_set(data.train, data.starts)
+    some = [places[np.linspace(0, len(places) - 1, min(EQUALISING_FACES, len(places))).astype(int)] for places in sets]
+    return equalise.learn([features_of(network, data, places, of) for places in some]).matrix
 
 
 def plain_weights(network: DeepID | Ensemble, matrix: np.ndarray | None = None) -> dict[str, np.ndarray]:

@@ -30,7 +30,7 @@ import equalise
 import faces
 import numpy as np
 import torch
-from batches import Batches, Data, grouped, tensor
+from batches import Batches, Data, by_set, features_of, grouped, tensor
 from curves import draw
 from losses import Signals, person_means
 from network import build, start_from
@@ -71,8 +71,7 @@ def lessons(raw: list[np.ndarray], starts: np.ndarray, train: np.ndarray) -> np.
 
     The cosine of the whole is the mean of their cosines.
     """
-    sets = np.split(train, np.searchsorted(train, starts[1:]))
-    taught = [unit(equalise.learn([vectors[places] for places in sets])(vectors)) for vectors in raw]
+    taught = [unit(equalise.learn([vectors[places] for places in by_set(train, starts)])(vectors)) for vectors in raw]
     return np.concatenate(taught, axis=1) / np.float32(len(taught) ** 0.5)
 
 
@@ -134,15 +133,10 @@ class Run:
         self.step += 1
         return {"loss": float(loss.detach()), "rate": rate, **parts}
 
-    @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Missed true matches among the people held back, one plain crop each, centred cosine."""
-        network = self.averaged.module.eval()
-        features = []
-        for block in np.array_split(self.data.validation, max(1, len(self.data.validation) // 250)):
-            pictures = tensor([faces.frame(self.data.crop(int(i)), self.kind.frame) for i in block])
-            features.append(network(pictures.to(self.device)).cpu().numpy())
-        mated, others = comparisons(np.concatenate(features), self.data.persons[self.data.validation])
+        features = features_of(self.averaged.module.eval(), self.data, self.data.validation, self.kind.frame, self.device)
+        mated, others = comparisons(features, self.data.persons[self.data.validation])
         return {f"miss_at_{rate:g}": miss_rate_at(mated, others, rate) for rate in (1e-2, 1e-3)}
 
     def save(self, path: Path) -> None:
