@@ -114,7 +114,7 @@ def trained(options: argparse.Namespace) -> Words:
     listed = ", ".join(f"{name} ({sources()[name].terms.split(':')[0]})" if name in sources() else name for name in sets)
     origin = (
         f"Trained for this project by models/training, {options.date}: {run['passes']} passes over {run['faces']:,} aligned faces, "
-        f"{run['people']:,} named people{start}; distilled from {teachers}, with CosFace; {run['seconds'] // 60} minutes. Data: {listed}"
+        f"{run['people']:,} named people{start}; distilled from {teachers}, with CosFace; {run['seconds'] // 60} minutes; features equalised. Data: {listed}"
     )
     return Words(
         f"{KINDS[run.get('network', 'deepid2')].title}, int8",
