@@ -1,6 +1,7 @@
-//! What each embedder costs beside the bare DeepID2, on one core.
+//! What each embedder costs beside the bare DeepID2, and each network that places keypoints for one, on
+//! one core.
 //!
-//! In: the embedders of the checkout, and of the folder that `DEEPID_EDGE_MODELS` names, if it does.
+//! In: the cards of the checkout, and of the folder that `DEEPID_EDGE_MODELS` names, if it does.
 //! Out: medians and ratios, measured in turns within one run. One run of a network is one crop; a
 //! door averages two by default.
 //! Run: `cargo bench --bench embedders`
@@ -26,14 +27,14 @@ const BESIDE: &str = "deepid2";
 
 fn main() {
     let Some(runtime) = runtime() else { return };
-    let mut folders = vec![root().join("models")];
+    let mut folders = vec![root().join("models"), root().join("assets/models")];
     folders.extend(std::env::var_os("DEEPID_EDGE_MODELS").map(Into::into));
     let directory = ModelDirectory::new(folders);
     let cards: Vec<ModelCard> = directory
         .cards()
         .into_iter()
         .flatten()
-        .filter(|card| card.kind == ModelKind::Embedder)
+        .filter(|card| card.kind != ModelKind::Detector)
         .collect();
     let mut turns: Vec<Turn<'_>> =
         cards.iter().map(|card| one_run(&runtime, card, &directory)).collect();

@@ -12,7 +12,7 @@
 //! Invariants: a failure is a [`Confirmation::Fault`], which grants nothing; whoever has no reference
 //! of the second model cannot be confirmed; nothing allocates after the first faces.
 
-use crate::align::Aligner;
+use crate::align::Cutter;
 use crate::compare::{
     Candidate, CompareError, Gallery, Match, Metric, Operating, SearchScratch, SubjectId,
 };
@@ -66,8 +66,8 @@ pub struct Confirming {
 enum Crop {
     /// Nothing.
     None,
-    /// The aligned face.
-    Aligned,
+    /// What of the frame it takes to cut the face out.
+    Kept,
     /// The aligned face and its vector.
     Embedded,
 }
@@ -79,7 +79,7 @@ enum ConfirmError {
     Embed(#[from] InferenceError),
     #[error(transparent)]
     Compare(#[from] CompareError),
-    #[error("no aligned face is at hand")]
+    #[error("no aligned face is at hand, or the landmark network sees none")]
     NoFace,
 }
 
@@ -87,7 +87,7 @@ enum ConfirmError {
 #[derive(Debug)]
 pub struct Confirmer {
     confirming: Confirming,
-    aligner: Aligner,
+    cutter: Cutter,
     embedder: Embedder,
     features: FeatureVector,
     scratch: SearchScratch,
@@ -98,14 +98,14 @@ pub struct Confirmer {
 impl Confirmer {
     /// A confirming stage; `confirming` has references of `embedder`.
     #[must_use]
-    pub fn new(confirming: Confirming, aligner: Aligner, embedder: Embedder) -> Self {
+    pub fn new(confirming: Confirming, cutter: impl Into<Cutter>, embedder: Embedder) -> Self {
         Self {
             features: embedder.blank(),
             scratch: SearchScratch::default(),
             crop: Crop::None,
             every_face: false,
             confirming,
-            aligner,
+            cutter: cutter.into(),
             embedder,
         }
     }
@@ -129,19 +129,24 @@ impl Confirmer {
     /// Keeps the crop of `face`, should it be asked about.
     pub(crate) fn keep(&mut self, frame: &Frame<'_>, face: &Detection, accepted: bool) {
         let wanted = accepted || self.every_face;
-        let aligned = wanted && self.aligner.align(frame, face).is_some();
-        self.crop = if aligned { Crop::Aligned } else { Crop::None };
+        let kept = wanted && self.cutter.keep(frame, face);
+        self.crop = if kept { Crop::Kept } else { Crop::None };
     }
 
     /// What the second embedder says of the crop that was kept.
     ///
     /// # Errors
-    /// [`InferenceError`] when the engine fails; `None` when no crop was kept.
+    /// [`InferenceError`] when the engine fails; `None` when no crop was kept, or a landmark network
+    /// sees no face in it.
     pub(crate) fn features(&mut self) -> Option<Result<&FeatureVector, InferenceError>> {
         match self.crop {
             Crop::None => return None,
-            Crop::Aligned => {
-                if let Err(error) = self.embedder.embed(self.aligner.face(), &mut self.features) {
+            Crop::Kept => {
+                let face = match self.cutter.cut() {
+                    Ok(face) => face?,
+                    Err(error) => return Some(Err(error)),
+                };
+                if let Err(error) = self.embedder.embed(face, &mut self.features) {
                     return Some(Err(error));
                 }
                 self.crop = Crop::Embedded;

@@ -113,6 +113,18 @@ impl Similarity {
         self.b.atan2(self.a)
     }
 
+    /// The transform that does `first` and then this one.
+    #[must_use]
+    pub fn after(self, first: Self) -> Self {
+        let shift = self.apply(Point::new(first.tx, first.ty));
+        Self {
+            a: self.a * first.a - self.b * first.b,
+            b: self.b * first.a + self.a * first.b,
+            tx: shift.x,
+            ty: shift.y,
+        }
+    }
+
     /// The transform that undoes this one, or `None` when the scale is 0 or not finite.
     #[must_use]
     pub fn inverse(self) -> Option<Self> {
@@ -140,6 +152,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn one_after_another_is_both(first in proptest::array::uniform4(-3.0f32..3.0),
+                                     second in proptest::array::uniform4(-3.0f32..3.0),
+                                     x in -50.0f32..50.0, y in -50.0f32..50.0) {
+            let [first, second] = [first, second].map(|[a, b, tx, ty]| Similarity { a, b, tx, ty });
+            let wanted = second.apply(first.apply(Point::new(x, y)));
+            prop_assert!(second.after(first).apply(Point::new(x, y)).distance(wanted) < 0.01);
+        }
+
         #[test]
         fn inverse_undoes(a in -3.0f32..3.0, b in -3.0f32..3.0, tx in -500.0f32..500.0,
                           ty in -500.0f32..500.0, x in -500.0f32..500.0, y in -500.0f32..500.0) {

@@ -16,7 +16,7 @@
 
 use std::time::Duration;
 
-use crate::align::Aligner;
+use crate::align::Cutter;
 use crate::clock::Clock;
 use crate::compare::{CompareError, Gallery, Match, SearchScratch};
 use crate::confirm::{Confirmer, Confirming};
@@ -89,7 +89,7 @@ enum PathError {
 #[derive(Debug)]
 pub struct Recognizer {
     detector: Follower,
-    aligner: Aligner,
+    cutter: Cutter,
     embedder: Embedder,
     limits: QualityLimits,
     central: f32,
@@ -107,7 +107,7 @@ impl Recognizer {
     #[must_use]
     pub fn new(
         detector: Follower,
-        aligner: Aligner,
+        cutter: impl Into<Cutter>,
         embedder: Embedder,
         gallery: Gallery,
         limits: QualityLimits,
@@ -119,7 +119,7 @@ impl Recognizer {
             detections: Detections::default(),
             times: StageTimes::default(),
             detector,
-            aligner,
+            cutter: cutter.into(),
             embedder,
             limits,
             central,
@@ -176,7 +176,7 @@ impl Recognizer {
         clock: &dyn Clock,
     ) -> Result<Option<FaceSeen>, PathError> {
         let start = clock.now();
-        let Some(aligned) = self.aligner.align(frame, face) else {
+        let Some(aligned) = self.cutter.align(frame, face)? else {
             return Ok(None);
         };
         let quality = Quality::measure(aligned, face, &self.limits);
@@ -239,6 +239,12 @@ impl Recognizer {
     pub fn confirming_features(&mut self) -> Result<Option<FeatureVector>, InferenceError> {
         let Some(confirmer) = &mut self.confirmer else { return Ok(None) };
         confirmer.features().transpose().map(Option::<&FeatureVector>::cloned)
+    }
+
+    /// Whether a second embedder confirms.
+    #[must_use]
+    pub const fn confirms(&self) -> bool {
+        self.confirmer.is_some()
     }
 
     /// Replaces the enrolled set.

@@ -13,7 +13,7 @@
 
 mod support;
 
-use deepid_edge::align::Aligner;
+use deepid_edge::align::{Aligner, Landmarker};
 use deepid_edge::detect::{Detections, SsdDetector};
 use deepid_edge::embed::Embedder;
 use deepid_edge::frame::Frame;
@@ -79,6 +79,34 @@ fn boxes_and_keypoints_are_within_half_a_pixel_of_the_reference() {
                     (4, 6)
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn finer_keypoints_are_within_half_a_pixel_of_the_reference() {
+    let Some(runtime) = runtime() else { return };
+    let golden = golden("face-mesh.json");
+    let (finds, places) = (card("blazeface-short-range"), card("face-mesh"));
+    let engine = runtime.load(&finds, &models()).unwrap();
+    let mut detector = SsdDetector::new(&finds, Box::new(engine), None).unwrap();
+    let engine = runtime.load(&places, &models()).unwrap();
+    let mut landmarker = Landmarker::new(&places, Box::new(engine)).unwrap();
+    let photographs = golden["faces"].as_object().unwrap();
+    assert!(photographs.len() >= 5);
+    for (name, wanted) in photographs {
+        let (pixels, size) = photograph(name);
+        let frame: Frame<'_> = rgb_frame(&pixels, size);
+        let mut faces = Detections::default();
+        detector.detect(&frame, SsdDetector::whole(&frame), 1.0, &mut faces).unwrap();
+        assert!(landmarker.keep(&frame, &faces.as_slice()[0]));
+        let found = landmarker.keypoints().unwrap().expect("there is a face");
+        let pose = landmarker.kept().pose();
+        for (found, wanted) in found.iter().zip(wanted["keypoints"].as_array().unwrap()) {
+            let wanted = numbers(wanted);
+            let apart = pose.apply(*found).distance(Point::new(wanted[0], wanted[1]));
+            eprintln!("face-mesh on {name}: {apart:.3} px");
+            assert!(apart <= 0.5, "face-mesh on {name}: {apart} px");
         }
     }
 }

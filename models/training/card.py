@@ -7,7 +7,7 @@ in   --model FILE.tflite, --evaluation FILE.json (evaluate.py --view2 --calibrat
 out  --out ID.toml in the format of models/README.md
 
 Every number comes from those files; nothing is typed in here but words. The template is told by
-the network's input (faces.py), because its crops were made with it.
+the network's input and by who places the keypoints (faces.py), because its crops were made with it.
 """
 
 from __future__ import annotations
@@ -143,13 +143,14 @@ def card(options: argparse.Namespace) -> str:
     model = Embedder(options.model)
     words = converted(options) if options.converted_from else trained(options)
     hashed = hashlib.sha256(options.model.read_bytes()).hexdigest()
-    template = faces.template_of(*model.input.shape[1:3])
+    template = faces.template_of(*model.input.shape[1:3], finer=bool(options.keypoints_by))
+    placed = [f"keypoints_by = {text(options.keypoints_by)}"] if options.keypoints_by else []
     rows = [words.mean[i : i + NUMBERS_IN_A_LINE] for i in range(0, len(words.mean), NUMBERS_IN_A_LINE)]
     mean = ["mean = [", *("    " + ", ".join(f"{v:.6f}" for v in row) + "," for row in rows), "]"] if rows else []
     lines = [
         "# Written by models/training/card.py. Format: models/README.md",
         f"id = {text(options.id)}", 'kind = "embedder"', f"file = {text(options.model.name)}", f"sha256 = {text(hashed)}",
-        f"title = {text(words.title)}", "",
+        f"title = {text(words.title)}", *placed, "",
         "[provenance]", f"licence = {text(words.licence)}", f"source = {text(words.source)}",
         "limitations = [", *(f"    {text(w)}," for w in words.limitations), "]", "",
         "[input]", *tensor(model.input), "",
@@ -172,6 +173,7 @@ def main() -> int:
     parser.add_argument("--date")
     parser.add_argument("--converted-from", metavar="NAME")
     parser.add_argument("--normalisation", choices=tuple(NORMALISATIONS), default="signed")
+    parser.add_argument("--keypoints-by", metavar="ID", help="card of the landmark network whose keypoints the template places")
     parser.add_argument("--title", default="DeepID2 (Sun, Wang, Tang 2014), 160 features, int8, converted from Keras")
     parser.add_argument("--licence", default="unknown: that of the file it was converted from")
     parser.add_argument("--limitation", action="append", default=[])

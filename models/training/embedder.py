@@ -43,7 +43,9 @@ def facts(detail: dict) -> Facts:
 
 
 class Embedder:
-    def __init__(self, path: Path, normalisation: tuple[float, float] = SIGNED) -> None:
+    def __init__(self, path: Path, normalisation: tuple[float, float] = SIGNED, keypoints_by: str | None = None) -> None:
+        """`keypoints_by` names the card of a landmark network; without it the detector's keypoints count."""
+        self.landmarker = faces.landmarker(keypoints_by) if keypoints_by else None
         self.interpreter = Interpreter(model_path=str(path), num_threads=1)
         self.interpreter.allocate_tensors()
         given, made = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
@@ -62,12 +64,18 @@ class Embedder:
         raw = self.interpreter.get_tensor(self.made)[0].astype(np.float32)
         return (raw - self.output.zero_point) * np.float32(self.output.scale) if self.output.scale else raw
 
+    def crop(self, wide: np.ndarray) -> np.ndarray:
+        """What the network sees. A face that the landmark network denies, which the daemon refuses,
+        is cut by the detector's keypoints here, so that every face has features."""
+        height, width = self.input.shape[1:3]
+        finer = faces.finer_crop_of(wide, height, width, self.landmarker) if self.landmarker else None
+        return faces.crop_of(wide, height, width) if finer is None else finer
+
     def both(self, wides: Iterable[np.ndarray], what: str) -> tuple[np.ndarray, np.ndarray]:
         """Features of the face in every wide crop, and the mean of each with its mirror image's."""
         plain, averaged, started = [], [], time.monotonic()
-        height, width = self.input.shape[1:3]
         for number, wide in enumerate(wides, start=1):
-            frame = faces.crop_of(wide, height, width)
+            frame = self.crop(wide)
             plain.append(self.features(frame))
             averaged.append((plain[-1] + self.features(frame[:, ::-1])) / 2.0)
             if number % 5000 == 0:
@@ -98,4 +106,4 @@ def carded(path: Path) -> Carded:
     normalisation = (card["normalisation"]["scale"], card["normalisation"]["offset"])
     length = card["features"]["length"]
     mean = np.array(card["features"].get("mean", np.zeros(length)), dtype=np.float32)
-    return Carded(card["id"], card["sha256"], Embedder(path.with_name(card["file"]), normalisation), mean)
+    return Carded(card["id"], card["sha256"], Embedder(path.with_name(card["file"]), normalisation, card.get("keypoints_by")), mean)

@@ -5,6 +5,7 @@ in   --model FILE, --cache FOLDER (prepare.py, people.py), --data FOLDER, --out 
        --view1        LFW's development pairs and the validation people: for choosing
        --view2        LFW's ten folds: for the report, once
        --calibration  the mean feature vector, and thresholds from the people held back for them
+     --keypoints-by ID  crops by a landmark network
      --float FILE     the same network in float32, to see what int8 costs
 out  JSON: `one_crop` and `mirrored`, in each the metrics with accuracy, rates and thresholds
 
@@ -141,7 +142,7 @@ def mean_features(model: Embedder, cache: Path) -> np.ndarray:
 
 
 def measure(path: Path, options: argparse.Namespace) -> dict:
-    model = Embedder(path, NORMALISATIONS[options.normalisation])
+    model = Embedder(path, NORMALISATIONS[options.normalisation], options.keypoints_by)
     mean = mean_features(model, options.cache)
     result: dict = {"model": path.name, "mean": [round(float(v), 6) for v in mean]}
     if options.view1:
@@ -168,6 +169,7 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--float", type=Path)
     parser.add_argument("--normalisation", choices=tuple(NORMALISATIONS), default="signed")
+    parser.add_argument("--keypoints-by", metavar="ID", help="card of a landmark network, in place of the detector")
     for what in ("view1", "view2", "calibration"):
         parser.add_argument(f"--{what}", action="store_true")
     options = parser.parse_args()

@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "tests" / "golden"))
 
 import alignment  # noqa: E402
 import blazeface  # noqa: E402
+from landmarks import Landmarker  # noqa: E402
 from topology import FACE, KINDS, Frame  # noqa: E402
 
 DETECTOR = "face_detection_short_range"
@@ -125,11 +126,14 @@ def frame(wide: np.ndarray, of: Frame = FACE) -> np.ndarray:
     return warp(wide, matrix, WIDE_CENTRE - matrix @ centre_of(of), of.width, of.height)
 
 
-def template_of(height: int, width: int) -> np.ndarray:
-    """Where the four keypoints belong in a network's crop, told by its size."""
+def template_of(height: int, width: int, finer: bool = False) -> np.ndarray:
+    """Where the four keypoints belong in a network's crop, told by its size and by who places them.
+
+    `finer` are those of a landmark network, which lie where ArcFace's do.
+    """
     known = {(f.height, f.width): f for f in FRAMES}
     if (height, width) == (TEACHER_SIDE, TEACHER_SIDE):
-        return OTHERS_TEMPLATE
+        return TEACHER_TEMPLATE if finer else OTHERS_TEMPLATE
     if (height, width) not in known:
         sizes = sorted([*known, (TEACHER_SIDE, TEACHER_SIDE)])
         raise ValueError(f"no template for crops of {height} × {width}: there is one for each of {sizes}")
@@ -142,6 +146,21 @@ def crop_of(wide: np.ndarray, height: int, width: int) -> np.ndarray:
     template_of(height, width)
     of = next((f for f in FRAMES if (f.height, f.width) == (height, width)), None)
     return frame(wide, of) if of else teacher_crop(wide, OTHERS_TEMPLATE)
+
+
+def landmarker(card_id: str) -> Landmarker:
+    """The landmark network of that card, which ships."""
+    return Landmarker(ROOT / "models" / f"{card_id}.toml", ROOT / "assets" / "models")
+
+
+def finer_crop_of(wide: np.ndarray, height: int, width: int, places: Landmarker) -> np.ndarray | None:
+    """As `crop_of`, by the keypoints of a landmark network; None where it sees no face."""
+    matrix, offset = alignment.similarity(places.template, WIDE_TEMPLATE)
+    points, presence = places.keypoints(warp(wide, matrix, offset, places.side, places.side))
+    if presence < places.head["min_presence"]:
+        return None
+    matrix, offset = alignment.similarity(template_of(height, width, finer=True), points @ matrix.T + offset)
+    return warp(wide, matrix, offset, width, height)
 
 
 def teacher_crop(wide: np.ndarray, template: np.ndarray = TEACHER_TEMPLATE) -> np.ndarray:

@@ -121,7 +121,9 @@ class Run:
         self.network.train()
         wanted = None if self.data.teacher is None else torch.from_numpy(self.data.teacher[indices]).to(self.device)
         persons = torch.from_numpy(self.data.persons[indices]).to(self.device)
-        features, *levels = self.network.levels(pictures.to(self.device))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
+            made = self.network.levels(pictures.to(self.device))
+        features, *levels = (vectors.float() for vectors in made)
         loss, parts = self.signals(features, wanted, persons)
         for signals, of_level in zip(self.level_signals, levels, strict=True):
             loss = loss + LEVELS_WEIGHT / len(levels) * signals(of_level, wanted, persons)[0]
@@ -225,6 +227,7 @@ def main() -> int:
     parser.add_argument("--weight-decay", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the network's forward and backward pass; signals and weights stay float32. bfloat16 is about twice as fast where processor or GPU multiply it (AMX, Ampere), and slower elsewhere")
     parser.add_argument("--teachers", nargs="*", default=["mobilefacenet"])
     parser.add_argument("--start-from", type=Path, help="instead of random weights: an averaged.pt of the same kind, or a DeepID2 .tflite for one network or each of an ensemble")
     parser.add_argument("--report-steps", type=int, default=500)

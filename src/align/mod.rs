@@ -9,9 +9,13 @@
 //! Deliberately absent: shear and perspective; they would hide a turned head from the quality gate.
 //! Source of the fit: Umeyama 1991, in its closed form for two dimensions.
 
+mod cutter;
 mod fit;
+mod landmarks;
 
+pub use cutter::Cutter;
 pub use fit::fit_similarity;
+pub use landmarks::Landmarker;
 
 use crate::detect::Detection;
 use crate::frame::{Frame, Sampler};
@@ -79,6 +83,21 @@ impl AlignedFace {
         self.pose
     }
 
+    /// Where the crop stands in a frame of `width × height` pixels.
+    fn stand(&mut self, pose: Similarity, (width, height): (u32, u32)) {
+        let mut outside = 0_usize;
+        for y in 0..self.height {
+            for x in 0..self.width {
+                let centre = pose.apply(Point::new(x as f32 + 0.5, y as f32 + 0.5));
+                let inside = (0.0..width as f32).contains(&centre.x)
+                    && (0.0..height as f32).contains(&centre.y);
+                outside += usize::from(!inside);
+            }
+        }
+        self.pose = pose;
+        self.outside = outside as f32 / self.pixels.len().max(1) as f32;
+    }
+
     /// Which part of the crop lies outside the frame, 0 to 1.
     #[must_use]
     pub const fn outside(&self) -> f32 {
@@ -86,7 +105,7 @@ impl AlignedFace {
     }
 }
 
-/// Aligns faces for one embedder; holds the crop's memory, reused from face to face.
+/// Aligns faces for one network; holds the crop's memory, reused from face to face.
 #[derive(Debug, Clone)]
 pub struct Aligner {
     template: [Point; 4],
@@ -94,7 +113,7 @@ pub struct Aligner {
 }
 
 impl Aligner {
-    /// An aligner for the embedder that `card` describes; `None` when the card has no template.
+    /// An aligner for the network that `card` describes; `None` when the card has no template.
     #[must_use]
     pub fn new(card: &ModelCard) -> Option<Self> {
         let (height, width) = card.input_size();
@@ -139,19 +158,14 @@ impl Aligner {
         let samples = pose.scale().round().clamp(1.0, MAX_SAMPLES) as usize;
         let width = self.face.width;
         Sampler::new(*frame).fill(&mut self.face.pixels, width, pose, samples);
-        let (frame_width, frame_height) = (frame.width() as f32, frame.height() as f32);
-        let mut outside = 0_usize;
-        for y in 0..self.face.height {
-            for x in 0..width {
-                let centre = pose.apply(Point::new(x as f32 + 0.5, y as f32 + 0.5));
-                let inside = (0.0..frame_width).contains(&centre.x)
-                    && (0.0..frame_height).contains(&centre.y);
-                outside += usize::from(!inside);
-            }
-        }
-        self.face.pose = pose;
-        self.face.outside = outside as f32 / self.face.pixels.len().max(1) as f32;
+        self.face.stand(pose, (frame.width(), frame.height()));
         Some(&self.face)
+    }
+
+    /// The crop was cut from a picture that is itself a part of a frame: `pose` leads from that
+    /// picture to the frame, which is `size` large.
+    fn place_in(&mut self, pose: Similarity, size: (u32, u32)) {
+        self.face.stand(pose.after(self.face.pose), size);
     }
 }
 

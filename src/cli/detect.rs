@@ -45,7 +45,7 @@ impl Arguments {
         let picture = Picture::read(&self.image)?;
         let networks = Networks::open(&config)?;
         let mut follower = networks.follower(&config)?;
-        let mut aligner = networks.aligner(&config)?;
+        let mut cutter = networks.cutter(&config)?;
         let limits = config.quality_limits();
 
         let frame = picture.frame(0, Monotonic::default());
@@ -53,14 +53,15 @@ impl Arguments {
         follower
             .detect(&frame, &mut detections)
             .map_err(|DetectError::Inference(error)| Failure::from(EquipError::Inference(error)))?;
-        let faces: Vec<(Detection, Option<Quality>)> = detections
+        let faces = detections
             .as_slice()
             .iter()
             .map(|face| {
-                let aligned = aligner.align(&frame, face);
-                (*face, aligned.map(|aligned| Quality::measure(aligned, face, &limits)))
+                let aligned = cutter.align(&frame, face)?;
+                Ok((*face, aligned.map(|aligned| Quality::measure(aligned, face, &limits))))
             })
-            .collect();
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| Failure::from(EquipError::Inference(error)))?;
 
         if let Some(out) = &self.out {
             draw(&picture, &faces, out)?;

@@ -221,7 +221,12 @@ fn running(findings: &mut Findings, config: &Config, networks: &Networks) {
 
 fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
     let name = &config.models.embedder;
-    let card = match networks.embedder(config).and_then(|_| networks.card(name)) {
+    let loads = || {
+        networks.embedder(config)?;
+        networks.cutter(config)?;
+        networks.card(name)
+    };
+    let card = match loads() {
         Ok(card) => card,
         Err(error) => return findings.fail("model", &error.into()),
     };

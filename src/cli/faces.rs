@@ -147,11 +147,16 @@ impl Judge {
         }
     }
 
+    /// Without this vector nobody would ever be confirmed: where one is due, its lack is no face.
     fn confirming(&mut self) -> Result<Option<FeatureVector>, Unusable> {
-        self.recognizer.confirming_features().map_err(|error| {
-            tracing::warn!(%error, "the confirming embedder failed");
-            Unusable::Fault
-        })
+        match self.recognizer.confirming_features() {
+            Ok(None) if self.recognizer.confirms() => Err(Unusable::NoFace),
+            Ok(vector) => Ok(vector),
+            Err(error) => {
+                tracing::warn!(%error, "the confirming embedder failed");
+                Err(Unusable::Fault)
+            }
+        }
     }
 }
 

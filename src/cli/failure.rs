@@ -180,6 +180,7 @@ impl From<EquipError> for Failure {
             EquipError::Threshold(error) => Self::of(Kind::Configuration, &error),
             EquipError::Compare(error) => Self::of(Kind::Store, &error),
             EquipError::Inference(error) => Self::of(Kind::Model, &error),
+            EquipError::Keypoints { .. } => Self::of(Kind::Model, &error),
         }
     }
 }

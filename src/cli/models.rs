@@ -62,13 +62,12 @@ impl Add {
         let Some(card) = &self.card else {
             return add_fusion(session, &networks, &self.file, &into, self.replace);
         };
-        let added = || {
-            let staged = Staged::new(&self.file, card, &into)?;
-            networks.try_out(&staged)?;
-            let card = staged.card().clone();
-            Ok((card, staged.settle(self.replace)?))
-        };
-        let (card, places) = added().map_err(|error| refused(&error))?;
+        let refused = |error: InstallError| refused(&error);
+        let staged = Staged::new(&self.file, card, &into).map_err(refused)?;
+        networks.cards().landmarker_of(staged.card())?;
+        networks.try_out(&staged).map_err(refused)?;
+        let card = staged.card().clone();
+        let places = staged.settle(self.replace).map_err(refused)?;
         let [file, _] = &places;
         session.tell(
             format!("added: {}, {}: {}\n{}", card.id, card.kind, file.display(), next(&card)),
@@ -136,6 +135,9 @@ fn next(card: &ModelCard) -> String {
             "to find faces with it, set models.find = \"{0}\"; to follow them, models.follow = \"{0}\"",
             card.id
         ),
+        ModelKind::Landmarker => {
+            format!("embedders whose card says keypoints_by = \"{}\" can now be added", card.id)
+        }
         ModelKind::Embedder => {
             let threshold = if card.calibrations.is_empty() {
                 " and recognise.threshold, because its card has no calibration,"
@@ -193,7 +195,9 @@ impl Listed {
                 title: card.title.clone(),
                 model: card.id.clone(),
             };
-            (told, cards.fault_of_file(&card).map(|fault| fault.to_string()))
+            let fault = cards.fault_of_file(&card).map(|fault| fault.to_string());
+            let keypoints = || cards.landmarker_of(&card).err().map(|fault| fault.to_string());
+            (told, fault.or_else(keypoints))
         })
     }
 
@@ -224,7 +228,7 @@ impl Listed {
     fn line(&self) -> String {
         let told = self.told.as_ref().map(|Told { model, kind, title, in_use, .. }| {
             let uses = if in_use.is_empty() { "-".to_owned() } else { in_use.join(", ") };
-            format!("{:<24} {kind:<9} {uses:<15} {title}", model.to_string())
+            format!("{:<24} {kind:<10} {uses:<15} {title}", model.to_string())
         });
         let fault = self.fault.as_ref().map(|fault| format!("    {fault}"));
         told.into_iter().chain(fault).collect::<Vec<_>>().join("\n")

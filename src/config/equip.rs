@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use crate::align::Aligner;
+use crate::align::{Aligner, Cutter, Landmarker};
 use crate::compare::{
     CalibrationTable, CompareError, Comparer, Gallery, GalleryEntry, Metric, Operating,
     ThresholdError, ThresholdPolicy,
@@ -43,6 +43,14 @@ pub enum EquipError {
         fusion: ModelId,
         /// What was found and what to do.
         problem: String,
+    },
+    /// The landmarker that an embedder's card names cannot be used.
+    #[error("model {embedder} takes its keypoints from a landmarker: {source}")]
+    Keypoints {
+        /// The embedder.
+        embedder: ModelId,
+        /// What is wrong.
+        source: InferenceError,
     },
     /// A reference that cannot be compared.
     #[error(transparent)]
@@ -100,6 +108,24 @@ impl Cards {
         self.directory.model_bytes(card).err()
     }
 
+    /// The card of the landmarker that places the keypoints of the embedder `card`, and its file;
+    /// `None` where the detector does.
+    ///
+    /// # Errors
+    /// [`EquipError::Keypoints`] when it is absent, or no landmarker.
+    pub fn landmarker_of(&self, card: &ModelCard) -> Result<Option<ModelCard>, EquipError> {
+        let Some(id) = &card.keypoints_by else { return Ok(None) };
+        let unfit = |source| EquipError::Keypoints { embedder: card.id.clone(), source };
+        let found = self.directory.card(id).map_err(unfit)?;
+        self.directory.model_bytes(&found).map_err(unfit)?;
+        match found.kind {
+            ModelKind::Landmarker => Ok(Some(found)),
+            ModelKind::Detector | ModelKind::Embedder => {
+                Err(unfit(InferenceError::Kind { model: found.id, wanted: ModelKind::Landmarker }))
+            }
+        }
+    }
+
     /// Every fusion card there is, or why it cannot be read.
     #[must_use]
     pub fn fusions(&self) -> Vec<Result<FusionCard, InferenceError>> {
@@ -120,6 +146,7 @@ impl Cards {
                 fusion: fusion.id.clone(),
                 problem: error.to_string(),
             })?;
+            self.landmarker_of(&card)?;
         }
         Ok(())
     }
@@ -252,19 +279,23 @@ impl Networks {
         ))
     }
 
-    /// Aligner for the configured embedder.
+    /// What cuts faces for the configured embedder.
     ///
     /// # Errors
-    /// [`EquipError::Inference`] when its card has no alignment template.
-    pub fn aligner(&self, config: &Config) -> Result<Aligner, EquipError> {
-        self.aligner_for(&config.models.embedder)
+    /// [`EquipError::Inference`] when its card has no alignment template, or names a landmarker that
+    /// cannot be loaded.
+    pub fn cutter(&self, config: &Config) -> Result<Cutter, EquipError> {
+        self.cutter_for(&config.models.embedder)
     }
 
-    fn aligner_for(&self, model: &ModelId) -> Result<Aligner, EquipError> {
+    fn cutter_for(&self, model: &ModelId) -> Result<Cutter, EquipError> {
         let card = self.card(model)?;
-        Aligner::new(&card)
-            .ok_or(InferenceError::Kind { model: card.id, wanted: ModelKind::Embedder })
-            .map_err(EquipError::from)
+        let landmarks = self.cards.landmarker_of(&card)?;
+        let aligner = Aligner::new(&card)
+            .ok_or(InferenceError::Kind { model: card.id, wanted: ModelKind::Embedder })?;
+        let Some(landmarks) = landmarks else { return Ok(aligner.into()) };
+        let engine = Box::new(self.runtime.load(&landmarks, &self.cards.directory)?);
+        Ok(Cutter::by_landmarks(aligner, Landmarker::new(&landmarks, engine)?))
     }
 
     /// The configured embedder.
@@ -350,8 +381,8 @@ impl Networks {
 
     fn confirmer(&self, config: &Config, confirming: Confirming) -> Result<Confirmer, EquipError> {
         let model = confirming.gallery.comparer().model();
-        let (aligner, embedder) = (self.aligner_for(model)?, self.embedder_called(model, config)?);
-        Ok(Confirmer::new(confirming, aligner, embedder))
+        let (cutter, embedder) = (self.cutter_for(model)?, self.embedder_called(model, config)?);
+        Ok(Confirmer::new(confirming, cutter, embedder))
     }
 
     /// The whole path, within the configuration's limits of quality.
@@ -380,7 +411,7 @@ impl Networks {
         let confirmer = confirming.map(|known| self.confirmer(config, known)).transpose()?;
         let recognizer = Recognizer::new(
             self.follower(config)?,
-            self.aligner(config)?,
+            self.cutter(config)?,
             self.embedder(config)?,
             gallery,
             limits,

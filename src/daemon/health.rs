@@ -67,6 +67,7 @@ pub(super) fn info(
             .map(|card| ModelInfo {
                 role: match card.kind {
                     ModelKind::Detector => "detect".to_owned(),
+                    ModelKind::Landmarker => "align".to_owned(),
                     ModelKind::Embedder => "embed".to_owned(),
                 },
                 id: card.id.clone(),

@@ -154,13 +154,12 @@ impl SsdDetector {
         else {
             return Ok(());
         };
-        let boxes = Numbers { tensor: boxes, quantisation: self.boxes_quantisation };
-        let scores = Numbers { tensor: scores, quantisation: self.scores_quantisation };
+        let (of_boxes, of_scores) = (self.boxes_quantisation, self.scores_quantisation);
         let width = 4 + 2 * self.head.keypoints;
         let unit = 1.0 / self.head.box_scale;
         let not_finite = |index| InferenceError::NotFinite { model: self.model.clone(), index };
         for (index, anchor) in self.anchors.iter().enumerate() {
-            let logit = scores.at(index);
+            let logit = scores.number(index, of_scores).unwrap_or(f32::NAN);
             if logit.is_nan() {
                 return Err(not_finite(index).into());
             }
@@ -168,7 +167,8 @@ impl SsdDetector {
                 continue;
             }
             let row = index * width;
-            let number = |column: usize| boxes.at(row + column) * unit;
+            let number =
+                |column: usize| boxes.number(row + column, of_boxes).unwrap_or(f32::NAN) * unit;
             let place = |column: usize| {
                 Point::new(
                     (anchor.x + number(column)) * region.width + region.x,
@@ -205,24 +205,6 @@ impl SsdDetector {
             });
         }
         Ok(())
-    }
-}
-
-/// Reads an output tensor as real numbers, whatever its type.
-struct Numbers<'a> {
-    tensor: &'a Tensor,
-    quantisation: Option<Quantisation>,
-}
-
-impl Numbers<'_> {
-    fn at(&self, index: usize) -> f32 {
-        match (self.tensor, self.quantisation) {
-            (Tensor::Float32(values), _) => values.get(index).copied().unwrap_or(f32::NAN),
-            (Tensor::Int8(values), Some(q)) => values
-                .get(index)
-                .map_or(f32::NAN, |&v| ((f64::from(v) - f64::from(q.zero_point)) * q.scale) as f32),
-            (Tensor::Int8(_), None) => f32::NAN,
-        }
     }
 }
 

@@ -15,7 +15,8 @@ pub use quality::{Quality, QualityFault, QualityLimits};
 
 use crate::align::AlignedFace;
 use crate::inference::{
-    Engine, InferenceError, ModelCard, ModelId, ModelKind, OutputRole, Quantisation, Tensor,
+    Engine, InferenceError, ModelCard, ModelId, ModelKind, OutputRole, PixelValues, Quantisation,
+    Tensor,
 };
 
 /// An embedding model with the scratch memory of its runs.
@@ -30,12 +31,6 @@ pub struct Embedder {
     input: Tensor,
     outputs: Vec<Tensor>,
     sums: Vec<f32>,
-}
-
-/// What each of the 256 pixel values is to the network: worked out once.
-enum PixelValues {
-    Float32(Box<[f32; 256]>),
-    Int8(Box<[i8; 256]>),
 }
 
 impl std::fmt::Debug for Embedder {
@@ -112,15 +107,7 @@ impl Embedder {
     }
 
     fn run(&mut self, pixels: &[[u8; 3]], mirrored: bool) -> Result<(), InferenceError> {
-        match (&mut self.input, &self.pixel_values) {
-            (Tensor::Float32(input), PixelValues::Float32(values)) => {
-                fill(input, values, pixels, self.width, mirrored);
-            }
-            (Tensor::Int8(input), PixelValues::Int8(values)) => {
-                fill(input, values, pixels, self.width, mirrored);
-            }
-            _ => {}
-        }
+        self.pixel_values.fill(&mut self.input, pixels, self.width, mirrored);
         self.engine.run(&self.input, &mut self.outputs)?;
         match (self.outputs.get(self.features_at), self.quantisation) {
             (Some(Tensor::Float32(output)), _) => {
@@ -142,43 +129,6 @@ impl Embedder {
     #[must_use]
     pub fn raw_output(&self) -> Option<&Tensor> {
         self.outputs.get(self.features_at)
-    }
-}
-
-impl PixelValues {
-    fn of(card: &ModelCard) -> Self {
-        let real =
-            |pixel: usize| pixel as f64 * card.normalisation.scale + card.normalisation.offset;
-        match card.input.quantisation {
-            None => Self::Float32(Box::new(std::array::from_fn(|pixel| real(pixel) as f32))),
-            // With the usual scale of 2/255 every pixel value falls on a tie, give or take the
-            // scale's own rounding; all ties go up, so that neighbouring values stay distinct.
-            Some(q) => Self::Int8(Box::new(std::array::from_fn(|pixel| {
-                let steps = (real(pixel) / q.scale + 0.501).floor() + f64::from(q.zero_point);
-                steps.clamp(-128.0, 127.0) as i8
-            }))),
-        }
-    }
-}
-
-fn fill<T: Copy>(
-    input: &mut [T],
-    values: &[T; 256],
-    pixels: &[[u8; 3]],
-    width: usize,
-    mirrored: bool,
-) {
-    let (cells, _) = input.as_chunks_mut::<3>();
-    #[expect(clippy::indexing_slicing, reason = "invariant: a byte is below 256")]
-    let look_up = |pixel: [u8; 3]| pixel.map(|v| values[usize::from(v)]);
-    for (row, source) in cells.chunks_exact_mut(width).zip(pixels.chunks_exact(width)) {
-        if mirrored {
-            row.iter_mut()
-                .zip(source.iter().rev())
-                .for_each(|(cell, &pixel)| *cell = look_up(pixel));
-        } else {
-            row.iter_mut().zip(source).for_each(|(cell, &pixel)| *cell = look_up(pixel));
-        }
     }
 }
 

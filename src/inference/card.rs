@@ -91,9 +91,16 @@ pub struct ModelCard {
     /// How a detector's outputs become boxes; present exactly for detectors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ssd: Option<SsdHead>,
-    /// Where the keypoints of an aligned face lie; present exactly for embedders.
+    /// How a landmark network's output becomes keypoints; present exactly for landmarkers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landmarks: Option<LandmarksHead>,
+    /// Where the keypoints of an aligned face lie in the input; present exactly for embedders and
+    /// landmarkers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alignment: Option<AlignmentTemplate>,
+    /// The landmarker that places an embedder's keypoints; without it the detector does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keypoints_by: Option<ModelId>,
     /// What is known of the feature vectors; present exactly for embedders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<FeatureFacts>,
@@ -108,6 +115,8 @@ pub struct ModelCard {
 pub enum ModelKind {
     /// Finds faces in a picture.
     Detector,
+    /// Places the keypoints of a face that a detector found.
+    Landmarker,
     /// Turns an aligned face into a feature vector.
     Embedder,
 }
@@ -118,6 +127,7 @@ impl ModelKind {
     pub const fn settings(self) -> &'static str {
         match self {
             Self::Detector => "models.find and models.follow",
+            Self::Landmarker => "keypoints_by in the card of an embedder",
             Self::Embedder => "models.embedder",
         }
     }
@@ -127,6 +137,7 @@ impl std::fmt::Display for ModelKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Detector => "detector",
+            Self::Landmarker => "landmarker",
             Self::Embedder => "embedder",
         })
     }
@@ -208,7 +219,8 @@ pub struct Normalisation {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutputFacts {
-    /// `boxes` and `scores` for a detector, `features` for an embedder.
+    /// `boxes` and `scores` for a detector, `landmarks` and `presence` for a landmarker, `features`
+    /// for an embedder.
     pub role: OutputRole,
     /// The tensor.
     #[serde(flatten)]
@@ -223,6 +235,10 @@ pub enum OutputRole {
     Boxes,
     /// One logit for each anchor.
     Scores,
+    /// Places of the landmarks, in pixels of the input.
+    Landmarks,
+    /// One logit: whether there is a face at all.
+    Presence,
     /// The feature vector.
     Features,
 }
@@ -232,6 +248,8 @@ impl std::fmt::Display for OutputRole {
         f.write_str(match self {
             Self::Boxes => "boxes",
             Self::Scores => "scores",
+            Self::Landmarks => "landmarks",
+            Self::Presence => "presence",
             Self::Features => "features",
         })
     }
@@ -264,6 +282,37 @@ pub struct Anchors {
     pub grid: usize,
     /// Anchors in each cell.
     pub per_cell: usize,
+}
+
+/// Which of a network's landmarks are the keypoints of a template: each is the mean of some of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LandmarksHead {
+    /// Numbers of each landmark in the output, ≥ 2: x and y come first, in pixels of the input.
+    pub values: usize,
+    /// Below this presence there is no face, 0 to 1.
+    pub min_presence: f32,
+    /// Landmarks of the subject's right eye (left in the picture).
+    pub right_eye: Vec<usize>,
+    /// Landmarks of the subject's left eye.
+    pub left_eye: Vec<usize>,
+    /// Landmarks of the tip of the nose.
+    pub nose_tip: Vec<usize>,
+    /// Landmarks whose middle is the centre of the mouth.
+    pub mouth_centre: Vec<usize>,
+}
+
+impl LandmarksHead {
+    /// The landmarks of each keypoint, in the order of a detection's keypoints.
+    #[must_use]
+    pub fn keypoints(&self) -> [(&'static str, &[usize]); KEYPOINTS_OF_TEMPLATE] {
+        [
+            ("right_eye", &self.right_eye),
+            ("left_eye", &self.left_eye),
+            ("nose_tip", &self.nose_tip),
+            ("mouth_centre", &self.mouth_centre),
+        ]
+    }
 }
 
 /// Where keypoints lie in the aligned crop, in its pixels.

@@ -49,6 +49,7 @@ impl ModelCard {
         }
         match self.kind {
             ModelKind::Detector => self.check_detector(),
+            ModelKind::Landmarker => self.check_landmarker(),
             ModelKind::Embedder => self.check_embedder(),
         }
     }
@@ -57,19 +58,7 @@ impl ModelCard {
         let Some(ssd) = &self.ssd else {
             return wrong("ssd", "is missing; a detector needs it".into());
         };
-        let foreign = [
-            ("alignment", self.alignment.is_some()),
-            ("features", self.features.is_some()),
-            ("calibration", !self.calibrations.is_empty()),
-        ];
-        if let Some((key, _)) = foreign.into_iter().find(|(_, there)| *there) {
-            return wrong(
-                "kind",
-                format!(
-                    "is 'detector', but the card has '{key}', which belongs to embedders: correct the kind, or take it out"
-                ),
-            );
-        }
+        self.without_those_of_others(&["ssd"])?;
         let (height, width) = self.input_size();
         if height != width {
             return wrong(
@@ -98,12 +87,7 @@ impl ModelCard {
     }
 
     fn check_embedder(&self) -> Result<(), CardError> {
-        if self.ssd.is_some() {
-            return wrong(
-                "kind",
-                "is 'embedder', but the card has 'ssd', which belongs to detectors: correct the kind, or take it out".into(),
-            );
-        }
+        self.without_those_of_others(&["alignment", "keypoints_by", "features", "calibration"])?;
         let Some(alignment) = &self.alignment else {
             return wrong("alignment", "is missing; an embedder needs it".into());
         };
@@ -128,6 +112,81 @@ impl ModelCard {
         }
         check_mean(features)?;
         check_calibrations(&self.calibrations)
+    }
+
+    fn check_landmarker(&self) -> Result<(), CardError> {
+        self.without_those_of_others(&["landmarks", "alignment"])?;
+        let Some(head) = &self.landmarks else {
+            return wrong("landmarks", "is missing; a landmarker needs it".into());
+        };
+        let Some(alignment) = &self.alignment else {
+            return wrong("alignment", "is missing; a landmarker needs it".into());
+        };
+        self.check_template(alignment)?;
+        if !(0.0..=1.0).contains(&head.min_presence) {
+            return wrong(
+                "landmarks.min_presence",
+                format!("is {}; must be 0 to 1", head.min_presence),
+            );
+        }
+        match self.output(OutputRole::Presence) {
+            Some((_, t)) if t.len() == 1 => {}
+            Some((_, t)) => {
+                return wrong(
+                    "output",
+                    format!("'{}' has {} numbers; a presence is one", t.name, t.len()),
+                );
+            }
+            None => return self.without(OutputRole::Presence),
+        }
+        let Some((_, landmarks)) = self.output(OutputRole::Landmarks) else {
+            return self.without(OutputRole::Landmarks);
+        };
+        if head.values < 2 || !landmarks.len().is_multiple_of(head.values) {
+            return wrong(
+                "landmarks.values",
+                format!(
+                    "is {}; must be at least 2, and divide the {} numbers of output '{}'",
+                    head.values,
+                    landmarks.len(),
+                    landmarks.name
+                ),
+            );
+        }
+        let count = landmarks.len() / head.values;
+        for (name, chosen) in head.keypoints() {
+            if chosen.is_empty() || chosen.iter().any(|&landmark| landmark >= count) {
+                return wrong(
+                    "landmarks",
+                    format!(
+                        "{name} is {chosen:?}; must name one or more of the {count} landmarks, counted from 0"
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a section that this kind of card does not have: `own` are the kind's.
+    fn without_those_of_others(&self, own: &[&str]) -> Result<(), CardError> {
+        let sections = [
+            ("ssd", self.ssd.is_some(), "detectors"),
+            ("landmarks", self.landmarks.is_some(), "landmarkers"),
+            ("alignment", self.alignment.is_some(), "embedders and landmarkers"),
+            ("keypoints_by", self.keypoints_by.is_some(), "embedders"),
+            ("features", self.features.is_some(), "embedders"),
+            ("calibration", !self.calibrations.is_empty(), "embedders"),
+        ];
+        match sections.into_iter().find(|(key, there, _)| *there && !own.contains(key)) {
+            None => Ok(()),
+            Some((key, _, owners)) => wrong(
+                "kind",
+                format!(
+                    "is '{}', but the card has '{key}', which belongs to {owners}: correct the kind, or take it out",
+                    self.kind
+                ),
+            ),
+        }
     }
 
     fn check_template(&self, alignment: &AlignmentTemplate) -> Result<(), CardError> {

@@ -15,17 +15,19 @@ mod error;
 mod files;
 mod fusion;
 mod install;
+mod pixels;
 mod tflite;
 
 pub use card::{
     AlignmentTemplate, Anchors, Calibration, CardError, ElementType, FeatureFacts, InvalidModelId,
-    KEYPOINTS_OF_TEMPLATE, ModelCard, ModelId, ModelKind, Normalisation, OutputFacts, OutputRole,
-    Provenance, Quantisation, SsdHead, TensorFacts,
+    KEYPOINTS_OF_TEMPLATE, LandmarksHead, ModelCard, ModelId, ModelKind, Normalisation,
+    OutputFacts, OutputRole, Provenance, Quantisation, SsdHead, TensorFacts,
 };
 pub use error::InferenceError;
 pub use files::{FUSION_ENDING, ModelDirectory};
 pub use fusion::{FusionCard, Part};
 pub use install::{InstallError, Staged, StagedFusion};
+pub use pixels::PixelValues;
 pub use tflite::{Runtime, TfliteEngine};
 
 /// The numbers of one tensor, in row-major order.
@@ -44,6 +46,19 @@ impl Tensor {
         match facts.element_type {
             ElementType::Float32 => Self::Float32(vec![0.0; facts.len()]),
             ElementType::Int8 => Self::Int8(vec![0; facts.len()]),
+        }
+    }
+
+    /// The number at `index` as a real one; `None` beyond the end, or of integers without
+    /// `quantisation`.
+    #[must_use]
+    pub fn number(&self, index: usize, quantisation: Option<Quantisation>) -> Option<f32> {
+        match (self, quantisation) {
+            (Self::Float32(values), _) => values.get(index).copied(),
+            (Self::Int8(values), Some(q)) => values
+                .get(index)
+                .map(|&value| ((f64::from(value) - f64::from(q.zero_point)) * q.scale) as f32),
+            (Self::Int8(_), None) => None,
         }
     }
 

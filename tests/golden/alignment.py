@@ -1,7 +1,7 @@
 """Alignment in Python: the similarity that lays a face onto the template, and the crop that it gives.
 
 in   RGB picture, height × width × 3; keypoints in its pixels, 0 at the outer edge of the first
-out  47 × 55 RGB crop, uint8
+out  RGB crop, uint8: 47 × 55, or of any other template
 
 Deliberately absent: speed. Source of the fit: S. Umeyama, IEEE PAMI 13(4), 1991, without reflection.
 """
@@ -25,12 +25,12 @@ def similarity(template: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np
     return matrix, points.mean(0) - matrix @ template.mean(0)
 
 
-def crop(picture: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+def crop(picture: np.ndarray, keypoints: np.ndarray, template: np.ndarray = TEMPLATE, size: tuple[int, int] = (WIDTH, HEIGHT)) -> np.ndarray:
     """The aligned face, each pixel the mean of n × n bilinear samples, n = the shrinking, rounded up."""
-    matrix, offset = similarity(TEMPLATE, keypoints[: len(TEMPLATE)])
+    matrix, offset = similarity(template, keypoints[: len(template)])
     samples = max(1, int(np.ceil(np.hypot(matrix[0, 0], matrix[1, 0]))))
     inside = (np.arange(samples) + 0.5) / samples
-    y, x, v, u = np.meshgrid(np.arange(HEIGHT), np.arange(WIDTH), inside, inside, indexing="ij")
+    y, x, v, u = np.meshgrid(np.arange(size[1]), np.arange(size[0]), inside, inside, indexing="ij")
     at = np.stack([x + u, y + v], axis=-1) @ matrix.T + offset - 0.5
     height, width = picture.shape[:2]
     px, py = np.clip(at[..., 0], 0, width - 1), np.clip(at[..., 1], 0, height - 1)

@@ -3,11 +3,12 @@
 
 in   assets/photographs, assets/models, models/deepid2.tflite, models/deepid2-ensemble.tflite
 out  blazeface.json: faces of each photograph by both detectors, in its pixels
+     face-mesh.json: finer keypoints of the first face that the short range finds in each
      crops/NAME.png (47×55 RGB, of the astronaut and of nobody) and MODEL.json: the raw int8
      output of DeepID2 for each crop
 
-Both come from ai-edge-litert's Python interpreter with one thread, on x86-64. BlazeFace results
-are for comparison within 0.5 px; the outputs of DeepID2 are bit-exact, on aarch64 too.
+Both come from ai-edge-litert's Python interpreter with one thread, on x86-64. BlazeFace and
+Face Mesh results are for comparison within 0.5 px; the outputs of DeepID2 are bit-exact, on aarch64 too.
 Deliberately absent: photographs themselves, which `make assets` fetches; sha256 values name them.
 """
 
@@ -22,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from alignment import HEIGHT, TEMPLATE, crop
+from alignment import HEIGHT, TEMPLATE, crop, similarity
 from blazeface import HEADS, KEYPOINTS, Detector
+from landmarks import POINTS, Landmarker
 from PIL import Image
 
 HERE = Path(__file__).resolve().parent
@@ -67,6 +69,17 @@ def faces_of(photographs: dict[str, np.ndarray]) -> dict:
         found = {file: [rounded(face) for face in detector.detect(p)] for file, p in photographs.items()}
         models[name] = {"sha256": sha256_of(path), "faces": found}
     return models
+
+
+def finer_keypoints(photographs: dict[str, np.ndarray], found: dict[str, list[dict]]) -> dict:
+    mesh = Landmarker(ROOT / "models/face-mesh.toml", ROOT / "assets/models")
+    faces = {}
+    for file, picture in photographs.items():
+        keypoints = np.array(found[file][0]["keypoints"])
+        points, presence = mesh.keypoints(crop(picture, keypoints, mesh.template, (mesh.side, mesh.side)))
+        matrix, offset = similarity(mesh.template, keypoints[: len(mesh.template)])
+        faces[file] = {"keypoints": np.round(points @ matrix.T + offset, 3).tolist(), "presence": round(presence, 5)}
+    return faces
 
 
 def rounded(face: dict) -> dict:
@@ -125,6 +138,17 @@ def main() -> int:
             "keypoints": list(KEYPOINTS),
             "photographs": sources,
             "models": models,
+        },
+    )
+    write(
+        HERE / "face-mesh.json",
+        {
+            "made_by": "tests/golden/make_golden.py",
+            "made_with": made_with,
+            "units": "x, y in pixels of the photograph, 0 at the outer edge of the first pixel; presence 0 to 1",
+            "keypoints": list(POINTS),
+            "sha256": sha256_of(ROOT / "assets/models/face_landmark.tflite"),
+            "faces": finer_keypoints(photographs, models["face_detection_short_range"]["faces"]),
         },
     )
     face = models["face_detection_short_range"]["faces"][CROPPED][0]

@@ -41,6 +41,46 @@ min_score = 0.5
 suppression_overlap = 0.3
 "#;
 
+const LANDMARKER: &str = r#"
+id = "places"
+kind = "landmarker"
+file = "places.tflite"
+sha256 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+title = "A landmarker"
+[provenance]
+licence = "MIT"
+source = "made up"
+[input]
+name = "crop"
+shape = [1, 64, 64, 3]
+element_type = "float32"
+[normalisation]
+scale = 0.0039
+offset = 0.0
+[[output]]
+role = "landmarks"
+name = "places"
+shape = [1, 15]
+element_type = "float32"
+[[output]]
+role = "presence"
+name = "there"
+shape = [1, 1]
+element_type = "float32"
+[alignment]
+right_eye = [23.0, 25.0]
+left_eye = [41.0, 25.0]
+nose_tip = [32.0, 35.0]
+mouth_centre = [32.0, 45.0]
+[landmarks]
+values = 3
+min_presence = 0.5
+right_eye = [0]
+left_eye = [1]
+nose_tip = [2]
+mouth_centre = [3, 4]
+"#;
+
 const EMBEDDER: &str = r#"
 id = "embedder"
 kind = "embedder"
@@ -94,7 +134,11 @@ mouth_centre = [24.0, 41.0]
 fn refusal(card: &str, old: &str, new: &str) -> String {
     assert!(card.contains(old), "the card has no {old:?}");
     let text = card.replacen(old, new, 1);
-    let id = if card == DETECTOR { "finder" } else { "embedder" };
+    let id = match card {
+        DETECTOR => "finder",
+        LANDMARKER => "places",
+        _ => "embedder",
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(format!("{id}.toml"));
     std::fs::write(&path, text).unwrap();
@@ -110,7 +154,7 @@ fn refusal(card: &str, old: &str, new: &str) -> String {
 
 #[test]
 fn cards_without_fault_are_taken() {
-    for text in [DETECTOR, EMBEDDER] {
+    for text in [DETECTOR, LANDMARKER, EMBEDDER] {
         ModelCard::parse(text).unwrap();
     }
     for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/models")).unwrap() {
@@ -256,6 +300,67 @@ fn each_contradiction_names_its_key_what_was_found_and_what_would_be_right() {
             "kind",
             "'detector', but the card has 'alignment'",
             "correct the kind",
+        ),
+        (
+            LANDMARKER,
+            "[alignment]",
+            "[features]\nlength = 3\n[alignment]",
+            "kind",
+            "'landmarker', but the card has 'features'",
+            "correct the kind",
+        ),
+        (
+            DETECTOR,
+            "title =",
+            "keypoints_by = \"places\"\ntitle =",
+            "kind",
+            "'detector', but the card has 'keypoints_by'",
+            "belongs to embedders",
+        ),
+        (
+            EMBEDDER,
+            "kind = \"embedder\"",
+            "kind = \"landmarker\"",
+            "kind",
+            "'landmarker', but the card has 'features'",
+            "correct the kind",
+        ),
+        // Landmarks and the tensors that they are read from.
+        (LANDMARKER, "values = 3", "values = 4", "landmarks.values", "is 4", "divide the 15"),
+        (LANDMARKER, "values = 3", "values = 1", "landmarks.values", "is 1", "at least 2"),
+        (
+            LANDMARKER,
+            "nose_tip = [2]",
+            "nose_tip = [5]",
+            "landmarks",
+            "nose_tip is [5]",
+            "of the 5",
+        ),
+        (
+            LANDMARKER,
+            "nose_tip = [2]",
+            "nose_tip = []",
+            "landmarks",
+            "nose_tip is []",
+            "one or more",
+        ),
+        (
+            LANDMARKER,
+            "presence = 0.5",
+            "presence = nan",
+            "landmarks.min_presence",
+            "is NaN",
+            "0 to 1",
+        ),
+        (LANDMARKER, "[1, 1]", "[1, 2]", "output", "'there' has 2", "a presence is one"),
+        (LANDMARKER, "[23.0, 25.0]", "[23.0, 65.0]", "alignment", "right_eye is [23, 65]", "64×64"),
+        (
+            LANDMARKER,
+            "role = \"presence\"",
+            "role = \"scores\"",
+            "output",
+            "none has the role 'presence'",
+            "landmarkers need",
         ),
         // Anchors, keypoints and the tensors that follow from them.
         (
