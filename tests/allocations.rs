@@ -18,6 +18,7 @@ mod visitor;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use deepid_edge::align::Cutter;
 use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic, WallClock};
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SearchScratch};
 use deepid_edge::confirm::{Confirmer, Confirming, Fusion};
@@ -172,7 +173,8 @@ fn asking_the_confirming_embedder_allocates_nothing_after_warm_up() {
     // The same network twice: what is counted is what stands around it.
     let fusion = Fusion { id: ModelId::new("twice").unwrap(), gate: 0.0, weights: [0.5, 0.5] };
     let confirming = Confirming { fusion, gallery: path::gallery(vec![enrolled.clone()]) };
-    let confirmer = Confirmer::new(confirming, path::aligner(), path::embedder(&runtime, true));
+    let cutter = Cutter::by_landmarks(path::aligner(), path::landmarker(&runtime));
+    let confirmer = Confirmer::new(confirming, cutter, path::embedder(&runtime, true));
     let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![enrolled]))
         .confirmed_by(Some(confirmer));
     let question = Question { subject: visitor::subject(0), score: 1.0 };

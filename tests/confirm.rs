@@ -240,7 +240,8 @@ proptest! {
     }
 }
 
-/// A folder of models in which deepid2 is confirmed by a second copy of itself.
+/// A folder of models in which deepid2 is confirmed by a second copy of itself, on crops by
+/// landmarks.
 fn models(change: impl FnOnce(String) -> String) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -254,7 +255,8 @@ fn models(change: impl FnOnce(String) -> String) -> tempfile::TempDir {
         }
     }
     let card = std::fs::read_to_string(checkout.join("models/deepid2.toml")).expect("a card");
-    let again = card.replacen("id = \"deepid2\"", "id = \"deepid2-again\"", 1);
+    let named = "id = \"deepid2-again\"\nkeypoints_by = \"face-mesh\"";
+    let again = card.replacen("id = \"deepid2\"", named, 1);
     std::fs::write(folder.path().join("deepid2-again.toml"), again).expect("a card");
     let hash = card.lines().find_map(|line| line.strip_prefix("sha256 = ")).expect("a hash");
     let fusion = format!(
@@ -374,7 +376,7 @@ fn the_daemon_grants_whom_both_embedders_know_and_nobody_else() {
     let decided = decided_by_the_daemon(&both);
     let info = subscriber.on("deepid-edge/front/info").json();
     let ids: Vec<_> = info["models"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
-    assert_eq!(ids[2..], ["deepid2", "deepid2-again"], "{info:#}");
+    assert_eq!(ids[2..], ["deepid2", "deepid2-again", "face-mesh"], "{info:#}");
     assert_eq!(info["references_of_other_models"], 0, "{info:#}");
     assert_eq!(decided[0], ("Granted".to_owned(), "twice".to_owned()), "{decided:?}");
     assert_eq!(decided[1].0, "Unknown", "{decided:?}");

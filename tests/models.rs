@@ -77,6 +77,16 @@ fn what_does_not_belong_together_leaves_the_folder_as_it_was() {
         ("another shape", ("[1, 55, 47, 3]", "[1, 56, 47, 3]"), "[1, 55, 47, 3]"),
         ("an unknown key", ("kind =", "colour = 1\nkind ="), "colour"),
         ("another length", ("length = 160", "length = 161"), "161"),
+        (
+            "a landmarker that is not there",
+            ("kind =", "keypoints_by = \"no-such-one\"\nkind ="),
+            "no-such-one",
+        ),
+        (
+            "a landmarker that is none",
+            ("kind =", "keypoints_by = \"blazeface-short-range\"\nkind ="),
+            "blazeface-short-range: is no landmarker",
+        ),
     ];
     for (what, (right, wrong), said) in cases {
         assert!(CARD.contains(right), "{what}");

@@ -153,13 +153,19 @@ def landmarker(card_id: str) -> Landmarker:
     return Landmarker(ROOT / "models" / f"{card_id}.toml", ROOT / "assets" / "models")
 
 
-def finer_crop_of(wide: np.ndarray, height: int, width: int, places: Landmarker) -> np.ndarray | None:
-    """As `crop_of`, by the keypoints of a landmark network; None where it sees no face."""
+def finer_keypoints(wide: np.ndarray, places: Landmarker) -> np.ndarray | None:
+    """Four keypoints in pixels of the wide crop, by a landmark network; None where it sees no face."""
     matrix, offset = alignment.similarity(places.template, WIDE_TEMPLATE)
     points, presence = places.keypoints(warp(wide, matrix, offset, places.side, places.side))
-    if presence < places.head["min_presence"]:
+    return None if presence < places.head["min_presence"] else points @ matrix.T + offset
+
+
+def finer_crop_of(wide: np.ndarray, height: int, width: int, places: Landmarker) -> np.ndarray | None:
+    """As `crop_of`, by the keypoints of a landmark network; None where it sees no face."""
+    points = finer_keypoints(wide, places)
+    if points is None:
         return None
-    matrix, offset = alignment.similarity(template_of(height, width, finer=True), points @ matrix.T + offset)
+    matrix, offset = alignment.similarity(template_of(height, width, finer=True), points)
     return warp(wide, matrix, offset, width, height)
 
 

@@ -223,18 +223,27 @@ fn read_galleries(
     networks.galleries(config, |model| store.references(model).map_err(DaemonError::from))
 }
 
-/// The card of each network that runs.
+/// The card of each network that runs; those that place keypoints come last.
 fn cards(
     config: &Config,
     networks: &Networks,
     galleries: &Galleries,
 ) -> Result<Vec<ModelCard>, EquipError> {
     let models = &config.models;
-    [&models.find, &models.follow, &models.embedder]
+    let named = [&models.find, &models.follow, &models.embedder];
+    let mut cards: Vec<ModelCard> = named
         .into_iter()
         .chain(galleries.confirming_model())
         .map(|id| networks.card(id))
-        .collect()
+        .collect::<Result<_, _>>()?;
+    let landmarkers = cards.iter().map(|card| networks.cards().landmarker_of(card));
+    let landmarkers = landmarkers.collect::<Result<Vec<_>, _>>()?;
+    for card in landmarkers.into_iter().flatten() {
+        if cards.iter().all(|known| known.id != card.id) {
+            cards.push(card);
+        }
+    }
+    Ok(cards)
 }
 
 fn warn_of_doubts(config: &Config, galleries: &Galleries, enrolled: Enrolled, wall: WallClock) {

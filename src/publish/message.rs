@@ -192,7 +192,7 @@ pub const CAPABILITIES: [&str; 4] =
 /// A model in use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
-    /// What it does: `detect` or `embed`.
+    /// What it does: `detect`, `align` or `embed`.
     pub role: String,
     /// Its id.
     pub id: ModelId,

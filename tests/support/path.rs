@@ -11,7 +11,7 @@
     reason = "a test stops at the first surprise"
 )]
 
-use deepid_edge::align::Aligner;
+use deepid_edge::align::{Aligner, Landmarker};
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};
 use deepid_edge::detect::{Follower, FollowerSettings, SsdDetector};
 use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
@@ -36,6 +36,12 @@ pub fn embedder(runtime: &Runtime, mirrored: bool) -> Embedder {
 
 pub fn aligner() -> Aligner {
     Aligner::new(&card(EMBEDDER)).unwrap()
+}
+
+pub fn landmarker(runtime: &Runtime) -> Landmarker {
+    let card = card("face-mesh");
+    let engine = runtime.load(&card, &models()).unwrap();
+    Landmarker::new(&card, Box::new(engine)).unwrap()
 }
 
 /// A gallery of `references`, each of a subject of its own.

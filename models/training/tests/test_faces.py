@@ -1,5 +1,6 @@
 """Our crops are those of the reference, which the golden tests hold equal to the daemon's."""
 
+import json
 import unittest
 
 from . import ROOT
@@ -62,6 +63,18 @@ class Detection(unittest.TestCase):
         ours = faces.frame(faces.wide_crop(self.picture, finder.subject(self.picture)))
         golden = faces.read(ROOT / "tests/golden/crops/plain.png")
         self.assertLess(np.abs(ours.astype(int) - golden).mean(), 1.5)
+
+    def test_landmarks_in_a_wide_crop_are_those_of_the_photograph(self):
+        golden = json.loads((ROOT / "tests/golden/face-mesh.json").read_text(encoding="utf-8"))
+        keypoints = faces.Finder().subject(self.picture)
+        found = faces.finer_keypoints(faces.wide_crop(self.picture, keypoints), faces.landmarker("face-mesh"))
+        matrix, offset = faces.alignment.similarity(faces.WIDE_TEMPLATE, keypoints[: len(faces.WIDE_TEMPLATE)])
+        wanted = np.array(golden["faces"]["astronaut.png"]["keypoints"])
+        np.testing.assert_allclose(found @ matrix.T + offset, wanted, atol=1.0)
+
+    def test_what_is_no_face_has_no_landmarks(self):
+        flat = np.full((faces.WIDE_HEIGHT, faces.WIDE_WIDTH, 3), 127, np.uint8)
+        self.assertIsNone(faces.finer_crop_of(flat, 112, 112, faces.landmarker("face-mesh")))
 
 
 if __name__ == "__main__":
