@@ -50,7 +50,7 @@ pub enum EquipError {
         /// The embedder.
         embedder: ModelId,
         /// What is wrong.
-        source: InferenceError,
+        source: Box<InferenceError>,
     },
     /// A reference that cannot be compared.
     #[error(transparent)]
@@ -115,7 +115,8 @@ impl Cards {
     /// [`EquipError::Keypoints`] when it is absent, or no landmarker.
     pub fn landmarker_of(&self, card: &ModelCard) -> Result<Option<ModelCard>, EquipError> {
         let Some(id) = &card.keypoints_by else { return Ok(None) };
-        let unfit = |source| EquipError::Keypoints { embedder: card.id.clone(), source };
+        let unfit =
+            |source| EquipError::Keypoints { embedder: card.id.clone(), source: Box::new(source) };
         let found = self.directory.card(id).map_err(unfit)?;
         self.directory.model_bytes(&found).map_err(unfit)?;
         match found.kind {
