@@ -151,8 +151,10 @@ fn outputs(model: &str) -> Vec<(String, Vec<i8>, Vec<i8>)> {
 
 #[test]
 fn embeddings_are_bit_identical_to_the_python_interpreter() {
-    for (name, found, wanted) in outputs("deepid2") {
-        assert_eq!(found, wanted, "{name}");
+    for model in ["deepid2", "deepid2-plus"] {
+        for (name, found, wanted) in outputs(model) {
+            assert_eq!(found, wanted, "{model}: {name}");
+        }
     }
 }
 

@@ -22,12 +22,17 @@ import numpy as np
 from embedder import carded
 from evaluate import held_back
 
-# Enough faces to show a rate of 1e-3, by the rule of three, in less than a megabyte.
+# Enough faces to show a rate of 1e-3, by the rule of three; fewer where vectors are so long that
+# these would not fit into a megabyte.
 FACES_OF_A_PERSON = 4
+BYTES_MAX = 1_000_000
 
 
-def some_of_each(persons: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    chosen = [rng.permutation(np.flatnonzero(persons == p))[:FACES_OF_A_PERSON] for p in np.unique(persons)]
+def some_of_each(persons: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices of some faces of each person; `length` is that of a vector."""
+    people = np.unique(persons)
+    count = max(1, min(FACES_OF_A_PERSON, BYTES_MAX // (len(people) * length)))
+    chosen = [rng.permutation(np.flatnonzero(persons == p))[:count] for p in people]
     return rng.permutation(np.concatenate(chosen))
 
 
@@ -60,7 +65,7 @@ def main() -> int:
         wides += found
         persons.append(of)
     numbers = np.concatenate(persons)
-    chosen = some_of_each(numbers, rng)
+    chosen = some_of_each(numbers, len(model.mean), rng)
     values, scale, zero = quantised(model.averaged(wides[i] for i in chosen))
     people = len(np.unique(numbers))
     metadata = {

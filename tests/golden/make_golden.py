@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the golden files that `detect` and `embed` are tested against. Run it by `make golden`.
 
-in   assets/photographs, assets/models, models/deepid2.tflite, models/deepid2-ensemble.tflite
+in   assets/photographs, assets/models, models/MODEL.tflite of each embedder that is ours
 out  blazeface.json: faces of each photograph by both detectors, in its pixels
      face-mesh.json: finer keypoints of the first face that the short range finds in each
      crops/NAME.png (47×55 RGB, of the astronaut and of nobody) and MODEL.json: the raw int8
@@ -33,7 +33,7 @@ ROOT = HERE.parent.parent
 PHOTOGRAPHS = ("astronaut.png", "biden.jpg", "obama.jpg", "obama2.jpg", "obama3.jpg")
 # The one photograph whose crops may lie in the repository (tests/data/README.md).
 CROPPED = "astronaut.png"
-EMBEDDERS = ("deepid2", "deepid2-ensemble")
+EMBEDDERS = ("deepid2", "deepid2-ensemble", "deepid2-plus")
 
 
 def sha256_of(path: Path) -> str:

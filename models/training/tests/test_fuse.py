@@ -56,8 +56,10 @@ class Packing(unittest.TestCase):
 
     def test_no_person_weighs_more_than_another(self):
         persons = np.repeat([1, 2, 3], [2, 9, 4])
-        chosen = cohort.some_of_each(persons, np.random.default_rng(5))
+        chosen = cohort.some_of_each(persons, 160, np.random.default_rng(5))
         self.assertEqual(np.bincount(persons[chosen])[1:].tolist(), [2, 4, 4])
+        long = cohort.some_of_each(persons, cohort.BYTES_MAX // 6, np.random.default_rng(5))
+        self.assertEqual(np.bincount(persons[long])[1:].tolist(), [2, 2, 2])
 
 
 class Groups(unittest.TestCase):
