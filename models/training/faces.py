@@ -134,6 +134,8 @@ def template_of(height: int, width: int, finer: bool = False) -> np.ndarray:
     known = {(f.height, f.width): f for f in FRAMES}
     if (height, width) == (TEACHER_SIDE, TEACHER_SIDE):
         return TEACHER_TEMPLATE if finer else OTHERS_TEMPLATE
+    if finer:
+        raise ValueError(f"no template for crops of {height} × {width} by landmarks: there is one for {(TEACHER_SIDE, TEACHER_SIDE)}")
     if (height, width) not in known:
         sizes = sorted([*known, (TEACHER_SIDE, TEACHER_SIDE)])
         raise ValueError(f"no template for crops of {height} × {width}: there is one for each of {sizes}")

@@ -52,7 +52,7 @@ class Card(unittest.TestCase):
             (folder / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
         options = {name: folder / f"{name}.json" for name in files}
         options |= {"model": MODEL, "id": "deepid2-test", "date": "2026-11", "converted_from": None, "normalisation": "signed"}
-        options |= {"title": "t", "licence": "l", "limitation": ["slow"]}
+        options |= {"title": "t", "licence": "l", "limitation": ["slow"], "keypoints_by": None}
         return tomllib.loads(card.card(Namespace(**(options | changes))))
 
     def test_tells_of_the_file_what_the_file_tells(self):
@@ -79,6 +79,10 @@ class Card(unittest.TestCase):
         self.assertNotIn("calibration", made)
         self.assertNotIn("mean", made["features"])
         self.assertEqual(made["normalisation"]["offset"], 0.0)
+
+    def test_landmarks_have_a_template_only_where_networks_were_trained_on_them(self):
+        with tempfile.TemporaryDirectory() as folder, self.assertRaisesRegex(ValueError, "by landmarks"):
+            self.write(Path(folder), keypoints_by="face-mesh")
 
     def test_a_converted_network_that_was_measured_says_what_it_was_measured_on(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -36,6 +36,10 @@ class Crops(unittest.TestCase):
         halved = faces.warp(picture, 2 * np.eye(2), np.array([10.0, 10.0]), 10, 10)
         self.assertTrue((halved[:5, :5] == 255).all() and (halved[5:, :] == 0).all())
 
+    def test_keypoints_of_landmarks_have_arcfaces_own_places(self):
+        np.testing.assert_array_equal(faces.template_of(112, 112, finer=True), faces.TEACHER_TEMPLATE)
+        self.assertGreater(np.abs(faces.template_of(112, 112) - faces.TEACHER_TEMPLATE).max(), 1.0)
+
     def test_teachers_see_their_own_template(self):
         wide = np.zeros((faces.WIDE_HEIGHT, faces.WIDE_WIDTH, 3), np.uint8)
         for x, y in faces.WIDE_TEMPLATE:

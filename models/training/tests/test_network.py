@@ -239,7 +239,7 @@ class Training(unittest.TestCase):
     def options(self, folder: Path, kind: str, steps: int) -> Namespace:
         return Namespace(
             cache=folder, out=folder / kind, network=kind, pictures=16 * steps, minutes=None, batch=16, learning_rate=2e-3, weight_decay=0.0,
-            seed=1, threads=1, teachers=["mobilefacenet"], start_from=None, report_steps=5, memory_mapped=True,
+            seed=1, threads=1, teachers=["mobilefacenet"], start_from=None, report_steps=5, memory_mapped=True, precision="float32",
         )  # fmt: skip
 
     def test_runs_resumes_and_learns(self):
@@ -256,6 +256,17 @@ class Training(unittest.TestCase):
                 options.pictures += 16 * 10
                 train.run(options)
                 self.assertEqual(json.loads((options.out / "run.json").read_text(encoding="utf-8"))["steps"], steps + 10)
+
+    def test_bfloat16_learns_too_and_keeps_its_weights_in_float32(self):
+        with tempfile.TemporaryDirectory() as temporary:
+            options = self.options(self.cache(Path(temporary)), "deepid2", 30)
+            options.precision = "bfloat16"
+            self.assertEqual(train.run(options), 0)
+            rows = [r.split(",") for r in (options.out / "curves.csv").read_text(encoding="utf-8").split()]
+            losses = [float(value) for _, what, value in rows if what == "loss"]
+            self.assertLess(losses[-1], losses[0])
+            weights = torch.load(options.out / "averaged.pt", weights_only=True)
+            self.assertEqual({w.dtype for w in weights.values() if w.is_floating_point()}, {torch.float32})
 
 
 if __name__ == "__main__":
