@@ -45,7 +45,9 @@ pub enum EquipError {
         problem: String,
     },
     /// The landmarker that an embedder's card names cannot be used.
-    #[error("model {embedder} takes its keypoints from a landmarker, which must be there first: {source}")]
+    #[error(
+        "model {embedder} takes its keypoints from a landmarker, which must be there first: {source}"
+    )]
     Keypoints {
         /// The embedder.
         embedder: ModelId,
