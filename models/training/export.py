@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Folds a trained network, equalises its features, and takes pictures to choose its int8 ranges by.
 
-in   --weights averaged.pt and --cache FOLDER, or --faces NAME.wide.npy alone; --out FOLDER
+in   --weights averaged.pt and --cache FOLDER, with --projection checkpoint.pt where the features are to
+     be weighed by what they tell of the teacher's (taught.py); or --faces NAME.wide.npy alone; --out FOLDER
      --network KIND (topology.py)
 out  OUT/weights.npz (weights_file.py), OUT/representative.npz: `pictures`, the network's input, uint8
 """
@@ -18,6 +19,7 @@ import augment
 import equalise
 import faces
 import numpy as np
+import taught
 import torch
 import weights_file
 from batches import Data, by_set, features_of
@@ -43,11 +45,21 @@ def keras_layout(plain: Folded) -> dict[str, np.ndarray]:
     return weights
 
 
-def equaliser(network: DeepID | Ensemble, data: Data, of: Frame) -> np.ndarray:
-    """The matrix of equalise.py for the features of this network, from faces that it was trained on."""
+def projection_of(checkpoint: Path) -> np.ndarray:
+    """What training learnt to lead from the features to the teacher's space."""
+    signals = torch.load(checkpoint, map_location="cpu", weights_only=True)["signals"]
+    if "projection.weight" not in signals:
+        raise SystemExit(f"export: {checkpoint}: trained without a teacher, so that there is no projection; leave --projection out")
+    return signals["projection.weight"].numpy()
+
+
+def comparing(network: DeepID | Ensemble, data: Data, of: Frame, projection: np.ndarray | None) -> np.ndarray:
+    """The matrices of taught.py, where there is a projection, and equalise.py for the features of this
+    network, from faces that it was trained on."""
     sets = by_set(data.train, data.starts)
     some = [places[np.linspace(0, len(places) - 1, min(EQUALISING_FACES, len(places))).astype(int)] for places in sets]
-    return equalise.learn([features_of(network, data, places, of) for places in some]).matrix
+    first = np.eye(network.topology.features, dtype=np.float32) if projection is None else taught.matrix(projection)
+    return first @ equalise.learn([features_of(network, data, places, of) @ first for places in some]).matrix
 
 
 def plain_weights(network: DeepID | Ensemble, matrix: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -71,6 +83,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--projection", type=Path, metavar="CHECKPOINT")
     parser.add_argument("--faces", type=Path)
     parser.add_argument("--network", choices=tuple(KINDS), default="deepid2")
     parser.add_argument("--out", type=Path, required=True)
@@ -86,7 +99,8 @@ def main() -> int:
         network = build(options.network)
         network.load_state_dict(torch.load(options.weights, map_location="cpu", weights_only=True))
         data = load(options.cache, [], in_memory=False)
-        matrix = equaliser(network.eval(), data, KINDS[options.network].frame)
+        projection = projection_of(options.projection) if options.projection else None
+        matrix = comparing(network.eval(), data, KINDS[options.network].frame, projection)
         weights_file.write(options.out / "weights.npz", options.network, plain_weights(network, matrix))
         chosen = rng.choice(data.train, min(PICTURES, len(data.train)), replace=False)
         crops = [np.asarray(data.crop(int(i))) for i in sorted(chosen)]

@@ -40,7 +40,8 @@ export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=$((1 << 40)) MALLOC_TOP_PAD_=$(
 # shellcheck disable=SC2086 # options are words
 step "$out/run.json" $torch train.py --cache "$cache" --out "$out" --network "$network" ${TRAIN_OPTIONS:-}
 unset MALLOC_MMAP_MAX_ MALLOC_TRIM_THRESHOLD_ MALLOC_TOP_PAD_
-step "$out/weights.npz" $torch export.py --network "$network" --weights "$out/averaged.pt" --cache "$cache" --out "$out"
+step "$out/weights.npz" $torch export.py --network "$network" --weights "$out/averaged.pt" \
+    --projection "$out/checkpoint.pt" --cache "$cache" --out "$out"
 step "$out/$id.tflite" $tensorflow convert.py --weights "$out/weights.npz" \
     --representative "$out/representative.npz" --out "$out/$id.tflite" --float "$out/$id-float.tflite"
 step "$out/choice.json" $torch evaluate.py --model "$out/$id.tflite" --float "$out/$id-float.tflite" \
