@@ -80,12 +80,6 @@ impl Cutter {
         self.aligner.place_in(landmarker.kept().pose(), *frame);
         Ok(Some(self.aligner.face()))
     }
-
-    /// The face that was cut last; black before the first.
-    #[must_use]
-    pub const fn face(&self) -> &AlignedFace {
-        self.aligner.face()
-    }
 }
 
 #[cfg(test)]

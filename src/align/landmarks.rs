@@ -14,7 +14,7 @@ use crate::frame::{Frame, PixelFormat};
 use crate::geometry::Point;
 use crate::inference::{
     Engine, InferenceError, KEYPOINTS_OF_TEMPLATE, LandmarksHead, ModelCard, ModelId, ModelKind,
-    OutputRole, PixelValues, Quantisation, Tensor,
+    OutputPlace, OutputRole, PixelValues, Tensor,
 };
 
 /// A landmark network with its crop and the scratch memory of its runs.
@@ -24,30 +24,10 @@ pub struct Landmarker {
     engine: Box<dyn Engine>,
     aligner: Aligner,
     pixel_values: PixelValues,
-    landmarks: Output,
-    presence: Output,
+    landmarks: OutputPlace,
+    presence: OutputPlace,
     input: Tensor,
     outputs: Vec<Tensor>,
-}
-
-/// One of the network's outputs.
-#[derive(Debug, Clone, Copy)]
-struct Output {
-    at: usize,
-    quantisation: Option<Quantisation>,
-}
-
-impl Output {
-    fn of(card: &ModelCard, role: OutputRole) -> Option<Self> {
-        card.output(role).map(|(at, facts)| Self { at, quantisation: facts.quantisation })
-    }
-
-    fn number(self, outputs: &[Tensor], index: usize) -> f32 {
-        outputs
-            .get(self.at)
-            .and_then(|tensor| tensor.number(index, self.quantisation))
-            .unwrap_or(f32::NAN)
-    }
 }
 
 impl std::fmt::Debug for Landmarker {
@@ -65,8 +45,8 @@ impl Landmarker {
         let (Some(head), Some(aligner), Some(landmarks), Some(presence), ModelKind::Landmarker) = (
             card.landmarks.clone(),
             Aligner::new(card),
-            Output::of(card, OutputRole::Landmarks),
-            Output::of(card, OutputRole::Presence),
+            OutputPlace::of(card, OutputRole::Landmarks),
+            OutputPlace::of(card, OutputRole::Presence),
             card.kind,
         ) else {
             return Err(InferenceError::Kind {

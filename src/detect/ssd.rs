@@ -11,8 +11,8 @@ use super::{DetectError, Detections};
 use crate::frame::{Frame, Resampler};
 use crate::geometry::{Point, Rect};
 use crate::inference::{
-    Engine, InferenceError, KEYPOINTS_OF_TEMPLATE, ModelCard, ModelId, ModelKind, OutputRole,
-    Quantisation, SsdHead, Tensor,
+    Engine, InferenceError, KEYPOINTS_OF_TEMPLATE, ModelCard, ModelId, ModelKind, OutputPlace,
+    OutputRole, SsdHead, Tensor,
 };
 
 /// An SSD model with the scratch memory of its runs.
@@ -23,10 +23,8 @@ pub struct SsdDetector {
     side: usize,
     anchors: Vec<Point>,
     writer: InputWriter,
-    boxes_at: usize,
-    scores_at: usize,
-    boxes_quantisation: Option<Quantisation>,
-    scores_quantisation: Option<Quantisation>,
+    boxes: OutputPlace,
+    scores: OutputPlace,
     min_logit: f32,
     input: Tensor,
     outputs: Vec<Tensor>,
@@ -61,20 +59,13 @@ impl SsdDetector {
         let not_a_detector =
             || InferenceError::Kind { model: card.id.clone(), wanted: ModelKind::Detector };
         let (height, width) = card.input_size();
-        let (
-            Some(head),
-            Some((boxes_at, boxes)),
-            Some((scores_at, scores)),
-            ModelKind::Detector,
-            true,
-        ) = (
+        let (Some(head), Some(boxes), Some(scores), ModelKind::Detector, true) = (
             card.ssd.clone(),
-            card.output(OutputRole::Boxes),
-            card.output(OutputRole::Scores),
+            OutputPlace::of(card, OutputRole::Boxes),
+            OutputPlace::of(card, OutputRole::Scores),
             card.kind,
             height == width,
-        )
-        else {
+        ) else {
             return Err(not_a_detector());
         };
         let score = min_score.unwrap_or(head.min_score).clamp(1e-6, 1.0 - 1e-6);
@@ -89,16 +80,14 @@ impl SsdDetector {
             writer: InputWriter { scale: scale as f32, offset: offset as f32 },
             min_logit: (score / (1.0 - score)).ln(),
             suppression: Suppression::new(head.suppression_overlap),
-            boxes_quantisation: boxes.quantisation,
-            scores_quantisation: scores.quantisation,
             input: Tensor::zeros(&card.input),
             outputs: card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect(),
             resampler: Resampler::default(),
             side: width,
             head,
             engine,
-            boxes_at,
-            scores_at,
+            boxes,
+            scores,
         })
     }
 
@@ -149,17 +138,11 @@ impl SsdDetector {
     fn decode(&mut self, region: Rect, min_face: f32) -> Result<(), DetectError> {
         let candidates = self.suppression.candidates();
         candidates.clear();
-        let (Some(boxes), Some(scores)) =
-            (self.outputs.get(self.boxes_at), self.outputs.get(self.scores_at))
-        else {
-            return Ok(());
-        };
-        let (of_boxes, of_scores) = (self.boxes_quantisation, self.scores_quantisation);
         let width = 4 + 2 * self.head.keypoints;
         let unit = 1.0 / self.head.box_scale;
         let not_finite = |index| InferenceError::NotFinite { model: self.model.clone(), index };
         for (index, anchor) in self.anchors.iter().enumerate() {
-            let logit = scores.number(index, of_scores).unwrap_or(f32::NAN);
+            let logit = self.scores.number(&self.outputs, index);
             if logit.is_nan() {
                 return Err(not_finite(index).into());
             }
@@ -167,8 +150,7 @@ impl SsdDetector {
                 continue;
             }
             let row = index * width;
-            let number =
-                |column: usize| boxes.number(row + column, of_boxes).unwrap_or(f32::NAN) * unit;
+            let number = |column: usize| self.boxes.number(&self.outputs, row + column) * unit;
             let place = |column: usize| {
                 Point::new(
                     (anchor.x + number(column)) * region.width + region.x,

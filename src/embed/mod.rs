@@ -15,7 +15,7 @@ pub use quality::{Quality, QualityFault, QualityLimits};
 
 use crate::align::AlignedFace;
 use crate::inference::{
-    Engine, InferenceError, ModelCard, ModelId, ModelKind, OutputRole, PixelValues, Quantisation,
+    Engine, InferenceError, ModelCard, ModelId, ModelKind, OutputPlace, OutputRole, PixelValues,
     Tensor,
 };
 
@@ -25,8 +25,7 @@ pub struct Embedder {
     engine: Box<dyn Engine>,
     width: usize,
     pixel_values: PixelValues,
-    features_at: usize,
-    quantisation: Option<Quantisation>,
+    output: OutputPlace,
     mirrored: bool,
     input: Tensor,
     outputs: Vec<Tensor>,
@@ -50,8 +49,8 @@ impl Embedder {
         engine: Box<dyn Engine>,
         mirrored: bool,
     ) -> Result<Self, InferenceError> {
-        let (Some((features_at, features)), ModelKind::Embedder) =
-            (card.output(OutputRole::Features), card.kind)
+        let (Some(output), Some(facts), ModelKind::Embedder) =
+            (OutputPlace::of(card, OutputRole::Features), &card.features, card.kind)
         else {
             return Err(InferenceError::Kind {
                 model: card.id.clone(),
@@ -64,12 +63,11 @@ impl Embedder {
             engine,
             width,
             pixel_values: PixelValues::of(card),
-            features_at,
-            quantisation: features.quantisation,
+            output,
             mirrored,
             input: Tensor::zeros(&card.input),
             outputs: card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect(),
-            sums: vec![0.0; features.len()],
+            sums: vec![0.0; facts.length],
         })
     }
 
@@ -109,18 +107,8 @@ impl Embedder {
     fn run(&mut self, pixels: &[[u8; 3]], mirrored: bool) -> Result<(), InferenceError> {
         self.pixel_values.fill(&mut self.input, pixels, self.width, mirrored);
         self.engine.run(&self.input, &mut self.outputs)?;
-        match (self.outputs.get(self.features_at), self.quantisation) {
-            (Some(Tensor::Float32(output)), _) => {
-                for (sum, value) in self.sums.iter_mut().zip(output) {
-                    *sum += value;
-                }
-            }
-            (Some(Tensor::Int8(output)), Some(q)) => {
-                for (sum, &value) in self.sums.iter_mut().zip(output) {
-                    *sum += ((f64::from(value) - f64::from(q.zero_point)) * q.scale) as f32;
-                }
-            }
-            _ => {}
+        for (index, sum) in self.sums.iter_mut().enumerate() {
+            *sum += self.output.number(&self.outputs, index);
         }
         Ok(())
     }
@@ -128,7 +116,7 @@ impl Embedder {
     /// The raw output of the last run, for tests that compare it bit by bit.
     #[must_use]
     pub fn raw_output(&self) -> Option<&Tensor> {
-        self.outputs.get(self.features_at)
+        self.output.tensor(&self.outputs)
     }
 }
 

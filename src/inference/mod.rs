@@ -51,8 +51,7 @@ impl Tensor {
 
     /// The number at `index` as a real one; `None` beyond the end, or of integers without
     /// `quantisation`.
-    #[must_use]
-    pub fn number(&self, index: usize, quantisation: Option<Quantisation>) -> Option<f32> {
+    fn number(&self, index: usize, quantisation: Option<Quantisation>) -> Option<f32> {
         match (self, quantisation) {
             (Self::Float32(values), _) => values.get(index).copied(),
             (Self::Int8(values), Some(q)) => values
@@ -77,6 +76,35 @@ impl Tensor {
             Self::Float32(values) => bytemuck::cast_slice_mut(values),
             Self::Int8(values) => bytemuck::cast_slice_mut(values),
         }
+    }
+}
+
+/// Where a network gives one of its outputs, and how its numbers become real ones.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OutputPlace {
+    at: usize,
+    quantisation: Option<Quantisation>,
+}
+
+impl OutputPlace {
+    /// The output of `card` with `role`; `None` where it has none.
+    #[must_use]
+    pub fn of(card: &ModelCard, role: OutputRole) -> Option<Self> {
+        card.output(role).map(|(at, facts)| Self { at, quantisation: facts.quantisation })
+    }
+
+    /// The tensor among all that the network gave.
+    #[must_use]
+    pub fn tensor(self, outputs: &[Tensor]) -> Option<&Tensor> {
+        outputs.get(self.at)
+    }
+
+    /// Its number at `index`; not a number where there is none.
+    #[must_use]
+    pub fn number(self, outputs: &[Tensor], index: usize) -> f32 {
+        self.tensor(outputs)
+            .and_then(|tensor| tensor.number(index, self.quantisation))
+            .unwrap_or(f32::NAN)
     }
 }
 
