@@ -147,7 +147,7 @@ fn confirming(findings: &mut Findings, config: &Config, cards: &Cards) {
         Ok(Some(fusion)) => fusion,
         Err(error) => return findings.fail("confirm", &error.into()),
     };
-    if let Err(error) = cards.with_its_file(&fusion.second.id) {
+    if let Err(error) = cards.with_its_files(&fusion.second.id) {
         return findings.fail("confirm", &error.into());
     }
     let (first, second) = (&fusion.first.id, &fusion.second.id);
@@ -184,7 +184,7 @@ fn files(findings: &mut Findings, config: &Config, cards: &Cards) {
     let mut names = vec![&config.models.find, &config.models.follow, &config.models.embedder];
     names.dedup();
     for name in names {
-        match cards.with_its_file(name) {
+        match cards.with_its_files(name) {
             Ok(_) => {
                 findings.ok("model", format!("{name}: card and file belong together; not run"));
             }

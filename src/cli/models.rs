@@ -64,7 +64,7 @@ impl Add {
         };
         let refused = |error: InstallError| refused(&error);
         let staged = Staged::new(&self.file, card, &into).map_err(refused)?;
-        networks.cards().landmarker_of(staged.card())?;
+        networks.cards().check_landmarker_of(staged.card())?;
         networks.try_out(&staged).map_err(refused)?;
         let card = staged.card().clone();
         let places = staged.settle(self.replace).map_err(refused)?;
@@ -195,9 +195,7 @@ impl Listed {
                 title: card.title.clone(),
                 model: card.id.clone(),
             };
-            let fault = cards.fault_of_file(&card).map(|fault| fault.to_string());
-            let keypoints = || cards.landmarker_of(&card).err().map(|fault| fault.to_string());
-            (told, fault.or_else(keypoints))
+            (told, cards.fault_of_files(&card).map(|fault| fault.to_string()))
         })
     }
 

@@ -82,14 +82,20 @@ impl Cards {
         Ok(self.directory.card(model)?)
     }
 
-    /// The card of `model`, whose file is there and the one that the card was written for.
+    /// The card of `model`, whose file is there and the one that the card was written for; the same
+    /// holds of the landmarker that places its keypoints, where it has one.
     ///
     /// # Errors
-    /// [`EquipError::Inference`] when card or file cannot be read or do not belong together.
-    pub fn with_its_file(&self, model: &ModelId) -> Result<ModelCard, EquipError> {
+    /// [`EquipError`] when a card or a file cannot be read or they do not belong together.
+    pub fn with_its_files(&self, model: &ModelId) -> Result<ModelCard, EquipError> {
         let card = self.directory.card(model)?;
-        self.directory.model_bytes(&card)?;
+        self.check_files(&card)?;
         Ok(card)
+    }
+
+    fn check_files(&self, card: &ModelCard) -> Result<(), EquipError> {
+        self.directory.model_bytes(card)?;
+        self.check_landmarker_of(card)
     }
 
     /// Every card there is, or why it cannot be read.
@@ -104,27 +110,35 @@ impl Cards {
         self.directory.find(name)
     }
 
-    /// What is wrong with the file of `card`: absent, or another one than the card was written for.
+    /// What is wrong with the files of `card`: absent, or others than the cards were written for.
     #[must_use]
-    pub fn fault_of_file(&self, card: &ModelCard) -> Option<InferenceError> {
-        self.directory.model_bytes(card).err()
+    pub fn fault_of_files(&self, card: &ModelCard) -> Option<EquipError> {
+        self.check_files(card).err()
     }
 
-    /// The card of the landmarker that places the keypoints of the embedder `card`, and its file;
-    /// `None` where the detector does.
+    /// Whether the landmarker of the embedder `card`, where it has one, is there with its file.
+    ///
+    /// # Errors
+    /// [`EquipError::Keypoints`] when it is not.
+    pub fn check_landmarker_of(&self, card: &ModelCard) -> Result<(), EquipError> {
+        let Some(landmarker) = self.landmarker_of(card)? else { return Ok(()) };
+        self.directory.model_bytes(&landmarker).map_err(|error| unfit_keypoints(card, error))?;
+        Ok(())
+    }
+
+    /// The card of the landmarker that places the keypoints of the embedder `card`; `None` where the
+    /// detector does.
     ///
     /// # Errors
     /// [`EquipError::Keypoints`] when it is absent, or no landmarker.
     pub fn landmarker_of(&self, card: &ModelCard) -> Result<Option<ModelCard>, EquipError> {
         let Some(id) = &card.keypoints_by else { return Ok(None) };
-        let unfit =
-            |source| EquipError::Keypoints { embedder: card.id.clone(), source: Box::new(source) };
-        let found = self.directory.card(id).map_err(unfit)?;
-        self.directory.model_bytes(&found).map_err(unfit)?;
+        let found = self.directory.card(id).map_err(|error| unfit_keypoints(card, error))?;
         match found.kind {
             ModelKind::Landmarker => Ok(Some(found)),
             ModelKind::Detector | ModelKind::Embedder => {
-                Err(unfit(InferenceError::Kind { model: found.id, wanted: ModelKind::Landmarker }))
+                let wanted = ModelKind::Landmarker;
+                Err(unfit_keypoints(card, InferenceError::Kind { model: found.id, wanted }))
             }
         }
     }
@@ -422,6 +436,10 @@ impl Networks {
         );
         Ok(recognizer.confirmed_by(confirmer))
     }
+}
+
+fn unfit_keypoints(embedder: &ModelCard, source: InferenceError) -> EquipError {
+    EquipError::Keypoints { embedder: embedder.id.clone(), source: Box::new(source) }
 }
 
 fn entries(references: Vec<Reference>) -> Vec<GalleryEntry> {
