@@ -13,7 +13,7 @@
 
 mod support;
 
-use deepid_edge::align::{Aligner, Landmarker};
+use deepid_edge::align::Aligner;
 use deepid_edge::detect::{Detections, SsdDetector};
 use deepid_edge::embed::Embedder;
 use deepid_edge::frame::Frame;
@@ -21,6 +21,7 @@ use deepid_edge::geometry::Point;
 use deepid_edge::inference::Tensor;
 use serde_json::Value;
 use support::models::{card, models, photograph, rgb_frame, runtime};
+use support::path;
 
 fn golden(name: &str) -> Value {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -44,6 +45,13 @@ fn difference(found: &deepid_edge::detect::Detection, wanted: &Value) -> f32 {
     edges.chain(points).fold(0.0, f32::max)
 }
 
+/// All that `detector` finds in the whole of `frame`.
+fn found_in(detector: &mut SsdDetector, frame: &Frame<'_>) -> Detections {
+    let mut faces = Detections::default();
+    detector.detect(frame, SsdDetector::whole(frame), 1.0, &mut faces).unwrap();
+    faces
+}
+
 #[test]
 fn boxes_and_keypoints_are_within_half_a_pixel_of_the_reference() {
     let Some(runtime) = runtime() else { return };
@@ -52,16 +60,12 @@ fn boxes_and_keypoints_are_within_half_a_pixel_of_the_reference() {
         ("face_detection_short_range", "blazeface-short-range"),
         ("face_detection_full_range_sparse", "blazeface-full-range"),
     ] {
-        let card = card(id);
-        let engine = runtime.load(&card, &models()).unwrap();
-        let mut detector = SsdDetector::new(&card, Box::new(engine), None).unwrap();
+        let mut detector = path::detector(&runtime, id);
         let photographs = golden["models"][file]["faces"].as_object().unwrap();
         assert!(photographs.len() >= 5);
         for (name, wanted) in photographs {
             let (pixels, size) = photograph(name);
-            let frame: Frame<'_> = rgb_frame(&pixels, size);
-            let mut faces = Detections::default();
-            detector.detect(&frame, SsdDetector::whole(&frame), 1.0, &mut faces).unwrap();
+            let faces = found_in(&mut detector, &rgb_frame(&pixels, size));
             let wanted = wanted.as_array().unwrap();
             assert_eq!(faces.as_slice().len(), wanted.len(), "{id} on {name}");
             for (found, wanted) in faces.as_slice().iter().zip(wanted) {
@@ -87,18 +91,14 @@ fn boxes_and_keypoints_are_within_half_a_pixel_of_the_reference() {
 fn finer_keypoints_are_within_half_a_pixel_of_the_reference() {
     let Some(runtime) = runtime() else { return };
     let golden = golden("face-mesh.json");
-    let (finds, places) = (card("blazeface-short-range"), card("face-mesh"));
-    let engine = runtime.load(&finds, &models()).unwrap();
-    let mut detector = SsdDetector::new(&finds, Box::new(engine), None).unwrap();
-    let engine = runtime.load(&places, &models()).unwrap();
-    let mut landmarker = Landmarker::new(&places, Box::new(engine)).unwrap();
+    let mut detector = path::detector(&runtime, "blazeface-short-range");
+    let mut landmarker = path::landmarker(&runtime);
     let photographs = golden["faces"].as_object().unwrap();
     assert!(photographs.len() >= 5);
     for (name, wanted) in photographs {
         let (pixels, size) = photograph(name);
         let frame: Frame<'_> = rgb_frame(&pixels, size);
-        let mut faces = Detections::default();
-        detector.detect(&frame, SsdDetector::whole(&frame), 1.0, &mut faces).unwrap();
+        let faces = found_in(&mut detector, &frame);
         assert!(landmarker.keep(&frame, &faces.as_slice()[0]));
         let found = landmarker.keypoints().unwrap().expect("there is a face");
         let pose = landmarker.kept().pose();
