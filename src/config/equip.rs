@@ -46,7 +46,7 @@ pub enum EquipError {
     },
     /// The landmarker that an embedder's card names cannot be used.
     #[error(
-        "model {embedder} takes its keypoints from a landmarker, which must be there first: {source}"
+        "model {embedder} takes its keypoints from a landmarker that cannot be used ({source}); bring that one first, by 'deepid-edge models add FILE --card CARD'"
     )]
     Keypoints {
         /// The embedder.
