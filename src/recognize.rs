@@ -214,6 +214,14 @@ impl Recognizer {
         self.times
     }
 
+    /// Looks for the principal face in another middle part of the frame, 0 to 1 of its width and
+    /// height, than it was made to.
+    #[must_use]
+    pub const fn looking_first_within(mut self, central: f32) -> Self {
+        self.central = central;
+        self
+    }
+
     /// Makes [`Self::confirming_features`] available for every usable face.
     #[must_use]
     pub fn confirming_every_face(mut self) -> Self {

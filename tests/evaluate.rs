@@ -125,6 +125,36 @@ fn pairs_are_verified_and_drawn() {
     assert!(table.len() == 5 && table.iter().all(|row| row.matches('|').count() == 8), "{page}");
 }
 
+/// The square of a photograph around its face, `side` pixels large.
+fn face_of(file: &str, (left, top, width): (u32, u32, u32), side: u32) -> image::RgbImage {
+    let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/photographs").join(file);
+    let photograph = image::open(fetched).expect("a photograph").to_rgb8();
+    let face = image::imageops::crop_imm(&photograph, left, top, width, width).to_image();
+    image::imageops::resize(&face, side, side, image::imageops::FilterType::Triangle)
+}
+
+#[test]
+fn a_photograph_is_of_the_person_in_its_middle_though_another_is_larger() {
+    if !assets() {
+        return;
+    }
+    let folder = photographs("1\nTwo 1 2\nOne 2 Two 2\n");
+    let mut both = image::RgbImage::from_pixel(1000, 500, image::Rgb([128; 3]));
+    for (file, square, side, (x, y)) in [
+        ("obama.jpg", (262, 49, 468), 430, (0, 35)),
+        ("biden.jpg", (308, 156, 508), 260, (435, 120)),
+    ] {
+        image::imageops::replace(&mut both, &face_of(file, square, side), x, y);
+    }
+    both.save(folder.path().join("Two/Two_0002.jpg")).expect("a picture of both");
+    let report = json(&verify(folder.path(), &[]));
+    assert_eq!(report["cosine"]["auc"], 1.0, "{report:#}");
+    assert!(report["central"].as_f64().is_some_and(|share| share < 0.31), "{report:#}");
+    // Whoever asks for less than that gets less.
+    let report = json(&verify(folder.path(), &["--set", "detect.central=0.1"]));
+    assert!(report["central"].as_f64().is_some_and(|share| share < 0.11), "{report:#}");
+}
+
 #[test]
 fn what_cannot_be_verified_is_named() {
     if !assets() {
