@@ -10,6 +10,7 @@ Deliberately absent: reading pixels (faces.py), cleaning labels (people.py).
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import tomllib
 from dataclasses import dataclass
@@ -98,9 +99,10 @@ def file_of(name: str, data: Path) -> Path:
 
 
 def pictures_of(source: Source, data: Path) -> list[Picture]:
-    """The pictures of a set in a fixed order."""
+    """The pictures of a set in a fixed order, files of the same content once: some sets have one for all who lack a picture."""
     folder = obtain(source, data)
-    paths = sorted(folder.glob(source.pictures or ""))
+    contents = {hashlib.sha256(path.read_bytes()).digest(): path for path in sorted(folder.glob(source.pictures or ""), reverse=True)}
+    paths = sorted(contents.values())
     if not paths:
         raise DataError(f"{folder}: no '{source.pictures}': {source.repository} is not at commit {source.commit}")
     numbers = celeba_identities(data) if source.identity in ("prefix", "celeba") else {}

@@ -22,10 +22,10 @@ import numpy as np
 import taught
 import torch
 import weights_file
-from batches import Data, by_set, features_of
+from batches import features_of
+from cached import Data, by_set, load
 from network import DeepID, Ensemble, Folded, build, folded
 from topology import KINDS, Frame
-from train import load
 
 PICTURES = 500
 PICTURES_MIN = 20

@@ -3,8 +3,9 @@
 in   features (batch × their length), the teacher's vectors (unit length), persons' numbers (−1: unknown)
 out  one number to make small, and its parts for the curves
 
-Four signals, all of them on centred features, which is what the door compares:
-  feature         a linear projection of the features points where the teacher's vector does
+Four signals, all of them on what the door compares: centred features, and where there is a teacher
+their projection into its space, by which export.py weighs them (taught.py):
+  feature         it points where the teacher's vector does
   similarity      the cosine of every two pictures of the batch is the teacher's; mated and
                   non-mated pairs weigh alike, though there are a thousand times more of these, and
                   those strangers once more whom the features confuse most
@@ -27,7 +28,7 @@ IDENTIFICATION_MARGIN, IDENTIFICATION_SCALE = 0.2, 32.0
 VERIFICATION_MARGIN, VERIFICATION_SCALE = 0.1, 16.0
 # Of the strangers' comparisons, the share that are too high by most; a door errs there.
 CONFUSED, CONFUSED_WEIGHT = 0.02, 0.4
-WEIGHTS = {"feature": 1.0, "similarity": 5.0, "identification": 1.0, "verification": 0.5}
+WEIGHTS = {"feature": 2.0, "similarity": 5.0, "identification": 1.0, "verification": 0.5}
 
 
 def person_means(teacher: Tensor, persons: Tensor, people: int) -> Tensor:
@@ -43,7 +44,7 @@ class Signals(nn.Module):
     def __init__(self, features: int, means: Tensor | None, people: int) -> None:
         super().__init__()
         if means is not None:
-            self.projection = nn.Linear(features, means.shape[1])
+            self.projection = nn.Linear(features, means.shape[1], bias=False)
             self.register_buffer("people", means, persistent=False)
         else:
             self.projection = None
@@ -59,24 +60,24 @@ class Signals(nn.Module):
             self.centre.lerp_(features.detach().mean(0), share)
         return functional.normalize(features - self.centre)
 
-    def forward(self, features: Tensor, teacher: Tensor | None, persons: Tensor) -> tuple[Tensor, dict[str, float]]:
-        centred = self.centred(features)
-        cosines = centred @ centred.T
+    def forward(self, features: Tensor, teacher: Tensor | None, persons: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        compared = self.centred(features)
+        if self.projection is not None:
+            compared = functional.normalize(self.projection(compared))
+        cosines = compared @ compared.T
         apart = ~torch.eye(len(features), dtype=torch.bool, device=features.device)
         known = persons >= 0
         mated = (persons[:, None] == persons[None, :]) & known[:, None] & apart
         parts: dict[str, Tensor] = {}
-        imitation = centred
-        if self.projection is not None and teacher is not None:
-            imitation = functional.normalize(self.projection(centred))
-            parts["feature"] = 1.0 - (imitation * teacher).sum(1).mean()
+        if teacher is not None:
+            parts["feature"] = 1.0 - (compared * teacher).sum(1).mean()
             parts["similarity"] = similarity(cosines, teacher, mated, apart)
         if bool(known.any()):
-            parts["identification"] = identification(imitation[known], functional.normalize(self.people), persons[known])
+            parts["identification"] = identification(compared[known], functional.normalize(self.people), persons[known])
         if bool(mated.any()):
             parts["verification"] = verification(cosines, mated, apart)
         total = sum((WEIGHTS[name] * value for name, value in parts.items()), torch.zeros(()))
-        return total, {name: float(value.detach()) for name, value in parts.items()}
+        return total, {name: value.detach() for name, value in parts.items()}
 
 
 def similarity(cosines: Tensor, teacher: Tensor, mated: Tensor, apart: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ cd "$(dirname "$0")/../.."
 readonly network=${NETWORK:-deepid2}
 readonly id=${MODEL:-$network} base=${OUT:-assets/training}
 readonly out=$base/$network data=${DATA:-$base/data} cache=$base/cache date=${DATE:-$(date +%Y-%m)}
-readonly sets=(celeba-samples celeba-test-part utkface all-age-faces)
+readonly sets=(celeba-samples celeba-test-part utkface all-age-faces vggface2-subset league-portraits nba-portraits)
 readonly torch=models/training/requirements.txt tensorflow=models/training/requirements-convert.txt
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
 mkdir -p "$data" "$cache" "$out"
@@ -34,6 +34,7 @@ for set in lfw "${sets[@]}"; do
     step "$cache/$set.mobilefacenet.npy" $torch prepare.py --data "$data" --cache "$cache" --sets "$set"
 done
 step "$cache/people.json" $torch people.py --cache "$cache" --sets "${sets[@]}"
+step "$cache/blends.npz" $torch blend.py --data "$data" --cache "$cache"
 # A step of training makes the same large tensors again and again: glibc must keep their memory
 # rather than return it and have the system clear it anew, which takes nearly half of the time.
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=$((1 << 40)) MALLOC_TOP_PAD_=$((1 << 30))

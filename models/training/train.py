@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains a network of topology.py from the prepared faces: resumable, seeded, with curves as it goes.
 
-in   --cache FOLDER (prepare.py, people.py), --out FOLDER, --network KIND, --pictures N (the
+in   --cache FOLDER (prepare.py, people.py, blend.py), --out FOLDER, --network KIND, --pictures N (the
      schedule's length)
 out  OUT/checkpoint.pt  everything that is needed to go on
      OUT/averaged.pt    the averaged weights, what convert.py takes
@@ -22,19 +22,18 @@ import json
 import math
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
-import equalise
 import faces
 import numpy as np
 import torch
-from batches import Batches, Data, by_set, features_of, grouped, tensor
+from batches import Batches, as_input, features_of, tensor
+from cached import Data, load
 from curves import draw
 from losses import Signals, person_means
 from network import build, start_from
-from scores import comparisons, miss_rate_at, unit
+from scores import comparisons, miss_rate_at
 from topology import KINDS
 
 AVERAGE_DECAY = 0.999
@@ -44,35 +43,8 @@ LEVELS_WEIGHT = 0.5
 # What a run is made of, and goes on from.
 STATES = ("network", "signals", "level_signals", "averaged", "optimiser")
 CHECKPOINT_SECONDS = 120.0
-VALIDATION_FACES_MAX = 3000
-
-
-def load(cache: Path, teachers: list[str], in_memory: bool) -> Data:
-    sets = json.loads((cache / "people.json").read_text(encoding="utf-8"))["sets"]
-    parts = np.concatenate([np.array(s["parts"]) for s in sets.values()])
-    numbers = np.concatenate([np.array(s["persons"]) for s in sets.values()])
-    counts = [len(s["parts"]) for s in sets.values()]
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    # np.load without mmap keeps pages that a busy machine would otherwise read again and again.
-    crops = [np.load(cache / f"{name}.wide.npy", mmap_mode=None if in_memory else "r") for name in sets]
-    train = np.flatnonzero((parts == "train") | (parts == "label"))
-    validation = np.flatnonzero(parts == "validation")[:VALIDATION_FACES_MAX]
-    persons = np.full(len(parts), -1)
-    named = np.flatnonzero((parts == "train") & (numbers >= 0))
-    classes, persons[named] = np.unique(numbers[named], return_inverse=True)
-    raw = [np.concatenate([np.load(cache / f"{s}.{t}.npy") for s in sets]).astype(np.float32) for t in teachers]
-    groups = grouped(train, persons, raw[0] if raw else None)
-    persons[validation] = numbers[validation]
-    return Data(crops, starts, train, validation, persons, len(classes), groups, lessons(raw, starts, train) if raw else None)
-
-
-def lessons(raw: list[np.ndarray], starts: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """What the teachers say of every face, side by side, without what many faces have in common.
-
-    The cosine of the whole is the mean of their cosines.
-    """
-    taught = [unit(equalise.learn([vectors[places] for places in by_set(train, starts)])(vectors)) for vectors in raw]
-    return np.concatenate(taught, axis=1) / np.float32(len(taught) ** 0.5)
+# A schedule ends long before; the loader wants a number.
+STEPS_MAX = 10**9
 
 
 class Run:
@@ -84,8 +56,9 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.kind = KINDS[options.network]
         self.network = build(options.network)
-        if options.start_from and options.start_from.suffix == ".pt":
-            self.network.load_state_dict(torch.load(options.start_from, weights_only=True))
+        known = torch.load(options.start_from, map_location="cpu", weights_only=True) if options.start_from and options.start_from.suffix == ".pt" else None
+        if known is not None:
+            self.network.load_state_dict({name.removeprefix("module."): value for name, value in known["averaged"].items() if name != "n_averaged"})
         elif options.start_from:
             from tflite_weights import read as read_weights
 
@@ -99,6 +72,9 @@ class Run:
         self.signals = Signals(self.kind.features, means, data.people).to(self.device)
         levels = [Signals(self.kind.topology.features, means, data.people) for _ in range(self.kind.levels)]
         self.level_signals = torch.nn.ModuleList(levels).to(self.device)
+        if known is not None:
+            self.signals.load_state_dict(known["signals"])
+            self.level_signals.load_state_dict(known["level_signals"])
         self.averaged = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE_DECAY), use_buffers=True
         )
@@ -106,7 +82,7 @@ class Run:
         plain = [p for p in self.network.parameters() if p.dim() <= 1]
         groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": plain, "weight_decay": 0.0},
                   {"params": [*self.signals.parameters(), *self.level_signals.parameters()], "weight_decay": options.weight_decay}]  # fmt: skip
-        self.optimiser = torch.optim.AdamW(groups, lr=options.learning_rate)
+        self.optimiser = torch.optim.AdamW(groups, lr=options.learning_rate, fused=True)
         self.step, self.seconds = 0, 0.0
 
     def progress(self) -> float:
@@ -114,7 +90,7 @@ class Run:
         by_time = self.seconds / (60.0 * self.options.minutes) if self.options.minutes else 0.0
         return min(1.0, max(by_pictures, by_time))
 
-    def learn(self, pictures: torch.Tensor, indices: np.ndarray) -> dict[str, float]:
+    def learn(self, indices: np.ndarray, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         rate = self.options.learning_rate * 0.5 * (1.0 + math.cos(math.pi * self.progress()))
         for group in self.optimiser.param_groups:
             group["lr"] = rate * min(1.0, (self.step + 1) / WARM_UP_STEPS)
@@ -122,7 +98,7 @@ class Run:
         wanted = None if self.data.teacher is None else torch.from_numpy(self.data.teacher[indices]).to(self.device)
         persons = torch.from_numpy(self.data.persons[indices]).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bfloat16"):
-            made = self.network.levels(pictures.to(self.device))
+            made = self.network.levels(as_input(pictures.to(self.device, non_blocking=True)))
         features, *levels = (vectors.float() for vectors in made)
         loss, parts = self.signals(features, wanted, persons)
         for signals, of_level in zip(self.level_signals, levels, strict=True):
@@ -133,11 +109,13 @@ class Run:
         self.optimiser.step()
         self.averaged.update_parameters(self.network)
         self.step += 1
-        return {"loss": float(loss.detach()), "rate": rate, **parts}
+        return {"loss": loss.detach(), "rate": torch.tensor(rate), **parts}
 
     def validate(self) -> dict[str, float]:
-        """Missed true matches among the people held back, one plain crop each, centred cosine."""
+        """Missed true matches among the people held back, one plain crop each, centred cosine, weighed as export.py does."""
         features = features_of(self.averaged.module.eval(), self.data, self.data.validation, self.kind.frame, self.device)
+        if self.signals.projection is not None:
+            features = features @ self.signals.projection.weight.detach().cpu().numpy().T
         mated, others = comparisons(features, self.data.persons[self.data.validation])
         return {f"miss_at_{rate:g}": miss_rate_at(mated, others, rate) for rate in (1e-2, 1e-3)}
 
@@ -159,6 +137,7 @@ class Run:
 
 def run(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)
+    torch.backends.cudnn.benchmark = True
     cv2.setNumThreads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     data = load(options.cache, options.teachers, not options.memory_mapped)
@@ -171,9 +150,9 @@ def run(options: argparse.Namespace) -> int:
         state.resume(checkpoint)
         print(f"train: goes on from step {state.step} ({100 * state.progress():.1f} %)")
     batches = Batches(data, options.batch, options.seed, kind.frame)
-    with ThreadPoolExecutor(1) as ahead, (options.out / "curves.csv").open("a", encoding="utf-8", newline="") as table:
+    with (options.out / "curves.csv").open("a", encoding="utf-8", newline="") as table:
         writer = csv.writer(table)
-        follow(state, batches, ahead, writer, table, checkpoint)
+        follow(state, batches, writer, table, checkpoint)
     state.save(checkpoint)
     draw(options.out / "curves.csv", options.out / "curves.png")
     facts = {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
@@ -184,23 +163,21 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def follow(state: Run, batches: Batches, ahead: ThreadPoolExecutor, writer, table, checkpoint: Path) -> None:
+def follow(state: Run, batches: Batches, writer, table, checkpoint: Path) -> None:
     """Trains to the end; every so often a line, a row of the curves, a checkpoint."""
     options, sums, count = state.options, {}, 0
-    indices = batches.indices(state.step)
-    coming = ahead.submit(batches.make, state.step, indices)
-    saved = reported = time.monotonic()
-    while state.progress() < 1.0:
-        began = time.monotonic()
-        pictures, now = coming.result(), indices
-        indices = batches.indices(state.step + 1)
-        coming = ahead.submit(batches.make, state.step + 1, indices)
-        for name, value in state.learn(pictures, now).items():
+    coming = torch.utils.data.DataLoader(
+        batches, batch_size=None, sampler=range(state.step, STEPS_MAX), num_workers=options.workers,
+        prefetch_factor=4, pin_memory=state.device.type == "cuda",
+    )  # fmt: skip
+    began = saved = reported = time.monotonic()
+    for indices, pictures in coming:
+        for name, value in state.learn(indices.numpy(), pictures).items():
             sums[name] = sums.get(name, 0.0) + value
         count += 1
-        state.seconds += time.monotonic() - began
+        state.seconds, began = state.seconds + time.monotonic() - began, time.monotonic()
         if state.step % options.report_steps == 0 or state.progress() >= 1.0:
-            means = {name: value / count for name, value in sums.items()} | state.validate()
+            means = {name: float(value) / count for name, value in sums.items()} | state.validate()
             speed = count * options.batch / (time.monotonic() - reported)
             text = ", ".join(f"{n} {v:.4g}" for n, v in means.items())
             print(f"train: {100 * state.progress():.1f} %, step {state.step}, {speed:.0f} pictures/s, {text}", flush=True)
@@ -208,11 +185,13 @@ def follow(state: Run, batches: Batches, ahead: ThreadPoolExecutor, writer, tabl
                 writer.writerow([state.step * options.batch, name, f"{value:.6g}"])
             table.flush()
             draw(options.out / "curves.csv", options.out / "curves.png")
-            sums, count, reported = {}, 0, time.monotonic()
+            sums, count = {}, 0
+            began = reported = time.monotonic()
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             state.save(checkpoint)
             saved = time.monotonic()
-    coming.cancel()
+        if state.progress() >= 1.0:
+            return
 
 
 def main() -> int:
@@ -227,9 +206,10 @@ def main() -> int:
     parser.add_argument("--weight-decay", type=float, default=0.02)
     parser.add_argument("--seed", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="processes that augment pictures, each 5,000 to 8,000 a second")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the network's forward and backward pass; signals and weights stay float32. bfloat16 is about twice as fast where processor or GPU multiply it (AMX, Ampere), and slower elsewhere")
     parser.add_argument("--teachers", nargs="*", default=["mobilefacenet"])
-    parser.add_argument("--start-from", type=Path, help="instead of random weights: an averaged.pt of the same kind, or a DeepID2 .tflite for one network or each of an ensemble")
+    parser.add_argument("--start-from", type=Path, help="instead of random weights: the averaged weights and the signals of a checkpoint.pt of the same kind, or a DeepID2 .tflite for one network or each of an ensemble")
     parser.add_argument("--report-steps", type=int, default=500)
     parser.add_argument("--memory-mapped", action="store_true", help="leave the crops on the disk")
     return run(parser.parse_args())

@@ -6,9 +6,11 @@ from . import TRAINING  # noqa: F401 (puts the project's folder on the path)
 
 try:
     import batches
+    import cached
     import cv2  # noqa: F401
     import equalise
     import faces
+    import lookalikes
     import numpy as np
     import topology
     import torch
@@ -16,7 +18,7 @@ except ImportError as absent:
     raise unittest.SkipTest(f"{absent}: run 'make test-training'") from None
 
 
-def some_data() -> "batches.Data":
+def some_data() -> "cached.Data":
     """Two kinds of people, eight of each with four pictures, and sixteen nameless faces of each kind."""
     rng = np.random.default_rng(9)
     kinds = np.repeat([0, 1], 48)
@@ -25,8 +27,8 @@ def some_data() -> "batches.Data":
     persons = np.where(np.arange(96) % 48 < 32, np.arange(96) // 4, -1)
     train = np.arange(96)
     crops = rng.integers(0, 256, (96, faces.WIDE_HEIGHT, faces.WIDE_WIDTH, 3), dtype=np.uint8)
-    groups = batches.grouped(train, persons, vectors, 2)
-    return batches.Data([crops], np.array([0]), train, np.array([], dtype=int), persons, 24, groups, vectors)
+    groups = lookalikes.grouped(train, persons, vectors, 2)
+    return cached.Data([crops], np.array([0]), train, np.array([], dtype=int), persons, 24, groups, vectors)
 
 
 class Batch(unittest.TestCase):
@@ -36,7 +38,7 @@ class Batch(unittest.TestCase):
         for step in range(8):
             order = straight.indices(step)
         self.assertTrue(np.array_equal(late.indices(7), order))
-        self.assertTrue(torch.equal(late.make(7, order), straight.make(7, order)))
+        self.assertTrue(torch.equal(late[7][1], straight[7][1]))
 
     def test_half_of_it_shows_people_of_one_group_several_times_and_nameless_ones_of_it(self):
         data = some_data()
@@ -54,8 +56,8 @@ class Batch(unittest.TestCase):
 
     def test_groups_need_neither_names_nor_a_teacher(self):
         train = np.arange(8)
-        self.assertEqual(batches.grouped(train, np.full(8, -1), np.eye(8, dtype=np.float32)), [])
-        ((people, nameless),) = batches.grouped(train, np.array([0, 0, 1, 1, 2, -1, -1, -1]), None)
+        self.assertEqual(lookalikes.grouped(train, np.full(8, -1), np.eye(8, dtype=np.float32)), [])
+        ((people, nameless),) = lookalikes.grouped(train, np.array([0, 0, 1, 1, 2, -1, -1, -1]), None)
         self.assertEqual([p.tolist() for p in people], [[0, 1], [2, 3]])
         self.assertEqual(nameless.tolist(), [5, 6, 7])
 

@@ -29,14 +29,15 @@ class DataList(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             data = Path(folder)
             for path in ("AppliedMLFinalProject/identity_CelebA.txt", "CelebA_Samples/celeba_identity_samples/7_000002.jpg",
-                         "validation/000003.jpg", "validation/999999.jpg", "SVDFaces/train/n000001/a.jpg"):  # fmt: skip
+                         "validation/000003.jpg", "validation/999999.jpg", "SVDFaces/train/n000001/a.jpg", "SVDFaces/train/n000001/b.jpg"):  # fmt: skip
                 (data / path).parent.mkdir(parents=True, exist_ok=True)
-                (data / path).write_text("path label\n000002.jpg 7\n000003.jpg 7\n", encoding="utf-8")
+                (data / path).write_text(path.replace("b.jpg", "a.jpg"), encoding="utf-8")
+            (data / "AppliedMLFinalProject/identity_CelebA.txt").write_text("path label\n000002.jpg 7\n000003.jpg 7\n", encoding="utf-8")
             listed = dataset.sources()
             people = {n: [p.person for p in dataset.pictures_of(listed[n], data)] for n in ("celeba-samples", "celeba-test-part", "vggface2-subset")}
         self.assertEqual(people["celeba-samples"], ["celeba/7"])
         self.assertEqual(people["celeba-test-part"], ["celeba/7", None])
-        self.assertEqual(people["vggface2-subset"], ["vggface2-subset/n000001"])
+        self.assertEqual(people["vggface2-subset"], ["vggface2-subset/n000001"], "a file that is there twice counts once")
 
     def test_own_folder(self):
         with tempfile.TemporaryDirectory() as folder:

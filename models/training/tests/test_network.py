@@ -15,6 +15,7 @@ try:
     import torch
     import augment
     import batches
+    import cached
     import export
     import faces
     import network
@@ -239,7 +240,7 @@ class Training(unittest.TestCase):
     def options(self, folder: Path, kind: str, steps: int) -> Namespace:
         return Namespace(
             cache=folder, out=folder / kind, network=kind, pictures=16 * steps, minutes=None, batch=16, learning_rate=2e-3, weight_decay=0.0,
-            seed=1, threads=1, teachers=["mobilefacenet"], start_from=None, report_steps=5, memory_mapped=True, precision="float32",
+            seed=1, threads=1, teachers=["mobilefacenet"], start_from=None, workers=1, report_steps=5, memory_mapped=True, precision="float32",
         )  # fmt: skip
 
     def test_runs_resumes_and_learns(self):
@@ -256,6 +257,21 @@ class Training(unittest.TestCase):
                 options.pictures += 16 * 10
                 train.run(options)
                 self.assertEqual(json.loads((options.out / "run.json").read_text(encoding="utf-8"))["steps"], steps + 10)
+
+    def test_another_run_begins_with_averaged_weights_and_what_the_signals_learnt(self):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = self.cache(Path(temporary))
+            options = self.options(folder, "deepid2-plus", 3)
+            train.run(options)
+            options.start_from = options.out / "checkpoint.pt"
+            begun = train.Run(options, cached.load(folder, options.teachers, in_memory=True))
+            averaged = torch.load(options.out / "averaged.pt", weights_only=True)
+            for name, value in begun.network.state_dict().items():
+                torch.testing.assert_close(value, averaged[name])
+            learnt = torch.load(options.start_from, weights_only=True)
+            torch.testing.assert_close(begun.signals.projection.weight, learnt["signals"]["projection.weight"])
+            torch.testing.assert_close(begun.level_signals[2].projection.weight, learnt["level_signals"]["2.projection.weight"])
+            self.assertEqual(begun.step, 0)
 
     def test_bfloat16_learns_too_and_keeps_its_weights_in_float32(self):
         with tempfile.TemporaryDirectory() as temporary:
