@@ -74,7 +74,7 @@ fn the_shipped_model_tells_the_demo_photographs_apart() {
     let cosine = |a: &[f32], b: &[f32]| dot(a, b) / (dot(a, a) * dot(b, b)).sqrt();
     let (mated, non_mated) = (cosine(&enrolled, &visit), cosine(&enrolled, &stranger));
     eprintln!("obama-obama3 {mated:.3}, obama-biden {non_mated:.3}");
-    assert!((mated - 0.655).abs() < 0.06, "the reference in Python finds 0.655: {mated}");
+    assert!((mated - 0.493).abs() < 0.06, "the reference in Python finds 0.493: {mated}");
     assert!(non_mated < 0.2, "{non_mated}");
 }
 
