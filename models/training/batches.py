@@ -4,10 +4,10 @@ in   the faces that are trained on: whose each is, and what a teacher says of it
 out  indices of a batch; its pictures, augmented
 
 One half of a batch goes through all faces in turn, and, where there are blends (blend.py), through as
-many of these. The other is of one group of people who look
-alike to the teacher: several pictures of each of some people (by chance alone a batch would hold no
-two pictures of anybody), and faces of that group whose names are not known. Two people of different
-sex, age or origin are told apart soon; a door must tell apart those who are alike.
+many of these. The other is of one group of people who look alike to the teacher: several pictures of
+each of some people (by chance alone a batch would hold no two pictures of anybody), and faces of that
+group whose names are not known. Two people of different sex, age or origin are told apart soon; a door
+must tell apart those who are alike.
 Every group comes as often as any other, however few faces it has.
 Invariant: batch k of a seed is always the same, whatever was trained before.
 """

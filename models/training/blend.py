@@ -16,21 +16,16 @@ Invariant: faces held back, or of people in LFW, are in no blend.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
-import time
 from pathlib import Path
 
-import cv2
-import faces
 import numpy as np
-from cached import BLENDS, Blends, Data, load
+from cached import BLENDS, Blends, load
 from lookalikes import GROUPS, lookalikes
-from prepare import progress
-from teachers import TEACHERS, Teacher
+from prepare import ask_teacher
+from teachers import TEACHERS
 
 SHARE = (0.35, 0.65)
-ASKED: tuple[Data, Blends, Teacher] | None = None
 
 
 def chosen(train: np.ndarray, vectors: np.ndarray, each: int, rng: np.random.Generator) -> Blends:
@@ -48,25 +43,13 @@ def chosen(train: np.ndarray, vectors: np.ndarray, each: int, rng: np.random.Gen
     return Blends(pairs, rng.uniform(*SHARE, len(pairs)).astype(np.float32))
 
 
-def start(data: Data, blends: Blends, teacher: str, checkouts: Path) -> None:
-    global ASKED
-    cv2.setNumThreads(1)
-    ASKED = (data, blends, Teacher(teacher, checkouts))
-
-
-def ask(number: int) -> np.ndarray:
-    assert ASKED is not None
-    data, blends, teacher = ASKED
-    return teacher.embed(faces.teacher_crop(blends.crop(number, data.crop)))
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of checkouts, for the teachers' files")
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--each", type=int, default=1, help="blends of every face")
     parser.add_argument("--seed", type=int, default=21)
-    parser.add_argument("--teachers", nargs="*", default=list(TEACHERS))
+    parser.add_argument("--teachers", nargs="+", default=list(TEACHERS))
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     (options.cache / BLENDS).unlink(missing_ok=True)
@@ -74,12 +57,8 @@ def main() -> int:
     blends = chosen(data.train, data.teacher, options.each, np.random.default_rng(options.seed))
     count = len(blends.pairs)
     for teacher in options.teachers:
-        answers, started = [], time.monotonic()
-        with multiprocessing.Pool(options.workers, start, (data, blends, teacher, options.data)) as pool:
-            for answer in pool.imap(ask, range(count), chunksize=64):
-                answers.append(answer)
-                progress(f"blends: {teacher}", len(answers), count, started)
-        np.save(options.cache / f"blends.{teacher}.npy", np.array(answers, dtype=np.float16))
+        crops = (blends.crop(number, data.crop) for number in range(count))
+        np.save(options.cache / f"blends.{teacher}.npy", ask_teacher("blends", teacher, options.data, crops, count, options.workers))
     # Last: blends are there when all that belongs to them is.
     np.savez(options.cache / BLENDS, pairs=blends.pairs, shares=blends.shares)
     return 0

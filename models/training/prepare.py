@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -87,19 +88,24 @@ def align_set(name: str, pictures: list[Picture], root: Path, cache: Path, worke
     print(f"prepare: {name}: {len(kept)} faces, {len(without)} pictures without one", flush=True)
 
 
-def ask_teacher(name: str, teacher: str, data: Path, cache: Path, workers: int) -> None:
+def ask_teacher(what: str, teacher: str, data: Path, wides: Iterable[np.ndarray], count: int, workers: int) -> np.ndarray:
+    """Faces × features float16: what a teacher says of `count` wide crops, with progress."""
+    answers, started = [], time.monotonic()
+    with multiprocessing.Pool(workers, start_teacher, (teacher, data)) as pool:
+        for answer in pool.imap(ask, wides, chunksize=16):
+            answers.append(answer)
+            progress(f"{what}: {teacher}", len(answers), count, started)
+    return np.array(answers, dtype=np.float16)
+
+
+def ask_about_set(name: str, teacher: str, data: Path, cache: Path, workers: int) -> None:
     path = cache / f"{name}.{teacher}.npy"
     if path.exists():
         return
     count = len(json.loads((cache / f"{name}.json").read_text(encoding="utf-8"))["faces"])
     crops = np.load(cache / f"{name}.wide.npy", mmap_mode="r")
-    answers, started = [], time.monotonic()
-    with multiprocessing.Pool(workers, start_teacher, (teacher, data)) as pool:
-        for answer in pool.imap(ask, (crops[i] for i in range(count)), chunksize=16):
-            answers.append(answer)
-            progress(f"{name}: {teacher}", len(answers), count, started)
     partial = cache / f"{name}.{teacher}.partial.npy"
-    np.save(partial, np.array(answers, dtype=np.float16))
+    np.save(partial, ask_teacher(name, teacher, data, (crops[i] for i in range(count)), count, workers))
     partial.rename(path)
 
 
@@ -124,7 +130,7 @@ def main() -> int:
             align_set(name, pictures, root, options.cache, options.workers)
         for name in listed:
             for teacher in options.teachers:
-                ask_teacher(name, teacher, options.data, options.cache, options.workers)
+                ask_about_set(name, teacher, options.data, options.cache, options.workers)
     except DataError as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 1

@@ -47,6 +47,17 @@ CHECKPOINT_SECONDS = 120.0
 STEPS_MAX = 10**9
 
 
+def checkpoint_of_kind(path: Path, kind: str) -> dict[str, dict[str, torch.Tensor]]:
+    """Of another run's checkpoint.pt what a new one of the same kind may begin with: averaged weights, signals."""
+    document = torch.load(path, map_location="cpu", weights_only=True)
+    if not set(STATES) <= set(document):
+        raise SystemExit(f"train: {path} is no checkpoint of a run, which has {', '.join(STATES)}; give OUT/checkpoint.pt, or a DeepID2 .tflite")
+    averaged = {name.removeprefix("module."): value for name, value in document["averaged"].items() if name != "n_averaged"}
+    if {name: value.shape for name, value in averaged.items()} != {name: value.shape for name, value in build(kind).state_dict().items()}:
+        raise SystemExit(f"train: {path} is of another kind of network than '{kind}'; its run.json beside it says which")
+    return {"averaged": averaged, "signals": document["signals"], "level_signals": document["level_signals"]}
+
+
 class Run:
     """The state of one training run."""
 
@@ -56,9 +67,9 @@ class Run:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.kind = KINDS[options.network]
         self.network = build(options.network)
-        known = torch.load(options.start_from, map_location="cpu", weights_only=True) if options.start_from and options.start_from.suffix == ".pt" else None
-        if known is not None:
-            self.network.load_state_dict({name.removeprefix("module."): value for name, value in known["averaged"].items() if name != "n_averaged"})
+        known = checkpoint_of_kind(options.start_from, options.network) if options.start_from and options.start_from.suffix == ".pt" else None
+        if known:
+            self.network.load_state_dict(known["averaged"])
         elif options.start_from:
             from tflite_weights import read as read_weights
 
@@ -72,7 +83,7 @@ class Run:
         self.signals = Signals(self.kind.features, means, data.people).to(self.device)
         levels = [Signals(self.kind.topology.features, means, data.people) for _ in range(self.kind.levels)]
         self.level_signals = torch.nn.ModuleList(levels).to(self.device)
-        if known is not None:
+        if known:
             self.signals.load_state_dict(known["signals"])
             self.level_signals.load_state_dict(known["level_signals"])
         self.averaged = torch.optim.swa_utils.AveragedModel(
@@ -167,9 +178,8 @@ def follow(state: Run, batches: Batches, writer, table, checkpoint: Path) -> Non
     """Trains to the end; every so often a line, a row of the curves, a checkpoint."""
     options, sums, count = state.options, {}, 0
     coming = torch.utils.data.DataLoader(
-        batches, batch_size=None, sampler=range(state.step, STEPS_MAX), num_workers=options.workers,
-        prefetch_factor=4, pin_memory=state.device.type == "cuda",
-    )  # fmt: skip
+        batches, batch_size=None, sampler=range(state.step, STEPS_MAX), num_workers=options.workers, pin_memory=state.device.type == "cuda"
+    )
     began = saved = reported = time.monotonic()
     for indices, pictures in coming:
         for name, value in state.learn(indices.numpy(), pictures).items():

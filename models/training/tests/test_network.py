@@ -273,6 +273,19 @@ class Training(unittest.TestCase):
             torch.testing.assert_close(begun.level_signals[2].projection.weight, learnt["level_signals"]["2.projection.weight"])
             self.assertEqual(begun.step, 0)
 
+    def test_what_a_run_cannot_begin_with_is_refused(self):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = self.cache(Path(temporary))
+            options = self.options(folder, "deepid2", 1)
+            options.workers = 0
+            train.run(options)
+            data = cached.load(folder, options.teachers, in_memory=True)
+            for name, kind, said in (("averaged.pt", "deepid2", "no checkpoint"), ("checkpoint.pt", "deepid2-ensemble", "another kind"), ("checkpoint.pt", "deepid", "another kind")):
+                other = self.options(folder, kind, 1)
+                other.start_from = options.out / name
+                with self.assertRaisesRegex(SystemExit, said):
+                    train.Run(other, data)
+
     def test_bfloat16_learns_too_and_keeps_its_weights_in_float32(self):
         with tempfile.TemporaryDirectory() as temporary:
             options = self.options(self.cache(Path(temporary)), "deepid2", 30)
