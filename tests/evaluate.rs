@@ -118,7 +118,14 @@ fn pairs_are_verified_and_drawn() {
         assert!(svg.starts_with("<svg") && svg.contains("osine"), "{picture}: {svg}");
     }
     let page = std::fs::read_to_string(kept.join("report.md")).expect("a page");
-    for told in ["2 mated and 2 non-mated pairs", "1 of 4", "| cosine |", "(det.svg)", "--model"] {
+    for told in [
+        "2 mated and 2 non-mated pairs",
+        "the face in its middle 30 %",
+        "1 of 4",
+        "| cosine |",
+        "(det.svg)",
+        "--model",
+    ] {
         assert!(page.contains(told), "'{told}' is missing: {page}");
     }
     let table: Vec<_> = page.lines().filter(|line| line.starts_with('|')).collect();

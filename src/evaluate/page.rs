@@ -50,11 +50,12 @@ fn write(page: &mut String, report: &Pairs, origin: &Origin<'_>) -> Result {
     let averaged = if report.mirrored { "averaged with its mirror image" } else { "one crop" };
     writeln!(
         page,
-        "{} mated and {} non-mated pairs in {} fold(s). {} finds; each face is {averaged}. No face in {} of the photographs, whose pairs are errors; the door would refuse {} for their quality, which are compared here.\n",
+        "{} mated and {} non-mated pairs in {} fold(s). {} finds; {}; it is {averaged}. No face in {} of the photographs, whose pairs are errors; the door would refuse {} for their quality, which are compared here.\n",
         report.mated,
         report.non_mated,
         report.folds,
         report.find,
+        report.meant(),
         report.failures_to_acquire,
         report.below_quality,
     )?;

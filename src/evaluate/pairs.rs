@@ -198,12 +198,19 @@ fn vector(
     }
 }
 
+impl Pairs {
+    /// Which face a photograph was taken to be of, in words.
+    pub(super) fn meant(&self) -> String {
+        let middle = (100.0 * self.central).round();
+        format!("each photograph is of the face in its middle {middle} %, if one is there")
+    }
+}
+
 impl std::fmt::Display for Pairs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mirrored = if self.mirrored { ", averaged with the mirror image" } else { "" };
         writeln!(f, "{} finds, {}{mirrored}", self.find, self.embedder)?;
-        let middle = (100.0 * self.central).round();
-        writeln!(f, "each photograph is of the face in its middle {middle} %, if one is there")?;
+        writeln!(f, "{}", self.meant())?;
         writeln!(
             f,
             "{} mated and {} non-mated pairs in {} fold(s); intervals are 95 %\n",
