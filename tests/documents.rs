@@ -29,7 +29,8 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut all = vec![root().join("README.md"), root().join("models/README.md")];
+    let mut all =
+        ["README.md", "models/README.md", "models/RESULTS.md"].map(|name| root().join(name)).to_vec();
     for folder in ["docs", "deploy"] {
         all.extend(files(&root().join(folder), "md"));
     }
