@@ -121,6 +121,11 @@ impl Confirmer {
         self.confirming = confirming;
     }
 
+    /// Forgets the enrolled set: nobody is confirmed.
+    pub(crate) fn clear(&mut self) {
+        self.confirming.gallery.clear();
+    }
+
     /// Forgets the crop: the frame at hand shows no face that counts.
     pub(crate) const fn forget(&mut self) {
         self.crop = Crop::None;

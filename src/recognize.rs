@@ -264,6 +264,14 @@ impl Recognizer {
         }
     }
 
+    /// Compares with nobody, until there is another enrolled set.
+    pub fn forget_everybody(&mut self) {
+        self.gallery.clear();
+        if let Some(confirmer) = &mut self.confirmer {
+            confirmer.clear();
+        }
+    }
+
     /// Forgets where the last face was: the next frame comes from elsewhere.
     pub fn forget(&mut self) {
         self.detector.forget();

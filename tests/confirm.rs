@@ -151,6 +151,50 @@ fn what_is_no_yes_for_that_subject_grants_nothing() {
     }
 }
 
+/// What the visit is called when every question gets `answer`, `late_ms` after its frame.
+fn named_when_always(answer: &Option<Confirmation>, late_ms: u64) -> (String, usize) {
+    let mut door = Door::new();
+    let mut asked = 0;
+    for _ in 0..25 {
+        if door.sees(visitor::good(1)).is_none() {
+            continue;
+        }
+        asked += 1;
+        if let Some(answer) = answer {
+            let now = door.now().plus(Duration::from_millis(late_ms));
+            door.visit.answer(answer.clone(), now, &mut door.actions);
+        }
+    }
+    let verdict = &door.decisions()[0].verdict;
+    (format!("{:?} {}", verdict.outcome(), verdict.reason()), asked)
+}
+
+#[test]
+fn a_confirming_network_that_fails_is_a_fault_and_no_stranger() {
+    let (named, asked) = named_when_always(&Some(Confirmation::Fault), 0);
+    assert_eq!(named, "Ambiguous fault");
+    assert!(asked > 3, "a fault is no try: {asked}");
+    assert_eq!(named_when_always(&None, 0).0, "Ambiguous fault", "no answer at all");
+    let late = named_when_always(&Some(Confirmation::Yes(fused(1, 0.9))), 501);
+    assert_eq!(late, ("Ambiguous stale_frames".to_owned(), 3), "a yes that came too late is a try");
+    let no = named_when_always(&Some(Confirmation::No(fused(1, 0.3))), 0);
+    assert_eq!(no, ("Unknown no_match".to_owned(), 3));
+}
+
+#[test]
+fn a_confirming_network_that_comes_back_within_the_visit_grants() {
+    let mut door = Door::new();
+    for _ in 0..8 {
+        if door.sees(visitor::good(1)).is_some() {
+            door.hears(Confirmation::Fault);
+        }
+    }
+    assert!(door.decisions().is_empty());
+    assert!(door.sees(visitor::good(1)).is_some());
+    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    assert_eq!(door.reasons(), ["matched"]);
+}
+
 #[test]
 fn silence_is_no_yes_and_a_late_yes_is_ignored() {
     let mut door = Door::new();

@@ -290,6 +290,7 @@ proptest! {
             prop_assert!(agreeing >= policy.agreeing as usize, "{} frames", agreeing);
             prop_assert!(weight >= policy.weight_min - 1e-5, "weight {weight}");
             let last = played.get(index).unwrap();
+            prop_assert!(speaks_for(last, subject, &policy), "the granting step's own frame speaks for the subject");
             let wall = last.observation.as_ref().map(|observation| observation.wall.trust);
             prop_assert_eq!(wall, Some(ClockTrust::Trusted), "a tick, or a doubtful clock, granted");
         }

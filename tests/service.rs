@@ -87,6 +87,19 @@ fn the_unit_does_not_restart_what_waiting_cannot_mend() {
 }
 
 #[test]
+fn a_database_that_cannot_be_used_at_the_moment_is_tried_again() {
+    let unit = read(SERVICE);
+    let prevented = setting(&unit, "RestartPreventExitStatus").unwrap();
+    assert!(
+        !prevented.split(' ').any(|code| code == "13"),
+        "a full disk locks nobody out for good"
+    );
+    assert_eq!(setting(&unit, "Restart"), Some("on-failure"));
+    let retry = read("systemd/deepid-edge-retry.service");
+    assert!(!retry.contains("1:13"), "the slow retry tries it as well");
+}
+
+#[test]
 fn the_unit_checks_the_configuration_before_it_starts() {
     let unit = read(SERVICE);
     assert_eq!(setting(&unit, "ExecStartPre"), Some("/usr/bin/deepid-edge config check"));

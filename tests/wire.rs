@@ -81,8 +81,14 @@ fn verdicts() -> Vec<Verdict> {
         D::SecondFactorMissing,
         D::NotArmed,
     ];
-    let ambiguous =
-        [A::CloseSecond, A::InsufficientEvidence, A::PoorQuality, A::NotLive, A::StaleFrames];
+    let ambiguous = [
+        A::CloseSecond,
+        A::InsufficientEvidence,
+        A::PoorQuality,
+        A::NotLive,
+        A::StaleFrames,
+        A::Fault,
+    ];
     let mut all = vec![Verdict::Granted { subject: subject() }];
     all.extend(denied.map(|reason| Verdict::Denied { reason, subject: Some(subject()) }));
     all.push(Verdict::Denied { reason: D::SeveralFaces, subject: None });

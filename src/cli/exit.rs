@@ -34,6 +34,8 @@ pub enum Kind {
     Declined,
     /// The passphrase does not fit.
     Passphrase,
+    /// The database is whole as far as is known, and cannot be used at the moment.
+    StoreUnavailable,
     /// The program or the machine failed in a way that nobody foresaw.
     Fault,
 }
@@ -56,11 +58,16 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
     (Kind::Face, 5, "A picture shows no face, several faces, or one that is too poor."),
     (Kind::Model, 6, "A model, its card or the TFLite library is missing or cannot be used."),
     (Kind::Camera, 7, "The camera is missing, busy, not permitted or not supported."),
-    (Kind::Store, 8, "The database is missing, damaged, newer than this program, or read-only."),
+    (Kind::Store, 8, "The database is missing, damaged, or newer than this program."),
     (Kind::Absent, 9, "No such subject."),
     (Kind::Broker, 10, "The broker cannot be reached, or refuses this door."),
     (Kind::Declined, 11, "A question was not answered with yes, or could not be asked."),
     (Kind::Passphrase, 12, "The passphrase of a backup is wrong."),
+    (
+        Kind::StoreUnavailable,
+        13,
+        "The database cannot be used at the moment: the disk is full or fails, the file may not be written, or another process holds it; trying again helps as soon as that has passed.",
+    ),
     (Kind::Fault, 70, "A fault of the program or the machine; please report it."),
 ];
 

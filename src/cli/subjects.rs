@@ -190,6 +190,7 @@ impl From<Error> for Failure {
             Error::NoSuchSubject { .. } => Kind::Absent,
             Error::NameTaken { .. } | Error::BadName { .. } => Kind::Usage,
             Error::Backup { problem, .. } => of_backup(problem),
+            error if error.may_pass() => Kind::StoreUnavailable,
             _ => Kind::Store,
         };
         let failure = Self::of(kind, &error);

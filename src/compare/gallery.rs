@@ -248,6 +248,12 @@ impl Gallery {
         Ok(Self { comparer, operating, subjects, block })
     }
 
+    /// Forgets all subjects; threshold and claim stay.
+    pub fn clear(&mut self) {
+        self.subjects.clear();
+        self.block.clear();
+    }
+
     /// How many subjects are enrolled.
     #[must_use]
     pub const fn subjects(&self) -> usize {

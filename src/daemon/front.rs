@@ -16,9 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::enrolments::Enrolled;
 use super::pulse::Thread;
 use super::service::notify;
-use super::threads::{Enrolled, Shared, Task};
+use super::threads::{Shared, Task};
 use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
 use crate::capture::CameraState;
 use crate::clock::{Clock, Monotonic, WallClock};

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::board;
+use super::enrolments::Enrolled;
 use super::meter::{Meter, Stage};
-use super::threads::{Camera, Enrolled};
+use super::threads::Camera;
 use crate::clock::{Clock, WallClock};
 use crate::inference::{ModelCard, ModelKind};
 use crate::publish::message::{
@@ -45,6 +46,7 @@ pub(super) fn health(
         clock: clock.wall().trust,
         outbox_depth: meter.outbox(),
         database: meter.database(),
+        gallery: meter.gallery(),
     }
 }
 

@@ -4,11 +4,11 @@
 //! stage. Fixed size; measuring neither allocates nor blocks for longer than a copy of a number.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::publish::message::{DatabaseState, LatencyMs};
+use crate::publish::message::{DatabaseState, GalleryState, LatencyMs};
 use crate::recognize::StageTimes;
 
 /// How many values of each stage percentiles are taken over.
@@ -104,6 +104,7 @@ pub struct Meter {
     outbox: AtomicU64,
     present: AtomicU32,
     database: AtomicU8,
+    gallery_unreadable: AtomicBool,
     stages: Mutex<[Ring; 7]>,
 }
 
@@ -118,6 +119,7 @@ impl Default for Meter {
             outbox: AtomicU64::new(0),
             present: AtomicU32::new(0),
             database: AtomicU8::new(0),
+            gallery_unreadable: AtomicBool::new(false),
             stages: Mutex::new([const { Ring::new() }; 7]),
         }
     }
@@ -184,6 +186,20 @@ impl Meter {
             DatabaseState::Failed => 3,
         };
         self.database.store(number, Ordering::Relaxed);
+    }
+
+    /// Whether the enrolments can be read.
+    #[must_use]
+    pub fn gallery(&self) -> GalleryState {
+        if self.gallery_unreadable.load(Ordering::Relaxed) {
+            GalleryState::Unreadable
+        } else {
+            GalleryState::Ok
+        }
+    }
+
+    pub(super) fn set_gallery(&self, state: GalleryState) {
+        self.gallery_unreadable.store(state == GalleryState::Unreadable, Ordering::Relaxed);
     }
 
     pub(super) fn time(&self, stage: Stage, duration: Duration) {

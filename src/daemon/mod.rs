@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! capture ─slot→ recognise ─decisions→ record ─outgoing→ broker session (this thread, tokio)
-//!                    ↑ gallery ────────────┘ ←acknowledged, outbox wanted────┘
+//!                    ↑ enrolments ─────────┘ ←acknowledged, outbox wanted────┘
 //! ```
 //!
 //! In: a [`Config`] and a [`Stop`]. Out: a [`Summary`] when it was told to stop, when a recording is
@@ -16,6 +16,7 @@
 
 pub mod board;
 mod decoding;
+mod enrolments;
 mod front;
 mod health;
 pub mod meter;
@@ -40,14 +41,16 @@ use crate::clock::{Clock, ClockTrust, ManualClock, SystemClock, WallClock};
 use crate::config::{Config, ConfigError, EquipError, Networks};
 use crate::decide::Visit;
 use crate::inference::ModelCard;
+use crate::publish::message::DatabaseState;
 use crate::recognize::Galleries;
 use crate::store::{self, Administrative, Store};
 use decoding::Decoding;
+use enrolments::{Enrolled, Enrolments, Handover, Loaded};
 use front::{Front, Workers};
 use meter::Meter;
 use pulse::{Pulse, Thread};
 use slot::{Pressure, Slot};
-use threads::{Camera, Enrolled, Recognise, Record, Shared};
+use threads::{Camera, Recognise, Record, Shared, Start};
 
 /// Decisions that may wait for the database, messages that may wait for the session.
 const CHANNEL_LENGTH: usize = 64;
@@ -127,7 +130,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     let clock = Arc::new(SystemClock::new(config.clock.require, floor));
     let started = clock.now();
     let networks = Networks::open(config)?;
-    let galleries = read_galleries(config, &networks, &store)?;
+    let Loaded { galleries, version } =
+        Loaded::read(&store, |store| read_galleries(config, &networks, store))?;
     let cards = cards(config, &networks, &galleries)?;
     let enrolled = Enrolled::of(&galleries, &store);
     warn_of_doubts(config, &galleries, enrolled, clock.wall());
@@ -137,14 +141,9 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     let source = source::open(config, &clock, started)?;
 
     let boot = Uuid::new_v4();
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    store.record_admin(
-        Administrative::Started { version },
-        &config.door.id,
-        boot,
-        started,
-        clock.wall(),
-    )?;
+    let start = Administrative::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
+    let recorded = store.record_admin(start.clone(), &config.door.id, boot, started, clock.wall());
+    let unrecorded = doubt_of_start(recorded)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
@@ -158,30 +157,33 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         }),
         clock: Arc::clone(&clock),
     });
+    if let Some(state) = unrecorded {
+        shared.meter.set_database(state);
+    }
     let enrolled = Arc::new(Mutex::new(enrolled));
     let (tasks, tasks_received) = sync_channel(CHANNEL_LENGTH);
-    let (galleries, galleries_received) = sync_channel(4);
+    let handover = Arc::new(Handover::default());
     let (outgoing, outgoing_received) = mpsc::channel(CHANNEL_LENGTH);
 
     let recognise = Recognise {
         recognizer,
         visit: Visit::new(config.visit_policy()),
         replay_clock: replay_clock.clone(),
-        galleries: galleries_received,
+        enrolments: Arc::clone(&handover),
         decisions: tasks.clone(),
         outgoing: outgoing.clone(),
         absence: config.visit_policy().absence,
     };
     let maker_config = config.clone();
+    let make = Box::new(move |store: &Store| read_galleries(&maker_config, &networks, store));
     let record = Record {
         store,
         door: config.door.id.clone(),
         boot,
         tasks: tasks_received,
         outgoing: outgoing.clone(),
-        galleries,
-        make_galleries: Box::new(move |store| read_galleries(&maker_config, &networks, store)),
-        enrolled: Arc::clone(&enrolled),
+        enrolments: Enrolments::new(make, version, handover, Arc::clone(&enrolled)),
+        start: unrecorded.map(|_| Start { event: start, at: started }),
     };
     let workers = Workers {
         capture: spawn(Thread::Capture, &shared, move |shared| threads::capture(shared, source))?,
@@ -213,6 +215,25 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         rss_bytes: board::resident_bytes(),
     };
     ended.map(|()| summary)
+}
+
+/// How the database is when the start was not recorded; `None` when it was. A door that ends because
+/// of a full disk comes back late; one that goes on denies, says why, and grants as soon as there is
+/// room.
+fn doubt_of_start(
+    recorded: Result<store::AuditRecord, store::Error>,
+) -> Result<Option<DatabaseState>, DaemonError> {
+    match recorded {
+        Ok(_) => Ok(None),
+        Err(error) if error.may_pass() => {
+            tracing::error!(
+                %error,
+                "the start cannot be recorded; nobody is granted until the database can be written, which is tried every second"
+            );
+            Ok(Some(threads::database_state(&error)))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_galleries(

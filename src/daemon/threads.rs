@@ -18,8 +18,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
-use super::DaemonError;
 use super::decoding::Decoding;
+use super::enrolments::{Change, Enrolments, Handover};
 use super::meter::{Meter, Stage};
 use super::pulse::{Pulse, Thread};
 use super::slot::{Slot, Taken};
@@ -28,17 +28,13 @@ use crate::capture::{
 };
 use crate::clock::{Clock, ManualClock, Monotonic, SystemClock, WallClock};
 use crate::decide::{Action, Decision, Fault, Observation, Seen, Visit};
-use crate::inference::ModelId;
-use crate::publish::message::DatabaseState;
+use crate::publish::message::{DatabaseState, GalleryState};
 use crate::publish::{Outgoing, Presence};
-use crate::recognize::{Galleries, Recognizer};
-use crate::store::{AuditRecord, Store};
+use crate::recognize::Recognizer;
+use crate::store::{Administrative, AuditRecord, Store};
 
 /// How long a thread waits before it looks whether it shall end, and beats.
 const TURN: Duration = Duration::from_millis(200);
-
-/// How often the record thread looks for enrolments made by another program.
-const ENROLMENT_CHECK: Duration = Duration::from_secs(1);
 
 /// What all threads share.
 pub(super) struct Shared {
@@ -126,7 +122,7 @@ pub(super) struct Recognise {
     pub visit: Visit,
     /// Set while a recording plays as fast as it can: time is then the recording's own.
     pub replay_clock: Option<Arc<ManualClock>>,
-    pub galleries: Receiver<Galleries>,
+    pub enrolments: Arc<Handover>,
     pub decisions: SyncSender<Task>,
     pub outgoing: Sender<Outgoing>,
     /// How long after the last frame of a recording its last visit ends.
@@ -140,8 +136,10 @@ pub(super) fn recognise(shared: &Shared, mut work: Recognise) {
     let mut actions = Vec::new();
     while !shared.stopping() {
         shared.beat(Thread::Recognise);
-        if let Ok(galleries) = work.galleries.try_recv() {
-            work.recognizer.set_galleries(galleries);
+        match work.enrolments.take() {
+            Some(Change::Replace(galleries)) => work.recognizer.set_galleries(*galleries),
+            Some(Change::Withdraw) => work.recognizer.forget_everybody(),
+            None => {}
         }
         let patience = work.patience(shared);
         match shared.slot.take(&mut captured, patience) {
@@ -211,7 +209,9 @@ impl Recognise {
         if repeat {
             return faulty(self, Fault::Stale);
         }
-        if shared.meter.database() == DatabaseState::Failed {
+        if shared.meter.database() == DatabaseState::Failed
+            || shared.meter.gallery() == GalleryState::Unreadable
+        {
             return faulty(self, Fault::Store);
         }
         let start = shared.clock.now();
@@ -292,13 +292,10 @@ pub(super) enum Task {
     /// The broker has everything up to this record.
     Acknowledged { seq: u64 },
     /// Somebody asked for something.
-    Administrative(crate::store::Administrative),
+    Administrative(Administrative),
     /// Nothing more will come.
     Stop,
 }
-
-/// Reads the enrolled set; made by whoever knows cards and configuration.
-pub(super) type GalleriesMaker = Box<dyn Fn(&Store) -> Result<Galleries, DaemonError> + Send>;
 
 /// What the record thread works with.
 pub(super) struct Record {
@@ -307,25 +304,21 @@ pub(super) struct Record {
     pub boot: Uuid,
     pub tasks: Receiver<Task>,
     pub outgoing: Sender<Outgoing>,
-    pub galleries: SyncSender<Galleries>,
-    pub make_galleries: GalleriesMaker,
-    /// Told of every gallery that was loaded: subjects, references.
-    pub enrolled: Arc<Mutex<Enrolled>>,
+    pub enrolments: Enrolments,
+    /// The record of the start, while it could not be made.
+    pub start: Option<Start>,
 }
 
-/// How many are enrolled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Enrolled {
-    pub subjects: u64,
-    pub references: u64,
-    pub other_models: u64,
+/// A start that is still to be recorded.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub event: Administrative,
+    pub at: Monotonic,
 }
 
 /// The record thread: tasks in, durable records out, until it is told to stop.
 pub(super) fn record(shared: &Shared, mut work: Record) {
     let mut last: Option<AuditRecord> = None;
-    let mut version = work.store.data_version().ok();
-    let mut checked = shared.clock.now();
     work.note_outbox(shared);
     loop {
         shared.beat(Thread::Record);
@@ -334,14 +327,8 @@ pub(super) fn record(shared: &Shared, mut work: Record) {
             Ok(task) => work.execute(shared, task, &mut last),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let now = shared.clock.now();
-        if now.since(checked) >= ENROLMENT_CHECK {
-            checked = now;
-            let current = work.store.data_version().ok();
-            if current != version || shared.meter.database() == DatabaseState::Failed {
-                version = current;
-                work.reload(shared);
-            }
+        if work.enrolments.look(&work.store, &shared.meter, shared.clock.now()) {
+            work.record_start(shared);
         }
     }
     // What was decided before the end is still made durable.
@@ -400,6 +387,20 @@ impl Record {
         }
     }
 
+    /// Records the start, if that is still to be done. It is the first thing that is written when
+    /// there is room again, so that the state of the database is known before anybody comes.
+    fn record_start(&mut self, shared: &Shared) {
+        let Some(Start { event, at }) = &self.start else { return };
+        let (event, at, wall) = (event.clone(), *at, shared.clock.wall());
+        if self.store.record_admin(event, &self.door, self.boot, at, wall).is_ok() {
+            self.start = None;
+            shared.meter.set_database(DatabaseState::Ok);
+            self.note_outbox(shared);
+            tracing::info!("the database can be written again");
+            self.send(Outgoing::Recorded);
+        }
+    }
+
     fn keep(
         &mut self,
         shared: &Shared,
@@ -434,54 +435,10 @@ impl Record {
             tracing::warn!("the broker session is behind; the outbox keeps what it missed");
         }
     }
-
-    /// Reads the enrolments again. While they cannot be read nobody is compared: whom an
-    /// administrator has just removed may be among those in memory.
-    fn reload(&mut self, shared: &Shared) {
-        let galleries = match (self.make_galleries)(&self.store) {
-            Ok(galleries) => galleries,
-            Err(DaemonError::Store(error)) => {
-                shared.meter.set_database(DatabaseState::Failed);
-                tracing::error!(%error, "enrolments cannot be read; nobody is granted until they can");
-                return;
-            }
-            Err(error) => {
-                shared.meter.set_database(DatabaseState::Ok);
-                tracing::error!(%error, "enrolments cannot be compared");
-                return;
-            }
-        };
-        shared.meter.set_database(DatabaseState::Ok);
-        let enrolled = Enrolled::of(&galleries, &self.store);
-        tracing::info!(
-            subjects = enrolled.subjects,
-            references = enrolled.references,
-            unconfirmable = galleries.unconfirmable(),
-            "enrolments reloaded"
-        );
-        *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner) = enrolled;
-        // The recogniser takes one at each turn, so there is room soon; never wait for it here.
-        drop(self.galleries.try_send(galleries));
-    }
-}
-
-impl Enrolled {
-    /// Counts what `galleries` hold, and the references of models that are never compared.
-    pub(super) fn of(galleries: &Galleries, store: &Store) -> Self {
-        let others = store.other_models(galleries.gallery.comparer().model()).unwrap_or_default();
-        let confirming = galleries.confirming_model().map(ModelId::as_str);
-        let never_compared =
-            |other: &&crate::store::OtherModel| confirming != Some(other.model.as_str());
-        Self {
-            subjects: galleries.gallery.subjects() as u64,
-            references: galleries.gallery.references() as u64,
-            other_models: others.iter().filter(never_compared).map(|other| other.references).sum(),
-        }
-    }
 }
 
 /// How a database error shows in `health`.
-const fn database_state(error: &crate::store::Error) -> DatabaseState {
+pub(super) const fn database_state(error: &crate::store::Error) -> DatabaseState {
     match error {
         crate::store::Error::DiskFull { .. } => DatabaseState::Full,
         crate::store::Error::ReadOnly { .. } => DatabaseState::ReadOnly,

@@ -60,6 +60,8 @@ pub enum AmbiguousReason {
     NotLive,
     /// Frames were too old, repeated, or the camera stood still.
     StaleFrames,
+    /// Frames could not be judged: a network, the database or the decoding failed.
+    Fault,
 }
 
 /// Outcome, reason, and the subject where one was recognised.
@@ -119,6 +121,7 @@ impl Verdict {
                 AmbiguousReason::PoorQuality => "poor_quality",
                 AmbiguousReason::NotLive => "not_live",
                 AmbiguousReason::StaleFrames => "stale_frames",
+                AmbiguousReason::Fault => "fault",
             },
         }
     }

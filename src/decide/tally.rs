@@ -28,8 +28,8 @@ pub(super) enum Vote {
     Nobody,
     /// A face too poor to compare.
     Poor,
-    /// Accepted, and then the confirming embedder did not agree, or could not be asked.
-    Refuted,
+    /// Accepted, and then not confirmed.
+    Unconfirmed,
     /// More than one face, and the policy refuses that.
     Several,
     /// Stale or repeated; `several` as above.
@@ -54,6 +54,17 @@ pub(super) struct Accepted {
     pub captured: Monotonic,
 }
 
+/// Why an accepted frame counts no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unconfirmed {
+    /// The confirming embedder does not agree.
+    Refuted,
+    /// It agrees, when the frame has become too old.
+    Late,
+    /// It could not be asked, or gave no answer.
+    Fault,
+}
+
 /// Agreement of the window on one subject.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Agreement {
@@ -73,9 +84,15 @@ pub(super) struct Counts {
     pub strangers: u32,
     pub nobody: u32,
     pub poor: u32,
+    /// Accepted, and the confirming embedder said no.
     pub refuted: u32,
+    /// Accepted, and its yes came too late.
+    pub late: u32,
+    /// Accepted, and it gave no answer.
+    pub unanswered: u32,
     pub several: u32,
     pub stale: u32,
+    /// Frames that could not be judged at all.
     pub faults: u32,
 }
 
@@ -109,7 +126,8 @@ impl Tally {
             Vote::Stranger => Some(&mut self.counts.strangers),
             Vote::Nobody => Some(&mut self.counts.nobody),
             Vote::Poor => Some(&mut self.counts.poor),
-            Vote::Refuted => Some(&mut self.counts.refuted),
+            // Counted when it is withdrawn.
+            Vote::Unconfirmed => None,
             Vote::Several => Some(&mut self.counts.several),
             Vote::Stale { .. } => Some(&mut self.counts.stale),
             Vote::Fault => Some(&mut self.counts.faults),
@@ -126,8 +144,8 @@ impl Tally {
     }
 
     /// The newest frame that named `subject` counts for it no longer: it was counted as accepted,
-    /// and was not confirmed.
-    pub(super) fn refute(&mut self, subject: &SubjectId) {
+    /// and was not confirmed for the reason `why`.
+    pub(super) fn withdraw(&mut self, subject: &SubjectId, why: Unconfirmed) {
         let newest =
             self.votes.iter_mut().take(self.size).flatten().filter_map(|vote| match vote {
                 Vote::Accept(accepted) if accepted.subject == *subject => {
@@ -136,9 +154,14 @@ impl Tally {
                 _ => None,
             });
         let Some((_, vote)) = newest.max_by_key(|(captured, _)| *captured) else { return };
-        *vote = Vote::Refuted;
+        *vote = Vote::Unconfirmed;
         self.counts.accepted = self.counts.accepted.saturating_sub(1);
-        self.counts.refuted = self.counts.refuted.saturating_add(1);
+        let counter = match why {
+            Unconfirmed::Refuted => &mut self.counts.refuted,
+            Unconfirmed::Late => &mut self.counts.late,
+            Unconfirmed::Fault => &mut self.counts.unanswered,
+        };
+        *counter = counter.saturating_add(1);
     }
 
     /// A vote as it takes its place. One that repeats a frame of nearly the same moment is the same
@@ -210,7 +233,7 @@ impl Tally {
                 | Vote::Stranger
                 | Vote::Nobody
                 | Vote::Poor
-                | Vote::Refuted
+                | Vote::Unconfirmed
                 | Vote::Stale { several: false }
                 | Vote::Fault
                 | Vote::Absent => {}

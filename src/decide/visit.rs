@@ -3,20 +3,21 @@
 //! | state | event | next | actions |
 //! |---|---|---|---|
 //! | idle | a face | watching | presence |
-//! | watching | `agreeing` of the last `window` frames name one enabled subject | decided | record and publish `granted` |
+//! | watching | a fresh frame that names a subject, as `agreeing` of the last `window` do, enabled | decided | record and publish `granted` |
 //! | watching | the same, disabled or not, where a second embedder must confirm | asking | none |
 //! | asking | it confirms the last frame | decided | as without it |
 //! | asking | it does not, fails, or the next frame comes unanswered | watching | none: that frame counts no longer |
-//! | asking | it does not for the `agreeing`th time | decided | record and publish `unknown` |
+//! | asking | it answers without confirming for the `agreeing`th time | decided | record and publish `unknown` or `ambiguous` |
 //! | watching | the same, but disabled, or the clock is untrusted | decided | record and publish `denied` |
 //! | watching | the same within the subject's cooldown | decided | none |
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
-//! | watching | no face for `absence` | idle | record `ambiguous`, `insufficient_evidence`; presence |
+//! | watching | no face for `absence` | idle | record `ambiguous`, `insufficient_evidence` or `fault`; presence |
 //! | decided | no face for `absence` | idle | presence |
 //!
 //! A grant is given as soon as it is proven; everything else waits for the timeout, because the
-//! next frame may still be the good one. Only a frame can prove: time that passes without one never
-//! grants. When both deadlines have passed, the earlier one counts, however late the machine asks.
+//! next frame may still be the good one. Only a frame can prove, and only about whom it shows itself:
+//! time that passes, a frame without a face, a fault and a frame of somebody else conclude nothing,
+//! also where they push out of the window what withheld agreement. When both deadlines have passed, the earlier one counts, however late the machine asks.
 //! Frames that name different subjects never add up: while both stand in the window there is no
 //! agreement, so people who change places within a visit must each be proven alone, and the first
 //! decision is the visit's only one. Where several faces are refused, one such frame in the window,
@@ -29,7 +30,7 @@
 //! stale and faulty frames, and frames without a face, take a place and prove nothing: what was seen
 //! of somebody who has stepped aside does not count for whoever comes next.
 
-use super::tally::{Accepted, Agreement, Counts, Tally, Vote};
+use super::tally::{Accepted, Agreement, Counts, Tally, Unconfirmed, Vote};
 use super::{
     Action, AmbiguousReason, Confirmation, Decision, DecisionLatency, DeniedReason, Evidence,
     FaceSeen, Fault, FramesCounted, Observation, Question, Seen, SeveralFaces, UnknownReason,
@@ -78,6 +79,8 @@ struct Watching {
     asked: Option<Monotonic>,
     /// The fused match that came nearest, of those that were not enough.
     unconfirmed: Option<Match>,
+    /// Answers of the confirming embedder that were no yes in time. A fault is none.
+    answered: u32,
 }
 
 impl Visit {
@@ -101,7 +104,7 @@ impl Visit {
             watching.at_hand = None;
             // Unanswered is not confirmed.
             if let Some((question, _)) = watching.asking.take() {
-                watching.refute(&question.subject, None);
+                watching.tally.withdraw(&question.subject, Unconfirmed::Fault);
             }
         }
         self.tick(now, actions);
@@ -129,9 +132,9 @@ impl Visit {
     }
 
     /// Takes in the answer to [`Self::question`]. Anything but a yes for that very subject, while
-    /// the frame is fresh, grants nothing; an answer that nobody asked for is ignored. As many noes
-    /// as a grant needs frames end the visit: each further try would be one more chance for a
-    /// stranger.
+    /// the frame is fresh, grants nothing; an answer that nobody asked for is ignored. As many
+    /// answers without effect as a grant needs frames end the visit: each further try would be one
+    /// more chance for a stranger. A fault is no try.
     pub fn answer(&mut self, answer: Confirmation, now: Monotonic, actions: &mut Vec<Action>) {
         let policy = self.policy;
         let State::Watching(watching) = &mut self.state else { return };
@@ -139,15 +142,24 @@ impl Visit {
         let fresh = watching.asked.is_some_and(|asked| now.since(asked) <= policy.stale);
         let is_shown =
             |fused: &Match| fused.accepted().is_some_and(|best| best.subject == question.subject);
-        let fused = match answer {
-            Confirmation::Yes(fused) if fresh && is_shown(&fused) => {
-                return self.conclude(&Agreement { weakest: fused, ..agreement }, now, actions);
+        let (why, fused) = match answer {
+            Confirmation::Yes(fused) if is_shown(&fused) => {
+                if fresh {
+                    return self.conclude(&Agreement { weakest: fused, ..agreement }, now, actions);
+                }
+                (Unconfirmed::Late, Some(fused))
             }
-            Confirmation::Yes(fused) | Confirmation::No(fused) => Some(fused),
-            Confirmation::Fault => None,
+            Confirmation::Yes(fused) | Confirmation::No(fused) => {
+                (Unconfirmed::Refuted, Some(fused))
+            }
+            Confirmation::Fault => (Unconfirmed::Fault, None),
         };
-        watching.refute(&question.subject, fused);
-        if watching.tally.counts.refuted >= policy.agreeing.max(1) {
+        watching.tally.withdraw(&question.subject, why);
+        if let Some(fused) = fused {
+            watching.answered = watching.answered.saturating_add(1);
+            watching.keep_nearest(fused);
+        }
+        if watching.answered >= policy.agreeing.max(1) {
             self.time_out(now, actions);
         }
     }
@@ -170,7 +182,8 @@ impl Visit {
         }
         let ended = std::mem::replace(&mut self.state, State::Idle);
         if let State::Watching(watching) = ended {
-            let verdict = Verdict::Ambiguous(AmbiguousReason::InsufficientEvidence);
+            let reason = too_short(&watching.tally.counts);
+            let verdict = Verdict::Ambiguous(reason);
             actions.push(Action::Record(self.decision(verdict, &watching, None, now)));
         }
         self.announce(0, actions);
@@ -230,6 +243,7 @@ impl Visit {
                 asking: None,
                 asked: None,
                 unconfirmed: None,
+                answered: 0,
             }));
         }
         match &mut self.state {
@@ -259,11 +273,14 @@ impl Visit {
         }
     }
 
-    /// Decides when the window agrees.
+    /// Decides when the window agrees on whom the frame at hand shows.
     fn prove(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
         let State::Watching(watching) = &self.state else { return };
+        let Some(at_hand) = &watching.at_hand else { return };
         let enough = |agreement: &Agreement| {
-            agreement.frames >= self.policy.agreeing && agreement.weight >= self.policy.weight_min
+            agreement.subject == at_hand.subject
+                && agreement.frames >= self.policy.agreeing
+                && agreement.weight >= self.policy.weight_min
         };
         let Some(proven) = watching.tally.agreement().filter(enough) else { return };
         // Also what would be denied: nobody is told as a subject whom the second does not know.
@@ -274,15 +291,14 @@ impl Visit {
         }
     }
 
-    /// Lets what `proven` would be hang on the confirming embedder, where the frame at hand shows
-    /// the subject and the last question is long enough ago.
+    /// Lets what `proven` would be hang on the confirming embedder, where the last question is long
+    /// enough ago.
     fn ask(&mut self, proven: Agreement) {
         let spacing = self.policy.spacing;
         let State::Watching(watching) = &mut self.state else { return };
         let Some(captured) = watching.last_captured else { return };
         let rested = watching.asked.is_none_or(|asked| captured.since(asked) >= spacing);
-        let shown = watching.at_hand.take().filter(|at_hand| at_hand.subject == proven.subject);
-        if let (true, Some(question)) = (rested, shown) {
+        if let (true, Some(question)) = (rested, watching.at_hand.take()) {
             watching.asked = Some(captured);
             watching.asking = Some((question, proven));
         }
@@ -382,12 +398,10 @@ impl Accepted {
 }
 
 impl Watching {
-    /// The frame that was asked about counts for `subject` no longer; `fused` is what came of it.
-    fn refute(&mut self, subject: &SubjectId, fused: Option<Match>) {
-        self.tally.refute(subject);
+    /// Keeps `fused` where none that was not enough came nearer.
+    fn keep_nearest(&mut self, fused: Match) {
         let score = |found: &Match| found.best.as_ref().map(|best| best.score);
-        let nearer = |fused: &Match| self.unconfirmed.as_ref().and_then(score) <= score(fused);
-        if let Some(fused) = fused.filter(nearer) {
+        if self.unconfirmed.as_ref().and_then(score) <= score(&fused) {
             self.unconfirmed = Some(fused);
         }
     }
@@ -413,19 +427,26 @@ impl Watching {
 
 impl Counts {
     fn all(&self) -> u32 {
-        [
-            self.accepted,
-            self.close,
-            self.strangers,
-            self.nobody,
-            self.poor,
-            self.refuted,
-            self.several,
-            self.stale,
-            self.faults,
-        ]
-        .into_iter()
-        .fold(0, u32::saturating_add)
+        let others = [self.poor, self.refuted, self.late, self.several, self.stale, self.faults];
+        others.into_iter().fold(self.judged(), u32::saturating_add)
+    }
+
+    /// Frames in which the first embedder recognised somebody, and nobody has said no.
+    fn recognised(&self) -> u32 {
+        self.accepted.saturating_add(self.close).saturating_add(self.unanswered)
+    }
+
+    /// Frames that were compared, to an end.
+    fn judged(&self) -> u32 {
+        self.recognised().saturating_add(self.strangers).saturating_add(self.nobody)
+    }
+
+    /// Whether faults are why nothing was proven: agreement that the confirming embedder could not
+    /// be asked about, as often as it could, or more faults than frames of any other kind.
+    fn faulty(&self) -> bool {
+        let refused = self.refuted.saturating_add(self.late);
+        (self.unanswered > 0 && self.unanswered >= refused)
+            || (self.faults > self.judged() && self.faults >= self.stale.max(self.poor))
     }
 }
 
@@ -465,8 +486,8 @@ fn vote(
 /// Names a visit in which nothing was proven in time.
 fn unproven(counts: &Counts, conflicts: bool, policy: &VisitPolicy) -> Verdict {
     let enough = |count: u32| count >= policy.agreeing.max(1);
-    let recognised = counts.accepted.saturating_add(counts.close);
-    let judged = recognised.saturating_add(counts.strangers).saturating_add(counts.nobody);
+    let (recognised, judged) = (counts.recognised(), counts.judged());
+    let stale = counts.stale.saturating_add(counts.late);
     if enough(counts.several) {
         Verdict::Denied { reason: DeniedReason::SeveralFaces, subject: None }
     } else if enough(counts.nobody) {
@@ -476,13 +497,20 @@ fn unproven(counts: &Counts, conflicts: bool, policy: &VisitPolicy) -> Verdict {
         Verdict::Unknown(UnknownReason::NoMatch)
     } else if conflicts || (counts.close > 0 && counts.close >= counts.accepted) {
         Verdict::Ambiguous(AmbiguousReason::CloseSecond)
-    } else if counts.stale > judged && counts.stale >= counts.poor {
+    } else if counts.faulty() {
+        Verdict::Ambiguous(AmbiguousReason::Fault)
+    } else if stale > judged && stale >= counts.poor {
         Verdict::Ambiguous(AmbiguousReason::StaleFrames)
     } else if counts.poor > judged {
         Verdict::Ambiguous(AmbiguousReason::PoorQuality)
     } else {
         Verdict::Ambiguous(AmbiguousReason::InsufficientEvidence)
     }
+}
+
+/// Names a visit that ended before its time.
+fn too_short(counts: &Counts) -> AmbiguousReason {
+    if counts.faulty() { AmbiguousReason::Fault } else { AmbiguousReason::InsufficientEvidence }
 }
 
 fn evidence(found: &Match) -> Evidence {

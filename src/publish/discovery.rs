@@ -107,10 +107,21 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "value_template": "{{ 'OFF' if value_json.state == 'streaming' else 'ON' }}",
         "json_attributes_topic": topics.of(Topic::Camera),
     });
+    let database_problem = json!({
+        "platform": "binary_sensor",
+        "name": "Database problem",
+        "device_class": "problem",
+        "entity_category": "diagnostic",
+        "state_topic": topics.of(Topic::Health),
+        "expire_after": HEALTH_EXPIRES_S,
+        "value_template":
+            "{{ 'OFF' if value_json.database == 'ok' and value_json.gallery == 'ok' else 'ON' }}",
+    });
     vec![
         ("access", access),
         ("presence", with(presence, needs_camera(topics))),
         ("camera_problem", camera_problem),
+        ("database_problem", database_problem),
     ]
 }
 

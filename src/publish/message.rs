@@ -241,6 +241,8 @@ pub struct Health {
     pub outbox_depth: u64,
     /// How the database is.
     pub database: DatabaseState,
+    /// Whether the enrolments can be read and compared.
+    pub gallery: GalleryState,
 }
 
 /// Frames since the daemon started, and how fast they come now.
@@ -279,6 +281,16 @@ pub enum DatabaseState {
     ReadOnly,
     /// Cannot be read, or is slower than decisions come.
     Failed,
+}
+
+/// The states of the enrolled set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GalleryState {
+    /// Everybody who is enrolled is compared.
+    Ok,
+    /// It cannot be read or compared: nobody is granted until it can.
+    Unreadable,
 }
 
 macro_rules! payload {

@@ -231,6 +231,20 @@ impl Error {
         }
     }
 
+    /// Whether the cause may pass without anybody touching the file: no room, a medium that fails or
+    /// is read-only, rights, another process. The same call may then work later.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::ReadOnly { .. } | Self::DiskFull { .. } | Self::Busy { .. } => true,
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::SystemIoFailure | rusqlite::ErrorCode::OutOfMemory)
+            ),
+            _ => false,
+        }
+    }
+
     /// Gives SQLite's error at `path` its kind. `waited_ms` is the busy timeout that was in force.
     pub(super) fn at(path: &Path, waited_ms: u32, source: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode;

@@ -15,7 +15,7 @@ use deepid_edge::compare::{Metric, SubjectId};
 use deepid_edge::decide::{Decision, DecisionLatency, Evidence, FramesCounted, Verdict};
 use deepid_edge::inference::ModelId;
 use deepid_edge::publish::message::{
-    CAPABILITIES, CameraInfo, DatabaseState, FrameCounts, LatencyMs, ModelInfo,
+    CAPABILITIES, CameraInfo, DatabaseState, FrameCounts, GalleryState, LatencyMs, ModelInfo,
 };
 use deepid_edge::publish::{
     Camera, CameraState, Health, Info, Outgoing, Session, SessionEvent, SessionSettings, Topics,
@@ -87,6 +87,7 @@ pub fn health() -> Health {
         clock: ClockTrust::Trusted,
         outbox_depth: 0,
         database: DatabaseState::Ok,
+        gallery: GalleryState::Ok,
     }
 }
 

@@ -1,0 +1,315 @@
+//! The enrolled set on its way from the database to the recogniser, at the start and while running.
+//!
+//! In: the database, whatever makes galleries of it, the time. Out: the newest enrolled set in a
+//! [`Handover`]; how many are enrolled; whether the gallery can be read, in the meter.
+//!
+//! The database's version is read before its references: a change between the two is a newer
+//! version, so that it is read again and never missed. While the references cannot be read or
+//! compared, for whatever reason, nobody is enrolled: whom an administrator has just removed may be
+//! among those in memory. It is tried again at each look.
+//! Invariant: no clock is read here. Deliberately absent: the thread, which is `threads`'s.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::DaemonError;
+use super::meter::Meter;
+use crate::clock::Monotonic;
+use crate::inference::ModelId;
+use crate::publish::message::{DatabaseState, GalleryState};
+use crate::recognize::Galleries;
+use crate::store::Store;
+
+/// How often the database is looked at for enrolments made by another program.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Makes the enrolled set of what the database has; made by whoever knows cards and configuration.
+pub(super) type GalleriesMaker = Box<dyn Fn(&Store) -> Result<Galleries, DaemonError> + Send>;
+
+/// An enrolled set, and the version of the database that it is not older than.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub galleries: Galleries,
+    pub version: i64,
+}
+
+impl Loaded {
+    /// Reads version, then references.
+    pub(super) fn read(
+        store: &Store,
+        make: impl Fn(&Store) -> Result<Galleries, DaemonError>,
+    ) -> Result<Self, DaemonError> {
+        let version = store.data_version()?;
+        Ok(Self { galleries: make(store)?, version })
+    }
+}
+
+/// What the recogniser is to compare with from now on.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// These.
+    Replace(Box<Galleries>),
+    /// Nobody.
+    Withdraw,
+}
+
+/// One place between the record and the recognise thread, in which the newest change wins.
+#[derive(Debug, Default)]
+pub(super) struct Handover(Mutex<Option<Change>>);
+
+impl Handover {
+    fn put(&self, change: Change) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
+    }
+
+    /// The newest change since the last call, if there is one.
+    pub(super) fn take(&self) -> Option<Change> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// How many are enrolled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Enrolled {
+    pub subjects: u64,
+    pub references: u64,
+    pub other_models: u64,
+}
+
+impl Enrolled {
+    /// Counts what `galleries` hold, and the references of models that are never compared.
+    pub(super) fn of(galleries: &Galleries, store: &Store) -> Self {
+        let others = store.other_models(galleries.gallery.comparer().model()).unwrap_or_default();
+        let confirming = galleries.confirming_model().map(ModelId::as_str);
+        let never_compared =
+            |other: &&crate::store::OtherModel| confirming != Some(other.model.as_str());
+        Self {
+            subjects: galleries.gallery.subjects() as u64,
+            references: galleries.gallery.references() as u64,
+            other_models: others.iter().filter(never_compared).map(|other| other.references).sum(),
+        }
+    }
+}
+
+/// What the record thread knows of the enrolments.
+pub(super) struct Enrolments {
+    make: GalleriesMaker,
+    /// Version of what the recogniser has; `None` while it has nobody because of a fault.
+    version: Option<i64>,
+    looked: Option<Monotonic>,
+    handover: Arc<Handover>,
+    /// Told of every gallery that was loaded.
+    enrolled: Arc<Mutex<Enrolled>>,
+    /// Why the gallery cannot be read, as it was last logged.
+    fault: Option<String>,
+}
+
+impl Enrolments {
+    /// Enrolments of which the recogniser has those of `version`.
+    pub(super) fn new(
+        make: GalleriesMaker,
+        version: i64,
+        handover: Arc<Handover>,
+        enrolled: Arc<Mutex<Enrolled>>,
+    ) -> Self {
+        Self { make, version: Some(version), looked: None, handover, enrolled, fault: None }
+    }
+
+    /// Looks, once in a while, whether another program has changed the enrolments, and reads them
+    /// again when it has, when they could not be read before, or when the database has failed.
+    /// `false` when it is too early to look.
+    pub(super) fn look(&mut self, store: &Store, meter: &Meter, now: Monotonic) -> bool {
+        if self.looked.is_some_and(|looked| now.since(looked) < LOOK_EVERY) {
+            return false;
+        }
+        self.looked = Some(now);
+        let failed = meter.database() == DatabaseState::Failed;
+        let unchanged = |version: i64| Some(version) == self.version && !failed;
+        if !store.data_version().is_ok_and(unchanged) {
+            match Loaded::read(store, &self.make) {
+                Ok(loaded) => self.replace(loaded, store, meter),
+                Err(error) => self.withdraw(&error, meter),
+            }
+        }
+        true
+    }
+
+    fn replace(&mut self, loaded: Loaded, store: &Store, meter: &Meter) {
+        let Loaded { galleries, version } = loaded;
+        let enrolled = Enrolled::of(&galleries, store);
+        tracing::info!(
+            subjects = enrolled.subjects,
+            references = enrolled.references,
+            unconfirmable = galleries.unconfirmable(),
+            "enrolments reloaded"
+        );
+        *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner) = enrolled;
+        self.handover.put(Change::Replace(Box::new(galleries)));
+        (self.version, self.fault) = (Some(version), None);
+        meter.set_gallery(GalleryState::Ok);
+        if meter.database() == DatabaseState::Failed {
+            meter.set_database(DatabaseState::Ok);
+        }
+    }
+
+    fn withdraw(&mut self, error: &DaemonError, meter: &Meter) {
+        self.handover.put(Change::Withdraw);
+        self.version = None;
+        meter.set_gallery(GalleryState::Unreadable);
+        if matches!(error, DaemonError::Store(_)) {
+            meter.set_database(DatabaseState::Failed);
+        }
+        let fault = error.to_string();
+        // Tried every second: a line for each try would wear out the card.
+        if self.fault.as_ref() != Some(&fault) {
+            tracing::error!(
+                %error,
+                "the enrolments cannot be read; nobody is granted until they can, which is tried every second"
+            );
+            self.fault = Some(fault);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::clock::{ClockTrust, WallClock};
+    use crate::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};
+    use crate::config::EquipError;
+    use crate::embed::FeatureVector;
+    use crate::store::StoreSettings;
+
+    fn model() -> ModelId {
+        ModelId::new("tested").unwrap()
+    }
+
+    /// One made-up reference of each subject in the database, compared by cosine.
+    fn made(store: &Store) -> Result<Galleries, DaemonError> {
+        let entry = |subject: crate::store::Subject| GalleryEntry {
+            subject: subject.id,
+            enabled: subject.enabled,
+            feature: vector([1.0, 0.5]),
+        };
+        let entries = store.subjects()?.into_iter().map(entry).collect();
+        let operating = Operating {
+            threshold: 0.5,
+            claimed_fmr: None,
+            claimed_fpir: None,
+            falls_short: false,
+            other_averaging: false,
+        };
+        let gallery = Gallery::build(comparer(), entries, |_| operating);
+        Ok(gallery.map_err(EquipError::from)?.into())
+    }
+
+    fn comparer() -> Comparer {
+        Comparer::new(model(), 2, &[], Metric::Cosine)
+    }
+
+    fn vector(values: [f32; 2]) -> FeatureVector {
+        FeatureVector::new(model(), values.to_vec()).unwrap()
+    }
+
+    fn enrol(store: &mut Store, name: &str) -> SubjectId {
+        let wall = WallClock { unix_ms: 1_800_000_000_000, trust: ClockTrust::Trusted };
+        store.add_subject(name, wall).unwrap()
+    }
+
+    /// The database of a daemon, and the one of an administrator beside it.
+    fn two(folder: &tempfile::TempDir) -> (Store, Store) {
+        let path = folder.path().join("door.db");
+        let open = || Store::open(&path, StoreSettings::default()).unwrap();
+        (open(), open())
+    }
+
+    fn subjects(change: Option<Change>) -> Option<usize> {
+        match change {
+            Some(Change::Replace(galleries)) => Some(galleries.gallery.subjects()),
+            Some(Change::Withdraw) => Some(0),
+            None => None,
+        }
+    }
+
+    #[test]
+    fn the_newest_change_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, mut beside) = two(&folder);
+        let handover = Handover::default();
+        for index in 0..6 {
+            enrol(&mut beside, &format!("somebody {index}"));
+            handover.put(Change::Replace(Box::new(made(&beside).unwrap())));
+        }
+        assert_eq!(subjects(handover.take()), Some(6));
+        assert!(handover.take().is_none(), "it is handed over once");
+        handover.put(Change::Replace(Box::new(made(&beside).unwrap())));
+        handover.put(Change::Withdraw);
+        assert_eq!(subjects(handover.take()), Some(0));
+    }
+
+    #[test]
+    fn whatever_keeps_the_enrolments_from_being_read_withdraws_them_until_they_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, mut beside) = two(&folder);
+        let removed = enrol(&mut beside, "removed");
+        enrol(&mut beside, "stays");
+        let broken = Arc::new(AtomicBool::new(false));
+        let make = {
+            let broken = Arc::clone(&broken);
+            move |store: &Store| {
+                if broken.load(Ordering::Relaxed) {
+                    let nothing = vector([0.0, 0.0]);
+                    let error = comparer().score(&nothing, &nothing).unwrap_err();
+                    return Err(EquipError::from(error).into());
+                }
+                made(store)
+            }
+        };
+        let loaded = Loaded::read(&store, &make).unwrap();
+        let (handover, enrolled) = (Arc::default(), Arc::default());
+        let mut enrolments = Enrolments::new(
+            Box::new(make),
+            loaded.version,
+            Arc::clone(&handover),
+            Arc::clone(&enrolled),
+        );
+        let meter = Meter::default();
+        let mut look = |second: u64| {
+            enrolments.look(&store, &meter, Monotonic::from_millis(second * 1000));
+            (subjects(handover.take()), meter.gallery())
+        };
+        assert_eq!(look(1), (None, GalleryState::Ok), "nothing has changed");
+
+        broken.store(true, Ordering::Relaxed);
+        beside.remove_subject(&removed).unwrap();
+        assert_eq!(look(2), (Some(0), GalleryState::Unreadable), "nobody, and not the removed one");
+        assert_eq!(look(3), (Some(0), GalleryState::Unreadable));
+
+        broken.store(false, Ordering::Relaxed);
+        assert_eq!(look(4), (Some(1), GalleryState::Ok), "tried again without another change");
+        assert_eq!(look(5), (None, GalleryState::Ok));
+        assert_eq!(enrolled.lock().unwrap().subjects, 1);
+    }
+
+    #[test]
+    fn a_change_while_the_first_gallery_is_made_is_not_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, beside) = two(&folder);
+        let beside = Mutex::new(beside);
+        // Somebody is enrolled after the references were read.
+        let loaded = Loaded::read(&store, |store| {
+            let read = made(store);
+            enrol(&mut beside.lock().unwrap(), "late");
+            read
+        })
+        .unwrap();
+        assert_eq!(loaded.galleries.gallery.subjects(), 0);
+        let handover = Arc::default();
+        let mut enrolments =
+            Enrolments::new(Box::new(made), loaded.version, Arc::clone(&handover), Arc::default());
+        enrolments.look(&store, &Meter::default(), Monotonic::default());
+        assert_eq!(subjects(handover.take()), Some(1));
+    }
+}
