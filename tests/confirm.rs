@@ -152,7 +152,7 @@ fn what_is_no_yes_for_that_subject_grants_nothing() {
 }
 
 /// What the visit is called when every question gets `answer`, `late_ms` after its frame.
-fn named_when_always(answer: &Option<Confirmation>, late_ms: u64) -> (String, usize) {
+fn named_when_always(answer: Option<&Confirmation>, late_ms: u64) -> (String, usize) {
     let mut door = Door::new();
     let mut asked = 0;
     for _ in 0..25 {
@@ -165,19 +165,20 @@ fn named_when_always(answer: &Option<Confirmation>, late_ms: u64) -> (String, us
             door.visit.answer(answer.clone(), now, &mut door.actions);
         }
     }
-    let verdict = &door.decisions()[0].verdict;
+    let decisions = door.decisions();
+    let verdict = &decisions.first().expect("it is named in the end").verdict;
     (format!("{:?} {}", verdict.outcome(), verdict.reason()), asked)
 }
 
 #[test]
 fn a_confirming_network_that_fails_is_a_fault_and_no_stranger() {
-    let (named, asked) = named_when_always(&Some(Confirmation::Fault), 0);
+    let (named, asked) = named_when_always(Some(&Confirmation::Fault), 0);
     assert_eq!(named, "Ambiguous fault");
     assert!(asked > 3, "a fault is no try: {asked}");
-    assert_eq!(named_when_always(&None, 0).0, "Ambiguous fault", "no answer at all");
-    let late = named_when_always(&Some(Confirmation::Yes(fused(1, 0.9))), 501);
+    assert_eq!(named_when_always(None, 0).0, "Ambiguous fault", "no answer at all");
+    let late = named_when_always(Some(&Confirmation::Yes(fused(1, 0.9))), 501);
     assert_eq!(late, ("Ambiguous stale_frames".to_owned(), 3), "a yes that came too late is a try");
-    let no = named_when_always(&Some(Confirmation::No(fused(1, 0.3))), 0);
+    let no = named_when_always(Some(&Confirmation::No(fused(1, 0.3))), 0);
     assert_eq!(no, ("Unknown no_match".to_owned(), 3));
 }
 

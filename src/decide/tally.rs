@@ -126,12 +126,11 @@ impl Tally {
             Vote::Stranger => Some(&mut self.counts.strangers),
             Vote::Nobody => Some(&mut self.counts.nobody),
             Vote::Poor => Some(&mut self.counts.poor),
-            // Counted when it is withdrawn.
-            Vote::Unconfirmed => None,
             Vote::Several => Some(&mut self.counts.several),
             Vote::Stale { .. } => Some(&mut self.counts.stale),
             Vote::Fault => Some(&mut self.counts.faults),
-            Vote::Absent => None,
+            // The unconfirmed one is counted when it is withdrawn.
+            Vote::Unconfirmed | Vote::Absent => None,
         };
         if let Some(counter) = counter {
             *counter = counter.saturating_add(1);
