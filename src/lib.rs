@@ -5,13 +5,15 @@
 //!
 //! # Layout
 //!
-//! [`geometry`], [`clock`] and [`frame`] are the vocabulary. [`inference`] runs networks.
+//! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`compare`] → [`decide`] are the path, and
 //! [`recognize`] walks it, where configured with a second embedder by [`confirm`]. [`store`] and [`publish`] keep and announce what was decided,
 //! [`config`] says how, [`daemon`] runs it all, [`evaluate`] measures it, [`cli`] is the front door.
 #![warn(missing_docs)]
 
 pub mod geometry;
+
+pub mod mask;
 
 pub mod clock;
 

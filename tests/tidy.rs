@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 19] = [
     "geometry",
+    "mask",
     "clock",
     "frame",
     "inference",

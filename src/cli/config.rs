@@ -1,7 +1,8 @@
 //! `config show` and `config check`.
 //!
 //! In: all layers of settings. Out: what is in force and which layer said so, as valid TOML or
-//! JSON; or that all is right. Invariant: no secret is shown, because no key holds one.
+//! JSON; or that all is right. Invariant: no secret is shown: no key is made for one, and what stands
+//! in another key as an address with a password is masked.
 
 use std::fmt::Write as _;
 
@@ -45,7 +46,7 @@ impl Verb {
                         "file": config.file(),
                         "settings": config.settings().iter().map(|setting| json!({
                             "key": setting.key,
-                            "value": setting.value,
+                            "value": setting.shown(),
                             "origin": setting.origin,
                         })).collect::<Vec<_>>(),
                     }),
@@ -98,9 +99,9 @@ fn in_force(config: &Config) -> String {
 }
 
 fn line(name: &str, setting: &Setting) -> String {
-    match &setting.value {
+    match setting.shown() {
         Some(value) => {
-            format!("{:<39} # {}", format!("{name} = {}", as_toml(value)), setting.origin)
+            format!("{:<39} # {}", format!("{name} = {}", as_toml(&value)), setting.origin)
         }
         None => format!("{:<39} # {}", format!("# {name} is unset"), setting.origin),
     }

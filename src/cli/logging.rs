@@ -4,12 +4,13 @@
 //! answer a question log warnings alone unless a level was asked for, so that an answer is not
 //! drowned; the daemon logs at the configured level. Where standard error is the journal, a line
 //! carries its priority and no time of its own, so that `journalctl -p warning` finds warnings.
+//! Invariant: no line leaves without having gone through [`crate::mask`].
 //! Deliberately absent: files and rotation, which the journal does better.
 //! Source: sd-daemon(3) for the priorities, systemd.exec(5) for `JOURNAL_STREAM`.
 
 use std::fmt;
 use std::fs::{File, Metadata};
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 
@@ -20,6 +21,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{Config, LogFormat, Origin};
+use crate::mask;
 
 /// Starts the log of a verb that answers and ends.
 pub(super) fn for_a_verb(config: &Config) {
@@ -37,9 +39,10 @@ pub(super) fn for_the_daemon(config: &Config) {
 }
 
 fn start(config: &Config, level: Level) {
+    let is_json = config.log.format == LogFormat::Json;
     let builder = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(move || Masked { into: io::stderr(), is_json })
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .with_max_level(LevelFilter::from_level(level));
     // A second log in one process (tests do that) keeps the first.
@@ -57,11 +60,30 @@ fn start(config: &Config, level: Level) {
     };
 }
 
+/// A writer of lines that secrets are taken out of; `tracing` hands a line over whole.
+struct Masked<W> {
+    into: W,
+    is_json: bool,
+}
+
+impl<W: Write> Write for Masked<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        let masked = if self.is_json { mask::json(&line) } else { mask::text(&line) };
+        self.into.write_all(masked.as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.into.flush()
+    }
+}
+
 /// Whether standard error is what systemd connected to the journal: a program that was started by a
 /// service and writes elsewhere has the variable too.
 fn is_journal() -> bool {
     let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
-    let stderr = std::io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let stderr = io::stderr().as_fd().try_clone_to_owned().map(File::from);
     stderr.and_then(|file| file.metadata()).is_ok_and(|file| is_stream(&stream, &file))
 }
 
@@ -104,7 +126,6 @@ const fn priority(level: Level) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
     use std::sync::{Arc, Mutex};
 
     #[test]
@@ -121,12 +142,12 @@ mod tests {
     struct Kept(Arc<Mutex<Vec<u8>>>);
 
     impl Write for Kept {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
         }
 
-        fn flush(&mut self) -> std::io::Result<()> {
+        fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
     }
@@ -147,5 +168,35 @@ mod tests {
         });
         let told = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         assert_eq!(told, "<4>no frame state=\"stalled\"\n<6>ready\n");
+    }
+
+    #[test]
+    fn a_line_leaves_without_secrets_as_text_and_as_json() {
+        let detail = "camera rtsp://user:se\"cret@cam: there is no such device";
+        let kept = Kept::default();
+        let text = kept.clone();
+        let log = tracing_subscriber::fmt()
+            .with_writer(move || Masked { into: text.clone(), is_json: false })
+            .with_ansi(false)
+            .without_time()
+            .with_target(false)
+            .finish();
+        tracing::subscriber::with_default(log, || tracing::warn!(%detail, "camera"));
+        let json = kept.clone();
+        let log = tracing_subscriber::fmt()
+            .with_writer(move || Masked { into: json.clone(), is_json: true })
+            .json()
+            .flatten_event(true)
+            .without_time()
+            .with_target(false)
+            .finish();
+        tracing::subscriber::with_default(log, || tracing::warn!(%detail, "camera"));
+        let told = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let masked = "camera rtsp://***@cam: there is no such device";
+        let wanted = [
+            format!(" WARN camera detail={masked}"),
+            format!("{{\"level\":\"WARN\",\"message\":\"camera\",\"detail\":\"{masked}\"}}"),
+        ];
+        assert_eq!(told.lines().collect::<Vec<_>>(), wanted);
     }
 }

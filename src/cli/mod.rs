@@ -33,6 +33,7 @@ mod run;
 mod subjects;
 mod verify;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use exit::Kind;
 use failure::Failure;
 use session::{Session, Shared};
+
+use crate::mask;
 
 /// Face recognition at a door, on the board itself: camera frames in, access decisions out over MQTT
 #[derive(Debug, Parser)]
@@ -121,7 +124,11 @@ pub fn main() -> ExitCode {
     let kind = match outcome {
         Ok(kind) => kind,
         Err(failure) => {
-            let text = if json { failure.to_json().to_string() } else { failure.to_string() };
+            let text = if json {
+                mask::json(&failure.to_json().to_string()).into_owned()
+            } else {
+                mask::text(&failure.to_string()).into_owned()
+            };
             let _closed = writeln!(std::io::stderr(), "{text}");
             failure.kind()
         }
@@ -163,7 +170,11 @@ fn misunderstood(error: &clap::Error, json: bool) -> Result<Kind, Failure> {
         let what = text.trim().trim_start_matches("error: ").to_owned();
         return Err(Failure::new(Kind::Usage, what, "'deepid-edge help' lists verbs and flags"));
     }
-    let _closed = error.print();
+    // What was typed stands in it: an address with its password too.
+    let _closed = match mask::text(&error.to_string()) {
+        Cow::Borrowed(_) => error.print(),
+        Cow::Owned(masked) => write!(std::io::stderr(), "{masked}"),
+    };
     Ok(Kind::Usage)
 }
 

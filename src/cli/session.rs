@@ -3,7 +3,7 @@
 //! In: the flags that all verbs share. Out: the loaded configuration when a verb asks for it, and
 //! results on standard output, as text or as one JSON value.
 //! Invariant: a reader that goes away (a closed pipe) ends the output, not the program with a
-//! panic; nothing but results goes to standard output.
+//! panic; nothing but results goes to standard output; secrets in them are masked.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::logging;
 use crate::config::{Config, Flag, STANDARD_FILE, Sources};
+use crate::mask;
 
 /// The flags that all verbs share.
 #[derive(Debug, Clone, Default, Args)]
@@ -48,7 +49,8 @@ pub struct Shared {
 fn assignment(text: &str) -> Result<Flag, String> {
     match text.split_once('=') {
         Some((key, value)) if key.contains('.') => Ok(Flag {
-            given_as: format!("--set {text}"),
+            // Without the value: it may be a secret, and is shown where it is wrong.
+            given_as: format!("--set {}", key.trim()),
             key: key.trim().to_owned(),
             value: value.to_owned(),
         }),
@@ -163,16 +165,16 @@ impl Session {
             let line = serde_json::to_string(value).map_err(|error| {
                 Failure::new(Kind::Fault, format!("result is no JSON: {error}"), "please report it")
             })?;
-            write_out(&line)
+            write_out(&mask::json(&line))
         } else {
-            write_out(&text.to_string())
+            write_out(&mask::text(&text.to_string()))
         }
     }
 
     /// Tells a person something on the way, on standard error; silent with `--json`.
     pub fn mention(&self, text: impl std::fmt::Display) {
         if !self.json() {
-            let _closed = writeln!(std::io::stderr(), "{text}");
+            let _closed = writeln!(std::io::stderr(), "{}", mask::text(&text.to_string()));
         }
     }
 
@@ -198,7 +200,8 @@ impl Session {
             ));
         }
         let mut terminal = std::io::stderr();
-        let _closed = write!(terminal, "{question} [y/N] ").and_then(|()| terminal.flush());
+        let _closed =
+            write!(terminal, "{} [y/N] ", mask::text(question)).and_then(|()| terminal.flush());
         let mut answer = String::new();
         let read = std::io::stdin().read_line(&mut answer);
         match (read, answer.trim().to_lowercase().as_str()) {

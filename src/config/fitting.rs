@@ -65,7 +65,7 @@ impl Contradictions<'_> {
         self.problems.push(Problem::Contradiction {
             origin: origin(self.settings, key),
             key,
-            found: found.to_string(),
+            found: crate::mask::value(&found.to_string()).into_owned(),
             other: other.into(),
             remedy,
         });

@@ -65,7 +65,9 @@ impl Rule {
             Self::DoorId => {
                 long(32) && all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
             }
-            Self::Device => long(4095) && !text.chars().any(char::is_control),
+            Self::Device => {
+                long(4095) && !text.chars().any(char::is_control) && !is_no_device(text)
+            }
             Self::ModelName => crate::inference::ModelId::new(text).is_ok(),
             Self::Host => {
                 long(253)
@@ -79,7 +81,7 @@ impl Rule {
                     && !text.starts_with('$')
                     && all(|b| b.is_ascii_graphic() && b != b'+' && b != b'#')
             }
-            Self::UserName => long(256) && !text.chars().any(char::is_control),
+            Self::UserName => long(256) && !text.chars().any(char::is_control) && !is_address(text),
         }
     }
 
@@ -87,14 +89,16 @@ impl Rule {
         match self {
             Self::DoorId => "1 to 32 characters of a-z, 0-9, '_' and '-'",
             Self::Device => {
-                "\"auto\", a path such as \"/dev/video0\", or a name under /dev/v4l/by-id or by-path"
+                "\"auto\", a path such as \"/dev/video0\", or a name under /dev/v4l/by-id or by-path; a network camera's address is none: it is not read"
             }
             Self::ModelName => "a model's name: 1 to 64 characters of a-z, 0-9, '-' and '.'",
             Self::Host => "a host name or an address, without scheme and port",
             Self::Topic => {
                 "topic levels such as \"deepid-edge\" or \"home/doors\": no '+', '#', blanks, empty levels or '$' at the start"
             }
-            Self::UserName => "1 to 256 characters, none of them a control character",
+            Self::UserName => {
+                "1 to 256 characters, none of them a control character, and no address: host, port and password have keys of their own"
+            }
         }
     }
 }
@@ -104,7 +108,9 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(rule) => f.write_str(rule.wants()),
-            Self::Path => f.write_str("the path of a file or folder, as text"),
+            Self::Path => f.write_str(
+                "the path of a file or folder, as text: no address such as http://…, no line break",
+            ),
             Self::Whole { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Real { min, max } => write!(f, "a number from {min} to {max}"),
             Self::Switch => f.write_str("true or false"),
@@ -132,7 +138,9 @@ impl Kind {
                 rule.accepts(text).then(|| Json::from(text.as_str()))
             }
             (Self::Path, ValueKind::String(text)) => {
-                (!text.is_empty() && !text.contains('\0')).then(|| Json::from(text.as_str()))
+                let right =
+                    !text.is_empty() && !text.chars().any(char::is_control) && !is_address(text);
+                right.then(|| Json::from(text.as_str()))
             }
             (Self::Whole { min, max }, ValueKind::I64(number)) => {
                 (min..=max).contains(number).then(|| Json::from(*number))
@@ -196,6 +204,28 @@ impl Kind {
     }
 }
 
+/// Whether `text` begins as `scheme://` does. No path does: the system takes `//` for `/`, so that
+/// nobody needs to write one so.
+fn is_address(text: &str) -> bool {
+    let scheme = text.trim_start().split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+    })
+}
+
+/// What people write who mean a camera and name none: an address, with or without scheme, or the
+/// number that other programs take for one.
+fn is_no_device(text: &str) -> bool {
+    let relative = !text.starts_with('/');
+    let host = text.split('/').next().unwrap_or_default();
+    is_address(text)
+        || (relative && host.contains('@'))
+        || text.bytes().all(|b| b.is_ascii_digit())
+        || host.parse::<std::net::IpAddr>().is_ok()
+        || host.parse::<std::net::SocketAddr>().is_ok()
+}
+
 /// Names of V4L2 controls, as their own tools print them.
 fn control_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
@@ -240,16 +270,33 @@ mod tests {
     }
 
     #[test]
+    fn a_path_is_no_address_and_has_no_line_break() {
+        for right in ["/var/lib/x.db", "visit.mjpeg", "/srv/a:b/c", "./a:/b"] {
+            assert!(taken(Kind::Path, right).is_some(), "{right}");
+        }
+        let key = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----";
+        for wrong in ["rtsp://user:secret@cam/1", "file:///var/lib/x.db", key, "a\0b", ""] {
+            assert_eq!(taken(Kind::Path, wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn texts_follow_their_rules() {
         for (rule, right, wrong) in [
             (Rule::DoorId, "back-door_2", "Back door"),
             (Rule::Device, "/dev/video0", "a\nb"),
+            (Rule::Device, "auto", "rtsp://user:secret@cam/stream"),
+            (Rule::Device, "usb-Maker_Cam_1234-video-index0", "user:secret@cam/stream"),
+            (Rule::Device, "v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0", "0"),
+            (Rule::Device, "video0", "192.168.1.5:554/stream"),
+            (Rule::Device, "/dev/odd@name", "http://cam/video.mjpg"),
             (Rule::ModelName, "deepid2", "DeepID2"),
             (Rule::Host, "broker.lan", "mqtt://broker"),
             (Rule::Host, "fe80::1", ""),
             (Rule::Topic, "home/doors", "home/+/doors"),
             (Rule::Topic, "deepid-edge", "$SYS"),
             (Rule::UserName, "Ünal", "a\nb"),
+            (Rule::UserName, "door@house", "mqtt://door:secret@broker"),
         ] {
             assert!(rule.accepts(right), "{rule:?} {right}");
             assert!(!rule.accepts(wrong), "{rule:?} {wrong}");

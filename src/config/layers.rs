@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 use super::keys::{self, KEYS, Key};
 use super::kind::Kind;
 use super::problem::{ConfigError, Origin, Problem};
+use crate::mask;
 
 /// A configuration file is a few kilobytes; more than this is something else.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -30,6 +31,25 @@ pub struct Setting {
     pub value: Option<Json>,
     /// Which layer said so.
     pub origin: Origin,
+}
+
+impl Setting {
+    /// Its value as it may be shown: without the secrets that may stand in a text.
+    #[must_use]
+    pub fn shown(&self) -> Option<Json> {
+        self.value.as_ref().map(masked)
+    }
+}
+
+fn masked(value: &Json) -> Json {
+    match value {
+        Json::String(text) => Json::from(mask::value(text)),
+        Json::Array(list) => list.iter().map(masked).collect(),
+        Json::Object(fields) => {
+            Json::Object(fields.iter().map(|(name, value)| (name.clone(), masked(value))).collect())
+        }
+        other => other.clone(),
+    }
 }
 
 /// One layer's values by full key, in the shape that `config` merges.
@@ -174,7 +194,7 @@ pub(super) fn internal(message: &str) -> ConfigError {
 fn check(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
     let found = match &entry.value {
         Written::Typed(value) => shown(value),
-        Written::Text(text) => format!("{text:?}"),
+        Written::Text(text) => format!("{:?}", mask::value(text)),
     };
     let Some(key) = keys::find(&entry.key) else {
         if is_section(&entry.key) {
@@ -185,10 +205,11 @@ fn check(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
                 expected: "a section with keys of its own".to_owned(),
             });
         }
-        let found = if may_be_secret(&entry.key) { "not shown".to_owned() } else { found };
+        let secret = mask::names_a_secret(&entry.key);
+        let found = if secret { "not shown".to_owned() } else { found };
         return Err(Problem::UnknownKey {
             origin: entry.origin.clone(),
-            key: entry.key.clone(),
+            key: mask::value(&entry.key).into_owned(),
             found,
             nearest: keys::nearest(&entry.key),
         });
@@ -262,7 +283,7 @@ fn from_text(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
             path: path.to_owned(),
             message: match error {
                 config::ConfigError::FileParse { cause, .. } => {
-                    cause.to_string().trim_end().to_owned()
+                    without_values(cause.to_string().trim_end())
                 }
                 other => other.to_string(),
             },
@@ -290,9 +311,13 @@ fn flatten(table: Map<String, Value>, origin: &Origin) -> Vec<Entry> {
     entries
 }
 
-/// Somebody who writes a secret into a key that does not exist must not find it in a log.
-fn may_be_secret(key: &str) -> bool {
-    ["pass", "secret", "token", "pin"].iter().any(|word| key.contains(word))
+/// A TOML reader's message without what secret keys hold in the line that it quotes.
+fn without_values(message: &str) -> String {
+    let line = |line: &str| match line.split_once('=') {
+        Some((key, _)) if mask::names_a_secret(key.trim()) => format!("{key}= {}", mask::MASK),
+        _ => mask::value(line).into_owned(),
+    };
+    message.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn is_section(name: &str) -> bool {
@@ -327,13 +352,15 @@ fn from_flags(flags: &[super::Flag]) -> Vec<Entry> {
 fn shown(value: &Value) -> String {
     const LENGTH_MAX: usize = 60;
     let text = match &value.kind {
-        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::String(text) => format!("{:?}", mask::value(text)),
         ValueKind::Array(list) => {
             format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", "))
         }
         ValueKind::Table(table) => {
-            let mut pairs: Vec<_> =
-                table.iter().map(|(name, value)| format!("{name} = {}", shown(value))).collect();
+            let mut pairs: Vec<_> = table
+                .iter()
+                .map(|(name, value)| format!("{} = {}", mask::value(name), shown(value)))
+                .collect();
             pairs.sort();
             format!("{{ {} }}", pairs.join(", "))
         }

@@ -2,7 +2,7 @@
 //!
 //! In: what the loader found. Out: [`ConfigError`], whose text a person can act on without the
 //! manual. Invariant: every problem of all layers is reported at once, not the first alone.
-//! Deliberately absent: the value of anything secret; no key holds one.
+//! Deliberately absent: the value of anything secret; what [`crate::mask`] knows as one is not shown.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -131,7 +131,7 @@ pub enum ConfigError {
     #[error("{}", listed(.0))]
     Problems(Vec<Problem>),
     /// A file that a key names cannot be used.
-    #[error("{origin}: {key} = {path}: {why}", path = .path.display())]
+    #[error("{origin}: {key} = {path}: {why}", path = crate::mask::value(&.path.to_string_lossy()))]
     NamedFile {
         /// Where the key was set.
         origin: Origin,

@@ -4,6 +4,8 @@
 //! The table is data, so that a test can say what must never be: a retained `access`. Source: the
 //! table in `docs/wire/README.md`.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// How long an `access` message may be acted upon, in milliseconds.
@@ -200,10 +202,14 @@ impl Topics {
     }
 }
 
-/// `value` as JSON.
+/// `value` as JSON, without secrets: a retained message is read by whoever comes later.
 #[expect(clippy::expect_used, reason = "plain structs with text keys always serialise")]
 pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).expect("plain structs with text keys always serialise")
+    let text = serde_json::to_string(value).expect("plain structs with text keys always serialise");
+    match crate::mask::json(&text) {
+        Cow::Borrowed(_) => text.into_bytes(),
+        Cow::Owned(masked) => masked.into_bytes(),
+    }
 }
 
 #[cfg(test)]

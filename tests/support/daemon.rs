@@ -102,13 +102,22 @@ impl Home {
 
     /// Starts `run` on a recording.
     pub fn run(&self, recording: &Path) -> Daemon {
+        self.start(&["run", "--replay", recording.to_str().unwrap()])
+    }
+
+    /// Starts `run` on whatever camera is configured.
+    pub fn run_on_camera(&self) -> Daemon {
+        self.start(&["run"])
+    }
+
+    fn start(&self, arguments: &[&str]) -> Daemon {
         let log = std::fs::File::create(self.path("log")).unwrap();
         let notify = self.path("notify");
         std::fs::remove_file(&notify).ok();
         let notified = Arc::new(Mutex::new(String::new()));
         listen(UnixDatagram::bind(&notify).unwrap(), Arc::clone(&notified));
         let child = self
-            .command(&["run", "--replay", recording.to_str().unwrap()])
+            .command(arguments)
             .env("NOTIFY_SOCKET", &notify)
             .stderr(Stdio::from(log))
             .stdout(Stdio::null())
