@@ -75,7 +75,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
     if !text.contains("://") && !text.contains('=') {
         return text;
     }
-    map(text, |text| by_line(text))
+    map(text, by_line)
 }
 
 /// Serialised JSON whose texts hold no secrets; what is no JSON is masked as a sentence.
@@ -115,7 +115,7 @@ fn end_of_literal(literal: &str) -> usize {
 }
 
 /// `change` over a text that may be borrowed; nothing is copied where nothing changes.
-fn map<'a>(text: Cow<'a, str>, change: impl Fn(&str) -> Cow<'_, str>) -> Cow<'a, str> {
+fn map(text: Cow<'_, str>, change: impl Fn(&str) -> Cow<'_, str>) -> Cow<'_, str> {
     match text {
         Cow::Borrowed(text) => change(text),
         Cow::Owned(text) => Cow::Owned(change(&text).into_owned()),
