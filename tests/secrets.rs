@@ -65,14 +65,14 @@ impl Bench {
         command.args(arguments).env_clear().current_dir(folder).stdin(Stdio::null());
         command
     }
+}
 
-    /// Runs it, and sees to it that neither of its outputs shows the secret.
-    fn run(&self, what: &str, command: &mut Command) -> Answer {
-        let answer = Answer::of(command.output().unwrap());
-        hidden(what, &answer.out);
-        hidden(what, &answer.err);
-        answer
-    }
+/// Runs `command`, and sees to it that neither of its outputs shows the secret.
+fn run(what: &str, command: &mut Command) -> Answer {
+    let answer = Answer::of(command.output().unwrap());
+    hidden(what, &answer.out);
+    hidden(what, &answer.err);
+    answer
 }
 
 /// Every key set to `value`, as a file.
@@ -96,7 +96,7 @@ fn no_wrong_value_is_shown_with_its_secret() {
             for json in [&[][..], &["--json"]] {
                 let what = format!("{verb:?} {json:?} by {shape:?}");
                 let arguments = [&file_flag[..], verb, json].concat();
-                let answer = bench.run(&what, &mut bench.command(&arguments));
+                let answer = run(&what, &mut bench.command(&arguments));
                 assert_ne!(answer.code, 0, "{what}: {}{}", answer.out, answer.err);
                 assert!(answer.err.contains("camera.width") || verb == ["doctor"], "{what}");
                 if verb == ["doctor"] {
@@ -107,12 +107,12 @@ fn no_wrong_value_is_shown_with_its_secret() {
                     let name = key.name.to_uppercase().replace('.', "__");
                     command.env(format!("DEEPID_EDGE__{name}"), &shape);
                 }
-                assert_ne!(bench.run(&what, &mut command).code, 0, "{what}, environment");
+                assert_ne!(run(&what, &mut command).code, 0, "{what}, environment");
                 let mut command = bench.command(&[verb, json].concat());
                 for key in KEYS {
                     command.arg("--set").arg(format!("{}={shape}", key.name));
                 }
-                assert_ne!(bench.run(&what, &mut command).code, 0, "{what}, flags");
+                assert_ne!(run(&what, &mut command).code, 0, "{what}, flags");
             }
         }
     }
@@ -124,7 +124,7 @@ fn no_address_is_a_device_and_the_error_says_what_is() {
     for shape in shapes().iter().filter(|shape| !shape.starts_with('/')) {
         let flag = format!("camera.device={shape}");
         let mut command = bench.command(&["config", "check", "--set", &flag]);
-        let answer = bench.run("config check", &mut command);
+        let answer = run("config check", &mut command);
         assert_eq!(answer.code, 3, "{shape}: {}", answer.err);
         assert!(answer.err.contains("/dev/v4l/by-id"), "{}", answer.err);
     }
@@ -145,7 +145,7 @@ fn neither_a_broken_file_nor_a_wrong_command_line_shows_the_secret() {
         std::fs::write(&file, &text).unwrap();
         for json in [&[][..], &["--json"]] {
             let flags = ["--config", file.to_str().unwrap(), "config", "check"];
-            let answer = bench.run(&text, &mut bench.command(&[&flags, json].concat()));
+            let answer = run(&text, &mut bench.command(&[&flags, json].concat()));
             assert_ne!(answer.code, 0, "{text}");
         }
     }
@@ -167,7 +167,7 @@ fn neither_a_broken_file_nor_a_wrong_command_line_shows_the_secret() {
     ] {
         for json in [&[][..], &["--json"]] {
             let all = [arguments, json].concat();
-            let answer = bench.run(&format!("{all:?}"), &mut bench.command(&all));
+            let answer = run(&format!("{all:?}"), &mut bench.command(&all));
             assert_ne!(answer.code, 0, "{all:?}");
         }
     }
