@@ -58,14 +58,33 @@ const BESIDE_NETWORKS: [(&str, &[Runs], &str); 5] = [
     ),
 ];
 
+/// A frame of a camera on its side, the same upright, and what the line is called.
+const TURNED: [(&str, &str, &str); 2] = [
+    (
+        "frame/following turned, one crop",
+        "frame/following, one crop",
+        "YUYV, following: camera.rotate = 90 / 0",
+    ),
+    (
+        "frame/full range alone turned, one crop",
+        "frame/full range alone, one crop",
+        "YUYV, full range alone: camera.rotate = 90 / 0",
+    ),
+];
+
 fn ratios() {
     let Some(runtime) = runtime() else { return };
     let two_threads = support::models::runtime().map(|runtime| runtime.with_threads(2));
     let Some(two_threads) = two_threads else { return };
     let bare = ["bare/full-range", "bare/short-range", "bare/deepid2"];
     let scenes = ["frame/nobody", "frame/somebody"];
-    let names: Vec<&str> =
-        bare.into_iter().chain(BESIDE_NETWORKS.map(|(frame, _, _)| frame)).chain(scenes).collect();
+    let turned = TURNED.map(|(turned, _, _)| turned);
+    let names: Vec<&str> = bare
+        .into_iter()
+        .chain(BESIDE_NETWORKS.map(|(frame, _, _)| frame))
+        .chain(scenes)
+        .chain(turned)
+        .collect();
     let mut turns: Vec<Turn<'_>> =
         names.iter().map(|name| timed(prepared(&runtime, name))).collect();
     turns.extend(bare.map(|name| timed(prepared(&two_threads, name))));
@@ -79,6 +98,9 @@ fn ratios() {
     for (frame, networks, line) in BESIDE_NETWORKS {
         let sum = networks.iter().map(|(name, runs)| time(name) * *runs).sum();
         println!("{}", ratio(line, time(frame), sum));
+    }
+    for (turned, upright, line) in TURNED {
+        println!("{}", ratio(line, time(turned), time(upright)));
     }
     let line = "YUYV, default strategy: nobody there / one face";
     println!("{}", ratio(line, time("frame/nobody"), time("frame/somebody")));

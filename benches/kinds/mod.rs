@@ -24,7 +24,7 @@ use deepid_edge::decide::{Seen, Visit, VisitPolicy};
 use deepid_edge::detect::{Detection, Detections, FollowerSettings, SsdDetector, Strategy};
 use deepid_edge::embed::{FeatureVector, Quality, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
-use deepid_edge::geometry::Rect;
+use deepid_edge::geometry::{Rect, Turn, View};
 use deepid_edge::inference::{ModelId, Runtime, Tensor};
 
 const SIZE: (u32, u32) = (scene::WIDTH, scene::HEIGHT);
@@ -46,7 +46,7 @@ pub type Work = Box<dyn FnMut()>;
 pub type Prepare = fn(&Runtime) -> Work;
 
 /// Kinds, how many pieces make a cycle that repeats, and how one is prepared.
-pub const KINDS: [(&str, usize, Prepare); 21] = [
+pub const KINDS: [(&str, usize, Prepare); 23] = [
     ("bare/full-range", 1, |r| bare(r, "blazeface-full-range")),
     ("bare/short-range", 1, |r| bare(r, "blazeface-short-range")),
     ("bare/deepid2", 1, |r| bare(r, path::EMBEDDER)),
@@ -68,6 +68,12 @@ pub const KINDS: [(&str, usize, Prepare); 21] = [
     }),
     ("frame/following, one crop", 1, |r| {
         frame(r, refreshed_after(ALWAYS), false, &Picture::Yuyv(scene::one_face()))
+    }),
+    ("frame/following turned, one crop", 1, |r| {
+        frame(r, refreshed_after(ALWAYS), false, &Picture::Turned(scene::one_face()))
+    }),
+    ("frame/full range alone turned, one crop", 1, |r| {
+        frame(r, full_range_alone(), false, &Picture::Turned(scene::one_face()))
     }),
     ("frame/following MJPG, one crop", 1, |r| {
         frame(r, refreshed_after(ALWAYS), false, &Picture::Jpeg(scene::one_face()))
@@ -98,6 +104,8 @@ pub fn prepared(runtime: &Runtime, name: &str) -> Work {
 
 enum Picture {
     Yuyv(image::RgbImage),
+    /// In YUYV, from a camera that hangs on its side.
+    Turned(image::RgbImage),
     Jpeg(image::RgbImage),
 }
 
@@ -109,6 +117,14 @@ impl Picture {
             Self::Yuyv(picture) => captured
                 .begin_raw(PixelFormat::Yuyv, SIZE, STRIDE, 0, now)
                 .extend_from_slice(&scene::yuyv(picture)),
+            Self::Turned(picture) => {
+                let lying = image::imageops::rotate270(picture);
+                let (size, stride) = (lying.dimensions(), lying.width() as usize * 2);
+                captured
+                    .begin_raw(PixelFormat::Yuyv, size, stride, 0, now)
+                    .extend_from_slice(&scene::yuyv(&lying));
+                captured.see_by(View { turn: Turn::Quarter, mirrored: false });
+            }
             Self::Jpeg(picture) => {
                 let mut bytes = Vec::new();
                 let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 85);
@@ -244,9 +260,10 @@ fn frame(runtime: &Runtime, settings: FollowerSettings, mirrored: bool, picture:
     let mut step = move || {
         let decoded = decoder.decode(&captured).unwrap();
         number += 1;
-        let size = (decoded.width(), decoded.height());
+        let (size, view) = (decoded.stored_size(), decoded.view());
         let (pixels, format, stride) = (decoded.pixels(), decoded.format(), decoded.stride());
         let frame = Frame::new(pixels, format, size, stride, number, clock.now()).unwrap();
+        let frame = frame.seen_by(view);
         let observation = recognizer.observe(&frame, &clock);
         visit.step(&observation, clock.now(), &mut actions);
         actions.clear();

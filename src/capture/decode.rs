@@ -1,6 +1,6 @@
 //! A captured frame becomes pixels.
 //!
-//! In: a [`CapturedFrame`]. Out: a [`Frame`]: borrowed from it where it is raw, decoded into this
+//! In: a [`CapturedFrame`]. Out: a [`Frame`], looked at as the captured one asks: borrowed from it where it is raw, decoded into this
 //! decoder's own memory where it is JPEG (RGB, or luminance alone for a grey picture).
 //!
 //! Invariants: nothing is allocated here after the largest picture was seen once (the JPEG library
@@ -127,22 +127,23 @@ impl Decoder {
         captured: &'a CapturedFrame,
     ) -> Result<Frame<'a>, PictureError> {
         let (sequence, captured_at) = (captured.sequence, captured.captured_at);
-        match captured.encoding {
+        let frame = match captured.encoding {
             Encoding::Raw(format) => {
                 if captured.bytes.is_empty() {
                     return Err(PictureError::Empty);
                 }
                 let size = (captured.width, captured.height);
                 let stride = captured.stride;
-                Ok(Frame::new(&captured.bytes, format, size, stride, sequence, captured_at)?)
+                Frame::new(&captured.bytes, format, size, stride, sequence, captured_at)?
             }
             Encoding::Jpeg => {
                 let Header { width, height, format } = self.decode_jpeg(&captured.bytes)?;
                 let stride = format.min_stride(width);
                 let size = (width, height);
-                Ok(Frame::new(&self.pixels, format, size, stride, sequence, captured_at)?)
+                Frame::new(&self.pixels, format, size, stride, sequence, captured_at)?
             }
-        }
+        };
+        Ok(frame.seen_by(captured.view))
     }
 
     fn decode_jpeg(&mut self, bytes: &[u8]) -> Result<Header, PictureError> {

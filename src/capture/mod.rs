@@ -10,7 +10,8 @@
 //! with [`device`] to find it,
 //! [`control`] to set it up and [`stamp`] to doubt its time stamps; [`watch`] notices stalls and
 //! frozen pictures; [`supervise`] opens a camera again after faults. [`replay`] plays recordings,
-//! [`picture`] reads single ones, [`fault`] breaks any source on purpose.
+//! [`picture`] reads single ones, [`fault`] breaks any source on purpose, [`Turned`] has the frames of
+//! any source looked at as its camera hangs.
 //!
 //! **Invariant:** no call of [`FrameSource::next_frame`] takes much longer than
 //! [`PATIENCE`], so that a thread that calls it can notice that it shall end.
@@ -27,6 +28,7 @@ pub mod replay;
 pub mod stamp;
 mod state;
 pub mod supervise;
+mod turned;
 pub mod v4l2;
 pub mod watch;
 
@@ -35,9 +37,11 @@ use std::time::Duration;
 pub use decode::{Decoder, PictureError};
 pub use error::{CaptureError, RecordingProblem};
 pub use state::{CameraState, CameraStatus};
+pub use turned::Turned;
 
 use crate::clock::Monotonic;
 use crate::frame::PixelFormat;
+use crate::geometry::{Turn, View};
 
 /// How long a source may keep its caller waiting before it answers [`Progress::Waiting`].
 pub const PATIENCE: Duration = Duration::from_millis(200);
@@ -218,6 +222,7 @@ pub struct CapturedFrame {
     stride: usize,
     sequence: u64,
     captured_at: Monotonic,
+    view: View,
 }
 
 impl std::fmt::Debug for CapturedFrame {
@@ -254,6 +259,7 @@ impl CapturedFrame {
             stride: 0,
             sequence: 0,
             captured_at: Monotonic::from_micros(0),
+            view: View { turn: Turn::None, mirrored: false },
         }
     }
 
@@ -270,6 +276,7 @@ impl CapturedFrame {
         let encoding = Encoding::Raw(format);
         (self.encoding, self.width, self.height) = (encoding, width, height);
         (self.stride, self.sequence, self.captured_at) = (stride, sequence, captured_at);
+        self.view = View::default();
         self.bytes.clear();
         &mut self.bytes
     }
@@ -278,6 +285,7 @@ impl CapturedFrame {
     pub fn begin_jpeg(&mut self, sequence: u64, captured_at: Monotonic) -> &mut Vec<u8> {
         (self.encoding, self.width, self.height) = (Encoding::Jpeg, 0, 0);
         (self.stride, self.sequence, self.captured_at) = (0, sequence, captured_at);
+        self.view = View::default();
         self.bytes.clear();
         &mut self.bytes
     }
@@ -327,6 +335,17 @@ impl CapturedFrame {
     #[must_use]
     pub const fn captured_at(&self) -> Monotonic {
         self.captured_at
+    }
+
+    /// How the decoded frame is to be looked at.
+    #[must_use]
+    pub const fn view(&self) -> View {
+        self.view
+    }
+
+    /// Has the decoded frame looked at through `view`, until the next one is begun.
+    pub const fn see_by(&mut self, view: View) {
+        self.view = view;
     }
 
     /// Gives the frame another number and time: a recording played again, a fault injected.

@@ -1,14 +1,15 @@
 //! `detect`: the faces in a picture, listed and drawn.
 //!
 //! In: a picture. Out: boxes, keypoints, scores and quality of every face, the best score first;
-//! with `--out`, the picture with all that drawn on it. Uses the detectors and the alignment that
+//! with `--out`, the picture with all that drawn on it; with `--as-camera`, both of the picture turned
+//! as the camera's are. Uses the detectors and the alignment that
 //! the daemon uses; nobody is recognised here.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use image::RgbImage;
+use image::{RgbImage, imageops};
 use serde_json::{Value as Json, json};
 
 use super::draw::{Canvas, Ink, Lettering};
@@ -21,6 +22,7 @@ use crate::clock::Monotonic;
 use crate::config::{EquipError, Networks};
 use crate::detect::{DetectError, Detection, Detections};
 use crate::embed::Quality;
+use crate::geometry::{Turn, View};
 
 /// Arguments of `detect`.
 #[derive(Debug, Args)]
@@ -31,6 +33,9 @@ pub struct Arguments {
     /// or JPEG (.jpg)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// The file is a still of the camera: turn and mirror it as camera.rotate and camera.mirror say
+    #[arg(long)]
+    as_camera: bool,
 }
 
 /// Up to this length of the longer side, letters of their plain size can be read when the whole
@@ -48,7 +53,8 @@ impl Arguments {
         let mut cutter = networks.cutter(&config)?;
         let limits = config.quality_limits();
 
-        let frame = picture.frame(0, Monotonic::default());
+        let view = if self.as_camera { config.camera_view() } else { View::default() };
+        let frame = picture.frame(0, Monotonic::default()).seen_by(view);
         let mut detections = Detections::default();
         follower
             .detect(&frame, &mut detections)
@@ -64,16 +70,16 @@ impl Arguments {
             .map_err(|error| Failure::from(EquipError::Inference(error)))?;
 
         if let Some(out) = &self.out {
-            draw(&picture, &faces, out)?;
+            draw(&picture, view, &faces, out)?;
         }
         let values: Vec<Json> =
             faces.iter().map(|(face, quality)| as_json(face, quality.as_ref())).collect();
         session.tell(
-            as_text(&self.image, &picture, &faces),
+            as_text(&self.image, (frame.width(), frame.height()), &faces),
             &json!({
                 "picture": self.image,
-                "width": picture.width(),
-                "height": picture.height(),
+                "width": frame.width(),
+                "height": frame.height(),
                 "faces": values,
                 "out": self.out,
             }),
@@ -97,8 +103,11 @@ fn as_json(face: &Detection, quality: Option<&Quality>) -> Json {
     })
 }
 
-fn as_text(path: &Path, picture: &Picture, faces: &[(Detection, Option<Quality>)]) -> String {
-    let (width, height) = (picture.width(), picture.height());
+fn as_text(
+    path: &Path,
+    (width, height): (u32, u32),
+    faces: &[(Detection, Option<Quality>)],
+) -> String {
     let mut text = format!("{}: {width}×{height}, faces: {}", path.display(), faces.len());
     for (number, (face, quality)) in faces.iter().enumerate() {
         let b = face.bounds();
@@ -124,8 +133,20 @@ fn as_text(path: &Path, picture: &Picture, faces: &[(Detection, Option<Quality>)
     text
 }
 
+/// The picture as it is looked at: drawn on, its pixels have to move after all.
+fn as_seen(picture: RgbImage, view: View) -> RgbImage {
+    let turned = match view.turn {
+        Turn::None => picture,
+        Turn::Quarter => imageops::rotate90(&picture),
+        Turn::Half => imageops::rotate180(&picture),
+        Turn::ThreeQuarters => imageops::rotate270(&picture),
+    };
+    if view.mirrored { imageops::flip_horizontal(&turned) } else { turned }
+}
+
 fn draw(
     picture: &Picture,
+    view: View,
     faces: &[(Detection, Option<Quality>)],
     out: &Path,
 ) -> Result<(), Failure> {
@@ -134,7 +155,7 @@ fn draw(
     else {
         return Err(Failure::new(Kind::Fault, "a picture has too few bytes", "please report it"));
     };
-    let mut canvas = Canvas::new(ground);
+    let mut canvas = Canvas::new(as_seen(ground, view));
     let longest = picture.width().max(picture.height());
     let (thick, zoom) = (longest.div_ceil(600), longest.div_ceil(LEGIBLE_PX));
     for (face, quality) in faces {
@@ -147,4 +168,34 @@ fn draw(
         canvas.label(face.bounds(), &format!("{:.2}", face.score()), ink, Lettering::Large, zoom);
     }
     canvas.save(out).map_err(|error| Failure::of(Kind::Input, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Frame, PixelFormat};
+
+    #[test]
+    fn what_is_drawn_on_is_what_the_path_sees() {
+        let ground = RgbImage::from_fn(5, 3, |x, y| image::Rgb([x as u8 * 40, y as u8 * 60, 9]));
+        let frame = |bytes: &[u8], size: (u32, u32), view: View| {
+            let stride = size.0 as usize * 3;
+            let frame =
+                Frame::new(bytes, PixelFormat::Rgb, size, stride, 0, Monotonic::default()).unwrap();
+            let frame = frame.seen_by(view);
+            let (width, height) = (frame.width(), frame.height());
+            let mut pixels = vec![[0; 3]; (width * height) as usize];
+            let pose = crate::geometry::Similarity { a: 1.0, b: 0.0, tx: 0.0, ty: 0.0 };
+            crate::frame::Sampler::new(frame).fill(&mut pixels, width as usize, pose, 1);
+            (width, height, pixels)
+        };
+        for (turn, mirrored) in
+            Turn::ALL.map(|turn| [(turn, false), (turn, true)]).as_flattened().iter().copied()
+        {
+            let view = View { turn, mirrored };
+            let drawn = as_seen(ground.clone(), view);
+            let (size, plain) = (drawn.dimensions(), View::default());
+            assert_eq!(frame(&ground, (5, 3), view), frame(&drawn, size, plain), "{view:?}");
+        }
+    }
 }

@@ -81,7 +81,7 @@ impl Arguments {
             (gathered, ReferenceSource::Camera)
         } else if let Some(path) = &self.from.replay {
             (
-                gather::from_recording(session, &mut judge, path, self.count)?,
+                gather::from_recording(session, &config, &mut judge, path, self.count)?,
                 ReferenceSource::Replay,
             )
         } else {

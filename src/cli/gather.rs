@@ -17,7 +17,6 @@ use super::faces::{Judge, Unusable, UsableFace};
 use super::failure::Failure;
 use super::session::Session;
 use crate::capture::picture::Picture;
-use crate::capture::replay::{Replay, ReplaySettings};
 use crate::capture::{CapturedFrame, Decoder, FrameSource, Progress};
 use crate::clock::{Clock, Monotonic, SystemClock};
 use crate::config::Config;
@@ -64,16 +63,17 @@ fn alone(face: UsableFace) -> Result<UsableFace, Unusable> {
 /// Up to `count` faces from the recording at `path`.
 pub(super) fn from_recording(
     session: &Session,
+    config: &Config,
     judge: &mut Judge,
     path: &Path,
     count: u32,
 ) -> Result<Gathered, Failure> {
     let clock = Arc::new(SystemClock::new(crate::clock::ClockRequirement::default(), i64::MIN));
-    let mut source = Replay::open(ReplaySettings::once(path), clock)
+    let mut source = camera::open_recording(config, path, clock)
         .map_err(|error| Failure::of_recording(&error))?;
     let bar = bar(session, u64::from(count), "references");
     let name = path.display().to_string();
-    take(judge, &mut source, &name, count, &bar, |frames| frames < FRAMES_MAX)
+    take(judge, &mut *source, &name, count, &bar, |frames| frames < FRAMES_MAX)
 }
 
 /// Up to `count` faces from the configured camera, for at most `seconds`.

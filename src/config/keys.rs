@@ -106,6 +106,18 @@ pub const KEYS: &[Key] = &[
         "{}",
         "V4L2 controls to set when the camera is opened, by the names that 'v4l2-ctl --list-ctrls' shows, such as { auto_exposure = 3, backlight_compensation = 1 }.",
     ),
+    key(
+        "camera.rotate",
+        Kind::OneOf(&[0, 90, 180, 270]),
+        "0",
+        "By how many degrees the camera's pictures are turned, clockwise, so that faces stand upright: 180 for a camera that hangs upside down. It counts for a recording as well (camera.replay, 'enroll --replay'), not for photographs. camera.width and camera.height are those of the camera before the turn. Changed after people were enrolled through the camera: enrol them again.",
+    ),
+    key(
+        "camera.mirror",
+        Kind::Switch,
+        "false",
+        "Mirror the camera's pictures, left to right, after the turn: for a camera or a converter that mirrors them. People who were enrolled otherwise are not recognised as well: enrol them again.",
+    ),
     unset(
         "camera.replay.path",
         Kind::Path,

@@ -23,6 +23,8 @@ pub enum Kind {
         /// The greatest.
         max: i64,
     },
+    /// One of these whole numbers.
+    OneOf(&'static [i64]),
     /// A number, limits included.
     Real {
         /// The least.
@@ -112,6 +114,10 @@ impl fmt::Display for Kind {
                 "the path of a file or folder, as text: no address such as http://…, no line break",
             ),
             Self::Whole { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Self::OneOf(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(i64::to_string).collect();
+                write!(f, "one of {}", numbers.join(", "))
+            }
             Self::Real { min, max } => write!(f, "a number from {min} to {max}"),
             Self::Switch => f.write_str("true or false"),
             Self::Choice(words) => write!(f, "one of {}", quoted(words)),
@@ -144,6 +150,9 @@ impl Kind {
             }
             (Self::Whole { min, max }, ValueKind::I64(number)) => {
                 (min..=max).contains(number).then(|| Json::from(*number))
+            }
+            (Self::OneOf(numbers), ValueKind::I64(number)) => {
+                numbers.contains(number).then(|| Json::from(*number))
             }
             (Self::Real { min, max }, ValueKind::Float(number)) => {
                 (min..=max).contains(number).then(|| Json::from(*number))
@@ -189,7 +198,7 @@ impl Kind {
     pub fn read(self, origin: &String, text: &str) -> Value {
         let value = match self {
             Self::Text(_) | Self::Path | Self::Choice(_) => None,
-            Self::Whole { .. } | Self::Controls => {
+            Self::Whole { .. } | Self::OneOf(_) | Self::Controls => {
                 text.trim().parse::<i64>().ok().map(ValueKind::I64)
             }
             Self::Real { .. } => text.trim().parse::<f64>().ok().map(ValueKind::Float),
@@ -252,6 +261,15 @@ mod tests {
         {
             assert_eq!(taken(kind, text).is_some(), right, "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_is_one_of_those_that_stand_there() {
+        let kind = Kind::OneOf(&[0, 90]);
+        for (text, right) in [("0", true), ("90", true), ("45", false), ("90.0", false)] {
+            assert_eq!(taken(kind, text).is_some(), right, "{text}");
+        }
+        assert_eq!(kind.to_string(), "one of 0, 90");
     }
 
     #[test]

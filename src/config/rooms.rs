@@ -16,6 +16,7 @@ use crate::clock::Monotonic;
 use crate::decide::VisitPolicy;
 use crate::detect::FollowerSettings;
 use crate::embed::QualityLimits;
+use crate::geometry::View;
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::store::StoreSettings;
@@ -86,6 +87,12 @@ impl Config {
             },
             controls: camera.controls.clone(),
         }
+    }
+
+    /// How the pictures of the camera, or of the recording in its place, are looked at.
+    #[must_use]
+    pub fn camera_view(&self) -> View {
+        View { turn: self.camera.rotate, mirrored: self.camera.mirror }
     }
 
     /// The recording in place of the camera, if one is set; played as fast as frames are asked

@@ -17,6 +17,7 @@ use crate::compare::Metric;
 use crate::decide::SeveralFaces;
 use crate::detect::Strategy;
 use crate::frame::PixelFormat;
+use crate::geometry::Turn;
 use crate::inference::ModelId;
 
 /// `[door]`
@@ -73,6 +74,10 @@ pub struct Camera {
     pub formats: Vec<CameraFormat>,
     /// Controls to set, by name.
     pub controls: BTreeMap<String, i64>,
+    /// By how much its pictures are turned, clockwise.
+    pub rotate: Turn,
+    /// Whether they are mirrored after that.
+    pub mirror: bool,
     /// A recording in place of the camera.
     pub replay: Replay,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::capture::replay::Replay;
 use crate::capture::supervise::{SuperviseSettings, Supervised};
 use crate::capture::v4l2::Camera;
-use crate::capture::{CaptureError, FrameSource};
+use crate::capture::{CaptureError, FrameSource, Turned};
 use crate::clock::{Clock, Monotonic, SystemClock};
 use crate::config::{Config, Pace};
 
@@ -14,7 +14,7 @@ pub(super) fn replays_unpaced(config: &Config) -> bool {
     config.camera.replay.path.is_some() && config.camera.replay.pace == Pace::Fast
 }
 
-/// Opens the source. A recording must be there; a camera may come later and is looked for.
+/// Opens the source, whose frames are looked at as the camera hangs. A recording must be there; a camera may come later and is looked for.
 ///
 /// # Errors
 /// [`CaptureError`] when the recording cannot be read.
@@ -24,9 +24,14 @@ pub(super) fn open(
     start: Monotonic,
 ) -> Result<Box<dyn FrameSource>, CaptureError> {
     let clock = Arc::clone(clock) as Arc<dyn Clock>;
-    if let Some(settings) = config.replay_settings(start) {
-        return Ok(Box::new(Replay::open(settings, clock)?));
-    }
+    let source = match config.replay_settings(start) {
+        Some(settings) => Box::new(Replay::open(settings, clock)?),
+        None => supervised(config, clock),
+    };
+    Ok(Box::new(Turned::new(source, config.camera_view())))
+}
+
+fn supervised(config: &Config, clock: Arc<dyn Clock>) -> Box<dyn FrameSource> {
     let settings = config.camera_settings();
     let device = settings.device.clone();
     let camera_clock = Arc::clone(&clock);
@@ -34,5 +39,5 @@ pub(super) fn open(
         let camera = Camera::open(&settings, Arc::clone(&camera_clock))?;
         Ok(Box::new(camera) as Box<dyn FrameSource>)
     });
-    Ok(Box::new(Supervised::new(&device, opener, clock, SuperviseSettings::default())))
+    Box::new(Supervised::new(&device, opener, clock, SuperviseSettings::default()))
 }

@@ -2,14 +2,19 @@
 //!
 //! In: bytes that a source filled. Out: a [`Frame`] that borrows them, checked once so that every
 //! later access is in bounds. Nothing is converted here; later rooms read the camera's own format.
+//! A frame may be looked at turned and mirrored ([`View`]): its width, its height and all points and
+//! boxes in it are then those that are seen, and no byte moves; [`Sampler`] and [`Resampler`] read
+//! where they are stored.
 //! Deliberately absent: compressed formats. A JPEG frame is decoded by `capture` first.
 
 mod colour;
 mod resample;
 mod sample;
 
-pub use resample::Resampler;
+pub use resample::{Resampler, Tile};
 pub use sample::Sampler;
+
+use crate::geometry::{Turn, View};
 
 /// How the bytes of a frame are laid out.
 ///
@@ -83,13 +88,15 @@ pub enum FrameError {
 
 /// One uncompressed picture, borrowed from whoever holds its bytes.
 ///
-/// Invariant: `pixels` holds at least `format.frame_len(stride, height)` bytes.
+/// Invariant: `pixels` holds at least `format.frame_len(stride, height)` bytes of the stored height.
 #[derive(Clone, Copy)]
 pub struct Frame<'a> {
     pixels: &'a [u8],
     format: PixelFormat,
+    /// As stored.
     width: u32,
     height: u32,
+    view: View,
     stride: usize,
     sequence: u64,
     captured_at: crate::clock::Monotonic,
@@ -102,6 +109,7 @@ impl std::fmt::Debug for Frame<'_> {
             .field("format", &self.format)
             .field("width", &self.width)
             .field("height", &self.height)
+            .field("view", &self.view)
             .field("sequence", &self.sequence)
             .field("captured_at", &self.captured_at)
             .finish_non_exhaustive()
@@ -142,10 +150,35 @@ impl<'a> Frame<'a> {
         if pixels.len() < needed {
             return Err(FrameError::Short { found: pixels.len(), needed });
         }
-        Ok(Self { pixels, format, width, height, stride, sequence, captured_at })
+        let view = View::default();
+        Ok(Self { pixels, format, width, height, view, stride, sequence, captured_at })
     }
 
-    /// The bytes, row after row.
+    /// The same bytes, looked at through `view`.
+    #[must_use]
+    pub const fn seen_by(self, view: View) -> Self {
+        Self { view, ..self }
+    }
+
+    /// The same, turned further.
+    #[must_use]
+    pub const fn turned(self, turn: Turn) -> Self {
+        Self { view: self.view.turned(turn), ..self }
+    }
+
+    /// How the bytes are looked at.
+    #[must_use]
+    pub const fn view(&self) -> View {
+        self.view
+    }
+
+    /// Pixels across and down as the bytes lie: rows of [`Self::stride`] bytes, from the top.
+    #[must_use]
+    pub const fn stored_size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    /// The bytes, row after row, as they are stored.
     #[must_use]
     pub const fn pixels(&self) -> &'a [u8] {
         self.pixels
@@ -157,19 +190,19 @@ impl<'a> Frame<'a> {
         self.format
     }
 
-    /// Pixels across, 1 to [`Self::MAX_SIDE`].
+    /// Pixels across as seen, 1 to [`Self::MAX_SIDE`].
     #[must_use]
     pub const fn width(&self) -> u32 {
-        self.width
+        self.view.size((self.width, self.height)).0
     }
 
-    /// Pixels down, 1 to [`Self::MAX_SIDE`].
+    /// Pixels down as seen, 1 to [`Self::MAX_SIDE`].
     #[must_use]
     pub const fn height(&self) -> u32 {
-        self.height
+        self.view.size((self.width, self.height)).1
     }
 
-    /// Bytes from one row to the next.
+    /// Bytes from one stored row to the next.
     #[must_use]
     pub const fn stride(&self) -> usize {
         self.stride

@@ -16,7 +16,7 @@
 use std::ops::Range;
 
 use super::{Frame, PixelFormat, colour};
-use crate::geometry::Rect;
+use crate::geometry::{Rect, Turn, View};
 
 /// Output rows that are worked on side by side.
 const LANES: usize = 8;
@@ -249,6 +249,57 @@ fn combine(plane: &Plane<'_>, tap: Tap<'_>, sums: &mut [u16]) {
     }
 }
 
+/// A square of `side` pixels within a larger picture, which is `stride` pixels wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    /// The index of its upper left pixel.
+    pub first: usize,
+    /// Pixels across and down.
+    pub side: usize,
+    /// Pixels from one row to the next.
+    pub stride: usize,
+}
+
+/// Where the output's pixels are put, in the order in which they are worked out: rows of the stored
+/// picture, each from its left.
+#[derive(Debug, Clone, Copy)]
+struct Walk {
+    first: usize,
+    row: isize,
+    column: isize,
+}
+
+impl Walk {
+    const fn of(view: View, tile: Tile) -> Self {
+        let last = tile.side.saturating_sub(1);
+        let (across, down) = (1_isize, tile.stride.cast_signed());
+        // The seen column and row of the first stored pixel, and what a stored row and column add.
+        let (x, y, row, column) = match view.turn {
+            Turn::None => (0, 0, down, across),
+            Turn::Quarter => (last, 0, -across, down),
+            Turn::Half => (last, last, -down, -across),
+            Turn::ThreeQuarters => (0, last, across, -down),
+        };
+        if !view.mirrored {
+            return Self { first: tile.first + y * tile.stride + x, row, column };
+        }
+        let first = tile.first + y * tile.stride + (last - x);
+        if view.turn.lays_down() {
+            Self { first, row: -row, column }
+        } else {
+            Self { first, row, column: -column }
+        }
+    }
+
+    /// The index of a stored row's and column's pixel.
+    #[inline]
+    const fn at(self, row: usize, column: usize) -> usize {
+        self.first
+            .wrapping_add_signed(self.row * row.cast_signed())
+            .wrapping_add_signed(self.column * column.cast_signed())
+    }
+}
+
 impl Resampler {
     /// Fills `pixels`, rows of `side`, with the RGB values of `region`, 0 to 255, each as `convert`
     /// makes it.
@@ -263,6 +314,20 @@ impl Resampler {
         pixels: &mut [[T; 3]],
         convert: impl Fn(f32) -> T,
     ) {
+        self.tile(frame, region, Tile { first: 0, side, stride: side }, pixels, convert);
+    }
+
+    /// The same into one tile of `pixels`; a pixel that lies beyond their end is left out.
+    pub fn tile<T>(
+        &mut self,
+        frame: &Frame<'_>,
+        region: Rect,
+        tile: Tile,
+        pixels: &mut [[T; 3]],
+        convert: impl Fn(f32) -> T,
+    ) {
+        let side = tile.side;
+        let walk = Walk::of(frame.view(), tile);
         let (plane, shared_plane) = self.prepare(frame, region, side);
         let (mut rows, mut shared_rows) = (self.rows.iter(), self.shared_rows.iter());
         let (rgb, planar) = match frame.format() {
@@ -270,7 +335,7 @@ impl Resampler {
             PixelFormat::Yuyv | PixelFormat::Uyvy => (false, false),
             PixelFormat::Nv12 => (false, true),
         };
-        for pixels in pixels.chunks_mut(LANES * side.max(1)) {
+        for first in (0..side).step_by(LANES) {
             self.band.combine(&plane, &mut rows);
             if planar {
                 self.shared_band.combine(&shared_plane, &mut shared_rows);
@@ -288,11 +353,47 @@ impl Resampler {
                     [*r, *g, *b] = colour::bt601_to_rgb([*r, *g, *b]);
                 }
             }
-            for (lane, row) in (0..LANES).zip(pixels.chunks_exact_mut(side.max(1))) {
-                #[expect(clippy::indexing_slicing, reason = "invariant: lane is below LANES")]
-                let value = |lanes: &Lanes| convert(lanes[lane]);
-                for (pixel, ((r, g), b)) in row.iter_mut().zip(r.iter().zip(&*g).zip(&*b)) {
-                    *pixel = [value(r), value(g), value(b)];
+            if walk.column == 1 {
+                self.put_rows(walk, first..side, pixels, &convert);
+            } else {
+                self.put_anyhow(walk, first..side, pixels, &convert);
+            }
+        }
+    }
+
+    /// Puts the rows that were worked out, the first of `rows`, where rows stay rows.
+    fn put_rows<T>(
+        &self,
+        walk: Walk,
+        rows: Range<usize>,
+        pixels: &mut [[T; 3]],
+        convert: &impl Fn(f32) -> T,
+    ) {
+        let [r, g, b] = &self.channels;
+        for (lane, row) in (0..LANES).zip(rows) {
+            let row = pixels.get_mut(walk.at(row, 0)..).unwrap_or_default();
+            #[expect(clippy::indexing_slicing, reason = "invariant: lane is below LANES")]
+            let value = |lanes: &Lanes| convert(lanes[lane]);
+            for (pixel, ((r, g), b)) in row.iter_mut().zip(r.iter().zip(g).zip(b)) {
+                *pixel = [value(r), value(g), value(b)];
+            }
+        }
+    }
+
+    /// The same wherever they come to lie: side by side in rows of the output where the picture is
+    /// turned by a quarter.
+    fn put_anyhow<T>(
+        &self,
+        walk: Walk,
+        rows: Range<usize>,
+        pixels: &mut [[T; 3]],
+        convert: &impl Fn(f32) -> T,
+    ) {
+        let [r, g, b] = &self.channels;
+        for (column, ((r, g), b)) in r.iter().zip(g).zip(b).enumerate() {
+            for ((row, r), (g, b)) in rows.clone().zip(r).zip(g.iter().zip(b)) {
+                if let Some(pixel) = pixels.get_mut(walk.at(row, column)) {
+                    *pixel = [convert(*r), convert(*g), convert(*b)];
                 }
             }
         }
@@ -305,7 +406,9 @@ impl Resampler {
         region: Rect,
         side: usize,
     ) -> (Plane<'a>, Plane<'a>) {
-        let (width, height) = (frame.width() as usize, frame.height() as usize);
+        let (width, height) = frame.stored_size();
+        let region = frame.view().rect_to_stored(region, (width as f32, height as f32));
+        let (width, height) = (width as usize, height as usize);
         self.columns.fill(region.x, region.width, side, width);
         self.rows.fill(region.y, region.height, side, height);
         self.shared_columns.fill(region.x / 2.0, region.width / 2.0, side, width / 2);
@@ -422,16 +525,69 @@ mod tests {
         }
     }
 
+    /// The bytes of `frame`, all `width × height` grey pixels, laid out as `view` shows them.
+    fn laid_out(bytes: &[u8], (width, height): (u32, u32), view: View) -> Vec<u8> {
+        let map = view.to_stored((width as f32, height as f32));
+        let (across, down) = view.size((width, height));
+        let seen = (0..down).flat_map(|y| (0..across).map(move |x| (x as f32, y as f32)));
+        let stored = seen.map(|(x, y)| map.apply(crate::geometry::Point::new(x + 0.5, y + 0.5)));
+        stored.map(|p| bytes[p.y as usize * width as usize + p.x as usize]).collect()
+    }
+
+    fn any_view() -> impl Strategy<Value = View> {
+        (0_usize..4, any::<bool>())
+            .prop_map(|(turn, mirrored)| View { turn: Turn::ALL[turn], mirrored })
+    }
+
     proptest! {
         #[test]
+        fn a_view_shows_what_the_turned_bytes_would(
+            x in -20.0f32..20.0, y in -20.0f32..20.0, size in 4.0f32..60.0, side in 1usize..21,
+            view in any_view(), seed in any::<u8>(),
+        ) {
+            let stored = (22, 14);
+            let bytes: Vec<u8> =
+                (0..22_usize * 14).map(|i| (i * 37 % 251) as u8 ^ seed).collect();
+            let copied = laid_out(&bytes, stored, view);
+            let (across, down) = view.size(stored);
+            let frame = grey(&bytes, stored.0, stored.1).seen_by(view);
+            prop_assert_eq!((frame.width(), frame.height()), (across, down));
+            let region = Rect::new(x, y, size, size);
+            let found = picture(&frame, region, side);
+            let wanted = picture(&grey(&copied, across, down), region, side);
+            for (found, wanted) in found.iter().zip(&wanted) {
+                // Weights are rounded from the other end.
+                prop_assert!((found[0] - wanted[0]).abs() < 3.0, "{found:?} {wanted:?}");
+            }
+        }
+
+        #[test]
+        fn a_tile_is_filled_and_nothing_beside_it(view in any_view(), side in 1usize..12) {
+            let bytes: Vec<u8> = (0..16 * 16).map(|i| i as u8).collect();
+            let frame = grey(&bytes, 16, 16).seen_by(view);
+            let region = Rect::new(0.0, 0.0, 16.0, 16.0);
+            let alone = picture(&frame, region, side);
+            let stride = side + 7;
+            let mut out = vec![[-1.0; 3]; stride * (side + 3)];
+            let tile = Tile { first: 2 * stride + 5, side, stride };
+            Resampler::default().tile(&frame, region, tile, &mut out, |v| v);
+            for (index, pixel) in out.iter().enumerate() {
+                let (x, y) = ((index % stride).wrapping_sub(5), (index / stride).wrapping_sub(2));
+                let wanted = if x < side && y < side { alone[y * side + x] } else { [-1.0; 3] };
+                prop_assert_eq!(pixel.map(f32::to_bits), wanted.map(f32::to_bits));
+            }
+        }
+
+        #[test]
         fn any_region_stays_in_range(x in -50.0f32..50.0, y in -50.0f32..50.0, size in 0.5f32..120.0,
-                                     side in 1usize..20, format in 0_usize..5, seed in any::<u8>()) {
+                                     side in 1usize..20, format in 0_usize..5, seed in any::<u8>(),
+                                     view in any_view()) {
             let format = [PixelFormat::Yuyv, PixelFormat::Uyvy, PixelFormat::Nv12, PixelFormat::Grey,
                           PixelFormat::Rgb][format];
             let stride = format.min_stride(16) + 3;
             let bytes: Vec<u8> = (0..format.frame_len(stride, 12)).map(|i| (i as u8).wrapping_mul(seed)).collect();
             let frame = Frame::new(&bytes, format, (16, 12), stride, 0, Monotonic::default()).unwrap();
-            let out = picture(&frame, Rect::new(x, y, size, size), side);
+            let out = picture(&frame.seen_by(view), Rect::new(x, y, size, size), side);
             prop_assert!(out.iter().flatten().all(|v| (0.0..=255.0).contains(v)));
         }
     }

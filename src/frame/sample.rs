@@ -4,10 +4,11 @@
 //! four nearest pixel centres; beyond the frame the nearest edge pixel continues. Colour that
 //! neighbouring pixels share (4:2:2, 4:2:0) is taken from the nearest sample. The format is chosen
 //! once a picture, not once a sample: [`Sampler::fill`] is compiled for each. Where samples lie is
-//! worked out for [`LANES`] pixels at once, in a form that compilers vectorise.
+//! worked out for [`LANES`] pixels at once, in a form that compilers vectorise. How the frame is
+//! looked at is part of one affine map, so that a turned or mirrored one costs what another does.
 
 use super::{Frame, PixelFormat, colour};
-use crate::geometry::{Point, Similarity};
+use crate::geometry::{Affine, Point, Similarity};
 
 /// Neighbouring pixels of the picture whose samples are placed at once.
 const LANES: usize = 8;
@@ -126,7 +127,7 @@ impl Layout for Uyvy {
 impl Layout for Nv12 {
     #[inline]
     fn add(frame: &Frame<'_>, place: &Place, sum: &mut [f32; 3]) {
-        let row = frame.height() as usize + (place.top / 2) as usize;
+        let row = frame.height as usize + (place.top / 2) as usize;
         let shared = row * frame.stride() + (place.left / 2) as usize * 2;
         sum[0] += place.mix::<1>(frame, 0);
         if let Some([cb, cr]) = frame.pixels().get(shared..).and_then(|p| p.first_chunk::<2>()) {
@@ -144,7 +145,7 @@ impl<'a> Sampler<'a> {
     /// A reader of `frame`.
     #[must_use]
     pub fn new(frame: Frame<'a>) -> Self {
-        let (width, height) = (frame.width() as f32, frame.height() as f32);
+        let (width, height) = (frame.width as f32, frame.height as f32);
         Self {
             last: Point::new(width - 1.0, height - 1.0),
             inner: Point::new((width - 2.0).max(0.0), (height - 2.0).max(0.0)),
@@ -156,6 +157,8 @@ impl<'a> Sampler<'a> {
     /// `(x, y)` is taken from `pose(x + 0.5, y + 0.5)`, each pixel the mean of `samples × samples`
     /// points spread evenly over it.
     pub fn fill(&self, pixels: &mut [[u8; 3]], width: usize, pose: Similarity, samples: usize) {
+        let Frame { view, width: across, height: down, .. } = self.frame;
+        let pose = view.to_stored((across as f32, down as f32)).after(pose.into());
         match self.frame.format() {
             PixelFormat::Rgb => self.fill_as::<Rgb>(pixels, width, pose, samples),
             PixelFormat::Grey => self.fill_as::<Grey>(pixels, width, pose, samples),
@@ -169,7 +172,7 @@ impl<'a> Sampler<'a> {
         &self,
         pixels: &mut [[u8; 3]],
         width: usize,
-        pose: Similarity,
+        pose: Affine,
         samples: usize,
     ) {
         let step = 1.0 / samples.max(1) as f32;
@@ -200,7 +203,7 @@ impl<'a> Sampler<'a> {
 
     /// Where the samples at `first` and at the [`LANES`] − 1 pixels to the right of it lie.
     #[inline]
-    fn places(&self, pose: Similarity, first: Point) -> [Place; LANES] {
+    fn places(&self, pose: Affine, first: Point) -> [Place; LANES] {
         let mut places = [Place::default(); LANES];
         for (lane, place) in places.iter_mut().enumerate() {
             let point = pose.apply(Point::new(first.x + lane as f32, first.y));
@@ -231,6 +234,7 @@ fn split(position: f32, last: f32) -> (u32, f32) {
 mod tests {
     use super::*;
     use crate::clock::Monotonic;
+    use crate::geometry::{Turn, View};
     use proptest::prelude::*;
 
     /// The colour that a one-pixel crop at `(x, y)` shows.
@@ -252,6 +256,44 @@ mod tests {
         assert_eq!(read(frame, -9.0, 0.5), [10; 3], "the edge continues");
         assert_eq!(read(frame, 9.0, 9.0), [40; 3], "the edge continues");
         assert_eq!(read(frame, f32::NAN, 0.5), [10; 3], "no point is out of bounds");
+    }
+
+    #[test]
+    fn a_view_reads_where_the_pixel_is_stored_in_every_layout() {
+        // Luma rises along the stored rows; the left half is red, the right half is blue.
+        let luma = |x: usize, y: usize| 60 + 20 * x as u8 + 5 * y as u8;
+        let chroma = |x: usize| if x < 2 { [90, 240] } else { [240, 110] };
+        let packed = |luma_first: bool| -> Vec<u8> {
+            let pair = |x: usize, y: usize| {
+                let ([cb, cr], first, second) = (chroma(x), luma(x, y), luma(x + 1, y));
+                if luma_first { [first, cb, second, cr] } else { [cb, first, cr, second] }
+            };
+            (0..2).flat_map(|y| [0, 2].map(|x| pair(x, y))).flatten().collect()
+        };
+        let plane = (0..2).flat_map(|y| (0..4).map(move |x| luma(x, y)));
+        let nv12: Vec<u8> = plane.chain([0, 2].into_iter().flat_map(chroma)).collect();
+        for (format, stride, bytes) in [
+            (PixelFormat::Yuyv, 8, packed(true)),
+            (PixelFormat::Uyvy, 8, packed(false)),
+            (PixelFormat::Nv12, 4, nv12),
+        ] {
+            let frame =
+                Frame::new(&bytes, format, (4, 2), stride, 0, Monotonic::default()).unwrap();
+            for (turn, mirrored) in
+                Turn::ALL.map(|turn| [(turn, false), (turn, true)]).as_flattened()
+            {
+                let view = View { turn: *turn, mirrored: *mirrored };
+                let seen = frame.seen_by(view);
+                for y in 0..seen.height() {
+                    for x in 0..seen.width() {
+                        let (x, y) = (x as f32 + 0.5, y as f32 + 0.5);
+                        let stored = view.to_stored((4.0, 2.0)).apply(Point::new(x, y));
+                        let wanted = read(frame, stored.x, stored.y);
+                        assert_eq!(read(seen, x, y), wanted, "{format:?} {view:?} at {x}, {y}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@
     reason = "a test stops at the first surprise"
 )]
 
-use image::imageops::{FilterType, overlay, resize};
+use deepid_edge::geometry::Turn;
+use image::imageops::{FilterType, overlay, resize, rotate90, rotate180, rotate270};
 use image::{Rgb, RgbImage};
 
 use super::models::root;
@@ -109,12 +110,25 @@ impl Recording {
         self
     }
 
+    /// As a camera gives it that needs its pictures turned by `turn`.
+    pub fn by_a_camera_to_turn(mut self, turn: Turn) -> Self {
+        for frame in &mut self.frames {
+            match turn {
+                Turn::None => {}
+                Turn::Quarter => *frame = rotate270(frame),
+                Turn::Half => *frame = rotate180(frame),
+                Turn::ThreeQuarters => *frame = rotate90(frame),
+            }
+        }
+        self
+    }
+
     /// Writes it as an MJPEG file, every side divided by `shrink`.
     pub fn write(self, path: &std::path::Path, shrink: u32) {
         let file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
         let mut writer = deepid_edge::capture::replay::mjpeg::MjpegWriter::new(file, 85);
         for frame in self.frames {
-            let (width, height) = (WIDTH / shrink, HEIGHT / shrink);
+            let (width, height) = (frame.width() / shrink, frame.height() / shrink);
             let frame = if shrink == 1 {
                 frame
             } else {
