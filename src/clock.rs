@@ -7,16 +7,38 @@
 //! the two may be subtracted. It stands still while the machine is suspended; `CLOCK_BOOTTIME`
 //! would not, and is not used for that reason.
 //!
+//! When a wall clock is trusted, for a clock that [`ClockRequirement::Plausible`] is enough for:
+//!
+//! | the clock shows | a time service keeps it | nobody keeps it |
+//! |---|---|---|
+//! | a time before this software, or fifty years after it | no | no |
+//! | a time more than 2 min before a record that a time service vouched for | no: two vouched times contradict each other | no |
+//! | a time up to 2 min before such a record | yes: the service has stepped it | no, but for 1 s |
+//! | a time before a record that nobody vouched for | yes: the service knows better | no, but for 1 s |
+//! | a later time than every record | yes | yes |
+//!
+//! A record that a time service vouched for settles those before it that nobody vouched for; an
+//! administrator can settle all of them (`deepid-edge clock settle`). Between two vouched times
+//! nobody but a person can choose: a false time service that turns the clock back would let
+//! permissions that have ended begin again, so that doubt wins.
+//!
 //! Invariant: a wall clock that cannot be trusted says so in its type; nothing may grant on it.
-//! Deliberately absent: time zones and calendars, which belong to whoever prints.
+//! Deliberately absent: time zones, which belong to whoever prints.
 //! Source: `clock_gettime(2)`, `adjtimex(2)`, `systemd-timesyncd.service(8)`.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+mod manual;
+
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+pub use manual::ManualClock;
 
 /// Touched by systemd-timesyncd whenever it has set the clock (systemd-timesyncd.service(8), FILES).
 const TIMESYNCD_MARK: &str = "/run/systemd/timesync/synchronized";
+
+/// For how long after that the clock counts as kept, in milliseconds. In a week without a network a
+/// board's crystal drifts by half a minute; a clock that was set by hand since is mostly off by more.
+const TIMESYNCD_MARK_LIFE_MS: i64 = 7 * 86_400_000;
 
 /// An instant of the machine's monotonic clock, in microseconds since boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -77,6 +99,8 @@ pub struct WallClock {
     pub unix_ms: i64,
     /// Whether that may be believed.
     pub trust: ClockTrust,
+    /// Whether a time service kept the clock at that moment.
+    pub synchronised: bool,
 }
 
 /// Where time comes from: the system in the daemon, the recording in a replay, the test in a test.
@@ -98,9 +122,14 @@ pub const PLAUSIBLE_FROM_UNIX_MS: i64 = 1_767_225_600_000;
 /// No wall clock after this instant is plausible: fifty years (of 365 days) later.
 pub const PLAUSIBLE_UNTIL_UNIX_MS: i64 = PLAUSIBLE_FROM_UNIX_MS + 50 * 365 * 86_400_000;
 
-/// How far the wall clock may fall behind the newest record before it loses its trust, in
-/// milliseconds: a synchronised clock is slewed and may step back by less than this.
+/// How far a wall clock that nobody keeps may stand behind the records, in milliseconds: the reading
+/// of a decision is a little older than the record before it.
 pub const BACKWARD_TOLERANCE_MS: i64 = 1000;
+
+/// How far a wall clock that a time service keeps may stand behind a record that a time service
+/// vouched for, in milliseconds: after an outage the service steps the clock back by what it had
+/// drifted, and a bad hour of its servers is of this size.
+pub const SYNCHRONISED_TOLERANCE_MS: i64 = 120_000;
 
 /// What the wall clock must show before it is believed.
 #[derive(
@@ -115,49 +144,205 @@ pub enum ClockRequirement {
     Synchronised,
 }
 
-/// Whether a wall clock that shows `unix_ms` may be believed.
-///
-/// `floor_unix_ms` is the time of the newest record, `synchronised` whether a time service keeps the
-/// clock.
+/// A record whose time holds the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The record's number.
+    pub seq: u64,
+    /// When it was made, milliseconds since 1970.
+    pub unix_ms: i64,
+}
+
+impl Mark {
+    const fn later(self, other: Option<Self>) -> Self {
+        match other {
+            Some(other) if other.unix_ms >= self.unix_ms => other,
+            _ => self,
+        }
+    }
+}
+
+/// The records that the wall clock may not stand behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Floor {
+    /// The latest time of a record that a time service vouched for.
+    pub vouched: Option<Mark>,
+    /// The latest time of the records since then that nobody vouched for.
+    pub unvouched: Option<Mark>,
+}
+
+impl Floor {
+    /// The floor after record `seq`, made at `wall`. A time that was not trusted says nothing; one
+    /// that a time service vouched for settles all before it that nobody vouched for.
+    #[must_use]
+    pub const fn after(self, seq: u64, wall: WallClock) -> Self {
+        let mark = Mark { seq, unix_ms: wall.unix_ms };
+        match (wall.trust, wall.synchronised) {
+            (ClockTrust::Untrusted, _) => self,
+            (ClockTrust::Trusted, true) => {
+                Self { vouched: Some(mark.later(self.vouched)), unvouched: None }
+            }
+            (ClockTrust::Trusted, false) => {
+                Self { vouched: self.vouched, unvouched: Some(mark.later(self.unvouched)) }
+            }
+        }
+    }
+
+    /// The record with the latest time, and whether a time service vouched for it.
+    #[must_use]
+    pub const fn latest(self) -> Option<(Mark, bool)> {
+        match (self.vouched, self.unvouched) {
+            (Some(vouched), Some(unvouched)) if unvouched.unix_ms > vouched.unix_ms => {
+                Some((unvouched, false))
+            }
+            (Some(vouched), _) => Some((vouched, true)),
+            (None, Some(unvouched)) => Some((unvouched, false)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Why a wall clock is not trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockDoubt {
+    /// It shows a time before this software was made.
+    BeforeBuild,
+    /// It shows a time long after this software's life.
+    TooLate,
+    /// A time service is required, and none keeps it.
+    NotSynchronised,
+    /// It stands behind a record.
+    BehindRecord {
+        /// Which.
+        record: Mark,
+        /// Whether a time service vouched for that record's time.
+        vouched: bool,
+    },
+}
+
+impl ClockDoubt {
+    /// The doubt's name in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BeforeBuild => "before_build",
+            Self::TooLate => "too_late",
+            Self::NotSynchronised => "not_synchronised",
+            Self::BehindRecord { .. } => "behind_record",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::BeforeBuild | Self::TooLate => {
+                "set the time, or let a time service do it (systemd-timesyncd, chrony)"
+            }
+            Self::NotSynchronised => {
+                "let a time service keep the clock (systemd-timesyncd, chrony); or be content with less by clock.require = 'plausible'"
+            }
+            Self::BehindRecord { .. } => {
+                "if the clock is right now, say so with 'deepid-edge clock settle'; if not, set it, or let a time service do it (systemd-timesyncd, chrony)"
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for ClockDoubt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BeforeBuild => {
+                write!(f, "the clock stands before {}", utc(PLAUSIBLE_FROM_UNIX_MS))
+            }
+            Self::TooLate => write!(f, "the clock stands after {}", utc(PLAUSIBLE_UNTIL_UNIX_MS)),
+            Self::NotSynchronised => f.write_str("no time service keeps the clock"),
+            Self::BehindRecord { record, vouched } => write!(
+                f,
+                "the clock stands behind record {} of {}, {}",
+                record.seq,
+                utc(record.unix_ms),
+                if *vouched {
+                    "which a time service vouched for"
+                } else {
+                    "which no time service vouched for"
+                }
+            ),
+        }
+    }
+}
+
+/// `unix_ms` as RFC 3339 in UTC, to the second; `?` for a time that no calendar has.
+#[must_use]
+pub fn utc(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms)
+        .map_or_else(|_| "?".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Why a wall clock that shows `unix_ms` may not be believed, by the table in this file's header;
+/// `None` when it may. `synchronised` says whether a time service keeps it.
 #[must_use]
 pub const fn judge_wall(
     unix_ms: i64,
     synchronised: bool,
     requirement: ClockRequirement,
-    floor_unix_ms: i64,
-) -> ClockTrust {
-    let plausible = unix_ms >= PLAUSIBLE_FROM_UNIX_MS
-        && unix_ms <= PLAUSIBLE_UNTIL_UNIX_MS
-        && unix_ms >= floor_unix_ms.saturating_sub(BACKWARD_TOLERANCE_MS);
-    let enough = match requirement {
-        ClockRequirement::Plausible => true,
-        ClockRequirement::Synchronised => synchronised,
+    floor: Floor,
+) -> Option<ClockDoubt> {
+    if unix_ms < PLAUSIBLE_FROM_UNIX_MS {
+        return Some(ClockDoubt::BeforeBuild);
+    }
+    if unix_ms > PLAUSIBLE_UNTIL_UNIX_MS {
+        return Some(ClockDoubt::TooLate);
+    }
+    if !synchronised && matches!(requirement, ClockRequirement::Synchronised) {
+        return Some(ClockDoubt::NotSynchronised);
+    }
+    let (holding, tolerance_ms) = if synchronised {
+        let vouched = match floor.vouched {
+            Some(record) => Some((record, true)),
+            None => None,
+        };
+        (vouched, SYNCHRONISED_TOLERANCE_MS)
+    } else {
+        (floor.latest(), BACKWARD_TOLERANCE_MS)
     };
-    if plausible && enough { ClockTrust::Trusted } else { ClockTrust::Untrusted }
+    match holding {
+        Some((record, vouched)) if unix_ms < record.unix_ms.saturating_sub(tolerance_ms) => {
+            Some(ClockDoubt::BehindRecord { record, vouched })
+        }
+        _ => None,
+    }
 }
 
 /// The machine's own clocks.
 #[derive(Debug)]
 pub struct SystemClock {
     requirement: ClockRequirement,
-    floor_unix_ms: AtomicI64,
+    floor: Mutex<Floor>,
 }
 
 impl SystemClock {
-    /// The machine's clocks; the wall clock is trusted when it meets `requirement` and is not
-    /// behind `floor_unix_ms`, the time of the newest record (`i64::MIN` when there is none).
+    /// The machine's clocks; the wall clock is trusted when it meets `requirement` and does not
+    /// stand behind the records of `floor`.
     #[must_use]
-    pub const fn new(requirement: ClockRequirement, floor_unix_ms: i64) -> Self {
-        Self { requirement, floor_unix_ms: AtomicI64::new(floor_unix_ms) }
+    pub const fn new(requirement: ClockRequirement, floor: Floor) -> Self {
+        Self { requirement, floor: Mutex::new(floor) }
     }
 
-    /// Tells of a newer record: the wall clock must not fall behind it. Never lowers the floor, and
-    /// a time that was not trusted says nothing: a clock that once stood far ahead would otherwise
-    /// be distrusted for good after it was set right.
-    pub fn raise_floor(&self, record: WallClock) {
-        if record.trust == ClockTrust::Trusted {
-            self.floor_unix_ms.fetch_max(record.unix_ms, Ordering::Relaxed);
-        }
+    /// Replaces the floor by what the database says.
+    pub fn set_floor(&self, floor: Floor) {
+        *self.floor.lock().unwrap_or_else(PoisonError::into_inner) = floor;
+    }
+
+    /// The wall clock now, and why it is not trusted, if it is not.
+    #[must_use]
+    pub fn wall_with_doubt(&self) -> (WallClock, Option<ClockDoubt>) {
+        let unix_ms = unix_ms_now();
+        let synchronised = synchronised_at(unix_ms);
+        let floor = *self.floor.lock().unwrap_or_else(PoisonError::into_inner);
+        let doubt = judge_wall(unix_ms, synchronised, self.requirement, floor);
+        let trust = if doubt.is_none() { ClockTrust::Trusted } else { ClockTrust::Untrusted };
+        (WallClock { unix_ms, trust, synchronised }, doubt)
     }
 }
 
@@ -167,13 +352,7 @@ impl Clock for SystemClock {
     }
 
     fn wall(&self) -> WallClock {
-        let unix_ms = unix_ms_now();
-        let synchronised = match self.requirement {
-            ClockRequirement::Plausible => false,
-            ClockRequirement::Synchronised => synchronised(),
-        };
-        let floor = self.floor_unix_ms.load(Ordering::Relaxed);
-        WallClock { unix_ms, trust: judge_wall(unix_ms, synchronised, self.requirement, floor) }
+        self.wall_with_doubt().0
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that sleeps")]
@@ -182,26 +361,53 @@ impl Clock for SystemClock {
     }
 }
 
-/// Whether a time service keeps the wall clock: by the kernel's word; where a sandbox forbids to ask
-/// it, by the mark of systemd-timesyncd, which other time services do not leave. A machine that
-/// cannot tell counts as not synchronised.
-#[must_use]
-pub fn synchronised() -> bool {
-    kernel_synchronised().unwrap_or_else(|| Path::new(TIMESYNCD_MARK).exists())
+/// Whether a time service keeps the wall clock that shows `unix_ms`: by the kernel's word; where a
+/// sandbox forbids to ask it, by the mark of systemd-timesyncd, which other time services do not
+/// leave. A machine that cannot tell counts as not synchronised, and so does a wall clock that is
+/// not the kernel's (one that libfaketime shows).
+fn synchronised_at(unix_ms: i64) -> bool {
+    match kernel_word() {
+        KernelWord::Silent => std::fs::metadata(TIMESYNCD_MARK)
+            .and_then(|about| about.modified())
+            .is_ok_and(|marked| mark_vouches(unix_ms, unix_ms_of(marked))),
+        KernelWord::NotKept => false,
+        KernelWord::Kept { unix_s } => (unix_ms.div_euclid(1000) - unix_s).abs() <= 1,
+    }
 }
 
-/// What the kernel says; nothing when it may not be asked.
+/// Whether timesyncd's mark of `marked_ms` vouches for a clock that shows `unix_ms`.
+const fn mark_vouches(unix_ms: i64, marked_ms: i64) -> bool {
+    let age_ms = unix_ms.saturating_sub(marked_ms);
+    age_ms >= -SYNCHRONISED_TOLERANCE_MS && age_ms <= TIMESYNCD_MARK_LIFE_MS
+}
+
+/// What the kernel says of its wall clock.
+enum KernelWord {
+    /// It may not be asked.
+    Silent,
+    /// No time service keeps it.
+    NotKept,
+    /// A time service keeps it, and it shows this, in seconds since 1970.
+    Kept { unix_s: i64 },
+}
+
 #[expect(unsafe_code, reason = "adjtimex has no safe face in the standard library")]
-fn kernel_synchronised() -> Option<bool> {
+fn kernel_word() -> KernelWord {
     // SAFETY: `timex` is plain integers for which zero is valid; with `modes` 0 the call changes
     // nothing, only fills the structure, which outlives it.
-    let (state, status) = unsafe {
+    let (state, timex) = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();
         let state = libc::adjtimex(&raw mut timex);
-        (state, timex.status)
+        (state, timex)
     };
     // With `modes` 0 it fails for nothing but a filter of system calls (systemd.exec(5), @clock).
-    (state >= 0).then_some(state < libc::TIME_ERROR && status & libc::STA_UNSYNC == 0)
+    if state < 0 {
+        KernelWord::Silent
+    } else if state < libc::TIME_ERROR && timex.status & libc::STA_UNSYNC == 0 {
+        KernelWord::Kept { unix_s: timex.time.tv_sec }
+    } else {
+        KernelWord::NotKept
+    }
 }
 
 #[expect(unsafe_code, reason = "std's Instant hides the value that V4L2 timestamps compare with")]
@@ -217,73 +423,13 @@ fn monotonic_now() -> Monotonic {
 
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 fn unix_ms_now() -> i64 {
-    match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+    unix_ms_of(SystemTime::now())
+}
+
+fn unix_ms_of(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
-    }
-}
-
-/// A clock that moves only when it is told to, or when somebody sleeps on it: for replays, tests
-/// and the simulation. Its wall clock runs along, from a given start, with the trust it is given.
-#[derive(Debug)]
-pub struct ManualClock {
-    now_micros: AtomicU64,
-    wall_offset_ms: AtomicI64,
-    trusted: AtomicBool,
-}
-
-impl ManualClock {
-    /// A clock at `now`, whose wall clock shows `unix_ms` at that instant and is trusted.
-    #[must_use]
-    pub fn new(now: Monotonic, unix_ms: i64) -> Self {
-        Self {
-            now_micros: AtomicU64::new(now.as_micros()),
-            wall_offset_ms: AtomicI64::new(unix_ms.saturating_sub(as_signed_millis(now))),
-            trusted: AtomicBool::new(true),
-        }
-    }
-
-    /// Moves on by `duration`.
-    pub fn advance(&self, duration: Duration) {
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let step = |now: u64| Some(now.saturating_add(micros));
-        // The closure always gives a value, so the update cannot fail.
-        let _ = self.now_micros.fetch_update(Ordering::SeqCst, Ordering::SeqCst, step);
-    }
-
-    /// Moves on to `instant`; an instant in the past changes nothing.
-    pub fn advance_to(&self, instant: Monotonic) {
-        self.now_micros.fetch_max(instant.as_micros(), Ordering::SeqCst);
-    }
-
-    /// Steps the wall clock, as a time service or a person would; the monotonic clock goes on.
-    pub fn set_wall(&self, wall: WallClock) {
-        let offset = wall.unix_ms.saturating_sub(as_signed_millis(self.now()));
-        self.wall_offset_ms.store(offset, Ordering::SeqCst);
-        self.trusted.store(wall.trust == ClockTrust::Trusted, Ordering::SeqCst);
-    }
-}
-
-fn as_signed_millis(instant: Monotonic) -> i64 {
-    i64::try_from(instant.as_millis()).unwrap_or(i64::MAX)
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Monotonic {
-        Monotonic(self.now_micros.load(Ordering::SeqCst))
-    }
-
-    fn wall(&self) -> WallClock {
-        let offset = self.wall_offset_ms.load(Ordering::SeqCst);
-        let trusted = self.trusted.load(Ordering::SeqCst);
-        WallClock {
-            unix_ms: offset.saturating_add(as_signed_millis(self.now())),
-            trust: if trusted { ClockTrust::Trusted } else { ClockTrust::Untrusted },
-        }
-    }
-
-    fn sleep(&self, duration: Duration) {
-        self.advance(duration);
     }
 }
 
@@ -291,57 +437,138 @@ impl Clock for ManualClock {
 mod tests {
     use super::*;
 
+    const DAY_MS: i64 = 86_400_000;
+    const RIGHT_MS: i64 = PLAUSIBLE_FROM_UNIX_MS + 300 * DAY_MS;
+    const YEAR_2036_MS: i64 = 2_085_978_495_000;
+
+    const fn mark(seq: u64, unix_ms: i64) -> Mark {
+        Mark { seq, unix_ms }
+    }
+
+    /// What a clock that shows [`RIGHT_MS`] is worth, when a time service keeps it and when nobody
+    /// does, with a record `ahead_ms` ahead of it that was vouched for or not.
+    fn with_record(ahead_ms: i64, vouched: bool) -> [bool; 2] {
+        let record = Some(mark(41, RIGHT_MS + ahead_ms));
+        let floor = if vouched {
+            Floor { vouched: record, unvouched: None }
+        } else {
+            Floor { vouched: None, unvouched: record }
+        };
+        [true, false]
+            .map(|kept| judge_wall(RIGHT_MS, kept, ClockRequirement::Plausible, floor).is_none())
+    }
+
     #[test]
-    fn wall_clock_is_judged_by_floor_and_requirement() {
-        use ClockRequirement::{Plausible, Synchronised};
-        use ClockTrust::{Trusted, Untrusted};
-        let later = PLAUSIBLE_FROM_UNIX_MS + 86_400_000;
-        let cases = [
-            (0, true, Plausible, i64::MIN, Untrusted),
-            (PLAUSIBLE_FROM_UNIX_MS - 1, true, Plausible, i64::MIN, Untrusted),
-            (PLAUSIBLE_FROM_UNIX_MS, false, Plausible, i64::MIN, Trusted),
-            (PLAUSIBLE_UNTIL_UNIX_MS + 1, true, Plausible, i64::MIN, Untrusted),
-            (later, false, Synchronised, i64::MIN, Untrusted),
-            (later, true, Synchronised, i64::MIN, Trusted),
-            (later, true, Synchronised, later + BACKWARD_TOLERANCE_MS, Trusted),
-            (later, true, Synchronised, later + BACKWARD_TOLERANCE_MS + 1, Untrusted),
-            (later, true, Plausible, i64::MAX, Untrusted),
-        ];
-        for (unix_ms, synchronised, requirement, floor, expected) in cases {
-            assert_eq!(
-                judge_wall(unix_ms, synchronised, requirement, floor),
-                expected,
-                "{unix_ms} {synchronised} {requirement:?} {floor}"
-            );
+    fn a_clock_outside_this_softwares_life_is_never_trusted() {
+        for requirement in [ClockRequirement::Plausible, ClockRequirement::Synchronised] {
+            for kept in [true, false] {
+                let judge = |unix_ms| judge_wall(unix_ms, kept, requirement, Floor::default());
+                assert_eq!(judge(0), Some(ClockDoubt::BeforeBuild));
+                assert_eq!(judge(PLAUSIBLE_FROM_UNIX_MS - 1), Some(ClockDoubt::BeforeBuild));
+                assert_eq!(judge(PLAUSIBLE_UNTIL_UNIX_MS + 1), Some(ClockDoubt::TooLate));
+                assert_eq!(judge(i64::MAX), Some(ClockDoubt::TooLate));
+            }
         }
     }
 
     #[test]
-    fn system_clock_goes_forward_and_its_floor_only_rises() {
-        let clock = SystemClock::new(ClockRequirement::Plausible, i64::MIN);
+    fn a_clock_ahead_of_every_record_is_trusted() {
+        assert_eq!(with_record(-1, true), [true, true]);
+        assert_eq!(with_record(-3650 * DAY_MS, false), [true, true]);
+        let none = Floor::default();
+        for kept in [true, false] {
+            assert_eq!(judge_wall(RIGHT_MS, kept, ClockRequirement::Plausible, none), None);
+        }
+    }
+
+    #[test]
+    fn a_kept_clock_beats_a_record_that_nobody_vouched_for() {
+        assert_eq!(with_record(1000, false), [true, true]);
+        assert_eq!(with_record(1001, false), [true, false]);
+        assert_eq!(with_record(YEAR_2036_MS - RIGHT_MS, false), [true, false]);
+    }
+
+    #[test]
+    fn a_small_step_back_denies_nothing_once_the_clock_is_kept() {
+        assert_eq!(with_record(120_000, true), [true, false]);
+        assert_eq!(with_record(120_001, true), [false, false]);
+    }
+
+    #[test]
+    fn two_vouched_times_that_contradict_each_other_are_no_time() {
+        assert_eq!(with_record(YEAR_2036_MS - RIGHT_MS, true), [false, false]);
+        // What nobody vouched for does not hide the contradiction.
+        let floor = Floor {
+            vouched: Some(mark(7, RIGHT_MS + DAY_MS)),
+            unvouched: Some(mark(41, YEAR_2036_MS)),
+        };
+        let doubt = judge_wall(RIGHT_MS, true, ClockRequirement::Plausible, floor);
+        let seven = ClockDoubt::BehindRecord { record: mark(7, RIGHT_MS + DAY_MS), vouched: true };
+        assert_eq!(doubt, Some(seven));
+        let doubt = judge_wall(RIGHT_MS, false, ClockRequirement::Plausible, floor);
+        let last = ClockDoubt::BehindRecord { record: mark(41, YEAR_2036_MS), vouched: false };
+        assert_eq!(doubt, Some(last));
+    }
+
+    #[test]
+    fn a_required_time_service_is_required_whatever_the_records_say() {
+        let judge =
+            |kept| judge_wall(RIGHT_MS, kept, ClockRequirement::Synchronised, Floor::default());
+        assert_eq!(judge(true), None);
+        assert_eq!(judge(false), Some(ClockDoubt::NotSynchronised));
+    }
+
+    #[test]
+    fn timesyncds_mark_vouches_for_a_week_and_not_for_a_clock_set_since() {
+        assert!(mark_vouches(RIGHT_MS, RIGHT_MS));
+        assert!(mark_vouches(RIGHT_MS, RIGHT_MS - 7 * DAY_MS));
+        assert!(!mark_vouches(RIGHT_MS, RIGHT_MS - 7 * DAY_MS - 1));
+        assert!(!mark_vouches(YEAR_2036_MS, RIGHT_MS), "set ahead by hand");
+        assert!(mark_vouches(RIGHT_MS - 120_000, RIGHT_MS));
+        assert!(!mark_vouches(RIGHT_MS - DAY_MS, RIGHT_MS), "set back by hand");
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_clock_names_record_time_and_remedy() {
+        let doubt = ClockDoubt::BehindRecord { record: mark(41, YEAR_2036_MS), vouched: false };
+        let said = format!("{doubt}; {}", doubt.remedy());
+        for part in ["record 41", "2036-02-07T06:28:15Z", "'deepid-edge clock settle'"] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_vouched_record_settles_those_that_nobody_vouched_for() {
+        let at = |unix_ms, trust, synchronised| WallClock { unix_ms, trust, synchronised };
+        let (yes, no) = (ClockTrust::Trusted, ClockTrust::Untrusted);
+        let ahead = Floor::default().after(1, at(YEAR_2036_MS, yes, false));
+        assert_eq!(ahead.unvouched, Some(mark(1, YEAR_2036_MS)));
+        assert_eq!(ahead.after(2, at(RIGHT_MS, no, true)), ahead, "not trusted: says nothing");
+        assert_eq!(ahead.after(2, at(RIGHT_MS, yes, false)), ahead, "a floor is never lowered");
+        let settled = ahead.after(2, at(RIGHT_MS, yes, true));
+        assert_eq!(settled, Floor { vouched: Some(mark(2, RIGHT_MS)), unvouched: None });
+        let stepped = settled.after(3, at(RIGHT_MS - 90_000, yes, true));
+        assert_eq!(stepped, settled, "a small step back is allowed, and lowers nothing");
+        // The network is away at the next start: the record of 2036 no longer holds the clock.
+        let doubt = judge_wall(RIGHT_MS + 1, false, ClockRequirement::Plausible, settled);
+        assert_eq!(doubt, None);
+    }
+
+    #[test]
+    fn system_clock_goes_forward_and_stands_on_the_floor_that_it_is_given() {
+        let clock = SystemClock::new(ClockRequirement::Plausible, Floor::default());
         let before = clock.now();
         assert!(before > Monotonic::default());
         clock.sleep(Duration::from_millis(2));
         assert!(clock.now().since(before) >= Duration::from_millis(2));
-        let at = |unix_ms, trust| WallClock { unix_ms, trust };
+        let at = |unix_ms, trust| WallClock { unix_ms, trust, synchronised: true };
         let before = clock.wall().trust;
-        clock.raise_floor(at(i64::MAX, ClockTrust::Untrusted));
+        let untrusted = Floor::default().after(1, at(i64::MAX, ClockTrust::Untrusted));
+        clock.set_floor(untrusted);
         assert_eq!(clock.wall().trust, before, "what was not trusted raises nothing");
-        clock.raise_floor(at(i64::MAX, ClockTrust::Trusted));
-        clock.raise_floor(at(0, ClockTrust::Trusted));
+        clock.set_floor(untrusted.after(2, at(i64::MAX, ClockTrust::Trusted)));
         assert_eq!(clock.wall().trust, ClockTrust::Untrusted);
-    }
-
-    #[test]
-    fn manual_clock_moves_by_sleep_and_keeps_the_wall_beside_it() {
-        let clock = ManualClock::new(Monotonic::from_millis(5000), PLAUSIBLE_FROM_UNIX_MS);
-        clock.sleep(Duration::from_millis(250));
-        assert_eq!(clock.now(), Monotonic::from_millis(5250));
-        assert_eq!(clock.wall().unix_ms, PLAUSIBLE_FROM_UNIX_MS + 250);
-        clock.advance_to(Monotonic::from_millis(100));
-        assert_eq!(clock.now(), Monotonic::from_millis(5250));
-        clock.set_wall(WallClock { unix_ms: 7, trust: ClockTrust::Untrusted });
-        assert_eq!(clock.wall(), WallClock { unix_ms: 7, trust: ClockTrust::Untrusted });
-        assert_eq!(clock.now(), Monotonic::from_millis(5250));
+        clock.set_floor(Floor::default());
+        assert_eq!(clock.wall().trust, before);
     }
 }

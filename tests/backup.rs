@@ -32,7 +32,8 @@ use support::answer::Answer;
 use support::daemon::Home;
 use support::scene::Recording;
 
-const WALL: WallClock = WallClock { unix_ms: 1_777_000_000_000, trust: ClockTrust::Trusted };
+const WALL: WallClock =
+    WallClock { unix_ms: 1_777_000_000_000, trust: ClockTrust::Trusted, synchronised: false };
 const PASSPHRASE: &str = "correct horse battery staple";
 /// No resistance to guessing at all, and no time either.
 const CHEAP: u8 = 2;

@@ -193,6 +193,32 @@ fn what_the_broker_never_acknowledged_is_sent_again_as_audit_and_never_as_access
 }
 
 #[test]
+fn what_was_made_while_the_broker_was_silent_is_late() {
+    let Some(broker) = start() else { return };
+    let subscriber = Subscriber::connect(broker.port(), "deepid-edge/#");
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    door.until("idle", |e| matches!(e, SessionEvent::OutboxWanted { .. }));
+    let clock = door.clock.clone();
+    broker.freeze();
+    let first = door.decide(&grant(&clock));
+    door.until("asked", |e| matches!(e, SessionEvent::OutboxWanted { .. }));
+    clock.advance(Duration::from_secs(6));
+    let second = door.decide(&grant(&clock));
+    door.until("held back", |e| *e == SessionEvent::NotAnnounced { seq: second.seq });
+    broker.thaw();
+    door.until_delivered();
+    let late: Vec<(u64, bool)> = subscriber
+        .until_now("deepid-edge/marker")
+        .iter()
+        .filter(|message| message.topic == AUDIT)
+        .map(|message| message.json())
+        .map(|json| (json["seq"].as_u64().unwrap(), json["late"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(late, [(first.seq, false), (second.seq, true)]);
+}
+
+#[test]
 fn a_decision_older_than_its_expiry_is_not_announced() {
     let Some(broker) = start() else { return };
     let subscriber = Subscriber::connect(broker.port(), "#");
@@ -316,6 +342,19 @@ fn a_publish_that_the_broker_forbids_is_said_and_stays_in_the_outbox() {
     );
     assert!(format!("{event:?}").contains("NotAuthorized"), "{event:?}");
     assert_eq!(door.store.outbox_depth().unwrap(), 1);
+
+    // Its owner corrects the rules: the record goes out on the same connection.
+    let subscriber = Subscriber::connect(broker.port(), AUDIT);
+    broker.replace_acl("topic readwrite #\n");
+    door.clock.advance(Duration::from_secs(31));
+    let connected_again = std::cell::Cell::new(false);
+    door.until("taken", |event| {
+        connected_again.set(connected_again.get() || *event == SessionEvent::Connected);
+        matches!(event, SessionEvent::Acknowledged { seq: 1 })
+    });
+    assert!(!connected_again.get());
+    assert_eq!(door.store.outbox_depth().unwrap(), 0);
+    assert_eq!(subscriber.on(AUDIT).json()["late"], true);
 }
 
 #[test]

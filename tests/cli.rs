@@ -23,7 +23,8 @@ use deepid_edge::store::{Administrative, Body, ReferenceSource, Store, StoreSett
 use serde_json::Value as Json;
 use support::answer::Answer;
 
-const WALL: WallClock = WallClock { unix_ms: 1_777_000_000_000, trust: ClockTrust::Trusted };
+const WALL: WallClock =
+    WallClock { unix_ms: 1_777_000_000_000, trust: ClockTrust::Trusted, synchronised: false };
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -337,6 +338,50 @@ fn the_life_of_a_subject() {
         events.join(" ").replace('"', ""),
         "subject_renamed subject_disabled subject_enabled subject_removed"
     );
+}
+
+/// Leaves a record of 2036 that a time service vouched for; its number.
+fn record_of_2036(store: &mut Store) -> u64 {
+    let wall = WallClock { unix_ms: 2_085_978_495_000, synchronised: true, ..WALL };
+    let event = Administrative::Started { version: "0.1.0".to_owned() };
+    let now = deepid_edge::clock::Monotonic::default();
+    store.record_admin(event, "front", uuid::Uuid::nil(), now, wall).expect("recorded").seq
+}
+
+#[test]
+fn a_clock_that_once_stood_ahead_is_named_and_settled() {
+    let bench = Bench::new();
+    bench.store().add_subject("Ada", WALL).expect("added");
+    let seq = record_of_2036(&mut bench.store());
+    let named = format!("record {seq} of 2036-02-07T06:28:15Z");
+    let shown = bench.run(&["clock", "show"]);
+    assert_eq!(shown.code, 1, "{}", shown.out);
+    for part in [named.as_str(), "not trusted", "'deepid-edge clock settle'"] {
+        assert!(shown.out.contains(part), "{part}: {}", shown.out);
+    }
+    let shown = bench.run(&["clock", "show", "--json"]);
+    let clock: Json = serde_json::from_str(&shown.out).expect("JSON");
+    assert_eq!((&clock["trust"], &clock["doubt"]), (&"untrusted".into(), &"behind_record".into()));
+    assert_eq!(clock["held_by"]["vouched"]["record"], seq);
+    let doctor = bench.run(&["doctor", "--set", "mqtt.enabled=false"]);
+    assert!(doctor.out.contains(&named), "{}", doctor.out);
+    assert!(doctor.out.contains("clock settle"), "{}", doctor.out);
+
+    let asked = bench.run(&["clock", "settle"]);
+    assert_eq!(asked.code, 11, "without a terminal nobody can say yes");
+    assert!(asked.err.contains(&named), "{}", asked.err);
+    assert_eq!(bench.run(&["clock", "show"]).code, 1, "nothing was changed");
+    let settled = bench.run(&["clock", "settle", "--yes", "--json"]).json();
+    assert_eq!(settled["settled"]["record"], seq);
+    assert_eq!(settled["clock"]["trust"], "trusted");
+    assert_eq!(bench.run(&["clock", "show"]).code, 0);
+    let record_issued = "2036-02-07T06:28:15Z".to_owned();
+    let event = Administrative::ClockSettled { record: seq, record_issued };
+    assert_eq!(bench.events().last(), Some(&event));
+    let again = bench.run(&["clock", "settle", "--yes", "--json"]).json();
+    assert_eq!(again["settled"], Json::Null, "nothing is left to settle, and nothing is recorded");
+    assert_eq!(bench.events().last(), Some(&event));
+    assert_eq!(bench.events().len(), 2);
 }
 
 #[test]

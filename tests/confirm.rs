@@ -50,7 +50,11 @@ impl Door {
     fn sees(&mut self, seen: Seen) -> Option<Question> {
         self.frames += 1;
         let now = self.now();
-        let wall = WallClock { unix_ms: 1_800_000_000_000, trust: ClockTrust::Trusted };
+        let wall = WallClock {
+            unix_ms: 1_800_000_000_000,
+            trust: ClockTrust::Trusted,
+            synchronised: false,
+        };
         let observation = Observation { sequence: self.frames, captured_at: now, wall, seen };
         self.visit.step(&observation, now, &mut self.actions);
         self.visit.question().cloned()

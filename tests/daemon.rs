@@ -14,7 +14,8 @@ mod support;
 
 use std::time::Duration;
 
-use deepid_edge::store::{AuditRecord, Body};
+use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
+use deepid_edge::store::{Administrative, AuditRecord, Body, Store, StoreSettings};
 use support::certificates::Authority;
 use support::daemon::{Home, until};
 use support::models::library;
@@ -266,6 +267,40 @@ fn a_wrong_certificate_is_named_and_the_door_goes_on_deciding() {
         let report = String::from_utf8_lossy(&doctor.stdout).to_lowercase();
         assert!(report.contains("certificate"), "{name}: {report}");
     }
+}
+
+#[test]
+fn a_clock_that_once_stood_ahead_is_named_and_settled_without_a_restart() {
+    if !assets() {
+        return;
+    }
+    let home = Home::new()
+        .enrol_obama()
+        .set("camera.replay.pace", "real-time")
+        .set("camera.replay.repeat", true);
+    let ahead =
+        WallClock { unix_ms: 2_085_978_495_000, trust: ClockTrust::Trusted, synchronised: true };
+    let mut store = Store::open(&home.path("door.db"), StoreSettings::default()).unwrap();
+    let event = Administrative::Started { version: "0.1.0".to_owned() };
+    let boot = uuid::Uuid::nil();
+    let seq = store.record_admin(event, "front", boot, Monotonic::default(), ahead).unwrap().seq;
+    drop(store);
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(5).person("obama3.jpg", 0.16, 30).nobody(40).write(&recording, 1);
+    let mut daemon = home.run(&recording);
+    let decided = |wanted: &str| decisions(&home.records()).iter().any(|one| one == wanted);
+    until("a denial", || decided("Denied clock_untrusted").then_some(()));
+    let named = format!("record {seq} of 2036-02-07T06:28:15Z");
+    until("the record's name", || daemon.log().contains(&named).then_some(()));
+    assert!(daemon.log().contains("deepid-edge clock settle"), "{}", daemon.log());
+    assert!(!decided("Granted matched"));
+
+    let settled = home.command(&["clock", "settle", "--yes"]).output().unwrap();
+    assert!(settled.status.success(), "{}", String::from_utf8_lossy(&settled.stderr));
+    until("a grant", || decided("Granted matched").then_some(()));
+    assert!(daemon.log().contains("the clock is trusted again"), "{}", daemon.log());
+    daemon.signal("-TERM");
+    assert!(daemon.until_ended().success());
 }
 
 #[test]

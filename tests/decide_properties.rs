@@ -154,7 +154,7 @@ fn play(policy: VisitPolicy, trace: &[Event], punctual: bool) -> Vec<Played> {
             Observation {
                 sequence,
                 captured_at: Monotonic::from_millis(now_ms.saturating_add_signed(-frame.age_ms)),
-                wall: WallClock { unix_ms: 0, trust },
+                wall: WallClock { unix_ms: 0, trust, synchronised: false },
                 seen: frame.seen.clone(),
             }
         });

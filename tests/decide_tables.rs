@@ -189,7 +189,7 @@ impl Run {
         let mut observation = Observation {
             sequence: self.sequence,
             captured_at: now,
-            wall: WallClock { unix_ms: unix_ms(now), trust: self.trust },
+            wall: WallClock { unix_ms: unix_ms(now), trust: self.trust, synchronised: false },
             seen: Seen::NoFace,
         };
         let mut count = 1;

@@ -378,7 +378,8 @@ fn perform(script: &Script, world: &mut World, door: &mut Door, sequence: &mut u
             _ if script.who == Who::Nobody => Seen::NoFace,
             _ => world.seen(face, count, script.spread, trouble),
         };
-        let wall = WallClock { unix_ms: door.clock.wall().unix_ms - back, trust };
+        let wall =
+            WallClock { unix_ms: door.clock.wall().unix_ms - back, trust, synchronised: false };
         let captured_at = Monotonic::from_millis(captured_at);
         let mut observation = Observation { sequence: *sequence, captured_at, wall, seen };
         if trouble == Trouble::Freeze {

@@ -14,7 +14,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
+use deepid_edge::clock::{ClockTrust, Floor, Mark, Monotonic, WallClock};
 use deepid_edge::compare::{Metric, SubjectId};
 use deepid_edge::decide::{
     AmbiguousReason, Decision, DecisionLatency, Evidence, FramesCounted, Verdict,
@@ -30,7 +30,7 @@ use uuid::Uuid;
 const BOOT: Uuid = Uuid::from_u128(0x7c0d_2f6a_0000_4000_8000_0000_0000_0001);
 
 fn wall(unix_ms: i64) -> WallClock {
-    WallClock { unix_ms, trust: ClockTrust::Trusted }
+    WallClock { unix_ms, trust: ClockTrust::Trusted, synchronised: false }
 }
 
 fn model(name: &str) -> ModelId {
@@ -269,16 +269,127 @@ fn numbers_are_never_given_twice_and_retention_is_a_bound() {
 }
 
 #[test]
-fn only_trusted_times_make_the_newest_record() {
+fn requests_push_no_decision_out_and_have_a_bound_of_their_own() {
+    let (_directory, path) = place();
+    let settings = StoreSettings { records_max: 30, ..StoreSettings::default() };
+    let mut store = Store::open(&path, settings).unwrap();
+    let ask = |store: &mut Store| {
+        let event = Administrative::Requested {
+            request: "ping".to_owned(),
+            verdict: RequestVerdict::Answered,
+            count: 1,
+        };
+        store.record_admin(event, "front", BOOT, Monotonic::default(), wall(5)).unwrap().seq
+    };
+    let decisions: Vec<u64> = (0..30)
+        .map(|at| {
+            ask(&mut store);
+            store.record_decision(&vague(at), "front", BOOT).unwrap().seq
+        })
+        .collect();
+    for _ in 0..100 {
+        ask(&mut store);
+    }
+    let kept = |store: &Store| store.audit(0, 1000).unwrap();
+    let of_decisions = |records: &[deepid_edge::store::AuditRecord]| -> Vec<u64> {
+        let decided = records.iter().filter(|record| matches!(record.body, Body::Decision(_)));
+        decided.map(|record| record.seq).collect()
+    };
+    assert_eq!(of_decisions(&kept(&store)), decisions, "every decision is still there");
+    assert_eq!(kept(&store).len(), 33, "and a tenth as many requests");
+    assert_eq!(store.outbox_depth().unwrap(), 33, "the outbox is bounded with them");
+
+    // Requests that are older than every decision go with the decisions around them.
+    let later: Vec<u64> = (0..30)
+        .map(|at| store.record_decision(&vague(100 + at), "front", BOOT).unwrap().seq)
+        .collect();
+    assert_eq!(of_decisions(&kept(&store)), later);
+    assert_eq!(kept(&store).len(), 33, "the newest requests stand between the decisions");
+    store.record_decision(&vague(200), "front", BOOT).unwrap();
+    assert_eq!(kept(&store).len(), 30);
+    drop(store);
+    let fewer = StoreSettings { records_max: 10, ..StoreSettings::default() };
+    let mut store = Store::open(&path, fewer).unwrap();
+    store.record_decision(&vague(201), "front", BOOT).unwrap();
+    assert_eq!(kept(&store).len(), 10, "a smaller bound holds at once");
+}
+
+#[test]
+fn a_record_that_cannot_be_read_holds_no_other_up_and_stays() {
     let (_directory, path) = place();
     let mut store = open(&path);
-    assert_eq!(store.newest_record_time().unwrap(), None);
-    let mut decision = vague(0);
-    decision.wall = wall(1000);
-    store.record_decision(&decision, "front", BOOT).unwrap();
-    decision.wall = WallClock { unix_ms: 9_000_000, trust: ClockTrust::Untrusted };
-    store.record_decision(&decision, "front", BOOT).unwrap();
-    assert_eq!(store.newest_record_time().unwrap(), Some(1000));
+    for at in 0..5 {
+        store.record_decision(&vague(at), "front", BOOT).unwrap();
+    }
+    let other = Connection::open(&path).unwrap();
+    for (seq, body) in [(2, r#"{"administrative":{"event":"of_a_later_version"}}"#), (3, "{}")] {
+        other.execute("UPDATE audit SET body = ?2 WHERE seq = ?1", (seq, body)).unwrap();
+    }
+    let seqs = |page: &deepid_edge::store::OutboxPage| -> (Vec<u64>, Vec<u64>) {
+        let readable = page.records.iter().map(|record| record.seq).collect();
+        (readable, page.unreadable.iter().map(|record| record.seq).collect())
+    };
+    let page = store.outbox_page(0, 10).unwrap();
+    assert_eq!(seqs(&page), (vec![1, 4, 5], vec![2, 3]));
+    assert!(page.unreadable[0].what.contains("of_a_later_version"), "{page:?}");
+    assert_eq!(seqs(&store.outbox_page(1, 1).unwrap()), (vec![4], vec![2, 3]));
+    for record in page.records {
+        store.acknowledge(record.seq).unwrap();
+    }
+    assert_eq!(
+        seqs(&store.outbox_page(0, 10).unwrap()),
+        (vec![], vec![2, 3]),
+        "for a later version"
+    );
+    assert_eq!(store.outbox_depth().unwrap(), 2);
+    let (count, first) = store.unreadable_records().unwrap();
+    assert_eq!((count, first.map(|record| record.seq)), (2, Some(2)));
+}
+
+#[test]
+fn a_record_ahead_holds_the_clock_until_a_vouched_one_or_a_person_settles_it() {
+    let (_directory, path) = place();
+    let mut store = open(&path);
+    let at = |unix_ms, trust, synchronised| WallClock { unix_ms, trust, synchronised };
+    let (yes, no) = (ClockTrust::Trusted, ClockTrust::Untrusted);
+    let decide = |store: &mut Store, wall| {
+        let decision = Decision { wall, ..vague(0) };
+        store.record_decision(&decision, "front", BOOT).unwrap().seq
+    };
+    let mark = |seq, unix_ms| Some(Mark { seq, unix_ms });
+    assert_eq!(store.clock_floor().unwrap(), Floor::default());
+    decide(&mut store, at(9000, yes, false));
+    decide(&mut store, at(99_000, no, true));
+    decide(&mut store, at(1000, yes, false));
+    let ahead = Floor { vouched: None, unvouched: mark(1, 9000) };
+    assert_eq!(store.clock_floor().unwrap(), ahead, "the latest that was trusted");
+    decide(&mut store, at(2000, yes, true));
+    let vouched = Floor { vouched: mark(4, 2000), unvouched: None };
+    assert_eq!(store.clock_floor().unwrap(), vouched);
+    decide(&mut store, at(99_000, yes, true));
+    drop(store);
+
+    let mut store = open(&path);
+    assert_eq!(store.clock_floor().unwrap().vouched, mark(5, 99_000), "durable");
+    let now = at(3000, yes, false);
+    let settled = store.settle_clock("front", BOOT, Monotonic::default(), now).unwrap().unwrap();
+    let Body::Administrative(Administrative::ClockSettled { record, record_issued }) =
+        &settled.body
+    else {
+        panic!("{settled:?}")
+    };
+    assert_eq!((*record, record_issued.as_str()), (5, "1970-01-01T00:01:39Z"));
+    let settled = Floor { vouched: None, unvouched: mark(settled.seq, 3000) };
+    assert_eq!(store.clock_floor().unwrap(), settled);
+}
+
+#[test]
+fn without_a_record_that_holds_the_clock_nothing_is_settled_and_nothing_recorded() {
+    let (_directory, path) = place();
+    let mut store = open(&path);
+    let settled = store.settle_clock("front", BOOT, Monotonic::default(), wall(5)).unwrap();
+    assert_eq!(settled, None);
+    assert_eq!(store.audit(0, 9).unwrap(), []);
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn administrative() -> Vec<Administrative> {
         A::SubjectDisabled { subject: subject() },
         A::SubjectRemoved { subject: subject() },
         A::GalleryRestored { made: "2026-05-01T07:15:02Z".to_owned(), subjects: 2, references: 5 },
+        A::ClockSettled { record: 41, record_issued: "2036-02-07T06:28:15Z".to_owned() },
     ];
     all.extend(requests.map(|verdict| A::Requested {
         request: "ping".to_owned(),
@@ -127,7 +128,7 @@ fn administrative() -> Vec<Administrative> {
 
 fn cameras() -> Vec<Camera> {
     use CameraState as S;
-    let wall = WallClock { unix_ms: 0, trust: ClockTrust::Untrusted };
+    let wall = WallClock { unix_ms: 0, trust: ClockTrust::Untrusted, synchronised: false };
     [S::Streaming, S::Searching, S::Stalled, S::Busy, S::Denied, S::Unsupported]
         .map(|state| {
             let remedy = (state != S::Streaming).then(|| "what to do".to_owned());
@@ -148,6 +149,13 @@ fn everything() -> Vec<(&'static str, Value)> {
     let bare_health =
         deepid_edge::publish::Health { temperature_c: None, throttled: None, ..health() };
     all.push(("health", written(&bare_health)));
+    let doubted = deepid_edge::publish::Health {
+        clock: ClockTrust::Untrusted,
+        clock_remedy: Some("why: what to do".to_owned()),
+        unreadable_records: 1,
+        ..health()
+    };
+    all.push(("health", written(&doubted)));
     all.extend(cameras().iter().map(|camera| ("camera", written(camera))));
     for verdict in verdicts() {
         let mut without = decision(&clock(), verdict.clone());

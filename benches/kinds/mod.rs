@@ -18,7 +18,7 @@ use std::hint::black_box;
 use crate::support::models::{card, models};
 use crate::support::{path, scene};
 use deepid_edge::capture::{CapturedFrame, Decoder};
-use deepid_edge::clock::{Clock, Monotonic, SystemClock};
+use deepid_edge::clock::{Clock, Floor, Monotonic, SystemClock};
 use deepid_edge::compare::SearchScratch;
 use deepid_edge::decide::{Seen, Visit, VisitPolicy};
 use deepid_edge::detect::{Detection, Detections, FollowerSettings, SsdDetector, Strategy};
@@ -230,7 +230,7 @@ fn decide(runtime: &Runtime) -> Work {
     let gallery = path::gallery(strangers(REFERENCES));
     let settings = FollowerSettings::default();
     let mut recognizer = path::recognizer(runtime, settings, true, gallery);
-    let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, i64::MIN);
+    let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, Floor::default());
     let observation = recognizer.observe(&yuyv_frame(&pixels), &clock);
     let mut visit = Visit::new(VisitPolicy::default());
     let mut actions = Vec::new();
@@ -252,7 +252,7 @@ fn refreshed_after(refresh: u32) -> FollowerSettings {
 fn frame(runtime: &Runtime, settings: FollowerSettings, mirrored: bool, picture: &Picture) -> Work {
     let gallery = path::gallery(strangers(REFERENCES));
     let mut recognizer = path::recognizer(runtime, settings, mirrored, gallery);
-    let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, i64::MIN);
+    let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, Floor::default());
     let (mut decoder, captured) = (Decoder::default(), picture.captured());
     let mut visit = Visit::new(VisitPolicy::default());
     let mut actions = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deepid_edge::clock::{Clock, ClockRequirement, SystemClock};
+use deepid_edge::clock::{Clock, ClockRequirement, Floor, SystemClock};
 
 /// Does a piece of work, and says how long it took.
 pub type Turn<'a> = Box<dyn FnMut() -> Duration + 'a>;
@@ -13,7 +13,7 @@ const PIECES: u32 = 4;
 
 /// `work` as a turn that is timed here.
 pub fn timed<'a>(mut work: impl FnMut() + 'a) -> Turn<'a> {
-    let clock = SystemClock::new(ClockRequirement::Plausible, i64::MIN);
+    let clock = SystemClock::new(ClockRequirement::Plausible, Floor::default());
     Box::new(move || {
         let start = clock.now();
         for _ in 0..PIECES {

@@ -434,7 +434,7 @@ fn stamp_of(timestamp: v4l::Timestamp) -> Option<Monotonic> {
 mod tests {
     use super::*;
     use crate::capture::CameraState;
-    use crate::clock::{ClockRequirement, SystemClock};
+    use crate::clock::{ClockRequirement, Floor, SystemClock};
     use crate::frame::PixelFormat;
 
     fn settings(device: &str) -> CameraSettings {
@@ -443,7 +443,7 @@ mod tests {
     }
 
     fn open(device: &str) -> CaptureError {
-        let clock = Arc::new(SystemClock::new(ClockRequirement::Plausible, i64::MIN));
+        let clock = Arc::new(SystemClock::new(ClockRequirement::Plausible, Floor::default()));
         match Camera::open(&settings(device), clock) {
             Ok(camera) => panic!("opened {:?}", camera.description()),
             Err(error) => error,

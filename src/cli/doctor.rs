@@ -20,7 +20,7 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::capture::v4l2::{Listing, list_cameras};
 use crate::capture::{CaptureError, CapturedFrame, Decoder, Progress};
-use crate::clock::{Clock, ClockTrust, Monotonic, SystemClock, synchronised};
+use crate::clock::{Clock, Floor, Monotonic, SystemClock, utc};
 use crate::config::{Cards, Config, Networks};
 use crate::detect::Detections;
 use crate::frame::{Frame, PixelFormat};
@@ -285,6 +285,7 @@ fn database(findings: &mut Findings, config: &Config) {
             "enrol somebody: 'deepid-edge enroll NAME --image FILE'",
         );
     }
+    unreadable(findings, config);
     let looked = || -> Result<(usize, usize, Vec<crate::store::OtherModel>, u64), Failure> {
         let store = Store::open_read_only(path, config.store_settings())?;
         store.check()?;
@@ -327,8 +328,27 @@ fn database(findings: &mut Findings, config: &Config) {
     }
 }
 
+/// Records of the audit that this version cannot read. A database that cannot be opened is told by
+/// the check of it.
+fn unreadable(findings: &mut Findings, config: &Config) {
+    let counted = Store::open_read_only(&config.store.path, config.store_settings())
+        .and_then(|store| store.unreadable_records());
+    if let Ok((count @ 1.., Some(first))) = counted {
+        findings.warn(
+            "records",
+            format!(
+                "{count} audit records cannot be read, and are not published; the first is {} of {}: {}",
+                first.seq,
+                utc(first.issued_ms),
+                first.what
+            ),
+            "install the version that wrote them; if none did, the file was changed by hand or is damaged: restore a backup",
+        );
+    }
+}
+
 fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, i64::MIN));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, Floor::default()));
     let opened = camera::open(config, Arc::clone(&clock));
     if let Err(error @ CaptureError::Busy { .. }) = &opened {
         // On a door that works, this is the daemon.
@@ -464,32 +484,30 @@ fn is_this_machine(host: &str) -> bool {
 
 fn clock(findings: &mut Findings, config: &Config) {
     let path = &config.store.path;
-    let newest = path
+    let floor = path
         .exists()
         .then(|| Store::open_read_only(path, config.store_settings()).ok())
         .flatten()
-        .and_then(|store| store.newest_record_time().ok().flatten());
-    let wall = SystemClock::new(config.clock.require, newest.unwrap_or(i64::MIN)).wall();
-    let synchronised = synchronised();
-    let time = jiff::Timestamp::from_millisecond(wall.unix_ms)
-        .map_or_else(|_| format!("{} ms", wall.unix_ms), |time| time.to_string());
-    let state = if synchronised { "synchronised" } else { "not synchronised" };
-    let what = format!("{time}, {state}");
-    match wall.trust {
-        ClockTrust::Untrusted => findings.fail(
+        .and_then(|store| store.clock_floor().ok())
+        .unwrap_or_default();
+    let (wall, doubt) = SystemClock::new(config.clock.require, floor).wall_with_doubt();
+    let state = if wall.synchronised { "synchronised" } else { "not synchronised" };
+    let what = format!("{}, {state}", utc(wall.unix_ms));
+    match doubt {
+        Some(doubt) => findings.fail(
             "clock",
             &Failure::new(
                 Kind::Negative,
-                format!("{what}: not trusted, so nothing would be granted"),
-                "set the time, or let a time service do it (systemd-timesyncd, chrony)",
+                format!("{what}: not trusted, so nothing would be granted: {doubt}"),
+                doubt.remedy(),
             ),
         ),
-        ClockTrust::Trusted if !synchronised => findings.warn(
+        None if !wall.synchronised => findings.warn(
             "clock",
             what,
             "let a time service keep it right (systemd-timesyncd, chrony)",
         ),
-        ClockTrust::Trusted => findings.ok("clock", what),
+        None => findings.ok("clock", what),
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use super::exit::Kind;
 use super::failure::Failure;
 use crate::capture::picture::Picture;
-use crate::clock::{Clock, Monotonic, SystemClock};
+use crate::clock::{Clock, Floor, Monotonic, SystemClock};
 use crate::compare::Match;
 use crate::config::{Config, EquipError, Networks};
 use crate::decide::Seen;
@@ -119,7 +119,7 @@ impl Judge {
     }
 
     fn by(config: &Config, recognizer: Recognizer) -> Self {
-        Self { recognizer, clock: SystemClock::new(config.clock.require, i64::MIN) }
+        Self { recognizer, clock: SystemClock::new(config.clock.require, Floor::default()) }
     }
 
     /// Judges a picture that has nothing to do with the one before.

@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::capture::picture::Picture;
 use crate::capture::{CapturedFrame, Decoder, FrameSource, Progress};
-use crate::clock::{Clock, Monotonic, SystemClock};
+use crate::clock::{Clock, Floor, Monotonic, SystemClock};
 use crate::config::Config;
 
 /// Least time between two frames that are taken.
@@ -68,7 +68,8 @@ pub(super) fn from_recording(
     path: &Path,
     count: u32,
 ) -> Result<Gathered, Failure> {
-    let clock = Arc::new(SystemClock::new(crate::clock::ClockRequirement::default(), i64::MIN));
+    let clock =
+        Arc::new(SystemClock::new(crate::clock::ClockRequirement::default(), Floor::default()));
     let mut source = camera::open_recording(config, path, clock)
         .map_err(|error| Failure::of_recording(&error))?;
     let bar = bar(session, u64::from(count), "references");
@@ -84,7 +85,7 @@ pub(super) fn from_camera(
     count: u32,
     seconds: u32,
 ) -> Result<Gathered, Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, i64::MIN));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, Floor::default()));
     let mut source =
         camera::open(config, Arc::clone(&clock)).map_err(|error| Failure::of_recording(&error))?;
     session.mention(format!(

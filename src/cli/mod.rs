@@ -12,6 +12,7 @@ pub mod session;
 mod backup;
 mod calibrate;
 mod camera;
+mod clock;
 mod completions;
 mod config;
 #[cfg(feature = "demo")]
@@ -83,6 +84,9 @@ enum Verb {
     /// List, rename, disable, enable or remove enrolled people
     #[command(subcommand)]
     Subjects(subjects::Verb),
+    /// Say whether the clock is trusted, or that it is right
+    #[command(subcommand)]
+    Clock(clock::Verb),
     /// List models, or add one
     #[command(subcommand)]
     Models(models::Verb),
@@ -145,6 +149,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Enroll(verb) => verb.run(session),
         Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
+        Verb::Clock(verb) => verb.run(session),
         Verb::Models(verb) => verb.run(session),
         Verb::Backup(verb) => verb.run(session),
         Verb::Restore(verb) => verb.run(session),

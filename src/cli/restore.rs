@@ -6,7 +6,9 @@
 //! `--replace`, nor while the daemon has the database open.
 //!
 //! Who was removed or disabled here since the backup is back with it, and is named: a stranger to
-//! the house may be among them.
+//! the house may be among them. A record in the backup that holds this board's clock is settled
+//! where a time service keeps that clock, and named where none does: an unset clock must not become
+//! the right one by a restore.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ use super::gather::bytes_bar;
 use super::passphrase;
 use super::session::Session;
 use super::subjects;
-use crate::clock::Clock as _;
+use crate::clock::{ClockDoubt, WallClock};
 use crate::compare::SubjectId;
 use crate::config::{Config, default_file, read_file};
 use crate::inference::ModelDirectory;
@@ -54,6 +56,8 @@ struct Plan {
     /// The configuration file to write, if any.
     file: Option<NewConfig>,
     changes: Changes,
+    /// What this board's clock is worth to the records in the backup.
+    clock: Option<ClockDoubt>,
 }
 
 /// What the backup undoes on this board.
@@ -103,9 +107,11 @@ impl Arguments {
         // What the daemon does at its start: a reference that cannot be read is found now.
         received.store().references(&plan.config.models.embedder)?;
         plan.changes = Changes::between(&plan.gallery, received.store(), &plan.config)?;
+        let (wall, doubt) = subjects::clock(received.store(), &plan.config)?.wall_with_doubt();
+        plan.clock = doubt;
         let manifest = received.manifest.clone();
-        let placed = if self.check { None } else { Some(self.place(received, &plan)?) };
-        self.tell(session, &manifest, &plan, placed.as_ref())
+        let placed = if self.check { None } else { Some(self.place(received, &plan, wall)?) };
+        self.tell(session, &manifest, &plan, wall, placed.as_ref())
     }
 
     /// Decides where things go, and refuses what can be refused before anything was read.
@@ -135,7 +141,7 @@ impl Arguments {
                 Error::Backup { path: gallery, problem: BackupProblem::GalleryThere }.into()
             );
         }
-        Ok(Plan { config, gallery, file, changes: Changes::default() })
+        Ok(Plan { config, gallery, file, changes: Changes::default(), clock: None })
     }
 
     /// The file to write at `path`; `None` when it says the same already.
@@ -170,9 +176,16 @@ impl Arguments {
     }
 
     /// Puts gallery and configuration in their places.
-    fn place(&self, mut received: Received, plan: &Plan) -> Result<Placed, Failure> {
-        let clock = subjects::clock(received.store(), &plan.config)?;
-        let now = subjects::timestamp(clock.wall().unix_ms);
+    fn place(
+        &self,
+        mut received: Received,
+        plan: &Plan,
+        wall: WallClock,
+    ) -> Result<Placed, Failure> {
+        if may_settle(wall.synchronised, plan.clock) {
+            subjects::settle_clock(received.store_mut(), &plan.config)?;
+        }
+        let now = subjects::timestamp(wall.unix_ms);
         let event = Administrative::GalleryRestored {
             made: received.manifest.made.clone(),
             subjects: received.manifest.database.subjects,
@@ -188,6 +201,7 @@ impl Arguments {
         session: &Session,
         manifest: &Manifest,
         plan: &Plan,
+        wall: WallClock,
         placed: Option<&Placed>,
     ) -> Result<Kind, Failure> {
         let models = models(&plan.config, manifest);
@@ -208,6 +222,7 @@ impl Arguments {
             "removed_here": plan.changes.removed,
             "disabled_here": plan.changes.disabled,
             "not_in_backup": plan.changes.lost,
+            "clock": plan.clock.map(|doubt| json!({ "doubt": doubt.name(), "what": doubt.to_string(), "remedy": doubt.remedy(), "settled": placed.is_some() && may_settle(wall.synchronised, plan.clock) })),
             "missing": missing.iter().map(|(key, path)| json!({ "key": key, "path": path })).collect::<Vec<_>>(),
         });
         let mut text = format!("{} is whole, and the passphrase is right\n", self.file.display());
@@ -226,6 +241,9 @@ impl Arguments {
             );
         }
         plan.changes.describe(&mut text);
+        if let Some(doubt) = plan.clock {
+            text.push_str(&clock_line(doubt, may_settle(wall.synchronised, plan.clock)));
+        }
         match placed {
             None => text.push_str("nothing was changed\n"),
             Some(placed) => said_of(&mut text, plan, placed, &manifest.door),
@@ -243,6 +261,21 @@ impl Arguments {
         session.tell(text, &value)?;
         Ok(Kind::Done)
     }
+}
+
+/// Whether a restore may settle the clock: its records are another board's, or of another time, and
+/// a time service vouches for the clock here.
+const fn may_settle(synchronised: bool, doubt: Option<ClockDoubt>) -> bool {
+    synchronised && matches!(doubt, Some(ClockDoubt::BehindRecord { .. }))
+}
+
+fn clock_line(doubt: ClockDoubt, settles: bool) -> String {
+    if settles {
+        return format!(
+            "{doubt}; a time service keeps the clock of this board, so that a restore settles it\n"
+        );
+    }
+    format!("warning: nothing will be granted: {doubt}; {}\n", doubt.remedy())
 }
 
 /// What happened to the files.
@@ -351,5 +384,24 @@ fn scratch(gallery: &Path) -> PathBuf {
     match gallery.parent() {
         Some(folder) if folder.is_dir() => gallery.to_owned(),
         _ => std::env::temp_dir().join("deepid-edge.db"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Mark;
+
+    #[test]
+    fn a_restore_settles_the_clock_only_where_a_time_service_vouches_for_it() {
+        let record = Mark { seq: 41, unix_ms: 2_085_978_495_000 };
+        let behind = |vouched| Some(ClockDoubt::BehindRecord { record, vouched });
+        assert!(may_settle(true, behind(true)));
+        assert!(!may_settle(false, behind(false)));
+        assert!(!may_settle(true, None));
+        assert!(!may_settle(true, Some(ClockDoubt::BeforeBuild)));
+        let line = clock_line(ClockDoubt::BehindRecord { record, vouched: false }, false);
+        assert!(line.contains("record 41 of 2036-02-07T06:28:15Z"), "{line}");
+        assert!(line.contains("clock settle"), "{line}");
     }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::{Clock as _, Floor, SystemClock};
 use crate::config::Config;
 use crate::store::{Administrative, BackupProblem, Error, Store, Subject};
 
@@ -144,8 +144,7 @@ fn as_json(subject: &Subject) -> serde_json::Value {
 }
 
 pub(super) fn timestamp(unix_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(unix_ms)
-        .map_or_else(|_| "?".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    crate::clock::utc(unix_ms)
 }
 
 /// Opens the database, which must exist: a verb that looks at it never makes an empty one.
@@ -180,8 +179,16 @@ pub(super) fn record(
 
 /// The machine's clocks, doubted as the configuration asks.
 pub(super) fn clock(store: &Store, config: &Config) -> Result<SystemClock, Failure> {
-    let floor = store.newest_record_time()?.unwrap_or(i64::MIN);
-    Ok(SystemClock::new(config.clock.require, floor))
+    Ok(SystemClock::new(config.clock.require, store.clock_floor()?))
+}
+
+/// Leaves a record after which no earlier one holds the clock, and judges the clock by itself in it;
+/// its number, or nothing where no record held the clock.
+pub(super) fn settle_clock(store: &mut Store, config: &Config) -> Result<Option<u64>, Failure> {
+    let clock = SystemClock::new(config.clock.require, Floor::default());
+    let boot = uuid::Uuid::new_v4();
+    let settled = store.settle_clock(&config.door.id, boot, clock.now(), clock.wall())?;
+    Ok(settled.map(|record| record.seq))
 }
 
 impl From<Error> for Failure {

@@ -320,7 +320,7 @@ pub const KEYS: &[Key] = &[
         "store.records_max",
         whole(100, 100_000_000),
         "100000",
-        "Audit records kept; the oldest are erased beyond it.",
+        "Audit records kept; the oldest are erased beyond it. Of clients' requests a tenth of it is kept beside them.",
     ),
     key("mqtt.enabled", Kind::Switch, "true", "false: decisions are recorded, and nobody is told."),
     key("mqtt.host", Kind::Text(Rule::Host), r#""localhost""#, "Name or address of the broker."),
@@ -389,7 +389,7 @@ pub const KEYS: &[Key] = &[
         "clock.require",
         Kind::Choice(&["plausible", "synchronised"]),
         r#""plausible""#,
-        "'plausible': later than this software was built and not behind the records. 'synchronised': also kept by a time service; the service knows systemd-timesyncd, for others see docs/board.md. Otherwise decisions are denied with 'clock_untrusted'.",
+        "'plausible': later than this software was built and not behind the records, unless a time service keeps it and none vouched for them. 'synchronised': also kept by a time service; the service knows systemd-timesyncd, for others see docs/board.md. Otherwise decisions are denied with 'clock_untrusted'.",
     ),
     key(
         "log.level",

@@ -22,7 +22,7 @@ use super::service::notify;
 use super::threads::{Shared, Task};
 use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
 use crate::capture::CameraState;
-use crate::clock::{Clock, Monotonic, WallClock};
+use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
 use crate::config::Config;
 use crate::inference::ModelCard;
 use crate::publish::message::DatabaseState;
@@ -69,6 +69,7 @@ struct Said {
     camera: Option<(Option<CameraState>, bool)>,
     presence_at: Option<Monotonic>,
     database: Option<DatabaseState>,
+    clock_doubt: Option<ClockDoubt>,
 }
 
 impl Front<'_> {
@@ -181,6 +182,7 @@ impl Front<'_> {
         let database = Some(self.shared.meter.database());
         changed |= said.database != database;
         said.database = database;
+        changed |= self.say_clock(said);
         if changed || said.health_at.is_none_or(|at| now.since(at) >= HEALTH_EVERY) {
             let health = self.health(now, said);
             self.send(Outgoing::Health(health));
@@ -195,6 +197,26 @@ impl Front<'_> {
         }
     }
 
+    /// Logs what a clock that is not trusted lacks, and that it is trusted again; whether that has
+    /// changed.
+    fn say_clock(&self, said: &mut Said) -> bool {
+        let (_, doubt) = self.shared.clock.wall_with_doubt();
+        if said.clock_doubt == doubt {
+            return false;
+        }
+        if let Some(doubt) = doubt {
+            tracing::warn!(
+                %doubt,
+                remedy = doubt.remedy(),
+                "the clock is not trusted; every decision is denied with 'clock_untrusted' until it is"
+            );
+        } else {
+            tracing::info!("the clock is trusted again");
+        }
+        said.clock_doubt = doubt;
+        true
+    }
+
     fn info(&self) -> Info {
         let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner);
         let enrolled = *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +229,7 @@ impl Front<'_> {
         let per_s = if since > 0.0 { frames / since } else { 0.0 };
         let overwritten = self.shared.slot.overwritten();
         let uptime = now.since(self.started);
-        health::health(&self.shared.meter, &*self.shared.clock, uptime, overwritten, per_s)
+        health::health(&self.shared.meter, &self.shared.clock, uptime, overwritten, per_s)
     }
 
     fn send(&self, outgoing: Outgoing) {

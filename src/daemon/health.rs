@@ -10,7 +10,7 @@ use super::board;
 use super::enrolments::Enrolled;
 use super::meter::{Meter, Stage};
 use super::threads::Camera;
-use crate::clock::{Clock, WallClock};
+use crate::clock::{Clock, SystemClock, WallClock};
 use crate::inference::{ModelCard, ModelKind};
 use crate::publish::message::{
     self, CAPABILITIES, CameraInfo, CameraState, FrameCounts, Health, Info, ModelInfo,
@@ -21,11 +21,12 @@ use uuid::Uuid;
 /// the slot lost.
 pub(super) fn health(
     meter: &Meter,
-    clock: &dyn Clock,
+    clock: &SystemClock,
     uptime: Duration,
     overwritten: u64,
     per_s: f32,
 ) -> Health {
+    let (wall, doubt) = clock.wall_with_doubt();
     let stages: BTreeMap<String, _> = Stage::ALL
         .into_iter()
         .filter_map(|stage| Some((stage.name().to_owned(), meter.latency(stage)?)))
@@ -43,8 +44,10 @@ pub(super) fn health(
         rss_bytes: board::resident_bytes(),
         temperature_c: board::temperature_c(),
         throttled: board::throttled(),
-        clock: clock.wall().trust,
+        clock: wall.trust,
+        clock_remedy: doubt.map(|doubt| format!("{doubt}: {}", doubt.remedy())),
         outbox_depth: meter.outbox(),
+        unreadable_records: meter.unreadable_records(),
         database: meter.database(),
         gallery: meter.gallery(),
     }

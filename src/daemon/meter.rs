@@ -102,6 +102,7 @@ pub struct Meter {
     faces: AtomicU64,
     decisions: AtomicU64,
     outbox: AtomicU64,
+    unreadable_records: AtomicU64,
     present: AtomicU32,
     database: AtomicU8,
     gallery_unreadable: AtomicBool,
@@ -117,6 +118,7 @@ impl Default for Meter {
             faces: AtomicU64::new(0),
             decisions: AtomicU64::new(0),
             outbox: AtomicU64::new(0),
+            unreadable_records: AtomicU64::new(0),
             present: AtomicU32::new(0),
             database: AtomicU8::new(0),
             gallery_unreadable: AtomicBool::new(false),
@@ -155,6 +157,16 @@ impl Meter {
 
     pub(super) fn set_outbox(&self, depth: u64) {
         self.outbox.store(depth, Ordering::Relaxed);
+    }
+
+    /// Audit records that cannot be read, and so are not published.
+    #[must_use]
+    pub fn unreadable_records(&self) -> u64 {
+        self.unreadable_records.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unreadable_records(&self, count: u64) {
+        self.unreadable_records.store(count, Ordering::Relaxed);
     }
 
     /// How many faces are there now; `None` while nobody is.

@@ -25,6 +25,7 @@ mod service;
 mod slot;
 mod source;
 mod threads;
+mod unreadable;
 mod watchdog;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::capture::CaptureError;
-use crate::clock::{Clock, ClockTrust, ManualClock, SystemClock, WallClock};
+use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::{Config, ConfigError, EquipError, Networks};
 use crate::decide::Visit;
 use crate::inference::ModelCard;
@@ -51,6 +52,7 @@ use meter::Meter;
 use pulse::{Pulse, Thread};
 use slot::{Pressure, Slot};
 use threads::{Camera, Recognise, Record, Shared, Start};
+use unreadable::Unreadable;
 
 /// Decisions that may wait for the database, messages that may wait for the session.
 const CHANNEL_LENGTH: usize = 64;
@@ -126,15 +128,14 @@ pub enum DaemonError {
 /// [`DaemonError`] when it cannot start, or when one of its threads dies.
 pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     let mut store = Store::open(&config.store.path, config.store_settings())?;
-    let floor = store.newest_record_time()?.unwrap_or(i64::MIN);
-    let clock = Arc::new(SystemClock::new(config.clock.require, floor));
+    let clock = Arc::new(SystemClock::new(config.clock.require, store.clock_floor()?));
     let started = clock.now();
     let networks = Networks::open(config)?;
     let Loaded { galleries, version } =
         Loaded::read(&store, |store| read_galleries(config, &networks, store))?;
     let cards = cards(config, &networks, &galleries)?;
     let enrolled = Enrolled::of(&galleries, &store);
-    warn_of_doubts(config, &galleries, enrolled, clock.wall());
+    warn_of_doubts(config, &galleries, enrolled);
     let recognizer = networks.recognizer(config, galleries)?;
     let replay_clock = source::replays_unpaced(config)
         .then(|| Arc::new(ManualClock::new(started, clock.wall().unix_ms)));
@@ -184,6 +185,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         outgoing: outgoing.clone(),
         enrolments: Enrolments::new(make, version, handover, Arc::clone(&enrolled)),
         start: unrecorded.map(|_| Start { event: start, at: started }),
+        unreadable: Unreadable::default(),
     };
     let workers = Workers {
         capture: spawn(Thread::Capture, &shared, move |shared| threads::capture(shared, source))?,
@@ -267,13 +269,7 @@ fn cards(
     Ok(cards)
 }
 
-fn warn_of_doubts(config: &Config, galleries: &Galleries, enrolled: Enrolled, wall: WallClock) {
-    if wall.trust == ClockTrust::Untrusted {
-        tracing::warn!(
-            require = ?config.clock.require,
-            "the wall clock is not trusted; every decision is denied with 'clock_untrusted' until it is; 'deepid-edge doctor' says more"
-        );
-    }
+fn warn_of_doubts(config: &Config, galleries: &Galleries, enrolled: Enrolled) {
     let operating = galleries.deciding().operating();
     if operating.falls_short {
         tracing::warn!(

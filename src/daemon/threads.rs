@@ -23,11 +23,12 @@ use super::enrolments::{Change, Enrolments, Handover};
 use super::meter::{Meter, Stage};
 use super::pulse::{Pulse, Thread};
 use super::slot::{Slot, Taken};
+use super::unreadable::Unreadable;
 use crate::capture::{
     CameraStatus, CapturedFrame, Decoder, Encoding, FrameSource, Progress, SourceDescription,
 };
-use crate::clock::{Clock, ManualClock, Monotonic, SystemClock, WallClock};
-use crate::decide::{Action, Decision, Fault, Observation, Seen, Visit};
+use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
+use crate::decide::{Action, Decision, DeniedReason, Fault, Observation, Seen, Verdict, Visit};
 use crate::publish::message::{DatabaseState, GalleryState};
 use crate::publish::{Outgoing, Presence};
 use crate::recognize::Recognizer;
@@ -177,13 +178,6 @@ impl Recognise {
         self.replay_clock.as_ref().map_or_else(|| shared.clock.now(), |clock| clock.now())
     }
 
-    fn clock<'a>(&'a self, shared: &'a Shared) -> &'a dyn Clock {
-        match &self.replay_clock {
-            Some(clock) => &**clock,
-            None => &*shared.clock,
-        }
-    }
-
     /// Until the visit wants to be asked again, but never longer than a turn. A recording played
     /// as fast as possible has time only where it has frames.
     fn patience(&self, shared: &Shared) -> Duration {
@@ -200,19 +194,21 @@ impl Recognise {
         captured: &CapturedFrame,
         repeat: bool,
     ) -> Observation {
-        let faulty = |work: &Self, fault| Observation {
+        // The wall clock is the machine's also while a recording plays faster: a record of a time
+        // that is still to come would hold the clock.
+        let faulty = |fault| Observation {
             sequence: captured.sequence(),
             captured_at: captured.captured_at(),
-            wall: work.clock(shared).wall(),
+            wall: shared.clock.wall(),
             seen: Seen::Fault(fault),
         };
         if repeat {
-            return faulty(self, Fault::Stale);
+            return faulty(Fault::Stale);
         }
         if shared.meter.database() == DatabaseState::Failed
             || shared.meter.gallery() == GalleryState::Unreadable
         {
-            return faulty(self, Fault::Store);
+            return faulty(Fault::Store);
         }
         let start = shared.clock.now();
         let frame = match decoder.decode(captured) {
@@ -221,7 +217,7 @@ impl Recognise {
                 tracing::debug!(%error, sequence = captured.sequence(), "frame cannot be read");
                 shared.meter.add_unreadable();
                 shared.decoding.failed();
-                return faulty(self, Fault::Unreadable);
+                return faulty(Fault::Unreadable);
             }
         };
         shared.decoding.succeeded();
@@ -229,10 +225,7 @@ impl Recognise {
         if captured.encoding() == Encoding::Jpeg {
             shared.meter.time(Stage::Decode, decoded.since(start));
         }
-        let mut observation = self.recognizer.observe(&frame, &*shared.clock);
-        if let Some(clock) = &self.replay_clock {
-            observation.wall = clock.wall();
-        }
+        let observation = self.recognizer.observe(&frame, &*shared.clock);
         shared.meter.add_processed();
         shared.meter.time_path(self.recognizer.times(), shared.clock.now().since(start));
         if matches!(observation.seen, Seen::Faces { .. }) {
@@ -307,6 +300,8 @@ pub(super) struct Record {
     pub enrolments: Enrolments,
     /// The record of the start, while it could not be made.
     pub start: Option<Start>,
+    /// Records that cannot be read, as the outbox has shown them.
+    pub unreadable: Unreadable,
 }
 
 /// A start that is still to be recorded.
@@ -329,6 +324,10 @@ pub(super) fn record(shared: &Shared, mut work: Record) {
         }
         if work.enrolments.look(&work.store, &shared.meter, shared.clock.now()) {
             work.record_start(shared);
+            // Another program may have made records, or settled the clock.
+            if let Ok(floor) = work.store.clock_floor() {
+                shared.clock.set_floor(floor);
+            }
         }
     }
     // What was decided before the end is still made durable.
@@ -346,8 +345,7 @@ impl Record {
                     .keep(shared, |store, door, boot| store.record_decision(&decision, door, boot));
                 if let Some(record) = last {
                     shared.meter.add_decision();
-                    let made = WallClock { unix_ms: record.issued_ms, trust: record.clock };
-                    shared.clock.raise_floor(made);
+                    say_why_untrusted(shared, record.seq, &decision);
                     tracing::info!(
                         seq = record.seq,
                         outcome = ?decision.verdict.outcome(),
@@ -365,8 +363,11 @@ impl Record {
                     tracing::error!("a decision was not announced: it could not be recorded");
                 }
             }
-            Task::Outbox { after, limit } => match self.store.outbox(after, limit) {
-                Ok(records) => self.send(Outgoing::Audit(records)),
+            Task::Outbox { after, limit } => match self.store.outbox_page(after, limit) {
+                Ok(page) => {
+                    self.unreadable.note(shared, &page.unreadable);
+                    self.send(Outgoing::Audit(page.records));
+                }
                 Err(error) => Self::failed(shared, &error),
             },
             Task::Acknowledged { seq } => {
@@ -376,9 +377,9 @@ impl Record {
                 self.note_outbox(shared);
             }
             Task::Administrative(what) => {
-                let clock = Arc::clone(&shared.clock);
+                let (now, wall) = (shared.clock.now(), shared.clock.wall());
                 let kept = self.keep(shared, |store, door, boot| {
-                    store.record_admin(what, door, boot, clock.now(), clock.wall())
+                    store.record_admin(what, door, boot, now, wall)
                 });
                 if kept.is_some() {
                     self.send(Outgoing::Recorded);
@@ -434,6 +435,15 @@ impl Record {
         if self.outgoing.try_send(outgoing).is_err() {
             tracing::warn!("the broker session is behind; the outbox keeps what it missed");
         }
+    }
+}
+
+/// Tells the log what the clock lacks where a decision was denied because of it.
+fn say_why_untrusted(shared: &Shared, seq: u64, decision: &Decision) {
+    let untrusted =
+        matches!(decision.verdict, Verdict::Denied { reason: DeniedReason::ClockUntrusted, .. });
+    if untrusted && let (_, Some(doubt)) = shared.clock.wall_with_doubt() {
+        tracing::warn!(seq, %doubt, remedy = doubt.remedy(), "denied: the clock is not trusted");
     }
 }
 

@@ -379,7 +379,11 @@ impl Visit {
             faces: watching.most_faces,
             frames: FramesCounted { agreeing, considered },
             decided_at: now,
-            wall: self.wall.unwrap_or(WallClock { unix_ms: 0, trust: ClockTrust::Untrusted }),
+            wall: self.wall.unwrap_or(WallClock {
+                unix_ms: 0,
+                trust: ClockTrust::Untrusted,
+                synchronised: false,
+            }),
             latency: DecisionLatency {
                 first_frame_us: since_us(watching.first_captured.unwrap_or(watching.first_face)),
                 last_frame_us: since_us(watching.last_captured.unwrap_or(watching.last_face)),

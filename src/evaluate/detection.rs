@@ -18,7 +18,7 @@ use super::report::Spread;
 use super::transcode::{RATE, Transcoder};
 use super::{Interval, Stage, Tally};
 use crate::capture::picture::Picture;
-use crate::clock::{Clock, ClockRequirement, Monotonic, SystemClock};
+use crate::clock::{Clock, ClockRequirement, Floor, Monotonic, SystemClock};
 use crate::config::{Config, Networks};
 use crate::detect::{Detections, Follower, FollowerSettings, Strategy};
 use crate::frame::{Frame, PixelFormat};
@@ -158,7 +158,7 @@ impl Trials {
                 times: Vec::new(),
             });
         }
-        let clock = SystemClock::new(ClockRequirement::Plausible, i64::MIN);
+        let clock = SystemClock::new(ClockRequirement::Plausible, Floor::default());
         Ok(Self { each, clock, detections: Detections::default() })
     }
 

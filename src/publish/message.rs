@@ -237,8 +237,14 @@ pub struct Health {
     pub throttled: Option<bool>,
     /// Whether the wall clock can be believed.
     pub clock: ClockTrust,
+    /// Why it cannot, and what a person can do about it; absent while it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_remedy: Option<String>,
     /// Audit records that no broker has acknowledged.
     pub outbox_depth: u64,
+    /// Audit records that this version cannot read, and so does not publish.
+    #[serde(default)]
+    pub unreadable_records: u64,
     /// How the database is.
     pub database: DatabaseState,
     /// Whether the enrolments can be read and compared.

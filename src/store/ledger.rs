@@ -3,15 +3,43 @@
 //! Decisions and administrative events → numbered records that are on the disk when the call
 //! returns. A record stands in the outbox until a broker has acknowledged it. Invariants: `seq`
 //! only grows, also over erasure and restart; the outbox is read in the order of `seq`; retention
-//! erases the oldest, in the same transaction that adds the newest. Nothing here knows of MQTT.
+//! erases the oldest, in the same transaction that adds the newest; a row that cannot be read holds
+//! no other one up, and stays. Nothing here knows of MQTT.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 use uuid::Uuid;
 
+use super::audit_state::{AuditState, is_request};
 use super::people::unsigned;
 use super::{Administrative, AuditRecord, Body, Error, Store};
-use crate::clock::{ClockTrust, Monotonic, WallClock};
+use crate::clock::{ClockTrust, Floor, Monotonic, WallClock, utc};
 use crate::decide::Decision;
+
+/// Rows of the outbox that are read at once while those that cannot be read are stepped over.
+const OUTBOX_PAGE: usize = 64;
+
+const AUDIT_AFTER: &str = "SELECT seq, id, door, boot, monotonic_ms, issued_ms, clock, body
+    FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+
+/// Records of the outbox.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OutboxPage {
+    /// Those that can be read, oldest first.
+    pub records: Vec<AuditRecord>,
+    /// Those between them that cannot: they stay in the outbox, for a version that can read them.
+    pub unreadable: Vec<UnreadableRecord>,
+}
+
+/// A record that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableRecord {
+    /// Its number.
+    pub seq: u64,
+    /// When it was made, by the wall clock, milliseconds since 1970.
+    pub issued_ms: i64,
+    /// What is wrong with it.
+    pub what: String,
+}
 
 impl Store {
     /// Records a decision of `door`, made in the run `boot`. It is durable when this returns.
@@ -41,6 +69,25 @@ impl Store {
         wall: WallClock,
     ) -> Result<AuditRecord, Error> {
         self.record(Body::Administrative(event), door, boot, now, wall)
+    }
+
+    /// Leaves a record after which no record made before it holds the wall clock: whoever calls
+    /// this says that `wall` is right. `None` when no record holds the clock; nothing is recorded
+    /// then.
+    ///
+    /// # Errors
+    /// What the database says; nothing was changed then.
+    pub fn settle_clock(
+        &mut self,
+        door: &str,
+        boot: Uuid,
+        now: Monotonic,
+        wall: WallClock,
+    ) -> Result<Option<AuditRecord>, Error> {
+        let Some((mark, _)) = self.clock_floor()?.latest() else { return Ok(None) };
+        let event =
+            Administrative::ClockSettled { record: mark.seq, record_issued: utc(mark.unix_ms) };
+        self.record_admin(event, door, boot, now, wall).map(Some)
     }
 
     fn record(
@@ -73,10 +120,9 @@ impl Store {
                 ])?;
             let seq = connection.last_insert_rowid();
             connection.prepare_cached("INSERT INTO outbox (seq) VALUES (?1)")?.execute([seq])?;
-            let oldest_kept = seq.saturating_sub(i64::try_from(records_max).unwrap_or(i64::MAX));
-            connection
-                .prepare_cached("DELETE FROM audit WHERE seq <= ?1")?
-                .execute([oldest_kept])?;
+            let mut state = AuditState::read(connection)?.after(seq.unsigned_abs(), &body, wall);
+            state.retain(connection, records_max, is_request(&body))?;
+            state.write(connection)?;
             Ok(Ok(seq))
         })?;
         Ok(AuditRecord {
@@ -91,41 +137,90 @@ impl Store {
         })
     }
 
-    /// Up to `limit` records after `after` that no broker has acknowledged, oldest first.
+    /// Up to `limit` records after `after` that no broker has acknowledged, oldest first, and what
+    /// between them cannot be read.
     ///
     /// # Errors
-    /// [`Error::BadRecord`] for a row that cannot be read, or what the database says.
+    /// What the database says.
+    pub fn outbox_page(&self, mut after: u64, limit: usize) -> Result<OutboxPage, Error> {
+        let mut page = OutboxPage::default();
+        while page.records.len() < limit {
+            let rows = self.select(
+                "SELECT a.seq, a.id, a.door, a.boot, a.monotonic_ms, a.issued_ms, a.clock, a.body
+                 FROM outbox o JOIN audit a ON a.seq = o.seq
+                 WHERE o.seq > ?1 ORDER BY o.seq LIMIT ?2",
+                after,
+                OUTBOX_PAGE.min(limit),
+            )?;
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                after = match &row {
+                    Ok(record) => record.seq,
+                    Err(unreadable) => unreadable.seq,
+                };
+                match row {
+                    Ok(record) if page.records.len() < limit => page.records.push(record),
+                    Ok(_) => break,
+                    Err(unreadable) => page.unreadable.push(unreadable),
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// The records of [`Store::outbox_page`] alone.
+    ///
+    /// # Errors
+    /// What the database says.
     pub fn outbox(&self, after: u64, limit: usize) -> Result<Vec<AuditRecord>, Error> {
-        self.select(
-            "SELECT a.seq, a.id, a.door, a.boot, a.monotonic_ms, a.issued_ms, a.clock, a.body
-             FROM outbox o JOIN audit a ON a.seq = o.seq
-             WHERE o.seq > ?1 ORDER BY o.seq LIMIT ?2",
-            after,
-            limit,
-        )
+        Ok(self.outbox_page(after, limit)?.records)
     }
 
     /// Up to `limit` audit records after `after`, acknowledged or not, oldest first.
     ///
     /// # Errors
-    /// As [`Store::outbox`].
+    /// [`Error::BadRecord`] for a row that cannot be read, or what the database says.
     pub fn audit(&self, after: u64, limit: usize) -> Result<Vec<AuditRecord>, Error> {
-        self.select(
-            "SELECT seq, id, door, boot, monotonic_ms, issued_ms, clock, body
-             FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-            after,
-            limit,
-        )
+        let rows = self.select(AUDIT_AFTER, after, limit)?;
+        let bad = |UnreadableRecord { seq, what, .. }| Error::BadRecord {
+            path: self.path.clone(),
+            seq,
+            what,
+        };
+        rows.into_iter().map(|row| row.map_err(bad)).collect()
     }
 
-    /// Takes every record up to and with `seq` from the outbox. Doing it twice changes nothing.
+    /// How many audit records cannot be read, and the first of them. Reads all of them, a page at a
+    /// time; `doctor` runs it.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn unreadable_records(&self) -> Result<(u64, Option<UnreadableRecord>), Error> {
+        let (mut after, mut count, mut first) = (0, 0, None);
+        loop {
+            let rows = self.select(AUDIT_AFTER, after, OUTBOX_PAGE)?;
+            let Some(last) = rows.last() else { return Ok((count, first)) };
+            after = match last {
+                Ok(record) => record.seq,
+                Err(unreadable) => unreadable.seq,
+            };
+            for unreadable in rows.into_iter().filter_map(Result::err) {
+                count += 1;
+                first.get_or_insert(unreadable);
+            }
+        }
+    }
+
+    /// Takes the record `seq`, and no other, from the outbox. Doing it twice changes nothing.
     ///
     /// # Errors
     /// What the database says.
     pub fn acknowledge(&mut self, seq: u64) -> Result<(), Error> {
         let seq = i64::try_from(seq).unwrap_or(i64::MAX);
         self.write(|connection| {
-            connection.prepare_cached("DELETE FROM outbox WHERE seq <= ?1")?.execute([seq])?;
+            connection.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([seq])?;
             Ok(Ok(()))
         })
     }
@@ -140,44 +235,36 @@ impl Store {
             .map_err(|source| self.error(source))
     }
 
-    /// The latest wall-clock time, in milliseconds since 1970, that was recorded while the clock
-    /// was trusted: a clock behind it has been set back.
+    /// Which records the wall clock may not stand behind.
     ///
     /// # Errors
     /// What the database says.
-    pub fn newest_record_time(&self) -> Result<Option<i64>, Error> {
-        self.connection
-            .query_row("SELECT max(issued_ms) FROM audit WHERE clock = 'trusted'", [], |row| {
-                row.get(0)
-            })
-            .optional()
-            .map(Option::flatten)
-            .map_err(|source| self.error(source))
+    pub fn clock_floor(&self) -> Result<Floor, Error> {
+        let state = AuditState::read(&self.connection).map_err(|source| self.error(source))?;
+        Ok(state.floor)
     }
 
-    fn select(&self, sql: &str, after: u64, limit: usize) -> Result<Vec<AuditRecord>, Error> {
+    fn select(
+        &self,
+        sql: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Result<AuditRecord, UnreadableRecord>>, Error> {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut statement =
-            self.connection.prepare_cached(sql).map_err(|source| self.error(source))?;
-        let rows =
-            statement.query_map([after, limit], stored).map_err(|source| self.error(source))?;
-        let mut records = Vec::new();
-        for row in rows {
-            let (seq, record) = row.map_err(|source| self.error(source))?;
-            let record =
-                record.map_err(|what| Error::BadRecord { path: self.path.clone(), seq, what })?;
-            records.push(record);
-        }
-        Ok(records)
+        let read = || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            statement.query_map([after, limit], stored)?.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|source| self.error(source))
     }
 }
 
 /// A row as a record, or what is wrong with it.
-fn stored(row: &Row<'_>) -> rusqlite::Result<(u64, Result<AuditRecord, String>)> {
+pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<Result<AuditRecord, UnreadableRecord>> {
     let seq = unsigned(row, 0)?;
     let (id, door, boot): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
-    let (monotonic_ms, issued_ms): (u64, i64) = (unsigned(row, 4)?, row.get(5)?);
+    let (monotonic_ms, issued_ms): (i64, i64) = (row.get(4)?, row.get(5)?);
     let (clock, body): (String, String) = (row.get(6)?, row.get(7)?);
     let read = || {
         Ok(AuditRecord {
@@ -185,7 +272,8 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<(u64, Result<AuditRecord, String>)>
             id: Uuid::try_parse(&id).map_err(|error| format!("id: {error}"))?,
             door,
             boot: Uuid::try_parse(&boot).map_err(|error| format!("boot: {error}"))?,
-            monotonic_ms,
+            monotonic_ms: u64::try_from(monotonic_ms)
+                .map_err(|_| "monotonic_ms: below zero".to_owned())?,
             issued_ms,
             clock: if clock == trust_name(ClockTrust::Trusted) {
                 ClockTrust::Trusted
@@ -195,7 +283,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<(u64, Result<AuditRecord, String>)>
             body: serde_json::from_str(&body).map_err(|error| format!("body: {error}"))?,
         })
     };
-    Ok((seq, read()))
+    Ok(read().map_err(|what| UnreadableRecord { seq, issued_ms, what }))
 }
 
 const fn trust_name(trust: ClockTrust) -> &'static str {

@@ -12,6 +12,7 @@
 //!
 //! Source: SQLite's own documents on WAL, `synchronous`, `secure_delete` and `application_id`.
 
+mod audit_state;
 pub mod backup;
 mod error;
 mod ledger;
@@ -22,6 +23,7 @@ mod schema;
 
 pub use backup::BackupProblem;
 pub use error::{Error, ErrorKind};
+pub use ledger::{OutboxPage, UnreadableRecord};
 pub use people::{OtherModel, Reference, ReferenceSource, Subject};
 pub use record::{
     Administrative, AuditRecord, Body, ComparisonRecord, DecisionRecord, RequestVerdict,
@@ -32,7 +34,8 @@ use std::path::PathBuf;
 /// How much is kept, and how long a busy file is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// Audit records kept; the oldest are erased beyond it, acknowledged or not. At least 1.
+    /// Audit records kept; the oldest are erased beyond it, acknowledged or not. At least 1. Of
+    /// clients' requests a tenth of it is kept beside them.
     pub records_max: u64,
     /// Milliseconds to wait for another process that is writing.
     pub busy_timeout_ms: u32,

@@ -212,7 +212,8 @@ mod tests {
     use crate::clock::{ClockTrust, Monotonic, WallClock};
     use crate::store::Administrative;
 
-    const WALL: WallClock = WallClock { unix_ms: 0, trust: ClockTrust::Trusted };
+    const WALL: WallClock =
+        WallClock { unix_ms: 0, trust: ClockTrust::Trusted, synchronised: false };
 
     #[test]
     fn an_old_file_is_migrated_with_its_rows_and_becomes_like_a_new_one() {
@@ -240,6 +241,9 @@ mod tests {
             let ada = store.subject("Ada").unwrap();
             assert_eq!((ada.id.as_str(), ada.references), ("s-4f9a1c", 1));
             assert_eq!(store.outbox(0, 9).unwrap()[0].seq, 41);
+            let mark = Some(crate::clock::Mark { seq: 41, unix_ms: 2 });
+            let floor = crate::clock::Floor { vouched: None, unvouched: mark };
+            assert_eq!(store.clock_floor().unwrap(), floor, "known without reading the audit");
             let now = Monotonic::default();
             let next = store
                 .record_admin(Administrative::Stopped, "front", uuid::Uuid::nil(), now, WALL)

@@ -131,13 +131,20 @@ pub enum Administrative {
         /// How many references they have, of any model.
         references: u64,
     },
+    /// An administrator said that the clock is right: no earlier record holds it any more.
+    ClockSettled {
+        /// The record with the latest time of those that held it.
+        record: u64,
+        /// That time, RFC 3339.
+        record_issued: String,
+    },
     /// A client of the broker asked for something.
     Requested {
         /// The request's topic below `request/`, cut to 64 characters.
         request: String,
         /// What became of it.
         verdict: RequestVerdict,
-        /// How many alike this record stands for; more than one only where they came too fast.
+        /// How many alike this record stands for.
         count: u32,
     },
 }

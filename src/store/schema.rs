@@ -14,11 +14,15 @@ pub(super) const APPLICATION_ID: u32 = 0x4450_4564;
 const WHOLE: &str = include_str!("schema/whole.sql");
 
 /// Step `i` leads from version `i` to `i + 1`.
-const STEPS: [&str; 2] = [include_str!("schema/step-1.sql"), include_str!("schema/step-2.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("schema/step-1.sql"),
+    include_str!("schema/step-2.sql"),
+    include_str!("schema/step-3.sql"),
+];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 2;
-const _: () = assert!(STEPS.len() == 2, "one step leads to each version");
+pub(super) const VERSION: i64 = 3;
+const _: () = assert!(STEPS.len() == 3, "one step leads to each version");
 
 /// Makes all tables in an empty file.
 pub(super) fn make(transaction: &Transaction<'_>) -> rusqlite::Result<()> {

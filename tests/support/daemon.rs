@@ -19,7 +19,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use deepid_edge::clock::{Clock, ClockRequirement, SystemClock};
+use deepid_edge::clock::{Clock, ClockRequirement, Floor, SystemClock};
 use deepid_edge::store::{AuditRecord, Store, StoreSettings};
 
 use super::models::root;
@@ -28,7 +28,7 @@ use super::models::root;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn clock() -> SystemClock {
-    SystemClock::new(ClockRequirement::Plausible, i64::MIN)
+    SystemClock::new(ClockRequirement::Plausible, Floor::default())
 }
 
 /// Asks again and again until there is an answer.

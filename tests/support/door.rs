@@ -85,7 +85,9 @@ pub fn health() -> Health {
         temperature_c: Some(51.5),
         throttled: Some(false),
         clock: ClockTrust::Trusted,
+        clock_remedy: None,
         outbox_depth: 0,
+        unreadable_records: 0,
         database: DatabaseState::Ok,
         gallery: GalleryState::Ok,
     }

@@ -101,6 +101,17 @@ impl Mosquitto {
         super::signal(self.child.as_ref().unwrap().id(), "-STOP");
     }
 
+    /// Lets it read again after [`Mosquitto::freeze`].
+    pub fn thaw(&self) {
+        super::signal(self.child.as_ref().unwrap().id(), "-CONT");
+    }
+
+    /// Gives it other rules of access, as its owner would: without a restart.
+    pub fn replace_acl(&self, acl: &str) {
+        std::fs::write(self.directory.path().join("acl"), acl).unwrap();
+        super::signal(self.child.as_ref().unwrap().id(), "-HUP");
+    }
+
     /// Starts it anew on the same port, with nothing remembered.
     pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "it still runs");

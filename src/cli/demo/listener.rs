@@ -120,12 +120,12 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{ClockRequirement, SystemClock};
+    use crate::clock::{ClockRequirement, Floor, SystemClock};
 
     #[test]
     fn what_is_published_at_the_embedded_broker_arrives() {
         let clock: Arc<dyn Clock> =
-            Arc::new(SystemClock::new(ClockRequirement::Plausible, i64::MIN));
+            Arc::new(SystemClock::new(ClockRequirement::Plausible, Floor::default()));
         let broker = super::super::broker::start(clock.as_ref()).expect("a free loopback port");
         let prefix = "deepid-edge/demo/".to_owned();
         let listener = Listener::start(broker, prefix, clock.clone()).expect("a thread");

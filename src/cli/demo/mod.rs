@@ -29,7 +29,7 @@ use super::evaluate::progress_bar;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::{Session, write_out};
-use crate::clock::{Clock, ClockRequirement, Monotonic, SystemClock};
+use crate::clock::{Clock, ClockRequirement, Floor, Monotonic, SystemClock};
 use crate::compare::Operating;
 use crate::config::{Networks, checkout};
 use crate::decide::Outcome;
@@ -97,7 +97,7 @@ impl Arguments {
         }
         let interrupted = interruption()?;
         let clock: Arc<dyn Clock> =
-            Arc::new(SystemClock::new(ClockRequirement::Plausible, i64::MIN));
+            Arc::new(SystemClock::new(ClockRequirement::Plausible, Floor::default()));
         let place = Workplace::new()?;
 
         say(session, "A person is enrolled, a visit is replayed, decisions arrive over MQTT.")?;

@@ -1,4 +1,4 @@
--- The whole schema of version 2, as one would read it. A new file is made from this; an older one
+-- The whole schema of version 3, as one would read it. A new file is made from this; an older one
 -- walks through the steps beside it and must arrive at the same (a test and `check` compare).
 
 CREATE TABLE subjects (
@@ -32,6 +32,22 @@ CREATE TABLE audit (
     clock        TEXT NOT NULL CHECK (clock IN ('trusted', 'untrusted')),
     body         TEXT NOT NULL CHECK (json_valid(body))
 ) STRICT;
+
+-- Clients' requests are kept apart from what a door decides, so that they cannot push it out.
+CREATE INDEX audit_requests ON audit (seq) WHERE json_extract(body, '$.administrative.event') = 'requested';
+
+-- One row: how many records other than requests are kept, and which records the wall clock may not
+-- stand behind: the latest that a time service vouched for, and the latest since then that nobody
+-- vouched for.
+CREATE TABLE audit_state (
+    id            INTEGER PRIMARY KEY CHECK (id = 1),
+    kept          INTEGER NOT NULL,
+    vouched_seq   INTEGER,
+    vouched_ms    INTEGER,
+    unvouched_seq INTEGER,
+    unvouched_ms  INTEGER
+) STRICT;
+INSERT INTO audit_state (id, kept) VALUES (1, 0);
 
 -- Audit records that no broker has acknowledged.
 CREATE TABLE outbox (
