@@ -174,10 +174,7 @@ fn the_service_manager_is_told_and_a_signal_ends_it_in_order() {
     daemon.until_notified("STOPPING=1");
     assert!(daemon.until_ended().success(), "{}", daemon.log());
     let last = home.records().pop().unwrap();
-    assert!(
-        matches!(last.body, Body::Administrative(deepid_edge::store::Administrative::Stopped)),
-        "{last:?}"
-    );
+    assert!(matches!(last.body, Body::Administrative(Administrative::Stopped)), "{last:?}");
 }
 
 #[test]

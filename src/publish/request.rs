@@ -2,8 +2,11 @@
 //!
 //! A message below `request/` → a verdict; pure, time is an argument. Invariants: what is retained
 //! is refused (a request is made now or not at all); the answer goes neither to our own topics nor
-//! to Home Assistant's nor the broker's own, so that nobody can borrow our rights there; of the
-//! refusals for haste one record stands for many, so that nobody can fill the disk.
+//! to Home Assistant's nor the broker's own, so that nobody can borrow our rights there; of requests
+//! alike one record stands for many, so that nobody can fill the disk or wear it out: the first is
+//! recorded at once, the others with their number ten minutes later. Requests are alike in what they
+//! ask (`ping`, `snapshot_health`, anything else) and in the verdict, so that there are twelve kinds,
+//! and at most 72 records an hour.
 
 use super::topic::Topics;
 use crate::clock::Monotonic;
@@ -19,8 +22,10 @@ const CORRELATION_BYTES_MAX: usize = 256;
 const BURST: u32 = 5;
 /// Milliseconds after which one more may come.
 const REFILL_MS: u64 = 1_000;
-/// Milliseconds between records of refusals for haste.
-const HASTE_RECORD_MS: u64 = 10_000;
+/// Milliseconds between records of requests that are alike.
+const RECORD_EVERY_MS: u64 = 600_000;
+/// Characters of a request's name that are recorded.
+const NAME_CHARACTERS_MAX: usize = 64;
 
 /// What a client may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,8 +58,28 @@ pub enum Judgement {
     Answer(RequestKind),
     /// Do not; record why.
     Refuse(RequestVerdict),
-    /// Do not; it is counted, and recorded later with others.
-    Count,
+}
+
+/// Requests that are to be recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What was asked, cut to 64 characters; `*` where it was not the same each time.
+    pub request: String,
+    /// What became of it.
+    pub verdict: RequestVerdict,
+    /// How many, at least 1.
+    pub count: u32,
+}
+
+/// Requests that are alike.
+#[derive(Debug, Clone)]
+struct Alike {
+    kind: Option<RequestKind>,
+    verdict: RequestVerdict,
+    /// Of those that were not recorded yet.
+    request: String,
+    count: u32,
+    recorded_at: Monotonic,
 }
 
 /// Judges requests one after the other.
@@ -62,15 +87,15 @@ pub enum Judgement {
 pub struct Gate {
     tokens: u32,
     refilled_at: Monotonic,
-    hasty: u32,
-    hasty_recorded_at: Option<Monotonic>,
+    /// One for each kind and verdict that has come: never more than twelve.
+    alike: Vec<Alike>,
 }
 
 impl Gate {
     /// A gate that has seen nothing by `now`.
     #[must_use]
     pub const fn new(now: Monotonic) -> Self {
-        Self { tokens: BURST, refilled_at: now, hasty: 0, hasty_recorded_at: None }
+        Self { tokens: BURST, refilled_at: now, alike: Vec::new() }
     }
 
     /// What becomes of `asked`.
@@ -82,8 +107,7 @@ impl Gate {
         now: Monotonic,
     ) -> Judgement {
         if !self.take_token(now) {
-            self.hasty = self.hasty.saturating_add(1);
-            return Judgement::Count;
+            return Judgement::Refuse(RequestVerdict::RefusedTooMany);
         }
         let refuse = Judgement::Refuse;
         if asked.retained {
@@ -94,10 +118,8 @@ impl Gate {
         {
             return refuse(RequestVerdict::RefusedTooLarge);
         }
-        let kind = match asked.name {
-            "ping" => RequestKind::Ping,
-            "snapshot_health" => RequestKind::SnapshotHealth,
-            _ => return refuse(RequestVerdict::RefusedUnknown),
+        let Some(kind) = kind_of(asked.name) else {
+            return refuse(RequestVerdict::RefusedUnknown);
         };
         match asked.response_topic {
             Some(topic) if may_answer_on(topic, topics, foreign_prefix) => Judgement::Answer(kind),
@@ -105,17 +127,31 @@ impl Gate {
         }
     }
 
-    /// How many requests have been refused for haste and not been recorded yet, when it is time to
-    /// record them.
-    pub fn hasty(&mut self, now: Monotonic) -> Option<u32> {
-        let due = self
-            .hasty_recorded_at
-            .is_none_or(|at| now.since(at).as_millis() >= u128::from(HASTE_RECORD_MS));
-        if self.hasty == 0 || !due {
-            return None;
+    /// Notes a request `name` that was judged; what is to be recorded now: the first of those alike,
+    /// with those that wait.
+    pub fn note(&mut self, name: &str, verdict: RequestVerdict, now: Monotonic) -> Option<Record> {
+        let hasty = verdict == RequestVerdict::RefusedTooMany;
+        let (kind, name) = if hasty { (None, "*") } else { (kind_of(name), name) };
+        let request: String = name.chars().take(NAME_CHARACTERS_MAX).collect();
+        let known = self.alike.iter_mut().find(|one| one.kind == kind && one.verdict == verdict);
+        let Some(alike) = known else {
+            let first = Alike { kind, verdict, request, count: 1, recorded_at: now };
+            self.alike.push(first);
+            return self.alike.last_mut().map(|alike| alike.record(now));
+        };
+        if alike.count > 0 && alike.request != request {
+            "*".clone_into(&mut alike.request);
+        } else {
+            alike.request = request;
         }
-        self.hasty_recorded_at = Some(now);
-        Some(std::mem::take(&mut self.hasty))
+        alike.count = alike.count.saturating_add(1);
+        alike.is_due(now).then(|| alike.record(now))
+    }
+
+    /// What is to be recorded because it has waited long enough.
+    pub fn due(&mut self, now: Monotonic) -> Vec<Record> {
+        let due = self.alike.iter_mut().filter(|alike| alike.count > 0 && alike.is_due(now));
+        due.map(|alike| alike.record(now)).collect()
     }
 
     fn take_token(&mut self, now: Monotonic) -> bool {
@@ -133,6 +169,26 @@ impl Gate {
             }
             None => false,
         }
+    }
+}
+
+impl Alike {
+    const fn is_due(&self, now: Monotonic) -> bool {
+        now.since(self.recorded_at).as_millis() >= RECORD_EVERY_MS as u128
+    }
+
+    fn record(&mut self, now: Monotonic) -> Record {
+        self.recorded_at = now;
+        let count = std::mem::take(&mut self.count);
+        Record { request: self.request.clone(), verdict: self.verdict, count }
+    }
+}
+
+fn kind_of(name: &str) -> Option<RequestKind> {
+    match name {
+        "ping" => Some(RequestKind::Ping),
+        "snapshot_health" => Some(RequestKind::SnapshotHealth),
+        _ => None,
     }
 }
 
@@ -206,20 +262,84 @@ mod tests {
         }
     }
 
+    const fn at(millis: u64) -> Monotonic {
+        Monotonic::from_millis(millis)
+    }
+
+    /// Judges and notes a request, as the session does; what is to be recorded.
+    fn ask(gate: &mut Gate, asked: Asked<'_>, now: Monotonic) -> Option<Record> {
+        let topics = Topics::new("deepid-edge", "front").unwrap();
+        let verdict = match gate.judge(asked, &topics, None, now) {
+            Judgement::Answer(_) => RequestVerdict::Answered,
+            Judgement::Refuse(verdict) => verdict,
+        };
+        gate.note(asked.name, verdict, now)
+    }
+
+    fn record(request: &str, verdict: RequestVerdict, count: u32) -> Record {
+        Record { request: request.to_owned(), verdict, count }
+    }
+
+    #[test]
+    fn one_ping_a_second_for_a_day_is_one_record_in_ten_minutes() {
+        let mut gate = Gate::new(at(0));
+        let mut records = Vec::new();
+        for second in 0..86_400 {
+            let now = at(second * 1000);
+            records.extend(ask(&mut gate, GOOD, now));
+            records.extend(gate.due(now));
+        }
+        assert_eq!(records[0], record("ping", RequestVerdict::Answered, 1), "the first at once");
+        assert_eq!(records[1], record("ping", RequestVerdict::Answered, 600));
+        assert_eq!(records.len(), 144);
+    }
+
     #[test]
     fn haste_is_refused_and_recorded_once_for_many() {
-        let topics = Topics::new("deepid-edge", "front").unwrap();
-        let at = Monotonic::from_millis;
         let mut gate = Gate::new(at(0));
-        let answered =
-            (0..100).filter(|_| gate.judge(GOOD, &topics, None, at(1)) != Judgement::Count).count();
-        assert_eq!(answered, 5);
-        assert_eq!(gate.hasty(at(1)), Some(95));
-        assert_eq!(gate.hasty(at(2)), None, "nothing new");
-        assert_eq!(gate.judge(GOOD, &topics, None, at(500)), Judgement::Count);
-        assert_eq!(gate.hasty(at(600)), None, "too soon for another record");
-        assert_eq!(gate.hasty(at(10_001)), Some(1));
-        let refilled = gate.judge(GOOD, &topics, None, at(11_000));
-        assert_eq!(refilled, Judgement::Answer(RequestKind::Ping));
+        let records: Vec<Record> = (0..100).filter_map(|_| ask(&mut gate, GOOD, at(1))).collect();
+        assert_eq!(
+            records,
+            [
+                record("ping", RequestVerdict::Answered, 1),
+                record("*", RequestVerdict::RefusedTooMany, 1)
+            ]
+        );
+        assert_eq!(gate.due(at(600_000)), [], "too soon");
+        assert_eq!(
+            gate.due(at(600_001)),
+            [
+                record("ping", RequestVerdict::Answered, 4),
+                record("*", RequestVerdict::RefusedTooMany, 94)
+            ]
+        );
+        assert_eq!(gate.due(at(9_000_000)), [], "nothing new");
+        let refilled = ask(&mut gate, GOOD, at(9_000_000));
+        assert_eq!(refilled, Some(record("ping", RequestVerdict::Answered, 1)));
+    }
+
+    #[test]
+    fn whatever_a_client_asks_the_kinds_of_records_are_bounded() {
+        let mut gate = Gate::new(at(0));
+        let mut records = Vec::new();
+        for second in 0..3600 {
+            let now = at(second * 1000);
+            let name = format!("open{second}");
+            let bad = Asked { name: &name, response_topic: None, ..GOOD };
+            let asked = match second % 6 {
+                0 => GOOD,
+                1 => Asked { name: "snapshot_health", ..GOOD },
+                2 => Asked { retained: true, ..GOOD },
+                3 => Asked { retained: true, ..bad },
+                4 => Asked { payload_bytes: 9999, ..bad },
+                _ => bad,
+            };
+            records.extend(ask(&mut gate, asked, now));
+            records.extend(gate.due(now));
+        }
+        assert!(gate.alike.len() <= 12, "{gate:?}");
+        assert_eq!(records.len(), 6 * 6, "each kind once in ten minutes");
+        let several = records.iter().find(|record| record.count > 1 && record.request == "*");
+        assert!(several.is_some(), "of different names none stands for all: {records:?}");
     }
 }

@@ -27,6 +27,7 @@ pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 use super::backoff::Backoff;
 use super::message::{Camera, Health, Info, Presence};
 use super::request::Gate;
+use super::topic::ACCESS_EXPIRY_MS;
 use super::{BrokerError, discovery};
 use crate::clock::{Clock, Monotonic};
 use crate::store::{AuditRecord, RequestVerdict};
@@ -85,7 +86,7 @@ pub enum SessionEvent {
         /// How many at most.
         limit: usize,
     },
-    /// The broker has all records up to this one: take them from the outbox.
+    /// The broker has this record: take it, and no other, from the outbox.
     Acknowledged {
         /// The record.
         seq: u64,
@@ -253,9 +254,13 @@ impl Known {
     }
 
     /// Whether the record could not be sent when it was made: it is of another run or of another
-    /// process, or older than the connection.
-    fn is_late(&self, record: &AuditRecord, connected_at: Monotonic) -> bool {
-        record.boot != self.boot || record.monotonic_ms < connected_at.as_millis()
+    /// process, older than the connection, or older than an `access` lives by `now`, because the
+    /// broker was silent or refused it.
+    fn is_late(&self, record: &AuditRecord, connected_at: Monotonic, now: Monotonic) -> bool {
+        let age_ms = now.as_millis().saturating_sub(record.monotonic_ms);
+        record.boot != self.boot
+            || record.monotonic_ms < connected_at.as_millis()
+            || age_ms > u64::from(ACCESS_EXPIRY_MS)
     }
 }
 

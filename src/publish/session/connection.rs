@@ -11,7 +11,8 @@ use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
 use tokio::sync::mpsc;
 
-use super::live::{Live, Step, accepted, hand};
+use super::live::{Live, Step, hand};
+use super::window::accepted;
 use super::{BrokerFacts, Known, Outgoing, SessionEvent, SessionSettings};
 use crate::clock::Clock;
 use crate::publish::BrokerError;

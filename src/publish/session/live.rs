@@ -4,7 +4,7 @@
 //! rumqttc, events for the daemon, and whether to go on. It never waits: what does not fit is told.
 //! Nothing of it reaches the next connection.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rumqttc::v5::mqttbytes::QoS;
@@ -16,11 +16,11 @@ use rumqttc::v5::{AsyncClient, Event};
 use tokio::sync::mpsc;
 
 use super::options::IN_FLIGHT_MAX;
-use super::window::AuditWindow;
+use super::window::{AuditWindow, accepted};
 use super::{AUDIT_WINDOW, Known, Outgoing, Reply, SessionEvent, SessionSettings, discovery};
 use crate::clock::{Clock, Monotonic};
 use crate::publish::message::{Access, Audit};
-use crate::publish::request::{Asked, Gate, Judgement, RequestKind};
+use crate::publish::request::{Asked, Judgement, Record, RequestKind};
 use crate::publish::topic::{ACCESS_EXPIRY_MS, Delivery, Message, Topic, json};
 use crate::store::{AuditRecord, RequestVerdict};
 
@@ -36,6 +36,9 @@ const ANSWER_EXPIRY_S: u32 = 10;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long an empty outbox is believed to be empty.
 const OUTBOX_REMINDER: Duration = Duration::from_secs(30);
+/// Decisions that were not announced and whose records have not come from the outbox yet. More
+/// cannot be younger than an `access` lives, and those that are older are late by their age.
+const UNANNOUNCED_MAX: usize = 64;
 
 /// What a message in flight was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +77,8 @@ pub(super) struct Live<'a> {
     unacknowledged: BTreeMap<u16, InFlight>,
     in_flight_max: usize,
     window: AuditWindow,
+    /// Records of decisions that could not be announced: late, however young.
+    unannounced: BTreeSet<u64>,
     /// When the outbox was asked, while it has not answered.
     outbox_asked_at: Option<Monotonic>,
     /// Whether there may be more in the outbox than was handed over.
@@ -102,7 +107,8 @@ impl<'a> Live<'a> {
             handed: VecDeque::new(),
             unacknowledged: BTreeMap::new(),
             in_flight_max: IN_FLIGHT_MAX.into(),
-            window: AuditWindow::default(),
+            window: AuditWindow::new(clock.now()),
+            unannounced: BTreeSet::new(),
             outbox_asked_at: None,
             outbox_more: true,
             outbox_empty_at: Monotonic::default(),
@@ -178,6 +184,10 @@ impl<'a> Live<'a> {
             self.send(&message, None, kind)
         };
         if !sent {
+            self.unannounced.insert(record.seq);
+            if self.unannounced.len() > UNANNOUNCED_MAX {
+                self.unannounced.pop_first();
+            }
             self.tell(SessionEvent::NotAnnounced { seq: record.seq });
         }
     }
@@ -194,23 +204,28 @@ impl<'a> Live<'a> {
             if record.seq <= self.window.handed_up_to {
                 continue;
             }
-            let late = self.known.is_late(record, connected_at);
+            let late = self.known.is_late(record, connected_at, self.clock.now())
+                || self.unannounced.contains(&record.seq);
             let message = self.settings.topics.message(&Audit::of(record, late));
             if !self.send(&message, None, Sent::Audit(record.seq)) {
                 break;
             }
             self.window.hand(record.seq);
         }
+        // A record that is given once more is late by its age.
+        let handed_up_to = self.window.handed_up_to;
+        self.unannounced.retain(|seq| *seq > handed_up_to);
     }
 
     /// Asks for more of the outbox when all that was handed over is acknowledged.
     fn want_outbox(&mut self) {
-        let idle = self.outbox_asked_at.is_none() && self.window.is_empty();
+        let now = self.clock.now();
+        let idle = self.outbox_asked_at.is_none() && self.window.is_free(now);
         if self.connected_at.is_none() || !self.outbox_more || !idle {
             return;
         }
-        self.outbox_asked_at = Some(self.clock.now());
-        let limit = AUDIT_WINDOW.min((self.in_flight_max / 2).max(1));
+        self.outbox_asked_at = Some(now);
+        let limit = self.window.limit(AUDIT_WINDOW.min((self.in_flight_max / 2).max(1)));
         self.tell(SessionEvent::OutboxWanted { after: self.window.handed_up_to, limit });
     }
 
@@ -220,7 +235,8 @@ impl<'a> Live<'a> {
         if self.outbox_asked_at.is_some_and(|at| now.since(at) > ANSWER_MAX) {
             self.outbox_asked_at = None;
         }
-        if !self.outbox_more && now.since(self.outbox_empty_at) > OUTBOX_REMINDER {
+        let anew = self.outbox_asked_at.is_none() && self.window.begin_anew(now);
+        if anew || (!self.outbox_more && now.since(self.outbox_empty_at) > OUTBOX_REMINDER) {
             self.outbox_more = true;
         }
         self.want_outbox();
@@ -296,15 +312,20 @@ impl<'a> Live<'a> {
         let Some(InFlight { sent, .. }) = self.unacknowledged.remove(&packet) else { return };
         match sent {
             Sent::Goodbye => drop(self.client.try_disconnect()),
-            Sent::Audit(_) if !accepted(reason) => {
-                // It stays in the outbox and in the window, which lets nothing past it: what is
-                // refused now would be refused again, until the next connection.
-                let topic = self.settings.topics.of(Topic::Audit);
-                self.tell(SessionEvent::NotAllowed { topic, what: format!("{reason:?}") });
-            }
             Sent::Audit(seq) => {
-                if let Some(seq) = self.window.acknowledge(seq) {
+                let outcome = self.window.settle(seq, reason, self.clock.now());
+                for seq in outcome.delivered {
                     self.tell(SessionEvent::Acknowledged { seq });
+                }
+                if !accepted(reason) {
+                    self.outbox_more = true;
+                    if outcome.news {
+                        let topic = self.settings.topics.of(Topic::Audit);
+                        let what = format!(
+                            "{reason:?} for record {seq}, which stays in the outbox and is sent again"
+                        );
+                        self.tell(SessionEvent::NotAllowed { topic, what });
+                    }
                 }
                 self.want_outbox();
             }
@@ -340,7 +361,6 @@ impl<'a> Live<'a> {
             response_topic,
         };
         let verdict = match self.known.gate.judge(asked, &self.settings.topics, prefix, now) {
-            Judgement::Count => return self.record_haste(now),
             Judgement::Refuse(verdict) => verdict,
             Judgement::Answer(kind) => {
                 let reply = Reply {
@@ -356,14 +376,13 @@ impl<'a> Live<'a> {
                 RequestVerdict::Answered
             }
         };
-        let request = name.chars().take(64).collect();
-        self.tell(SessionEvent::Requested { request, verdict, count: 1 });
+        let record = self.known.gate.note(name, verdict, now);
+        self.record_requests(record);
     }
 
-    fn record_haste(&mut self, now: Monotonic) {
-        let gate: &mut Gate = &mut self.known.gate;
-        if let Some(count) = gate.hasty(now) {
-            let (request, verdict) = ("*".to_owned(), RequestVerdict::RefusedTooMany);
+    /// Has requests recorded.
+    fn record_requests(&mut self, records: impl IntoIterator<Item = Record>) {
+        for Record { request, verdict, count } in records {
             self.tell(SessionEvent::Requested { request, verdict, count });
         }
     }
@@ -374,7 +393,8 @@ impl<'a> Live<'a> {
         if let Some(since) = self.leaving_since {
             return if now.since(since) > GOODBYE_MAX { Step::End } else { Step::Go };
         }
-        self.record_haste(now);
+        let due = self.known.gate.due(now);
+        self.record_requests(due);
         self.discover(now);
         self.remind_outbox(now);
         let silence = self.silence(now);
@@ -448,10 +468,6 @@ impl<'a> Live<'a> {
             }
         }
     }
-}
-
-pub(super) fn accepted(reason: PubAckReason) -> bool {
-    matches!(reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers)
 }
 
 /// Hands a message to rumqttc; false when its channel is full.
