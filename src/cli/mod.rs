@@ -29,6 +29,7 @@ mod man;
 mod models;
 mod mqtt;
 mod passphrase;
+mod records;
 mod restore;
 mod run;
 mod subjects;
@@ -84,6 +85,9 @@ enum Verb {
     /// List, rename, disable, enable or remove enrolled people
     #[command(subcommand)]
     Subjects(subjects::Verb),
+    /// Show or export what the door did
+    #[command(subcommand)]
+    Records(records::Verb),
     /// Say whether the clock is trusted, or that it is right
     #[command(subcommand)]
     Clock(clock::Verb),
@@ -149,6 +153,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Enroll(verb) => verb.run(session),
         Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
+        Verb::Records(verb) => verb.run(session),
         Verb::Clock(verb) => verb.run(session),
         Verb::Models(verb) => verb.run(session),
         Verb::Backup(verb) => verb.run(session),

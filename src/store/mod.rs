@@ -20,6 +20,7 @@ mod open;
 mod people;
 mod record;
 mod schema;
+mod selection;
 
 pub use backup::BackupProblem;
 pub use error::{Error, ErrorKind};
@@ -28,6 +29,7 @@ pub use people::{OtherModel, Reference, ReferenceSource, Subject};
 pub use record::{
     Administrative, AuditRecord, Body, ComparisonRecord, DecisionRecord, RequestVerdict,
 };
+pub use selection::{Selection, StoredRecord};
 
 use std::path::PathBuf;
 
