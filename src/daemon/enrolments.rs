@@ -214,7 +214,11 @@ mod tests {
     }
 
     fn enrol(store: &mut Store, name: &str) -> SubjectId {
-        let wall = WallClock { unix_ms: 1_800_000_000_000, trust: ClockTrust::Trusted };
+        let wall = WallClock {
+            unix_ms: 1_800_000_000_000,
+            trust: ClockTrust::Trusted,
+            synchronised: false,
+        };
         store.add_subject(name, wall).unwrap()
     }
 
