@@ -301,6 +301,43 @@ fn a_clock_that_once_stood_ahead_is_named_and_settled_without_a_restart() {
 }
 
 #[test]
+fn a_record_that_cannot_be_read_is_counted_and_neither_the_audit_nor_the_door_stops() {
+    if !assets() {
+        return;
+    }
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let subscriber = Subscriber::connect(broker.port(), "deepid-edge/#");
+    let home =
+        Home::new().broker(broker.port()).enrol_obama().set("camera.replay.pace", "real-time");
+    let database = rusqlite::Connection::open(home.path("door.db")).unwrap();
+    let body = r#"{"administrative":{"event":"of_a_later_version"}}"#;
+    assert_eq!(database.execute("UPDATE audit SET body = ?1 WHERE seq = 1", [body]).unwrap(), 1);
+    drop(database);
+    let recording = home.path("visit.mjpeg");
+    Recording::visits().write(&recording, 1);
+    let mut daemon = home.run(&recording);
+    let granted = subscriber.next("the audit of the grant", |message| {
+        message.topic == AUDIT && message.json()["decision"]["outcome"] == "granted"
+    });
+    assert!(granted.json()["seq"].as_u64() > Some(1));
+    assert!(daemon.until_ended().success(), "{}", daemon.log());
+    assert_eq!(decisions_after(&home, 1), ["Granted matched", "Unknown no_match"]);
+    assert_eq!(daemon.log().matches("an audit record cannot be read").count(), 1);
+    assert!(!daemon.log().contains("the database failed"), "{}", daemon.log());
+    let health = subscriber.until_now("deepid-edge/marker");
+    let counted = |message: &support::subscriber::Received| {
+        message.topic.ends_with("/health") && message.json()["unreadable_records"] == 1
+    };
+    assert!(health.iter().any(counted), "no health has counted it");
+}
+
+/// The decisions recorded after record `seq`.
+fn decisions_after(home: &Home, seq: u64) -> Vec<String> {
+    let store = Store::open_read_only(&home.path("door.db"), StoreSettings::default()).unwrap();
+    decisions(&store.audit(seq, 1000).unwrap())
+}
+
+#[test]
 fn half_an_hour_of_visits_does_not_grow() {
     if !assets() {
         return;
