@@ -5,7 +5,8 @@
 //!
 //! # Layout
 //!
-//! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary. [`inference`] runs networks.
+//! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary; [`backoff`] and [`secret`]
+//! serve several rooms. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`compare`] → [`decide`] are the path, and
 //! [`recognize`] walks it, where configured with a second embedder by [`confirm`]. [`store`] and [`publish`] keep and announce what was decided,
 //! [`config`] says how, [`daemon`] runs it all, [`evaluate`] measures it, [`cli`] is the front door.
@@ -16,6 +17,10 @@ pub mod geometry;
 pub mod mask;
 
 pub mod clock;
+
+pub mod backoff;
+
+pub mod secret;
 
 pub mod frame;
 

@@ -737,9 +737,11 @@ fn a_passphrase_is_asked_for_on_a_terminal_only_and_must_be_long() {
     assert!(!board.path("another.age").exists());
     std::fs::remove_file(board.path("passphrase")).unwrap();
     assert_eq!(board.restore(&file, &["--check"]).code, 4);
-    // The first line, whatever ends it.
-    board.write("passphrase", format!("{PASSPHRASE}\r\nand a remark\n"));
-    assert_eq!(board.restore(&file, &["--check"]).code, 0);
+    // The first line, whatever begins the file and whatever ends the line.
+    for (before, after) in [("", "\r\nand a remark\n"), ("\u{feff}", "\r\n"), ("", "")] {
+        board.write("passphrase", format!("{before}{PASSPHRASE}{after}"));
+        assert_eq!(board.restore(&file, &["--check"]).code, 0, "{before:?} {after:?}");
+    }
     std::fs::set_permissions(board.path("passphrase"), PermissionsExt::from_mode(0o644)).unwrap();
     let arguments = ["restore", "--check", text(&file), "--passphrase-file", "passphrase"];
     assert!(board.run(&arguments).err.contains("every user"));

@@ -443,6 +443,26 @@ fn a_wrong_password_is_said_and_a_right_one_is_taken_without_a_restart() {
     door.until_connected();
 }
 
+#[test]
+fn a_password_is_read_from_a_file_as_editors_write_it() {
+    let with_password = Broker { passwords: vec![("door", "correct")], ..Broker::default() };
+    let Some(broker) = Mosquitto::start(&with_password) else { return };
+    let file = broker.directory().join("our-password");
+    let credentials = Credentials { user: "door".to_owned(), password_file: Some(file.clone()) };
+    let settings = SessionSettings { credentials: Some(credentials), ..settings(broker.port()) };
+    for content in ["correct", "correct\r\n", "\u{feff}correct\r\n", "correct\nof the broker\n"] {
+        std::fs::write(&file, content).unwrap();
+        ask(probe(&settings)).unwrap();
+    }
+    let utf16: Vec<u8> = "\u{feff}correct".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (content, word) in [(&utf16[..], "UTF-16"), (b"", "empty"), (b"\ncorrect\n", "line 2")] {
+        std::fs::write(&file, content).unwrap();
+        let said = refusal(&settings);
+        assert!(matches!(said, BrokerError::PasswordFile { .. }), "{said:?}");
+        assert!(said.to_string().contains(word), "{said}");
+    }
+}
+
 /// A broker with TLS whose certificate is for `names`, and its authority.
 fn with_tls(
     directory: &Path,

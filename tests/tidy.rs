@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 19] = [
+const ROOMS: [&str; 21] = [
     "geometry",
     "mask",
     "clock",
+    "backoff",
+    "secret",
     "frame",
     "inference",
     "capture",

@@ -13,11 +13,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::watch::{BackOff, Freshness, FrozenWatch, StallWatch, fingerprint};
+use super::watch::{Freshness, FrozenWatch, StallWatch, fingerprint};
 use super::{
     CameraStatus, CaptureError, CapturedFrame, Encoding, FrameSource, PATIENCE, Progress,
     Readability, SourceDescription,
 };
+use crate::backoff::Backoff;
 use crate::clock::{Clock, Monotonic};
 
 /// Opens a source; called again after each fault.
@@ -83,7 +84,7 @@ pub struct Supervised {
     description: SourceDescription,
     status: CameraStatus,
     counts: CaptureCounts,
-    waits: BackOff,
+    waits: Backoff,
     retry_at: Monotonic,
     opened_at: Monotonic,
     stall: StallWatch,
@@ -141,7 +142,7 @@ impl Supervised {
             description,
             status: CameraStatus::searching(now),
             counts: CaptureCounts::default(),
-            waits: BackOff::new(settings.wait_first, settings.wait_cap),
+            waits: Backoff::new(settings.wait_first, settings.wait_cap),
             retry_at: now,
             opened_at: now,
             stall: StallWatch::new(settings.stall_after, now),
@@ -187,7 +188,7 @@ impl Supervised {
         if worked && now.since(self.opened_at) >= self.settings.healthy_after {
             self.waits.reset();
         }
-        let wait = self.waits.wait();
+        let wait = self.waits.delay();
         self.retry_at = now.plus(wait);
         self.counts.faults += 1;
         if self.status.failed(error, now) {

@@ -1,10 +1,9 @@
-//! Frozen pictures, stalls and patience, as small pure machines.
+//! Frozen pictures and stalls, as small pure machines.
 //!
 //! In: fingerprints of frames, events, and the time. Out: verdicts. [`FrozenWatch`] tells a camera
 //! that repeats itself (its frame rate looks fine, its picture stands) from one that looks at
 //! something still: a real sensor has noise, so two frames that are equal to the last bit are one
-//! frame. [`StallWatch`] tells how long nothing came. [`BackOff`] says how long to wait before
-//! opening a camera again.
+//! frame. [`StallWatch`] tells how long nothing came.
 //!
 //! Invariant: no clock is read here. Deliberately absent: what to do about it, which is
 //! [`supervise`](super::supervise)'s.
@@ -114,34 +113,6 @@ impl StallWatch {
     }
 }
 
-/// How long to wait before the next try: twice as long each time, up to a cap.
-#[derive(Debug, Clone, Copy)]
-pub struct BackOff {
-    first: Duration,
-    cap: Duration,
-    next: Duration,
-}
-
-impl BackOff {
-    /// Waits `first`, then twice as long each time, never longer than `cap`.
-    #[must_use]
-    pub const fn new(first: Duration, cap: Duration) -> Self {
-        Self { first, cap, next: first }
-    }
-
-    /// The wait before the next try.
-    pub fn wait(&mut self) -> Duration {
-        let wait = self.next.min(self.cap);
-        self.next = wait.saturating_mul(2).min(self.cap);
-        wait
-    }
-
-    /// Begins again with the first wait, since all went well.
-    pub const fn reset(&mut self) {
-        self.next = self.first;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,15 +149,6 @@ mod tests {
         assert_eq!(watch.stalled(at(4000)), Some(Duration::from_secs(3)));
         watch.feed(at(4000));
         assert_eq!(watch.stalled(at(6999)), None);
-    }
-
-    #[test]
-    fn waits_double_up_to_the_cap() {
-        let mut waits = BackOff::new(Duration::from_millis(500), Duration::from_secs(3));
-        let found: Vec<u128> = (0..5).map(|_| waits.wait().as_millis()).collect();
-        assert_eq!(found, [500, 1000, 2000, 3000, 3000]);
-        waits.reset();
-        assert_eq!(waits.wait().as_millis(), 500);
     }
 
     proptest! {

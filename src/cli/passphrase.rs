@@ -5,7 +5,7 @@
 //! Deliberately absent: a flag or a variable that holds it. Other users see a command line in 'ps',
 //! and an environment is inherited and logged.
 
-use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
+use std::io::IsTerminal as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,12 @@ use clap::Args;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
+use crate::secret::{Secret, SecretError};
 use crate::store::backup::Passphrase;
 
 /// The least length of a new one. At a second a guess on one core, twelve letters at random last
 /// longer than whoever guesses; it is no help against a word from a dictionary.
 const CHARACTERS_MIN: usize = 12;
-const BYTES_MAX: u64 = 4096;
 const ATTEMPTS: usize = 3;
 
 /// Where the passphrase comes from.
@@ -102,22 +102,20 @@ fn from_file(session: &Session, path: &Path) -> Result<Passphrase, Failure> {
     };
     let unreadable =
         |error: std::io::Error| failed(error.to_string(), "correct the path of --passphrase-file");
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let about = file.metadata().map_err(unreadable)?;
+    let about = std::fs::metadata(path).map_err(unreadable)?;
     if about.is_file() && about.permissions().mode() & 0o007 != 0 {
         let path = path.display();
         session.mention(format_args!(
             "warning: every user of this machine can read {path}; 'chmod o= {path}'"
         ));
     }
-    let mut line = String::new();
-    BufReader::new(file.take(BYTES_MAX)).read_line(&mut line).map_err(unreadable)?;
-    let text = line.trim_end_matches(['\n', '\r']);
-    if text.is_empty() {
-        return Err(failed(
-            "no passphrase on its first line".to_owned(),
-            "write the passphrase there, as one line of at most 4 KiB",
-        ));
-    }
-    Ok(Passphrase::new(text.to_owned()))
+    Secret::read(path).map(|secret| Passphrase::new(secret.into_text())).map_err(
+        |error| match error {
+            SecretError::Unreadable(error) => unreadable(error),
+            error => failed(
+                format!("no passphrase: {error}"),
+                "write the passphrase there, as one line of at most 4 KiB",
+            ),
+        },
+    )
 }

@@ -9,6 +9,8 @@ use config::{Value, ValueKind};
 use serde_json::{Map, Value as Json};
 use std::fmt;
 
+use super::host;
+
 /// What a key may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -71,12 +73,7 @@ impl Rule {
                 long(4095) && !text.chars().any(char::is_control) && !is_no_device(text)
             }
             Self::ModelName => crate::inference::ModelId::new(text).is_ok(),
-            Self::Host => {
-                long(253)
-                    && all(
-                        |b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b':' | b'_'),
-                    )
-            }
+            Self::Host => host::is_host(text),
             Self::Topic => {
                 long(64)
                     && text.split('/').all(|level| !level.is_empty())
@@ -85,6 +82,11 @@ impl Rule {
             }
             Self::UserName => long(256) && !text.chars().any(char::is_control) && !is_address(text),
         }
+    }
+
+    /// What somebody meant who wrote `text`, where that can be told.
+    fn meant(self, text: &str) -> Option<String> {
+        matches!(self, Self::Host).then(|| host::meant(text))
     }
 
     const fn wants(self) -> &'static str {
@@ -190,6 +192,16 @@ impl Kind {
             }
             _ => None,
         }
+    }
+
+    /// What would be right in place of `value`, which is not of this kind; to stand after "must be".
+    #[must_use]
+    pub fn wanted(self, value: &Value) -> String {
+        let meant = match (self, &value.kind) {
+            (Self::Text(rule), ValueKind::String(text)) => rule.meant(text),
+            _ => None,
+        };
+        meant.map_or_else(|| self.to_string(), |meant| format!("{self}; {meant}"))
     }
 
     /// Gives text of the environment or a flag the type that this kind has in a file. Text that

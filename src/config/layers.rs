@@ -237,7 +237,7 @@ fn check(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
             origin: entry.origin.clone(),
             key: entry.key.clone(),
             found,
-            expected: kind.to_string(),
+            expected: kind.wanted(&value),
         }),
     }
 }

@@ -8,6 +8,7 @@
 
 mod equip;
 mod fitting;
+mod host;
 mod keys;
 mod kind;
 mod layers;

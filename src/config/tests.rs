@@ -255,6 +255,24 @@ fn defaults_are_those_of_the_rooms() {
 }
 
 #[test]
+fn a_host_with_more_around_it_is_refused_with_what_was_meant() {
+    for (host, wanted) in [
+        ("broker.lan:1884", r#"write mqtt.host = "broker.lan" and mqtt.port = 1884"#),
+        ("[::1]", r#"write mqtt.host = "::1""#),
+        ("broker.lan.", r#"write mqtt.host = "broker.lan""#),
+        ("broker.lan ", r#"write mqtt.host = "broker.lan""#),
+    ] {
+        let said = problems_of(&format!("[mqtt]\nhost = '{host}'\n"));
+        assert!(said.starts_with("FILE: mqtt.host = "), "{said}");
+        assert!(
+            said.contains("must be a host name or an address") && said.ends_with(wanted),
+            "{said}"
+        );
+    }
+    assert_eq!(problems_of("[mqtt]\nhost = 'fe80::1%eth0'\n"), "no problem");
+}
+
+#[test]
 fn text_that_is_not_utf8_is_refused_and_never_altered() {
     let sources = Sources {
         environment: environment(&[("DEEPID_EDGE__STORE__PATH", "/data/\u{fffd}.db")]),

@@ -131,10 +131,7 @@ pub enum BrokerError {
         what: String,
     },
     /// The password's file.
-    #[error(
-        "password file {}: {what}; it must hold the broker's password in one line, readable by the user that runs deepid-edge and nobody else",
-        file.display()
-    )]
+    #[error("password file {} ('mqtt.password_file'): {what}", file.display())]
     PasswordFile {
         /// Which.
         file: PathBuf,
@@ -194,6 +191,17 @@ pub enum BrokerError {
         /// For how long.
         waited_ms: u64,
     },
+}
+
+/// Why a file of ours is not given to us, to stand after its name.
+pub(super) fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("{error}; correct the path, or make the file"),
+        io::ErrorKind::PermissionDenied => format!(
+            "this user may not read it ({error}); give it to the user that runs deepid-edge ('chown deepid-edge'), or run this as that user ('sudo -u deepid-edge')"
+        ),
+        _ => format!("{error}; name a file that can be read"),
+    }
 }
 
 /// As whom and how a connection was tried.

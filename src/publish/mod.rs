@@ -11,7 +11,6 @@
 //!
 //! Source: the contract in `docs/wire/README.md`; OASIS MQTT 5.0.
 
-pub mod backoff;
 pub mod diagnosis;
 pub mod discovery;
 pub mod message;

@@ -24,17 +24,20 @@ use uuid::Uuid;
 
 pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 
-use super::backoff::Backoff;
 use super::message::{Camera, Health, Info, Presence};
 use super::request::Gate;
 use super::topic::ACCESS_EXPIRY_MS;
 use super::{BrokerError, discovery};
+use crate::backoff::Backoff;
 use crate::clock::{Clock, Monotonic};
 use crate::store::{AuditRecord, RequestVerdict};
 use connection::{Connection, End};
 
 /// Audit records in flight at once.
 pub const AUDIT_WINDOW: usize = 8;
+/// A connection that lived this long has proved itself. One that was lost sooner counts as a
+/// failure, because two clients with the same id would otherwise push each other out for ever.
+const PROVED: Duration = Duration::from_secs(10);
 
 /// What the daemon hands to the session.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,7 +188,10 @@ impl Session {
                 Err(why) => End::Failed { why, lived: Duration::ZERO },
             };
             let End::Failed { why, lived } = end else { return };
-            let delay = backoff.next(lived, fastrand::f64());
+            if lived >= PROVED {
+                backoff.reset();
+            }
+            let delay = backoff.spread_delay(fastrand::f64());
             let retry_in_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             // A broker that is away for a week is said once, and again when the reason changes.
             let reason = why.to_string();

@@ -11,8 +11,10 @@ use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::LastWill;
 use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
 
+use crate::publish::diagnosis::unreadable;
 use crate::publish::topic::{Message, Topics};
 use crate::publish::{BrokerError, TlsSettings};
+use crate::secret::{Secret, SecretError};
 
 /// The largest packet that we accept; the broker keeps larger ones from us.
 const PACKET_BYTES_MAX: u32 = 16 * 1024;
@@ -20,8 +22,11 @@ const PACKET_BYTES_MAX: u32 = 16 * 1024;
 const CONNECT_TIMEOUT_S: u64 = 5;
 /// Unacknowledged messages at once.
 pub(super) const IN_FLIGHT_MAX: u16 = 16;
-/// Bytes of a password file.
-const PASSWORD_BYTES_MAX: usize = 4096;
+/// The delays between attempts. The broker is in the house, and a door that nobody hears opens
+/// for nobody: it must be back some seconds after the broker is, and one CONNECT in ten seconds is
+/// no load.
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+const BACKOFF_MOST: Duration = Duration::from_secs(10);
 
 /// How to reach the broker, and what to call ourselves there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +80,8 @@ impl SessionSettings {
             tls: None,
             credentials: None,
             keep_alive_s: 15,
-            backoff_first: Duration::from_secs(1),
-            backoff_most: Duration::from_secs(60),
+            backoff_first: BACKOFF_FIRST,
+            backoff_most: BACKOFF_MOST,
             home_assistant: None,
         }
     }
@@ -133,19 +138,37 @@ impl SessionSettings {
 }
 
 impl Credentials {
-    fn password(&self) -> Result<String, BrokerError> {
+    /// The password as its file has it now; empty without a file.
+    ///
+    /// # Errors
+    /// [`BrokerError::PasswordFile`] names the file and what is wrong with it.
+    pub(super) fn password(&self) -> Result<String, BrokerError> {
         let Some(file) = &self.password_file else { return Ok(String::new()) };
-        let unusable =
-            |what: &str| BrokerError::PasswordFile { file: file.clone(), what: what.to_owned() };
-        let content =
-            std::fs::read(file).map_err(|error| unusable(&format!("cannot be read: {error}")))?;
-        if content.len() > PASSWORD_BYTES_MAX {
-            return Err(unusable("larger than any password"));
+        Secret::read(file).map(Secret::into_text).map_err(|error| BrokerError::PasswordFile {
+            file: file.clone(),
+            what: match error {
+                SecretError::Unreadable(error) => unreadable(&error),
+                error => error.to_string(),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backoff::Backoff;
+
+    /// A broker that was away for an hour is found again within ten seconds of its return.
+    #[test]
+    fn no_wait_between_attempts_is_longer_than_ten_seconds() {
+        let topics = Topics::new("deepid-edge", "front").expect("names");
+        let settings = SessionSettings::plain("broker.lan".to_owned(), 1883, topics);
+        let mut backoff = Backoff::new(settings.backoff_first, settings.backoff_most);
+        for attempt in 0..400 {
+            let random = f64::from(attempt % 10) / 10.0;
+            assert!(backoff.spread_delay(random) <= Duration::from_secs(10), "{attempt}");
         }
-        let text = String::from_utf8(content).map_err(|_| unusable("not UTF-8"))?;
-        match text.lines().next() {
-            Some(line) if !line.is_empty() => Ok(line.to_owned()),
-            _ => Err(unusable("its first line is empty")),
-        }
+        assert!(backoff.spread_delay(0.0) >= Duration::from_secs(5), "spread, and no haste");
     }
 }
