@@ -124,7 +124,7 @@ impl Secret {
         if self.text.trim() != self.text {
             return Some("its first line begins or ends with a blank, which is part of the secret");
         }
-        (self.remarks > 0).then_some("it has further lines; only the first is the secret")
+        (self.remarks > 0).then_some("it has further lines, and only the first is the secret")
     }
 }
 

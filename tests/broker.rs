@@ -508,10 +508,10 @@ fn a_decision_arrives_over_tls_and_wrong_ways_in_are_diagnosed() {
 
     let stranger = Authority::make(directory.path(), "stranger");
     let unknown = tls(broker.port(), &stranger.ca_file(), None);
-    assert!(matches!(refusal(&unknown), BrokerError::CertificateUnknown { .. }));
+    assert!(refusal(&unknown).to_string().contains("authority that is not known here"));
     let wrong_name = SessionSettings { host: "127.0.0.1".to_owned(), ..right.clone() };
     let said = refusal(&wrong_name);
-    assert!(matches!(said, BrokerError::CertificateWrongName { .. }), "{said:?}");
+    assert!(said.to_string().contains("is for another name than '127.0.0.1'"), "{said:?}");
     let plain = settings(broker.port());
     let said = refusal(&plain);
     assert!(matches!(said, BrokerError::PlainRefused { .. }), "{said:?}");
@@ -530,7 +530,8 @@ fn an_expired_certificate_is_diagnosed() {
         return;
     };
     let said = refusal(&tls(broker.port(), &authority.ca_file(), None));
-    assert!(matches!(said, BrokerError::CertificateExpired { .. }), "{said:?}");
+    assert!(matches!(said, BrokerError::Certificate { .. }), "{said:?}");
+    assert!(said.to_string().contains("has expired on 2021"), "{said}");
     assert!(said.to_string().contains("clock"), "{said}");
 }
 

@@ -756,6 +756,44 @@ fn the_doctor_sees_secrets_that_everybody_can_read() {
 }
 
 #[test]
+fn files_for_the_broker_are_looked_into_and_keep_no_door_from_starting() {
+    let bench = Bench::new();
+    let key = bench.write("door.key", "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n");
+    let secret = bench.write("password", "\nsecond line\n");
+    let file = bench.write(
+        "door.toml",
+        format!(
+            "[mqtt]\nhost = '127.0.0.1'\nport = 1\nusername = 'door'\npassword_file = '{}'\n\
+             [mqtt.tls]\nenabled = true\nca = '{}'\ncert = '/nonexistent/door.pem'\nkey = '{}'\n",
+            text(&secret),
+            text(&secret),
+            text(&key)
+        ),
+    );
+    let checked = bench.run(&["config", "check", "--config", text(&file)]);
+    assert_eq!(checked.code, 0, "the service asks this before it starts: {}", checked.err);
+    for words in [
+        "('mqtt.password_file'): its first line is empty, and line 2 is not",
+        "('mqtt.tls.ca'): it is no certificate",
+        "('mqtt.tls.cert'): No such file",
+        "('mqtt.tls.key'): it holds a certificate where the private key should be",
+    ] {
+        assert!(checked.err.contains(words), "{words}: {}", checked.err);
+    }
+    assert_eq!(checked.err.matches("warning: ").count(), 4, "{}", checked.err);
+    let told = bench.run(&["config", "check", "--json", "--config", text(&file)]).json();
+    assert_eq!(told["warnings"].as_array().map(Vec::len), Some(4), "{told}");
+    let right = bench.run(&["config", "check", "--json"]).json();
+    assert_eq!(right["warnings"], serde_json::json!([]));
+    let replay = ["--set", "camera.replay.path=/nonexistent/visit"];
+    let doctor = [&["doctor", "--json", "--config", text(&file)][..], &replay].concat();
+    let examined = bench.run(&doctor).json();
+    let checks = examined["checks"].as_array().expect("checks");
+    let files = checks.iter().filter(|check| check["check"] == "broker files");
+    assert_eq!(files.filter(|check| check["verdict"] == "fail").count(), 4, "{examined}");
+}
+
+#[test]
 fn the_doctor_is_content_with_models_that_were_fetched() {
     let Some(_) = photographs() else { return };
     let bench = Bench::new();

@@ -29,8 +29,9 @@ fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut all =
-        ["README.md", "models/README.md", "models/RESULTS.md"].map(|name| root().join(name)).to_vec();
+    let mut all = ["README.md", "models/README.md", "models/RESULTS.md"]
+        .map(|name| root().join(name))
+        .to_vec();
     for folder in ["docs", "deploy"] {
         all.extend(files(&root().join(folder), "md"));
     }

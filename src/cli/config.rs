@@ -12,6 +12,7 @@ use serde_json::{Value as Json, json};
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::{Session, write_out};
+use crate::clock::{Clock as _, Floor, SystemClock};
 use crate::config::{Config, KEYS, SECTIONS, Setting, default_file};
 
 /// What to do with the configuration.
@@ -52,20 +53,31 @@ impl Verb {
                     }),
                 )?;
             }
-            Self::Check => {
-                let config = session.config()?;
-                let place = config.file().map_or_else(
-                    || "no file, defaults".to_owned(),
-                    |path| path.display().to_string(),
-                );
-                session.tell(
-                    format!("configuration is right ({place})"),
-                    &json!({ "ok": true, "file": config.file() }),
-                )?;
-            }
+            Self::Check => check(session)?,
         }
         Ok(Kind::Done)
     }
+}
+
+/// Checks the keys, and looks at the files that they name for the broker. What is wrong with those
+/// is a warning: without a broker the door still decides and records, and the service, which asks
+/// this before it starts, must not stay away for it.
+fn check(session: &Session) -> Result<(), Failure> {
+    let config = session.config()?;
+    let place = config
+        .file()
+        .map_or_else(|| "no file, defaults".to_owned(), |path| path.display().to_string());
+    let clock = SystemClock::new(config.clock.require, Floor::default());
+    let now_s = u64::try_from(clock.wall().unix_ms / 1000).unwrap_or_default();
+    let troubles = config.session_settings().map(|settings| settings.troubles(now_s));
+    let warnings: Vec<_> = troubles.iter().flatten().map(ToString::to_string).collect();
+    for warning in &warnings {
+        session.mention(format_args!("warning: {warning}"));
+    }
+    session.tell(
+        format!("configuration is right ({place})"),
+        &json!({ "ok": true, "file": config.file(), "warnings": warnings }),
+    )
 }
 
 fn key_table() -> Vec<Json> {

@@ -423,16 +423,20 @@ fn listed(listing: &Listing) -> String {
     format!("{} ({name}), {}: {choice}", listing.node.display(), listing.name)
 }
 
-/// Whether files with secrets are kept from other users.
+/// Whether the files for the broker are what they should be, and secrets kept from other users.
 fn secrets(findings: &mut Findings, config: &Config) {
     let mqtt = &config.mqtt;
+    let now_s = SystemClock::new(config.clock.require, Floor::default()).wall().unix_ms / 1000;
+    let now_s = u64::try_from(now_s).unwrap_or_default();
+    let troubles = config.session_settings().map(|settings| settings.troubles(now_s));
+    for trouble in troubles.into_iter().flatten() {
+        findings.fail("broker files", &Failure::of(Kind::Broker, &trouble));
+    }
     for path in [mqtt.password_file.as_ref(), mqtt.tls.key.as_ref()].into_iter().flatten() {
         let name = path.display().to_string();
         match std::fs::metadata(path) {
-            Err(error) => findings.fail(
-                "secrets",
-                &Failure::new(Kind::Broker, error.to_string(), "correct the path").at(name),
-            ),
+            // Told above, where the broker is in use.
+            Err(_) => {}
             Ok(about) if about.permissions().mode() & 0o007 != 0 => findings.warn(
                 "secrets",
                 format!("{name}: every user of this machine can read it"),

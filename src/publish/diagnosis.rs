@@ -7,11 +7,13 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode};
 use rumqttc::v5::{ConnectionError, StateError};
 use rustls::{AlertDescription, CertificateError};
+
+use super::tls::{CertificateTrouble, TlsTrouble};
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,55 +66,29 @@ pub enum BrokerError {
         /// Host and port.
         at: String,
     },
-    /// Nobody we believe vouches for it.
-    #[error(
-        "broker {at}: its certificate is from an authority that is not known here; set 'mqtt.tls.ca' to that authority's certificate"
-    )]
-    CertificateUnknown {
+    /// It is not who it should be, as far as we know.
+    #[error("broker {at}: {trouble}")]
+    Certificate {
         /// Host and port.
         at: String,
-    },
-    /// Out of its time.
-    #[error(
-        "broker {at}: its certificate has expired, or this machine's clock is wrong; renew it, and check the clock with 'timedatectl'"
-    )]
-    CertificateExpired {
-        /// Host and port.
-        at: String,
-    },
-    /// Not yet in its time.
-    #[error(
-        "broker {at}: its certificate is not valid yet: this machine's clock is probably behind; check it with 'timedatectl'"
-    )]
-    CertificateNotYetValid {
-        /// Host and port.
-        at: String,
-    },
-    /// For somebody else.
-    #[error(
-        "broker {at}: its certificate is for another name; set 'mqtt.host' to a name that the certificate carries, or have it issued for this one"
-    )]
-    CertificateWrongName {
-        /// Host and port.
-        at: String,
-    },
-    /// Otherwise not believed.
-    #[error("broker {at}: its certificate is not accepted ({what}); have it issued again")]
-    CertificateOther {
-        /// Host and port.
-        at: String,
-        /// What rustls said.
-        what: String,
+        /// Why its certificate is not believed.
+        trouble: CertificateTrouble,
     },
     /// The broker does not believe us.
-    #[error(
-        "broker {at}: it refuses our certificate ({what}); set 'mqtt.tls.cert' and 'mqtt.tls.key' to a certificate that its authority has issued"
-    )]
+    #[error("broker {at}: {}", refused_certificate(what))]
     ClientCertificate {
         /// Host and port.
         at: String,
         /// The alert it sent.
         what: String,
+    },
+    /// No common way to speak or to sign.
+    #[error(
+        "broker {at}: no way of encrypting and signing that both sides know; its key is probably of a curve that is not supported (P-256, P-384, Ed25519 and RSA of 2048 to 4096 bits are), or it speaks TLS 1.1 at most; 'openssl x509 -in broker.pem -noout -text' shows its key"
+    )]
+    NothingInCommon {
+        /// Host and port.
+        at: String,
     },
     /// Any other trouble of TLS.
     #[error("broker {at}: TLS failed ({what}); compare its TLS settings with 'mqtt.tls'")]
@@ -123,12 +99,14 @@ pub enum BrokerError {
         what: String,
     },
     /// A file of ours.
-    #[error("TLS file {}: {what}; it must be a readable PEM file", file.display())]
+    #[error("TLS file {} ('{key}'): {}", file.display(), trouble.told(file))]
     TlsFile {
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// Which.
         file: PathBuf,
         /// What is wrong with it.
-        what: String,
+        trouble: TlsTrouble,
     },
     /// The password's file.
     #[error("password file {} ('mqtt.password_file'): {what}", file.display())]
@@ -193,9 +171,22 @@ pub enum BrokerError {
     },
 }
 
-/// Why a file of ours is not given to us, to stand after its name.
-pub(super) fn unreadable(error: &io::Error) -> String {
+/// Why a broker does not take our certificate, by the name of its alert.
+fn refused_certificate(alert: &str) -> String {
+    match alert {
+        "CertificateRequired" => "it wants a certificate of ours, and takes none but one that its authority has issued; set 'mqtt.tls.cert' and 'mqtt.tls.key'".to_owned(),
+        "CertificateExpired" => "it says that our certificate ('mqtt.tls.cert') has expired; 'openssl x509 -noout -dates -in' and its file shows when".to_owned(),
+        "UnknownCA" => "it does not know the authority that issued our certificate; set 'mqtt.tls.cert' and 'mqtt.tls.key' to one that its authority has issued, or give that authority to the broker ('cafile')".to_owned(),
+        alert => format!("it refuses our certificate ({alert}); set 'mqtt.tls.cert' and 'mqtt.tls.key' to a certificate that its authority has issued"),
+    }
+}
+
+/// Why the system does not give us `file`, to stand after its name.
+pub(super) fn unreadable(file: &Path, error: &io::Error) -> String {
     match error.kind() {
+        io::ErrorKind::NotFound if file.starts_with("/run/credentials") => {
+            format!("{error}; it is there only while the service runs: ask again then")
+        }
         io::ErrorKind::NotFound => format!("{error}; correct the path, or make the file"),
         io::ErrorKind::PermissionDenied => format!(
             "this user may not read it ({error}); give it to the user that runs deepid-edge ('chown deepid-edge'), or run this as that user ('sudo -u deepid-edge')"
@@ -292,20 +283,14 @@ impl Attempt<'_> {
     fn tls_trouble(self, error: &rustls::Error) -> BrokerError {
         let at = self.at.to_owned();
         match error {
-            rustls::Error::InvalidCertificate(certificate) => match certificate {
-                CertificateError::UnknownIssuer => BrokerError::CertificateUnknown { at },
-                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                    BrokerError::CertificateExpired { at }
-                }
-                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                    BrokerError::CertificateNotYetValid { at }
-                }
-                CertificateError::NotValidForName
-                | CertificateError::NotValidForNameContext { .. } => {
-                    BrokerError::CertificateWrongName { at }
-                }
-                other => BrokerError::CertificateOther { at, what: format!("{other:?}") },
-            },
+            rustls::Error::InvalidCertificate(reason) => {
+                let trouble = match reason {
+                    CertificateError::Other(other) => other.0.downcast_ref().cloned(),
+                    _ => None,
+                };
+                let other = || CertificateTrouble::Other(reason.to_string());
+                BrokerError::Certificate { at, trouble: trouble.unwrap_or_else(other) }
+            }
             rustls::Error::InvalidMessage(_) => BrokerError::NotTls { at },
             rustls::Error::AlertReceived(alert) => match alert {
                 AlertDescription::CertificateRequired
@@ -318,8 +303,12 @@ impl Attempt<'_> {
                 | AlertDescription::AccessDenied => {
                     BrokerError::ClientCertificate { at, what: format!("{alert:?}") }
                 }
+                AlertDescription::HandshakeFailure
+                | AlertDescription::ProtocolVersion
+                | AlertDescription::InsufficientSecurity => BrokerError::NothingInCommon { at },
                 alert => BrokerError::Tls { at, what: format!("{alert:?}") },
             },
+            rustls::Error::PeerIncompatible(_) => BrokerError::NothingInCommon { at },
             other => BrokerError::Tls { at, what: other.to_string() },
         }
     }
@@ -372,13 +361,16 @@ mod tests {
 
     #[test]
     fn certificates_are_told_apart() {
-        use CertificateError as C;
         let of = |error| PLAIN.diagnose(&tls(rustls::Error::InvalidCertificate(error)));
-        assert!(matches!(of(C::UnknownIssuer), BrokerError::CertificateUnknown { .. }));
-        assert!(matches!(of(C::Expired), BrokerError::CertificateExpired { .. }));
-        assert!(matches!(of(C::NotValidYet), BrokerError::CertificateNotYetValid { .. }));
-        assert!(matches!(of(C::NotValidForName), BrokerError::CertificateWrongName { .. }));
-        assert!(matches!(of(C::BadSignature), BrokerError::CertificateOther { .. }));
+        let ours = CertificateTrouble::UnknownIssuer { issuer: "CN=house".to_owned() };
+        let explained = rustls::OtherError(std::sync::Arc::new(ours.clone()));
+        let said = of(CertificateError::Other(explained));
+        assert_eq!(said, BrokerError::Certificate { at: "h:1883".to_owned(), trouble: ours });
+        let said = of(CertificateError::Revoked);
+        assert!(
+            matches!(&said, BrokerError::Certificate { trouble: CertificateTrouble::Other(_), .. }),
+            "{said:?}"
+        );
         // With TLS 1.3 the refusal of our own comes only with the first read.
         let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
         let read = io::Error::new(io::ErrorKind::InvalidData, alert);

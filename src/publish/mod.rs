@@ -25,5 +25,5 @@ pub use session::{
     BrokerFacts, Credentials, HomeAssistantSettings, Outgoing, Reply, Session, SessionEvent,
     SessionSettings, forget, probe,
 };
-pub use tls::TlsSettings;
+pub use tls::{CertificateTrouble, TlsSettings, TlsTrouble};
 pub use topic::{Delivery, InvalidTopic, Message, Topic, Topics};

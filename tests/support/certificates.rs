@@ -27,6 +27,12 @@ fn openssl(directory: &Path, arguments: &[&str]) {
     );
 }
 
+/// Runs `script` in `directory`, which makes files by `openssl` and the like.
+pub fn shell(directory: &Path, script: &str) {
+    let done = Command::new("sh").args(["-euc", script]).current_dir(directory).output().unwrap();
+    assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
+}
+
 impl Authority {
     /// Makes one in `directory`/`name`.
     pub fn make(directory: &Path, name: &str) -> Self {

@@ -3,7 +3,7 @@
 //! Invariants: the session is always a clean one; the will is `offline`, retained; a password is
 //! read from its file at every attempt and is never in a setting, a log or an argument.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rumqttc::v5::MqttOptions;
@@ -95,6 +95,15 @@ impl SessionSettings {
         self.credentials.as_ref().map(|credentials| credentials.user.as_str())
     }
 
+    /// Everything that is wrong with the files that are named here, `now_s` seconds after 1970:
+    /// what keeps a connection from being made, and what the broker will probably refuse.
+    #[must_use]
+    pub fn troubles(&self, now_s: u64) -> Vec<BrokerError> {
+        let password = self.credentials.as_ref().and_then(Credentials::trouble);
+        let tls = self.tls.as_ref().map(|tls| tls.troubles(now_s)).unwrap_or_default();
+        password.into_iter().chain(tls).collect()
+    }
+
     /// Reads the files and makes rumqttc's options. `suffix` tells a passing client's id from the
     /// daemon's, so that it does not push the daemon out.
     pub(super) fn options(
@@ -144,14 +153,28 @@ impl Credentials {
     /// [`BrokerError::PasswordFile`] names the file and what is wrong with it.
     pub(super) fn password(&self) -> Result<String, BrokerError> {
         let Some(file) = &self.password_file else { return Ok(String::new()) };
-        Secret::read(file).map(Secret::into_text).map_err(|error| BrokerError::PasswordFile {
-            file: file.clone(),
-            what: match error {
-                SecretError::Unreadable(error) => unreadable(&error),
-                error => error.to_string(),
-            },
-        })
+        Secret::read(file).map(Secret::into_text).map_err(|error| unusable(file, &error))
     }
+
+    /// Why the file holds no password, or perhaps another than was meant.
+    fn trouble(&self) -> Option<BrokerError> {
+        let file = self.password_file.as_ref()?;
+        match Secret::read(file) {
+            Err(error) => Some(unusable(file, &error)),
+            Ok(secret) => secret.doubt().map(|doubt| BrokerError::PasswordFile {
+                file: file.clone(),
+                what: format!("{doubt}; change it, unless that is meant"),
+            }),
+        }
+    }
+}
+
+fn unusable(file: &Path, error: &SecretError) -> BrokerError {
+    let what = match error {
+        SecretError::Unreadable(error) => unreadable(file, error),
+        error => error.to_string(),
+    };
+    BrokerError::PasswordFile { file: file.to_owned(), what }
 }
 
 #[cfg(test)]
