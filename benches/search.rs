@@ -44,6 +44,7 @@ fn search(criterion: &mut Criterion) {
                 claimed_fpir: None,
                 falls_short: false,
                 other_averaging: false,
+                beyond_accepted: false,
             };
             let gallery = Gallery::build(comparer, entries, |_| operating).unwrap();
             let probe = vector(&mut random, &model);

@@ -178,7 +178,7 @@ impl Confirmer {
         self.features().ok_or(ConfirmError::NoFace)??;
         let Confirming { fusion, gallery } = &self.confirming;
         let found = gallery.search(&self.features, &mut self.scratch)?;
-        let Operating { threshold, claimed_fmr, .. } = gallery.operating();
+        let Operating { threshold, claimed_fmr, beyond_accepted, .. } = gallery.operating();
         let best = found.best.filter(|best| best.subject == *subject).and_then(|best| {
             let score = fusion.score(first, best.score)?;
             Some(Candidate { score, ..best })
@@ -188,6 +188,7 @@ impl Confirmer {
             metric: Metric::Cosine,
             threshold,
             claimed_fmr,
+            beyond_accepted,
             best,
             margin: found.margin,
         })

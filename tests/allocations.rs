@@ -80,6 +80,7 @@ fn neither_searching_nor_deciding_allocates_where_people_are_enrolled() {
         claimed_fpir: None,
         falls_short: false,
         other_averaging: false,
+        beyond_accepted: false,
     };
     for metric in [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2] {
         let entries = (0..50)

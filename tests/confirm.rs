@@ -243,6 +243,30 @@ fn a_frame_of_somebody_else_is_never_asked_about() {
 }
 
 #[test]
+fn beyond_the_calibration_the_claim_of_the_score_that_decides_counts() {
+    let beyond = |found: Match| Match { beyond_accepted: true, ..found };
+    let sees_three = |seen: &dyn Fn() -> Seen| {
+        let mut door = Door::new();
+        for _ in 0..3 {
+            door.sees(seen());
+        }
+        door
+    };
+    let mut door = sees_three(&|| visitor::good(1));
+    door.hears(Confirmation::Yes(beyond(fused(1, 0.9))));
+    assert_eq!(door.reasons(), ["beyond_calibration"]);
+
+    let first_beyond = || {
+        let mut principal = visitor::face(1, true, 0.8, Some(0.3), 1.0);
+        principal.found = principal.found.map(beyond);
+        Seen::Faces { count: 1, principal }
+    };
+    let mut door = sees_three(&first_beyond);
+    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    assert_eq!(door.reasons(), ["matched"], "a confirming network is one of the things that help");
+}
+
+#[test]
 fn a_disabled_subject_is_told_only_when_confirmed() {
     let disabled =
         || Seen::Faces { count: 1, principal: visitor::face(1, false, 0.8, Some(0.3), 1.0) };

@@ -392,3 +392,38 @@ fn a_damaged_database_is_refused_and_left_as_it_is() {
     assert!(daemon.log().contains("door.db"), "{}", daemon.log());
     assert_eq!(std::fs::read(home.path("door.db")).unwrap(), garbage);
 }
+
+#[test]
+fn beyond_the_calibration_the_door_denies_and_says_what_helps() {
+    if !assets() {
+        return;
+    }
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let subscriber = Subscriber::connect(broker.port(), "deepid-edge/front/info");
+    let home = || Home::new().broker(broker.port()).enrol_obama().set("recognise.threshold", 0.1);
+    let recording = |home: &Home| {
+        let path = home.path("visit.mjpeg");
+        Recording::new().person("obama3.jpg", 0.16, 30).write(&path, 1);
+        path
+    };
+    let doubtful = home();
+    let mut daemon = doubtful.run(&recording(&doubtful));
+    let info = subscriber.on("deepid-edge/front/info").json();
+    assert_eq!(info["beyond_calibration"], true, "{info:#}");
+    assert!(daemon.until_ended().success());
+    assert_eq!(decisions(&doubtful.records()), ["Denied beyond_calibration"]);
+    for way in ["fewer references", "models.confirm", "recognise.accept_fpir = "] {
+        assert!(daemon.log().contains(way), "{way}: {}", daemon.log());
+    }
+    let photograph = "assets/photographs/obama3.jpg";
+    let output = doubtful.command(&["identify", "--json", photograph]).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["reason"], "beyond_calibration", "{told:#}");
+    assert!(told["remedy"].as_str().unwrap().contains("recognise.accept_fpir"), "{told:#}");
+    let output = doubtful.command(&["doctor", "--json", "--patience", "1"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("nobody is granted"));
+
+    let accepted = home().set("recognise.accept_fpir", 1.0);
+    assert!(accepted.run(&recording(&accepted)).until_ended().success());
+    assert_eq!(decisions(&accepted.records()), ["Granted matched"]);
+}

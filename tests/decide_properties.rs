@@ -197,6 +197,7 @@ fn speaks_for(played: &Played, subject: &SubjectId, policy: &VisitPolicy) -> boo
         && (*count <= 1 || policy.several_faces == SeveralFaces::Principal)
         && best.subject == *subject
         && best.enabled
+        && !found.beyond_accepted
         && best.score.is_finite()
         && best.score >= found.threshold
         && found.margin.is_none_or(|margin| margin >= policy.margin_min)
@@ -332,6 +333,14 @@ proptest! {
             }
         });
         prop_assert_eq!(granted(policy, &doubtful), 0, "disabled");
+
+        let mut doubtful = trace.clone();
+        spoil_faces(&mut doubtful, |_, principal| {
+            if let Some(found) = &mut principal.found {
+                found.beyond_accepted = true;
+            }
+        });
+        prop_assert_eq!(granted(policy, &doubtful), 0, "beyond what can be claimed");
 
         let mut doubtful = trace.clone();
         spoil_faces(&mut doubtful, |_, principal| {

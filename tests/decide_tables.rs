@@ -243,6 +243,7 @@ impl Run {
                         }
                         "threshold" => found.threshold = number(words.next())?,
                         "metric" => found.metric = metric(words.next())?,
+                        "beyond" => found.beyond_accepted = true,
                         "disabled" => {
                             found.best.as_mut().ok_or("nobody is disabled")?.enabled = false;
                         }

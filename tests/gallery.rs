@@ -39,6 +39,7 @@ fn operating(threshold: f32) -> Operating {
         claimed_fpir: None,
         falls_short: false,
         other_averaging: false,
+        beyond_accepted: false,
     }
 }
 

@@ -80,6 +80,7 @@ fn verdicts() -> Vec<Verdict> {
         D::LockedOut,
         D::SecondFactorMissing,
         D::NotArmed,
+        D::BeyondCalibration,
     ];
     let ambiguous = [
         A::CloseSecond,

@@ -21,6 +21,7 @@ use super::session::Session;
 use crate::capture::v4l2::{Listing, list_cameras};
 use crate::capture::{CaptureError, CapturedFrame, Decoder, Progress};
 use crate::clock::{Clock, Floor, Monotonic, SystemClock, utc};
+use crate::compare::Operating;
 use crate::config::{Cards, Config, Networks};
 use crate::detect::Detections;
 use crate::frame::{Frame, PixelFormat};
@@ -166,7 +167,9 @@ fn confirming(findings: &mut Findings, config: &Config, cards: &Cards) {
         enrolled.len() - lacking,
         enrolled.len()
     );
-    if lacking > 0 {
+    if operating.beyond_accepted && !known.is_empty() {
+        findings.fail("confirm", &beyond(config, &what, &operating));
+    } else if lacking > 0 {
         findings.warn("confirm", what, "the others can never be granted: enrol them again");
     } else if operating.falls_short {
         findings.warn(
@@ -234,6 +237,12 @@ fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
     findings.ok("model", format!("{name}: loads; {}", card.title));
 }
 
+/// Why nobody would be granted, whose threshold is said by `what`.
+fn beyond(config: &Config, what: &str, operating: &Operating) -> Failure {
+    let (why, remedy) = operating.beyond_words(config.accepted_fpir());
+    Failure::new(Kind::Configuration, format!("{what}; {why}"), remedy)
+}
+
 fn threshold(findings: &mut Findings, config: &Config, cards: &Cards) {
     let references = references(config).map_or(1, |references| references.len().max(1));
     match cards.operating(config, config.recognise.metric, references) {
@@ -247,7 +256,10 @@ fn threshold(findings: &mut Findings, config: &Config, cards: &Cards) {
                 "{} {:.3} for {references} references; {claim}",
                 config.recognise.metric, operating.threshold
             );
-            if operating.falls_short {
+            // Where a second embedder decides, its claim counts.
+            if operating.beyond_accepted && config.models.confirm.is_none() {
+                findings.fail("threshold", &beyond(config, &what, &operating));
+            } else if operating.falls_short {
                 findings.warn(
                     "threshold",
                     what,

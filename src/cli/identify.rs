@@ -10,12 +10,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::Kind;
-use super::faces::{Judge, quality_json, references, refused};
+use super::faces::{Judge, quality_json, references, references_of, refused};
 use super::failure::Failure;
 use super::session::Session;
 use crate::capture::picture::Picture;
-use crate::compare::Match;
+use crate::compare::{Match, Operating};
 use crate::config::{Config, Networks};
+use crate::inference::ModelId;
 use crate::store::{Store, Subject};
 
 /// Arguments of `identify`.
@@ -29,7 +30,7 @@ pub struct Arguments {
 const ENROL: &str = "nobody is enrolled for this model: 'deepid-edge enroll NAME --image FILE', with the same database";
 
 /// What one picture says, in the words of the access message.
-fn outcome(found: &Match, margin_wanted: f32) -> (&'static str, &'static str) {
+fn outcome(found: &Match, margin_wanted: f32, beyond: bool) -> (&'static str, &'static str) {
     match found.accepted() {
         None if found.best.is_none() => ("unknown", "empty_gallery"),
         None => ("unknown", "no_match"),
@@ -37,6 +38,7 @@ fn outcome(found: &Match, margin_wanted: f32) -> (&'static str, &'static str) {
             ("ambiguous", "close_second")
         }
         Some(best) if !best.enabled => ("denied", "subject_disabled"),
+        Some(_) if beyond => ("denied", "beyond_calibration"),
         Some(_) => ("recognised", "matched"),
     }
 }
@@ -46,7 +48,9 @@ impl Arguments {
         let config = session.config()?;
         let picture = Picture::read(&self.image)?;
         let networks = Networks::open(&config)?;
-        let mut judge = Judge::new(&config, &networks, references(&config)?)?;
+        let references = references(&config)?;
+        let operating = deciding(&config, &networks, references.len())?;
+        let mut judge = Judge::new(&config, &networks, references)?;
         let face = judge.picture(&picture).map_err(|why| refused(&self.image, why))?;
         if face.faces > 1 {
             let path = self.image.display();
@@ -56,12 +60,21 @@ impl Arguments {
             ));
         }
         let found = &face.found;
-        let (outcome, reason) = outcome(found, config.recognise.margin);
+        let (outcome, reason) = outcome(found, config.recognise.margin, operating.beyond_accepted);
         let told = matches!(outcome, "recognised" | "denied");
         let subject = if told { named(&config, found)? } else { None };
         if reason == "empty_gallery" {
             session.mention(format!("try: {ENROL}"));
         }
+        let (what, remedy) = operating.beyond_words(config.accepted_fpir());
+        if reason == "beyond_calibration" {
+            session.mention(format!("{what}; {remedy}"));
+        }
+        let remedy = match reason {
+            "empty_gallery" => Some(ENROL),
+            "beyond_calibration" => Some(remedy.as_str()),
+            _ => None,
+        };
         let best_score = found.best.as_ref().map(|best| best.score);
         session.tell(
             as_text(outcome, reason, subject.as_ref(), found),
@@ -69,19 +82,29 @@ impl Arguments {
                 "picture": self.image,
                 "outcome": outcome,
                 "reason": reason,
-                "remedy": (reason == "empty_gallery").then_some(ENROL),
+                "remedy": remedy,
                 "subject": subject.as_ref().map(|s| json!({ "id": s.id, "name": s.name, "enabled": s.enabled })),
                 "score": best_score,
                 "threshold": found.threshold,
                 "metric": found.metric,
                 "margin": found.margin,
                 "claimed_fmr": found.claimed_fmr,
+                "claimed_fpir": operating.claimed_fpir,
                 "model": found.model,
                 "faces": face.faces,
                 "quality": quality_json(&face.quality),
             }),
         )?;
         Ok(if outcome == "recognised" { Kind::Done } else { Kind::Negative })
+    }
+}
+
+/// What can be claimed of the gallery that decides: the confirming embedder's, where there is one.
+fn deciding(config: &Config, networks: &Networks, references: usize) -> Result<Operating, Failure> {
+    let of = |model: &ModelId| references_of(config, model);
+    match networks.confirming(config, of)? {
+        Some(second) => Ok(second.gallery.operating()),
+        None => Ok(networks.cards().operating(config, config.recognise.metric, references)?),
     }
 }
 

@@ -140,7 +140,7 @@ fn next(card: &ModelCard) -> String {
         }
         ModelKind::Embedder => {
             let threshold = if card.calibrations.is_empty() {
-                " and recognise.threshold, because its card has no calibration,"
+                ", recognise.threshold, because its card has no calibration, and recognise.accept_fpir = 1.0, because nothing can be claimed without one,"
             } else {
                 ""
             };

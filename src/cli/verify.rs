@@ -33,6 +33,9 @@ const UNCALIBRATED: &str = "not calibrated: nobody measured which scores of stra
 /// Why a claim may be too good.
 const OTHER_AVERAGING: &str = "the calibration was measured with the other setting of recognise.mirrored, so that the claimed FMR may be too good\n";
 
+/// What a claim worse than is accepted means.
+const BEYOND: &str = "beyond recognise.accept_fpir: with this threshold a door would grant nobody, even with one reference\n";
+
 struct Compared {
     metric: Metric,
     score: f32,
@@ -107,6 +110,7 @@ fn as_json(row: &Compared) -> Json {
         "threshold": row.operating.map(|operating| operating.threshold),
         "claimed_fmr": row.operating.and_then(|operating| operating.claimed_fmr),
         "other_averaging": row.operating.map(|operating| operating.other_averaging),
+        "beyond_accepted": row.operating.map(|operating| operating.beyond_accepted),
         "same": row.verdict(),
     })
 }
@@ -137,6 +141,12 @@ fn as_text(rows: &[Compared], metric: Metric, same: bool) -> String {
     }
     if rows.iter().any(|row| row.operating.is_some_and(|operating| operating.other_averaging)) {
         text.push_str(OTHER_AVERAGING);
+    }
+    let beyond = |row: &Compared| {
+        row.metric == metric && row.operating.is_some_and(|operating| operating.beyond_accepted)
+    };
+    if rows.iter().any(beyond) {
+        text.push_str(BEYOND);
     }
     text.push_str(if same { "the same person" } else { "different people" });
     text

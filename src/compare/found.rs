@@ -30,6 +30,8 @@ pub struct Match {
     pub best: Option<Candidate>,
     /// How much nearer the best is than the second *subject*, ≥ 0; `None` with fewer than two.
     pub margin: Option<f32>,
+    /// Whether the claim behind this threshold is worse than what is accepted: nobody may be granted.
+    pub beyond_accepted: bool,
 }
 
 impl Match {

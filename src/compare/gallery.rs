@@ -327,6 +327,7 @@ impl Gallery {
             metric,
             threshold: self.operating.threshold,
             claimed_fmr: self.operating.claimed_fmr,
+            beyond_accepted: self.operating.beyond_accepted,
             margin: best
                 .and_then(|(_, score)| second.map(|second| metric.advantage(score, second))),
             best: best.map(|(subject, score)| Candidate {

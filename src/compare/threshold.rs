@@ -45,6 +45,50 @@ pub struct Operating {
     /// Whether the calibration was measured with the other setting of mirrored averaging, so that
     /// the claim is of another procedure and may be too good.
     pub other_averaging: bool,
+    /// Whether the claim is worse than what is accepted, or there is none: nobody may be granted.
+    pub beyond_accepted: bool,
+}
+
+impl Operating {
+    /// Judged by the FPIR that the household accepts, above 0, at most 1. An FPIR that nobody can
+    /// claim counts as 1.
+    #[must_use]
+    pub fn accepting(self, fpir: f64) -> Self {
+        // Written so that NaN on either side is beyond.
+        let within = self.claimed_fpir.unwrap_or(1.0) <= fpir;
+        Self { beyond_accepted: !within, ..self }
+    }
+
+    /// What is beyond what, and what helps, for a person; `accepted` is the FPIR that is accepted.
+    #[must_use]
+    pub fn beyond_words(&self, accepted: f64) -> (String, String) {
+        let what = self.claimed_fpir.map_or_else(
+            || "the calibration supports no claim for this threshold".to_owned(),
+            |fpir| format!("the calibration can claim no better FPIR than {fpir:.1e}"),
+        );
+        let stated = self.claimed_fpir.map_or(1.0, rounded_up);
+        (
+            format!("{what}, and recognise.accept_fpir is {accepted:.1e}: nobody is granted"),
+            format!(
+                "enrol fewer references, let a second network confirm (models.confirm), or state that you accept it (recognise.accept_fpir = {stated})"
+            ),
+        )
+    }
+}
+
+/// The rate with two significant digits, not smaller, at most 1.
+fn rounded_up(rate: f64) -> f64 {
+    let mut rounded = 1.0;
+    // The decimal text, so that no digit is left over from the arithmetic.
+    for candidate in [rate, rate * 1.01, rate * 1.06] {
+        let text = format!("{candidate:.1e}");
+        let value = text.parse().unwrap_or(1.0);
+        if value >= rate {
+            rounded = value;
+            break;
+        }
+    }
+    f64::min(rounded, 1.0)
 }
 
 /// Why no threshold can be given.
@@ -216,6 +260,7 @@ impl ThresholdPolicy {
                     falls_short: false,
                     other_averaging: claimed_fmr.is_some()
                         && table.is_some_and(|t| t.other_averaging),
+                    beyond_accepted: false,
                 })
             }
             Self::TargetFpir(target) => {
@@ -234,6 +279,7 @@ impl ThresholdPolicy {
                     claimed_fpir: Some(fpir_of(claimed_fmr, references)),
                     falls_short: wanted < supported,
                     other_averaging: table.other_averaging,
+                    beyond_accepted: false,
                 })
             }
         }
@@ -272,6 +318,45 @@ mod tests {
         let many = at(1000);
         assert!(many.falls_short && (many.threshold - 0.499).abs() < 1e-6);
         assert!(many.claimed_fpir.unwrap() > 1e-3, "the claim says what it is");
+    }
+
+    #[test]
+    fn beyond_what_is_accepted_nobody_may_be_granted() {
+        let at = |n| ThresholdPolicy::TargetFpir(1e-3).operate(Ok(&table()), n).unwrap();
+        let beyond = |n, accepted| at(n).accepting(accepted).beyond_accepted;
+        assert!(!beyond(50, 0.01));
+        assert!(at(500).falls_short && !beyond(500, 0.01), "short of the target, and accepted");
+        assert!(beyond(8000, 0.01) && !beyond(8000, 0.1), "7.7 % of strangers' attempts");
+        assert!(beyond(500, f64::NAN));
+        let set = |score| ThresholdPolicy::Explicit(score).operate(Ok(&table()), 1).unwrap();
+        let lenient = set(0.1);
+        assert_eq!(lenient.claimed_fpir, None);
+        assert!(lenient.accepting(0.5).beyond_accepted, "no claim is no acceptable one");
+        assert!(!lenient.accepting(1.0).beyond_accepted, "unless everything is accepted");
+        assert!(!set(0.45).accepting(0.01).beyond_accepted);
+    }
+
+    #[test]
+    fn what_is_beyond_says_what_helps() {
+        let many = ThresholdPolicy::TargetFpir(1e-3).operate(Ok(&table()), 8000).unwrap();
+        let (what, remedy) = many.accepting(0.01).beyond_words(0.01);
+        assert_eq!(
+            what,
+            "the calibration can claim no better FPIR than 7.7e-2, and recognise.accept_fpir is 1.0e-2: nobody is granted"
+        );
+        for way in ["fewer references", "models.confirm", "recognise.accept_fpir = 0.077"] {
+            assert!(remedy.contains(way), "{remedy}");
+        }
+        let lenient = ThresholdPolicy::Explicit(0.1).operate(Ok(&table()), 1).unwrap();
+        let (what, remedy) = lenient.accepting(0.01).beyond_words(0.01);
+        assert!(
+            what.contains("no claim") && remedy.contains("accept_fpir = 1)"),
+            "{what} {remedy}"
+        );
+        for rate in [1e-5, 0.076_88, 0.15, 0.999, 1.0, 3.333e-3] {
+            let stated = rounded_up(rate);
+            assert!(stated >= rate && stated <= rate * 1.1, "{rate}: {stated}");
+        }
     }
 
     #[test]

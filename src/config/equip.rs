@@ -210,7 +210,8 @@ impl Cards {
             CalibrationTable::find(&fusion.calibrations, Metric::Cosine, recognise.mirrored);
         let share = recognise.target_fpir / f64::from(config.visit.agreeing.max(1));
         let policy = ThresholdPolicy::TargetFpir(share);
-        Ok(policy.operate(table.as_ref().map_err(Clone::clone), references)?)
+        let operating = policy.operate(table.as_ref().map_err(Clone::clone), references)?;
+        Ok(operating.accepting(config.accepted_fpir()))
     }
 
     /// Threshold and claim by `metric` for a gallery of `references`. The explicit threshold of the
@@ -230,7 +231,8 @@ impl Cards {
             Some(score) if metric == config.recognise.metric => ThresholdPolicy::Explicit(score),
             _ => ThresholdPolicy::TargetFpir(config.recognise.target_fpir),
         };
-        Ok(policy.operate(table.as_ref().map_err(Clone::clone), references)?)
+        let operating = policy.operate(table.as_ref().map_err(Clone::clone), references)?;
+        Ok(operating.accepting(config.recognise.accept_fpir))
     }
 }
 
@@ -435,6 +437,19 @@ impl Networks {
             config.detect.central,
         );
         Ok(recognizer.confirmed_by(confirmer))
+    }
+}
+
+impl Config {
+    /// The FPIR that is accepted of each comparison that decides: of a visit's tries at the
+    /// confirming embedder each gets its share, as of the target.
+    #[must_use]
+    pub fn accepted_fpir(&self) -> f64 {
+        let accepted = self.recognise.accept_fpir;
+        match self.models.confirm {
+            Some(_) => accepted / f64::from(self.visit.agreeing.max(1)),
+            None => accepted,
+        }
     }
 }
 

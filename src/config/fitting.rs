@@ -130,7 +130,17 @@ impl Contradictions<'_> {
     }
 
     fn of_recognising(&mut self, Sections { recognise, .. }: &Sections) {
-        let Some(threshold) = recognise.threshold else { return };
+        let Some(threshold) = recognise.threshold else {
+            if recognise.accept_fpir < recognise.target_fpir {
+                self.add(
+                    "recognise.accept_fpir",
+                    &recognise.accept_fpir,
+                    format!("recognise.target_fpir = {}", recognise.target_fpir),
+                    "nobody would be granted; make it at least as large, or ask for less",
+                );
+            }
+            return;
+        };
         let (fits, remedy) = match recognise.metric {
             Metric::Cosine => {
                 ((-1.0..=1.0).contains(&threshold), "for cosine it lies from -1 to 1")

@@ -254,6 +254,12 @@ pub const KEYS: &[Key] = &[
         "0.001",
         "Which share of strangers' attempts may be taken for somebody enrolled; the threshold follows from the model's calibration and the number of references. Smaller is stricter.",
     ),
+    key(
+        "recognise.accept_fpir",
+        real(1e-7, 1.0),
+        "0.01",
+        "The worst share of strangers' attempts that may be taken for somebody. A gallery too large for the model's calibration, or a lenient recognise.threshold, can claim no better: beyond this nobody is granted ('denied', 'beyond_calibration'), between recognise.target_fpir and this there is a warning. 1.0 accepts everything, also a threshold of which the calibration says nothing.",
+    ),
     unset(
         "recognise.threshold",
         real(-1.0, 1000.0),

@@ -176,6 +176,9 @@ pub struct Recognise {
     pub mirrored: bool,
     /// Strangers' attempts that may be taken for somebody, as a share; counts unless `threshold`.
     pub target_fpir: f64,
+    /// The worst FPIR that may be claimed while anybody is granted, at most 1; ≥ `target_fpir`
+    /// unless `threshold`.
+    pub accept_fpir: f64,
     /// A score in place of `target_fpir`, within the metric's range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,

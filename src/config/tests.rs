@@ -222,6 +222,20 @@ fn the_default_file_sets_nothing_and_shows_the_defaults() {
 }
 
 #[test]
+fn less_is_accepted_than_is_asked_for_only_beside_a_threshold() {
+    let load = |flags: &[(&'static str, &str)]| {
+        let flags = flags.iter().map(|(key, value)| flag(key, value)).collect();
+        Config::load(&Sources { flags, ..Sources::default() })
+    };
+    let error = load(&[("recognise.target_fpir", "0.05")]).expect_err("0.05 is beyond 0.01");
+    assert!(error.to_string().contains("recognise.accept_fpir"), "{error}");
+    load(&[("recognise.target_fpir", "0.05"), ("recognise.accept_fpir", "0.05")]).expect("right");
+    load(&[("recognise.threshold", "0.6"), ("recognise.accept_fpir", "0.0001")]).expect("right");
+    let config = load(&[("models.confirm", "any")]).expect("right");
+    assert!((config.accepted_fpir() - 0.01 / 3.0).abs() < 1e-9, "each try has its share");
+}
+
+#[test]
 fn the_deployed_file_is_made_from_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/config.toml");
     let deployed = std::fs::read_to_string(path).unwrap_or_default();

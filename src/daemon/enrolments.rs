@@ -68,12 +68,14 @@ impl Handover {
     }
 }
 
-/// How many are enrolled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How many are enrolled, and what can be claimed of the gallery that decides.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Enrolled {
     pub subjects: u64,
     pub references: u64,
     pub other_models: u64,
+    pub claimed_fpir: Option<f64>,
+    pub beyond_calibration: bool,
 }
 
 impl Enrolled {
@@ -83,10 +85,14 @@ impl Enrolled {
         let confirming = galleries.confirming_model().map(ModelId::as_str);
         let never_compared =
             |other: &&crate::store::OtherModel| confirming != Some(other.model.as_str());
+        let operating = galleries.deciding().operating();
+        let references = galleries.gallery.references() as u64;
         Self {
             subjects: galleries.gallery.subjects() as u64,
-            references: galleries.gallery.references() as u64,
+            references,
             other_models: others.iter().filter(never_compared).map(|other| other.references).sum(),
+            claimed_fpir: operating.claimed_fpir,
+            beyond_calibration: operating.beyond_accepted && references > 0,
         }
     }
 }
@@ -200,6 +206,7 @@ mod tests {
             claimed_fpir: None,
             falls_short: false,
             other_averaging: false,
+            beyond_accepted: false,
         };
         let gallery = Gallery::build(comparer(), entries, |_| operating);
         Ok(gallery.map_err(EquipError::from)?.into())

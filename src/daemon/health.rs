@@ -89,6 +89,8 @@ pub(super) fn info(
         subjects: enrolled.subjects,
         references: enrolled.references,
         references_of_other_models: enrolled.other_models,
+        claimed_fpir: enrolled.claimed_fpir,
+        beyond_calibration: enrolled.beyond_calibration,
         capabilities: CAPABILITIES.iter().map(|&text| text.into()).collect(),
     }
 }

@@ -176,7 +176,11 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         absence: config.visit_policy().absence,
     };
     let maker_config = config.clone();
-    let make = Box::new(move |store: &Store| read_galleries(&maker_config, &networks, store));
+    let make = Box::new(move |store: &Store| {
+        let galleries = read_galleries(&maker_config, &networks, store)?;
+        warn_of_claim(&maker_config, &galleries);
+        Ok(galleries)
+    });
     let record = Record {
         store,
         door: config.door.id.clone(),
@@ -269,16 +273,25 @@ fn cards(
     Ok(cards)
 }
 
-fn warn_of_doubts(config: &Config, galleries: &Galleries, enrolled: Enrolled) {
-    let operating = galleries.deciding().operating();
-    if operating.falls_short {
+/// Says what the gallery that decides cannot claim: at the start, and of every gallery after it.
+fn warn_of_claim(config: &Config, galleries: &Galleries) {
+    let deciding = galleries.deciding();
+    let operating = deciding.operating();
+    if operating.beyond_accepted && deciding.references() > 0 {
+        let (what, remedy) = operating.beyond_words(config.accepted_fpir());
+        tracing::error!(references = deciding.references(), "{what}; {remedy}");
+    } else if operating.falls_short {
         tracing::warn!(
             target_fpir = config.recognise.target_fpir,
             claimed_fpir = operating.claimed_fpir,
             "the calibration does not support recognise.target_fpir for this gallery; the strictest supported threshold is in force"
         );
     }
-    if operating.other_averaging {
+}
+
+fn warn_of_doubts(config: &Config, galleries: &Galleries, enrolled: Enrolled) {
+    warn_of_claim(config, galleries);
+    if galleries.deciding().operating().other_averaging {
         tracing::warn!(
             mirrored = config.recognise.mirrored,
             "the model's calibration was measured with the other setting of recognise.mirrored; what is claimed may be too good"

@@ -36,6 +36,8 @@ pub enum DeniedReason {
     SecondFactorMissing,
     /// The door is not armed.
     NotArmed,
+    /// For this gallery the calibration supports no claim that is accepted.
+    BeyondCalibration,
 }
 
 /// Why nobody was recognised.
@@ -110,6 +112,7 @@ impl Verdict {
                 DeniedReason::LockedOut => "locked_out",
                 DeniedReason::SecondFactorMissing => "second_factor_missing",
                 DeniedReason::NotArmed => "not_armed",
+                DeniedReason::BeyondCalibration => "beyond_calibration",
             },
             Self::Unknown(reason) => match reason {
                 UnknownReason::NoMatch => "no_match",

@@ -19,7 +19,7 @@ pub(super) enum Vote {
     Accept(Accepted),
     /// The same subject in a picture of nearly the same moment: it proves nothing more, and still
     /// speaks against whatever it contradicts.
-    Again { subject: SubjectId, enabled: bool },
+    Again { subject: SubjectId, enabled: bool, beyond: bool },
     /// Accepted, but a second subject is nearly as near.
     Close,
     /// Compared, and nobody reaches the threshold.
@@ -48,6 +48,8 @@ pub(super) enum Vote {
 pub(super) struct Accepted {
     pub subject: SubjectId,
     pub enabled: bool,
+    /// Whether nobody may be granted by this match, for want of an accepted claim.
+    pub beyond: bool,
     pub weight: f32,
     pub found: Match,
     /// Capture of the frame.
@@ -70,6 +72,8 @@ pub(super) enum Unconfirmed {
 pub(super) struct Agreement {
     pub subject: SubjectId,
     pub enabled: bool,
+    /// Whether nobody may be granted by one of the frames, for want of an accepted claim.
+    pub beyond: bool,
     pub frames: u32,
     pub weight: f32,
     /// The weakest of the agreeing frames: what the decision rests on.
@@ -174,7 +178,11 @@ impl Tally {
             _ => false,
         });
         let contradicts = self.window().any(|old| match old {
-            Vote::Accept(old) => old.subject != new.subject || (old.enabled && !new.enabled),
+            Vote::Accept(old) => {
+                old.subject != new.subject
+                    || (old.enabled && !new.enabled)
+                    || (!old.beyond && new.beyond)
+            }
             Vote::Again { subject, .. } => *subject != new.subject,
             _ => false,
         });
@@ -182,7 +190,8 @@ impl Tally {
             (false, _) => Some(vote),
             (true, false) => None,
             (true, true) => {
-                Some(Vote::Again { subject: new.subject.clone(), enabled: new.enabled })
+                let Accepted { subject, enabled, beyond, .. } = new;
+                Some(Vote::Again { subject: subject.clone(), enabled: *enabled, beyond: *beyond })
             }
         }
     }
@@ -211,17 +220,21 @@ impl Tally {
             return None;
         }
         let mut agreement: Option<Agreement> = None;
-        let mut enabled = true;
+        let (mut enabled, mut beyond) = (true, false);
         for vote in self.window() {
             match vote {
                 Vote::Several | Vote::Stale { several: true } => return None,
-                Vote::Again { enabled: again, .. } => enabled &= again,
+                Vote::Again { enabled: again, beyond: also, .. } => {
+                    enabled &= again;
+                    beyond |= also;
+                }
                 Vote::Accept(accepted) => match &mut agreement {
                     Some(agreement) => agreement.join(accepted),
                     None => {
                         agreement = Some(Agreement {
                             subject: accepted.subject.clone(),
                             enabled: accepted.enabled,
+                            beyond: accepted.beyond,
                             frames: 1,
                             weight: accepted.weight,
                             weakest: accepted.found.clone(),
@@ -238,7 +251,11 @@ impl Tally {
                 | Vote::Absent => {}
             }
         }
-        agreement.map(|agreement| Agreement { enabled: agreement.enabled && enabled, ..agreement })
+        agreement.map(|agreement| Agreement {
+            enabled: agreement.enabled && enabled,
+            beyond: agreement.beyond || beyond,
+            ..agreement
+        })
     }
 
     /// Whether the window names more than one subject.
@@ -253,6 +270,7 @@ impl Agreement {
         self.frames += 1;
         self.weight += accepted.weight;
         self.enabled &= accepted.enabled;
+        self.beyond |= accepted.beyond;
         let score = |found: &Match| found.best.as_ref().map(|best| best.score);
         if let (Some(weakest), Some(score)) = (score(&self.weakest), score(&accepted.found))
             && accepted.found.metric.advantage(score, weakest) < 0.0

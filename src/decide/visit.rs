@@ -8,7 +8,7 @@
 //! | asking | it confirms the last frame | decided | as without it |
 //! | asking | it does not, fails, or the next frame comes unanswered | watching | none: that frame counts no longer |
 //! | asking | it answers without confirming for the `agreeing`th time | decided | record and publish `unknown` or `ambiguous` |
-//! | watching | the same, but disabled, or the clock is untrusted | decided | record and publish `denied` |
+//! | watching | the same, but disabled, the clock is untrusted, or the claim is not accepted | decided | record and publish `denied` |
 //! | watching | the same within the subject's cooldown | decided | none |
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
 //! | watching | no face for `absence` | idle | record `ambiguous`, `insufficient_evidence` or `fault`; presence |
@@ -145,7 +145,10 @@ impl Visit {
         let (why, fused) = match answer {
             Confirmation::Yes(fused) if is_shown(&fused) => {
                 if fresh {
-                    return self.conclude(&Agreement { weakest: fused, ..agreement }, now, actions);
+                    // The fused score decides, so that its claim counts.
+                    let beyond = fused.beyond_accepted;
+                    let proven = Agreement { weakest: fused, beyond, ..agreement };
+                    return self.conclude(&proven, now, actions);
                 }
                 (Unconfirmed::Late, Some(fused))
             }
@@ -342,6 +345,9 @@ impl Visit {
         if !agreement.enabled {
             return denied(DeniedReason::SubjectDisabled);
         }
+        if agreement.beyond {
+            return denied(DeniedReason::BeyondCalibration);
+        }
         if self.wall.is_none_or(|wall| wall.trust == ClockTrust::Untrusted) {
             return denied(DeniedReason::ClockUntrusted);
         }
@@ -481,6 +487,7 @@ fn vote(
     Vote::Accept(Accepted {
         subject: accepted.subject.clone(),
         enabled: accepted.enabled,
+        beyond: found.beyond_accepted,
         weight: if weight.is_finite() { weight.clamp(0.0, 1.0) } else { 0.0 },
         found: found.clone(),
         captured,

@@ -244,6 +244,12 @@ impl fmt::Display for DoorClaim {
                 "  this cohort is too small to show {asked:.1e}, whatever the threshold"
             )?,
         }
+        if self.operating.beyond_accepted {
+            writeln!(
+                f,
+                "  the calibration's claim is beyond recognise.accept_fpir: this door grants nobody"
+            )?;
+        }
         if self.other_averaging {
             writeln!(
                 f,
@@ -309,6 +315,7 @@ mod tests {
             claimed_fpir: None,
             falls_short: false,
             other_averaging: false,
+            beyond_accepted: false,
         };
         let gallery = Gallery::build(comparer, entries, |_| operating).unwrap();
         let vectors = strangers.iter().map(|&degrees| at(degrees)).collect();

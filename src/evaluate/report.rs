@@ -291,6 +291,9 @@ impl std::fmt::Display for Claim<'_> {
         if self.0.falls_short {
             f.write_str(" (worse than the target: the calibration ends there)")?;
         }
+        if self.0.beyond_accepted {
+            f.write_str(" (beyond recognise.accept_fpir: such a door grants nobody)")?;
+        }
         if self.0.other_averaging {
             f.write_str(" (measured with the other setting of mirrored averaging)")?;
         }
@@ -319,6 +322,7 @@ mod tests {
             claimed_fpir: Some(2e-5),
             falls_short: true,
             other_averaging: false,
+            beyond_accepted: false,
         };
         let decision = |clip: &str, enrolled, right_subject: Option<bool>| ClipDecision {
             clip: clip.to_owned(),

@@ -117,11 +117,20 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "value_template":
             "{{ 'OFF' if value_json.database == 'ok' and value_json.gallery == 'ok' else 'ON' }}",
     });
+    let calibration_problem = json!({
+        "platform": "binary_sensor",
+        "name": "Calibration problem",
+        "device_class": "problem",
+        "entity_category": "diagnostic",
+        "state_topic": topics.of(Topic::Info),
+        "value_template": "{{ 'ON' if value_json.beyond_calibration else 'OFF' }}",
+    });
     vec![
         ("access", access),
         ("presence", with(presence, needs_camera(topics))),
         ("camera_problem", camera_problem),
         ("database_problem", database_problem),
+        ("calibration_problem", calibration_problem),
     ]
 }
 

@@ -181,6 +181,11 @@ pub struct Info {
     pub references: u64,
     /// References that another model has made, and that are never compared.
     pub references_of_other_models: u64,
+    /// The FPIR that the calibration supports for this gallery; absent where it supports none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_fpir: Option<f64>,
+    /// Whether that is worse than what is accepted, so that nobody is granted.
+    pub beyond_calibration: bool,
     /// What a client may use.
     pub capabilities: Vec<Cow<'static, str>>,
 }

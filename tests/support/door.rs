@@ -70,6 +70,8 @@ pub fn info() -> Info {
         subjects: 2,
         references: 5,
         references_of_other_models: 0,
+        claimed_fpir: Some(2e-5),
+        beyond_calibration: false,
         capabilities: CAPABILITIES.map(Into::into).to_vec(),
     }
 }

@@ -72,6 +72,7 @@ pub fn gallery_of(subjects: Vec<Vec<FeatureVector>>) -> Gallery {
         claimed_fpir: None,
         falls_short: false,
         other_averaging: false,
+        beyond_accepted: false,
     };
     Gallery::build(comparer, entries, |_| operating).unwrap()
 }

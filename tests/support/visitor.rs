@@ -62,6 +62,7 @@ pub fn found(best: Option<Candidate>, margin: Option<f32>) -> Match {
         claimed_fmr: Some(1e-5),
         best,
         margin,
+        beyond_accepted: false,
     }
 }
 

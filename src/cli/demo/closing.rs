@@ -166,6 +166,7 @@ mod tests {
                 claimed_fpir: Some(1e-3),
                 falls_short: false,
                 other_averaging: false,
+                beyond_accepted: false,
             },
             frames_recorded: 60,
             health: Some(serde_json::from_str(health).expect("a health message")),
