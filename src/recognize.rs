@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use crate::align::Cutter;
-use crate::clock::Clock;
+use crate::clock::{Clock, Monotonic};
 use crate::compare::{CompareError, Gallery, Match, SearchScratch};
 use crate::confirm::{Confirmer, Confirming};
 use crate::decide::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
@@ -146,7 +146,37 @@ impl Recognizer {
             sequence: frame.sequence(),
             captured_at: frame.captured_at(),
             wall: clock.wall(),
+            luminance: Some(frame.luminance()),
             seen,
+        }
+    }
+
+    /// Whether the next frame need not be looked at, because nobody has been there for a while. To be
+    /// asked before a frame is decoded.
+    #[must_use]
+    pub const fn rests(&self) -> bool {
+        self.detector.rests()
+    }
+
+    /// Passes over a frame that need not be looked at.
+    pub fn pass_over(
+        &mut self,
+        sequence: u64,
+        captured_at: Monotonic,
+        clock: &dyn Clock,
+    ) -> Observation {
+        self.detector.rest();
+        self.detections.clear();
+        self.times = StageTimes::default();
+        if let Some(confirmer) = &mut self.confirmer {
+            confirmer.forget();
+        }
+        Observation {
+            sequence,
+            captured_at,
+            wall: clock.wall(),
+            luminance: None,
+            seen: Seen::NoFace,
         }
     }
 

@@ -110,6 +110,7 @@ fn neither_searching_nor_deciding_allocates_where_people_are_enrolled() {
                     sequence: number,
                     captured_at: now,
                     wall: WallClock { unix_ms: 0, trust: ClockTrust::Trusted, synchronised: false },
+                    luminance: None,
                     seen: Seen::Faces { count: 1, principal },
                 };
                 visit.step(&observation, now, &mut actions);

@@ -120,6 +120,7 @@ fn watch(
             sequence: captured.sequence(),
             captured_at: captured.captured_at(),
             wall: clock.wall(),
+            luminance: None,
             seen: Seen::Fault(seen),
         };
         let observation = match progress {

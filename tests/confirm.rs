@@ -55,7 +55,8 @@ impl Door {
             trust: ClockTrust::Trusted,
             synchronised: false,
         };
-        let observation = Observation { sequence: self.frames, captured_at: now, wall, seen };
+        let observation =
+            Observation { sequence: self.frames, captured_at: now, wall, luminance: None, seen };
         self.visit.step(&observation, now, &mut self.actions);
         self.visit.question().cloned()
     }

@@ -427,3 +427,82 @@ fn beyond_the_calibration_the_door_denies_and_says_what_helps() {
     assert!(accepted.run(&recording(&accepted)).until_ended().success());
     assert_eq!(decisions(&accepted.records()), ["Granted matched"]);
 }
+
+#[test]
+fn a_lamp_that_strobes_keeps_nobody_out_and_is_named() {
+    if !assets() {
+        return;
+    }
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let subscriber = Subscriber::connect(broker.port(), "deepid-edge/front/camera");
+    let home = Home::new().broker(broker.port()).enrol_obama();
+    let home = home.set("camera.replay.pace", "real-time");
+    let recording = home.path("visit.mjpeg");
+    Recording::new().person("obama3.jpg", 0.16, 60).strobing().write(&recording, 1);
+    let mut daemon = home.run(&recording);
+    let named = subscriber.next("a remedy", |m| m.text().contains("remedy")).json();
+    assert_eq!(named["state"], "streaming", "{named:#}");
+    assert!(named["remedy"].as_str().unwrap().contains("steady light"), "{named:#}");
+    assert!(daemon.until_ended().success(), "{}", daemon.log());
+    assert_eq!(decisions(&home.records()), ["Granted matched"]);
+    assert_eq!(daemon.log().matches("the light strobes").count(), 1, "{}", daemon.log());
+}
+
+#[test]
+fn a_stranger_before_a_lamp_that_strobes_stays_one() {
+    if !assets() {
+        return;
+    }
+    let home = Home::new().enrol_obama();
+    let recording = home.path("visit.mjpeg");
+    Recording::new().person("biden.jpg", 0.19, 60).strobing().nobody(30).write(&recording, 1);
+    assert!(home.run(&recording).until_ended().success());
+    assert_eq!(decisions(&home.records()), ["Unknown no_match"]);
+}
+
+/// Empties the Huffman tables of each frame of an MJPEG file whose number `spoilt` chooses: such a
+/// frame cannot be decoded.
+fn spoil(recording: &std::path::Path, spoilt: impl Fn(usize) -> bool) {
+    let mut bytes = std::fs::read(recording).unwrap();
+    let mut number = 0;
+    for at in 0..bytes.len() - 4 {
+        match bytes[at..at + 2] {
+            [0xFF, 0xD8] => number += 1,
+            [0xFF, 0xC4] if spoilt(number - 1) => {
+                let length = usize::from(u16::from_be_bytes([bytes[at + 2], bytes[at + 3]]));
+                bytes[at + 4..at + 2 + length].fill(0);
+            }
+            _ => {}
+        }
+    }
+    std::fs::write(recording, bytes).unwrap();
+}
+
+#[test]
+fn frames_of_an_empty_room_that_are_passed_over_are_not_decoded() {
+    if !assets() {
+        return;
+    }
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let health = "deepid-edge/front/health";
+    let subscriber = Subscriber::connect(broker.port(), health);
+    let home = Home::new().broker(broker.port());
+    let recording = home.path("nobody.mjpeg");
+    Recording::new().nobody(91).write(&recording, 4);
+    // After 31 frames without a face two are passed over, one is looked at, and so on.
+    spoil(&recording, |frame| frame > 30 && frame % 3 != 0);
+    assert!(home.run(&recording).until_ended().success());
+    let last = subscriber
+        .next("the last word", |m| m.topic == health && m.json()["frames"]["captured"] == 91)
+        .json();
+    assert_eq!(last["frames"]["dropped"], 0, "{last:#}");
+    assert_eq!(last["frames"]["processed"], 91, "{last:#}");
+
+    spoil(&recording, |frame| frame == 33);
+    let again = home.run(&recording).until_ended();
+    assert!(again.success());
+    let last = subscriber
+        .next("the last word", |m| m.topic == health && m.json()["frames"]["dropped"] != 0)
+        .json();
+    assert!(last["frames"]["dropped"].as_u64() >= Some(1), "one that is looked at: {last:#}");
+}

@@ -34,6 +34,7 @@ struct Frame {
     /// How far its number is from the one before.
     step: i64,
     trusted: bool,
+    luminance: Option<f32>,
     seen: Seen,
 }
 
@@ -96,8 +97,11 @@ fn event() -> impl Strategy<Value = Event> {
     let after = prop_oneof![12 => 1_u64..200, 1 => Just(0), 2 => 200_u64..4000];
     let age = prop_oneof![12 => 0_i64..80, 1 => -2000_i64..2000];
     let step = prop_oneof![12 => Just(1_i64), 1 => -3_i64..4];
-    let frame = (age, step, prop::bool::weighted(0.95), seen())
-        .prop_map(|(age_ms, step, trusted, seen)| Frame { age_ms, step, trusted, seen });
+    let light = prop_oneof![6 => Just(100.0_f32), 4 => Just(5.0), 1 => any_number()];
+    let luminance = prop::option::weighted(0.9, light);
+    let frame = (age, step, prop::bool::weighted(0.95), luminance, seen()).prop_map(
+        |(age_ms, step, trusted, luminance, seen)| Frame { age_ms, step, trusted, luminance, seen },
+    );
     (after, prop::option::weighted(0.9, frame))
         .prop_map(|(after_ms, frame)| Event { after_ms, frame })
 }
@@ -155,6 +159,7 @@ fn play(policy: VisitPolicy, trace: &[Event], punctual: bool) -> Vec<Played> {
                 sequence,
                 captured_at: Monotonic::from_millis(now_ms.saturating_add_signed(-frame.age_ms)),
                 wall: WallClock { unix_ms: 0, trust, synchronised: false },
+                luminance: frame.luminance,
                 seen: frame.seen.clone(),
             }
         });
@@ -210,8 +215,36 @@ fn near(one: &Observation, other: &Observation, policy: &VisitPolicy) -> bool {
     Duration::from_micros(apart_us) < policy.spacing
 }
 
+/// Whether a face in this frame was good enough to be compared.
+fn judges(observation: &Observation) -> bool {
+    let Seen::Faces { principal, .. } = &observation.seen else { return false };
+    principal.quality.fault.is_none() && principal.found.is_some()
+}
+
+/// Whether `observation` may be a dark frame of a lamp that strobes: nobody can be judged in it, and
+/// one of those `before` it showed somebody by more than twice the light, at most a quarter of a
+/// second and two spacings ago.
+fn is_passed_over(before: &[Played], observation: &Observation, policy: &VisitPolicy) -> bool {
+    let longest = Duration::from_millis(250).min(2 * policy.spacing);
+    let lit = |earlier: &Observation| {
+        let darker = observation.luminance < earlier.luminance.map(|light| light / 2.0);
+        let recent = observation.captured_at.since(earlier.captured_at) <= longest;
+        judges(earlier) && darker && recent
+    };
+    let several = matches!(observation.seen, Seen::Faces { count: 2.., .. });
+    let shows_nobody = match &observation.seen {
+        Seen::NoFace => true,
+        Seen::Faces { .. } => !judges(observation),
+        Seen::Fault(_) => false,
+    };
+    shows_nobody
+        && !(several && policy.several_faces == SeveralFaces::Refuse)
+        && observation.luminance.is_some()
+        && before.iter().filter_map(|played| played.observation.as_ref()).any(lit)
+}
+
 /// The frames that speak for `subject` among the last `window` of `played`, the newest first; one
-/// that is near another takes no place.
+/// that is near another takes no place, nor does a dark one.
 fn speaking_in_window<'a>(
     played: &'a [Played],
     subject: &SubjectId,
@@ -219,10 +252,12 @@ fn speaking_in_window<'a>(
 ) -> Vec<&'a Observation> {
     let mut speaking: Vec<&Observation> = Vec::new();
     let mut places = 0;
-    for played in played.iter().rev() {
-        let Some(observation) = &played.observation else { continue };
-        let speaks = speaks_for(played, subject, policy);
-        if !(speaks && speaking.iter().any(|other| near(observation, other, policy))) {
+    for (index, step) in played.iter().enumerate().rev() {
+        let Some(observation) = &step.observation else { continue };
+        let speaks = speaks_for(step, subject, policy);
+        let repeats = speaks && speaking.iter().any(|other| near(observation, other, policy));
+        let before = played.get(..index).unwrap_or_default();
+        if !repeats && !is_passed_over(before, observation, policy) {
             places += 1;
         }
         if places > policy.window {
@@ -449,7 +484,7 @@ proptest! {
             weight_min: agreeing as f32,
             ..visitor::policy()
         };
-        let frame = Frame { age_ms: 0, step: 1, trusted: true, seen: visitor::good(2) };
+        let frame = Frame { age_ms: 0, step: 1, trusted: true, luminance: None, seen: visitor::good(2) };
         let frames_apart = spacing.div_ceil(interval).max(1) as usize;
         let last = (agreeing as usize - 1) * frames_apart;
         let trace = vec![Event { after_ms: interval, frame: Some(frame) }; last + 40];
@@ -472,7 +507,13 @@ fn the_cooldown_forgets_the_oldest_grant_first() {
         ..visitor::policy()
     };
     let visit_of = |number| {
-        let frame = Frame { age_ms: 0, step: 1, trusted: true, seen: visitor::good(number) };
+        let frame = Frame {
+            age_ms: 0,
+            step: 1,
+            trusted: true,
+            luminance: None,
+            seen: visitor::good(number),
+        };
         Event { after_ms: 20, frame: Some(frame) }
     };
     let again = [2, PEOPLE, 1];

@@ -190,6 +190,7 @@ impl Run {
             sequence: self.sequence,
             captured_at: now,
             wall: WallClock { unix_ms: unix_ms(now), trust: self.trust, synchronised: false },
+            luminance: None,
             seen: Seen::NoFace,
         };
         let mut count = 1;
@@ -223,6 +224,7 @@ impl Run {
                     observation.sequence = number(words.next())?;
                     self.sequence = self.sequence.max(observation.sequence);
                 }
+                ("light", _) => observation.luminance = Some(number(words.next())?),
                 ("of", Seen::Faces { count: faces, .. }) => {
                     count = number(words.next())?;
                     *faces = count;

@@ -381,7 +381,8 @@ fn perform(script: &Script, world: &mut World, door: &mut Door, sequence: &mut u
         let wall =
             WallClock { unix_ms: door.clock.wall().unix_ms - back, trust, synchronised: false };
         let captured_at = Monotonic::from_millis(captured_at);
-        let mut observation = Observation { sequence: *sequence, captured_at, wall, seen };
+        let mut observation =
+            Observation { sequence: *sequence, captured_at, wall, luminance: None, seen };
         if trouble == Trouble::Freeze {
             observation = frozen.get_or_insert(observation).clone();
         }
@@ -400,6 +401,7 @@ fn perform(script: &Script, world: &mut World, door: &mut Door, sequence: &mut u
             sequence: *sequence,
             captured_at: door.clock.now(),
             wall: door.clock.wall(),
+            luminance: None,
             seen: Seen::NoFace,
         });
     }

@@ -27,6 +27,7 @@ pub mod picture;
 pub mod replay;
 pub mod stamp;
 mod state;
+pub mod strobe;
 pub mod supervise;
 mod turned;
 pub mod v4l2;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::enrolments::Enrolled;
 use super::pulse::Thread;
+use super::rate::Rate;
 use super::service::notify;
 use super::threads::{Shared, Task};
 use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
@@ -60,16 +61,49 @@ pub(super) struct Front<'a> {
     pub outgoing: mpsc::Sender<Outgoing>,
 }
 
+impl Workers {
+    /// What became of the threads that have ended: a panic is no end in order, also of one that may
+    /// end by itself. One that still runs is left to the end of the process.
+    fn joined(self) -> Result<(), DaemonError> {
+        let threads = [
+            (Thread::Capture, self.capture),
+            (Thread::Recognise, self.recognise),
+            (Thread::Record, self.record),
+        ];
+        for (thread, handle) in threads {
+            if handle.is_finished() && handle.join().is_err() {
+                return Err(DaemonError::ThreadDied { thread: thread.name() });
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What the main loop remembers from turn to turn.
-#[derive(Default)]
 struct Said {
     health_at: Option<Monotonic>,
-    processed: u64,
+    rate: Rate,
     info: Option<Info>,
     camera: Option<(Option<CameraState>, bool)>,
+    strobing: bool,
     presence_at: Option<Monotonic>,
     database: Option<DatabaseState>,
     clock_doubt: Option<ClockDoubt>,
+}
+
+impl Said {
+    /// Nothing yet.
+    const fn new(started: Monotonic) -> Self {
+        Self {
+            health_at: None,
+            rate: Rate::new(started),
+            info: None,
+            camera: None,
+            strobing: false,
+            presence_at: None,
+            database: None,
+        }
+    }
 }
 
 impl Front<'_> {
@@ -103,7 +137,7 @@ impl Front<'_> {
                 signal(SignalKind::interrupt()).map_err(system("a signal handler"))?;
             notify(&[NotifyState::Ready, NotifyState::Status("deciding")]);
             tracing::info!(door = %self.config.door.id, boot = %self.boot, "ready");
-            let mut said = Said::default();
+            let mut said = Said::new(self.started);
             let mut turn = tokio::time::interval(TURN);
             turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             let outcome = loop {
@@ -113,14 +147,14 @@ impl Front<'_> {
                             break outcome;
                         }
                     }
-                    Some(event) = events_received.recv() => self.hear(event),
+                    Some(event) = events_received.recv() => self.hear(event, &said),
                     _ = terminate.recv() => break Ok(()),
                     _ = interrupt.recv() => break Ok(()),
                 }
             };
             notify(&[NotifyState::Stopping]);
-            self.farewell(workers, session, &mut events_received).await;
-            outcome
+            let joined = self.farewell(workers, session, &mut events_received, &said).await;
+            outcome.and(joined)
         })
     }
 
@@ -153,6 +187,7 @@ impl Front<'_> {
         }
         let now = self.shared.clock.now();
         self.shared.pulse.beat(Thread::Front, now);
+        said.rate.mark(now, self.shared.meter.processed());
         self.say(now, said);
         None
     }
@@ -161,6 +196,7 @@ impl Front<'_> {
     fn say(&self, now: Monotonic, said: &mut Said) {
         let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let state = (camera.status.as_ref().map(|status| status.state), camera.status.is_some());
+        let strobing = self.shared.strobing.load(Ordering::Relaxed);
         let mut changed = false;
         if said.camera != Some(state) {
             said.camera = Some(state);
@@ -168,11 +204,19 @@ impl Front<'_> {
             if let Some(status) = &camera.status {
                 tracing::info!(state = status.state.name(), detail = %status.detail, "camera");
             }
-            self.send(Outgoing::Camera(health::camera(
-                &camera,
-                &*self.shared.clock,
-                self.started_wall,
-            )));
+        }
+        let light_changed = said.strobing != strobing;
+        if light_changed {
+            said.strobing = strobing;
+            if strobing {
+                tracing::warn!("{}", health::STROBES);
+            } else {
+                tracing::info!("the light is steady again");
+            }
+        }
+        if changed || light_changed {
+            let (clock, started) = (&*self.shared.clock, self.started_wall);
+            self.send(Outgoing::Camera(health::camera(&camera, strobing, clock, started)));
         }
         let info = self.info();
         if said.info.as_ref() != Some(&info) {
@@ -187,7 +231,6 @@ impl Front<'_> {
             let health = self.health(now, said);
             self.send(Outgoing::Health(health));
             said.health_at = Some(now);
-            said.processed = self.shared.meter.processed();
         }
         if said.presence_at.is_none_or(|at| now.since(at) >= PRESENCE_EVERY) {
             said.presence_at = Some(now);
@@ -224,9 +267,7 @@ impl Front<'_> {
     }
 
     fn health(&self, now: Monotonic, said: &Said) -> Health {
-        let since = now.since(said.health_at.unwrap_or(self.started)).as_secs_f32();
-        let frames = self.shared.meter.processed().saturating_sub(said.processed) as f32;
-        let per_s = if since > 0.0 { frames / since } else { 0.0 };
+        let per_s = said.rate.per_s(now, self.shared.meter.processed());
         let overwritten = self.shared.slot.overwritten();
         let uptime = now.since(self.started);
         health::health(&self.shared.meter, &self.shared.clock, uptime, overwritten, per_s)
@@ -238,7 +279,7 @@ impl Front<'_> {
     }
 
     /// Passes on what the session says.
-    fn hear(&self, event: SessionEvent) {
+    fn hear(&self, event: SessionEvent, said: &Said) {
         let task = match event {
             SessionEvent::Connected => {
                 notify(&[NotifyState::Status("deciding, connected")]);
@@ -254,7 +295,7 @@ impl Front<'_> {
                 Task::Administrative(Administrative::Requested { request, verdict, count })
             }
             SessionEvent::HealthWanted { reply } => {
-                let health = self.health(self.shared.clock.now(), &Said::default());
+                let health = self.health(self.shared.clock.now(), said);
                 self.send(Outgoing::Answer { reply, health });
                 return;
             }
@@ -284,7 +325,8 @@ impl Front<'_> {
         workers: Workers,
         session: tokio::task::JoinHandle<()>,
         events: &mut mpsc::Receiver<SessionEvent>,
-    ) {
+        said: &Said,
+    ) -> Result<(), DaemonError> {
         let deadline = tokio::time::sleep(FAREWELL);
         tokio::pin!(deadline);
         self.shared.stop.store(true, Ordering::Relaxed);
@@ -296,7 +338,7 @@ impl Front<'_> {
         loop {
             tokio::select! {
                 () = &mut deadline => break,
-                Some(event) = events.recv() => self.hear(event),
+                Some(event) = events.recv() => self.hear(event, said),
                 _ = poll.tick() => {
                     if workers.capture.is_finished() && workers.recognise.is_finished() {
                         if let Some(task) = last_record.take() {
@@ -311,7 +353,7 @@ impl Front<'_> {
             }
         }
         // The last word on how it was: a recording that is over would otherwise end unaccounted for.
-        self.send(Outgoing::Health(self.health(self.shared.clock.now(), &Said::default())));
+        self.send(Outgoing::Health(self.health(self.shared.clock.now(), said)));
         // Not waited for: a database that hangs must not make the end hang too.
         if let Some(task) = last_record {
             drop(self.tasks.try_send(task));
@@ -330,6 +372,7 @@ impl Front<'_> {
                 "the end was not as tidy as it should be: the broker or the database is slow"
             );
         }
+        workers.joined()
     }
 }
 
@@ -339,5 +382,29 @@ async fn drain(mut outgoing: mpsc::Receiver<Outgoing>) {
         if item == Outgoing::Stop {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(work: fn()) -> JoinHandle<()> {
+        let handle = std::thread::spawn(work);
+        while !handle.is_finished() {
+            std::thread::yield_now();
+        }
+        handle
+    }
+
+    #[test]
+    fn a_thread_that_panicked_is_no_end_in_order() {
+        let well = || ended(|| ());
+        let workers = Workers { capture: well(), recognise: well(), record: well() };
+        assert!(workers.joined().is_ok());
+        let broken = || ended(|| panic!("as an engine might"));
+        let workers = Workers { capture: well(), recognise: broken(), record: well() };
+        let error = workers.joined().unwrap_err();
+        assert!(matches!(error, DaemonError::ThreadDied { thread: "recognise" }), "{error}");
     }
 }

@@ -95,18 +95,26 @@ pub(super) fn info(
     }
 }
 
-/// `camera` as it is now; a recording counts as streaming since the start.
-pub(super) fn camera(camera: &Camera, clock: &dyn Clock, started: WallClock) -> message::Camera {
+/// What helps where the light strobes.
+pub(super) const STROBES: &str = "the light strobes: dark and lit frames alternate, so that fewer of them can be judged: use a lamp with steady light, or an infrared lamp that keeps step with the camera; or let the camera expose for a whole period of the lamp (camera.controls: auto_exposure, exposure_time_absolute, power_line_frequency)";
+
+/// `camera` as it is now; a recording counts as streaming since the start. `strobing` says that the
+/// light does.
+pub(super) fn camera(
+    camera: &Camera,
+    strobing: bool,
+    clock: &dyn Clock,
+    started: WallClock,
+) -> message::Camera {
+    let strobes = strobing.then(|| STROBES.to_owned());
     let Some(status) = &camera.status else {
-        return message::Camera::new(CameraState::Streaming, started, None);
+        return message::Camera::new(CameraState::Streaming, started, strobes);
     };
     let wall = clock.wall();
     let ago = i64::try_from(clock.now().since(status.since).as_millis()).unwrap_or(i64::MAX);
     let since = WallClock { unix_ms: wall.unix_ms.saturating_sub(ago), ..wall };
     let remedy = status.state.remedy();
-    message::Camera::new(
-        status.state,
-        since,
-        (!remedy.is_empty()).then(|| format!("{}: {remedy}", status.detail)),
-    )
+    let remedy =
+        if remedy.is_empty() { strobes } else { Some(format!("{}: {remedy}", status.detail)) };
+    message::Camera::new(status.state, since, remedy)
 }

@@ -1,7 +1,7 @@
 //! What the daemon measures of itself: counts and latencies, shared between its threads.
 //!
 //! In: one call a frame, one a decision. Out: percentiles over the last 512 values of each
-//! stage. Fixed size; measuring neither allocates nor blocks for longer than a copy of a number.
+//! stage. Fixed size; measuring neither allocates nor blocks for longer than a copy of a stage's values.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -61,7 +61,7 @@ impl Stage {
 }
 
 /// The last values of one stage, in microseconds.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Ring {
     values: [u32; SAMPLES],
     filled: usize,
@@ -81,13 +81,16 @@ impl Ring {
         self.filled = (self.filled + 1).min(SAMPLES);
     }
 
+    /// Percentiles by nearest rank: the smallest value that so many per cent do not exceed.
     fn percentiles(&self) -> Option<LatencyMs> {
         let mut sorted = self.values.get(..self.filled)?.to_vec();
         sorted.sort_unstable();
-        let last = sorted.len().checked_sub(1)?;
-        // Nearest rank.
+        if sorted.is_empty() {
+            return None;
+        }
         let at = |percent: usize| {
-            sorted.get((last * percent).div_ceil(100)).map_or(0.0, |&us| us as f32 / 1000.0)
+            let rank = (sorted.len() * percent).div_ceil(100);
+            sorted.get(rank.saturating_sub(1)).map_or(0.0, |&us| us as f32 / 1000.0)
         };
         Some(LatencyMs { p50: at(50), p95: at(95), p99: at(99) })
     }
@@ -144,7 +147,7 @@ impl Meter {
     counters! {
         captured add_captured "Frames that the source gave.",
         unreadable add_unreadable "Frames that could not be decoded.",
-        processed add_processed "Frames that walked the path.",
+        processed add_processed "Frames that were judged, or passed over in an empty room.",
         faces add_face "Frames with at least one face.",
         decisions add_decision "Decisions that were recorded.",
     }
@@ -238,8 +241,12 @@ impl Meter {
     /// Percentiles of `stage`; `None` before its first value.
     #[must_use]
     pub fn latency(&self, stage: Stage) -> Option<LatencyMs> {
-        let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
-        stages.get(stage as usize).and_then(Ring::percentiles)
+        let values = {
+            let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+            stages.get(stage as usize)?.clone()
+        };
+        // Sorted where nobody waits for it.
+        values.percentiles()
     }
 }
 
@@ -255,7 +262,15 @@ mod tests {
             meter.time(Stage::Frame, Duration::from_millis(ms));
         }
         let latency = meter.latency(Stage::Frame).unwrap();
-        assert_eq!((latency.p50, latency.p95, latency.p99), (51.0, 96.0, 100.0));
+        assert_eq!((latency.p50, latency.p95, latency.p99), (50.0, 95.0, 99.0));
+        for (count, wanted) in [(1, (7.0, 7.0, 7.0)), (2, (7.0, 8.0, 8.0)), (3, (8.0, 9.0, 9.0))] {
+            let few = Meter::default();
+            for ms in 0..count {
+                few.time(Stage::Frame, Duration::from_millis(7 + ms));
+            }
+            let LatencyMs { p50, p95, p99 } = few.latency(Stage::Frame).unwrap();
+            assert_eq!((p50, p95, p99), wanted, "of {count}");
+        }
         for _ in 0..SAMPLES {
             meter.time(Stage::Frame, Duration::from_millis(7));
         }

@@ -21,6 +21,7 @@ mod front;
 mod health;
 pub mod meter;
 mod pulse;
+mod rate;
 mod service;
 mod slot;
 mod source;
@@ -38,6 +39,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::capture::CaptureError;
+use crate::capture::strobe::StrobeWatch;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::{Config, ConfigError, EquipError, Networks};
 use crate::decide::Visit;
@@ -156,6 +158,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
             description: source.description().clone(),
             status: source.status().cloned(),
         }),
+        strobing: AtomicBool::new(false),
         clock: Arc::clone(&clock),
     });
     if let Some(state) = unrecorded {
@@ -169,6 +172,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     let recognise = Recognise {
         recognizer,
         visit: Visit::new(config.visit_policy()),
+        strobe: StrobeWatch::default(),
         replay_clock: replay_clock.clone(),
         enrolments: Arc::clone(&handover),
         decisions: tasks.clone(),

@@ -24,6 +24,7 @@ use super::meter::{Meter, Stage};
 use super::pulse::{Pulse, Thread};
 use super::slot::{Slot, Taken};
 use super::unreadable::Unreadable;
+use crate::capture::strobe::StrobeWatch;
 use crate::capture::{
     CameraStatus, CapturedFrame, Decoder, Encoding, FrameSource, Progress, SourceDescription,
 };
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     pub clock: Arc<SystemClock>,
     /// What the source is and how it does, as last seen by the capture thread.
     pub camera: Mutex<Camera>,
+    /// Whether the light at the door strobes.
+    pub strobing: AtomicBool,
 }
 
 /// The source as the capture thread last saw it.
@@ -121,6 +124,7 @@ fn note_camera(shared: &Shared, source: &dyn FrameSource) {
 pub(super) struct Recognise {
     pub recognizer: Recognizer,
     pub visit: Visit,
+    pub strobe: StrobeWatch,
     /// Set while a recording plays as fast as it can: time is then the recording's own.
     pub replay_clock: Option<Arc<ManualClock>>,
     pub enrolments: Arc<Handover>,
@@ -200,6 +204,7 @@ impl Recognise {
             sequence: captured.sequence(),
             captured_at: captured.captured_at(),
             wall: shared.clock.wall(),
+            luminance: None,
             seen: Seen::Fault(fault),
         };
         if repeat {
@@ -209,6 +214,12 @@ impl Recognise {
             || shared.meter.gallery() == GalleryState::Unreadable
         {
             return faulty(Fault::Store);
+        }
+        // Before it is decoded, which is most of what an empty room would cost.
+        if self.recognizer.rests() {
+            shared.meter.add_processed();
+            let (sequence, captured_at) = (captured.sequence(), captured.captured_at());
+            return self.recognizer.pass_over(sequence, captured_at, &*shared.clock);
         }
         let start = shared.clock.now();
         let frame = match decoder.decode(captured) {
@@ -230,6 +241,10 @@ impl Recognise {
         shared.meter.time_path(self.recognizer.times(), shared.clock.now().since(start));
         if matches!(observation.seen, Seen::Faces { .. }) {
             shared.meter.add_face();
+        }
+        if let Some(luminance) = observation.luminance {
+            let strobing = self.strobe.observe(luminance, observation.captured_at);
+            shared.strobing.store(strobing, Ordering::Relaxed);
         }
         observation
     }

@@ -17,6 +17,8 @@ pub struct Observation {
     pub captured_at: Monotonic,
     /// The wall clock when it was processed.
     pub wall: WallClock,
+    /// Mean luminance of the whole frame, 0 to 255; `None` where it was not read.
+    pub luminance: Option<f32>,
     /// What it showed.
     pub seen: Seen,
 }

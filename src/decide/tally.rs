@@ -124,7 +124,17 @@ impl Tally {
     }
 
     pub(super) fn push(&mut self, vote: Vote) {
-        let counter = match &vote {
+        self.count(&vote);
+        let Some(vote) = self.told_apart(vote) else { return };
+        if let Some(place) = self.votes.get_mut(self.next) {
+            *place = Some(vote);
+        }
+        self.next = (self.next + 1) % self.size;
+    }
+
+    /// Counts a vote that takes no place in the window.
+    pub(super) fn count(&mut self, vote: &Vote) {
+        let counter = match vote {
             Vote::Accept(_) | Vote::Again { .. } => Some(&mut self.counts.accepted),
             Vote::Close => Some(&mut self.counts.close),
             Vote::Stranger => Some(&mut self.counts.strangers),
@@ -139,11 +149,6 @@ impl Tally {
         if let Some(counter) = counter {
             *counter = counter.saturating_add(1);
         }
-        let Some(vote) = self.told_apart(vote) else { return };
-        if let Some(place) = self.votes.get_mut(self.next) {
-            *place = Some(vote);
-        }
-        self.next = (self.next + 1) % self.size;
     }
 
     /// The newest frame that named `subject` counts for it no longer: it was counted as accepted,

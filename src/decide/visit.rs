@@ -29,6 +29,14 @@
 //! contradicts, because it says disabled or another subject stands in the window, takes one. Poor,
 //! stale and faulty frames, and frames without a face, take a place and prove nothing: what was seen
 //! of somebody who has stepped aside does not count for whoever comes next.
+//!
+//! One exception: a lamp that strobes leaves frames dark. A frame with less than half the light of
+//! the last one that showed a face well enough, in which nobody can be judged, takes no place, but
+//! only for [`DARKNESS_MAX`] (or twice `spacing`, where that is less) after that one. So the window is
+//! that of a camera with fewer frames, never below four a second, and whoever steps aside in the dark
+//! is seen to be away as soon as it lasts.
+
+use std::time::Duration;
 
 use super::tally::{Accepted, Agreement, Counts, Tally, Unconfirmed, Vote};
 use super::{
@@ -42,6 +50,12 @@ use crate::compare::{Match, SubjectId};
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
 /// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
 const REMEMBERED_GRANTS: usize = 4096;
+
+/// Below this share of the light by which a face was judged a frame is dark.
+const DARK: f32 = 0.5;
+
+/// How long after a face was judged dark frames take no place, at most.
+const DARKNESS_MAX: Duration = Duration::from_millis(250);
 
 /// The pure core: what is known of the visitor before the door.
 #[derive(Debug)]
@@ -71,6 +85,8 @@ struct Watching {
     tally: Tally,
     nearest: Option<Match>,
     most_faces: u32,
+    /// Capture and luminance of the last fresh frame whose face was judged.
+    lit: Option<(Monotonic, f32)>,
     /// The subject and the score of the frame at hand, where it is accepted.
     at_hand: Option<Question>,
     /// What hangs on the confirming embedder's answer.
@@ -109,13 +125,19 @@ impl Visit {
         }
         self.tick(now, actions);
         let fresh = self.admit(observation, now);
+        let dark = fresh && self.is_dark(observation);
         match &observation.seen {
+            // A dark frame shows neither that somebody is there nor that nobody is.
+            Seen::NoFace if dark => {}
             Seen::NoFace => self.vote(Vote::Absent),
             Seen::Fault(Fault::Stale) => self.vote(Vote::Stale { several: false }),
             Seen::Fault(Fault::Unreadable | Fault::Engine | Fault::Store) => self.vote(Vote::Fault),
             Seen::Faces { count, principal } => {
                 let captured = fresh.then_some(observation.captured_at);
-                self.face(captured, (*count).max(1), principal, now, actions);
+                self.face(captured, dark, (*count).max(1), principal, now, actions);
+                if fresh {
+                    self.note_light(observation, principal);
+                }
             }
         }
         self.prove(now, actions);
@@ -216,16 +238,38 @@ impl Visit {
         new && past && now.since(captured) <= self.policy.stale
     }
 
+    /// Whether a fresh frame has so much less light than the last one whose face was judged, and so
+    /// soon after it, that a lamp strobes.
+    fn is_dark(&self, observation: &Observation) -> bool {
+        let State::Watching(watching) = &self.state else { return false };
+        let Some((at, light)) = watching.lit else { return false };
+        let longest = DARKNESS_MAX.min(2 * self.policy.spacing).min(self.policy.absence);
+        observation.luminance.is_some_and(|luminance| luminance < DARK * light)
+            && observation.captured_at.since(at) <= longest
+    }
+
+    /// Remembers by which light a face was judged.
+    fn note_light(&mut self, observation: &Observation, principal: &FaceSeen) {
+        if let State::Watching(watching) = &mut self.state
+            && principal.found.is_some()
+            && principal.quality.fault.is_none()
+        {
+            watching.lit = observation.luminance.map(|light| (observation.captured_at, light));
+        }
+    }
+
     fn vote(&mut self, vote: Vote) {
         if let State::Watching(watching) = &mut self.state {
             watching.tally.push(vote);
         }
     }
 
-    /// A frame with `count` faces; `captured` is `None` when it is not fresh.
+    /// A frame with `count` faces; `captured` is `None` when it is not fresh, `dark` says that a
+    /// poor face in it counts, and takes no place.
     fn face(
         &mut self,
         captured: Option<Monotonic>,
+        dark: bool,
         count: u32,
         principal: &FaceSeen,
         now: Monotonic,
@@ -242,6 +286,7 @@ impl Visit {
                 tally: Tally::new(policy.window, policy.spacing),
                 nearest: None,
                 most_faces: 0,
+                lit: None,
                 at_hand: None,
                 asking: None,
                 asked: None,
@@ -264,7 +309,11 @@ impl Visit {
                 if let Vote::Accept(accepted) = &vote {
                     watching.at_hand = accepted.question();
                 }
-                watching.tally.push(vote);
+                if dark && vote == Vote::Poor {
+                    watching.tally.count(&vote);
+                } else {
+                    watching.tally.push(vote);
+                }
             }
         }
     }

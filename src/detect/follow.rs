@@ -95,6 +95,20 @@ impl Follower {
         self.empty = 0;
     }
 
+    /// Whether the next frame need not be looked at, because nobody has been there for a while.
+    #[must_use]
+    pub const fn rests(&self) -> bool {
+        matches!(self.settings.strategy, Strategy::FindThenFollow)
+            && self.last.is_none()
+            && self.empty > IDLE_AFTER
+            && !self.empty.is_multiple_of(IDLE_STRIDE)
+    }
+
+    /// Passes over a frame that need not be looked at.
+    pub const fn rest(&mut self) {
+        self.empty = self.empty.wrapping_add(1);
+    }
+
     /// Finds the faces of `frame`.
     ///
     /// # Errors
@@ -116,9 +130,9 @@ impl Follower {
                         return Ok(());
                     }
                 }
-                if self.empty > IDLE_AFTER && !self.empty.is_multiple_of(IDLE_STRIDE) {
-                    self.empty = self.empty.wrapping_add(1);
-                    into.0.clear();
+                if self.rests() {
+                    self.rest();
+                    into.clear();
                     return Ok(());
                 }
                 self.find.detect(frame, whole, min_face, into)?;

@@ -94,6 +94,11 @@ impl Detections {
         &self.0
     }
 
+    /// Forgets them.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// The face to be judged: the largest among those whose centre lies in the middle part of the
     /// frame (`central` of its width and height, 0 to 1); the largest of all when none does. Of
     /// equally large ones the one with the best score.

@@ -8,6 +8,7 @@
 //! Deliberately absent: compressed formats. A JPEG frame is decoded by `capture` first.
 
 mod colour;
+mod luminance;
 mod resample;
 mod sample;
 

@@ -104,7 +104,8 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "device_class": "problem",
         "entity_category": "diagnostic",
         "state_topic": topics.of(Topic::Camera),
-        "value_template": "{{ 'OFF' if value_json.state == 'streaming' else 'ON' }}",
+        "value_template":
+            "{{ 'OFF' if value_json.state == 'streaming' and value_json.remedy is not defined else 'ON' }}",
         "json_attributes_topic": topics.of(Topic::Camera),
     });
     let database_problem = json!({

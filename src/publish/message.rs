@@ -154,7 +154,7 @@ pub struct Camera {
     pub state: CameraState,
     /// Since when: RFC 3339, UTC, milliseconds.
     pub since: String,
-    /// What a person can do about it; absent while it streams.
+    /// What a person can do about it; while it streams only where what it shows can be better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
@@ -263,7 +263,7 @@ pub struct FrameCounts {
     pub captured: u64,
     /// Overwritten before anybody looked, or unreadable.
     pub dropped: u64,
-    /// Walked the whole path.
+    /// Judged, or passed over because nobody has been there for a while.
     pub processed: u64,
     /// Processed per second, over the last while.
     pub per_s: f32,

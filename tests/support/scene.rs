@@ -123,6 +123,18 @@ impl Recording {
         self
     }
 
+    /// The same before a lamp that strobes: of three frames two are dark.
+    pub fn strobing(mut self) -> Self {
+        for (number, frame) in self.frames.iter_mut().enumerate() {
+            if number % 3 > 0 {
+                for pixel in frame.pixels_mut() {
+                    pixel.0 = pixel.0.map(|channel| channel / 40);
+                }
+            }
+        }
+        self
+    }
+
     /// Writes it as an MJPEG file, every side divided by `shrink`.
     pub fn write(self, path: &std::path::Path, shrink: u32) {
         let file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
