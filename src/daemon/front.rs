@@ -102,6 +102,7 @@ impl Said {
             strobing: false,
             presence_at: None,
             database: None,
+            clock_doubt: None,
         }
     }
 }
