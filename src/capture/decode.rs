@@ -3,12 +3,15 @@
 //! In: a [`CapturedFrame`]. Out: a [`Frame`], looked at as the captured one asks: borrowed from it where it is raw, decoded into this
 //! decoder's own memory where it is JPEG (RGB, or luminance alone for a grey picture).
 //!
+//! A JPEG picture is walked to its last code first ([`jpeg`]): one that lacks data is an error, and
+//! whatever stands behind its last code (an end marker or none, padding, remarks) does not matter.
+//! The decoder of pixels then sees a picture that ends where it must.
+//!
 //! Invariants: nothing is allocated here after the largest picture was seen once (the JPEG library
-//! has small tables of its own); size is bounded before memory is taken; a damaged or cut-off
-//! picture is an error. One exception is known: where a camera cuts the picture's data and still
-//! puts an end marker behind, the library fills what is missing with a flat colour.
-//! Sources: ITU-T T.81; many UVC cameras leave out the Huffman tables and pad with zeros behind
-//! the end marker: both are accepted.
+//! has small tables of its own); size is bounded before memory is taken; a picture that lacks data is
+//! an error, never filled up; messages are ours, never a library's.
+//! Sources: ITU-T T.81; many UVC cameras leave out the Huffman tables, leave out the end marker, or
+//! pad behind it: all are accepted.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,6 +20,9 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
+use super::format::OtherFormat;
+use super::jpeg::{self, JpegFault, Outline};
+use super::picture::Pixels;
 use super::{CapturedFrame, Encoding, MAX_JPEG_BYTES};
 use crate::frame::{Frame, FrameError, PixelFormat};
 
@@ -34,17 +40,35 @@ pub enum PictureError {
         /// The first bytes.
         found: String,
     },
+    /// They are a picture in a format that is not read.
+    #[error("{0}")]
+    OtherFormat(OtherFormat),
     /// The end is missing.
     #[error(
-        "cut off after {found} bytes: the end of the picture is missing; capture or copy it again"
+        "cut off after {found} bytes: only {percent} % of the picture is there; capture or copy it again"
     )]
     Truncated {
         /// How many bytes there are.
         found: usize,
+        /// How much of it can be decoded.
+        percent: u8,
     },
+    /// Bytes within it are missing.
+    #[error(
+        "data were lost on the way: only {percent} % of the picture can be decoded; check cable and hub of a camera, copy a file again"
+    )]
+    Lost {
+        /// How much of it can be decoded.
+        percent: u8,
+    },
+    /// It is a kind of JPEG that is not read.
+    #[error(
+        "a JPEG picture of an unusual kind: {0}; save it as an ordinary one ('ffmpeg -i FILE OUT.jpg'), or choose another of camera.formats"
+    )]
+    Unsupported(&'static str),
     /// It would take too much memory.
     #[error(
-        "{width}×{height} pixels: at most {max_pixels} are accepted, and {max_side} a side: scale it down",
+        "{width}×{height} pixels are more than are read (at most {max_pixels}; a frame or WebP picture {max_side} a side): scale it down",
         max_side = Frame::MAX_SIDE
     )]
     TooLarge {
@@ -63,9 +87,9 @@ pub enum PictureError {
         /// The limit.
         max: u64,
     },
-    /// The decoder gave up.
-    #[error("damaged, or of an unusual kind: {0}")]
-    Corrupt(String),
+    /// Its bytes contradict each other.
+    #[error("damaged: {0}; capture or copy it again")]
+    Damaged(&'static str),
     /// Size, stride and bytes do not fit each other.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -74,8 +98,11 @@ pub enum PictureError {
 /// Turns captured frames into pixels; keeps its memory from frame to frame.
 pub struct Decoder {
     pixels: Vec<u8>,
-    /// A picture without Huffman tables, dressed up as one that says so.
+    /// A picture that leaves out tables or end marker, as one that does not.
     dressed: Vec<u8>,
+    walker: Box<jpeg::Walker>,
+    /// Of the JPEG picture that was decoded last.
+    header: Header,
     max_pixels: usize,
 }
 
@@ -96,6 +123,7 @@ impl std::fmt::Debug for Decoder {
 }
 
 /// A JPEG picture's facts from its header.
+#[derive(Debug, Clone, Copy)]
 struct Header {
     width: u32,
     height: u32,
@@ -108,14 +136,16 @@ impl Decoder {
 
     /// A decoder for pictures of up to [`Self::MAX_PIXELS`].
     #[must_use]
-    pub const fn new() -> Self {
+    pub fn new() -> Self {
         Self::with_max_pixels(Self::MAX_PIXELS)
     }
 
     /// A decoder for pictures of up to `max_pixels`.
     #[must_use]
-    pub const fn with_max_pixels(max_pixels: usize) -> Self {
-        Self { pixels: Vec::new(), dressed: Vec::new(), max_pixels }
+    pub fn with_max_pixels(max_pixels: usize) -> Self {
+        let walker = Box::new(jpeg::Walker::new());
+        let header = Header { width: 0, height: 0, format: PixelFormat::Grey };
+        Self { pixels: Vec::new(), dressed: Vec::new(), walker, header, max_pixels }
     }
 
     /// The frame's pixels.
@@ -137,7 +167,8 @@ impl Decoder {
                 Frame::new(&captured.bytes, format, size, stride, sequence, captured_at)?
             }
             Encoding::Jpeg => {
-                let Header { width, height, format } = self.decode_jpeg(&captured.bytes)?;
+                self.decode_jpeg(&captured.bytes)?;
+                let Header { width, height, format } = self.header;
                 let stride = format.min_stride(width);
                 let size = (width, height);
                 Frame::new(&self.pixels, format, size, stride, sequence, captured_at)?
@@ -146,48 +177,59 @@ impl Decoder {
         Ok(frame.seen_by(captured.view))
     }
 
-    fn decode_jpeg(&mut self, bytes: &[u8]) -> Result<Header, PictureError> {
-        check_jpeg_frame(bytes)?;
-        let bytes = if has_huffman_tables(bytes) {
-            bytes
+    /// Decodes a JPEG picture into this decoder's memory.
+    pub(super) fn decode_jpeg(&mut self, bytes: &[u8]) -> Result<Outline, PictureError> {
+        let max_pixels = self.max_pixels;
+        check_beginning(bytes)?;
+        let walked = self.walker.walk(bytes, max_pixels, &mut ());
+        let (outline, layout) = walked.map_err(|fault| of_fault(fault, bytes, max_pixels))?;
+        let (width, height) = (layout.width, layout.height);
+        if width.max(height) > Frame::MAX_SIDE {
+            return Err(PictureError::TooLarge { width, height, max_pixels });
+        }
+        let ends = bytes.get(outline.end..).is_some_and(|rest| rest.starts_with(&END));
+        let bytes = if outline.has_tables && ends {
+            bytes.get(..outline.end + END.len()).unwrap_or(bytes)
         } else {
+            let (start, own): (&[u8], _) =
+                if outline.has_tables { (&[], 0) } else { (&START_WITHOUT_TABLES, 2) };
             self.dressed.clear();
-            self.dressed.extend_from_slice(&START_WITHOUT_TABLES);
-            self.dressed.extend_from_slice(bytes.get(2..).unwrap_or_default());
+            self.dressed.extend_from_slice(start);
+            self.dressed.extend_from_slice(bytes.get(own..outline.end).unwrap_or_default());
+            self.dressed.extend_from_slice(&END);
             &self.dressed
         };
-        let (pixels, max_pixels) = (&mut self.pixels, self.max_pixels);
+        let pixels = &mut self.pixels;
         // The library has had panics on malformed input; one must cost a frame, not the daemon.
-        catch_unwind(AssertUnwindSafe(|| decode_checked(bytes, pixels, max_pixels)))
-            .unwrap_or_else(|_| Err(PictureError::Corrupt("the decoder panicked".to_owned())))
+        self.header = catch_unwind(AssertUnwindSafe(|| decode_whole(bytes, pixels, max_pixels)))
+            .unwrap_or(Err(UNREADABLE))?;
+        Ok(outline)
+    }
+
+    /// The pixels of the last JPEG picture, as a file has them.
+    pub(super) fn into_rgb(mut self) -> Pixels {
+        let Header { width, height, format } = self.header;
+        self.pixels.truncate(format.frame_len(format.min_stride(width), height));
+        let rgb = match format {
+            PixelFormat::Grey => self.pixels.iter().flat_map(|grey| [*grey; 3]).collect(),
+            _ => self.pixels,
+        };
+        Pixels { width, height, rgb }
     }
 }
+
+const END: [u8; 2] = [0xFF, 0xD9];
+
+/// What is said of a picture that is whole by its codes, and that the library refuses.
+const UNREADABLE: PictureError = PictureError::Damaged("its parts do not fit each other");
 
 /// The start marker, and the segment by which an AVI file's pictures say that they leave out the
 /// Huffman tables that all of them share. The JPEG library knows those tables, and takes them where
 /// it sees this segment; UVC cameras leave out both.
 const START_WITHOUT_TABLES: [u8; 12] = [0xFF, 0xD8, 0xFF, 0xE0, 0, 8, b'A', b'V', b'I', b'1', 0, 0];
 
-/// Whether the picture brings Huffman tables before its first scan. What cannot be walked counts as
-/// having them: the decoder will say what is wrong with it.
-fn has_huffman_tables(bytes: &[u8]) -> bool {
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    loop {
-        match rest {
-            [0xFF, 0xFF, ..] => rest = rest.get(1..).unwrap_or_default(),
-            [0xFF, 0xC4, ..] => return true,
-            [0xFF, 0xDA, ..] => return false,
-            [0xFF, _, high, low, ..] => {
-                let length = usize::from(u16::from_be_bytes([*high, *low]));
-                rest = rest.get(2 + length..).unwrap_or_default();
-            }
-            _ => return true,
-        }
-    }
-}
-
-/// First and last marker, and length: what tells most bad frames without decoding them.
-fn check_jpeg_frame(bytes: &[u8]) -> Result<(), PictureError> {
+/// What tells most bad frames without reading them.
+fn check_beginning(bytes: &[u8]) -> Result<(), PictureError> {
     if bytes.is_empty() {
         return Err(PictureError::Empty);
     }
@@ -198,31 +240,41 @@ fn check_jpeg_frame(bytes: &[u8]) -> Result<(), PictureError> {
     if !bytes.starts_with(&[0xFF, 0xD8]) {
         return Err(PictureError::WrongFormat { expected: "JPEG", found: first_bytes(bytes) });
     }
-    let padding = bytes.iter().rev().take_while(|byte| **byte == 0).count();
-    let end = bytes.len() - padding;
-    if !bytes.get(..end).is_some_and(|used| used.ends_with(&[0xFF, 0xD9])) {
-        return Err(PictureError::Truncated { found: bytes.len() });
-    }
     Ok(())
 }
 
-fn decode_checked(
+/// What a fault of `bytes` is called.
+pub(super) fn of_fault(fault: JpegFault, bytes: &[u8], max_pixels: usize) -> PictureError {
+    match fault {
+        JpegFault::CutOff { percent } => PictureError::Truncated { found: bytes.len(), percent },
+        JpegFault::Lost { percent } => PictureError::Lost { percent },
+        JpegFault::Damaged(what) => PictureError::Damaged(what),
+        JpegFault::Unsupported(what) => PictureError::Unsupported(what),
+        JpegFault::TooLarge { width, height } => {
+            PictureError::TooLarge { width, height, max_pixels }
+        }
+    }
+}
+
+/// Decodes a picture that was walked to its end.
+fn decode_whole(
     bytes: &[u8],
     pixels: &mut Vec<u8>,
     max_pixels: usize,
 ) -> Result<Header, PictureError> {
-    let corrupt = |error: zune_jpeg::errors::DecodeErrors| PictureError::Corrupt(error.to_string());
-    // Strict, because the lenient mode fills what is missing with grey and says all is well.
+    let refused = |error: zune_jpeg::errors::DecodeErrors| {
+        tracing::debug!(%error, "the JPEG library refuses a picture that is whole");
+        UNREADABLE
+    };
+    // Strict, because the lenient mode fills what it cannot read with grey and says all is well.
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(Frame::MAX_SIDE as usize)
         .set_max_height(Frame::MAX_SIDE as usize)
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(corrupt)?;
-    let Some(info) = decoder.info() else {
-        return Err(PictureError::Corrupt("no header".to_owned()));
-    };
+    decoder.decode_headers().map_err(refused)?;
+    let Some(info) = decoder.info() else { return Err(UNREADABLE) };
     let (width, height) = (u32::from(info.width), u32::from(info.height));
     if width as usize * height as usize > max_pixels {
         return Err(PictureError::TooLarge { width, height, max_pixels });
@@ -237,7 +289,7 @@ fn decode_checked(
         pixels.resize(needed, 0);
     }
     let out = pixels.get_mut(..needed).unwrap_or_default();
-    decoder.decode_into(out).map_err(corrupt)?;
+    decoder.decode_into(out).map_err(refused)?;
     Ok(Header { width, height, format })
 }
 
@@ -303,7 +355,7 @@ mod tests {
             rest = &rest[length..];
         }
         bare.extend_from_slice(rest);
-        assert!(bare.len() < whole.len() && has_huffman_tables(&whole));
+        assert!(bare.len() < whole.len());
         let expected = decoder.decode(&captured(&whole)).unwrap().pixels().to_vec();
         assert_eq!(decoder.decode(&captured(&bare)).unwrap().pixels(), expected);
     }
@@ -324,12 +376,18 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_is_an_error() {
+    fn every_cut_is_an_error_but_those_behind_the_data() {
         let whole = jpeg(64, 48, false);
         let mut decoder = Decoder::new();
+        let expected = decoder.decode(&captured(&whole)).unwrap().pixels().to_vec();
         for end in 0..whole.len() {
-            let result = decoder.decode(&captured(&whole[..end])).map(|frame| frame.width());
-            assert!(result.is_err(), "cut at {end} of {}", whole.len());
+            let result =
+                decoder.decode(&captured(&whole[..end])).map(|frame| frame.pixels().to_vec());
+            // The end marker has two bytes.
+            match result {
+                Ok(pixels) => assert!(end + 2 >= whole.len() && pixels == expected, "cut at {end}"),
+                Err(error) => assert!(end + 2 < whole.len(), "cut at {end}: {error}"),
+            }
         }
     }
 
@@ -361,6 +419,11 @@ mod tests {
             dressed.extend_from_slice(&[0xFF, 0xD9]);
             let _ = Decoder::new().decode(&captured(&bytes)).is_ok();
             let _ = Decoder::new().decode(&captured(&dressed)).is_ok();
+            // A whole header before them, so that they are taken for data.
+            let whole = jpeg(40, 24, bytes.len() % 2 == 0);
+            let data = whole.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap() + 14;
+            let scan = [&whole[..data.min(whole.len())], &bytes].concat();
+            let _ = Decoder::with_max_pixels(1 << 20).decode(&captured(&scan)).is_ok();
         }
 
         #[test]

@@ -138,12 +138,12 @@ pub enum RecordingProblem {
     },
     /// There is nothing in it.
     #[error(
-        "holds no frame: expected a folder of .png or .jpg pictures, an MJPEG or a Y4M file with at least one"
+        "holds no frame: expected a folder of JPEG, PNG or WebP pictures, an MJPEG or a Y4M file with at least one"
     )]
     Empty,
     /// It is something else.
     #[error(
-        "begins with {found}, which is neither Y4M nor MJPEG nor PNG: convert it with 'ffmpeg -i FILE -an -c:v mjpeg -q:v 2 FILE.mjpeg'"
+        "begins with {found}, which is neither Y4M nor MJPEG nor a JPEG, PNG or WebP picture: convert a film with 'ffmpeg -i FILE -an -c:v mjpeg -q:v 2 FILE.mjpeg'"
     )]
     WrongFormat {
         /// Its first bytes.

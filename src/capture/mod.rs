@@ -22,8 +22,11 @@ mod decode;
 pub mod device;
 mod error;
 pub mod fault;
+mod format;
+mod jpeg;
 pub mod negotiate;
 pub mod picture;
+mod png;
 pub mod replay;
 pub mod stamp;
 mod state;
@@ -37,6 +40,7 @@ use std::time::Duration;
 
 pub use decode::{Decoder, PictureError};
 pub use error::{CaptureError, RecordingProblem};
+pub use format::OtherFormat;
 pub use state::{CameraState, CameraStatus};
 pub use turned::Turned;
 

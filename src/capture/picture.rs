@@ -1,32 +1,48 @@
-//! Single pictures from files: PNG and JPEG.
+//! Single pictures from files: JPEG, PNG and WebP, told by their first bytes.
 //!
 //! In: a path or bytes. Out: a [`Picture`]: RGB pixels, turned upright as the file's EXIF
 //! orientation says (telephones store portraits lying down). Pictures are for enrolment, tests and
 //! replays of folders; a camera's frames take the way through [`Decoder`] alone.
 //!
-//! Invariants: what is larger than [`Decoder::MAX_PIXELS`] or [`MAX_FILE_BYTES`] is refused before
-//! memory is taken for it; a file that is cut off is refused, not filled with grey.
-//! Deliberately absent: other formats, whose decoders nobody here would look after; transparency,
-//! which is dropped.
+//! Photographs of telephones have more pixels than a face needs and a board has memory for: a JPEG or
+//! PNG picture of more than [`MAX_PIXELS_KEPT`] is read at a half, a quarter or an eighth of its size,
+//! and never exists whole.
+//!
+//! Invariants: what has more than [`MAX_PIXELS`] or [`MAX_FILE_BYTES`] is refused before memory is
+//! taken for it; reading the largest takes less than 200 MB, the file included; a file that is cut
+//! off is refused, not filled with grey; messages are ours, never a library's.
+//! Deliberately absent: other formats, which are named with the command that converts them;
+//! transparency, which is dropped.
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{BufReader, Cursor, Read, Seek as _};
 use std::os::unix::fs::FileTypeExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
-use zune_core::bytestream::ZCursor;
-use zune_jpeg::JpegDecoder;
+use image::{DynamicImage, ImageDecoder, RgbImage};
 
-use super::decode::first_bytes;
+use super::decode::{Decoder, first_bytes, of_fault};
 use super::error::RecordingProblem;
-use super::{CaptureError, CapturedFrame, Decoder, PictureError};
+use super::format::{self, Format, HEAD_BYTES};
+use super::jpeg;
+use super::{CaptureError, PictureError, png};
 use crate::clock::Monotonic;
 use crate::frame::{Frame, PixelFormat};
 
-/// The largest picture file that is read, in bytes.
+/// The largest JPEG or WebP file that is read, in bytes.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// The largest PNG file, which is read row by row.
+pub const MAX_PNG_BYTES: u64 = 512 << 20;
+
+/// The most pixels that a JPEG or PNG file may have.
+pub const MAX_PIXELS: usize = 100_000_000;
+
+/// The most pixels that are made of a JPEG or PNG file; one of more is read at a smaller size.
+pub const MAX_PIXELS_KEPT: usize = 1 << 23;
 
 /// One picture: RGB, upright.
 ///
@@ -46,38 +62,63 @@ impl std::fmt::Debug for Picture {
 }
 
 impl Picture {
-    /// Reads a PNG or JPEG file.
+    /// Reads a JPEG, PNG or WebP file.
     ///
     /// # Errors
     /// [`CaptureError::Recording`] when it cannot be read or is no such picture.
     pub fn read(path: &Path) -> Result<Self, CaptureError> {
         let recording = |problem| CaptureError::Recording { path: path.to_owned(), problem };
-        let bytes = read_bounded(path).map_err(recording)?;
-        Self::decode(&bytes).map_err(|reason| {
+        let named = |reason| {
             let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
             recording(RecordingProblem::Picture { name, reason })
-        })
+        };
+        let (mut file, head) = open(path).map_err(recording)?;
+        if format::of(&head) == Some(Format::Png) {
+            let found = file.get_ref().metadata().map_or(0, |file| file.len());
+            if found > MAX_PNG_BYTES {
+                return Err(named(PictureError::TooLong { found, max: MAX_PNG_BYTES }));
+            }
+            return from_png(file).map_err(named);
+        }
+        let mut bytes = Vec::new();
+        let limited = file.by_ref().take(MAX_FILE_BYTES + 1);
+        let io = |error| recording(RecordingProblem::Io(error));
+        let read = { limited }.read_to_end(&mut bytes).map_err(io)? as u64;
+        if read > MAX_FILE_BYTES {
+            let found = file.get_ref().metadata().map_or(read, |file| file.len());
+            return Err(named(PictureError::TooLong { found, max: MAX_FILE_BYTES }));
+        }
+        Self::decode(&bytes).map_err(named)
     }
 
-    /// Decodes the bytes of a PNG or JPEG file.
+    /// Decodes the bytes of a JPEG, PNG or WebP file.
     ///
     /// # Errors
     /// [`PictureError`] when they are damaged, too many, or something else.
     pub fn decode(bytes: &[u8]) -> Result<Self, PictureError> {
-        let (mut image, orientation) = if bytes.is_empty() {
+        if bytes.is_empty() {
             return Err(PictureError::Empty);
-        } else if bytes.starts_with(&[0xFF, 0xD8]) {
-            (decode_jpeg(bytes)?, jpeg_orientation(bytes))
-        } else if bytes.starts_with(b"\x89PNG") {
-            decode_png(bytes)?
-        } else {
-            let found = first_bytes(bytes);
-            return Err(PictureError::WrongFormat { expected: "PNG or JPEG", found });
-        };
+        }
+        match format::of(bytes) {
+            Some(Format::Jpeg) => from_jpeg(bytes),
+            Some(Format::Png) => from_png(Cursor::new(bytes)),
+            Some(Format::WebP) => from_webp(bytes),
+            Some(Format::Other(other)) => Err(PictureError::OtherFormat(other)),
+            None => {
+                let found = first_bytes(bytes);
+                Err(PictureError::WrongFormat { expected: "JPEG, PNG or WebP", found })
+            }
+        }
+    }
+
+    /// Turns pixels upright; `None` where size and bytes do not fit each other.
+    fn upright(pixels: Pixels, orientation: Orientation) -> Option<Self> {
+        let image = RgbImage::from_raw(pixels.width, pixels.height, pixels.rgb)?;
+        let mut image = DynamicImage::from(image);
         image.apply_orientation(orientation);
         let rgb = image.into_rgb8();
         let (width, height) = rgb.dimensions();
-        Ok(Self { width, height, rgb: rgb.into_raw() })
+        Some(Self { width, height, rgb: rgb.into_raw() })
     }
 
     /// Pixels across.
@@ -109,17 +150,21 @@ impl Picture {
     }
 }
 
-pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, RecordingProblem> {
+/// Pixels as a file has them: rows from the top, each of `width` times `R G B`.
+pub(super) struct Pixels {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) rgb: Vec<u8>,
+}
+
+/// Opens a file and tells how it begins; it is read from its beginning then.
+pub(super) fn open(path: &Path) -> Result<(BufReader<File>, Vec<u8>), RecordingProblem> {
     regular_file(path)?;
-    let mut bytes = Vec::new();
-    let read = File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)? as u64;
-    if read > MAX_FILE_BYTES {
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let found = std::fs::metadata(path).map_or(read, |file| file.len());
-        let reason = PictureError::TooLong { found, max: MAX_FILE_BYTES };
-        return Err(RecordingProblem::Picture { name, reason });
-    }
-    Ok(bytes)
+    let mut file = File::open(path)?;
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    file.by_ref().take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    file.rewind()?;
+    Ok((BufReader::with_capacity(1 << 16, file), head))
 }
 
 /// Refuses what is no regular file before it is opened: opening a pipe waits for somebody to write.
@@ -139,64 +184,66 @@ pub(super) fn regular_file(path: &Path) -> Result<(), RecordingProblem> {
     Err(RecordingProblem::NotAFile { found })
 }
 
-fn decode_jpeg(bytes: &[u8]) -> Result<DynamicImage, PictureError> {
-    let mut decoder = Decoder::new();
-    let mut captured = CapturedFrame::new();
-    // A photograph may carry previews and remarks behind its end marker; a camera's frame may not.
-    let end = end_of_jpeg(bytes).ok_or(PictureError::Truncated { found: bytes.len() })?;
-    captured
-        .begin_jpeg(0, Monotonic::default())
-        .extend_from_slice(bytes.get(..end).unwrap_or(bytes));
-    let frame = decoder.decode(&captured)?;
-    let (width, height) = (frame.width(), frame.height());
-    let needed = frame.format().frame_len(frame.stride(), height);
-    let pixels = frame.pixels().get(..needed).unwrap_or_default().to_vec();
-    let image = if frame.format() == PixelFormat::Grey {
-        image::GrayImage::from_raw(width, height, pixels).map(DynamicImage::from)
-    } else {
-        RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
+/// What is said where a library fails on a file without saying why.
+const UNREADABLE: PictureError = PictureError::Damaged("its parts do not fit each other");
+
+/// Runs a library's decoder; a panic in it costs the picture.
+fn guarded<T>(decode: impl FnOnce() -> Result<T, PictureError>) -> Result<T, PictureError> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(UNREADABLE))
+}
+
+fn from_jpeg(bytes: &[u8]) -> Result<Picture, PictureError> {
+    let told = |fault| of_fault(fault, bytes, MAX_PIXELS);
+    let fits = |(width, height): (u32, u32)| {
+        width as usize * height as usize <= MAX_PIXELS_KEPT && width.max(height) <= Frame::MAX_SIDE
     };
-    image.ok_or_else(|| PictureError::Corrupt("fewer pixels than its header says".to_owned()))
+    let (pixels, outline) = if jpeg::size(bytes).is_none_or(fits) {
+        let mut decoder = Decoder::with_max_pixels(MAX_PIXELS_KEPT);
+        let outline = decoder.decode_jpeg(bytes)?;
+        (decoder.into_rgb(), outline)
+    } else {
+        jpeg::small::decode(bytes, MAX_PIXELS, MAX_PIXELS_KEPT, Frame::MAX_SIDE).map_err(told)?
+    };
+    let exif = outline.exif.and_then(|(from, to)| bytes.get(from..to));
+    Picture::upright(pixels, orientation_of(exif)).ok_or(UNREADABLE)
 }
 
-/// Where the first picture in `bytes` ends, found by walking its markers.
-fn end_of_jpeg(bytes: &[u8]) -> Option<usize> {
-    let mut reader = super::replay::mjpeg::MjpegReader::new(bytes);
-    let mut first = Vec::new();
-    matches!(reader.next_picture(&mut first), Ok(true)).then_some(first.len())
+fn from_png(input: impl std::io::BufRead + std::io::Seek) -> Result<Picture, PictureError> {
+    let (pixels, orientation) =
+        guarded(|| png::decode(input, MAX_PIXELS, MAX_PIXELS_KEPT, Frame::MAX_SIDE))?;
+    Picture::upright(pixels, orientation).ok_or(UNREADABLE)
 }
 
-fn jpeg_orientation(bytes: &[u8]) -> Orientation {
-    let mut decoder = JpegDecoder::new(ZCursor::new(bytes));
-    // The pixels were decoded by now; a header that cannot be read twice only costs the turning.
-    let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        decoder.decode_headers().ok()?;
-        Orientation::from_exif_chunk(decoder.exif()?)
-    }));
-    read.ok().flatten().unwrap_or(Orientation::NoTransforms)
+/// WebP is not read in parts, so that fewer pixels are accepted.
+fn from_webp(bytes: &[u8]) -> Result<Picture, PictureError> {
+    let refused = |_: image::ImageError| UNREADABLE;
+    let (image, exif) = guarded(|| {
+        let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(refused)?;
+        let (width, height) = decoder.dimensions();
+        if width as usize * height as usize > Decoder::MAX_PIXELS
+            || width.max(height) > Frame::MAX_SIDE
+        {
+            return Err(PictureError::TooLarge { width, height, max_pixels: Decoder::MAX_PIXELS });
+        }
+        let exif = decoder.exif_metadata().ok().flatten();
+        Ok((DynamicImage::from_decoder(decoder).map_err(refused)?, exif))
+    })?;
+    let rgb = image.into_rgb8();
+    let (width, height) = rgb.dimensions();
+    let pixels = Pixels { width, height, rgb: rgb.into_raw() };
+    // Some programs put the name of the JPEG segment before it.
+    let exif = exif.as_deref().map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
+    Picture::upright(pixels, orientation_of(exif)).ok_or(UNREADABLE)
 }
 
-fn decode_png(bytes: &[u8]) -> Result<(DynamicImage, Orientation), PictureError> {
-    let corrupt = |error: image::ImageError| PictureError::Corrupt(error.to_string());
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(Decoder::MAX_PIXELS as u64 * 16);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(corrupt)?;
-    let (width, height) = decoder.dimensions();
-    let fits = width as usize * height as usize <= Decoder::MAX_PIXELS
-        && width.max(height) <= Frame::MAX_SIDE;
-    if !fits {
-        return Err(PictureError::TooLarge { width, height, max_pixels: Decoder::MAX_PIXELS });
-    }
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok((DynamicImage::from_decoder(decoder).map_err(corrupt)?, orientation))
+fn orientation_of(exif: Option<&[u8]>) -> Orientation {
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::Rgb;
+    use image::{ImageFormat, Rgb};
     use proptest::prelude::*;
 
     fn encoded(format: ImageFormat) -> Vec<u8> {
@@ -222,8 +269,8 @@ mod tests {
     }
 
     #[test]
-    fn png_and_jpeg_give_the_same_picture() {
-        for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+    fn all_formats_give_the_same_picture() {
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
             let picture = Picture::decode(&encoded(format)).unwrap();
             assert_eq!((picture.width(), picture.height()), (32, 16));
             assert!(picture.rgb()[0] > 180 && picture.rgb()[31 * 3 + 2] > 200, "{format:?}");
@@ -279,7 +326,7 @@ mod tests {
         let mut png = encoded(ImageFormat::Png);
         png[16..24].copy_from_slice(&[0, 0, 0x7F, 0, 0, 0, 0x7F, 0]);
         let unmended = Picture::decode(&png).unwrap_err();
-        assert!(matches!(unmended, PictureError::Corrupt(_)), "the checksum is wrong: {unmended}");
+        assert!(matches!(unmended, PictureError::Damaged(_)), "the checksum is wrong: {unmended}");
         let crc = crc_of(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
         let error = Picture::decode(&png).unwrap_err();
@@ -288,13 +335,16 @@ mod tests {
     }
 
     #[test]
-    fn a_long_thin_png_is_refused_although_it_has_few_pixels() {
+    fn a_long_thin_png_is_made_to_fit_a_frame() {
         let side = Frame::MAX_SIDE + 1;
         for (width, height) in [(side, 1), (1, side)] {
             let mut png = Cursor::new(Vec::new());
             RgbImage::new(width, height).write_to(&mut png, ImageFormat::Png).unwrap();
-            let error = Picture::decode(png.get_ref()).unwrap_err();
-            assert!(matches!(error, PictureError::TooLarge { .. }), "{width}×{height}: {error}");
+            let picture = Picture::decode(png.get_ref()).unwrap();
+            assert_eq!(
+                (picture.width(), picture.height()),
+                (width.div_ceil(2), height.div_ceil(2))
+            );
         }
     }
 
@@ -308,8 +358,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn spoiled_files_never_panic(at: prop::sample::Index, value: u8, png: bool) {
-            let mut bytes = encoded(if png { ImageFormat::Png } else { ImageFormat::Jpeg });
+        fn spoiled_files_never_panic(at: prop::sample::Index, value: u8, kind in 0..3_usize) {
+            let kinds = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP];
+            let mut bytes = encoded(kinds[kind]);
             let at = at.index(bytes.len());
             bytes[at] = value;
             let _ = Picture::decode(&bytes).is_ok();

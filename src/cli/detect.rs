@@ -27,7 +27,7 @@ use crate::geometry::{Turn, View};
 /// Arguments of `detect`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A JPEG or PNG file
+    /// A JPEG, PNG or WebP file
     image: PathBuf,
     /// Write the picture with boxes and keypoints drawn; the name's ending says whether as PNG (.png)
     /// or JPEG (.jpg)

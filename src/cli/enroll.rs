@@ -50,7 +50,7 @@ pub struct Arguments {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct From {
-    /// JPEG or PNG files
+    /// JPEG, PNG or WebP files
     #[arg(long, value_name = "FILE", num_args = 1..)]
     image: Vec<PathBuf>,
     /// The configured camera

@@ -13,7 +13,7 @@ use crate::daemon::DaemonError;
 
 /// What may stand in for a camera.
 const RECORDINGS: &str =
-    "name a folder of .png or .jpg pictures, an MJPEG file or a Y4M file that this user can read";
+    "name a folder of pictures, an MJPEG file or a Y4M file that this user can read";
 
 /// A command's failure.
 #[derive(Debug)]

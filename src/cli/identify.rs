@@ -22,7 +22,7 @@ use crate::store::{Store, Subject};
 /// Arguments of `identify`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A JPEG or PNG file
+    /// A JPEG, PNG or WebP file
     image: PathBuf,
 }
 

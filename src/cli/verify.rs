@@ -22,7 +22,7 @@ use crate::config::{EquipError, Networks};
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// A JPEG or PNG file
+    /// A JPEG, PNG or WebP file
     a: PathBuf,
     /// Another one
     b: PathBuf,

@@ -3,7 +3,9 @@
 //! In: any byte stream. Out: one whole JPEG picture after the other, undecoded. The pictures are
 //! found by walking their markers, not by looking for the end marker's bytes, because a preview
 //! inside a picture has an end marker too. A few bytes between pictures are skipped: the boundaries
-//! of `multipart/x-mixed-replace` recordings, padding.
+//! of `multipart/x-mixed-replace` recordings; so is padding with zeros or fill bytes, as cameras add
+//! it. A picture without an end marker ends where the next one begins, or with the stream; whether
+//! it is whole then, is for the decoder to say.
 //!
 //! Invariant: no picture above [`MAX_JPEG_BYTES`] is gathered, whatever the stream says.
 //! Also here: the writer, which makes such a file of RGB frames.
@@ -18,6 +20,10 @@ use crate::capture::MAX_JPEG_BYTES;
 
 /// How many bytes between two pictures are skipped before the stream counts as something else.
 const MAX_GAP_BYTES: usize = 4096;
+
+/// How EXIF data begin, and how far from the picture's start they are looked for.
+const EXIF: &[u8] = b"Exif\0\0";
+const EXIF_WITHIN_BYTES: usize = 4096;
 
 const START: u8 = 0xD8;
 const END: u8 = 0xD9;
@@ -70,12 +76,14 @@ pub struct MjpegReader<R> {
     input: R,
     offset: u64,
     picture: u64,
+    /// The start marker of the next picture was read already.
+    started: bool,
 }
 
 impl<R: BufRead> MjpegReader<R> {
     /// Reads from `input`, which stands at the first picture.
     pub const fn new(input: R) -> Self {
-        Self { input, offset: 0, picture: 0 }
+        Self { input, offset: 0, picture: 0, started: false }
     }
 
     /// Puts the next picture into `into`, which is emptied first; `false` at the end of the stream.
@@ -88,41 +96,67 @@ impl<R: BufRead> MjpegReader<R> {
             return Ok(false);
         }
         let mut code = self.marker(into)?;
+        let mut has_scan = false;
         loop {
-            code = match code {
+            let next = match code {
                 END => break,
+                START if has_scan => {
+                    self.take_back_start(into);
+                    break;
+                }
                 START_OF_SCAN => {
-                    self.segment(into)?;
-                    self.scan(into)?
+                    has_scan = true;
+                    self.segment(into).and_then(|()| self.scan(into))
                 }
                 // These stand alone.
-                0x01 | 0xD0..=0xD7 => self.marker(into)?,
+                0x01 | 0xD0..=0xD7 => self.marker(into),
                 START => return Err(self.malformed("a second start marker".to_owned())),
                 0x00 => return Err(self.malformed("ff 00 outside a scan".to_owned())),
-                _ => {
-                    self.segment(into)?;
-                    self.marker(into)?
-                }
+                // Behind a scan there may be damage, over which the next marker is looked for.
+                _ if has_scan => self.segment(into).and_then(|()| self.scan(into)),
+                _ => self.segment(into).and_then(|()| self.marker(into)),
+            };
+            code = match next {
+                Err(MjpegError::Truncated { .. }) if has_scan => break,
+                next => next?,
             };
         }
         self.picture += 1;
         Ok(true)
     }
 
+    /// The start marker at the end of `into` is the next picture's.
+    fn take_back_start(&mut self, into: &mut Vec<u8>) {
+        into.pop();
+        while into.last() == Some(&0xFF) {
+            into.pop();
+        }
+        self.started = true;
+    }
+
     fn find_start(&mut self, into: &mut Vec<u8>) -> Result<bool, MjpegError> {
-        let mut last = 0;
-        for skipped in 0..MAX_GAP_BYTES {
+        if std::mem::take(&mut self.started) {
+            into.extend_from_slice(&[0xFF, START]);
+            return Ok(true);
+        }
+        let (mut last, mut padding, mut gap) = (0, 0_usize, 0_usize);
+        while gap < MAX_GAP_BYTES && padding < MAX_JPEG_BYTES {
             let Some(byte) = self.byte()? else { return Ok(false) };
             if last == 0xFF && byte == START {
                 into.extend_from_slice(&[0xFF, START]);
                 return Ok(true);
             }
-            if self.picture == 0 && skipped == 1 {
+            if self.picture == 0 && padding + gap == 1 {
                 return Err(self.malformed(format!("begins with {last:02x} {byte:02x}, not ff d8")));
+            }
+            if matches!(byte, 0 | 0xFF) {
+                padding += 1;
+            } else {
+                gap += 1;
             }
             last = byte;
         }
-        Err(self.malformed(format!("{MAX_GAP_BYTES} bytes without the start of a picture")))
+        Err(self.malformed(format!("{gap} bytes without the start of a picture")))
     }
 
     /// One marker, of which padding may stand before the code.
@@ -165,8 +199,9 @@ impl<R: BufRead> MjpegReader<R> {
             while code == 0xFF {
                 code = self.needed(into)?;
             }
-            // A stuffed zero and a restart marker belong to the scan.
-            if !matches!(code, 0x00 | 0xD0..=0xD7) {
+            // A stuffed zero and a restart marker belong to the scan; what no picture has there is
+            // damage, for the decoder to judge.
+            if matches!(code, 0xC4 | START..=0xDD | 0xE0..=0xEF | 0xFE) {
                 return Ok(code);
             }
         }
@@ -224,6 +259,32 @@ impl<R: BufRead> MjpegReader<R> {
 
     const fn truncated(&self) -> MjpegError {
         MjpegError::Truncated { picture: self.picture, offset: self.offset }
+    }
+}
+
+/// Whether `input` is one photograph and no recording: its first picture has EXIF data, or no other
+/// one follows it.
+///
+/// # Errors
+/// What reading says.
+pub(in crate::capture) fn is_photograph(input: impl BufRead) -> io::Result<bool> {
+    let mut reader = MjpegReader::new(input);
+    let mut picture = Vec::new();
+    match reader.next_picture(&mut picture) {
+        Ok(true) => {}
+        // No recording has pictures of that many bytes.
+        Err(MjpegError::TooLong { .. }) => return Ok(true),
+        Err(MjpegError::Io { error, .. }) => return Err(error),
+        Ok(false) | Err(_) => return Ok(false),
+    }
+    if picture.windows(EXIF.len()).take(EXIF_WITHIN_BYTES).any(|part| part == EXIF) {
+        return Ok(true);
+    }
+    match reader.next_picture(&mut picture) {
+        Err(MjpegError::Io { error, .. }) => Err(error),
+        // A maker's trailer is no picture.
+        Ok(false) | Err(MjpegError::Malformed { .. }) => Ok(true),
+        Ok(true) | Err(_) => Ok(false),
     }
 }
 
@@ -335,15 +396,51 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_is_told_with_its_place() {
+    fn a_cut_in_the_headers_is_told_with_its_place_and_one_in_the_data_is_for_the_decoder() {
         let one = recording(1);
         let two = recording(2);
+        let data = one.windows(2).position(|pair| pair == [0xFF, START_OF_SCAN]).unwrap() + 2;
         for end in one.len() + 2..two.len() {
-            let error = pictures(&two[..end]).unwrap_err();
-            let MjpegError::Truncated { picture, offset } = error else {
-                panic!("cut at {end}: {error}");
-            };
-            assert_eq!((picture, offset), (1, end as u64));
+            match pictures(&two[..end]) {
+                Ok(found) if end >= one.len() + data => {
+                    assert_eq!(found, [one.as_slice(), &two[one.len()..end]], "cut at {end}");
+                }
+                Err(MjpegError::Truncated { picture, offset }) if end < one.len() + data => {
+                    assert_eq!((picture, offset), (1, end as u64));
+                }
+                other => panic!("cut at {end}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_without_an_end_marker_ends_where_the_next_begins() {
+        let one = recording(1);
+        let bare = &one[..one.len() - 2];
+        for between in [&[][..], &[0xFF; 3], &[0xFF; 9000]] {
+            let stream = [bare, between, &one, bare].concat();
+            let found = pictures(stream.as_slice()).unwrap();
+            assert_eq!(found, [bare, &one, bare], "{} bytes between", between.len());
+        }
+        let padded = [&one[..], &vec![0; 300_000], &one, &[0; 20]].concat();
+        assert_eq!(pictures(padded.as_slice()).unwrap(), [&one[..], &one]);
+    }
+
+    #[test]
+    fn a_photograph_is_told_from_a_recording() {
+        let one = recording(1);
+        let mut with_exif = vec![0xFF, 0xD8, 0xFF, 0xE1, 0, 10];
+        with_exif.extend_from_slice(b"Exif\0\0MM");
+        with_exif.extend_from_slice(&one[2..]);
+        let table = [
+            (one.clone(), true),
+            (recording(2), false),
+            ([&with_exif[..], &one].concat(), true),
+            ([&one[..], &[7; 2 * MAX_GAP_BYTES]].concat(), true),
+            (b"\xFF\xD8abc".to_vec(), false),
+        ];
+        for (bytes, expected) in table {
+            assert_eq!(is_photograph(bytes.as_slice()).unwrap(), expected, "{} bytes", bytes.len());
         }
     }
 

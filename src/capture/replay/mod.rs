@@ -13,7 +13,7 @@ pub mod mjpeg;
 pub mod y4m;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufReader, Seek as _};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use self::mjpeg::MjpegReader;
 use self::y4m::Y4mReader;
 use super::decode::first_bytes;
 use super::error::RecordingProblem;
-use super::picture::{Picture, read_bounded, regular_file};
+use super::format::{self, Format};
+use super::picture::{self, Picture};
 use super::{
     CaptureError, CapturedFrame, Encoding, FrameRate, FrameSource, PATIENCE, Progress,
     SourceDescription,
@@ -78,6 +79,13 @@ enum Reader {
     Folder { pictures: Vec<PathBuf>, next: usize },
     Mjpeg(MjpegReader<BufReader<File>>),
     Y4m(Y4mReader<BufReader<File>>),
+}
+
+impl Reader {
+    /// A single picture, played as a folder of one.
+    fn one(path: &Path) -> Self {
+        Self::Folder { pictures: vec![path.to_owned()], next: 0 }
+    }
 }
 
 /// Plays a recording.
@@ -235,33 +243,33 @@ fn open_reader(path: &Path) -> Result<Reader, RecordingProblem> {
         let pictures = pictures_of(path)?;
         return Ok(Reader::Folder { pictures, next: 0 });
     }
-    regular_file(path)?;
-    let mut input = BufReader::with_capacity(1 << 16, File::open(path)?);
-    let head = input.fill_buf()?;
+    let (mut input, head) = picture::open(path)?;
     if head.is_empty() {
         return Err(RecordingProblem::Empty);
     }
     if head.starts_with(b"YUV4MPEG2") {
         return Ok(Reader::Y4m(Y4mReader::new(input)?));
     }
-    if head.starts_with(&[0xFF, 0xD8]) {
-        return Ok(Reader::Mjpeg(MjpegReader::new(input)));
+    match format::of(&head) {
+        Some(Format::Jpeg) if mjpeg::is_photograph(&mut input)? => Ok(Reader::one(path)),
+        Some(Format::Jpeg) => {
+            input.rewind()?;
+            Ok(Reader::Mjpeg(MjpegReader::new(input)))
+        }
+        Some(_) => Ok(Reader::one(path)),
+        None => Err(RecordingProblem::WrongFormat { found: first_bytes(&head) }),
     }
-    if head.starts_with(b"\x89PNG") {
-        return Ok(Reader::Folder { pictures: vec![path.to_owned()], next: 0 });
-    }
-    Err(RecordingProblem::WrongFormat { found: first_bytes(head) })
 }
 
-/// The folder's pictures by name; everything else in it is left alone.
+/// The folder's pictures by name: what is called a picture, and what is one under another name.
+/// Everything else in it is left alone.
 fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, RecordingProblem> {
     let mut pictures = Vec::new();
     for entry in std::fs::read_dir(folder)?.take(MAX_PICTURES) {
         let path = entry?.path();
-        let is_picture = path.extension().is_some_and(|extension| {
-            ["png", "jpg", "jpeg"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-        });
-        if is_picture {
+        let is_hidden =
+            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && (format::is_picture_name(&path) || holds_a_picture(&path)) {
             pictures.push(path);
         }
     }
@@ -272,11 +280,14 @@ fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, RecordingProblem> {
     Ok(pictures)
 }
 
+fn holds_a_picture(path: &Path) -> bool {
+    picture::open(path).is_ok_and(|(_, head)| format::of(&head).is_some())
+}
+
 fn read_picture(path: &Path) -> Result<Picture, RecordingProblem> {
-    let bytes = read_bounded(path)?;
-    Picture::decode(&bytes).map_err(|reason| {
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        RecordingProblem::Picture { name, reason }
+    Picture::read(path).map_err(|error| match error {
+        CaptureError::Recording { problem, .. } => problem,
+        other => RecordingProblem::Io(std::io::Error::other(other.to_string())),
     })
 }
 
@@ -445,7 +456,7 @@ mod tests {
         let cases: [(&str, &[u8], &str); 5] = [
             ("nothing.mjpeg", b"", "holds no frame"),
             ("film.avi", b"RIFF\0\0\0\0AVI ", "ffmpeg -i FILE"),
-            ("cut.mjpeg", &whole[..whole.len() - 1], "picture 0 is cut off at byte"),
+            ("cut.mjpeg", &whole[..whole.len() - 9], "cut off after"),
             ("header.y4m", b"YUV4MPEG2 W2 H2 C420\n", "holds no frame"),
             ("kind.y4m", b"YUV4MPEG2 W2 H2 C444p12\n", "-pix_fmt yuv420p"),
         ];
