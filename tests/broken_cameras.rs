@@ -15,9 +15,8 @@ use std::time::Duration;
 use deepid_edge::capture::fault::{Fault, FaultPlan, FaultySource};
 use deepid_edge::capture::replay::{Pace, Replay, ReplaySettings};
 use deepid_edge::capture::supervise::{Opener, SuperviseSettings, Supervised};
-use deepid_edge::capture::{
-    CameraState, CapturedFrame, Decoder, FrameSource, Progress, Readability,
-};
+use deepid_edge::capture::watch::Decoded;
+use deepid_edge::capture::{CameraState, CapturedFrame, Decoder, FrameSource, Progress};
 use deepid_edge::clock::{Clock, ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use deepid_edge::compare::Gallery;
 use deepid_edge::decide::{self, Action, Observation, Seen, Verdict, Visit, VisitPolicy};
@@ -104,13 +103,12 @@ fn watch(
     let mut recognizer = path::recognizer(runtime, FollowerSettings::default(), true, gallery);
     let mut visit = Visit::new(VisitPolicy::default());
     let (mut captured, mut decoder) = (CapturedFrame::new(), Decoder::default());
-    let (mut readability, mut actions) = (Readability::default(), Vec::new());
+    let (mut decoded, mut actions) = (Decoded::default(), Vec::new());
     let mut told = Told::default();
     for _ in 0..TURNS {
-        if camera.hear(readability) {
-            readability.unreadable_in_a_row = 0;
+        if camera.hear(decoded.readability()) {
+            decoded = Decoded::default();
         }
-        readability.any_readable = false;
         let progress = camera.next_frame(&mut captured).expect("a supervised camera never fails");
         let state = camera.status().expect("it has a state").state;
         if told.states.last() != Some(&state) {
@@ -130,12 +128,12 @@ fn watch(
             }
             Progress::Repeat => fault(decide::Fault::Stale),
             Progress::Frame => match decoder.decode(&captured) {
-                Err(_) => {
-                    readability.unreadable_in_a_row += 1;
+                Err(error) => {
+                    decoded = decoded.with(Some(error.cause()));
                     fault(decide::Fault::Unreadable)
                 }
                 Ok(frame) => {
-                    readability = Readability { any_readable: true, unreadable_in_a_row: 0 };
+                    decoded = decoded.with(None);
                     if told.judged >= JUDGED {
                         continue;
                     }
@@ -177,16 +175,17 @@ fn every_fault_has_its_state_and_none_grants() {
 
     let late = told(always(Fault::Delay(Duration::from_secs(2))));
     assert_eq!(late.grants, 0, "late frames prove nothing: {late:?}");
-    for (name, plan) in [
-        ("no frame comes", always(Fault::Drop)),
-        ("every frame is cut short", always(Fault::Shorten)),
-        ("every frame is spoiled", always(Fault::Corrupt)),
-        ("the driver calls every frame damaged", always(Fault::Damage)),
-        ("the picture stands", FaultPlan::new().at(1..u64::MAX, Fault::Freeze)),
+    let freeze = FaultPlan::new().at(1..u64::MAX, Fault::Freeze);
+    for (name, plan, state) in [
+        ("no frame comes", always(Fault::Drop), CameraState::Stalled),
+        ("every frame is cut short", always(Fault::Shorten), CameraState::Undecodable),
+        ("every frame is spoiled", always(Fault::Corrupt), CameraState::Undecodable),
+        ("the driver calls every frame damaged", always(Fault::Damage), CameraState::Stalled),
+        ("the picture stands", freeze, CameraState::Stalled),
     ] {
         let told = told(plan);
         assert_eq!(told.grants, 0, "{name}: {told:?}");
-        assert!(told.states.contains(&CameraState::Stalled), "{name}: {told:?}");
+        assert!(told.states.contains(&state), "{name}: {told:?}");
     }
     let pulled = told(always(Fault::Unplug));
     assert_eq!((pulled.grants, pulled.last_state()), (0, CameraState::Searching), "{pulled:?}");

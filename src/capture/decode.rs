@@ -95,6 +95,73 @@ pub enum PictureError {
     Frame(#[from] FrameError),
 }
 
+/// Why a frame cannot be decoded, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Undecodable {
+    /// Its end is missing.
+    CutOff = 1,
+    /// Data within it are missing.
+    Lost,
+    /// It is of a kind that is not read.
+    Unsupported,
+    /// It contradicts itself.
+    Damaged,
+    /// It is something else than its source says, or of another size.
+    Other,
+}
+
+impl Undecodable {
+    /// As a number from 1.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What [`Self::code`] gave; `None` for every other number.
+    #[must_use]
+    pub const fn from_code(code: u8) -> Option<Self> {
+        Some(match code {
+            1 => Self::CutOff,
+            2 => Self::Lost,
+            3 => Self::Unsupported,
+            4 => Self::Damaged,
+            5 => Self::Other,
+            _ => return None,
+        })
+    }
+
+    /// For a message, behind a noun.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::CutOff => "cut off",
+            Self::Lost => "data were lost on the way",
+            Self::Unsupported => "of a kind that is not read, such as JPEG with arithmetic codes",
+            Self::Damaged => "damaged",
+            Self::Other => "not what its source says that it is",
+        }
+    }
+}
+
+impl PictureError {
+    /// The error in a word.
+    #[must_use]
+    pub const fn cause(&self) -> Undecodable {
+        match self {
+            Self::Truncated { .. } => Undecodable::CutOff,
+            Self::Lost { .. } => Undecodable::Lost,
+            Self::Unsupported(_) | Self::OtherFormat(_) => Undecodable::Unsupported,
+            Self::Damaged(_) => Undecodable::Damaged,
+            Self::Empty
+            | Self::WrongFormat { .. }
+            | Self::TooLarge { .. }
+            | Self::TooLong { .. }
+            | Self::Frame(_) => Undecodable::Other,
+        }
+    }
+}
+
 /// Turns captured frames into pixels; keeps its memory from frame to frame.
 pub struct Decoder {
     pixels: Vec<u8>,

@@ -9,7 +9,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::negotiate::NegotiationError;
-use super::{CameraState, PictureError};
+use super::{CameraState, PictureError, Readability, Undecodable};
 
 /// What can go wrong between a lens and a frame.
 #[derive(Debug, thiserror::Error)]
@@ -104,15 +104,17 @@ pub enum CaptureError {
         /// The frame.
         sequence: u64,
     },
-    /// Frames arrive, and none can be decoded.
-    #[error(
-        "camera {device}: none of its last {frames} frames can be decoded (cut short or broken): it is opened again; if this repeats, check cable and hub, ask for a smaller size or rate, or for another of camera.formats"
-    )]
-    Unreadable {
-        /// The device node.
-        device: String,
-        /// How many in a row.
+    /// Frames arrive, and none or too few can be decoded.
+    #[error("{place}: {undecodable} of its last {frames} frames cannot be decoded{}", because(*.last))]
+    Undecodable {
+        /// The camera or recording, with that word.
+        place: String,
+        /// How many frames could not.
+        undecodable: u32,
+        /// Of how many.
         frames: u32,
+        /// Why the last could not.
+        last: Option<Undecodable>,
     },
     /// A recording cannot be read.
     #[error("recording {}: {problem}", path.display())]
@@ -165,7 +167,18 @@ pub enum RecordingProblem {
     },
 }
 
+fn because(last: Option<Undecodable>) -> String {
+    last.map_or_else(String::new, |last| format!(" (the last: {})", last.text()))
+}
+
 impl CaptureError {
+    /// What `readability` means for `place`: a camera or recording, with that word.
+    #[must_use]
+    pub fn undecodable(place: String, readability: Readability) -> Self {
+        let Readability { frames, undecodable, last, .. } = readability;
+        Self::Undecodable { place, undecodable, frames, last }
+    }
+
     /// The camera's state while this error stands.
     #[must_use]
     pub const fn state(&self) -> CameraState {
@@ -182,10 +195,10 @@ impl CaptureError {
             Self::Unsupported { .. } | Self::Control { .. } | Self::Recording { .. } => {
                 CameraState::Unsupported
             }
+            Self::Undecodable { .. } => CameraState::Undecodable,
             Self::Stalled { .. }
             | Self::Frozen { .. }
             | Self::Driver { .. }
-            | Self::Unreadable { .. }
             | Self::DamagedBuffer { .. } => CameraState::Stalled,
         }
     }

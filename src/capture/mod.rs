@@ -38,11 +38,12 @@ pub mod watch;
 
 use std::time::Duration;
 
-pub use decode::{Decoder, PictureError};
+pub use decode::{Decoder, PictureError, Undecodable};
 pub use error::{CaptureError, RecordingProblem};
 pub use format::OtherFormat;
 pub use state::{CameraState, CameraStatus};
 pub use turned::Turned;
+pub use watch::Readability;
 
 use crate::clock::Monotonic;
 use crate::frame::PixelFormat;
@@ -68,26 +69,17 @@ pub trait FrameSource: Send {
     /// [`CaptureError::needs_reopening`] is false the next call may succeed.
     fn next_frame(&mut self, into: &mut CapturedFrame) -> Result<Progress, CaptureError>;
 
-    /// How the camera is, where the source knows; a recording has no such state.
+    /// How the camera is, where the source knows; a recording has no state while its frames can be
+    /// decoded.
     fn status(&self) -> Option<&CameraStatus> {
         None
     }
 
-    /// Hears how the frames that it gave could be decoded. `true` when it closed the camera for it:
-    /// the frames in a row are then to be counted anew.
+    /// Hears how the frames that it gave last could be decoded. `true` when it closed the camera for
+    /// it: the frames are then to be counted anew.
     fn hear(&mut self, _: Readability) -> bool {
         false
     }
-}
-
-/// How frames could be decoded since the last word of it: whoever decodes them tells the source,
-/// because a camera that sends nothing but broken pictures is no camera.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Readability {
-    /// Whether any frame could be decoded.
-    pub any_readable: bool,
-    /// How many of the last frames in a row could not.
-    pub unreadable_in_a_row: u32,
 }
 
 impl<S: FrameSource + ?Sized> FrameSource for Box<S> {

@@ -1,6 +1,6 @@
 //! How the camera is, in the words of the topic `camera`.
 //!
-//! In: an error or a frame. Out: one of six states, since when, and what a person can do about it.
+//! In: an error or a frame. Out: one of seven states, since when, and what a person can do about it.
 //! Invariant: the remedy is never empty unless the state is `streaming`.
 //! Deliberately absent: the wire message itself, which `publish` makes of this.
 
@@ -17,6 +17,8 @@ pub enum CameraState {
     Searching,
     /// It is there, but no frame comes, or always the same one.
     Stalled,
+    /// Frames come, and none or too few of them can be decoded.
+    Undecodable,
     /// Another program has it.
     Busy,
     /// This user may not open it.
@@ -33,6 +35,7 @@ impl CameraState {
             Self::Streaming => "streaming",
             Self::Searching => "searching",
             Self::Stalled => "stalled",
+            Self::Undecodable => "undecodable",
             Self::Busy => "busy",
             Self::Denied => "denied",
             Self::Unsupported => "unsupported",
@@ -46,6 +49,10 @@ impl CameraState {
             Self::Streaming => "",
             Self::Searching => "plug the camera in, or correct camera.device",
             Self::Stalled => "check cable, hub, power supply and lens cover; replug the camera",
+            Self::Undecodable => {
+                "check cable and hub of a camera, choose another of camera.formats or a smaller size; \
+                 convert a recording again ('ffmpeg -i FILE -an -c:v mjpeg -q:v 2 OUT.mjpeg')"
+            }
             Self::Busy => "stop the other program that uses the camera ('fuser -v /dev/video*')",
             Self::Denied => "add the service's user to the group 'video' and restart the service",
             Self::Unsupported => "use a UVC (USB) camera; 'deepid-edge doctor' says what is wrong",
@@ -128,8 +135,8 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_wire_and_every_fault_has_a_remedy() {
-        use CameraState::{Busy, Denied, Searching, Stalled, Streaming, Unsupported};
-        for state in [Streaming, Searching, Stalled, Busy, Denied, Unsupported] {
+        use CameraState::{Busy, Denied, Searching, Stalled, Streaming, Undecodable, Unsupported};
+        for state in [Streaming, Searching, Stalled, Undecodable, Busy, Denied, Unsupported] {
             let wire = serde_json::to_string(&state).unwrap();
             assert_eq!(wire, format!("\"{}\"", state.name()));
             assert_eq!(state.remedy().is_empty(), state == Streaming);

@@ -90,8 +90,8 @@ pub struct Supervised {
     stall: StallWatch,
     frozen: FrozenWatch,
     damaged_in_a_row: u32,
-    /// Its last frames could not be decoded, and none could since: what arrives is no streaming.
-    unreadable: bool,
+    /// Too few of its last frames can be decoded: what arrives is no streaming.
+    undecodable: bool,
     numbers: Numbers,
 }
 
@@ -148,7 +148,7 @@ impl Supervised {
             stall: StallWatch::new(settings.stall_after, now),
             frozen: FrozenWatch::new(settings.frozen_after),
             damaged_in_a_row: 0,
-            unreadable: false,
+            undecodable: false,
             numbers: Numbers::default(),
         }
     }
@@ -208,7 +208,7 @@ impl Supervised {
         self.counts.lost += lost;
         match self.frozen.observe(fingerprint(frame), now) {
             Freshness::Fresh => {
-                if !self.unreadable && self.status.streaming(now) {
+                if !self.undecodable && self.status.streaming(now) {
                     let SourceDescription { location, encoding, width, height, rate, .. } =
                         &self.description;
                     let rate = rate.as_ref().map(tracing::field::display);
@@ -279,22 +279,31 @@ impl FrameSource for Supervised {
     }
 
     fn hear(&mut self, readability: Readability) -> bool {
-        self.unreadable &= !readability.any_readable;
-        let frames = readability.unreadable_in_a_row;
-        if frames <= MAX_DAMAGED_IN_A_ROW || self.source.is_none() {
+        self.undecodable = readability.is_poor(self.undecodable);
+        if !self.undecodable || self.source.is_none() {
             return false;
         }
-        self.unreadable = true;
-        let device = self.description.location.clone();
-        self.fail(&CaptureError::Unreadable { device, frames });
-        true
+        let place = format!("camera {}", self.description.location);
+        let error = CaptureError::undecodable(place, readability);
+        // Where some can be decoded, opening the camera again would cost those too.
+        if readability.in_a_row > MAX_DAMAGED_IN_A_ROW {
+            self.fail(&error);
+            return true;
+        }
+        if self.status.failed(&error, self.clock.now()) {
+            tracing::warn!(state = self.status.state.name(), "{error}");
+        }
+        false
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::CameraState::{self, Busy, Denied, Searching, Stalled, Streaming};
+    use crate::capture::CameraState::{
+        self, Busy, Denied, Searching, Stalled, Streaming, Undecodable,
+    };
+    use crate::capture::watch::Decoded;
     use crate::clock::{ManualClock, PLAUSIBLE_FROM_UNIX_MS};
     use crate::frame::PixelFormat;
 
@@ -443,24 +452,49 @@ mod tests {
         assert_eq!(states(&mut source, 120)[..4], expected);
     }
 
+    /// What is said of the frames of `text`, one letter each: `+` was decoded, `-` was not.
+    fn heard(text: &str) -> Readability {
+        let cause = |letter| (letter == '-').then_some(crate::capture::Undecodable::Lost);
+        let decoded =
+            text.chars().fold(Decoded::default(), |decoded, letter| decoded.with(cause(letter)));
+        decoded.readability()
+    }
+
     #[test]
     fn a_camera_whose_frames_nobody_can_read_is_opened_again_and_does_not_stream() {
         let (mut source, _) = supervised(&["abcd", "efghijkl"]);
         let _ = states(&mut source, 3);
-        let heard = |source: &mut Supervised, any_readable, unreadable_in_a_row| {
-            source.hear(Readability { any_readable, unreadable_in_a_row })
-        };
-        assert!(!heard(&mut source, false, MAX_DAMAGED_IN_A_ROW), "not yet");
-        assert!(heard(&mut source, false, MAX_DAMAGED_IN_A_ROW + 1));
-        assert!(!heard(&mut source, false, 99), "it is closed already");
+        let at_limit = "-".repeat(MAX_DAMAGED_IN_A_ROW as usize);
+        assert!(!source.hear(heard(&at_limit)), "not yet");
+        assert!(source.hear(heard(&(at_limit.clone() + "-"))));
+        assert!(!source.hear(heard(&at_limit.repeat(2))), "it is closed already");
         let status = source.status().cloned().unwrap();
-        assert!(status.state == Stalled && status.detail.contains("decoded"), "{}", status.detail);
+        assert_eq!(status.state, Undecodable);
+        assert!(status.detail.contains("31 of its last 31 frames"), "{}", status.detail);
+        assert!(!source.hear(heard("")), "counted anew");
         let found = states(&mut source, 6);
-        assert_eq!(found.last().unwrap().0, Stalled, "frames alone are no streaming");
+        assert_eq!(found.last().unwrap().0, Undecodable, "frames alone are no streaming");
         let mut frame = CapturedFrame::new();
         assert_eq!(source.next_frame(&mut frame).unwrap(), Progress::Frame);
-        heard(&mut source, true, 0);
+        assert!(!source.hear(heard(&"+".repeat(15))));
         assert_eq!(states(&mut source, 1)[0].0, Streaming);
+    }
+
+    #[test]
+    fn a_camera_of_whose_frames_few_can_be_read_says_so_and_stays_open() {
+        let (mut source, _) = supervised(&["abcdefghijklmnop"]);
+        let _ = states(&mut source, 3);
+        // One in thirty: no run is longer than 29.
+        let rarely = ("+".to_owned() + &"-".repeat(29)).repeat(2);
+        assert!(!source.hear(heard(&rarely)), "it stays open");
+        let status = source.status().cloned().unwrap();
+        assert_eq!(status.state, Undecodable);
+        assert!(status.detail.contains("47 of its last 48 frames"), "{}", status.detail);
+        assert!(status.detail.contains("data were lost"), "{}", status.detail);
+        assert_eq!(states(&mut source, 2).last().unwrap().0, Undecodable);
+        assert!(!source.hear(heard(&(rarely + &"+".repeat(40)))));
+        assert_eq!(states(&mut source, 1)[0].0, Streaming, "it has recovered");
+        assert_eq!(source.counts().opened, 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Frozen pictures and stalls, as small pure machines.
 //!
-//! In: fingerprints of frames, events, and the time. Out: verdicts. [`FrozenWatch`] tells a camera
+//! In: fingerprints of frames, events, and the time. Out: verdicts. [`Decoded`] keeps how the last
+//! frames could be decoded, and [`Readability`] judges that. [`FrozenWatch`] tells a camera
 //! that repeats itself (its frame rate looks fine, its picture stands) from one that looks at
 //! something still: a real sensor has noise, so two frames that are equal to the last bit are one
 //! frame. [`StallWatch`] tells how long nothing came.
@@ -10,7 +11,7 @@
 
 use std::time::Duration;
 
-use super::CapturedFrame;
+use super::{CapturedFrame, Undecodable};
 use crate::clock::Monotonic;
 
 /// How many equal frames in a row, at least, are a frozen camera…
@@ -36,6 +37,90 @@ pub fn fingerprint(frame: &CapturedFrame) -> u64 {
     let tail =
         rest.iter().fold(frame.bytes().len() as u64, |state, byte| mix(state, u64::from(*byte)));
     states.into_iter().fold(tail, mix)
+}
+
+/// How the last frames could be decoded, in one word of 64 bits, so that it can lie in an atomic.
+///
+/// From the low end: one bit for each of the last [`Readability::WINDOW`] frames, set where it could
+/// not be decoded; how many frames those are; why the last of them could not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Decoded(u64);
+
+impl Decoded {
+    const BITS: u64 = (1 << Readability::WINDOW) - 1;
+
+    /// What [`Self::word`] gave.
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    /// All of it.
+    #[must_use]
+    pub const fn word(self) -> u64 {
+        self.0
+    }
+
+    /// With one frame more, that was decoded or, for `cause`, not.
+    #[must_use]
+    pub const fn with(self, cause: Option<Undecodable>) -> Self {
+        let readability = self.readability();
+        let frames = if readability.frames < Readability::WINDOW {
+            readability.frames + 1
+        } else {
+            Readability::WINDOW
+        };
+        let (bit, last) = match (cause, readability.last) {
+            (Some(cause), _) => (1, cause.code()),
+            (None, Some(last)) => (0, last.code()),
+            (None, None) => (0, 0),
+        };
+        let outcomes = ((self.0 & Self::BITS) << 1 | bit) & Self::BITS;
+        Self(outcomes | (frames as u64) << Readability::WINDOW | (last as u64) << 56)
+    }
+
+    /// What that says.
+    #[must_use]
+    pub const fn readability(self) -> Readability {
+        let outcomes = self.0 & Self::BITS;
+        Readability {
+            frames: (self.0 >> Readability::WINDOW & 0xFF) as u32,
+            undecodable: outcomes.count_ones(),
+            in_a_row: outcomes.trailing_ones(),
+            last: Undecodable::from_code((self.0 >> 56) as u8),
+        }
+    }
+}
+
+/// How the last frames of a source could be decoded: whoever decodes them tells the source, because
+/// a camera that sends nothing but broken pictures is no camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Readability {
+    /// How many frames are counted: the last [`Self::WINDOW`], or fewer.
+    pub frames: u32,
+    /// How many of them could not be decoded.
+    pub undecodable: u32,
+    /// How many of the last in a row could not.
+    pub in_a_row: u32,
+    /// Why the last of them could not.
+    pub last: Option<Undecodable>,
+}
+
+impl Readability {
+    /// Over how many frames the share is taken: two to three seconds.
+    pub const WINDOW: u32 = 48;
+    /// Fewer frames say nothing: many cameras begin with some that are broken.
+    pub const ENOUGH: u32 = 15;
+
+    /// Whether too few frames can be decoded: fewer than half; once that was so (`was`), fewer than
+    /// three quarters.
+    #[must_use]
+    pub const fn is_poor(&self, was: bool) -> bool {
+        if self.frames < Self::ENOUGH {
+            return was;
+        }
+        if was { self.undecodable * 4 > self.frames } else { self.undecodable * 2 > self.frames }
+    }
 }
 
 /// What a frame is in relation to those before it.
@@ -121,6 +206,37 @@ mod tests {
 
     fn at(millis: u64) -> Monotonic {
         Monotonic::from_millis(millis)
+    }
+
+    /// The frames of `text`, one letter each: `+` was decoded, `-` was not.
+    fn decoded(text: &str) -> Decoded {
+        text.chars().fold(Decoded::default(), |decoded, letter| {
+            decoded.with((letter == '-').then_some(Undecodable::CutOff))
+        })
+    }
+
+    #[test]
+    fn a_share_of_the_last_frames_is_judged_not_a_run() {
+        let rarely = "+".to_owned() + &"-".repeat(29);
+        let table = [
+            // Few frames say nothing.
+            ("-".repeat(14), (14, 14, 14), false),
+            ("-".repeat(15), (15, 15, 15), true),
+            (rarely.repeat(3), (48, 47, 29), true),
+            ("-+".repeat(40), (48, 24, 0), false),
+            ("-+-".repeat(40), (48, 32, 1), true),
+            ("-".repeat(60) + &"+".repeat(24), (48, 24, 0), false),
+        ];
+        for (text, (frames, undecodable, in_a_row), poor) in table {
+            let last = Some(Undecodable::CutOff);
+            let expected = Readability { frames, undecodable, in_a_row, last };
+            let found = Decoded::from_word(decoded(&text).word()).readability();
+            assert_eq!(found, expected, "{text}");
+            assert_eq!(found.is_poor(false), poor, "{text}");
+        }
+        let recovers = |good: usize| decoded(&("-".repeat(60) + &"+".repeat(good))).readability();
+        assert!(recovers(35).is_poor(true) && !recovers(36).is_poor(true));
+        assert!(Readability::default().is_poor(true), "an opening alone is no recovery");
     }
 
     #[test]

@@ -17,9 +17,10 @@ use super::camera;
 use super::exit::Kind;
 use super::faces::{references, references_of};
 use super::failure::Failure;
+use super::look;
 use super::session::Session;
+use crate::capture::CaptureError;
 use crate::capture::v4l2::{Listing, list_cameras};
-use crate::capture::{CaptureError, CapturedFrame, Decoder, Progress};
 use crate::clock::{Clock, Floor, Monotonic, SystemClock, utc};
 use crate::compare::Operating;
 use crate::config::{Cards, Config, Networks};
@@ -373,36 +374,8 @@ fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
     let looked = || -> Result<String, Failure> {
         let mut source = opened?;
         let until = clock.now().plus(Duration::from_secs(patience_s.into()));
-        let mut captured = CapturedFrame::new();
-        let mut decoder = Decoder::new();
-        let mut damaged = None;
-        while clock.now() < until {
-            match source.next_frame(&mut captured)? {
-                Progress::Frame | Progress::Repeat => match decoder.decode(&captured) {
-                    Ok(frame) => {
-                        let told = source.description();
-                        let rate = told.rate.map_or(String::new(), |rate| format!(" at {rate}"));
-                        return Ok(format!(
-                            "{} ({}): {} {}×{}{rate}, a frame came",
-                            told.location,
-                            told.name,
-                            told.encoding,
-                            frame.width(),
-                            frame.height()
-                        ));
-                    }
-                    Err(error) => damaged = Some(error),
-                },
-                Progress::Waiting => {}
-                Progress::End => break,
-            }
-        }
-        let what = damaged.map_or_else(
-            || "no frame came".to_owned(),
-            |error| format!("no whole frame came: {error}"),
-        );
-        Err(Failure::new(Kind::Camera, what, "check cable, hub and power; try a smaller size")
-            .at(source.description().location.clone()))
+        let seen = look::at(&mut *source, || clock.now() < until)?;
+        seen.judged(source.description())
     };
     if config.camera.replay.path.is_none() {
         let listings = list_cameras(&config.camera_settings().wish);

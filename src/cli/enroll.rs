@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 use super::exit::Kind;
 use super::faces::{Judge, Unusable, UsableFace, quality_json, references};
 use super::failure::Failure;
-use super::gather::{self, Gathered};
+use super::gather::{self, Gathered, Tally};
 use super::session::Session;
 use super::subjects;
 use crate::clock::Clock as _;
@@ -41,7 +41,7 @@ pub struct Arguments {
     /// Add to the subject of this name (or id) instead of making a new one
     #[arg(long)]
     add: bool,
-    /// Take the usable pictures and leave the refused ones out
+    /// Take the usable pictures and leave out those that are refused or cannot be read
     #[arg(long)]
     skip_poor: bool,
 }
@@ -85,7 +85,10 @@ impl Arguments {
                 ReferenceSource::Replay,
             )
         } else {
-            (gather::from_pictures(session, &mut judge, &self.from.image)?, ReferenceSource::Image)
+            (
+                gather::from_pictures(session, &mut judge, &self.from.image, self.skip_poor)?,
+                ReferenceSource::Image,
+            )
         };
         if gathered.faces.is_empty() || !(gathered.refused.is_empty() || self.skip_poor) {
             return Err(nothing_enrolled(&gathered));
@@ -173,6 +176,9 @@ fn nothing_enrolled(gathered: &Gathered) -> Failure {
             _ => write!(what, "\n{picture}: {why}"),
         };
     }
+    if let Some(tally) = &gathered.tally {
+        let _infallible = write!(what, "\n{tally}");
+    }
     let kind = gathered.refused.first().map_or(Kind::Face, |(_, why)| why.kind());
     let remedy = if gathered.faces.is_empty() {
         remedy.to_owned()
@@ -240,6 +246,39 @@ fn warnings(
     Ok(warnings)
 }
 
+/// Says it where fewer references came than were asked for, or where a folder has more to give.
+fn mention_tally(session: &Session, tally: &Tally) {
+    if tally.is_short() {
+        session.mention(format!("fewer than asked for: {tally}"));
+    } else if tally.left > 0 {
+        let (left, all) = (tally.left, tally.left + tally.looked_at);
+        session.mention(format!(
+            "{left} of the folder's {all} pictures were not looked at: say '--count {all}' to take them too"
+        ));
+    }
+}
+
+fn tally_json(tally: &Tally) -> Json {
+    let reasons: serde_json::Map<String, Json> = tally
+        .reasons()
+        .into_iter()
+        .fold(BTreeMap::new(), |mut sums: BTreeMap<String, u32>, (why, count)| {
+            *sums.entry(why.reason().to_owned()).or_default() += count;
+            sums
+        })
+        .into_iter()
+        .map(|(reason, count)| (reason, count.into()))
+        .collect();
+    json!({
+        "wanted": tally.wanted,
+        "looked_at": tally.looked_at,
+        "taken": tally.taken,
+        "too_soon": tally.too_soon,
+        "not_looked_at": tally.left,
+        "refused": reasons,
+    })
+}
+
 fn tell(
     session: &Session,
     name: &str,
@@ -259,6 +298,9 @@ fn tell(
     }
     for (picture, why) in &gathered.refused {
         session.mention(format!("left out: {picture}: {why}"));
+    }
+    if let Some(tally) = &gathered.tally {
+        mention_tally(session, tally);
     }
     let count = gathered.faces.len();
     let plural = if count == 1 { "" } else { "s" };
@@ -287,6 +329,7 @@ fn tell(
             "references": count,
             "pictures": pictures,
             "refused": refusals(gathered),
+            "tally": gathered.tally.as_ref().map(tally_json),
             "warnings": warnings,
         }),
     )?;

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::exit::Kind;
 use super::failure::Failure;
 use crate::capture::picture::Picture;
+use crate::capture::{CameraState, Undecodable};
 use crate::clock::{Clock, Floor, Monotonic, SystemClock};
 use crate::compare::Match;
 use crate::config::{Config, EquipError, Networks};
@@ -35,8 +36,12 @@ pub(super) struct UsableFace {
 }
 
 /// Why no face of a frame can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unusable {
+    /// A file that is no picture, or a broken one, with what is wrong and what to do.
+    Unreadable(String),
+    /// A frame that cannot be decoded.
+    Undecodable(Undecodable),
     NoFace,
     Several(u32),
     Poor(crate::embed::QualityFault),
@@ -45,21 +50,28 @@ pub(super) enum Unusable {
 
 impl std::fmt::Display for Unusable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.finding(), self.remedy())
+        match self {
+            // Its text ends in what to do.
+            Self::Unreadable(text) => f.write_str(text),
+            _ => write!(f, "{}: {}", self.finding(), self.remedy()),
+        }
     }
 }
 
 impl Unusable {
-    pub(super) const fn kind(self) -> Kind {
+    pub(super) const fn kind(&self) -> Kind {
         match self {
+            Self::Unreadable(_) | Self::Undecodable(_) => Kind::Input,
             Self::NoFace | Self::Several(_) | Self::Poor(_) => Kind::Face,
             Self::Fault => Kind::Model,
         }
     }
 
     /// What is wrong, without what to do.
-    pub(super) fn finding(self) -> String {
+    pub(super) fn finding(&self) -> String {
         match self {
+            Self::Unreadable(text) => text.clone(),
+            Self::Undecodable(cause) => format!("it cannot be decoded ({})", cause.text()),
             Self::NoFace => "no face was found".to_owned(),
             Self::Several(faces) => format!("{faces} faces are in the picture, one is wanted"),
             Self::Poor(fault) => fault.finding().to_owned(),
@@ -68,8 +80,10 @@ impl Unusable {
     }
 
     /// What to do.
-    pub(super) const fn remedy(self) -> &'static str {
+    pub(super) const fn remedy(&self) -> &'static str {
         match self {
+            Self::Unreadable(_) => "give JPEG, PNG or WebP pictures that are whole",
+            Self::Undecodable(_) => CameraState::Undecodable.remedy(),
             Self::NoFace => "show one larger than detect.min_face_px, upright and well lit",
             Self::Several(_) => "crop it, or ask the others to step aside",
             Self::Poor(fault) => fault.remedy(),
@@ -78,8 +92,10 @@ impl Unusable {
     }
 
     /// A word for machines.
-    pub(super) const fn reason(self) -> &'static str {
+    pub(super) const fn reason(&self) -> &'static str {
         match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Undecodable(_) => "undecodable",
             Self::NoFace => "no_face",
             Self::Several(_) => "several_faces",
             Self::Poor(_) => "poor_quality",
@@ -126,6 +142,12 @@ impl Judge {
     pub(super) fn picture(&mut self, picture: &Picture) -> Result<UsableFace, Unusable> {
         self.recognizer.forget();
         self.frame(&picture.frame(0, Monotonic::default()))
+    }
+
+    /// Judges a frame that has nothing to do with the one before.
+    pub(super) fn still(&mut self, frame: &Frame<'_>) -> Result<UsableFace, Unusable> {
+        self.recognizer.forget();
+        self.frame(frame)
     }
 
     /// Judges the next frame of a camera or recording.
@@ -175,7 +197,7 @@ pub(super) fn references_of(config: &Config, model: &ModelId) -> Result<Vec<Refe
 }
 
 /// A refused picture as a failure of the whole command.
-pub(super) fn refused(path: &Path, why: Unusable) -> Failure {
+pub(super) fn refused(path: &Path, why: &Unusable) -> Failure {
     Failure::new(why.kind(), why.finding(), why.remedy()).at(path.display().to_string())
 }
 

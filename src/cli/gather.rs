@@ -1,9 +1,10 @@
 //! Usable faces for an enrolment, from files, a recording or the camera.
 //!
-//! In: where to look and how many to take. Out: faces with a name for where each came from, and
-//! what was refused. Invariants: from moving pictures, frames are taken at least
-//! [`SPACING`] apart, so that references differ; a frame with several faces is never taken; every
-//! loop has a bound in frames or time.
+//! In: where to look and how many to take. Out: faces with a name for where each came from, what was
+//! refused, and a tally of all that was looked at. Invariants: from moving pictures, frames are taken
+//! at least [`SPACING`] apart, so that references differ; the pictures of a folder are pictures, of
+//! which each may be taken; a frame with several faces is never taken; every loop has a bound in
+//! frames or time.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +18,10 @@ use super::faces::{Judge, Unusable, UsableFace};
 use super::failure::Failure;
 use super::session::Session;
 use crate::capture::picture::Picture;
-use crate::capture::{CapturedFrame, Decoder, FrameSource, Progress};
+use crate::capture::replay::pictures_of;
+use crate::capture::{
+    CaptureError, CapturedFrame, Decoder, FrameSource, Progress, RecordingProblem,
+};
 use crate::clock::{Clock, Floor, Monotonic, SystemClock};
 use crate::config::Config;
 
@@ -33,20 +37,29 @@ pub(super) struct Gathered {
     pub(super) faces: Vec<(String, UsableFace)>,
     /// What was refused, and why; for moving pictures only when nothing was usable.
     pub(super) refused: Vec<(String, Unusable)>,
+    /// What was looked at, for moving pictures and folders.
+    pub(super) tally: Option<Tally>,
 }
 
-/// One face from each of `files`.
+/// One face from each of `files`; one that cannot be read ends it, unless such are skipped.
 pub(super) fn from_pictures(
     session: &Session,
     judge: &mut Judge,
     files: &[PathBuf],
+    skip_unreadable: bool,
 ) -> Result<Gathered, Failure> {
     let bar = bar(session, files.len() as u64, "pictures");
     let mut gathered = Gathered::default();
     for path in files {
         let name = path.display().to_string();
-        let picture = Picture::read(path)?;
-        match judge.picture(&picture).and_then(alone) {
+        let judged = match Picture::read(path) {
+            Ok(picture) => judge.picture(&picture).and_then(alone),
+            Err(CaptureError::Recording { problem, .. }) if skip_unreadable => {
+                Err(Unusable::Unreadable(without_name(&problem)))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match judged {
             Ok(face) => gathered.faces.push((name, face)),
             Err(why) => gathered.refused.push((name, why)),
         }
@@ -73,8 +86,17 @@ pub(super) fn from_recording(
     let mut source = camera::open_recording(config, path, clock)
         .map_err(|error| Failure::of_recording(&error))?;
     let bar = bar(session, u64::from(count), "references");
-    let name = path.display().to_string();
-    take(judge, &mut *source, &name, count, &bar, |frames| frames < FRAMES_MAX)
+    let pictures = if path.is_dir() { pictures_of(path).map_or(0, |all| all.len()) } else { 0 };
+    let from = Source { name: path.display().to_string(), pictures };
+    take(judge, &mut *source, &from, count, &bar, |frames| frames < FRAMES_MAX)
+}
+
+/// What is wrong with a file that is named beside it.
+fn without_name(problem: &RecordingProblem) -> String {
+    match problem {
+        RecordingProblem::Picture { reason, .. } => reason.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// Up to `count` faces from the configured camera, for at most `seconds`.
@@ -94,64 +116,166 @@ pub(super) fn from_camera(
     ));
     let bar = bar(session, u64::from(count), "references");
     let until = clock.now().plus(Duration::from_secs(seconds.into()));
-    take(judge, &mut *source, "camera", count, &bar, |_| clock.now() < until)
+    let from = Source { name: "camera".to_owned(), pictures: 0 };
+    take(judge, &mut *source, &from, count, &bar, |_| clock.now() < until)
+}
+
+/// Where frames come from.
+struct Source {
+    name: String,
+    /// How many pictures the folder has; 0 for moving pictures.
+    pictures: usize,
+}
+
+/// Everything that was looked at, by what came of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// How many references were asked for.
+    pub(super) wanted: u32,
+    /// Frames or pictures that were looked at.
+    pub(super) looked_at: u32,
+    /// Those whose face was taken.
+    pub(super) taken: u32,
+    /// Usable ones that came too soon after one that was taken.
+    pub(super) too_soon: u32,
+    /// Pictures of a folder that were not looked at, because there were enough before them.
+    pub(super) left: u32,
+    is_folder: bool,
+    refused: Vec<(Unusable, u32)>,
+}
+
+impl Tally {
+    fn refuse(&mut self, why: Unusable) {
+        // How many the several were, and what a text says, makes no reason of its own.
+        let same = |known: &Unusable| match (known, &why) {
+            (Unusable::Poor(known), Unusable::Poor(fault)) => known == fault,
+            (known, why) => known.reason() == why.reason(),
+        };
+        match self.refused.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, count)) => *count += 1,
+            None => self.refused.push((why, 1)),
+        }
+    }
+
+    /// Each reason with its count, the most frequent first.
+    pub(super) fn reasons(&self) -> Vec<&(Unusable, u32)> {
+        let mut reasons: Vec<_> = self.refused.iter().collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        reasons
+    }
+
+    /// Why nobody was taken: frames that cannot be decoded where they are more than half; else the
+    /// most frequent reason that is no empty picture, because in between nobody may have been there.
+    fn main_reason(&self) -> Unusable {
+        let reasons = self.reasons();
+        let broken =
+            |why: &Unusable| matches!(why, Unusable::Undecodable(_) | Unusable::Unreadable(_));
+        let undecodable =
+            reasons.iter().find(|(why, count)| broken(why) && count * 2 > self.looked_at);
+        let telling = reasons.iter().find(|(why, _)| !broken(why) && *why != Unusable::NoFace);
+        undecodable.or(telling).or(reasons.first()).map_or(Unusable::NoFace, |(why, _)| why.clone())
+    }
+
+    fn noun(&self) -> &'static str {
+        if self.is_folder { "picture" } else { "frame" }
+    }
+
+    /// Whether fewer came than were asked for.
+    pub(super) const fn is_short(&self) -> bool {
+        self.taken < self.wanted
+    }
+}
+
+impl std::fmt::Display for Tally {
+    /// How many came of how many, and why the others did not, by reason.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { wanted, looked_at, taken, too_soon, .. } = self;
+        let noun = self.noun();
+        let plural = |count: u32| if count == 1 { "" } else { "s" };
+        write!(
+            f,
+            "{taken} of {wanted} reference{} from {looked_at} {noun}{}",
+            plural(*wanted),
+            plural(*looked_at)
+        )?;
+        for (why, count) in self.reasons() {
+            write!(f, "; {count}: {}", why.finding())?;
+        }
+        if *too_soon > 0 {
+            let ms = SPACING.as_millis();
+            write!(f, "; {too_soon}: within {ms} ms of one that was taken")?;
+        }
+        Ok(())
+    }
 }
 
 fn take(
     judge: &mut Judge,
     source: &mut dyn FrameSource,
-    name: &str,
+    from: &Source,
     count: u32,
     bar: &ProgressBar,
     mut may_go_on: impl FnMut(u32) -> bool,
 ) -> Result<Gathered, Failure> {
     let mut gathered = Gathered::default();
+    let mut tally = Tally { wanted: count, is_folder: from.pictures > 0, ..Tally::default() };
     let mut captured = CapturedFrame::new();
     let mut decoder = Decoder::new();
-    let mut frames = 0;
+    let mut turns = 0;
     let mut last_taken: Option<Monotonic> = None;
-    let mut last_refusal = Unusable::NoFace;
-    while gathered.faces.len() < count as usize && may_go_on(frames) {
-        frames += 1;
+    while tally.taken < count && may_go_on(turns) {
+        turns += 1;
         // A damaged frame costs itself alone; a source that gives nothing else meets its bound.
-        match source.next_frame(&mut captured) {
-            Ok(Progress::Frame) => {}
+        let judged = match source.next_frame(&mut captured) {
+            Ok(Progress::Frame) => judged(judge, &mut decoder, &captured, &tally),
             Ok(Progress::End) => break,
             Err(error) if error.needs_reopening() => return Err(error.into()),
-            Ok(Progress::Repeat | Progress::Waiting) | Err(_) => continue,
-        }
-        let Ok(frame) = decoder.decode(&captured) else { continue };
-        match judge.frame(&frame).and_then(alone) {
-            Ok(face) => {
-                let spaced =
-                    last_taken.is_none_or(|last| frame.captured_at().since(last) >= SPACING);
-                if spaced {
-                    last_taken = Some(frame.captured_at());
-                    gathered.faces.push((format!("{name}, frame {}", frame.sequence()), face));
-                    bar.inc(1);
-                }
+            Err(CaptureError::Recording { problem, .. }) => {
+                Err(Unusable::Unreadable(without_name(&problem)))
             }
-            Err(Unusable::Fault) => {
-                return Err(Failure::new(
-                    Kind::Model,
-                    Unusable::Fault.finding(),
-                    Unusable::Fault.remedy(),
-                ));
+            Ok(Progress::Repeat | Progress::Waiting) | Err(_) => continue,
+        };
+        tally.looked_at += 1;
+        let at = captured.captured_at();
+        let is_spaced = || last_taken.is_none_or(|last| at.since(last) >= SPACING);
+        match judged {
+            Ok(_) if !tally.is_folder && !is_spaced() => tally.too_soon += 1,
+            Ok(face) => {
+                last_taken = Some(at);
+                let noun = tally.noun();
+                gathered
+                    .faces
+                    .push((format!("{}, {noun} {}", from.name, captured.sequence()), face));
+                tally.taken += 1;
+                bar.inc(1);
+            }
+            Err(why @ Unusable::Fault) => {
+                return Err(Failure::new(Kind::Model, why.finding(), why.remedy()));
             }
             Err(why) => {
-                // Why nobody was taken is more telling than that, in between, nobody was there.
-                if why != Unusable::NoFace {
-                    last_refusal = why;
-                }
                 bar.set_message(why.to_string());
+                tally.refuse(why);
             }
         }
     }
     bar.finish_and_clear();
+    tally.left = (from.pictures as u32).saturating_sub(tally.looked_at);
     if gathered.faces.is_empty() {
-        gathered.refused.push((name.to_owned(), last_refusal));
+        gathered.refused.push((from.name.clone(), tally.main_reason()));
     }
+    gathered.tally = Some(tally);
     Ok(gathered)
+}
+
+fn judged(
+    judge: &mut Judge,
+    decoder: &mut Decoder,
+    captured: &CapturedFrame,
+    tally: &Tally,
+) -> Result<UsableFace, Unusable> {
+    let frame = decoder.decode(captured).map_err(|error| Unusable::Undecodable(error.cause()))?;
+    let face = if tally.is_folder { judge.still(&frame) } else { judge.frame(&frame) };
+    face.and_then(alone)
 }
 
 fn bar(session: &Session, length: u64, unit: &str) -> ProgressBar {
@@ -175,5 +299,53 @@ pub(super) fn bytes_bar(session: &Session) -> ProgressBar {
     match ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {eta}") {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Undecodable;
+    use crate::embed::QualityFault;
+
+    #[test]
+    fn a_tally_says_how_many_came_and_why_not_more() {
+        let mut tally =
+            Tally { wanted: 5, looked_at: 40, taken: 3, too_soon: 7, ..Tally::default() };
+        assert!(tally.is_short());
+        for _ in 0..20 {
+            tally.refuse(Unusable::NoFace);
+        }
+        for faces in [2, 3] {
+            tally.refuse(Unusable::Several(faces));
+        }
+        for _ in 0..8 {
+            tally.refuse(Unusable::Undecodable(Undecodable::CutOff));
+        }
+        assert_eq!(
+            tally.to_string(),
+            "3 of 5 references from 40 frames; 20: no face was found; 8: it cannot be decoded (cut off); \
+             2: 2 faces are in the picture, one is wanted; 7: within 300 ms of one that was taken"
+        );
+    }
+
+    #[test]
+    fn the_reason_that_is_told_is_the_most_telling() {
+        let tally = |reasons: &[(Unusable, u32)]| {
+            let mut tally = Tally::default();
+            for (why, count) in reasons {
+                for _ in 0..*count {
+                    tally.looked_at += 1;
+                    tally.refuse(why.clone());
+                }
+            }
+            tally.main_reason()
+        };
+        let undecodable = Unusable::Undecodable(Undecodable::Unsupported);
+        let poor = Unusable::Poor(QualityFault::Blurred);
+        assert_eq!(tally(&[]), Unusable::NoFace);
+        assert_eq!(tally(&[(Unusable::NoFace, 9), (poor.clone(), 1)]), poor);
+        assert_eq!(tally(&[(Unusable::NoFace, 3), (undecodable.clone(), 57)]), undecodable);
+        assert_eq!(tally(&[(poor.clone(), 30), (undecodable, 20)]), poor);
     }
 }

@@ -51,7 +51,7 @@ impl Arguments {
         let references = references(&config)?;
         let operating = deciding(&config, &networks, references.len())?;
         let mut judge = Judge::new(&config, &networks, references)?;
-        let face = judge.picture(&picture).map_err(|why| refused(&self.image, why))?;
+        let face = judge.picture(&picture).map_err(|why| refused(&self.image, &why))?;
         if face.faces > 1 {
             let path = self.image.display();
             session.mention(format!(

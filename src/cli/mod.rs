@@ -25,6 +25,7 @@ mod faces;
 mod gather;
 mod identify;
 mod logging;
+mod look;
 mod man;
 mod models;
 mod mqtt;

@@ -55,8 +55,8 @@ impl Arguments {
         let (picture_a, picture_b) = (Picture::read(&self.a)?, Picture::read(&self.b)?);
         let networks = Networks::open(&config)?;
         let mut judge = Judge::new(&config, &networks, Vec::new())?;
-        let a = judge.picture(&picture_a).map_err(|why| refused(&self.a, why))?;
-        let b = judge.picture(&picture_b).map_err(|why| refused(&self.b, why))?;
+        let a = judge.picture(&picture_a).map_err(|why| refused(&self.a, &why))?;
+        let b = judge.picture(&picture_b).map_err(|why| refused(&self.b, &why))?;
 
         let mut rows = Vec::new();
         for metric in [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2] {

@@ -1,41 +1,42 @@
-//! What the recogniser tells the capture thread: whether the frames can be decoded.
+//! What the recogniser tells the capture thread: how the last frames could be decoded.
 //!
-//! In: one word for each frame that was decoded, or not. Out: a [`Readability`] for the source.
-//! Both sides only touch atomics, so neither waits for the other.
+//! In: one word for each frame that was decoded, or not; of pictures that the source itself could not
+//! read, from the capture thread. Out: a [`Readability`] for the source.
+//! All of it is one atomic word, so that nobody waits and nobody sees half of it.
 //! Deliberately absent: what to do about it, which is the source's.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::capture::Readability;
+use crate::capture::watch::Decoded;
+use crate::capture::{Readability, Undecodable};
 
-/// Counts that one thread writes and another reads.
+/// How the last frames could be decoded.
 #[derive(Debug, Default)]
-pub(super) struct Decoding {
-    any_readable: AtomicBool,
-    unreadable_in_a_row: AtomicU32,
-}
+pub(super) struct Decoding(AtomicU64);
 
 impl Decoding {
     pub(super) fn succeeded(&self) {
-        self.unreadable_in_a_row.store(0, Ordering::Relaxed);
-        self.any_readable.store(true, Ordering::Relaxed);
+        self.note(None);
     }
 
-    pub(super) fn failed(&self) {
-        self.unreadable_in_a_row.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn failed(&self, cause: Undecodable) {
+        self.note(Some(cause));
     }
 
-    /// What happened since the last call.
+    fn note(&self, cause: Option<Undecodable>) {
+        let next = |word| Some(Decoded::from_word(word).with(cause).word());
+        // The closure always gives a word, so that this cannot fail.
+        let _never = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+    }
+
+    /// How the last frames were.
     pub(super) fn report(&self) -> Readability {
-        Readability {
-            any_readable: self.any_readable.swap(false, Ordering::Relaxed),
-            unreadable_in_a_row: self.unreadable_in_a_row.load(Ordering::Relaxed),
-        }
+        Decoded::from_word(self.0.load(Ordering::Relaxed)).readability()
     }
 
-    /// The camera is opened anew: what was in a row has ended.
+    /// The camera is opened anew: what was before says nothing of it.
     pub(super) fn begin_anew(&self) {
-        self.unreadable_in_a_row.store(0, Ordering::Relaxed);
+        self.0.store(Decoded::default().word(), Ordering::Relaxed);
     }
 }
 
@@ -44,18 +45,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_readable_frame_is_told_once_and_ends_the_row() {
+    fn frames_are_counted_until_the_camera_is_opened_anew() {
         let decoding = Decoding::default();
-        decoding.failed();
-        decoding.failed();
-        let report =
-            |any_readable, unreadable_in_a_row| Readability { any_readable, unreadable_in_a_row };
-        assert_eq!(decoding.report(), report(false, 2));
+        decoding.failed(Undecodable::Lost);
+        decoding.failed(Undecodable::CutOff);
+        let report = |frames, undecodable, in_a_row| Readability {
+            frames,
+            undecodable,
+            in_a_row,
+            last: Some(Undecodable::CutOff),
+        };
+        assert_eq!(decoding.report(), report(2, 2, 2));
         decoding.succeeded();
-        decoding.failed();
-        assert_eq!(decoding.report(), report(true, 1));
-        assert_eq!(decoding.report(), report(false, 1));
+        assert_eq!(decoding.report(), report(3, 2, 0));
         decoding.begin_anew();
-        assert_eq!(decoding.report(), report(false, 0));
+        assert_eq!(decoding.report(), Readability::default());
     }
 }

@@ -176,6 +176,7 @@ impl Front<'_> {
         match died {
             // The recogniser ends by itself when a recording is over.
             Some((Thread::Recognise, _)) if self.config.camera.replay.path.is_some() => {
+                self.say(self.shared.clock.now(), said);
                 return Some(Ok(()));
             }
             Some((thread, _)) => {

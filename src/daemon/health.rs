@@ -37,6 +37,7 @@ pub(super) fn health(
         frames: FrameCounts {
             captured: meter.captured(),
             dropped: overwritten + meter.unreadable(),
+            undecodable: meter.unreadable(),
             processed: meter.processed(),
             per_s,
         },

@@ -26,7 +26,8 @@ use super::slot::{Slot, Taken};
 use super::unreadable::Unreadable;
 use crate::capture::strobe::StrobeWatch;
 use crate::capture::{
-    CameraStatus, CapturedFrame, Decoder, Encoding, FrameSource, Progress, SourceDescription,
+    CameraStatus, CaptureError, CapturedFrame, Decoder, Encoding, FrameSource, Progress,
+    RecordingProblem, SourceDescription,
 };
 use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
 use crate::decide::{Action, Decision, DeniedReason, Fault, Observation, Seen, Verdict, Visit};
@@ -57,7 +58,7 @@ pub(super) struct Shared {
 #[derive(Debug, Clone)]
 pub(super) struct Camera {
     pub description: SourceDescription,
-    /// `None` for a recording, which has no states.
+    /// `None` for a recording whose frames can be decoded.
     pub status: Option<CameraStatus>,
 }
 
@@ -89,6 +90,16 @@ pub(super) fn capture(shared: &Shared, mut source: Box<dyn FrameSource>) {
             Ok(Progress::End) => break,
             Err(error) => {
                 tracing::warn!(%error, "frame lost");
+                // A folder's picture that cannot be read was a frame all the same.
+                if let CaptureError::Recording {
+                    problem: RecordingProblem::Picture { reason, .. },
+                    ..
+                } = &error
+                {
+                    shared.meter.add_captured();
+                    shared.meter.add_unreadable();
+                    shared.decoding.failed(reason.cause());
+                }
                 note_camera(shared, &*source);
                 if error.needs_reopening() {
                     break;
@@ -106,6 +117,9 @@ pub(super) fn capture(shared: &Shared, mut source: Box<dyn FrameSource>) {
     // A recording that is over is no hung thread: the daemon goes on and says goodbye in order.
     while !shared.stopping() {
         shared.beat(Thread::Capture);
+        // Its last frames are decoded only now.
+        source.hear(shared.decoding.report());
+        note_camera(shared, &*source);
         shared.clock.sleep(TURN);
     }
 }
@@ -227,7 +241,7 @@ impl Recognise {
             Err(error) => {
                 tracing::debug!(%error, sequence = captured.sequence(), "frame cannot be read");
                 shared.meter.add_unreadable();
-                shared.decoding.failed();
+                shared.decoding.failed(error.cause());
                 return faulty(Fault::Unreadable);
             }
         };

@@ -261,8 +261,11 @@ pub struct Health {
 pub struct FrameCounts {
     /// Given by the camera.
     pub captured: u64,
-    /// Overwritten before anybody looked, or unreadable.
+    /// Overwritten before anybody looked, or undecodable.
     pub dropped: u64,
+    /// Those of them that could not be decoded.
+    #[serde(default)]
+    pub undecodable: u64,
     /// Judged, or passed over because nobody has been there for a while.
     pub processed: u64,
     /// Processed per second, over the last while.

@@ -81,7 +81,13 @@ pub fn health() -> Health {
     Health {
         schema: Health::schema(),
         uptime_s: 61,
-        frames: FrameCounts { captured: 900, dropped: 3, processed: 897, per_s: 14.5 },
+        frames: FrameCounts {
+            captured: 900,
+            dropped: 3,
+            undecodable: 1,
+            processed: 897,
+            per_s: 14.5,
+        },
         stages: ["detect", "decision"].map(|stage| (stage.to_owned(), latency)).into(),
         rss_bytes: 31_457_280,
         temperature_c: Some(51.5),

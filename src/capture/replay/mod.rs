@@ -26,8 +26,8 @@ use super::error::RecordingProblem;
 use super::format::{self, Format};
 use super::picture::{self, Picture};
 use super::{
-    CaptureError, CapturedFrame, Encoding, FrameRate, FrameSource, PATIENCE, Progress,
-    SourceDescription,
+    CameraState, CameraStatus, CaptureError, CapturedFrame, Encoding, FrameRate, FrameSource,
+    PATIENCE, Progress, Readability, SourceDescription,
 };
 use crate::clock::{Clock, Monotonic};
 use crate::frame::PixelFormat;
@@ -101,6 +101,8 @@ pub struct Replay {
     anchor: Monotonic,
     anchored_at: u64,
     over: bool,
+    /// Set once too few of its frames can be decoded.
+    status: Option<CameraStatus>,
 }
 
 impl Replay {
@@ -133,6 +135,7 @@ impl Replay {
             anchor,
             anchored_at: 0,
             over: false,
+            status: None,
         })
     }
 
@@ -236,6 +239,31 @@ impl FrameSource for Replay {
             self.fault(problem)
         })
     }
+
+    fn status(&self) -> Option<&CameraStatus> {
+        self.status.as_ref()
+    }
+
+    fn hear(&mut self, readability: Readability) -> bool {
+        let was =
+            self.status.as_ref().is_some_and(|status| status.state == CameraState::Undecodable);
+        let now = self.clock.now();
+        let status = if readability.is_poor(was) {
+            self.status.get_or_insert_with(|| CameraStatus::searching(now))
+        } else {
+            // A recording streams, and has nothing to say of it before it did not.
+            if let Some(status) = &mut self.status {
+                status.streaming(now);
+            }
+            return false;
+        };
+        let place = format!("recording {}", self.settings.path.display());
+        let error = CaptureError::undecodable(place, readability);
+        if status.failed(&error, now) {
+            tracing::warn!(state = status.state.name(), "{error}");
+        }
+        false
+    }
 }
 
 fn open_reader(path: &Path) -> Result<Reader, RecordingProblem> {
@@ -263,7 +291,10 @@ fn open_reader(path: &Path) -> Result<Reader, RecordingProblem> {
 
 /// The folder's pictures by name: what is called a picture, and what is one under another name.
 /// Everything else in it is left alone.
-fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, RecordingProblem> {
+///
+/// # Errors
+/// [`RecordingProblem`] where the folder cannot be read, or holds no picture.
+pub fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, RecordingProblem> {
     let mut pictures = Vec::new();
     for entry in std::fs::read_dir(folder)?.take(MAX_PICTURES) {
         let path = entry?.path();
