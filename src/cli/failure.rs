@@ -12,8 +12,7 @@ use crate::config::{ConfigError, EquipError};
 use crate::daemon::DaemonError;
 
 /// What may stand in for a camera.
-const RECORDINGS: &str =
-    "name a folder of pictures, an MJPEG file or a Y4M file that this user can read";
+const RECORDINGS: &str = "name a folder of pictures (.jpg, .png, .webp), an MJPEG file or a Y4M file that this user can read";
 
 /// A command's failure.
 #[derive(Debug)]
