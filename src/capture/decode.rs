@@ -63,7 +63,7 @@ pub enum PictureError {
     },
     /// It is a kind of JPEG that is not read.
     #[error(
-        "a JPEG picture of an unusual kind: {0}; save it as an ordinary one ('ffmpeg -i FILE OUT.jpg'), or choose another of camera.formats"
+        "a JPEG picture of an unusual kind: {0}; make an ordinary one of it ('jpegtran -outfile OUT.jpg FILE' of the Debian package libjpeg-turbo-progs does so for arithmetic codes), or choose another of camera.formats"
     )]
     Unsupported(&'static str),
     /// It would take too much memory.
