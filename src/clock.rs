@@ -317,7 +317,7 @@ pub const fn judge_wall(
 /// The machine's own clocks.
 #[derive(Debug)]
 pub struct SystemClock {
-    requirement: ClockRequirement,
+    requirement: Mutex<ClockRequirement>,
     floor: Mutex<Floor>,
 }
 
@@ -326,7 +326,12 @@ impl SystemClock {
     /// stand behind the records of `floor`.
     #[must_use]
     pub const fn new(requirement: ClockRequirement, floor: Floor) -> Self {
-        Self { requirement, floor: Mutex::new(floor) }
+        Self { requirement: Mutex::new(requirement), floor: Mutex::new(floor) }
+    }
+
+    /// Asks for another requirement from now on.
+    pub fn require(&self, requirement: ClockRequirement) {
+        *self.requirement.lock().unwrap_or_else(PoisonError::into_inner) = requirement;
     }
 
     /// Replaces the floor by what the database says.
@@ -339,8 +344,9 @@ impl SystemClock {
     pub fn wall_with_doubt(&self) -> (WallClock, Option<ClockDoubt>) {
         let unix_ms = unix_ms_now();
         let synchronised = synchronised_at(unix_ms);
+        let requirement = *self.requirement.lock().unwrap_or_else(PoisonError::into_inner);
         let floor = *self.floor.lock().unwrap_or_else(PoisonError::into_inner);
-        let doubt = judge_wall(unix_ms, synchronised, self.requirement, floor);
+        let doubt = judge_wall(unix_ms, synchronised, requirement, floor);
         let trust = if doubt.is_none() { ClockTrust::Trusted } else { ClockTrust::Untrusted };
         (WallClock { unix_ms, trust, synchronised }, doubt)
     }
@@ -570,5 +576,16 @@ mod tests {
         assert_eq!(clock.wall().trust, ClockTrust::Untrusted);
         clock.set_floor(Floor::default());
         assert_eq!(clock.wall().trust, before);
+    }
+
+    #[test]
+    fn a_requirement_can_change_while_the_clock_runs() {
+        let clock = SystemClock::new(ClockRequirement::Plausible, Floor::default());
+        for requirement in [ClockRequirement::Synchronised, ClockRequirement::Plausible] {
+            clock.require(requirement);
+            let same = SystemClock::new(requirement, Floor::default());
+            assert_eq!(*clock.requirement.lock().unwrap(), requirement);
+            assert_eq!(clock.wall().trust, same.wall().trust);
+        }
     }
 }

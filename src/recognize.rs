@@ -21,7 +21,7 @@ use crate::clock::{Clock, Monotonic};
 use crate::compare::{CompareError, Gallery, Match, SearchScratch};
 use crate::confirm::{Confirmer, Confirming};
 use crate::decide::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
-use crate::detect::{Detection, Detections, Follower};
+use crate::detect::{Detection, Detections, Follower, FollowerSettings};
 use crate::embed::{Embedder, FeatureVector, Quality, QualityLimits};
 use crate::frame::Frame;
 use crate::inference::{InferenceError, ModelId};
@@ -37,6 +37,20 @@ pub struct StageTimes {
     pub embed: Duration,
     /// Search of the gallery.
     pub compare: Duration,
+}
+
+/// What may change of the path while it runs: whatever needs no other network and no other
+/// reference.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tuning {
+    /// What faces must be like to be compared.
+    pub limits: QualityLimits,
+    /// The middle part of the frame in which the principal face is looked for first, 0 to 1.
+    pub central: f32,
+    /// How faces are found and followed.
+    pub follower: FollowerSettings,
+    /// How sure the detectors must be, 0 to 1.
+    pub min_score: f32,
 }
 
 /// The enrolled set as each embedder knows it.
@@ -300,6 +314,14 @@ impl Recognizer {
         if let Some(confirmer) = &mut self.confirmer {
             confirmer.clear();
         }
+    }
+
+    /// Sees the next frame by other settings, as if it were the first one.
+    pub fn tune(&mut self, tuning: &Tuning) {
+        let Tuning { limits, central, follower, min_score } = *tuning;
+        self.limits = limits;
+        self.central = central;
+        self.detector.tune(follower, min_score);
     }
 
     /// Forgets where the last face was: the next frame comes from elsewhere.

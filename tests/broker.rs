@@ -97,6 +97,49 @@ fn nothing_that_could_open_a_door_is_left_for_those_who_come_later() {
 }
 
 #[test]
+fn other_settings_are_a_goodbye_here_and_a_clean_start_there() {
+    let brokers = [start(), start()];
+    let [Some(one), Some(other)] = brokers else { return };
+    let (at_one, at_other) =
+        (Subscriber::connect(one.port(), "#"), Subscriber::connect(other.port(), "#"));
+    let mut door = Door::open(settings(one.port()));
+    door.until_connected();
+    let clock = door.clock.clone();
+    door.send(Outgoing::Camera(camera(&clock)));
+    door.decide(&grant(&clock));
+    door.until_delivered();
+    at_one.on(ACCESS);
+
+    door.send(Outgoing::Settings(Some(Box::new(settings(other.port())))));
+    door.until_connected();
+    at_one.next("goodbye", |m| m.topic == STATUS && m.text() == "offline");
+    assert_eq!(at_other.on(STATUS).text(), "online");
+    assert!(at_other.on("deepid-edge/front/camera").json()["state"].is_string());
+    // Decided and announced at one broker: the other one does not hear it again.
+    let record = door.decide(&grant(&clock));
+    assert_eq!(at_other.on(ACCESS).json()["seq"], record.seq);
+    door.until_delivered();
+
+    door.send(Outgoing::Settings(None));
+    at_other.next("goodbye", |m| m.topic == STATUS && m.text() == "offline");
+    let missed = door.decide(&grant(&clock));
+    door.until("not announced", |e| *e == SessionEvent::NotAnnounced { seq: missed.seq });
+
+    clock.advance(Duration::from_millis(10));
+    // Also while it waits for a broker that is not there.
+    door.send(Outgoing::Settings(Some(Box::new(settings(free_port())))));
+    door.until("no broker", |e| matches!(e, SessionEvent::Disconnected { .. }));
+    door.send(Outgoing::Settings(Some(Box::new(settings(one.port())))));
+    door.until_connected();
+    door.until_delivered();
+    let late = at_one.next("the record", |m| m.topic == AUDIT && m.json()["seq"] == missed.seq);
+    assert_eq!(late.json()["late"], true);
+    door.close();
+    let again = at_one.until_now(MARKER);
+    assert!(again.iter().all(|m| m.topic != ACCESS), "{again:?}");
+}
+
+#[test]
 fn the_will_speaks_when_we_cannot() {
     let Some(broker) = start() else { return };
     let subscriber = Subscriber::connect(broker.port(), STATUS);

@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     clippy::indexing_slicing,
     clippy::float_cmp,
     clippy::cast_possible_wrap,
@@ -12,12 +13,16 @@
 
 mod support;
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
-use deepid_edge::store::{Administrative, AuditRecord, Body, Store, StoreSettings};
+use deepid_edge::config::KEYS;
+use deepid_edge::store::{
+    Administrative, AuditRecord, Body, ConfigurationRefusal, Store, StoreSettings,
+};
 use support::certificates::Authority;
-use support::daemon::{Home, until};
+use support::daemon::{Daemon, Home, until};
 use support::models::library;
 use support::mosquitto::{Broker, Mosquitto, ServerTls};
 use support::scene::Recording;
@@ -175,6 +180,257 @@ fn the_service_manager_is_told_and_a_signal_ends_it_in_order() {
     assert!(daemon.until_ended().success(), "{}", daemon.log());
     let last = home.records().pop().unwrap();
     assert!(matches!(last.body, Body::Administrative(Administrative::Stopped)), "{last:?}");
+}
+
+/// What administrators did and the daemon said of itself, with its place.
+fn administration(records: &[AuditRecord]) -> Vec<(u64, Administrative)> {
+    let event = |record: &AuditRecord| match &record.body {
+        Body::Administrative(event) => Some((record.seq, event.clone())),
+        Body::Decision(_) => None,
+    };
+    records.iter().filter_map(event).collect()
+}
+
+/// Reads the configuration again and waits for the record of that.
+fn reload(home: &Home, daemon: &Daemon) -> (u64, Administrative) {
+    let before = home.records().last().map_or(0, |record| record.seq);
+    daemon.signal("-HUP");
+    until("the record of the reload", || {
+        administration(&home.records()).into_iter().find(|(seq, event)| {
+            let is_reload = matches!(
+                event,
+                Administrative::ConfigurationReloaded { .. }
+                    | Administrative::ConfigurationRefused { .. }
+            );
+            is_reload && *seq > before
+        })
+    })
+}
+
+/// The decisions after record `seq`, when there are `count` of them.
+fn until_decided(home: &Home, seq: u64, count: usize) -> Vec<String> {
+    until("decisions", || {
+        let records: Vec<_> = home.records().into_iter().filter(|r| r.seq > seq).collect();
+        Some(decisions(&records)).filter(|decided| decided.len() >= count)
+    })
+}
+
+fn reloaded(changed: &[&str], restart: &[&str]) -> Administrative {
+    let named = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
+    Administrative::ConfigurationReloaded { changed: named(changed), restart: named(restart) }
+}
+
+/// A daemon that sees one enrolled person come and go again and again.
+fn visited(home: &Home) -> Daemon {
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(3).person("obama3.jpg", 0.16, 20).nobody(25).write(&recording, 1);
+    let daemon = home.run(&recording);
+    assert!(until_decided(home, 0, 1).contains(&"Granted matched".to_owned()), "{}", daemon.log());
+    daemon
+}
+
+#[test]
+fn a_reload_takes_over_what_can_change_names_the_rest_and_refuses_what_is_wrong() {
+    if !assets() {
+        return;
+    }
+    let mut home = Home::new().enrol_obama().set("camera.replay.repeat", true);
+    home.write("[visit]\ncooldown_ms = 0\n");
+    let mut daemon = visited(&home);
+
+    // A stricter threshold is in force before the reload is said to be done.
+    home.write(
+        "[visit]\ncooldown_ms = 0\n[recognise]\nthreshold = 0.999\n[camera]\nwidth = 1280\n",
+    );
+    let (seq, event) = reload(&home, &daemon);
+    assert_eq!(event, reloaded(&["recognise.threshold"], &["camera.width"]));
+    let after = until_decided(&home, seq, 3);
+    assert!(after.iter().all(|decision| decision == "Unknown no_match"), "{after:?}");
+    let said = daemon.notified();
+    let order =
+        ["READY=1", "RELOADING=1", "MONOTONIC_USEC=", "READY=1", "restart needed for camera.width"];
+    let mut rest = said.as_str();
+    for wanted in order {
+        rest = rest.split_once(wanted).unwrap_or_else(|| panic!("{wanted} in {said}")).1;
+    }
+    assert!(daemon.log().contains("camera.width"), "{}", daemon.log());
+
+    // A wrong file changes nothing, and is reported as 'config check' does.
+    home.write("[visit]\nagreeing = 'many'\n");
+    let (seq, event) = reload(&home, &daemon);
+    let (reason, keys) = (ConfigurationRefusal::Wrong, vec!["visit.agreeing".to_owned()]);
+    assert_eq!(event, Administrative::ConfigurationRefused { reason, keys });
+    let check = home.command(&["config", "check"]).output().unwrap();
+    let report = String::from_utf8(check.stderr).unwrap();
+    let report = report.trim().trim_start_matches("error: ");
+    assert!(report.contains("visit.agreeing") && daemon.log().contains(report), "{report}");
+    let after = until_decided(&home, seq, 2);
+    assert!(after.iter().all(|decision| decision == "Unknown no_match"), "{after:?}");
+
+    // No file at all, and no TOML.
+    std::fs::remove_file(home.path("config.toml")).unwrap();
+    let event = reload(&home, &daemon).1;
+    let (reason, keys) = (ConfigurationRefusal::Unreadable, vec![]);
+    assert_eq!(event, Administrative::ConfigurationRefused { reason, keys });
+    home.write("[visit\n");
+    let event = reload(&home, &daemon).1;
+    let (reason, keys) = (ConfigurationRefusal::NotToml, vec![]);
+    assert_eq!(event, Administrative::ConfigurationRefused { reason, keys });
+
+    // What it was before is so again, and the same daemon grants.
+    home.write("[visit]\ncooldown_ms = 0\n");
+    let (seq, event) = reload(&home, &daemon);
+    assert!(matches!(event, Administrative::ConfigurationReloaded { .. }), "{event:?}");
+    assert!(until_decided(&home, seq, 2).contains(&"Granted matched".to_owned()));
+    daemon.signal("-TERM");
+    assert!(daemon.until_ended().success(), "{}", daemon.log());
+}
+
+#[test]
+fn live_keys_of_each_section_take_effect_in_the_running_daemon() {
+    if !assets() {
+        return;
+    }
+    let mut home = Home::new().enrol_obama().set("camera.replay.repeat", true);
+    let base = "[visit]\ncooldown_ms = 0\n";
+    home.write(base);
+    let daemon = visited(&home);
+    let granted = "Granted matched";
+    let cases = [
+        ("quality.sharpness_min", "sharpness_min = 10000.0", "Ambiguous poor_quality"),
+        ("detect.strategy", "strategy = 'find'", granted),
+        ("recognise.metric", "metric = 'euclidean-l2'", granted),
+        ("recognise.threshold", "threshold = 0.999", "Unknown no_match"),
+        ("store.records_max", "records_max = 100", granted),
+    ];
+    let mut before: Option<&str> = None;
+    for (key, line, decided) in cases {
+        home.write(&format!("{base}[{}]\n{line}\n", key.split('.').next().unwrap()));
+        let (seq, event) = reload(&home, &daemon);
+        let mut changed: Vec<&str> = before.into_iter().chain([key]).collect();
+        changed.sort_by_key(|name| KEYS.iter().position(|key| key.name == *name));
+        assert_eq!(event, reloaded(&changed, &[]), "what the case before changed is undone");
+        let after = until_decided(&home, seq, 3);
+        assert!(after.iter().all(|found| found == decided), "{key}: {after:?}");
+        before = Some(key);
+    }
+    until("the oldest records to be erased", || (home.records().len() <= 100).then_some(()));
+    home.write(&format!("{base}[log]\nlevel = 'error'\n"));
+    let (seq, _) = reload(&home, &daemon);
+    // What was decided before the reload may still be logged after its record.
+    until_decided(&home, seq, 1);
+    let quiet = daemon.log();
+    until_decided(&home, seq, 4);
+    assert_eq!(daemon.log(), quiet, "nothing but errors is logged");
+}
+
+#[test]
+fn the_broker_can_be_changed_without_a_restart() {
+    if !assets() {
+        return;
+    }
+    let brokers = [0, 1].map(|_| Mosquitto::start(&Broker::default()));
+    let [Some(old), Some(new)] = brokers else { return };
+    let mut home = Home::new()
+        .enrol_obama()
+        .set("mqtt.enabled", true)
+        .set("camera.replay.pace", "real-time")
+        .set("camera.replay.repeat", true);
+    let file = |port, rest: &str| {
+        format!("[mqtt]\nhost = '127.0.0.1'\nport = {port}\n{rest}[visit]\ncooldown_ms = 0\n")
+    };
+    home.write(&file(old.port(), ""));
+    let (at_old, at_new) =
+        (Subscriber::connect(old.port(), "#"), Subscriber::connect(new.port(), "#"));
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(3).person("obama3.jpg", 0.16, 20).nobody(25).write(&recording, 1);
+    let mut daemon = home.run(&recording);
+    at_old.on(ACCESS);
+    home.write(&file(new.port(), "[mqtt.home_assistant]\ndiscovery = true\n"));
+    daemon.signal("-HUP");
+    at_old.next("goodbye", |m| m.topic == STATUS && m.text() == "offline");
+    assert_eq!(at_new.on(STATUS).text(), "online");
+    at_new.next("discovery", |m| m.topic.starts_with("homeassistant/device/"));
+    for topic in ["deepid-edge/front/info", "deepid-edge/front/camera"] {
+        let late = Subscriber::connect(new.port(), topic);
+        assert!(late.on(topic).retained, "{topic} is known to whoever comes later");
+    }
+    let audit = at_new.next("the reload", |m| m.topic == AUDIT && m.text().contains("mqtt.port"));
+    assert_eq!(audit.json()["administrative"]["event"], "configuration_reloaded");
+    assert_eq!(at_new.on(ACCESS).json()["outcome"], "granted");
+    daemon.signal("-KILL");
+    at_new.next("the will", |m| m.topic == STATUS && m.text() == "offline");
+    daemon.until_ended();
+}
+
+#[test]
+fn signals_without_a_meaning_are_logged_and_end_nothing() {
+    if !assets() {
+        return;
+    }
+    let home = Home::new().enrol_obama().set("camera.replay.repeat", true);
+    let mut daemon = visited(&home);
+    for name in ["USR1", "USR2", "ALRM", "VTALRM", "PROF", "IO", "PWR", "XFSZ"] {
+        daemon.signal(&format!("-{name}"));
+        until(name, || daemon.log().contains(&format!("SIG{name}")).then_some(()));
+    }
+    daemon.signal("-PIPE");
+    let seq = home.records().last().unwrap().seq;
+    until_decided(&home, seq, 2);
+    daemon.signal("-TERM");
+    assert!(daemon.until_ended().success(), "{}", daemon.log());
+    assert!(daemon.log().contains("SIGTERM"), "why it ended is said: {}", daemon.log());
+}
+
+#[test]
+fn a_log_that_nobody_reads_any_more_stops_nothing() {
+    if !assets() {
+        return;
+    }
+    let home = Home::new().enrol_obama().set("camera.replay.repeat", true);
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(3).person("obama3.jpg", 0.16, 20).nobody(25).write(&recording, 1);
+    let mut command = home.command(&["run", "--replay", recording.to_str().unwrap()]);
+    let mut daemon = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    drop(daemon.stderr.take());
+    let first = until_decided(&home, 0, 3);
+    assert!(!first.is_empty());
+    support::signal(daemon.id(), "-TERM");
+    assert!(until("the end", || daemon.try_wait().unwrap()).success());
+}
+
+#[test]
+fn a_daemon_whose_terminal_is_closed_ends_in_order() {
+    if !assets() {
+        return;
+    }
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: the program 'script' (bsdutils) is missing");
+        return;
+    }
+    let home = Home::new().set("camera.replay.pace", "real-time").set("camera.replay.repeat", true);
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(15).write(&recording, 2);
+    let daemon = home.command(&["run", "--replay", recording.to_str().unwrap()]);
+    let words = [daemon.get_program()].into_iter().chain(daemon.get_args());
+    let quoted: Vec<String> = words.map(|word| format!("'{}'", word.to_str().unwrap())).collect();
+    let log = home.path("typescript");
+    let mut terminal = Command::new("script")
+        .current_dir(support::models::root())
+        .args(["--quiet", "--flush", "--command", &format!("exec {}", quoted.join(" "))])
+        .arg(&log)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    until("the daemon in its terminal", || told().contains("ready").then_some(()));
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    until("the last record", || {
+        let last = administration(&home.records()).pop().map(|(_, event)| event);
+        matches!(last, Some(Administrative::Stopped)).then_some(())
+    });
 }
 
 #[test]

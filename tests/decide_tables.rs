@@ -199,6 +199,10 @@ impl Run {
                 self.visit.tick(now, &mut self.pending);
                 return words.next().map_or(Ok(()), |word| Err(format!("'{word}' after tick")));
             }
+            Some("reload") => {
+                self.visit.restart(policy(words)?, now);
+                return Ok(());
+            }
             Some("none") => Seen::NoFace,
             Some("poor") => Seen::Faces {
                 count,

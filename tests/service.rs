@@ -106,6 +106,16 @@ fn the_unit_checks_the_configuration_before_it_starts() {
 }
 
 #[test]
+fn a_reload_tells_the_daemon_first_and_fails_where_the_configuration_is_wrong() {
+    let unit = read(SERVICE);
+    let commands: Vec<&str> = settings(&unit, "ExecReload").collect();
+    // The daemon is told whatever the file says: it records what it refuses.
+    let wanted = ["/bin/sh -c 'kill -HUP $MAINPID'", "/usr/bin/deepid-edge config check"];
+    assert_eq!(commands, wanted);
+    assert_eq!(setting(&unit, "Type"), Some("notify"), "systemd 252 has no notify-reload");
+}
+
+#[test]
 fn quick_restarts_have_an_end_and_slow_ones_follow() {
     let unit = read(SERVICE);
     let number = |key: &str| setting(&unit, key).unwrap().parse::<u32>().unwrap();

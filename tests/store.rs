@@ -259,13 +259,17 @@ fn numbers_are_never_given_twice_and_retention_is_a_bound() {
     let kept: Vec<u64> = store.audit(0, 100).unwrap().iter().map(|r| r.seq).collect();
     assert_eq!(kept, [8, 9, 10]);
     assert_eq!(store.outbox_depth().unwrap(), 3, "the outbox is bounded with them");
+    store.keep_records(2);
+    store.record_decision(&vague(10), "front", BOOT).unwrap();
+    let kept: Vec<u64> = store.audit(0, 100).unwrap().iter().map(|r| r.seq).collect();
+    assert_eq!(kept, [10, 11], "another bound counts from the next record on");
     drop(store);
     Connection::open(&path)
         .unwrap()
         .execute_batch("DELETE FROM outbox; DELETE FROM audit")
         .unwrap();
     let mut store = open(&path);
-    assert_eq!(store.record_decision(&vague(1), "front", BOOT).unwrap().seq, 11);
+    assert_eq!(store.record_decision(&vague(1), "front", BOOT).unwrap().seq, 12);
 }
 
 #[test]

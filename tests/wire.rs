@@ -18,7 +18,9 @@ use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{AmbiguousReason, DeniedReason, UnknownReason, Verdict};
 use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{Access, Audit, Camera, CameraState, Message, Presence, Topic, Topics};
-use deepid_edge::store::{Administrative, AuditRecord, Body, DecisionRecord, RequestVerdict};
+use deepid_edge::store::{
+    Administrative, AuditRecord, Body, ConfigurationRefusal, DecisionRecord, RequestVerdict,
+};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use support::door::{BOOT, DOOR, clock, decision, embedder, health, info};
@@ -119,6 +121,20 @@ fn administrative() -> Vec<Administrative> {
         A::GalleryRestored { made: "2026-05-01T07:15:02Z".to_owned(), subjects: 2, references: 5 },
         A::ClockSettled { record: 41, record_issued: "2036-02-07T06:28:15Z".to_owned() },
     ];
+    let keys = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
+    let (changed, restart) = (keys(&["visit.agreeing", "log.level"]), keys(&["camera.width"]));
+    all.push(A::ConfigurationReloaded { changed, restart });
+    all.push(A::ConfigurationReloaded { changed: vec![], restart: vec![] });
+    let refusals = [
+        ConfigurationRefusal::Unreadable,
+        ConfigurationRefusal::NotToml,
+        ConfigurationRefusal::Wrong,
+        ConfigurationRefusal::Unusable,
+    ];
+    all.extend(
+        refusals
+            .map(|reason| A::ConfigurationRefused { reason, keys: keys(&["mqtt.tls.enabled"]) }),
+    );
     all.extend(requests.map(|verdict| A::Requested {
         request: "ping".to_owned(),
         verdict,

@@ -89,6 +89,7 @@ fn key_table() -> Vec<Json> {
                 "must_be": key.kind.to_string(),
                 "environment": crate::config::environment_name(key.name),
                 "help": key.help,
+                "change": key.change,
             })
         })
         .collect()

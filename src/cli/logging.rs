@@ -1,6 +1,7 @@
 //! The log: to standard error, as the configuration says.
 //!
-//! In: `log.level` and `log.format`. Out: `tracing`'s subscriber for this process. Verbs that
+//! In: `log.level` and `log.format`. Out: `tracing`'s subscriber for this process; for the daemon a switch
+//! for its level. Verbs that
 //! answer a question log warnings alone unless a level was asked for, so that an answer is not
 //! drowned; the daemon logs at the configured level. Where standard error is the journal, a line
 //! carries its priority and no time of its own, so that `journalctl -p warning` finds warnings.
@@ -8,7 +9,6 @@
 //! Deliberately absent: files and rotation, which the journal does better.
 //! Source: sd-daemon(3) for the priorities, systemd.exec(5) for `JOURNAL_STREAM`.
 
-use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd as _;
@@ -17,10 +17,13 @@ use std::os::unix::fs::MetadataExt as _;
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::fmt::{self, FmtContext, FormatEvent, FormatFields, format};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{Config, LogFormat, Origin};
+use crate::config::{Config, LogFormat, LogLevel, Origin};
 use crate::mask;
 
 /// Starts the log of a verb that answers and ends.
@@ -33,31 +36,44 @@ pub(super) fn for_a_verb(config: &Config) {
     start(config, level);
 }
 
-/// Starts the log of the daemon.
-pub(super) fn for_the_daemon(config: &Config) {
-    start(config, config.log.level.as_tracing());
+/// Starts the log of the daemon, whose level can change while it runs.
+pub(super) fn for_the_daemon(config: &Config) -> LevelSwitch {
+    start(config, config.log.level.as_tracing())
 }
 
-fn start(config: &Config, level: Level) {
+/// Changes how much is logged.
+pub(super) struct LevelSwitch(reload::Handle<LevelFilter, Registry>);
+
+impl LevelSwitch {
+    /// Logs by `level` from the next line on.
+    pub(super) fn set(&self, level: LogLevel) {
+        let wanted = LevelFilter::from_level(level.as_tracing());
+        // Refused only where another log was first in this process: tests do that.
+        drop(self.0.modify(|filter| *filter = wanted));
+    }
+}
+
+fn start(config: &Config, level: Level) -> LevelSwitch {
+    let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level));
     let is_json = config.log.format == LogFormat::Json;
-    let builder = tracing_subscriber::fmt()
+    let layer = fmt::layer()
         .with_writer(move || Masked { into: io::stderr(), is_json })
         .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .with_max_level(LevelFilter::from_level(level));
-    // A second log in one process (tests do that) keeps the first.
-    let _kept = match (config.log.format, is_journal()) {
-        (LogFormat::Text, false) => builder.try_init(),
-        (LogFormat::Json, false) => builder.json().flatten_event(true).try_init(),
+        .with_target(false);
+    let layer = match (config.log.format, is_journal()) {
+        (LogFormat::Text, false) => layer.boxed(),
+        (LogFormat::Json, false) => layer.json().flatten_event(true).boxed(),
         (LogFormat::Text, true) => {
             let plain = format().with_target(false).with_level(false).without_time();
-            builder.event_format(ForJournal(plain)).try_init()
+            layer.event_format(ForJournal(plain)).boxed()
         }
         (LogFormat::Json, true) => {
-            let builder = builder.json().flatten_event(true);
-            builder.map_event_format(ForJournal).try_init()
+            layer.json().flatten_event(true).map_event_format(ForJournal).boxed()
         }
     };
+    // A second log in one process (tests do that) keeps the first.
+    let _kept = tracing_subscriber::registry().with(filter).with(layer).try_init();
+    LevelSwitch(handle)
 }
 
 /// A writer of lines that secrets are taken out of; `tracing` hands a line over whole.
@@ -107,7 +123,7 @@ where
         context: &FmtContext<'_, S, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
-    ) -> fmt::Result {
+    ) -> std::fmt::Result {
         write!(writer, "<{}>", priority(*event.metadata().level()))?;
         self.0.format_event(context, writer, event)
     }

@@ -9,6 +9,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::logging;
 use super::session::{Session, direct_flag};
+use crate::daemon::{Control, Stop};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -34,10 +35,14 @@ impl Arguments {
         let flags = flags
             .into_iter()
             .filter_map(|(flag, key, value)| Some(direct_flag(flag, key, &value?)))
-            .collect();
-        let config = session.config_with(flags)?;
-        logging::for_the_daemon(&config);
-        crate::daemon::run(&config, &crate::daemon::Stop::default())?;
+            .collect::<Vec<_>>();
+        let config = session.config_with(flags.clone())?;
+        let log = logging::for_the_daemon(&config);
+        let control = Control {
+            read: Box::new(|| session.read_config(flags.clone())),
+            log_level: Box::new(|level| log.set(level)),
+        };
+        crate::daemon::run(&config, &Stop::default(), &control)?;
         Ok(Kind::Done)
     }
 }

@@ -13,7 +13,7 @@ use clap::Args;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::logging;
-use crate::config::{Config, Flag, STANDARD_FILE, Sources};
+use crate::config::{Config, ConfigError, Flag, STANDARD_FILE, Sources};
 use crate::mask;
 
 /// The flags that all verbs share.
@@ -112,7 +112,15 @@ impl Session {
     /// # Errors
     /// [`Kind::Configuration`].
     pub fn config_with(&self, verb_flags: Vec<Flag>) -> Result<Config, Failure> {
-        Ok(Config::load(&self.sources(self.shared.config.clone(), verb_flags))?)
+        Ok(self.read_config(verb_flags)?)
+    }
+
+    /// As [`Self::config_with`], as files and environment are now.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read_config(&self, verb_flags: Vec<Flag>) -> Result<Config, ConfigError> {
+        Config::load(&self.sources(self.shared.config.clone(), verb_flags))
     }
 
     /// The configuration as it would be if its file were `path` and said `text`.

@@ -4,7 +4,9 @@
 //! which `deploy/config.toml`, `config show --default` and the manual page are made.
 //! Invariant: a key that is not in this table does not exist; a test loads the defaults into the
 //! typed sections, so a key that no section takes, or a section's field without key, fails it.
-//! Order is the order of the file; a section's keys stand together.
+//! Order is the order of the file; a section's keys stand together. A key needs a restart unless it
+//! is made by `live` or `live_unset`; whoever makes one so brings its value to the thread that uses
+//! it (`src/config/changes.rs`), and a test walks the table.
 
 use super::kind::{Kind, Rule};
 
@@ -21,6 +23,29 @@ pub struct Key {
     pub example: &'static str,
     /// What it does, in sentences.
     pub help: &'static str,
+    /// When a change of it takes effect in a running daemon.
+    pub change: Change,
+}
+
+/// When a changed key takes effect in a running daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// As soon as the configuration is read again.
+    Live,
+    /// When the daemon is started anew; until then the old value stays in force.
+    Restart,
+}
+
+impl Change {
+    /// The same in words, as a sentence.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Live => "Takes effect at a reload.",
+            Self::Restart => "Needs a restart.",
+        }
+    }
 }
 
 /// One section: its name and what it is about.
@@ -57,11 +82,26 @@ pub const SECTIONS: &[Section] = &[
 ];
 
 const fn key(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
-    Key { name, kind, default: Some(default), example: default, help }
+    Key { name, kind, default: Some(default), example: default, help, change: Change::Restart }
 }
 
 const fn unset(name: &'static str, kind: Kind, example: &'static str, help: &'static str) -> Key {
-    Key { name, kind, default: None, example, help }
+    Key { name, kind, default: None, example, help, change: Change::Restart }
+}
+
+/// As [`key`], and a change takes effect at a reload.
+const fn live(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
+    Key { change: Change::Live, ..key(name, kind, default, help) }
+}
+
+/// As [`unset`], and a change takes effect at a reload.
+const fn live_unset(
+    name: &'static str,
+    kind: Kind,
+    example: &'static str,
+    help: &'static str,
+) -> Key {
+    Key { change: Change::Live, ..unset(name, kind, example, help) }
 }
 
 const fn whole(min: i64, max: i64) -> Kind {
@@ -173,70 +213,70 @@ pub const KEYS: &[Key] = &[
         "1",
         "How many threads run a network. Two take about half the time of one where two cores are idle; a decision then comes hardly sooner, because it waits for frames that agree.",
     ),
-    key(
+    live(
         "detect.min_face_px",
         whole(16, 4096),
         "40",
         "Faces narrower than this many pixels are ignored: people in the distance are no visitors.",
     ),
-    key("detect.score", real(0.05, 0.99), "0.5", "How sure the detector must be, 0.05 to 0.99."),
-    key(
+    live("detect.score", real(0.05, 0.99), "0.5", "How sure the detector must be, 0.05 to 0.99."),
+    live(
         "detect.strategy",
         Kind::Choice(&["find-then-follow", "find", "follow-on-whole"]),
         r#""find-then-follow""#,
         "'find-then-follow': models.find on the whole frame, then models.follow on a crop around the face, which is cheaper and finer; 'find' and 'follow-on-whole': that one alone, on every whole frame.",
     ),
-    key(
+    live(
         "detect.refresh_frames",
         whole(1, 1000),
         "2",
         "After so many followed frames the whole one is looked at again, for a second person. Less than visit.agreeing, or a grant could rest on frames that were not looked at as a whole.",
     ),
-    key(
+    live(
         "detect.crop_in_faces",
         real(1.5, 10.0),
         "3.5",
         "Side of the crop that is followed, in widths of the last face.",
     ),
-    key(
+    live(
         "detect.central",
         real(0.1, 1.0),
         "0.7",
         "The visitor is the largest face whose middle lies in this share of the picture's width and height; the largest of all when none does.",
     ),
-    key(
+    live(
         "quality.eye_distance_min_px",
         real(4.0, 1000.0),
         "16.0",
         "Least distance between the eyes, in pixels of the camera.",
     ),
-    key(
+    live(
         "quality.sharpness_min",
         real(0.0, 10_000.0),
         "30.0",
         "Least sharpness: variance of the Laplacian over the aligned face.",
     ),
-    key("quality.exposure_min", real(0.0, 255.0), "35.0", "Least mean luminance, 0 to 255."),
-    key("quality.exposure_max", real(0.0, 255.0), "225.0", "Greatest mean luminance, 0 to 255."),
-    key(
+    live("quality.exposure_min", real(0.0, 255.0), "35.0", "Least mean luminance, 0 to 255."),
+    live("quality.exposure_max", real(0.0, 255.0), "225.0", "Greatest mean luminance, 0 to 255."),
+    live(
         "quality.yaw_max",
         real(0.0, 2.0),
         "0.35",
         "How far the head may be turned: the nose's distance from the middle line, in eye distances.",
     ),
-    key(
+    live(
         "quality.roll_max_degrees",
         real(0.0, 180.0),
         "35.0",
         "How far the head may be tilted, either side.",
     ),
-    key(
+    live(
         "quality.outside_max",
         real(0.0, 1.0),
         "0.1",
         "Which share of the aligned face may lie outside the picture.",
     ),
-    key(
+    live(
         "recognise.metric",
         Kind::Choice(&["cosine", "euclidean", "euclidean-l2"]),
         r#""cosine""#,
@@ -248,69 +288,69 @@ pub const KEYS: &[Key] = &[
         "true",
         "Average the vector of a face with that of its mirror image: steadier, at twice the (small) cost.",
     ),
-    key(
+    live(
         "recognise.target_fpir",
         real(1e-7, 0.5),
         "0.001",
         "Which share of strangers' attempts may be taken for somebody enrolled; the threshold follows from the model's calibration and the number of references. Smaller is stricter.",
     ),
-    key(
+    live(
         "recognise.accept_fpir",
         real(1e-7, 1.0),
         "0.01",
         "The worst share of strangers' attempts that may be taken for somebody. A gallery too large for the model's calibration, or a lenient recognise.threshold, can claim no better: beyond this nobody is granted ('denied', 'beyond_calibration'), between recognise.target_fpir and this there is a warning. 1.0 accepts everything, also a threshold of which the calibration says nothing.",
     ),
-    unset(
+    live_unset(
         "recognise.threshold",
         real(-1.0, 1000.0),
         "0.62",
         "A score to reach in place of recognise.target_fpir: at least this for cosine (-1 to 1), at most this for euclidean (0 or more) and euclidean-l2 (0 to 2).",
     ),
-    key(
+    live(
         "recognise.margin",
         real(0.0, 100.0),
         "0.05",
         "How much nearer the best subject must be than the second one, in units of the metric. With less, the outcome is 'ambiguous'.",
     ),
-    key("visit.agreeing", whole(1, 32), "3", "How many frames must agree before a decision."),
-    key(
+    live("visit.agreeing", whole(1, 32), "3", "How many frames must agree before a decision."),
+    live(
         "visit.window",
         whole(1, 32),
         "5",
         "Among how many of the last frames with a face. At least visit.agreeing.",
     ),
-    key(
+    live(
         "visit.spacing_ms",
         whole(0, 2000),
         "100",
         "Frames that agree count once in so much time: neighbouring frames of a fast camera are nearly the same picture. visit.agreeing of them must fit into visit.timeout_ms.",
     ),
-    key(
+    live(
         "visit.weight_min",
         real(0.0, 32.0),
         "2.0",
         "Sum of the quality weights (0 to 1 a frame) that the agreeing frames must reach: poor frames count for less. Not above visit.agreeing.",
     ),
-    key(
+    live(
         "visit.absence_ms",
         whole(200, 60_000),
         "1500",
         "A visit ends when no face was seen for this long.",
     ),
-    key(
+    live(
         "visit.cooldown_ms",
         whole(0, 3_600_000),
         "5000",
         "After a grant, the same subject gets no other for this long.",
     ),
-    key(
+    live(
         "visit.several_faces",
         Kind::Choice(&["refuse", "principal"]),
         r#""refuse""#,
         "With several faces in view: 'refuse' denies, so that nobody walks in behind a friend's face; 'principal' judges the largest sufficiently central one and ignores the others.",
     ),
-    key("visit.stale_ms", whole(50, 10_000), "500", "Frames older than this are no evidence."),
-    key(
+    live("visit.stale_ms", whole(50, 10_000), "500", "Frames older than this are no evidence."),
+    live(
         "visit.timeout_ms",
         whole(500, 120_000),
         "2000",
@@ -322,82 +362,87 @@ pub const KEYS: &[Key] = &[
         r#""/var/lib/deepid-edge/deepid-edge.db""#,
         "The database. Its folder must be writable by the service's user.",
     ),
-    key(
+    live(
         "store.records_max",
         whole(100, 100_000_000),
         "100000",
         "Audit records kept; the oldest are erased beyond it. Of clients' requests a tenth of it is kept beside them.",
     ),
-    key("mqtt.enabled", Kind::Switch, "true", "false: decisions are recorded, and nobody is told."),
-    key("mqtt.host", Kind::Text(Rule::Host), r#""localhost""#, "Name or address of the broker."),
-    key("mqtt.port", whole(1, 65535), "1883", "1883 is usual without TLS, 8883 with it."),
-    key(
+    live(
+        "mqtt.enabled",
+        Kind::Switch,
+        "true",
+        "false: decisions are recorded, and nobody is told.",
+    ),
+    live("mqtt.host", Kind::Text(Rule::Host), r#""localhost""#, "Name or address of the broker."),
+    live("mqtt.port", whole(1, 65535), "1883", "1883 is usual without TLS, 8883 with it."),
+    live(
         "mqtt.base",
         Kind::Text(Rule::Topic),
         r#""deepid-edge""#,
         "First part of every topic: <base>/<door>/access and so on.",
     ),
-    unset(
+    live_unset(
         "mqtt.username",
         Kind::Text(Rule::UserName),
         r#""door-front""#,
         "Who this door is to the broker.",
     ),
-    unset(
+    live_unset(
         "mqtt.password_file",
         Kind::Path,
         r#""/etc/deepid-edge/mqtt-password""#,
         "A file with the password on its first line, readable by the service's user alone, or the service's credential (docs/board.md). There is no key for the password itself: configuration gets copied about.",
     ),
-    key(
+    live(
         "mqtt.tls.enabled",
         Kind::Switch,
         "false",
         "Encrypt, and check who the broker is. Use it whenever the broker is another machine: a decision that opens a door should not be forgeable on the network.",
     ),
-    unset(
+    live_unset(
         "mqtt.tls.ca",
         Kind::Path,
         r#""/etc/deepid-edge/ca.pem""#,
         "The certificate authority (PEM) that must have signed the broker's certificate. Unset: those that the system believes. Your own is stricter.",
     ),
-    unset(
+    live_unset(
         "mqtt.tls.cert",
         Kind::Path,
         r#""/etc/deepid-edge/client.pem""#,
         "This door's own certificate (PEM), where the broker asks for one. Together with mqtt.tls.key.",
     ),
-    unset(
+    live_unset(
         "mqtt.tls.key",
         Kind::Path,
         r#""/etc/deepid-edge/client.key""#,
         "The private key (PEM) of mqtt.tls.cert.",
     ),
-    key(
+    live(
         "mqtt.home_assistant.discovery",
         Kind::Switch,
         "false",
         "Announce this door to Home Assistant.",
     ),
-    key(
+    live(
         "mqtt.home_assistant.prefix",
         Kind::Text(Rule::Topic),
         r#""homeassistant""#,
         "Home Assistant's discovery prefix.",
     ),
-    key(
+    live(
         "mqtt.home_assistant.retain",
         Kind::Switch,
         "false",
         "Leave the announcement (never a decision) on the broker, for a Home Assistant that starts while the door is away.",
     ),
-    key(
+    live(
         "clock.require",
         Kind::Choice(&["plausible", "synchronised"]),
         r#""plausible""#,
         "'plausible': later than this software was built and not behind the records, unless a time service keeps it and none vouched for them. 'synchronised': also kept by a time service; the service knows systemd-timesyncd, for others see docs/board.md. Otherwise decisions are denied with 'clock_untrusted'.",
     ),
-    key(
+    live(
         "log.level",
         Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
         r#""info""#,

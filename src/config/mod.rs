@@ -4,8 +4,10 @@
 //! their limits and fit each other, with the origin of each; or [`ConfigError`] with every problem
 //! that was found. Invariant: this is the one place that reads the environment, and a `Config` is
 //! made here only. Keys stand in [`KEYS`], from which default file and manual page are made.
-//! Deliberately absent: a key for any secret, and reloading; a changed file is a restart.
+//! Deliberately absent: a key for any secret. What of a changed file takes effect in a running daemon
+//! is said here ([`diff`]) and done by it.
 
+mod changes;
 mod equip;
 mod fitting;
 mod host;
@@ -22,8 +24,9 @@ use std::path::{Path, PathBuf};
 
 use crate::publish::Topics;
 
+pub use changes::{Changes, LiveSettings, Operation, diff};
 pub use equip::{Cards, EquipError, Networks};
-pub use keys::{KEYS, Key, SECTIONS, Section, nearest};
+pub use keys::{Change, KEYS, Key, SECTIONS, Section, nearest};
 pub use kind::{Kind, Rule};
 pub use layers::{Setting, environment_name, read as read_file};
 pub use lookup::checkout;

@@ -84,6 +84,35 @@ pub enum Problem {
     },
 }
 
+impl Problem {
+    /// The key that is wrong, where there is such a key: what somebody has written for one may be
+    /// anything, a secret too.
+    #[must_use]
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownKey { .. } | Self::MisspeltVariable { .. } => None,
+            Self::Impossible { key, .. } => super::keys::find(key).map(|key| key.name),
+            Self::Contradiction { key, .. } => Some(key),
+        }
+    }
+}
+
+impl ConfigError {
+    /// The keys that are wrong, each once, as far as they are keys.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&'static str> {
+        let keys: std::collections::BTreeSet<_> = match self {
+            Self::Problems(problems) => problems.iter().filter_map(Problem::key).collect(),
+            Self::NamedFile { key, .. } => [*key].into(),
+            Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::Syntax { .. }
+            | Self::Nowhere { .. } => std::collections::BTreeSet::new(),
+        };
+        keys.into_iter().collect()
+    }
+}
+
 fn variable(nearest: Option<&str>) -> String {
     match nearest {
         Some(near) => format!("did you mean '{near}'?"),

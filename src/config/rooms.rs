@@ -19,6 +19,7 @@ use crate::embed::QualityLimits;
 use crate::geometry::View;
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
+use crate::recognize::Tuning;
 use crate::store::StoreSettings;
 
 impl Config {
@@ -46,6 +47,17 @@ impl Config {
             crop_in_faces: detect.crop_in_faces,
             refresh: detect.refresh_frames,
             min_face_px: detect.min_face_px as f32,
+        }
+    }
+
+    /// What may change of the path while it runs.
+    #[must_use]
+    pub fn tuning(&self) -> Tuning {
+        Tuning {
+            limits: self.quality_limits(),
+            central: self.detect.central,
+            follower: self.follower_settings(),
+            min_score: self.detect.score,
         }
     }
 

@@ -17,7 +17,7 @@ pub fn default_file() -> String {
     let mut text = String::new();
     wrap(
         &mut text,
-        "Configuration of deepid-edge. Every key stands here with its default, as a comment: remove the '#' and change the value. Above this file stand the environment (DEEPID_EDGE__SECTION__KEY) and flags (--set section.key=value). 'deepid-edge config check' tells what is wrong, 'deepid-edge config show' what is in force and why. Relative paths count from the folder that the program is started in. Made from the table in src/config/keys.rs; 'make test' fails when it is not.",
+        "Configuration of deepid-edge. Every key stands here with its default, as a comment: remove the '#' and change the value. Above this file stand the environment (DEEPID_EDGE__SECTION__KEY) and flags (--set section.key=value). 'deepid-edge config check' tells what is wrong, 'deepid-edge config show' what is in force and why. Each key says whether a change takes effect at a reload ('systemctl reload deepid-edge') or needs a restart. Relative paths count from the folder that the program is started in. Made from the table in src/config/keys.rs; 'make test' fails when it is not.",
     );
     for section in SECTIONS {
         let rule = "-".repeat(WIDTH.saturating_sub(section.help.len() + 5));
@@ -28,7 +28,7 @@ pub fn default_file() -> String {
                 continue;
             }
             text.push('\n');
-            wrap(&mut text, key.help);
+            wrap(&mut text, &format!("{} {}", key.help, key.change.sentence()));
             if key.default.is_none() {
                 let _infallible = writeln!(text, "# Unset by default.");
             }
@@ -75,7 +75,12 @@ pub fn manual_section() -> String {
                 roff(key.name).trim_end(),
                 roff(&default).trim_end(),
                 roff(key.help),
-                roff(&format!("Must be {}. {}", key.kind, environment_name(key.name))),
+                roff(&format!(
+                    "Must be {}. {} {}",
+                    key.kind,
+                    key.change.sentence(),
+                    environment_name(key.name)
+                )),
             );
         }
     }

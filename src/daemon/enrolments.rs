@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use super::DaemonError;
 use super::meter::Meter;
+use super::reload::{Adjustment, Renewal};
 use crate::clock::Monotonic;
+use crate::config::Config;
 use crate::inference::ModelId;
 use crate::publish::message::{DatabaseState, GalleryState};
 use crate::recognize::Galleries;
@@ -24,7 +26,8 @@ use crate::store::Store;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Makes the enrolled set of what the database has; made by whoever knows cards and configuration.
-pub(super) type GalleriesMaker = Box<dyn Fn(&Store) -> Result<Galleries, DaemonError> + Send>;
+pub(super) type GalleriesMaker =
+    Box<dyn Fn(&Config, &Store) -> Result<Galleries, DaemonError> + Send>;
 
 /// An enrolled set, and the version of the database that it is not older than.
 #[derive(Debug)]
@@ -53,18 +56,29 @@ pub(super) enum Change {
     Withdraw,
 }
 
-/// One place between the record and the recognise thread, in which the newest change wins.
+/// What the recogniser is to take over between two frames.
 #[derive(Debug, Default)]
-pub(super) struct Handover(Mutex<Option<Change>>);
+pub(super) struct News {
+    pub change: Option<Change>,
+    /// Set by a reload of the configuration; the change beside it was made by that.
+    pub adjustment: Option<Adjustment>,
+}
+
+/// One place between the record and the recognise thread, in which the newest change wins. An
+/// adjustment stays until it is taken: what is made after it is made by its configuration.
+#[derive(Debug, Default)]
+pub(super) struct Handover(Mutex<News>);
 
 impl Handover {
-    fn put(&self, change: Change) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(change);
+    fn put(&self, change: Change, adjustment: Option<Adjustment>) {
+        let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        news.change = Some(change);
+        news.adjustment = adjustment.or(news.adjustment.take());
     }
 
-    /// The newest change since the last call, if there is one.
-    pub(super) fn take(&self) -> Option<Change> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// What is new since the last call.
+    pub(super) fn take(&self) -> News {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -100,6 +114,8 @@ impl Enrolled {
 /// What the record thread knows of the enrolments.
 pub(super) struct Enrolments {
     make: GalleriesMaker,
+    /// By which the galleries are made.
+    config: Config,
     /// Version of what the recogniser has; `None` while it has nobody because of a fault.
     version: Option<i64>,
     looked: Option<Monotonic>,
@@ -114,11 +130,12 @@ impl Enrolments {
     /// Enrolments of which the recogniser has those of `version`.
     pub(super) fn new(
         make: GalleriesMaker,
+        config: Config,
         version: i64,
         handover: Arc<Handover>,
         enrolled: Arc<Mutex<Enrolled>>,
     ) -> Self {
-        Self { make, version: Some(version), looked: None, handover, enrolled, fault: None }
+        Self { make, config, version: Some(version), looked: None, handover, enrolled, fault: None }
     }
 
     /// Looks, once in a while, whether another program has changed the enrolments, and reads them
@@ -132,15 +149,44 @@ impl Enrolments {
         let failed = meter.database() == DatabaseState::Failed;
         let unchanged = |version: i64| Some(version) == self.version && !failed;
         if !store.data_version().is_ok_and(unchanged) {
-            match Loaded::read(store, &self.make) {
-                Ok(loaded) => self.replace(loaded, store, meter),
+            match Loaded::read(store, |store| (self.make)(&self.config, store)) {
+                Ok(loaded) => self.replace(loaded, None, store, meter),
                 Err(error) => self.withdraw(&error, meter),
             }
         }
         true
     }
 
-    fn replace(&mut self, loaded: Loaded, store: &Store, meter: &Meter) {
+    /// Goes on by another configuration where a gallery can be made by it, and says whether; the
+    /// recogniser gives the answer when it has both.
+    pub(super) fn renew(
+        &mut self,
+        Renewal { config, answer }: Renewal,
+        store: &Store,
+        meter: &Meter,
+    ) -> bool {
+        match Loaded::read(store, |store| (self.make)(&config, store)) {
+            Ok(loaded) => {
+                let adjustment = Adjustment::of(&config, answer);
+                self.config = config;
+                self.replace(loaded, Some(adjustment), store, meter);
+                true
+            }
+            Err(error) => {
+                // Nobody listens any more where the daemon ends.
+                drop(answer.send(Err(error)));
+                false
+            }
+        }
+    }
+
+    fn replace(
+        &mut self,
+        loaded: Loaded,
+        adjustment: Option<Adjustment>,
+        store: &Store,
+        meter: &Meter,
+    ) {
         let Loaded { galleries, version } = loaded;
         let enrolled = Enrolled::of(&galleries, store);
         tracing::info!(
@@ -150,7 +196,7 @@ impl Enrolments {
             "enrolments reloaded"
         );
         *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner) = enrolled;
-        self.handover.put(Change::Replace(Box::new(galleries)));
+        self.handover.put(Change::Replace(Box::new(galleries)), adjustment);
         (self.version, self.fault) = (Some(version), None);
         meter.set_gallery(GalleryState::Ok);
         if meter.database() == DatabaseState::Failed {
@@ -159,7 +205,7 @@ impl Enrolments {
     }
 
     fn withdraw(&mut self, error: &DaemonError, meter: &Meter) {
-        self.handover.put(Change::Withdraw);
+        self.handover.put(Change::Withdraw, None);
         self.version = None;
         meter.set_gallery(GalleryState::Unreadable);
         if matches!(error, DaemonError::Store(_)) {
@@ -184,7 +230,7 @@ mod tests {
     use super::*;
     use crate::clock::{ClockTrust, WallClock};
     use crate::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};
-    use crate::config::EquipError;
+    use crate::config::{EquipError, Flag, Sources};
     use crate::embed::FeatureVector;
     use crate::store::StoreSettings;
 
@@ -193,7 +239,7 @@ mod tests {
     }
 
     /// One made-up reference of each subject in the database, compared by cosine.
-    fn made(store: &Store) -> Result<Galleries, DaemonError> {
+    fn made(_: &Config, store: &Store) -> Result<Galleries, DaemonError> {
         let entry = |subject: crate::store::Subject| GalleryEntry {
             subject: subject.id,
             enabled: subject.enabled,
@@ -236,6 +282,20 @@ mod tests {
         (open(), open())
     }
 
+    fn config(flags: &[(&str, &str)]) -> Config {
+        let flag = |(key, value): &(&str, &str)| Flag {
+            given_as: "--set".to_owned(),
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        };
+        let flags = flags.iter().map(flag).collect();
+        Config::load(&Sources { flags, ..Sources::default() }).unwrap()
+    }
+
+    fn enrolments(make: GalleriesMaker, version: i64, handover: &Arc<Handover>) -> Enrolments {
+        Enrolments::new(make, config(&[]), version, Arc::clone(handover), Arc::default())
+    }
+
     fn subjects(change: Option<Change>) -> Option<usize> {
         match change {
             Some(Change::Replace(galleries)) => Some(galleries.gallery.subjects()),
@@ -251,13 +311,13 @@ mod tests {
         let handover = Handover::default();
         for index in 0..6 {
             enrol(&mut beside, &format!("somebody {index}"));
-            handover.put(Change::Replace(Box::new(made(&beside).unwrap())));
+            handover.put(Change::Replace(Box::new(made(&config(&[]), &beside).unwrap())), None);
         }
-        assert_eq!(subjects(handover.take()), Some(6));
-        assert!(handover.take().is_none(), "it is handed over once");
-        handover.put(Change::Replace(Box::new(made(&beside).unwrap())));
-        handover.put(Change::Withdraw);
-        assert_eq!(subjects(handover.take()), Some(0));
+        assert_eq!(subjects(handover.take().change), Some(6));
+        assert!(handover.take().change.is_none(), "it is handed over once");
+        handover.put(Change::Replace(Box::new(made(&config(&[]), &beside).unwrap())), None);
+        handover.put(Change::Withdraw, None);
+        assert_eq!(subjects(handover.take().change), Some(0));
     }
 
     #[test]
@@ -269,19 +329,20 @@ mod tests {
         let broken = Arc::new(AtomicBool::new(false));
         let make = {
             let broken = Arc::clone(&broken);
-            move |store: &Store| {
+            move |config: &Config, store: &Store| {
                 if broken.load(Ordering::Relaxed) {
                     let nothing = vector([0.0, 0.0]);
                     let error = comparer().score(&nothing, &nothing).unwrap_err();
                     return Err(EquipError::from(error).into());
                 }
-                made(store)
+                made(config, store)
             }
         };
-        let loaded = Loaded::read(&store, &make).unwrap();
+        let loaded = Loaded::read(&store, |store| make(&config(&[]), store)).unwrap();
         let (handover, enrolled) = (Arc::default(), Arc::default());
         let mut enrolments = Enrolments::new(
             Box::new(make),
+            config(&[]),
             loaded.version,
             Arc::clone(&handover),
             Arc::clone(&enrolled),
@@ -289,7 +350,7 @@ mod tests {
         let meter = Meter::default();
         let mut look = |second: u64| {
             enrolments.look(&store, &meter, Monotonic::from_millis(second * 1000));
-            (subjects(handover.take()), meter.gallery())
+            (subjects(handover.take().change), meter.gallery())
         };
         assert_eq!(look(1), (None, GalleryState::Ok), "nothing has changed");
 
@@ -311,16 +372,58 @@ mod tests {
         let beside = Mutex::new(beside);
         // Somebody is enrolled after the references were read.
         let loaded = Loaded::read(&store, |store| {
-            let read = made(store);
+            let read = made(&config(&[]), store);
             enrol(&mut beside.lock().unwrap(), "late");
             read
         })
         .unwrap();
         assert_eq!(loaded.galleries.gallery.subjects(), 0);
         let handover = Arc::default();
-        let mut enrolments =
-            Enrolments::new(Box::new(made), loaded.version, Arc::clone(&handover), Arc::default());
+        let mut enrolments = enrolments(Box::new(made), loaded.version, &handover);
         enrolments.look(&store, &Meter::default(), Monotonic::default());
-        assert_eq!(subjects(handover.take()), Some(1));
+        assert_eq!(subjects(handover.take().change), Some(1));
+    }
+
+    #[test]
+    fn another_configuration_counts_with_a_gallery_that_is_made_by_it_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, mut beside) = two(&folder);
+        enrol(&mut beside, "somebody");
+        // No gallery can be made by a door called 'back'; others are told by their metric.
+        let make = |config: &Config, store: &Store| {
+            if config.door.id == "back" {
+                let nothing = vector([0.0, 0.0]);
+                let error = comparer().score(&nothing, &nothing).unwrap_err();
+                return Err(EquipError::from(error).into());
+            }
+            let mut galleries = made(config, store)?;
+            if config.recognise.metric == Metric::Euclidean {
+                galleries.gallery.clear();
+            }
+            Ok(galleries)
+        };
+        let handover = Arc::default();
+        let version = store.data_version().unwrap();
+        let mut enrolments = enrolments(Box::new(make), version, &handover);
+        let meter = Meter::default();
+        let mut renew = |flags: &[(&str, &str)]| {
+            let (answer, mut answered) = tokio::sync::oneshot::channel();
+            let renewal = Renewal { config: config(flags), answer };
+            let renewed = enrolments.renew(renewal, &store, &meter);
+            (renewed, answered.try_recv().ok().map(|answer| answer.is_err()))
+        };
+        assert_eq!(renew(&[("door.id", "back"), ("visit.agreeing", "4")]), (false, Some(true)));
+        assert!(handover.take().change.is_none(), "nothing has changed");
+
+        // Not answered before the recogniser has it.
+        assert_eq!(renew(&[("recognise.metric", "euclidean")]), (true, None));
+        // Somebody is enrolled before the recogniser looks: read again by the new configuration.
+        enrol(&mut beside, "another");
+        enrolments.look(&store, &meter, Monotonic::from_millis(5000));
+        let News { change, adjustment } = handover.take();
+        assert_eq!(subjects(change), Some(0), "by the metric of the new configuration");
+        let adjustment = adjustment.expect("it is not lost");
+        assert_eq!(adjustment.visit, config(&[]).visit_policy());
+        assert!(handover.take().adjustment.is_none(), "it is handed over once");
     }
 }

@@ -5,21 +5,24 @@
 //! computes nothing.
 //! Deliberately absent: frames, decisions and the database; they pass by on their own threads.
 
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::enrolments::Enrolled;
 use super::pulse::Thread;
 use super::rate::Rate;
+use super::reload::{self, Control, Plan, Refusal, Reload, Renewal};
 use super::service::notify;
+use super::signals::{Heard, Signals};
 use super::threads::{Shared, Task};
 use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
 use crate::capture::CameraState;
@@ -38,6 +41,8 @@ const HEALTH_EVERY: Duration = Duration::from_secs(30);
 const PRESENCE_EVERY: Duration = Duration::from_secs(4);
 /// How long the end may take: threads finishing their turn, the last messages going out.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// What the task that speaks to the broker is called where it has died.
+const SESSION: &str = "broker session";
 /// Turns of 20 ms in which acknowledgements may still come in after the last decision.
 const SETTLE_TURNS: u32 = 15;
 
@@ -48,9 +53,33 @@ pub(super) struct Workers {
     pub record: JoinHandle<()>,
 }
 
+/// An event loop in which signals are heard already: what comes while models are loaded is not lost,
+/// and does not end the process without a word.
+pub(super) struct Listening {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl Listening {
+    /// Listens from now on.
+    pub(super) fn begin() -> Result<Self, DaemonError> {
+        let system = |what| move |error| DaemonError::System { what, error };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(system("an event loop"))?;
+        let signals = {
+            let _within = runtime.enter();
+            Signals::listen().map_err(system("a signal handler"))?
+        };
+        Ok(Self { runtime, signals })
+    }
+}
+
 /// The main thread: session, signals, health.
 pub(super) struct Front<'a> {
-    pub config: &'a Config,
+    pub config: Config,
+    pub control: &'a Control<'a>,
     pub shared: &'a Arc<Shared>,
     pub cards: Vec<ModelCard>,
     pub enrolled: Arc<Mutex<Enrolled>>,
@@ -59,6 +88,35 @@ pub(super) struct Front<'a> {
     pub started_wall: WallClock,
     pub tasks: SyncSender<Task>,
     pub outgoing: mpsc::Sender<Outgoing>,
+    pub owed: Owed,
+    pub status: Status,
+}
+
+/// What must reach somebody before a reload is said to be done, and waits for room in a channel.
+#[derive(Default)]
+pub(super) struct Owed {
+    records: VecDeque<Administrative>,
+    session: Option<Outgoing>,
+    ready: bool,
+}
+
+/// What systemd shows of the daemon.
+#[derive(Default)]
+pub(super) struct Status {
+    connected: Option<bool>,
+    reload: Option<String>,
+}
+
+impl Status {
+    fn text(&self) -> String {
+        let broker = match self.connected {
+            None => "",
+            Some(true) => ", connected",
+            Some(false) => ", no connection to the broker",
+        };
+        let reload = self.reload.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
+        format!("deciding{broker}{reload}")
+    }
 }
 
 impl Workers {
@@ -71,7 +129,9 @@ impl Workers {
             (Thread::Record, self.record),
         ];
         for (thread, handle) in threads {
-            if handle.is_finished() && handle.join().is_err() {
+            if !handle.is_finished() {
+                tracing::warn!(thread = thread.name(), "a thread did not end in time");
+            } else if handle.join().is_err() {
                 return Err(DaemonError::ThreadDied { thread: thread.name() });
             }
         }
@@ -110,47 +170,48 @@ impl Said {
 impl Front<'_> {
     /// Runs until something ends it, then says goodbye in order.
     pub(super) fn run(
-        self,
+        mut self,
+        listening: Listening,
         stop: &Stop,
         workers: Workers,
         outgoing_received: mpsc::Receiver<Outgoing>,
     ) -> Result<(), DaemonError> {
-        let system = |what| move |error| DaemonError::System { what, error };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(system("an event loop"))?;
+        let Listening { runtime, mut signals } = listening;
         runtime.block_on(async move {
             let (events, mut events_received) = mpsc::channel(CHANNEL_LENGTH);
-            let session = self.config.session_settings().map(|settings| {
-                let clock = Arc::clone(&self.shared.clock) as Arc<dyn Clock>;
-                Session::new(settings, self.info(), clock)
-            });
-            let session = tokio::spawn(async move {
-                match session {
-                    Some(session) => session.run(outgoing_received, events).await,
-                    None => drain(outgoing_received).await,
-                }
-            });
-            let mut terminate =
-                signal(SignalKind::terminate()).map_err(system("a signal handler"))?;
-            let mut interrupt =
-                signal(SignalKind::interrupt()).map_err(system("a signal handler"))?;
-            notify(&[NotifyState::Ready, NotifyState::Status("deciding")]);
+            let clock = Arc::clone(&self.shared.clock) as Arc<dyn Clock>;
+            let session = Session::new(self.config.session_settings(), self.info(), clock);
+            let session = tokio::spawn(session.run(outgoing_received, events));
+            notify(&[NotifyState::Ready, NotifyState::Status(&self.status.text())]);
             tracing::info!(door = %self.config.door.id, boot = %self.boot, "ready");
             let mut said = Said::new(self.started);
+            let mut reload = Reload::default();
             let mut turn = tokio::time::interval(TURN);
             turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             let outcome = loop {
                 tokio::select! {
                     _ = turn.tick() => {
-                        if let Some(outcome) = self.turn(stop, &workers, &mut said) {
+                        if let Some(outcome) = self.turn(stop, &workers, &session, &mut said) {
                             break outcome;
                         }
                     }
                     Some(event) = events_received.recv() => self.hear(event, &said),
-                    _ = terminate.recv() => break Ok(()),
-                    _ = interrupt.recv() => break Ok(()),
+                    heard = signals.next() => match heard {
+                        Heard::End(signal) => {
+                            tracing::info!(signal, "told to end");
+                            break Ok(());
+                        }
+                        Heard::Reload => reload.asked = true,
+                        Heard::Nothing(signal) => tracing::warn!(
+                            signal,
+                            "a signal that means nothing here; SIGHUP reads the configuration again, SIGTERM ends"
+                        ),
+                    },
+                    answer = reload.answered() => self.conclude(answer),
+                }
+                if reload.asked && !reload.is_under_way() {
+                    reload.asked = false;
+                    self.begin(&mut reload);
                 }
             };
             notify(&[NotifyState::Stopping]);
@@ -159,11 +220,92 @@ impl Front<'_> {
         })
     }
 
+    /// Reads the configuration again, and hands what changes in the threads to them.
+    fn begin(&mut self, reload: &mut Reload) {
+        let now = i128::from(self.shared.clock.now().as_micros());
+        notify(&[NotifyState::Reloading, NotifyState::MonotonicUsec(now)]);
+        let plan = match reload::plan(&self.config, (self.control.read)()) {
+            Ok(plan) if plan.changes.live.is_empty() => return self.conclude(Ok(plan)),
+            Ok(plan) => plan,
+            Err(refusal) => return self.conclude(Err(refusal)),
+        };
+        let (answer, answered) = oneshot::channel();
+        let renewal = Renewal { config: plan.config.clone(), answer };
+        match self.tasks.try_send(Task::Renew(Box::new(renewal))) {
+            Ok(()) => reload.wait_for(plan, answered),
+            // Full: the database is slow. It is asked again at the next turn.
+            Err(_) => reload.asked = true,
+        }
+    }
+
+    /// Takes over what the threads have taken over, or says why nothing has changed.
+    fn conclude(&mut self, answer: Result<Plan, Refusal>) {
+        match answer {
+            Ok(plan) => self.take_over(plan),
+            Err(refusal) => {
+                tracing::error!(
+                    "the configuration was read again and refused; the one before stays in force:"
+                );
+                for line in refusal.to_string().lines() {
+                    tracing::error!("{line}");
+                }
+                self.owed.records.push_back(refusal.event());
+                self.status.reload = Some("configuration refused, see the journal".to_owned());
+            }
+        }
+        self.owed.ready = true;
+        self.settle();
+    }
+
+    fn take_over(&mut self, plan: Plan) {
+        let (before, after) = (self.config.session_settings(), plan.config.session_settings());
+        if before != after {
+            self.status.connected = None;
+            self.owed.session = Some(Outgoing::Settings(after.map(Box::new)));
+        }
+        (self.control.log_level)(plan.config.log.level);
+        let named = |keys: &[&str]| keys.join(" ");
+        let (changed, restart) = (named(&plan.changes.live), named(&plan.changes.restart));
+        tracing::info!(changed, "the configuration was read again and is in force");
+        self.status.reload = None;
+        if !restart.is_empty() {
+            tracing::warn!(
+                restart,
+                "these keys keep their old values until 'systemctl restart deepid-edge'"
+            );
+            self.status.reload = Some(format!("restart needed for {restart}"));
+        }
+        self.owed.records.push_back(plan.event());
+        self.config = plan.config;
+    }
+
+    /// Sends what is owed as far as there is room; a reload is done when nothing is.
+    fn settle(&mut self) {
+        while let Some(record) = self.owed.records.pop_front() {
+            if let Err(TrySendError::Full(Task::Administrative(record))) =
+                self.tasks.try_send(Task::Administrative(record))
+            {
+                self.owed.records.push_front(record);
+                return;
+            }
+        }
+        if let Some(settings) = self.owed.session.take()
+            && let Err(mpsc::error::TrySendError::Full(settings)) = self.outgoing.try_send(settings)
+        {
+            self.owed.session = Some(settings);
+            return;
+        }
+        if std::mem::take(&mut self.owed.ready) {
+            notify(&[NotifyState::Ready, NotifyState::Status(&self.status.text())]);
+        }
+    }
+
     /// One turn of the main loop; an outcome when the daemon shall end.
     fn turn(
-        &self,
+        &mut self,
         stop: &Stop,
         workers: &Workers,
+        session: &tokio::task::JoinHandle<()>,
         said: &mut Said,
     ) -> Option<Result<(), DaemonError>> {
         let died = [
@@ -184,9 +326,14 @@ impl Front<'_> {
             }
             None => {}
         }
+        // Otherwise it would go on deciding, and nobody would ever hear of it.
+        if session.is_finished() {
+            return Some(Err(DaemonError::ThreadDied { thread: SESSION }));
+        }
         if stop.requested() {
             return Some(Ok(()));
         }
+        self.settle();
         let now = self.shared.clock.now();
         self.shared.pulse.beat(Thread::Front, now);
         said.rate.mark(now, self.shared.meter.processed());
@@ -280,17 +427,16 @@ impl Front<'_> {
         drop(self.outgoing.try_send(outgoing));
     }
 
+    fn say_connected(&mut self, connected: bool) {
+        self.status.connected = Some(connected);
+        notify(&[NotifyState::Status(&self.status.text())]);
+    }
+
     /// Passes on what the session says.
-    fn hear(&self, event: SessionEvent, said: &Said) {
+    fn hear(&mut self, event: SessionEvent, said: &Said) {
         let task = match event {
-            SessionEvent::Connected => {
-                notify(&[NotifyState::Status("deciding, connected")]);
-                return;
-            }
-            SessionEvent::Disconnected { .. } => {
-                notify(&[NotifyState::Status("deciding, no connection to the broker")]);
-                return;
-            }
+            SessionEvent::Connected => return self.say_connected(true),
+            SessionEvent::Disconnected { .. } => return self.say_connected(false),
             SessionEvent::OutboxWanted { after, limit } => Task::Outbox { after, limit },
             SessionEvent::Acknowledged { seq } => Task::Acknowledged { seq },
             SessionEvent::Requested { request, verdict, count } => {
@@ -321,9 +467,10 @@ impl Front<'_> {
         drop(self.tasks.try_send(task));
     }
 
-    /// Ends in order: source, recogniser, database, broker; never longer than [`FAREWELL`].
+    /// Ends in order: source, recogniser, database, broker; never longer than [`FAREWELL`]. Gives
+    /// the name of a thread that has panicked, if one has.
     async fn farewell(
-        self,
+        mut self,
         workers: Workers,
         session: tokio::task::JoinHandle<()>,
         events: &mut mpsc::Receiver<SessionEvent>,
@@ -367,23 +514,17 @@ impl Front<'_> {
             }
             // Last, so that what the database still says reaches somebody.
             self.send(Outgoing::Stop);
-            drop(session.await);
+            session.await.is_err().then_some(SESSION)
         };
-        if tokio::time::timeout(Duration::from_millis(400), goodbye).await.is_err() {
+        let session = tokio::time::timeout(Duration::from_millis(400), goodbye).await;
+        if session.is_err() {
             tracing::warn!(
                 "the end was not as tidy as it should be: the broker or the database is slow"
             );
         }
-        workers.joined()
-    }
-}
-
-/// Without a broker, everything that would be said is dropped.
-async fn drain(mut outgoing: mpsc::Receiver<Outgoing>) {
-    while let Some(item) = outgoing.recv().await {
-        if item == Outgoing::Stop {
-            return;
-        }
+        let died = session.ok().flatten();
+        let session = died.map_or(Ok(()), |thread| Err(DaemonError::ThreadDied { thread }));
+        workers.joined().and(session)
     }
 }
 

@@ -6,8 +6,8 @@
 //!                    ↑ enrolments ─────────┘ ←acknowledged, outbox wanted────┘
 //! ```
 //!
-//! In: a [`Config`] and a [`Stop`]. Out: a [`Summary`] when it was told to stop, when a recording is
-//! over, or an error with its remedy. It starts and decides without camera, broker and network;
+//! In: a [`Config`], a [`Stop`], and a [`Control`] by which the configuration is read again. Out: a
+//! [`Summary`] when it was told to stop, when a recording is over, or an error with its remedy. It starts and decides without camera, broker and network;
 //! without database, library or models it does not start.
 //!
 //! Invariants: a decision is durable before it is announced (`threads`); frames never queue
@@ -22,7 +22,9 @@ mod health;
 pub mod meter;
 mod pulse;
 mod rate;
+mod reload;
 mod service;
+mod signals;
 mod slot;
 mod source;
 mod threads;
@@ -49,9 +51,10 @@ use crate::recognize::Galleries;
 use crate::store::{self, Administrative, Store};
 use decoding::Decoding;
 use enrolments::{Enrolled, Enrolments, Handover, Loaded};
-use front::{Front, Workers};
+use front::{Front, Listening, Owed, Status, Workers};
 use meter::Meter;
 use pulse::{Pulse, Thread};
+pub use reload::Control;
 use slot::{Pressure, Slot};
 use threads::{Camera, Recognise, Record, Shared, Start};
 use unreadable::Unreadable;
@@ -124,11 +127,13 @@ pub enum DaemonError {
     },
 }
 
-/// Runs until `stop` is requested, a signal comes, or a recording that does not repeat is over.
+/// Runs until `stop` is requested, a signal says so, or a recording that does not repeat is over.
+/// `SIGHUP` reads the configuration again by `control`.
 ///
 /// # Errors
 /// [`DaemonError`] when it cannot start, or when one of its threads dies.
-pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
+pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summary, DaemonError> {
+    let listening = Listening::begin()?;
     let mut store = Store::open(&config.store.path, config.store_settings())?;
     let clock = Arc::new(SystemClock::new(config.clock.require, store.clock_floor()?));
     let started = clock.now();
@@ -179,10 +184,9 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         outgoing: outgoing.clone(),
         absence: config.visit_policy().absence,
     };
-    let maker_config = config.clone();
-    let make = Box::new(move |store: &Store| {
-        let galleries = read_galleries(&maker_config, &networks, store)?;
-        warn_of_claim(&maker_config, &galleries);
+    let make = Box::new(move |config: &Config, store: &Store| {
+        let galleries = read_galleries(config, &networks, store)?;
+        warn_of_claim(config, &galleries);
         Ok(galleries)
     });
     let record = Record {
@@ -191,7 +195,7 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         boot,
         tasks: tasks_received,
         outgoing: outgoing.clone(),
-        enrolments: Enrolments::new(make, version, handover, Arc::clone(&enrolled)),
+        enrolments: Enrolments::new(make, config.clone(), version, handover, Arc::clone(&enrolled)),
         start: unrecorded.map(|_| Start { event: start, at: started }),
         unreadable: Unreadable::default(),
     };
@@ -207,7 +211,8 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
     named("watchdog", move || watchdog::keep(&watched))?;
     let started_wall = clock.wall();
     let front = Front {
-        config,
+        config: config.clone(),
+        control,
         shared: &shared,
         cards,
         enrolled,
@@ -216,8 +221,10 @@ pub fn run(config: &Config, stop: &Stop) -> Result<Summary, DaemonError> {
         started_wall,
         tasks,
         outgoing,
+        owed: Owed::default(),
+        status: Status::default(),
     };
-    let ended = front.run(stop, workers, outgoing_received);
+    let ended = front.run(listening, stop, workers, outgoing_received);
     let summary = Summary {
         meter: Arc::clone(&shared.meter),
         uptime: clock.now().since(started),

@@ -19,9 +19,10 @@ use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use super::decoding::Decoding;
-use super::enrolments::{Change, Enrolments, Handover};
+use super::enrolments::{Change, Enrolments, Handover, News};
 use super::meter::{Meter, Stage};
 use super::pulse::{Pulse, Thread};
+use super::reload::{Adjustment, Renewal};
 use super::slot::{Slot, Taken};
 use super::unreadable::Unreadable;
 use crate::capture::strobe::StrobeWatch;
@@ -155,11 +156,7 @@ pub(super) fn recognise(shared: &Shared, mut work: Recognise) {
     let mut actions = Vec::new();
     while !shared.stopping() {
         shared.beat(Thread::Recognise);
-        match work.enrolments.take() {
-            Some(Change::Replace(galleries)) => work.recognizer.set_galleries(*galleries),
-            Some(Change::Withdraw) => work.recognizer.forget_everybody(),
-            None => {}
-        }
+        work.take_over(shared);
         let patience = work.patience(shared);
         match shared.slot.take(&mut captured, patience) {
             Taken::Closed => break,
@@ -194,6 +191,24 @@ pub(super) fn recognise(shared: &Shared, mut work: Recognise) {
 impl Recognise {
     fn now(&self, shared: &Shared) -> Monotonic {
         self.replay_clock.as_ref().map_or_else(|| shared.clock.now(), |clock| clock.now())
+    }
+
+    /// Takes over what the record thread has for it: between two frames, all at once.
+    fn take_over(&mut self, shared: &Shared) {
+        let News { change, adjustment } = self.enrolments.take();
+        match change {
+            Some(Change::Replace(galleries)) => self.recognizer.set_galleries(*galleries),
+            Some(Change::Withdraw) => self.recognizer.forget_everybody(),
+            None => {}
+        }
+        let Some(Adjustment { tuning, visit, clock, answer }) = adjustment else { return };
+        self.recognizer.tune(&tuning);
+        let now = self.now(shared);
+        self.visit.restart(visit, now);
+        self.absence = visit.absence;
+        shared.clock.require(clock);
+        // Nobody listens any more where the daemon ends.
+        drop(answer.send(Ok(())));
     }
 
     /// Until the visit wants to be asked again, but never longer than a turn. A recording played
@@ -313,6 +328,8 @@ pub(super) enum Task {
     Outbox { after: u64, limit: usize },
     /// The broker has everything up to this record.
     Acknowledged { seq: u64 },
+    /// Go on by another configuration.
+    Renew(Box<Renewal>),
     /// Somebody asked for something.
     Administrative(Administrative),
     /// Nothing more will come.
@@ -404,6 +421,12 @@ impl Record {
                     Self::failed(shared, &error);
                 }
                 self.note_outbox(shared);
+            }
+            Task::Renew(renewal) => {
+                let records_max = renewal.config.store.records_max;
+                if self.enrolments.renew(*renewal, &self.store, &shared.meter) {
+                    self.store.keep_records(records_max);
+                }
             }
             Task::Administrative(what) => {
                 let (now, wall) = (shared.clock.now(), shared.clock.wall());

@@ -143,6 +143,16 @@ impl Visit {
         self.prove(now, actions);
     }
 
+    /// Goes on by another policy. Of a visit under way nothing counts but that somebody is there; one
+    /// that was decided stays so, cooldowns stay, and a frame that was seen is not seen again.
+    pub fn restart(&mut self, policy: VisitPolicy, now: Monotonic) {
+        self.policy = policy;
+        if let State::Watching(watching) = &mut self.state {
+            **watching =
+                Watching { last_face: watching.last_face, ..Watching::begin(&policy, now) };
+        }
+    }
+
     /// What the confirming embedder is to be asked about the frame that was just taken in; `None`
     /// while nothing hangs on it.
     #[must_use]
@@ -278,21 +288,7 @@ impl Visit {
         self.announce(count, actions);
         let policy = self.policy;
         if let State::Idle = self.state {
-            self.state = State::Watching(Box::new(Watching {
-                first_captured: None,
-                first_face: now,
-                last_face: now,
-                last_captured: None,
-                tally: Tally::new(policy.window, policy.spacing),
-                nearest: None,
-                most_faces: 0,
-                lit: None,
-                at_hand: None,
-                asking: None,
-                asked: None,
-                unconfirmed: None,
-                answered: 0,
-            }));
+            self.state = State::Watching(Box::new(Watching::begin(&policy, now)));
         }
         match &mut self.state {
             State::Idle => {}
@@ -457,6 +453,25 @@ impl Accepted {
 }
 
 impl Watching {
+    /// Nothing has been seen yet of somebody who is there since `now`.
+    fn begin(policy: &VisitPolicy, now: Monotonic) -> Self {
+        Self {
+            first_captured: None,
+            first_face: now,
+            last_face: now,
+            last_captured: None,
+            tally: Tally::new(policy.window, policy.spacing),
+            nearest: None,
+            most_faces: 0,
+            lit: None,
+            at_hand: None,
+            asking: None,
+            asked: None,
+            unconfirmed: None,
+            answered: 0,
+        }
+    }
+
     /// Keeps `fused` where none that was not enough came nearer.
     fn keep_nearest(&mut self, fused: Match) {
         let score = |found: &Match| found.best.as_ref().map(|best| best.score);

@@ -109,6 +109,15 @@ impl Follower {
         self.empty = self.empty.wrapping_add(1);
     }
 
+    /// Looks by other settings from the next frame on, as if it were the first one; both detectors
+    /// must be sure by `min_score`, 0 to 1.
+    pub fn tune(&mut self, settings: FollowerSettings, min_score: f32) {
+        self.settings = settings;
+        self.find.require(min_score);
+        self.follow.require(min_score);
+        self.forget();
+    }
+
     /// Finds the faces of `frame`.
     ///
     /// # Errors
@@ -318,6 +327,29 @@ mod tests {
         central.0.store(0, Ordering::Relaxed);
         follower.refine_largest(&frame, &mut crowd).unwrap();
         assert_eq!(central.0.load(Ordering::Relaxed), 2, "a crowd costs no more than two looks");
+    }
+
+    #[test]
+    fn other_settings_count_from_the_next_frame_on() {
+        let script = Scripted::default();
+        script.there.store(true, Ordering::Relaxed);
+        let mut follower = follower(&script, &script);
+        let settings = follower.settings;
+        let frame = frame(&PIXELS);
+        let mut faces = Detections::default();
+        let mut seen = |settings, min_score| {
+            follower.tune(settings, min_score);
+            follower.detect(&frame, &mut faces).unwrap();
+            (faces.as_slice().len(), script.looks.swap(0, Ordering::Relaxed))
+        };
+        let whole = FollowerSettings { strategy: Strategy::Find, ..settings };
+        // The script's face has a score of 0.99988.
+        assert_eq!(seen(whole, 0.5), (1, 1));
+        assert_eq!(seen(whole, 0.9999), (0, 1), "not sure enough");
+        assert_eq!(seen(whole, 0.9998), (1, 1));
+        assert_eq!(seen(FollowerSettings { min_face_px: 60.0, ..whole }, 0.5), (0, 1));
+        assert_eq!(seen(settings, 0.5), (1, 2), "found, and refined on the crop");
+        assert_eq!(seen(settings, 0.5), (1, 2), "found anew, not followed");
     }
 
     #[test]

@@ -68,7 +68,6 @@ impl SsdDetector {
         ) else {
             return Err(not_a_detector());
         };
-        let score = min_score.unwrap_or(head.min_score).clamp(1e-6, 1.0 - 1e-6);
         let (mut scale, mut offset) = (card.normalisation.scale, card.normalisation.offset);
         if let Some(q) = card.input.quantisation {
             scale /= q.scale;
@@ -78,7 +77,7 @@ impl SsdDetector {
             model: card.id.clone(),
             anchors: anchors_of(&head),
             writer: InputWriter { scale: scale as f32, offset: offset as f32 },
-            min_logit: (score / (1.0 - score)).ln(),
+            min_logit: least_logit(min_score.unwrap_or(head.min_score)),
             suppression: Suppression::new(head.suppression_overlap),
             input: Tensor::zeros(&card.input),
             outputs: card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect(),
@@ -95,6 +94,11 @@ impl SsdDetector {
     #[must_use]
     pub const fn model(&self) -> &ModelId {
         &self.model
+    }
+
+    /// Must be sure by `min_score`, 0 to 1, from the next frame on.
+    pub fn require(&mut self, min_score: f32) {
+        self.min_logit = least_logit(min_score);
     }
 
     /// The square that holds the whole frame, centred, with a black margin.
@@ -188,6 +192,12 @@ impl SsdDetector {
         }
         Ok(())
     }
+}
+
+/// The logit whose sigmoid is `score`; never infinite.
+fn least_logit(score: f32) -> f32 {
+    let score = score.clamp(1e-6, 1.0 - 1e-6);
+    (score / (1.0 - score)).ln()
 }
 
 /// Centres of all anchors, in fractions of the input's side.

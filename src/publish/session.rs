@@ -66,6 +66,8 @@ pub enum Outgoing {
         /// What.
         health: Health,
     },
+    /// Say goodbye, and go on by other settings; `None`: tell nobody until there are some.
+    Settings(Option<Box<SessionSettings>>),
     /// Say goodbye and end.
     Stop,
 }
@@ -150,25 +152,37 @@ pub(super) struct Known {
     camera: Option<Camera>,
     presence: Option<Presence>,
     gate: Gate,
+    /// The settings of the connections to come, while they are not those of this one.
+    next: Option<Next>,
 }
+
+/// How to go on; without settings nobody is told.
+#[derive(Debug)]
+pub(super) struct Next(Option<Box<SessionSettings>>);
 
 /// The session; [`Session::run`] is its life.
 pub struct Session {
-    settings: SessionSettings,
+    settings: Option<Box<SessionSettings>>,
     clock: Arc<dyn Clock>,
     known: Known,
 }
 
 impl Session {
-    /// A session of the run that `info` speaks of.
+    /// A session of the run that `info` speaks of. Without settings it tells nobody, until it is
+    /// given some by [`Outgoing::Settings`].
     #[must_use]
-    pub fn new(settings: SessionSettings, info: Info, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        settings: impl Into<Option<SessionSettings>>,
+        info: Info,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let gate = Gate::new(clock.now());
-        let known = Known { boot: info.boot, info, camera: None, presence: None, gate };
-        Self { settings, clock, known }
+        let known = Known { boot: info.boot, info, camera: None, presence: None, gate, next: None };
+        Self { settings: settings.into().map(Box::new), clock, known }
     }
 
-    /// Connects, and connects again, until [`Outgoing::Stop`] or until all senders are gone.
+    /// Connects, and connects again, until [`Outgoing::Stop`] or until all senders are gone; by other
+    /// settings from [`Outgoing::Settings`] on, with a new connection and a new will.
     /// `events` should be read steadily; up to 64 events wait here, then the oldest that is no
     /// acknowledgement is dropped.
     pub async fn run(
@@ -176,18 +190,39 @@ impl Session {
         mut outgoing: mpsc::Receiver<Outgoing>,
         events: mpsc::Sender<SessionEvent>,
     ) {
-        let mut said = String::new();
-        let mut backoff = Backoff::new(self.settings.backoff_first, self.settings.backoff_most);
         loop {
-            let end = match Connection::open(&self.settings) {
+            match self.settings.take() {
+                Some(settings) => self.converse(&settings, &mut outgoing, &events).await,
+                // Broken off only by other settings or the end.
+                None => drop(self.wait(None, &mut outgoing, &events).await),
+            }
+            match self.known.next.take() {
+                Some(Next(settings)) => self.settings = settings,
+                None => return,
+            }
+        }
+    }
+
+    /// Connects, and connects again, until other settings come or it is time to end.
+    async fn converse(
+        &mut self,
+        settings: &SessionSettings,
+        outgoing: &mut mpsc::Receiver<Outgoing>,
+        events: &mpsc::Sender<SessionEvent>,
+    ) {
+        let mut said = String::new();
+        let mut backoff = Backoff::new(settings.backoff_first, settings.backoff_most);
+        loop {
+            let end = match Connection::open(settings) {
                 Ok(connection) => {
-                    connection
-                        .live(&self.settings, &*self.clock, &mut self.known, &mut outgoing, &events)
-                        .await
+                    connection.live(settings, &*self.clock, &mut self.known, outgoing, events).await
                 }
                 Err(why) => End::Failed { why, lived: Duration::ZERO },
             };
             let End::Failed { why, lived } = end else { return };
+            if self.known.next.is_some() {
+                return;
+            }
             if lived >= PROVED {
                 backoff.reset();
             }
@@ -207,20 +242,26 @@ impl Session {
             {
                 return;
             }
-            if self.wait(delay, &mut outgoing, &events).await.is_break() {
+            if self.wait(Some(delay), outgoing, events).await.is_break() {
                 return;
             }
         }
     }
 
-    /// Waits for `delay` and keeps the daemon's channel empty meanwhile.
+    /// Waits for `delay`, or for as long as it takes, and keeps the daemon's channel empty meanwhile.
+    /// Other settings and the end break it off.
     async fn wait(
         &mut self,
-        delay: Duration,
+        delay: Option<Duration>,
         outgoing: &mut mpsc::Receiver<Outgoing>,
         events: &mpsc::Sender<SessionEvent>,
     ) -> std::ops::ControlFlow<()> {
-        let over = tokio::time::sleep(delay);
+        let over = async {
+            match delay {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::pin!(over);
         loop {
             tokio::select! {
@@ -231,6 +272,9 @@ impl Session {
                         if let Some(missed) = self.known.keep(item) {
                             // Full: the daemon is behind, and the audit has it anyway.
                             drop(events.try_send(missed));
+                        }
+                        if self.known.next.is_some() {
+                            return std::ops::ControlFlow::Break(());
                         }
                     }
                 },
@@ -247,6 +291,7 @@ impl Known {
             Outgoing::Info(info) => self.info = info,
             Outgoing::Camera(camera) => self.camera = Some(camera),
             Outgoing::Presence(presence) => self.presence = Some(presence),
+            Outgoing::Settings(settings) => self.next = Some(Next(settings)),
             Outgoing::Access(record) => {
                 return Some(SessionEvent::NotAnnounced { seq: record.seq });
             }

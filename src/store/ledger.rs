@@ -90,6 +90,11 @@ impl Store {
         self.record_admin(event, door, boot, now, wall).map(Some)
     }
 
+    /// Keeps so many audit records from the next one on; at least 1.
+    pub const fn keep_records(&mut self, records_max: u64) {
+        self.settings.records_max = records_max;
+    }
+
     fn record(
         &mut self,
         body: Body,

@@ -27,7 +27,8 @@ pub use error::{Error, ErrorKind};
 pub use ledger::{OutboxPage, UnreadableRecord};
 pub use people::{OtherModel, Reference, ReferenceSource, Subject};
 pub use record::{
-    Administrative, AuditRecord, Body, ComparisonRecord, DecisionRecord, RequestVerdict,
+    Administrative, AuditRecord, Body, ComparisonRecord, ConfigurationRefusal, DecisionRecord,
+    RequestVerdict,
 };
 pub use selection::{Selection, StoredRecord};
 

@@ -138,6 +138,20 @@ pub enum Administrative {
         /// That time, RFC 3339.
         record_issued: String,
     },
+    /// The configuration was read again, and taken over as far as a running daemon can.
+    ConfigurationReloaded {
+        /// Names of the keys whose new values are in force; never the values.
+        changed: Vec<String>,
+        /// Names of the keys whose new values need a restart.
+        restart: Vec<String>,
+    },
+    /// The configuration was read again and refused; nothing was changed.
+    ConfigurationRefused {
+        /// Why.
+        reason: ConfigurationRefusal,
+        /// Names of the keys that are wrong, as far as they are keys; never the values.
+        keys: Vec<String>,
+    },
     /// A client of the broker asked for something.
     Requested {
         /// The request's topic below `request/`, cut to 64 characters.
@@ -147,6 +161,20 @@ pub enum Administrative {
         /// How many alike this record stands for.
         count: u32,
     },
+}
+
+/// Why a configuration that was read again is not taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigurationRefusal {
+    /// The file cannot be read.
+    Unreadable,
+    /// The file is no TOML.
+    NotToml,
+    /// There are wrong keys or values.
+    Wrong,
+    /// It is right, and the running daemon cannot go on by it.
+    Unusable,
 }
 
 /// What became of a client's request.

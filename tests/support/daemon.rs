@@ -48,6 +48,8 @@ pub fn until<T>(what: &str, mut question: impl FnMut() -> Option<T>) -> T {
 pub struct Home {
     folder: tempfile::TempDir,
     settings: Vec<(&'static str, String)>,
+    /// The configuration file; below it everything that is set by a flag.
+    file: PathBuf,
 }
 
 impl Home {
@@ -58,7 +60,7 @@ impl Home {
             ("mqtt.enabled", "false".to_owned()),
             ("camera.replay.pace", "fast".to_owned()),
         ];
-        Self { folder, settings }
+        Self { folder, settings, file: "/dev/null".into() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -68,6 +70,15 @@ impl Home {
     pub fn set(mut self, key: &'static str, value: impl std::fmt::Display) -> Self {
         self.settings.push((key, value.to_string()));
         self
+    }
+
+    /// What the configuration file says, from now on and from the next reload on.
+    pub fn write(&mut self, text: &str) {
+        self.file = self.path("config.toml");
+        // As an administrator's editor does: at no moment is there half a file.
+        let new = self.path("config.toml.new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, &self.file).unwrap();
     }
 
     /// Speaks to a broker on `port` of this machine.
@@ -81,7 +92,7 @@ impl Home {
             .current_dir(root())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.args(["--config", "/dev/null"]);
+        command.arg("--config").arg(&self.file);
         for (key, value) in &self.settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }
@@ -163,6 +174,11 @@ impl Daemon {
     /// Waits until it has said `wanted` (such as `READY=1`) to the service manager.
     pub fn until_notified(&self, wanted: &str) {
         until(wanted, || self.notified.lock().unwrap().contains(wanted).then_some(()));
+    }
+
+    /// All that was said to the service manager.
+    pub fn notified(&self) -> String {
+        self.notified.lock().unwrap().clone()
     }
 
     pub fn signal(&self, name: &str) {

@@ -213,6 +213,54 @@ def reads_mjpg(door: Door) -> str:
 # ---- What happens to a door ----------------------------------------------------------------------
 
 
+@check("systemctl reload: the stricter setting counts at once, a wrong file changes nothing", smoke=True)
+def reloads(door: Door) -> str:
+    streaming(door, "enrolled")
+    person, before, after = subject(door), door.pid(), door.mark()
+
+    def told(event: str) -> dict:
+        def fits(message: Message) -> bool:
+            return message.json.get("administrative", {}).get("event") == event
+
+        return door.next("audit", after, fits).json
+
+    def decided_after(seq: int) -> dict:
+        return door.next("access", after, lambda message: message.json["seq"] > seq).json
+
+    try:
+        door.configure(recognise={"threshold": 0.999}, camera={"fps": 6})
+        # Measured in the machine, around the command alone.
+        text = door.must(
+            f"from=$(cut --delimiter=' ' --fields=1 /proc/uptime); systemctl reload {UNIT};"
+            " to=$(cut --delimiter=' ' --fields=1 /proc/uptime); echo $from $to"
+        )
+        began, ended = (float(number) for number in text.split())
+        reloaded = told("configuration_reloaded")
+        named = reloaded["administrative"]
+        assert named["changed"] == ["recognise.threshold"] and named["restart"] == ["camera.fps"], named
+        assert "restart needed for camera.fps" in door.property("StatusText"), door.property("StatusText")
+        strict = decided_after(reloaded["seq"])
+        assert strict["outcome"] != "granted", strict
+
+        cursor = door.cursor()
+        door.configure(visit={"agreeing": "many"})
+        assert not door.run(f"systemctl reload {UNIT}"), "a reload of a wrong file went well"
+        refused = told("configuration_refused")
+        assert refused["administrative"]["keys"] == ["visit.agreeing"], refused
+        assert 'visit.agreeing = "many": must be' in door.journal(cursor), door.journal(cursor)
+        still = decided_after(refused["seq"])
+        assert still["outcome"] != "granted", still
+    finally:
+        door.configure()
+    after = door.mark()
+    door.must(f"systemctl reload {UNIT}")
+    door.next_grant(after, person)
+    assert door.pid() == before, "the daemon was started again"
+    facts = [door.property(name) for name in ("ActiveState", "SubState", "Result")]
+    assert facts == ["active", "running", "success"], facts
+    return f"in force after {ended - began:.1f} s (emulated, systemctl and the check included)"
+
+
 @check("the camera is pulled and comes back, and the same daemon grants")
 def survives_unplugging(door: Door) -> str:
     streaming(door)

@@ -124,13 +124,11 @@ impl<'a> Live<'a> {
     /// Takes what the daemon hands over.
     pub(super) fn take(&mut self, item: Outgoing) -> Step {
         let Some(connected_at) = self.connected_at else {
-            if item == Outgoing::Stop {
-                return Step::End;
-            }
+            let ends = matches!(item, Outgoing::Stop | Outgoing::Settings(_));
             if let Some(missed) = self.known.keep(item) {
                 self.tell(missed);
             }
-            return Step::Go;
+            return if ends { Step::End } else { Step::Go };
         };
         match item {
             Outgoing::Access(record) => {
@@ -157,15 +155,19 @@ impl<'a> Live<'a> {
             }
             Outgoing::Health(health) => self.publish(&self.settings.topics.message(&health)),
             Outgoing::Answer { reply, health } => self.answer(&reply, json(&health)),
-            Outgoing::Stop => {
-                self.leaving_since = Some(self.clock.now());
-                let goodbye = self.settings.topics.status(false);
-                if !self.send(&goodbye, None, Sent::Goodbye) {
-                    return Step::End;
-                }
+            other @ (Outgoing::Settings(_) | Outgoing::Stop) => {
+                self.known.keep(other);
+                return self.leave();
             }
         }
         Step::Go
+    }
+
+    /// Says goodbye.
+    fn leave(&mut self) -> Step {
+        self.leaving_since = Some(self.clock.now());
+        let goodbye = self.settings.topics.status(false);
+        if self.send(&goodbye, None, Sent::Goodbye) { Step::Go } else { Step::End }
     }
 
     /// Announces a decision, if that can be done now.
