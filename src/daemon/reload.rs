@@ -27,14 +27,6 @@ pub struct Control<'a> {
     pub log_level: Box<dyn Fn(LogLevel) + 'a>,
 }
 
-impl Control<'_> {
-    /// The configuration never changes.
-    #[must_use]
-    pub fn fixed(config: &Config) -> Control<'_> {
-        Control { read: Box::new(|| Ok(config.clone())), log_level: Box::new(|_| {}) }
-    }
-}
-
 /// What a reload puts into force, and what has changed.
 #[derive(Debug)]
 pub(super) struct Plan {
