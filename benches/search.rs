@@ -12,15 +12,15 @@ use deepid_edge::compare::{
     Comparer, Gallery, GalleryEntry, Metric, Operating, SearchScratch, SubjectId,
 };
 use deepid_edge::embed::FeatureVector;
-use deepid_edge::inference::ModelId;
+use deepid_edge::inference::{ModelId, ModelKey, ProcedureHash};
 
 const REFERENCES: usize = 10_000;
 const LENGTH: usize = 160;
 
-fn vector(random: &mut fastrand::Rng, model: &ModelId) -> FeatureVector {
+fn vector(random: &mut fastrand::Rng, key: &ModelKey) -> FeatureVector {
     // DeepID2's features are never negative.
     let values = (0..LENGTH).map(|_| random.f32() * 6.0).collect();
-    FeatureVector::new(model.clone(), values).unwrap()
+    FeatureVector::new(key.clone(), values).unwrap()
 }
 
 fn search(criterion: &mut Criterion) {
@@ -28,16 +28,19 @@ fn search(criterion: &mut Criterion) {
     for metric in [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2] {
         for each in [5, 1] {
             let mut random = fastrand::Rng::with_seed(7);
-            let model = ModelId::new("deepid2-bench").unwrap();
+            let key = ModelKey {
+                id: ModelId::new("deepid2-bench").unwrap(),
+                procedure: ProcedureHash::of_bytes([1; 32]),
+            };
             let mean = [3.0; LENGTH];
             let entries = (0..REFERENCES)
                 .map(|index| GalleryEntry {
                     subject: SubjectId::new(&format!("s-{:06x}", index / each)).unwrap(),
                     enabled: true,
-                    feature: vector(&mut random, &model),
+                    feature: vector(&mut random, &key),
                 })
                 .collect();
-            let comparer = Comparer::new(model.clone(), LENGTH, &mean, metric);
+            let comparer = Comparer::new(key.clone(), LENGTH, &mean, metric);
             let operating = Operating {
                 threshold: 0.5,
                 claimed_fmr: None,
@@ -47,7 +50,7 @@ fn search(criterion: &mut Criterion) {
                 beyond_accepted: false,
             };
             let gallery = Gallery::build(comparer, entries, |_| operating).unwrap();
-            let probe = vector(&mut random, &model);
+            let probe = vector(&mut random, &key);
             let mut scratch = SearchScratch::default();
             let name = format!("{metric}/{}x{each}", REFERENCES / each);
             group.bench_function(name, |bencher| {

@@ -24,7 +24,7 @@ use crate::decide::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
 use crate::detect::{Detection, Detections, Follower, FollowerSettings};
 use crate::embed::{Embedder, FeatureVector, Quality, QualityLimits};
 use crate::frame::Frame;
-use crate::inference::{InferenceError, ModelId};
+use crate::inference::{InferenceError, ModelId, ModelKey};
 
 /// How long each stage of the last frame took; zero for stages that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,6 +79,16 @@ impl Galleries {
     #[must_use]
     pub fn confirming_model(&self) -> Option<&ModelId> {
         self.confirming.as_ref().map(|confirming| confirming.gallery.comparer().model())
+    }
+
+    /// The embedders in use, the one that looks at every face first.
+    #[must_use]
+    pub fn keys(&self) -> Vec<&ModelKey> {
+        let confirming = self.confirming.as_ref().map(|confirming| &confirming.gallery);
+        std::iter::once(&self.gallery)
+            .chain(confirming)
+            .map(|gallery| gallery.comparer().key())
+            .collect()
     }
 
     /// Enrolled subjects who can never be granted: without a reference of the confirming embedder.

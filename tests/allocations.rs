@@ -28,7 +28,7 @@ use deepid_edge::decide::{
 use deepid_edge::detect::{FollowerSettings, Strategy};
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::frame::{Frame, PixelFormat};
-use deepid_edge::inference::ModelId;
+
 use support::models::runtime;
 use support::{path, scene};
 
@@ -69,7 +69,7 @@ fn the_counter_counts() {
 
 #[test]
 fn neither_searching_nor_deciding_allocates_where_people_are_enrolled() {
-    let model = ModelId::new("deepid2-test").unwrap();
+    let model = support::people::key("deepid2-test");
     let vector = |hot: usize| {
         let values = (0..160).map(|index| if index == hot { 9.0 } else { 1.0 }).collect();
         FeatureVector::new(model.clone(), values).unwrap()
@@ -173,7 +173,11 @@ fn asking_the_confirming_embedder_allocates_nothing_after_warm_up() {
     stranger.observe(&frame(0), &clock);
     let enrolled = stranger.features().clone();
     // The same network twice: what is counted is what stands around it.
-    let fusion = Fusion { id: ModelId::new("twice").unwrap(), gate: 0.0, weights: [0.5, 0.5] };
+    let fusion = Fusion {
+        id: deepid_edge::inference::ModelId::new("twice").unwrap(),
+        gate: 0.0,
+        weights: [0.5, 0.5],
+    };
     let confirming = Confirming { fusion, gallery: path::gallery(vec![enrolled.clone()]) };
     let cutter = Cutter::by_landmarks(path::aligner(), path::landmarker(&runtime));
     let confirmer = Confirmer::new(confirming, cutter, path::embedder(&runtime, true));

@@ -22,7 +22,7 @@ use std::process::{Command, Stdio};
 
 use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::embed::FeatureVector;
-use deepid_edge::inference::ModelId;
+use deepid_edge::inference::ModelKey;
 use deepid_edge::store::backup::{ConfigFile, Occasion, Passphrase, Received};
 use deepid_edge::store::{
     Administrative, BackupProblem, Body, Error, ReferenceSource, Store, StoreSettings,
@@ -30,6 +30,7 @@ use deepid_edge::store::{
 use serde_json::{Value as Json, json};
 use support::answer::Answer;
 use support::daemon::Home;
+use support::people::{People as _, key, shipped_key};
 use support::scene::Recording;
 
 const WALL: WallClock =
@@ -59,11 +60,11 @@ impl Board {
         let mut store = board.store();
         let ada = store.add_subject("Ada", WALL).unwrap();
         let bob = store.add_subject("Bob", WALL).unwrap();
-        for (subject, model, value) in
-            [(&ada, "deepid2", 0.25), (&ada, "deepid2", -1.5), (&bob, "another", 3.0)]
+        let (deepid2, another) = (shipped_key("deepid2"), key("another"));
+        for (subject, key, value) in
+            [(&ada, &deepid2, 0.25), (&ada, &deepid2, -1.5), (&bob, &another, 3.0)]
         {
-            let vector =
-                FeatureVector::new(ModelId::new(model).unwrap(), vec![value; 160]).unwrap();
+            let vector = FeatureVector::new(key.clone(), vec![value; 160]).unwrap();
             store.add_reference(subject, &vector, 0.5, ReferenceSource::Image, WALL).unwrap();
         }
         store.enable_subject(&bob, false).unwrap();
@@ -201,7 +202,7 @@ fn a_door_comes_back_on_another_board() {
     assert_eq!(mode, 0o644, "the service's user must be able to read it, and it holds no secret");
     assert_eq!(new.state()["door.toml"].0, old.state()["door.toml"].0);
     assert_eq!(new.subjects(), people());
-    let model = ModelId::new("deepid2").unwrap();
+    let model: ModelKey = shipped_key("deepid2");
     let (mine, theirs) = (new.store(), old.store());
     assert_eq!(mine.references(&model).unwrap(), theirs.references(&model).unwrap());
     let (restored, before) = (mine.audit(0, 1000).unwrap(), theirs.audit(0, 1000).unwrap());

@@ -18,10 +18,10 @@ use std::process::{Command, Output, Stdio};
 
 use deepid_edge::clock::{ClockTrust, WallClock};
 use deepid_edge::embed::FeatureVector;
-use deepid_edge::inference::ModelId;
 use deepid_edge::store::{Administrative, Body, ReferenceSource, Store, StoreSettings};
 use serde_json::Value as Json;
 use support::answer::Answer;
+use support::people::{People as _, key};
 
 const WALL: WallClock =
     WallClock { unix_ms: 1_777_000_000_000, trust: ClockTrust::Trusted, synchronised: false };
@@ -336,7 +336,7 @@ fn the_life_of_a_subject() {
         .collect();
     assert_eq!(
         events.join(" ").replace('"', ""),
-        "subject_renamed subject_disabled subject_enabled subject_removed"
+        "subject_enrolled subject_renamed subject_disabled subject_enabled subject_removed"
     );
 }
 
@@ -381,7 +381,7 @@ fn a_clock_that_once_stood_ahead_is_named_and_settled() {
     let again = bench.run(&["clock", "settle", "--yes", "--json"]).json();
     assert_eq!(again["settled"], Json::Null, "nothing is left to settle, and nothing is recorded");
     assert_eq!(bench.events().last(), Some(&event));
-    assert_eq!(bench.events().len(), 2);
+    assert_eq!(bench.events().len(), 3, "the enrolment, the record of 2036, the settling");
 }
 
 #[test]
@@ -646,8 +646,7 @@ fn references_of_another_model_are_never_compared() {
     let bench = Bench::new();
     let mut store = bench.store();
     let subject = store.add_subject("Ada", WALL).expect("added");
-    let other = ModelId::new("another-model").expect("a name");
-    let vector = FeatureVector::new(other, vec![1.0; 160]).expect("finite");
+    let vector = FeatureVector::new(key("another-model"), vec![1.0; 160]).expect("finite");
     store.add_reference(&subject, &vector, 1.0, ReferenceSource::Image, WALL).expect("added");
     drop(store);
     let picture = photographs.join("obama.jpg");

@@ -20,7 +20,7 @@ use deepid_edge::decide::{Action, Fault, Seen, Verdict, Visit, VisitPolicy};
 use deepid_edge::detect::{Detections, Follower, FollowerSettings, SsdDetector, Strategy};
 use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
-use deepid_edge::inference::{Engine, InferenceError, ModelId, Tensor};
+use deepid_edge::inference::{Engine, InferenceError, ModelId, Procedure, Tensor};
 use deepid_edge::recognize::Recognizer;
 use support::models::{card, rgb_frame, runtime};
 use support::{path, scene};
@@ -63,7 +63,8 @@ fn embedder(trouble: Trouble) -> Embedder {
     let mut card = card(path::EMBEDDER);
     card.outputs[0].tensor.element_type = deepid_edge::inference::ElementType::Float32;
     card.outputs[0].tensor.quantisation = None;
-    Embedder::new(&card, Box::new(trouble), false).unwrap()
+    let procedure = Procedure { embedder: &card, landmarker: None, mirrored: false };
+    Embedder::new(&procedure, Box::new(trouble)).unwrap()
 }
 
 #[test]
@@ -124,8 +125,8 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
             path::detector(&runtime, "blazeface-short-range"),
             FollowerSettings { strategy: Strategy::Find, ..FollowerSettings::default() },
         );
-        let model = card(path::EMBEDDER).id;
-        let somebody = FeatureVector::new(model, (0..160).map(|i| i as f32).collect()).unwrap();
+        let values = (0..160).map(|i| i as f32).collect();
+        let somebody = FeatureVector::new(path::key(false), values).unwrap();
         let gallery = path::gallery(vec![somebody]);
         let limits = QualityLimits::default();
         let mut recognizer =

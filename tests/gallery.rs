@@ -11,7 +11,7 @@ use deepid_edge::compare::{
     SubjectId, ThresholdError, ThresholdPolicy,
 };
 use deepid_edge::embed::FeatureVector;
-use deepid_edge::inference::ModelId;
+use deepid_edge::inference::{ModelId, ModelKey, ProcedureHash};
 use proptest::prelude::*;
 
 const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2];
@@ -20,8 +20,13 @@ fn model() -> ModelId {
     ModelId::new("deepid2-test").unwrap()
 }
 
+/// The model by its procedure number `number`; number 1 is the one in use.
+fn key(number: u8) -> ModelKey {
+    ModelKey { id: model(), procedure: ProcedureHash::of_bytes([number; 32]) }
+}
+
 fn vector(values: &[f32]) -> FeatureVector {
-    FeatureVector::new(model(), values.to_vec()).unwrap()
+    FeatureVector::new(key(1), values.to_vec()).unwrap()
 }
 
 fn subject(number: usize) -> SubjectId {
@@ -45,7 +50,7 @@ fn operating(threshold: f32) -> Operating {
 
 fn gallery(metric: Metric, threshold: f32, entries: Vec<GalleryEntry>) -> Gallery {
     let length = entries.first().map_or(3, |entry| entry.feature.values().len());
-    let comparer = Comparer::new(model(), length, &[], metric);
+    let comparer = Comparer::new(key(1), length, &[], metric);
     Gallery::build(comparer, entries, |_| operating(threshold)).unwrap()
 }
 
@@ -122,7 +127,7 @@ fn one_disabled_reference_disables_its_subject_alone() {
 fn every_reference_counts_for_the_claim() {
     let entries =
         vec![entry(1, &[1.0, 0.0, 0.0]), entry(1, &[0.9, 0.1, 0.0]), entry(2, &[0.0, 1.0, 0.0])];
-    let comparer = Comparer::new(model(), 3, &[], Metric::Cosine);
+    let comparer = Comparer::new(key(1), 3, &[], Metric::Cosine);
     let mut counted = None;
     let gallery = Gallery::build(comparer, entries, |references| {
         counted = Some(references);
@@ -133,17 +138,20 @@ fn every_reference_counts_for_the_claim() {
 
 #[test]
 fn vectors_of_another_model_or_length_get_no_score() {
-    let foreign = FeatureVector::new(ModelId::new("other").unwrap(), vec![1.0, 0.0, 0.0]).unwrap();
+    let other = ModelKey { id: ModelId::new("other").unwrap(), ..key(1) };
+    let made_by = |key: &ModelKey| FeatureVector::new(key.clone(), vec![1.0, 0.0, 0.0]).unwrap();
+    // Another model, and the model in use with another file, template or averaging.
+    let (foreign, replaced) = (made_by(&other), made_by(&key(2)));
     let short = vector(&[1.0, 0.0]);
     let right = vector(&[1.0, 0.0, 0.0]);
     for metric in METRICS {
-        let comparer = || Comparer::new(model(), 3, &[], metric);
+        let comparer = || Comparer::new(key(1), 3, &[], metric);
         let filled = gallery(metric, 0.5, vec![entry(1, &[1.0, 0.0, 0.0])]);
-        for wrong in [&foreign, &short] {
-            let expected = if wrong == &foreign {
-                CompareError::Model { found: ModelId::new("other").unwrap(), wanted: model() }
-            } else {
+        for wrong in [&foreign, &replaced, &short] {
+            let expected = if wrong == &short {
                 CompareError::Length { model: model(), found: 2, wanted: 3 }
+            } else {
+                CompareError::Model { found: wrong.key().clone(), wanted: key(1) }
             };
             let wrong_entry =
                 GalleryEntry { subject: subject(1), enabled: true, feature: wrong.clone() };
@@ -159,7 +167,7 @@ fn vectors_of_another_model_or_length_get_no_score() {
 
 #[test]
 fn a_mean_of_another_length_is_not_left_out_silently() {
-    let comparer = Comparer::new(model(), 3, &[0.5, 0.5], Metric::Cosine);
+    let comparer = Comparer::new(key(1), 3, &[0.5, 0.5], Metric::Cosine);
     let right = vector(&[1.0, 0.0, 0.0]);
     let expected = CompareError::Mean { model: model(), found: 2, wanted: 3 };
     assert_eq!(comparer.score(&right, &right).unwrap_err(), expected);
@@ -172,7 +180,7 @@ fn a_vector_that_points_nowhere_matches_nobody() {
     let nowhere = [[0.0_f32; 3], [f32::MIN_POSITIVE; 3], [1e30; 3]];
     let right = vector(&[1.0, 0.0, 0.0]);
     for metric in METRICS {
-        let comparer = || Comparer::new(model(), 3, &[], metric);
+        let comparer = || Comparer::new(key(1), 3, &[], metric);
         let filled = gallery(metric, 1.9, vec![entry(1, &[1.0, 0.0, 0.0])]);
         for values in nowhere {
             let probe = vector(&values);
@@ -185,7 +193,7 @@ fn a_vector_that_points_nowhere_matches_nobody() {
         }
     }
     // The mean itself is nobody once it is subtracted.
-    let comparer = Comparer::new(model(), 3, &[0.5, 0.25, 1.0], Metric::Cosine);
+    let comparer = Comparer::new(key(1), 3, &[0.5, 0.25, 1.0], Metric::Cosine);
     assert!(comparer.score(&vector(&[0.5, 0.25, 1.0]), &right).is_err());
     assert!(comparer.score(&vector(&[0.5, 0.25, 1.5]), &right).is_ok());
     // Centred, zeros have a direction, and the same one every time.
@@ -206,7 +214,7 @@ fn centring_changes_the_cosine_and_nothing_else() {
     let mean = [1.0, 1.0, 0.0];
     let (a, b) = (vector(&[2.0, 1.0, 0.0]), vector(&[1.0, 2.0, 0.0]));
     let score =
-        |mean: &[f32], metric| Comparer::new(model(), 3, mean, metric).score(&a, &b).unwrap();
+        |mean: &[f32], metric| Comparer::new(key(1), 3, mean, metric).score(&a, &b).unwrap();
     assert!((score(&mean, Metric::Cosine) - 0.0).abs() < 1e-6);
     assert!((score(&[], Metric::Cosine) - 0.8).abs() < 1e-6);
     for metric in [Metric::Euclidean, Metric::EuclideanL2] {
@@ -224,7 +232,7 @@ fn an_explicit_threshold_has_the_sense_of_its_metric() {
         (Metric::EuclideanL2, [1.001, 2.0], [0.999, 0.0]),
     ] {
         let accepts = |threshold: f32| {
-            let comparer = Comparer::new(model(), 3, &[], metric);
+            let comparer = Comparer::new(key(1), 3, &[], metric);
             let uncalibrated = ThresholdError::Uncalibrated { metric, available: vec![] };
             let policy = ThresholdPolicy::Explicit(threshold);
             let operating = policy.operate(Err(uncalibrated), 1).unwrap();
@@ -320,7 +328,7 @@ proptest! {
         let metric = METRICS.into_iter().nth(index).unwrap();
         let entries: Vec<_> = people.iter().map(|(number, values)| entry(*number, values)).collect();
         let expected = naive(metric, &mean, &entries, &probe);
-        let comparer = Comparer::new(model(), probe.len(), &mean, metric);
+        let comparer = Comparer::new(key(1), probe.len(), &mean, metric);
         let gallery = Gallery::build(comparer.clone(), entries.clone(), |_| operating(0.5)).unwrap();
         let found = search(&gallery, &probe);
 
@@ -355,7 +363,7 @@ proptest! {
     #[test]
     fn a_score_is_the_same_both_ways_and_within_its_range(a in values(24), b in values(24), index in 0_usize..3) {
         let metric = METRICS.into_iter().nth(index).unwrap();
-        let comparer = Comparer::new(model(), 24, &[], metric);
+        let comparer = Comparer::new(key(1), 24, &[], metric);
         let score = comparer.score(&vector(&a), &vector(&b)).unwrap();
         let back = comparer.score(&vector(&b), &vector(&a)).unwrap();
         prop_assert_eq!(score.to_bits(), back.to_bits());

@@ -18,7 +18,7 @@ use deepid_edge::detect::{Detections, SsdDetector};
 use deepid_edge::embed::Embedder;
 use deepid_edge::frame::Frame;
 use deepid_edge::geometry::Point;
-use deepid_edge::inference::Tensor;
+use deepid_edge::inference::{Procedure, Tensor};
 use serde_json::Value;
 use support::models::{card, models, photograph, rgb_frame, runtime};
 use support::path;
@@ -118,7 +118,8 @@ fn outputs(model: &str) -> Vec<(String, Vec<i8>, Vec<i8>)> {
     let golden = golden(&format!("{model}.json"));
     let card = card(model);
     let engine = runtime.load(&card, &models()).unwrap();
-    let mut embedder = Embedder::new(&card, Box::new(engine), false).unwrap();
+    let procedure = Procedure { embedder: &card, landmarker: None, mirrored: false };
+    let mut embedder = Embedder::new(&procedure, Box::new(engine)).unwrap();
     let template = card.alignment.as_ref().unwrap();
     let (height, width) = card.input_size();
     let size = (u32::try_from(width).unwrap(), u32::try_from(height).unwrap());

@@ -18,7 +18,9 @@ use std::path::Path;
 use deepid_edge::align::Aligner;
 use deepid_edge::detect::{Detections, SsdDetector};
 use deepid_edge::embed::Embedder;
-use deepid_edge::inference::{Engine as _, InferenceError, ModelDirectory, Runtime, Tensor};
+use deepid_edge::inference::{
+    Engine as _, InferenceError, ModelDirectory, Procedure, Runtime, Tensor,
+};
 use support::models::{card, models, photograph, rgb_frame, root, runtime};
 
 fn detector(runtime: &Runtime, name: &str) -> SsdDetector {
@@ -57,7 +59,8 @@ fn the_shipped_model_tells_the_demo_photographs_apart() {
     let card = card("deepid2");
     let mut aligner = Aligner::new(&card).unwrap();
     let engine = runtime.load(&card, &models()).unwrap();
-    let mut embedder = Embedder::new(&card, Box::new(engine), true).unwrap();
+    let procedure = Procedure { embedder: &card, landmarker: None, mirrored: true };
+    let mut embedder = Embedder::new(&procedure, Box::new(engine)).unwrap();
     let mut embed = |name| {
         let (pixels, size) = photograph(name);
         let frame = rgb_frame(&pixels, size);

@@ -11,6 +11,8 @@
     reason = "a test may panic, also in what its cases share"
 )]
 
+#[path = "support/people.rs"]
+mod people;
 #[path = "support/visitor.rs"]
 mod visitor;
 
@@ -26,7 +28,7 @@ use deepid_edge::compare::{
 };
 use deepid_edge::decide::{Action, Decision, FaceSeen, Fault, Observation, Outcome, Seen, Visit};
 use deepid_edge::embed::{FeatureVector, QualityFault};
-use deepid_edge::inference::ModelId;
+use deepid_edge::inference::ModelKey;
 
 const SEED: u64 = 20_260_501;
 const VISITS: usize = 1000;
@@ -180,7 +182,7 @@ impl Door {
 /// Faces as directions in feature space, and the noise of pictures around them.
 struct World {
     random: fastrand::Rng,
-    model: ModelId,
+    model: ModelKey,
     mean: Vec<f32>,
     faces: Vec<Vec<f32>>,
     gallery: Gallery,
@@ -201,7 +203,7 @@ fn direction(random: &mut fastrand::Rng) -> Vec<f32> {
 impl World {
     fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
-        let model = ModelId::new("deepid2-simulated").unwrap();
+        let model = people::key("deepid2-simulated");
         let mean: Vec<f32> = (0..LENGTH).map(|_| 1.0 + 5.0 * random.f32()).collect();
         let faces: Vec<Vec<f32>> = (0..ENROLLED).map(|_| direction(&mut random)).collect();
         let mut entries = Vec::new();
@@ -250,7 +252,7 @@ impl World {
 
 fn picture(
     random: &mut fastrand::Rng,
-    model: &ModelId,
+    model: &ModelKey,
     mean: &[f32],
     face: &[f32],
     spread: f32,

@@ -11,6 +11,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/people.rs"]
+mod people;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -20,10 +23,12 @@ use deepid_edge::decide::{
     AmbiguousReason, Decision, DecisionLatency, Evidence, FramesCounted, Verdict,
 };
 use deepid_edge::embed::FeatureVector;
-use deepid_edge::inference::ModelId;
+use deepid_edge::inference::{ModelId, ModelKey};
 use deepid_edge::store::{
     Administrative, Body, Error, ErrorKind, ReferenceSource, RequestVerdict, Store, StoreSettings,
+    Usable,
 };
+use people::{People as _, key, key_by};
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -38,7 +43,7 @@ fn model(name: &str) -> ModelId {
 }
 
 fn vector(model_name: &str, values: &[f32]) -> FeatureVector {
-    FeatureVector::new(model(model_name), values.to_vec()).unwrap()
+    FeatureVector::new(key(model_name), values.to_vec()).unwrap()
 }
 
 fn place() -> (tempfile::TempDir, PathBuf) {
@@ -101,7 +106,7 @@ fn subjects_and_references_come_back_as_they_went_in() {
         subjects.iter().map(|s| (s.name.as_str(), s.enabled, s.references)).collect::<Vec<_>>(),
         [("Ada", true, 1), ("Robert", false, 1)]
     );
-    let references = store.references(&model("deepid2-a")).unwrap();
+    let references = store.references(&key("deepid2-a")).unwrap();
     let bits: Vec<u32> = references[0].vector.values().iter().map(|v| v.to_bits()).collect();
     assert_eq!(bits, values.map(f32::to_bits), "bit for bit");
     assert_eq!((references[0].quality, references[0].enabled), (0.5, true));
@@ -150,7 +155,7 @@ fn removal_erases_name_and_numbers_from_the_disk() {
     store.remove_subject(&subject).unwrap();
     assert!(!on_disk(&bytes), "the numbers are still on the disk");
     assert!(!on_disk(b"Unverwechselbar"), "the name is still on the disk");
-    assert!(store.references(&model("m")).unwrap().is_empty());
+    assert!(store.references(&key("m")).unwrap().is_empty());
     let again = store.add_subject("Erasmus", wall(0)).unwrap();
     assert_ne!(again, subject);
 }
@@ -161,23 +166,26 @@ fn references_of_another_model_are_reported_and_never_compared() {
     let mut store = open(&path);
     let ada = store.add_subject("Ada", wall(0)).unwrap();
     let bob = store.add_subject("Bob", wall(0)).unwrap();
-    let mut add = |who: &SubjectId, model: &str, length: usize| {
-        let vector = vector(model, &vec![1.0; length]);
+    let (old, new, replaced) = (key("old"), key("new"), key_by("new", 8));
+    let mut add = |who: &SubjectId, key: &ModelKey, length: usize| {
+        let vector = FeatureVector::new(key.clone(), vec![1.0; length]).unwrap();
         store.add_reference(who, &vector, 1.0, ReferenceSource::Image, wall(0))
     };
-    add(&ada, "old", 160).unwrap();
-    add(&bob, "old", 160).unwrap();
-    add(&ada, "new", 8).unwrap();
-    assert!(matches!(add(&ada, "new", 9), Err(Error::WrongLength { found: 9, wanted: 8, .. })));
-    assert!(matches!(add(&ada, "empty", 0), Err(Error::WrongLength { found: 0, .. })));
-    let found = store.references(&model("new")).unwrap();
+    add(&ada, &old, 160).unwrap();
+    add(&bob, &old, 160).unwrap();
+    add(&ada, &new, 8).unwrap();
+    add(&bob, &replaced, 16).unwrap();
+    assert!(matches!(add(&ada, &new, 9), Err(Error::WrongLength { found: 9, wanted: 8, .. })));
+    assert!(matches!(add(&ada, &key("empty"), 0), Err(Error::WrongLength { found: 0, .. })));
+    let found = store.references(&new).unwrap();
     assert_eq!(found.len(), 1);
-    assert!(found.iter().all(|r| r.vector.model().as_str() == "new"));
-    let others = store.other_models(&model("new")).unwrap();
-    assert_eq!(others.len(), 1);
-    assert_eq!((others[0].model.as_str(), others[0].references), ("old", 2));
-    assert_eq!(others[0].subjects_unreachable, 1, "bob has nothing of the new model");
-    assert!(store.references(&model("third")).unwrap().is_empty());
+    assert!(found.iter().all(|r| *r.vector.key() == new));
+    let usable = Usable::of(&store.held().unwrap(), &[&new]);
+    let others: Vec<_> = usable.others.iter().map(|o| (o.model.as_str(), o.references)).collect();
+    assert_eq!(others, [("new", 1), ("old", 2)], "another file under the same id, another model");
+    assert_eq!((usable.compared, usable.of_unknown_file()), (1, 0));
+    assert_eq!(usable.subjects_unreachable, 1, "bob has nothing of the new model in use");
+    assert!(store.references(&key("third")).unwrap().is_empty());
 }
 
 #[test]
@@ -195,7 +203,7 @@ fn a_damaged_reference_is_refused_and_named() {
     let short = 1.0_f32.to_le_bytes().to_vec();
     for (blob, said) in [(nan, "not a finite number"), (short, "1 numbers, others have 4")] {
         other.execute("UPDATE subject_references SET vector = ?1 WHERE id = 2", [blob]).unwrap();
-        let error = store.references(&model("m")).unwrap_err();
+        let error = store.references(&key("m")).unwrap_err();
         assert!(matches!(error, Error::BadReference { reference: 2, .. }), "{error}");
         assert!(error.to_string().contains(said), "{error}");
     }
@@ -205,7 +213,7 @@ fn a_damaged_reference_is_refused_and_named() {
 fn records_are_numbered_durable_and_acknowledged_in_order() {
     let (_directory, path) = place();
     let mut store = open(&path);
-    let ada = store.add_subject("Ada", wall(0)).unwrap();
+    let ada = SubjectId::new("s-4f9a1c").unwrap();
     let first = store.record_decision(&granted(&ada, 10, Some(0.7312)), "front", BOOT).unwrap();
     let second = store.record_decision(&vague(20), "front", BOOT).unwrap();
     let third = store
@@ -242,7 +250,7 @@ fn records_are_numbered_durable_and_acknowledged_in_order() {
 fn a_score_that_is_not_finite_is_recorded_as_none() {
     let (_directory, path) = place();
     let mut store = open(&path);
-    let ada = store.add_subject("Ada", wall(0)).unwrap();
+    let ada = SubjectId::new("s-4f9a1c").unwrap();
     store.record_decision(&granted(&ada, 10, Some(f32::NAN)), "front", BOOT).unwrap();
     let Body::Decision(decision) = &store.outbox(0, 1).unwrap()[0].body else { panic!() };
     assert_eq!(decision.comparison.as_ref().unwrap().score, None);

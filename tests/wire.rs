@@ -113,11 +113,22 @@ fn administrative() -> Vec<Administrative> {
     let mut all = vec![
         A::Started { version: "0.1.0".to_owned() },
         A::Stopped,
-        A::SubjectEnrolled { subject: subject(), model: embedder(), references: 3 },
+        A::SubjectEnrolled { subject: subject(), model: embedder(), references: 3, replaced: None },
+        A::SubjectEnrolled {
+            subject: subject(),
+            model: embedder(),
+            references: 3,
+            replaced: Some(5),
+        },
         A::SubjectRenamed { subject: subject() },
         A::SubjectEnabled { subject: subject() },
         A::SubjectDisabled { subject: subject() },
         A::SubjectRemoved { subject: subject() },
+        A::ReferencesAdopted {
+            model: embedder(),
+            procedure: deepid_edge::inference::ProcedureHash::of_bytes([0x5a; 32]),
+            references: 12,
+        },
         A::GalleryRestored { made: "2026-05-01T07:15:02Z".to_owned(), subjects: 2, references: 5 },
         A::ClockSettled { record: 41, record_issued: "2036-02-07T06:28:15Z".to_owned() },
     ];

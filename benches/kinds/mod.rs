@@ -25,7 +25,7 @@ use deepid_edge::detect::{Detection, Detections, FollowerSettings, SsdDetector, 
 use deepid_edge::embed::{FeatureVector, Quality, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::geometry::{Rect, Turn, View};
-use deepid_edge::inference::{ModelId, Runtime, Tensor};
+use deepid_edge::inference::{Runtime, Tensor};
 
 const SIZE: (u32, u32) = (scene::WIDTH, scene::HEIGHT);
 const STRIDE: usize = scene::WIDTH as usize * 2;
@@ -210,10 +210,10 @@ fn embed(runtime: &Runtime, mirrored: bool) -> Work {
 /// Feature vectors that belong to nobody: DeepID2's numbers are never negative.
 fn strangers(count: usize) -> Vec<FeatureVector> {
     let mut random = fastrand::Rng::with_seed(7);
-    let model = ModelId::new(path::EMBEDDER).unwrap();
+    let key = path::key(true);
     let length = card(path::EMBEDDER).features.unwrap().length;
     let mut vector = || (0..length).map(|_| random.f32() * 6.0).collect();
-    (0..count).map(|_| FeatureVector::new(model.clone(), vector()).unwrap()).collect()
+    (0..count).map(|_| FeatureVector::new(key.clone(), vector()).unwrap()).collect()
 }
 
 fn compare() -> Work {

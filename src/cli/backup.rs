@@ -105,7 +105,12 @@ pub(super) fn contents(manifest: &Manifest) -> String {
         database.schema
     );
     for entry in &database.references {
-        let _infallible = writeln!(text, "  {} references of {}", entry.references, entry.model);
+        let how = entry.procedure.map_or_else(
+            || "unknown file".to_owned(),
+            |procedure| format!("procedure {}", procedure.shown()),
+        );
+        let _infallible =
+            writeln!(text, "  {} references of {} ({how})", entry.references, entry.model);
     }
     if let Some(path) = &manifest.config {
         let _infallible = writeln!(text, "  configuration of {}", path.display());

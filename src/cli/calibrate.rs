@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Kind;
-use super::faces::references;
 use super::failure::Failure;
 use super::session::Session;
+use super::usable::{idle_here, references};
 use crate::config::Networks;
 use crate::evaluate::{Cohort, door_claim, plot_claim};
+use crate::inference::Procedure;
 
 /// Arguments of `calibrate`.
 #[derive(Debug, Args)]
@@ -30,25 +31,33 @@ pub struct Arguments {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let config = session.config()?;
-        let enrolled = references(&config)?;
-        if enrolled.is_empty() {
-            return Err(Failure::new(
-                Kind::Input,
-                format!("nobody is enrolled for {}", config.models.embedder),
-                "'deepid-edge enroll NAME --image FILE', with the same database",
-            ));
-        }
         let networks = Networks::open(&config)?;
+        let cards = networks.cards();
+        let enrolled = references(&config, cards)?;
+        let idle = idle_here(&config, cards);
+        if enrolled.is_empty() {
+            let mut what = format!("nobody is enrolled for {}", config.models.embedder);
+            let mut remedy =
+                "'deepid-edge enroll NAME --image FILE', with the same database".to_owned();
+            for one in idle {
+                what = format!("{what}; {}", one.what);
+                remedy = one.remedy;
+            }
+            return Err(Failure::new(Kind::Input, what, remedy));
+        }
+        for one in idle {
+            session.mention(format_args!("note: {}\n  try: {}", one.what, one.remedy));
+        }
         let card = networks.card(&config.models.embedder)?;
-        let beside = || networks.cards().beside(&format!("{}.cohort.safetensors", card.id));
+        let beside = || cards.beside(&format!("{}.cohort.safetensors", card.id));
         let path = self.cohort.unwrap_or_else(beside);
+        let (landmarker, mirrored) = (cards.landmarker_of(&card)?, config.recognise.mirrored);
+        let procedure = Procedure { embedder: &card, landmarker: landmarker.as_deref(), mirrored };
         let cohort =
-            Cohort::read(&path, &card).map_err(|error| Failure::of(Kind::Input, &error))?;
+            Cohort::read(&path, &procedure).map_err(|error| Failure::of(Kind::Input, &error))?;
         let gallery = networks.gallery(&config, enrolled.clone())?;
-        let recognise = &config.recognise;
-        let claim =
-            door_claim(&gallery, &enrolled, &cohort, recognise.target_fpir, recognise.mirrored)
-                .map_err(|error| Failure::of(Kind::Model, &error))?;
+        let claim = door_claim(&gallery, &enrolled, &cohort, config.recognise.target_fpir)
+            .map_err(|error| Failure::of(Kind::Model, &error))?;
         if let Some(path) = &self.plot {
             plot_claim(&claim, path).map_err(|error| Failure::of(Kind::Input, &error))?;
             session.mention(format_args!("written: {}", path.display()));

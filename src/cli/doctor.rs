@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use super::camera;
 use super::exit::Kind;
-use super::faces::{references, references_of};
 use super::failure::Failure;
 use super::look;
 use super::session::Session;
+use super::usable::{self, Idle, references, references_of};
 use crate::capture::CaptureError;
 use crate::capture::v4l2::{Listing, list_cameras};
 use crate::clock::{Clock, Floor, Monotonic, SystemClock, utc};
@@ -27,7 +27,7 @@ use crate::config::{Cards, Config, Networks};
 use crate::detect::Detections;
 use crate::frame::{Frame, PixelFormat};
 use crate::inference::ModelKind;
-use crate::store::Store;
+use crate::store::{Store, Usable};
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -154,7 +154,7 @@ fn confirming(findings: &mut Findings, config: &Config, cards: &Cards) {
     }
     let (first, second) = (&fusion.first.id, &fusion.second.id);
     // A database that cannot be read is told by the check of it.
-    let references = |model| references_of(config, model).unwrap_or_default();
+    let references = |model| references_of(config, cards, model).unwrap_or_default();
     let of = |model| references(model).into_iter().map(|reference| reference.subject);
     let (enrolled, known): (BTreeSet<_>, Vec<_>) = (of(first).collect(), of(second).collect());
     let operating = match cards.operating_fused(config, &fusion, known.len()) {
@@ -245,7 +245,7 @@ fn beyond(config: &Config, what: &str, operating: &Operating) -> Failure {
 }
 
 fn threshold(findings: &mut Findings, config: &Config, cards: &Cards) {
-    let references = references(config).map_or(1, |references| references.len().max(1));
+    let references = references(config, cards).map_or(1, |references| references.len().max(1));
     match cards.operating(config, config.recognise.metric, references) {
         Err(error) => findings.fail("threshold", &error.into()),
         Ok(operating) => {
@@ -299,44 +299,75 @@ fn database(findings: &mut Findings, config: &Config) {
         );
     }
     unreadable(findings, config);
-    let looked = || -> Result<(usize, usize, Vec<crate::store::OtherModel>, u64), Failure> {
-        let store = Store::open_read_only(path, config.store_settings())?;
-        store.check()?;
-        let references = store.references(&config.models.embedder)?.len();
-        let others = store.other_models(&config.models.embedder)?;
-        Ok((store.subjects()?.len(), references, others, store.outbox_depth()?))
-    };
-    match looked() {
+    match Database::look(config) {
         Err(failure) => findings.fail("database", &failure),
-        Ok((subjects, references, others, outbox)) => {
-            let what = format!(
-                "{}: sound; {subjects} subjects, {references} references of {}, {outbox} records wait for the broker",
-                path.display(),
-                config.models.embedder
+        Ok(database) => database.tell(findings, config),
+    }
+}
+
+/// What a sound database holds.
+struct Database {
+    subjects: usize,
+    outbox: u64,
+    usable: Usable,
+    idle: Vec<Idle>,
+}
+
+impl Database {
+    fn look(config: &Config) -> Result<Self, Failure> {
+        let store = Store::open_read_only(&config.store.path, config.store_settings())?;
+        store.check()?;
+        store.check_references(&config.models.embedder)?;
+        let held = store.held()?;
+        let cards = Cards::open(config).ok();
+        // Without cards there is no procedure in use; the check of the models says so.
+        let keys = cards.as_ref().and_then(|cards| cards.keys_in_use(config).ok());
+        let usable = usable::usable(&held, keys.as_deref().unwrap_or_default());
+        let idle = match &keys {
+            Some(_) => usable::idle(&usable, cards.as_ref(), config),
+            None => usable.unknown.iter().map(usable::of_unknown_file).collect(),
+        };
+        Ok(Self { subjects: store.subjects()?.len(), outbox: store.outbox_depth()?, usable, idle })
+    }
+
+    fn tell(self, findings: &mut Findings, config: &Config) {
+        let Self { subjects, outbox, usable, idle } = self;
+        let path = &config.store.path;
+        let mut what = format!(
+            "{}: sound; {subjects} subjects, {} references that count for {}, {outbox} records wait for the broker",
+            path.display(),
+            usable.compared,
+            config.models.embedder
+        );
+        if usable.subjects_unreachable > 0 {
+            let _infallible = write!(
+                what,
+                "; {} subjects cannot be recognised: they have no reference that counts",
+                usable.subjects_unreachable
             );
-            let strangers =
-                others.iter().map(|other| other.subjects_unreachable).max().unwrap_or(0);
-            if let Err(error) = std::fs::OpenOptions::new().append(true).open(path) {
-                findings.warn(
-                    "database",
-                    format!("{what}; it may not be written by this user ({error})"),
-                    "run this as the user of the service, or give that user the file",
-                );
-            } else if strangers > 0 {
-                findings.warn(
-                    "database",
-                    format!("{what}; {strangers} subjects have references of another model only"),
-                    "enrol them again, or set models.embedder to the model that they were enrolled with",
-                );
-            } else if references == 0 {
-                findings.warn(
-                    "database",
-                    what,
-                    "nobody can be recognised: 'deepid-edge enroll NAME --image FILE'",
-                );
-            } else {
-                findings.ok("database", what);
-            }
+        }
+        for one in &idle {
+            let _infallible = write!(what, "\n{}", one.what);
+        }
+        let remedies: Vec<&str> = idle.iter().map(|one| one.remedy.as_str()).collect();
+        if let Err(error) = std::fs::OpenOptions::new().append(true).open(path) {
+            findings.warn(
+                "database",
+                format!("{what}; it may not be written by this user ({error})"),
+                "run this as the user of the service, or give that user the file",
+            );
+        } else if !idle.is_empty()
+            && (usable.subjects_unreachable > 0 || !usable.unknown.is_empty())
+        {
+            findings.warn("database", what, remedies.join("; "));
+        } else if usable.compared == 0 {
+            findings.warn(
+                "database",
+                what,
+                "nobody can be recognised: 'deepid-edge enroll NAME --image FILE'",
+            );
+        } else {
+            findings.ok("database", what);
         }
     }
 }

@@ -4,7 +4,7 @@
 //! usable face, or nothing at all: a refused picture refuses the enrolment, unless told otherwise.
 //! Where a second embedder confirms grants, each face gives a reference of that one too.
 //! Invariants: the pictures are forgotten, only feature vectors are kept; nothing is written before
-//! every picture was judged. Warns of a subject that looks alike and of pictures that do not look
+//! every picture was judged, and then all at once with its record. Warns of a subject that looks alike and of pictures that do not look
 //! alike, because both are how a wrong person gets in.
 
 use std::collections::BTreeMap;
@@ -15,15 +15,14 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::exit::Kind;
-use super::faces::{Judge, Unusable, UsableFace, quality_json, references};
+use super::faces::{Judge, Unusable, UsableFace, quality_json};
 use super::failure::Failure;
 use super::gather::{self, Gathered, Tally};
 use super::session::Session;
 use super::subjects;
-use crate::clock::Clock as _;
 use crate::compare::SubjectId;
 use crate::config::{Config, EquipError, Networks};
-use crate::store::{Administrative, Error, ReferenceSource, Store};
+use crate::store::{Change, Done, Enrolee, Error, NewReference, ReferenceSource, Store};
 
 /// Arguments of `enroll`.
 #[derive(Debug, Args)]
@@ -41,6 +40,9 @@ pub struct Arguments {
     /// Add to the subject of this name (or id) instead of making a new one
     #[arg(long)]
     add: bool,
+    /// Take these references in place of all that the subject of this name (or id) has
+    #[arg(long, conflicts_with = "add")]
+    replace: bool,
     /// Take the usable pictures and leave out those that are refused or cannot be read
     #[arg(long)]
     skip_poor: bool,
@@ -70,10 +72,12 @@ enum Warning {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let config = session.config()?;
-        let known = references(&config)?;
-        let own = self.own(&config)?;
+        let mut store = opened(&config)?;
+        let own = self.own(store.as_ref())?;
         let networks = Networks::open(&config)?;
-        let mut judge = Judge::for_enrolment(&config, &networks, known)?;
+        let key = networks.cards().key(&config, &config.models.embedder)?;
+        let known = store.as_ref().map(|store| store.references(&key)).transpose()?;
+        let mut judge = Judge::for_enrolment(&config, &networks, known.unwrap_or_default())?;
 
         let (gathered, source) = if self.from.camera {
             let gathered =
@@ -93,28 +97,31 @@ impl Arguments {
         if gathered.faces.is_empty() || !(gathered.refused.is_empty() || self.skip_poor) {
             return Err(nothing_enrolled(&gathered));
         }
-        let warnings = warnings(&config, &networks, &gathered.faces, own.as_ref())?;
-        let subject = self.write(&config, own, &gathered.faces, source)?;
+        let warnings = warnings(&config, &networks, &gathered.faces, store.as_ref(), own.as_ref())?;
+        let mut store = match store.take() {
+            Some(store) => store,
+            None => Store::open(&config.store.path, config.store_settings())?,
+        };
+        let done = self.write(&mut store, &config, own.as_ref(), &gathered.faces, source)?;
+        subjects::mention_left_in_log(session, &done);
+        let subject = done.subject.ok_or_else(|| {
+            Failure::new(Kind::Fault, "an enrolment is of nobody", "please report it")
+        })?;
         tell(session, &self.name, &subject, &gathered, &warnings)
     }
 
     /// The subject to add to; and a name that is taken is told before anybody poses.
-    fn own(&self, config: &Config) -> Result<Option<SubjectId>, Failure> {
-        let known = if config.store.path.exists() {
-            let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-            match store.subject(&self.name) {
-                Ok(subject) => Some(subject.id),
-                Err(Error::NoSuchSubject { .. }) => None,
-                Err(error) => return Err(error.into()),
-            }
-        } else {
-            None
+    fn own(&self, store: Option<&Store>) -> Result<Option<SubjectId>, Failure> {
+        let known = match store.map(|store| store.subject(&self.name)) {
+            Some(Ok(subject)) => Some(subject.id),
+            None | Some(Err(Error::NoSuchSubject { .. })) => None,
+            Some(Err(error)) => return Err(error.into()),
         };
-        match (known, self.add) {
+        match (known, self.add || self.replace) {
             (Some(by), false) => {
                 let failure = Failure::from(Error::NameTaken { by });
                 Err(failure.with_remedy(
-                    "say --add to add these pictures to that subject, or choose another name",
+                    "say --add to add these pictures to that subject, --replace to take them in place of those it has, or choose another name",
                 ))
             }
             (None, true) => Err(Error::NoSuchSubject { asked: self.name.clone() }.into()),
@@ -124,43 +131,35 @@ impl Arguments {
 
     fn write(
         &self,
+        store: &mut Store,
         config: &Config,
-        own: Option<SubjectId>,
+        own: Option<&SubjectId>,
         faces: &[(String, UsableFace)],
         source: ReferenceSource,
-    ) -> Result<SubjectId, Failure> {
-        let mut store = Store::open(&config.store.path, config.store_settings())?;
-        let wall = subjects::clock(&store, config)?.wall();
-        let is_new = own.is_none();
-        let subject = match own {
-            Some(subject) => subject,
-            None => store.add_subject(&self.name, wall)?,
+    ) -> Result<Done, Failure> {
+        let references: Vec<NewReference<'_>> = faces
+            .iter()
+            .flat_map(|(_, face)| {
+                let quality = face.quality.weight;
+                let vectors = std::iter::once(&face.vector).chain(&face.confirming);
+                vectors.map(move |vector| NewReference { vector, quality })
+            })
+            .collect();
+        let who = match own {
+            None => Enrolee::New(&self.name),
+            Some(subject) if self.replace => Enrolee::Instead(subject),
+            Some(subject) => Enrolee::Also(subject),
         };
-        let vectors = faces.iter().flat_map(|(_, face)| {
-            let weight = face.quality.weight;
-            [Some(&face.vector), face.confirming.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(move |vector| (vector, weight))
-        });
-        for (vector, weight) in vectors {
-            let added = store.add_reference(&subject, vector, weight, source, wall);
-            if let Err(error) = added {
-                // Half a subject is worse than none; what the first error says counts.
-                if is_new {
-                    let _second_error = store.remove_subject(&subject);
-                }
-                return Err(error.into());
-            }
-        }
-        let event = Administrative::SubjectEnrolled {
-            subject: subject.clone(),
-            model: config.models.embedder.clone(),
-            references: u32::try_from(faces.len()).unwrap_or(u32::MAX),
-        };
-        subjects::record(&mut store, config, event)?;
-        Ok(subject)
+        let model = &config.models.embedder;
+        let change = Change::Enrol { who, references: &references, source, model };
+        subjects::administer(store, config, change)
     }
+}
+
+/// The database, if it is there: brought up to date, because this verb is going to write to it.
+fn opened(config: &Config) -> Result<Option<Store>, Failure> {
+    let path = &config.store.path;
+    Ok(path.exists().then(|| Store::open(path, config.store_settings())).transpose()?)
 }
 
 fn nothing_enrolled(gathered: &Gathered) -> Failure {
@@ -206,6 +205,7 @@ fn warnings(
     config: &Config,
     networks: &Networks,
     faces: &[(String, UsableFace)],
+    store: Option<&Store>,
     own: Option<&SubjectId>,
 ) -> Result<Vec<Warning>, Failure> {
     let metric = config.recognise.metric;
@@ -220,12 +220,11 @@ fn warnings(
         }
     }
     let mut warnings = Vec::new();
-    if !alike.is_empty() {
-        let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-        for (subject, score) in alike {
-            let name = store.subject(subject.as_str())?.name;
-            warnings.push(Warning::Alike { subject, name, score });
-        }
+    // Whoever is alike is of this very database.
+    for (subject, score) in alike {
+        let Some(store) = store else { break };
+        let name = store.subject(subject.as_str())?.name;
+        warnings.push(Warning::Alike { subject, name, score });
     }
     let comparer = networks.comparer(config, metric)?;
     let threshold = networks.cards().operating(config, metric, 1)?.threshold;

@@ -36,6 +36,8 @@ pub enum Kind {
     Passphrase,
     /// The database is whole as far as is known, and cannot be used at the moment.
     StoreUnavailable,
+    /// The database is of an older version, and this command may not change it.
+    Older,
     /// The program or the machine failed in a way that nobody foresaw.
     Fault,
 }
@@ -67,6 +69,11 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
         Kind::StoreUnavailable,
         13,
         "The database cannot be used at the moment: the disk is full or fails, the file may not be written, or another process holds it; trying again helps as soon as that has passed.",
+    ),
+    (
+        Kind::Older,
+        14,
+        "The database is of an older version, and a command that only reads may not bring it up to date.",
     ),
     (Kind::Fault, 70, "A fault of the program or the machine; please report it."),
 ];

@@ -16,9 +16,8 @@ use crate::config::{Config, EquipError, Networks};
 use crate::decide::Seen;
 use crate::embed::{FeatureVector, Quality};
 use crate::frame::Frame;
-use crate::inference::ModelId;
 use crate::recognize::{Galleries, Recognizer};
-use crate::store::{Reference, Store};
+use crate::store::Reference;
 
 /// A face that can be compared.
 #[derive(Debug, Clone)]
@@ -180,20 +179,6 @@ impl Judge {
             }
         }
     }
-}
-
-/// The references of the configured embedder; none when there is no database yet.
-pub(super) fn references(config: &Config) -> Result<Vec<Reference>, Failure> {
-    references_of(config, &config.models.embedder)
-}
-
-/// The references of `model`; none when there is no database yet.
-pub(super) fn references_of(config: &Config, model: &ModelId) -> Result<Vec<Reference>, Failure> {
-    if !config.store.path.exists() {
-        return Ok(Vec::new());
-    }
-    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-    Ok(store.references(model)?)
 }
 
 /// A refused picture as a failure of the whole command.

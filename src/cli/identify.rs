@@ -10,13 +10,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::Kind;
-use super::faces::{Judge, quality_json, references, references_of, refused};
+use super::faces::{Judge, quality_json, refused};
 use super::failure::Failure;
 use super::session::Session;
+use super::usable::{mention_idle, references, references_of};
 use crate::capture::picture::Picture;
 use crate::compare::{Match, Operating};
 use crate::config::{Config, Networks};
-use crate::inference::ModelId;
+use crate::inference::ModelKey;
 use crate::store::{Store, Subject};
 
 /// Arguments of `identify`.
@@ -48,9 +49,9 @@ impl Arguments {
         let config = session.config()?;
         let picture = Picture::read(&self.image)?;
         let networks = Networks::open(&config)?;
-        let references = references(&config)?;
-        let operating = deciding(&config, &networks, references.len())?;
-        let mut judge = Judge::new(&config, &networks, references)?;
+        let enrolled = references(&config, networks.cards())?;
+        let operating = deciding(&config, &networks, enrolled.len())?;
+        let mut judge = Judge::new(&config, &networks, enrolled)?;
         let face = judge.picture(&picture).map_err(|why| refused(&self.image, &why))?;
         if face.faces > 1 {
             let path = self.image.display();
@@ -65,6 +66,7 @@ impl Arguments {
         let subject = if told { named(&config, found)? } else { None };
         if reason == "empty_gallery" {
             session.mention(format!("try: {ENROL}"));
+            mention_idle(session, &config, networks.cards());
         }
         let (what, remedy) = operating.beyond_words(config.accepted_fpir());
         if reason == "beyond_calibration" {
@@ -101,7 +103,7 @@ impl Arguments {
 
 /// What can be claimed of the gallery that decides: the confirming embedder's, where there is one.
 fn deciding(config: &Config, networks: &Networks, references: usize) -> Result<Operating, Failure> {
-    let of = |model: &ModelId| references_of(config, model);
+    let of = |key: &ModelKey| references_of(config, networks.cards(), &key.id);
     match networks.confirming(config, of)? {
         Some(second) => Ok(second.gallery.operating()),
         None => Ok(networks.cards().operating(config, config.recognise.metric, references)?),

@@ -34,6 +34,7 @@ mod records;
 mod restore;
 mod run;
 mod subjects;
+mod usable;
 mod verify;
 
 use std::borrow::Cow;

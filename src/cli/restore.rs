@@ -25,8 +25,8 @@ use super::session::Session;
 use super::subjects;
 use crate::clock::{ClockDoubt, WallClock};
 use crate::compare::SubjectId;
-use crate::config::{Config, default_file, read_file};
-use crate::inference::ModelDirectory;
+use crate::config::{Cards, Config, default_file, read_file};
+use crate::inference::ProcedureHash;
 use crate::store::backup::{Held, Manifest, NewConfig, Placed, Received};
 use crate::store::{Administrative, BackupProblem, Error, Store};
 
@@ -105,7 +105,7 @@ impl Arguments {
             )
         })?;
         // What the daemon does at its start: a reference that cannot be read is found now.
-        received.store().references(&plan.config.models.embedder)?;
+        received.store().check_references(&plan.config.models.embedder)?;
         plan.changes = Changes::between(&plan.gallery, received.store(), &plan.config)?;
         let (wall, doubt) = subjects::clock(received.store(), &plan.config)?.wall_with_doubt();
         plan.clock = doubt;
@@ -227,18 +227,14 @@ impl Arguments {
         });
         let mut text = format!("{} is whole, and the passphrase is right\n", self.file.display());
         text.push_str(&contents(manifest));
-        for model in models.iter().filter(|model| !model.in_use) {
-            let _infallible = writeln!(
-                text,
-                "warning: {} references of {} are never compared: {}",
-                model.references,
-                model.model,
-                if model.installed {
-                    "models.embedder names another model"
-                } else {
-                    "this model is not installed here; install it, or enrol those people again"
-                }
-            );
+        for model in &models {
+            if let Some(why) = model.why_idle() {
+                let _infallible = writeln!(
+                    text,
+                    "warning: {} references of {} are never compared: {why}",
+                    model.references, model.model
+                );
+            }
         }
         plan.changes.describe(&mut text);
         if let Some(doubt) = plan.clock {
@@ -348,32 +344,68 @@ impl Changes {
     }
 }
 
-/// One model that references in the backup are of.
+/// References in the backup that one procedure has made.
 #[derive(serde::Serialize)]
 struct ReferencesOf<'a> {
     model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    procedure: Option<ProcedureHash>,
     references: u64,
+    /// Whether there is a card of that id here.
     installed: bool,
+    /// Whether the embedder or the confirming network is of that id.
+    named: bool,
+    /// Whether they are compared: by id, file, card and averaging.
     in_use: bool,
 }
 
+impl ReferencesOf<'_> {
+    /// Why they are never compared, with what to do; `None` where they are.
+    fn why_idle(&self) -> Option<String> {
+        let model = self.model;
+        if self.in_use {
+            return None;
+        }
+        Some(if !self.installed {
+            "this model is not installed here; install it, or enrol those people again".to_owned()
+        } else if self.procedure.is_none() {
+            format!(
+                "their file is unknown; 'deepid-edge subjects adopt --model {model}' if the one installed here made them, else enrol those people again"
+            )
+        } else if self.named {
+            format!(
+                "another file, card or setting of recognise.mirrored made them than is here under the id {model}; bring that back, or enrol those people again"
+            )
+        } else {
+            "neither models.embedder nor the network that confirms is this model".to_owned()
+        })
+    }
+}
+
 fn models<'a>(config: &Config, manifest: &'a Manifest) -> Vec<ReferencesOf<'a>> {
-    let installed: Vec<String> = config.model_folders().map_or_else(
-        |_| Vec::new(),
-        |folders| {
-            let cards = ModelDirectory::new(folders).cards();
-            cards.into_iter().flatten().map(|card| card.id.to_string()).collect()
-        },
-    );
+    let cards = Cards::open(config).ok();
+    let all = cards.as_ref().map(Cards::all).unwrap_or_default();
+    let installed: Vec<String> =
+        all.into_iter().flatten().map(|card| card.id.to_string()).collect();
+    let fusion = cards.as_ref().and_then(|cards| cards.fusion(config).ok()?);
+    let confirming = fusion.as_ref().map(|fusion| &fusion.second.id);
+    let named: Vec<_> = std::iter::once(&config.models.embedder).chain(confirming).collect();
+    // A model that cannot be read is told as not installed, or by 'doctor'.
+    let key = |id| cards.as_ref()?.key(config, id).ok();
+    let keys: Vec<_> = named.iter().filter_map(|id| key(*id)).collect();
     manifest
         .database
         .references
         .iter()
         .map(|entry| ReferencesOf {
             model: &entry.model,
+            procedure: entry.procedure,
             references: entry.references,
             installed: installed.contains(&entry.model),
-            in_use: config.models.embedder.as_str() == entry.model,
+            named: named.iter().any(|id| id.as_str() == entry.model),
+            in_use: keys.iter().any(|key| {
+                key.id.as_str() == entry.model && Some(key.procedure) == entry.procedure
+            }),
         })
         .collect()
 }

@@ -1,10 +1,11 @@
 //! `subjects`: who is enrolled, and what may be changed about it.
 //!
-//! In: the database, a subject's id or name. Out: the list, or what was changed; every change
-//! leaves an administrative record in the audit, by pseudonym. Invariant: names are shown to the
+//! In: the database, a subject's id or name. Out: the list, or what was changed; every change is one
+//! transaction with its administrative record in the audit, by pseudonym. Invariant: names are shown to the
 //! person at this terminal and go nowhere else; removal asks first.
 //! Deliberately absent: adding pictures; that is `enroll`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -13,9 +14,14 @@ use serde_json::json;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
+use super::usable::{self, Idle};
 use crate::clock::{Clock as _, Floor, SystemClock};
-use crate::config::Config;
-use crate::store::{Administrative, BackupProblem, Error, Store, Subject};
+use crate::config::{Cards, Config};
+use crate::inference::{ModelId, ModelKey};
+use crate::store::{
+    Administrative, BackupProblem, Change, Done, Error, HeldReferences, Signature, Store, Subject,
+    Usable,
+};
 
 /// What to do with subjects.
 #[derive(Debug, Subcommand)]
@@ -41,6 +47,19 @@ pub enum Verb {
         #[arg(long, short)]
         yes: bool,
     },
+    /// Vouch that references of an unknown file were made by the model that is installed
+    Adopt(Adopt),
+}
+
+/// Arguments of `subjects adopt`.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// The model whose references are of an unknown file, such as deepid2
+    #[arg(long, value_name = "MODEL", value_parser = ModelId::new)]
+    model: ModelId,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
 }
 
 /// Which subject.
@@ -55,16 +74,15 @@ impl Verb {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let config = session.config()?;
         if matches!(self, Self::List) {
-            return list(session, &existing(&config, Store::open_read_only)?);
+            return list(session, &config, &existing(&config, Store::open_read_only)?);
         }
         let mut store = existing(&config, Store::open)?;
         match self {
             Self::List => Ok(Kind::Done),
             Self::Rename { who, name } => {
                 let subject = store.subject(&who.asked)?;
-                store.rename_subject(&subject.id, &name)?;
-                let event = Administrative::SubjectRenamed { subject: subject.id.clone() };
-                record(&mut store, &config, event)?;
+                let change = Change::Rename { subject: &subject.id, name: &name };
+                administer(&mut store, &config, change)?;
                 tell(session, &store.subject(subject.id.as_str())?, "renamed")
             }
             Self::Disable(who) => switch(session, &config, store, &who, false),
@@ -76,12 +94,60 @@ impl Verb {
                     subject.name, subject.id, subject.references
                 );
                 session.confirm(&question, yes)?;
-                store.remove_subject(&subject.id)?;
-                let event = Administrative::SubjectRemoved { subject: subject.id.clone() };
-                record(&mut store, &config, event)?;
+                let change = Change::Remove { subject: &subject.id };
+                let done = administer(&mut store, &config, change)?;
+                mention_left_in_log(session, &done);
                 tell(session, &subject, "removed")
             }
+            Self::Adopt(adopt) => adopt.run(session, &config, &mut store),
         }
+    }
+}
+
+impl Adopt {
+    fn run(self, session: &Session, config: &Config, store: &mut Store) -> Result<Kind, Failure> {
+        let Self { model, yes } = self;
+        let of_model =
+            |entry: &&HeldReferences| entry.procedure.is_none() && entry.model == model.as_str();
+        let held = store.held()?;
+        let (references, subjects) =
+            held.iter().filter(of_model).fold((0, 0), |(references, subjects), entry| {
+                (references + entry.references, subjects + 1)
+            });
+        if references == 0 {
+            let unknown = Usable::of(&held, &[]).unknown;
+            let others: Vec<&str> = unknown.iter().map(|entry| entry.model.as_str()).collect();
+            let of = if others.is_empty() { "none".to_owned() } else { others.join(", ") };
+            let text = format!(
+                "no reference of {model} is of an unknown file; nothing was changed (of an unknown file: {of})"
+            );
+            let value = json!({ "done": "nothing", "model": model, "references": 0 });
+            session.tell(text, &value)?;
+            return Ok(Kind::Done);
+        }
+        let cards = Cards::open(config)?;
+        let card = cards.with_its_files(&model)?;
+        let key = cards.key(config, &model)?;
+        session.confirm(
+            &format!(
+                "Were all {references} references of an unknown file of {model} ({subjects} people) made by {} with its present card and recognise.mirrored = {}? If not, those people are not recognised, or taken for others.",
+                card.file, config.recognise.mirrored
+            ),
+            yes,
+        )?;
+        let length = card.features.as_ref().map_or(0, |facts| facts.length);
+        let done = administer(store, config, Change::Adopt { key: &key, length })?;
+        session.tell(
+            format!("{} references of {subjects} people adopted as of {key}", done.references),
+            &json!({
+                "done": "adopted",
+                "model": model,
+                "procedure": key.procedure,
+                "references": done.references,
+                "subjects": subjects,
+            }),
+        )?;
+        Ok(Kind::Done)
     }
 }
 
@@ -93,38 +159,62 @@ fn switch(
     enabled: bool,
 ) -> Result<Kind, Failure> {
     let subject = store.subject(&who.asked)?;
-    store.enable_subject(&subject.id, enabled)?;
-    let id = subject.id.clone();
-    let (event, done) = if enabled {
-        (Administrative::SubjectEnabled { subject: id }, "enabled")
-    } else {
-        (Administrative::SubjectDisabled { subject: id }, "disabled")
-    };
-    record(&mut store, config, event)?;
+    administer(&mut store, config, Change::Enable { subject: &subject.id, enabled })?;
+    let done = if enabled { "enabled" } else { "disabled" };
     tell(session, &Subject { enabled, ..subject }, done)
 }
 
-fn list(session: &Session, store: &Store) -> Result<Kind, Failure> {
-    let subjects = store.subjects()?;
+fn list(session: &Session, config: &Config, store: &Store) -> Result<Kind, Failure> {
+    let (subjects, held) = (store.subjects()?, store.held()?);
+    let cards = Cards::open(config);
+    let keys = cards.as_ref().ok().and_then(|cards| cards.keys_in_use(config).ok());
     let mut text = if subjects.is_empty() {
         "nobody is enrolled; 'deepid-edge enroll NAME --image FILE' begins".to_owned()
     } else {
-        format!("{:<18} {:<9} {:>10}  {:<20} name\n", "id", "state", "references", "enrolled")
+        format!(
+            "{:<18} {:<9} {:>10} {:>9}  {:<20} name\n",
+            "id", "state", "references", "compared", "enrolled"
+        )
     };
+    let mut values = Vec::new();
     for subject in &subjects {
         let state = if subject.enabled { "enabled" } else { "disabled" };
         let when = timestamp(subject.created_ms);
+        let compared = keys.as_deref().map(|keys| compared(&held, keys, subject));
+        let shown = compared.map_or_else(|| "?".to_owned(), |count| count.to_string());
         let line = format!(
-            "{:<18} {state:<9} {:>10}  {when:<20} {}\n",
+            "{:<18} {state:<9} {:>10} {shown:>9}  {when:<20} {}\n",
             subject.id.to_string(),
             subject.references,
             subject.name
         );
         text.push_str(&line);
+        let mut value = as_json(subject);
+        if let serde_json::Value::Object(fields) = &mut value {
+            fields.insert("references_compared".to_owned(), json!(compared));
+        }
+        values.push(value);
     }
-    let values: Vec<_> = subjects.iter().map(as_json).collect();
-    session.tell(text, &json!({ "subjects": values }))?;
+    let usable = usable::usable(&held, keys.as_deref().unwrap_or_default());
+    let idle = match &keys {
+        Some(_) => usable::idle(&usable, cards.as_ref().ok(), config),
+        // Without cards nothing is known but what does not say its file.
+        None => usable.unknown.iter().map(usable::of_unknown_file).collect(),
+    };
+    for Idle { what, remedy } in &idle {
+        let _infallible = writeln!(text, "note: {what}\n  try: {remedy}");
+    }
+    let never_compared: Vec<_> =
+        idle.iter().map(|one| json!({ "what": one.what, "remedy": one.remedy })).collect();
+    session.tell(text, &json!({ "subjects": values, "never_compared": never_compared }))?;
     Ok(Kind::Done)
+}
+
+/// How many references of `subject` are of the procedures in use.
+fn compared(held: &[HeldReferences], keys: &[ModelKey], subject: &Subject) -> u64 {
+    let own: Vec<HeldReferences> =
+        held.iter().filter(|entry| entry.subject == subject.id).cloned().collect();
+    usable::usable(&own, keys).compared
 }
 
 fn tell(session: &Session, subject: &Subject, done: &str) -> Result<Kind, Failure> {
@@ -164,8 +254,33 @@ pub(super) fn existing(
     Ok(open(path, config.store_settings())?)
 }
 
-/// Leaves an administrative record. A command is its own boot: its monotonic times compare with
-/// nothing else.
+/// Changes something and records it at once. A command is its own boot: its monotonic times compare
+/// with nothing else.
+pub(super) fn administer(
+    store: &mut Store,
+    config: &Config,
+    change: Change<'_>,
+) -> Result<Done, Failure> {
+    let clock = clock(store, config)?;
+    let by = Signature {
+        door: &config.door.id,
+        boot: uuid::Uuid::new_v4(),
+        now: clock.now(),
+        wall: clock.wall(),
+    };
+    Ok(store.administer(change, by)?)
+}
+
+/// Warns of what was erased and still lies in the log beside the database.
+pub(super) fn mention_left_in_log(session: &Session, done: &Done) {
+    if let Some(error) = &done.left_in_log {
+        session.mention(format_args!(
+            "warning: it is done and recorded, but what was erased is still in the log beside the database ({error})\n  try: wait for a backup that is being made, then 'systemctl restart deepid-edge', which cuts the log"
+        ));
+    }
+}
+
+/// Leaves an administrative record of something that changes nothing itself.
 pub(super) fn record(
     store: &mut Store,
     config: &Config,
@@ -197,6 +312,7 @@ impl From<Error> for Failure {
             Error::NoSuchSubject { .. } => Kind::Absent,
             Error::NameTaken { .. } | Error::BadName { .. } => Kind::Usage,
             Error::Backup { problem, .. } => of_backup(problem),
+            Error::Older { .. } => Kind::Older,
             error if error.may_pass() => Kind::StoreUnavailable,
             _ => Kind::Store,
         };

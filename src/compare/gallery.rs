@@ -1,20 +1,21 @@
 //! The enrolled set, prepared for search, and the search itself.
 //!
-//! In: references of one model. Out: for a probe of the same model, the nearest subject and how far
-//! ahead of the second *subject* it is. References are prepared once (centred and normalised for
-//! the cosine, normalised for Euclidean-L2) and lie in one block, so that a search is a row of dot
-//! products.
+//! In: references of one model and procedure. Out: for a probe of the same, the nearest subject and
+//! how far ahead of the second *subject* it is. References are prepared once (centred and normalised
+//! for the cosine, normalised for Euclidean-L2) and lie in one block, so that a search is a row of
+//! dot products.
 //!
-//! Invariant: probe and references were made by the same model, have the same length, are finite
-//! and not zero; anything else is an error, never a score. A network whose features are all zero
-//! has seen nothing, and under both distances it would be near to everybody.
+//! Invariant: probe and references were made by the same model file in the same way ([`ModelKey`]),
+//! have the same length, are finite and not zero; anything else is an error, never a score. A network
+//! whose features are all zero has seen nothing, and under both distances it would be near to
+//! everybody.
 
 use super::metric::Metric;
 use super::subject::SubjectId;
 use super::threshold::Operating;
 use super::{Candidate, Match};
 use crate::embed::FeatureVector;
-use crate::inference::ModelId;
+use crate::inference::{ModelId, ModelKey};
 
 /// One reference of one subject.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,15 +31,15 @@ pub struct GalleryEntry {
 /// Why vectors cannot be compared.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CompareError {
-    /// Vectors of two models.
+    /// Vectors of two models, or of one that was replaced or is used otherwise.
     #[error(
-        "a feature vector of model {found} cannot be compared with the {wanted} in use: enroll again with the model in use, or set models.embedder to {found}"
+        "a feature vector of {found} cannot be compared with {wanted}, which is in use: enrol again with what is in use, or bring the earlier model file, card and settings back"
     )]
     Model {
-        /// Who made the vector.
-        found: ModelId,
-        /// The model in use.
-        wanted: ModelId,
+        /// What made the vector.
+        found: ModelKey,
+        /// What is in use.
+        wanted: ModelKey,
     },
     /// Another length than the model's.
     #[error(
@@ -79,25 +80,31 @@ pub enum CompareError {
 /// How vectors are prepared and compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparer {
-    model: ModelId,
+    key: ModelKey,
     length: usize,
     mean: Vec<f32>,
     metric: Metric,
 }
 
 impl Comparer {
-    /// Compares vectors of `model`, `length` numbers each, by `metric`. `mean` (empty for none) is
+    /// Compares vectors of `key`, `length` numbers each, by `metric`. `mean` (empty for none) is
     /// subtracted before the cosine; one of another length makes every comparison an error, because
     /// scores without it would be higher than the calibration's.
     #[must_use]
-    pub fn new(model: ModelId, length: usize, mean: &[f32], metric: Metric) -> Self {
-        Self { model, length, mean: mean.to_vec(), metric }
+    pub fn new(key: ModelKey, length: usize, mean: &[f32], metric: Metric) -> Self {
+        Self { key, length, mean: mean.to_vec(), metric }
     }
 
     /// The model whose vectors it compares.
     #[must_use]
     pub const fn model(&self) -> &ModelId {
-        &self.model
+        &self.key.id
+    }
+
+    /// The model and the procedure whose vectors it compares.
+    #[must_use]
+    pub const fn key(&self) -> &ModelKey {
+        &self.key
     }
 
     /// How scores are made.
@@ -123,23 +130,23 @@ impl Comparer {
 
     /// Appends `feature`, centred and normalised as the metric wants it.
     fn prepare(&self, feature: &FeatureVector, into: &mut Vec<f32>) -> Result<(), CompareError> {
-        if *feature.model() != self.model {
+        if *feature.key() != self.key {
             return Err(CompareError::Model {
-                found: feature.model().clone(),
-                wanted: self.model.clone(),
+                found: feature.key().clone(),
+                wanted: self.key.clone(),
             });
         }
         let values = feature.values();
         if values.len() != self.length {
             return Err(CompareError::Length {
-                model: self.model.clone(),
+                model: self.key.id.clone(),
                 found: values.len(),
                 wanted: self.length,
             });
         }
         if !self.mean.is_empty() && self.mean.len() != self.length {
             return Err(CompareError::Mean {
-                model: self.model.clone(),
+                model: self.key.id.clone(),
                 found: self.mean.len(),
                 wanted: self.length,
             });
@@ -168,7 +175,7 @@ impl Comparer {
         if norm > f32::MIN_POSITIVE && norm.is_finite() {
             return Ok(());
         }
-        Err(CompareError::NoDirection { model: self.model.clone(), norm })
+        Err(CompareError::NoDirection { model: self.key.id.clone(), norm })
     }
 
     /// How alike two prepared vectors are, in the order and sense of the metric's scores.
@@ -323,7 +330,7 @@ impl Gallery {
         let best = best.map(|(subject, likeness)| (subject, self.comparer.score_of(likeness)));
         let second = second.map(|likeness| self.comparer.score_of(likeness));
         Ok(Match {
-            model: self.comparer.model.clone(),
+            model: self.comparer.key.id.clone(),
             metric,
             threshold: self.operating.threshold,
             claimed_fmr: self.operating.claimed_fmr,

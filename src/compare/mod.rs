@@ -4,7 +4,7 @@
 //! score, the threshold in force, the margin to the second subject, and the false match rate that
 //! the calibration supports. Pure.
 //!
-//! Invariant: vectors of different models never meet in a score.
+//! Invariant: vectors of different models, or of one model used in two ways, never meet in a score.
 //! Sources: Sun, Wang, Tang 2014 for the features; ISO/IEC 19795-1 for the rates.
 
 mod found;

@@ -2,10 +2,13 @@
 //!
 //! In: a [`Config`], and references from the store. Out: rooms' own values, ready to run. The
 //! daemon, the evaluation and the verbs all build the path here, so that they run the same one.
-//! Invariant: a detector that is not named is not loaded; what a card says is wrong is an error
-//! here, before the first frame.
+//! Invariants: a detector that is not named is not loaded; what a card says is wrong is an error
+//! here, before the first frame; a card is read once in the life of a [`Cards`], so that a card that
+//! is replaced on the disk never meets the network of the old one in memory.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::align::{Aligner, Cutter, Landmarker};
 use crate::compare::{
@@ -16,8 +19,8 @@ use crate::confirm::{Confirmer, Confirming, Fusion};
 use crate::detect::{Follower, SsdDetector};
 use crate::embed::{Embedder, QualityLimits};
 use crate::inference::{
-    FusionCard, InferenceError, InstallError, ModelCard, ModelDirectory, ModelId, ModelKind,
-    Runtime, Staged,
+    FusionCard, InferenceError, InstallError, ModelCard, ModelDirectory, ModelId, ModelKey,
+    ModelKind, Procedure, Runtime, Staged,
 };
 use crate::recognize::{Galleries, Recognizer};
 use crate::store::Reference;
@@ -59,10 +62,40 @@ pub enum EquipError {
     Compare(#[from] CompareError),
 }
 
-/// The folders of model cards and models: what can be said of networks without running one.
+/// The folders of model cards and models: what can be said of networks without running one. Each card
+/// is the one that was read first.
 #[derive(Debug)]
 pub struct Cards {
     directory: ModelDirectory,
+    models: Once<ModelCard>,
+    fusions: Once<FusionCard>,
+}
+
+/// What was read under a name, and is not read again.
+#[derive(Debug)]
+struct Once<Card>(Mutex<BTreeMap<ModelId, Arc<Card>>>);
+
+impl<Card> Default for Once<Card> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<Card> Once<Card> {
+    /// What was read under `id`; `read` is asked the first time, and again while it fails.
+    fn get(
+        &self,
+        id: &ModelId,
+        read: impl FnOnce() -> Result<Card, InferenceError>,
+    ) -> Result<Arc<Card>, InferenceError> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(card) = known.get(id) {
+            return Ok(Arc::clone(card));
+        }
+        let card = Arc::new(read()?);
+        known.insert(id.clone(), Arc::clone(&card));
+        Ok(card)
+    }
 }
 
 impl Cards {
@@ -71,15 +104,56 @@ impl Cards {
     /// # Errors
     /// [`EquipError::Config`] when there is none.
     pub fn open(config: &Config) -> Result<Self, EquipError> {
-        Ok(Self { directory: ModelDirectory::new(config.model_folders()?) })
+        Ok(Self {
+            directory: ModelDirectory::new(config.model_folders()?),
+            models: Once::default(),
+            fusions: Once::default(),
+        })
     }
 
     /// The card of `model`.
     ///
     /// # Errors
     /// [`EquipError::Inference`] when it cannot be read or is wrong.
-    pub fn card(&self, model: &ModelId) -> Result<ModelCard, EquipError> {
-        Ok(self.directory.card(model)?)
+    pub fn card(&self, model: &ModelId) -> Result<Arc<ModelCard>, EquipError> {
+        Ok(self.models.get(model, || self.directory.card(model))?)
+    }
+
+    /// The embedder `model` with its procedure, as the configuration averages: vectors of any other
+    /// key are not compared with its own.
+    ///
+    /// # Errors
+    /// [`EquipError`] when a card cannot be read, or is none of an embedder or of its landmarker.
+    pub fn key(&self, config: &Config, model: &ModelId) -> Result<ModelKey, EquipError> {
+        self.key_if(model, config.recognise.mirrored)
+    }
+
+    /// The same as it would be with another setting of `recognise.mirrored`.
+    ///
+    /// # Errors
+    /// As [`Self::key`].
+    pub fn key_if(&self, model: &ModelId, mirrored: bool) -> Result<ModelKey, EquipError> {
+        let embedder = self.card(model)?;
+        if embedder.kind != ModelKind::Embedder {
+            let wanted = ModelKind::Embedder;
+            return Err(InferenceError::Kind { model: model.clone(), wanted }.into());
+        }
+        let landmarker = self.landmarker_of(&embedder)?;
+        let landmarker = landmarker.as_deref();
+        Ok(Procedure { embedder: &embedder, landmarker, mirrored }.key())
+    }
+
+    /// The keys of the embedders that are in use: the one that looks at every face, and behind it the
+    /// confirming one, where there is one.
+    ///
+    /// # Errors
+    /// As [`Self::key`] and [`Self::fusion`].
+    pub fn keys_in_use(&self, config: &Config) -> Result<Vec<ModelKey>, EquipError> {
+        let confirming = self.fusion(config)?;
+        std::iter::once(&config.models.embedder)
+            .chain(confirming.as_ref().map(|fusion| &fusion.second.id))
+            .map(|model| self.key(config, model))
+            .collect()
     }
 
     /// The card of `model`, whose file is there and the one that the card was written for; the same
@@ -87,8 +161,8 @@ impl Cards {
     ///
     /// # Errors
     /// [`EquipError`] when a card or a file cannot be read or they do not belong together.
-    pub fn with_its_files(&self, model: &ModelId) -> Result<ModelCard, EquipError> {
-        let card = self.directory.card(model)?;
+    pub fn with_its_files(&self, model: &ModelId) -> Result<Arc<ModelCard>, EquipError> {
+        let card = self.card(model)?;
         self.check_files(&card)?;
         Ok(card)
     }
@@ -131,14 +205,15 @@ impl Cards {
     ///
     /// # Errors
     /// [`EquipError::Keypoints`] when it is absent, or no landmarker.
-    pub fn landmarker_of(&self, card: &ModelCard) -> Result<Option<ModelCard>, EquipError> {
+    pub fn landmarker_of(&self, card: &ModelCard) -> Result<Option<Arc<ModelCard>>, EquipError> {
         let Some(id) = &card.keypoints_by else { return Ok(None) };
-        let found = self.directory.card(id).map_err(|error| unfit_keypoints(card, error))?;
+        let found = self.models.get(id, || self.directory.card(id));
+        let found = found.map_err(|error| unfit_keypoints(card, error))?;
         match found.kind {
             ModelKind::Landmarker => Ok(Some(found)),
             ModelKind::Detector | ModelKind::Embedder => {
-                let wanted = ModelKind::Landmarker;
-                Err(unfit_keypoints(card, InferenceError::Kind { model: found.id, wanted }))
+                let (model, wanted) = (id.clone(), ModelKind::Landmarker);
+                Err(unfit_keypoints(card, InferenceError::Kind { model, wanted }))
             }
         }
     }
@@ -172,9 +247,9 @@ impl Cards {
     ///
     /// # Errors
     /// [`EquipError`] when it cannot be read, or does not fit embedder and metric.
-    pub fn fusion(&self, config: &Config) -> Result<Option<FusionCard>, EquipError> {
+    pub fn fusion(&self, config: &Config) -> Result<Option<Arc<FusionCard>>, EquipError> {
         let Some(id) = &config.models.confirm else { return Ok(None) };
-        let fusion = self.directory.fusion(id)?;
+        let fusion = self.fusions.get(id, || self.directory.fusion(id))?;
         let unfit = |problem| EquipError::Confirm { fusion: id.clone(), problem };
         let embedder = &config.models.embedder;
         if fusion.first.id != *embedder {
@@ -272,7 +347,7 @@ impl Networks {
     ///
     /// # Errors
     /// [`EquipError::Inference`] when it cannot be read or is wrong.
-    pub fn card(&self, model: &ModelId) -> Result<ModelCard, EquipError> {
+    pub fn card(&self, model: &ModelId) -> Result<Arc<ModelCard>, EquipError> {
         self.cards.card(model)
     }
 
@@ -310,8 +385,7 @@ impl Networks {
     fn cutter_for(&self, model: &ModelId) -> Result<Cutter, EquipError> {
         let card = self.card(model)?;
         let landmarks = self.cards.landmarker_of(&card)?;
-        let aligner = Aligner::new(&card)
-            .ok_or(InferenceError::Kind { model: card.id, wanted: ModelKind::Embedder })?;
+        let aligner = Aligner::new(&card).ok_or_else(|| none_of_an_embedder(model))?;
         let Some(landmarks) = landmarks else { return Ok(aligner.into()) };
         let engine = Box::new(self.runtime.load(&landmarks, &self.cards.directory)?);
         Ok(Cutter::by_landmarks(aligner, Landmarker::new(&landmarks, engine)?))
@@ -327,8 +401,14 @@ impl Networks {
 
     fn embedder_called(&self, model: &ModelId, config: &Config) -> Result<Embedder, EquipError> {
         let card = self.card(model)?;
+        let landmarker = self.cards.landmarker_of(&card)?;
         let engine = Box::new(self.runtime.load(&card, &self.cards.directory)?);
-        Ok(Embedder::new(&card, engine, config.recognise.mirrored)?)
+        let procedure = Procedure {
+            embedder: &card,
+            landmarker: landmarker.as_deref(),
+            mirrored: config.recognise.mirrored,
+        };
+        Ok(Embedder::new(&procedure, engine)?)
     }
 
     /// How vectors of the configured embedder are compared by `metric`.
@@ -336,19 +416,23 @@ impl Networks {
     /// # Errors
     /// [`EquipError::Inference`] when the card is none of an embedder.
     pub fn comparer(&self, config: &Config, metric: Metric) -> Result<Comparer, EquipError> {
-        self.comparer_for(&config.models.embedder, metric)
+        self.comparer_for(config, &config.models.embedder, metric)
     }
 
     /// How vectors of `model` are compared by `metric`.
     ///
     /// # Errors
     /// As [`Self::comparer`].
-    pub fn comparer_for(&self, model: &ModelId, metric: Metric) -> Result<Comparer, EquipError> {
+    pub fn comparer_for(
+        &self,
+        config: &Config,
+        model: &ModelId,
+        metric: Metric,
+    ) -> Result<Comparer, EquipError> {
+        let key = self.cards.key(config, model)?;
         let card = self.card(model)?;
-        let Some(facts) = card.features else {
-            return Err(InferenceError::Kind { model: card.id, wanted: ModelKind::Embedder }.into());
-        };
-        Ok(Comparer::new(card.id, facts.length, &facts.mean, metric))
+        let facts = card.features.as_ref().ok_or_else(|| none_of_an_embedder(model))?;
+        Ok(Comparer::new(key, facts.length, &facts.mean, metric))
     }
 
     /// The gallery of `references`.
@@ -373,18 +457,18 @@ impl Networks {
     pub fn confirming<E: From<EquipError>>(
         &self,
         config: &Config,
-        references: impl FnOnce(&ModelId) -> Result<Vec<Reference>, E>,
+        references: impl FnOnce(&ModelKey) -> Result<Vec<Reference>, E>,
     ) -> Result<Option<Confirming>, E> {
         let Some(card) = self.cards.fusion(config)? else { return Ok(None) };
-        let references = references(&card.second.id)?;
+        let comparer = self.comparer_for(config, &card.second.id, Metric::Cosine)?;
+        let references = references(comparer.key())?;
         let operating = self.cards.operating_fused(config, &card, references.len())?;
-        let comparer = self.comparer_for(&card.second.id, Metric::Cosine)?;
         let gallery = Gallery::build(comparer, entries(references), |_| operating);
         let gallery = gallery.map_err(EquipError::from)?;
         Ok(Some(Confirming { fusion: Fusion::of(&card), gallery }))
     }
 
-    /// What a door compares with, of the references that `of` has of a model. The first gallery's
+    /// What a door compares with, of the references that `of` has of a procedure. The first gallery's
     /// threshold is the same whether grants are confirmed or not: confirming only withholds.
     ///
     /// # Errors
@@ -392,9 +476,10 @@ impl Networks {
     pub fn galleries<E: From<EquipError>>(
         &self,
         config: &Config,
-        of: impl Fn(&ModelId) -> Result<Vec<Reference>, E>,
+        of: impl Fn(&ModelKey) -> Result<Vec<Reference>, E>,
     ) -> Result<Galleries, E> {
-        let gallery = self.gallery(config, of(&config.models.embedder)?)?;
+        let key = self.cards.key(config, &config.models.embedder)?;
+        let gallery = self.gallery(config, of(&key)?)?;
         Ok(Galleries { gallery, confirming: self.confirming(config, of)? })
     }
 
@@ -451,6 +536,10 @@ impl Config {
             None => accepted,
         }
     }
+}
+
+fn none_of_an_embedder(model: &ModelId) -> InferenceError {
+    InferenceError::Kind { model: model.clone(), wanted: ModelKind::Embedder }
 }
 
 fn unfit_keypoints(embedder: &ModelCard, source: InferenceError) -> EquipError {

@@ -17,10 +17,9 @@ use super::meter::Meter;
 use super::reload::{Adjustment, Renewal};
 use crate::clock::Monotonic;
 use crate::config::Config;
-use crate::inference::ModelId;
 use crate::publish::message::{DatabaseState, GalleryState};
 use crate::recognize::Galleries;
-use crate::store::Store;
+use crate::store::{Store, Usable};
 
 /// How often the database is looked at for enrolments made by another program.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -87,24 +86,29 @@ impl Handover {
 pub(super) struct Enrolled {
     pub subjects: u64,
     pub references: u64,
-    pub other_models: u64,
+    /// References that no network in use has made, those of an unknown file included.
+    pub never_compared: u64,
+    /// References of an unknown file.
+    pub of_unknown_file: u64,
+    /// Subjects with references, none of which can be compared.
+    pub unreachable: u64,
     pub claimed_fpir: Option<f64>,
     pub beyond_calibration: bool,
 }
 
 impl Enrolled {
-    /// Counts what `galleries` hold, and the references of models that are never compared.
+    /// Counts what `galleries` hold, and the references that are never compared.
     pub(super) fn of(galleries: &Galleries, store: &Store) -> Self {
-        let others = store.other_models(galleries.gallery.comparer().model()).unwrap_or_default();
-        let confirming = galleries.confirming_model().map(ModelId::as_str);
-        let never_compared =
-            |other: &&crate::store::OtherModel| confirming != Some(other.model.as_str());
+        let held = store.held().unwrap_or_default();
+        let usable = Usable::of(&held, &galleries.keys());
         let operating = galleries.deciding().operating();
         let references = galleries.gallery.references() as u64;
         Self {
             subjects: galleries.gallery.subjects() as u64,
             references,
-            other_models: others.iter().filter(never_compared).map(|other| other.references).sum(),
+            never_compared: usable.never_compared(),
+            of_unknown_file: usable.of_unknown_file(),
+            unreachable: usable.subjects_unreachable,
             claimed_fpir: operating.claimed_fpir,
             beyond_calibration: operating.beyond_accepted && references > 0,
         }
@@ -192,6 +196,7 @@ impl Enrolments {
         tracing::info!(
             subjects = enrolled.subjects,
             references = enrolled.references,
+            never_compared = enrolled.never_compared,
             unconfirmable = galleries.unconfirmable(),
             "enrolments reloaded"
         );
@@ -232,15 +237,19 @@ mod tests {
     use crate::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};
     use crate::config::{EquipError, Flag, Sources};
     use crate::embed::FeatureVector;
-    use crate::store::StoreSettings;
+    use crate::inference::{ModelId, ModelKey, ProcedureHash};
+    use crate::store::{self, StoreSettings};
 
-    fn model() -> ModelId {
-        ModelId::new("tested").unwrap()
+    fn key() -> ModelKey {
+        ModelKey {
+            id: ModelId::new("tested").unwrap(),
+            procedure: ProcedureHash::of_bytes([7; 32]),
+        }
     }
 
     /// One made-up reference of each subject in the database, compared by cosine.
     fn made(_: &Config, store: &Store) -> Result<Galleries, DaemonError> {
-        let entry = |subject: crate::store::Subject| GalleryEntry {
+        let entry = |subject: store::Subject| GalleryEntry {
             subject: subject.id,
             enabled: subject.enabled,
             feature: vector([1.0, 0.5]),
@@ -259,20 +268,32 @@ mod tests {
     }
 
     fn comparer() -> Comparer {
-        Comparer::new(model(), 2, &[], Metric::Cosine)
+        Comparer::new(key(), 2, &[], Metric::Cosine)
     }
 
     fn vector(values: [f32; 2]) -> FeatureVector {
-        FeatureVector::new(model(), values.to_vec()).unwrap()
+        FeatureVector::new(key(), values.to_vec()).unwrap()
     }
 
-    fn enrol(store: &mut Store, name: &str) -> SubjectId {
+    fn change(store: &mut Store, change: store::Change<'_>) -> Option<SubjectId> {
         let wall = WallClock {
             unix_ms: 1_800_000_000_000,
             trust: ClockTrust::Trusted,
             synchronised: false,
         };
-        store.add_subject(name, wall).unwrap()
+        let (boot, now) = (uuid::Uuid::nil(), Monotonic::default());
+        let by = store::Signature { door: "front", boot, now, wall };
+        store.administer(change, by).unwrap().subject
+    }
+
+    fn enrol(store: &mut Store, name: &str) -> SubjectId {
+        let enrolled = store::Change::Enrol {
+            who: store::Enrolee::New(name),
+            references: &[],
+            source: store::ReferenceSource::Image,
+            model: &key().id,
+        };
+        change(store, enrolled).unwrap()
     }
 
     /// The database of a daemon, and the one of an administrator beside it.
@@ -355,7 +376,7 @@ mod tests {
         assert_eq!(look(1), (None, GalleryState::Ok), "nothing has changed");
 
         broken.store(true, Ordering::Relaxed);
-        beside.remove_subject(&removed).unwrap();
+        change(&mut beside, store::Change::Remove { subject: &removed });
         assert_eq!(look(2), (Some(0), GalleryState::Unreadable), "nobody, and not the removed one");
         assert_eq!(look(3), (Some(0), GalleryState::Unreadable));
 

@@ -24,11 +24,10 @@ use super::reload::{self, Control, Plan, Refusal, Reload, Renewal};
 use super::service::notify;
 use super::signals::{Heard, Signals};
 use super::threads::{Shared, Task};
-use super::{CHANNEL_LENGTH, DaemonError, Stop, health};
+use super::{CHANNEL_LENGTH, DaemonError, Model, Stop, health};
 use crate::capture::CameraState;
 use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
 use crate::config::Config;
-use crate::inference::ModelCard;
 use crate::publish::message::DatabaseState;
 use crate::publish::{Health, Info, Outgoing, Presence, Session, SessionEvent};
 use crate::store::Administrative;
@@ -81,7 +80,7 @@ pub(super) struct Front<'a> {
     pub config: Config,
     pub control: &'a Control<'a>,
     pub shared: &'a Arc<Shared>,
-    pub cards: Vec<ModelCard>,
+    pub models: Vec<Model>,
     pub enrolled: Arc<Mutex<Enrolled>>,
     pub boot: Uuid,
     pub started: Monotonic,
@@ -412,7 +411,7 @@ impl Front<'_> {
     fn info(&self) -> Info {
         let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner);
         let enrolled = *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner);
-        health::info(&self.config.door.id, self.boot, &self.cards, &camera, enrolled)
+        health::info(&self.config.door.id, self.boot, &self.models, &camera, enrolled)
     }
 
     fn health(&self, now: Monotonic, said: &Said) -> Health {

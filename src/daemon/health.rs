@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::board;
 use super::enrolments::Enrolled;
 use super::meter::{Meter, Stage};
 use super::threads::Camera;
+use super::{Model, board};
 use crate::clock::{Clock, SystemClock, WallClock};
-use crate::inference::{ModelCard, ModelKind};
+use crate::inference::ModelKind;
 use crate::publish::message::{
     self, CAPABILITIES, CameraInfo, CameraState, FrameCounts, Health, Info, ModelInfo,
 };
@@ -58,7 +58,7 @@ pub(super) fn health(
 pub(super) fn info(
     door: &str,
     boot: Uuid,
-    cards: &[ModelCard],
+    models: &[Model],
     camera: &Camera,
     enrolled: Enrolled,
 ) -> Info {
@@ -68,9 +68,9 @@ pub(super) fn info(
         door: door.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         boot,
-        models: cards
+        models: models
             .iter()
-            .map(|card| ModelInfo {
+            .map(|Model { card, procedure }| ModelInfo {
                 role: match card.kind {
                     ModelKind::Detector => "detect".to_owned(),
                     ModelKind::Landmarker => "align".to_owned(),
@@ -78,6 +78,7 @@ pub(super) fn info(
                 },
                 id: card.id.clone(),
                 sha256: card.sha256.clone(),
+                procedure: *procedure,
             })
             .collect(),
         camera: (description.width > 0).then(|| CameraInfo {
@@ -89,7 +90,8 @@ pub(super) fn info(
         }),
         subjects: enrolled.subjects,
         references: enrolled.references,
-        references_of_other_models: enrolled.other_models,
+        references_of_other_models: enrolled.never_compared,
+        references_of_unknown_file: enrolled.of_unknown_file,
         claimed_fpir: enrolled.claimed_fpir,
         beyond_calibration: enrolled.beyond_calibration,
         capabilities: CAPABILITIES.iter().map(|&text| text.into()).collect(),

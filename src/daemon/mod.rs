@@ -45,7 +45,7 @@ use crate::capture::strobe::StrobeWatch;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::{Config, ConfigError, EquipError, Networks};
 use crate::decide::Visit;
-use crate::inference::ModelCard;
+use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::publish::message::DatabaseState;
 use crate::recognize::Galleries;
 use crate::store::{self, Administrative, Store};
@@ -140,7 +140,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let networks = Networks::open(config)?;
     let Loaded { galleries, version } =
         Loaded::read(&store, |store| read_galleries(config, &networks, store))?;
-    let cards = cards(config, &networks, &galleries)?;
+    let models = models(config, &networks, &galleries)?;
     let enrolled = Enrolled::of(&galleries, &store);
     warn_of_doubts(config, &galleries, enrolled);
     let recognizer = networks.recognizer(config, galleries)?;
@@ -214,7 +214,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         config: config.clone(),
         control,
         shared: &shared,
-        cards,
+        models,
         enrolled,
         boot,
         started,
@@ -258,18 +258,25 @@ fn read_galleries(
     networks: &Networks,
     store: &Store,
 ) -> Result<Galleries, DaemonError> {
-    networks.galleries(config, |model| store.references(model).map_err(DaemonError::from))
+    networks.galleries(config, |key| store.references(key).map_err(DaemonError::from))
 }
 
-/// The card of each network that runs; those that place keypoints come last.
-fn cards(
+/// A network that runs.
+#[derive(Debug)]
+struct Model {
+    card: Arc<ModelCard>,
+    /// How it makes vectors, where it is an embedder.
+    procedure: Option<ProcedureHash>,
+}
+
+/// The networks that run; those that place keypoints come last.
+fn models(
     config: &Config,
     networks: &Networks,
     galleries: &Galleries,
-) -> Result<Vec<ModelCard>, EquipError> {
-    let models = &config.models;
-    let named = [&models.find, &models.follow, &models.embedder];
-    let mut cards: Vec<ModelCard> = named
+) -> Result<Vec<Model>, EquipError> {
+    let named = [&config.models.find, &config.models.follow, &config.models.embedder];
+    let mut cards: Vec<Arc<ModelCard>> = named
         .into_iter()
         .chain(galleries.confirming_model())
         .map(|id| networks.card(id))
@@ -281,7 +288,12 @@ fn cards(
             cards.push(card);
         }
     }
-    Ok(cards)
+    let of = |card: Arc<ModelCard>| -> Result<Model, EquipError> {
+        let embeds = card.kind == ModelKind::Embedder;
+        let key = embeds.then(|| networks.cards().key(config, &card.id)).transpose()?;
+        Ok(Model { procedure: key.map(|key| key.procedure), card })
+    };
+    cards.into_iter().map(of).collect()
 }
 
 /// Says what the gallery that decides cannot claim: at the start, and of every gallery after it.
@@ -308,10 +320,19 @@ fn warn_of_doubts(config: &Config, galleries: &Galleries, enrolled: Enrolled) {
             "the model's calibration was measured with the other setting of recognise.mirrored; what is claimed may be too good"
         );
     }
-    if enrolled.other_models > 0 {
+    if enrolled.of_unknown_file > 0 {
         tracing::warn!(
-            references = enrolled.other_models,
-            "references of another model are never compared; enroll those people again"
+            references = enrolled.of_unknown_file,
+            unreachable = enrolled.unreachable,
+            "references of an unknown model file are never compared; vouch for them with 'deepid-edge subjects adopt --model MODEL', or enroll those people again; 'deepid-edge subjects list' says whom it concerns"
+        );
+    }
+    let others = enrolled.never_compared.saturating_sub(enrolled.of_unknown_file);
+    if others > 0 {
+        tracing::warn!(
+            references = others,
+            unreachable = enrolled.unreachable,
+            "references of another model, or of another file or averaging of this one, are never compared; enroll those people again"
         );
     }
     if galleries.unconfirmable() > 0 {

@@ -1,6 +1,6 @@
 //! An aligned face becomes a feature vector.
 //!
-//! In: an [`AlignedFace`]. Out: a [`FeatureVector`] that carries the model's name, and the
+//! In: an [`AlignedFace`]. Out: a [`FeatureVector`] that carries the model's key, and the
 //! [`Quality`] of the crop. With mirrored averaging the network sees the crop and its mirror image
 //! and the two vectors are averaged, which halves the effect of a half-turned head.
 //!
@@ -15,13 +15,13 @@ pub use quality::{Quality, QualityFault, QualityLimits};
 
 use crate::align::AlignedFace;
 use crate::inference::{
-    Engine, InferenceError, ModelCard, ModelId, ModelKind, OutputPlace, OutputRole, PixelValues,
-    Tensor,
+    Engine, InferenceError, ModelId, ModelKey, ModelKind, OutputPlace, OutputRole, PixelValues,
+    Procedure, Tensor,
 };
 
 /// An embedding model with the scratch memory of its runs.
 pub struct Embedder {
-    model: ModelId,
+    key: ModelKey,
     engine: Box<dyn Engine>,
     width: usize,
     pixel_values: PixelValues,
@@ -34,21 +34,18 @@ pub struct Embedder {
 
 impl std::fmt::Debug for Embedder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Embedder").field("model", &self.model).finish_non_exhaustive()
+        f.debug_struct("Embedder").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
 impl Embedder {
-    /// An embedder that `card` describes and `engine` runs; `mirrored` averages each crop with its
-    /// mirror image.
+    /// The embedder of `procedure`, which `engine` runs. The crops that it is given must be cut as
+    /// that procedure says.
     ///
     /// # Errors
     /// [`InferenceError::Kind`] when the card is not an embedder's.
-    pub fn new(
-        card: &ModelCard,
-        engine: Box<dyn Engine>,
-        mirrored: bool,
-    ) -> Result<Self, InferenceError> {
+    pub fn new(procedure: &Procedure<'_>, engine: Box<dyn Engine>) -> Result<Self, InferenceError> {
+        let card = procedure.embedder;
         let (Some(output), Some(facts), ModelKind::Embedder) =
             (OutputPlace::of(card, OutputRole::Features), &card.features, card.kind)
         else {
@@ -59,12 +56,12 @@ impl Embedder {
         };
         let (_, width) = card.input_size();
         Ok(Self {
-            model: card.id.clone(),
+            key: procedure.key(),
             engine,
             width,
             pixel_values: PixelValues::of(card),
             output,
-            mirrored,
+            mirrored: procedure.mirrored,
             input: Tensor::zeros(&card.input),
             outputs: card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect(),
             sums: vec![0.0; facts.length],
@@ -74,13 +71,19 @@ impl Embedder {
     /// The model's name.
     #[must_use]
     pub const fn model(&self) -> &ModelId {
-        &self.model
+        &self.key.id
+    }
+
+    /// The model and the procedure that its vectors are of.
+    #[must_use]
+    pub const fn key(&self) -> &ModelKey {
+        &self.key
     }
 
     /// A vector of zeros of this model, to be filled by [`Self::embed`].
     #[must_use]
     pub fn blank(&self) -> FeatureVector {
-        FeatureVector::zeros(self.model.clone(), self.sums.len())
+        FeatureVector::zeros(self.key.clone(), self.sums.len())
     }
 
     /// Embeds `face` into `into`, without allocating when `into` was made by [`Self::blank`].
@@ -100,7 +103,7 @@ impl Embedder {
                 *value /= 2.0;
             }
         }
-        into.refill(&self.model, &self.sums)
+        into.refill(&self.key, &self.sums)
             .map_err(|NotFinite { model, index }| InferenceError::NotFinite { model, index })
     }
 
@@ -126,6 +129,7 @@ mod tests {
     use crate::align::Aligner;
     use crate::clock::Monotonic;
     use crate::frame::{Frame, PixelFormat};
+    use crate::inference::ModelCard;
 
     const CARD: &str = r#"
 id = "corners"
@@ -167,7 +171,8 @@ element_type = "float32"
         let mut aligner = Aligner::new(&card).unwrap();
         let template = card.alignment.unwrap().points();
         let face = aligner.align_points(&frame, &template).unwrap();
-        let mut embedder = Embedder::new(&card, Box::new(Corners), mirrored).unwrap();
+        let procedure = Procedure { embedder: &card, landmarker: None, mirrored };
+        let mut embedder = Embedder::new(&procedure, Box::new(Corners)).unwrap();
         let mut vector = embedder.blank();
         // A second face must not remember the first.
         embedder.embed(face, &mut vector).unwrap();
@@ -186,7 +191,8 @@ element_type = "float32"
     fn a_detectors_card_makes_no_embedder() {
         let mut card = ModelCard::parse(CARD).unwrap();
         card.kind = ModelKind::Detector;
-        let error = Embedder::new(&card, Box::new(Corners), true).unwrap_err().to_string();
+        let procedure = Procedure { embedder: &card, landmarker: None, mirrored: true };
+        let error = Embedder::new(&procedure, Box::new(Corners)).unwrap_err().to_string();
         assert!(error.contains("corners") && error.contains("models.embedder"), "{error}");
     }
 }

@@ -15,7 +15,7 @@ use crate::store::Reference;
 pub(super) enum Attempt {
     NoFace,
     Unusable,
-    Compared { found: Match, vectors: Vectors },
+    Compared { found: Match, vectors: Box<Vectors> },
 }
 
 /// What each embedder says of a face.
@@ -40,8 +40,8 @@ impl References {
     }
 
     pub fn galleries(self, config: &Config, networks: &Networks) -> Result<Galleries, EquipError> {
-        networks.galleries(config, |model| {
-            let first = *model == config.models.embedder;
+        networks.galleries(config, |key| {
+            let first = key.id == config.models.embedder;
             Ok(if first { self.first.clone() } else { self.confirming.clone() })
         })
     }
@@ -69,7 +69,7 @@ pub(super) fn attempt(
                 let confirming = recognizer.confirming_features()?;
                 let vectors = Vectors { first: recognizer.features().clone(), confirming };
                 let found = confirmed(recognizer, found, vectors.confirming.is_some());
-                Attempt::Compared { found, vectors }
+                Attempt::Compared { found, vectors: Box::new(vectors) }
             }
             None => Attempt::Unusable,
         },

@@ -3,15 +3,15 @@
 //! In: `ID.cohort.safetensors` beside the model's card (format: `models/README.md`). Out: vectors of
 //! that model, ready to be compared, and how many people they show.
 //!
-//! Invariant: a cohort of another file than the card's is refused; its numbers would be compared
-//! with those of a network that never made them.
+//! Invariant: a cohort of another file than the card's, or of the other averaging, is refused: its
+//! numbers would be compared with those of a procedure that never made them.
 
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 
 use crate::embed::FeatureVector;
-use crate::inference::ModelCard;
+use crate::inference::Procedure;
 
 /// Strangers to every gallery.
 #[derive(Debug, Clone)]
@@ -20,8 +20,6 @@ pub struct Cohort {
     pub vectors: Vec<FeatureVector>,
     /// How many people they show.
     pub people: usize,
-    /// Whether each is the mean of a crop's and its mirror image's.
-    pub mirrored: bool,
     /// Whom they show, and when they were made.
     pub source: String,
 }
@@ -54,31 +52,30 @@ struct Header {
     scale: f32,
     zero_point: i32,
     people: usize,
-    mirrored: bool,
     source: String,
 }
 
 impl Cohort {
-    /// Reads the cohort at `path`, which must have been made with the file of `card`.
+    /// Reads the cohort at `path`, which must have been made by `procedure`.
     ///
     /// # Errors
     /// [`CohortError`].
-    pub fn read(path: &Path, card: &ModelCard) -> Result<Self, CohortError> {
+    pub fn read(path: &Path, procedure: &Procedure<'_>) -> Result<Self, CohortError> {
         let bytes = std::fs::read(path)
             .map_err(|source| CohortError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(&bytes, card)
+        Self::parse(&bytes, procedure)
             .map_err(|problem| CohortError::Wrong { path: path.to_owned(), problem })
     }
 
-    fn parse(bytes: &[u8], card: &ModelCard) -> Result<Self, String> {
+    fn parse(bytes: &[u8], procedure: &Procedure<'_>) -> Result<Self, String> {
         let not_that_format = |error| format!("is not a safetensors file ({error})");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(not_that_format)?;
         let words = metadata.metadata().clone().unwrap_or_default();
-        let header = Header::read(|key| words.get(key).map(String::as_str), card)?;
+        let header = Header::read(|key| words.get(key).map(String::as_str), procedure)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(not_that_format)?;
         let features =
             tensors.tensor("features").map_err(|error| format!("has no 'features' ({error})"))?;
-        let length = card.features.as_ref().map_or(0, |facts| facts.length);
+        let length = procedure.embedder.features.as_ref().map_or(0, |facts| facts.length);
         let (Dtype::I8, &[faces, found]) = (features.dtype(), features.shape()) else {
             return Err(format!(
                 "'features' is {:?} {:?}; I8 with two dimensions is right",
@@ -95,19 +92,24 @@ impl Cohort {
             let steps = i32::from(byte.cast_signed()) - header.zero_point;
             steps as f32 * header.scale
         };
+        let key = procedure.key();
         let vectors = features
             .data()
             .chunks_exact(length)
-            .map(|row| FeatureVector::new(card.id.clone(), row.iter().map(number).collect()))
+            .map(|row| FeatureVector::new(key.clone(), row.iter().map(number).collect()))
             .collect::<Result<_, _>>()
             .map_err(|error| error.to_string())?;
-        let Header { people, mirrored, source, .. } = header;
-        Ok(Self { vectors, people, mirrored, source })
+        let Header { people, source, .. } = header;
+        Ok(Self { vectors, people, source })
     }
 }
 
 impl Header {
-    fn read<'a>(word: impl Fn(&str) -> Option<&'a str>, card: &ModelCard) -> Result<Self, String> {
+    fn read<'a>(
+        word: impl Fn(&str) -> Option<&'a str>,
+        procedure: &Procedure<'_>,
+    ) -> Result<Self, String> {
+        let card = procedure.embedder;
         let of = |key: &str| word(key).ok_or_else(|| format!("its metadata lacks '{key}'"));
         let wrong = |key: &str, found: &str, right: &str| {
             format!("its metadata says {key} '{found}'; {right} is right")
@@ -132,10 +134,19 @@ impl Header {
         let people =
             people.parse().map_err(|_| wrong("people", people, "how many people it shows"))?;
         let mirrored = of("mirrored")?;
-        let mirrored =
+        let averaged: bool =
             mirrored.parse().map_err(|_| wrong("mirrored", mirrored, "'true' or 'false'"))?;
+        if averaged != procedure.mirrored {
+            let right = format!("'{}', as recognise.mirrored is,", procedure.mirrored);
+            return Err(wrong("mirrored", mirrored, &right));
+        }
+        // Older cohorts do not say the rest of the procedure: template, normalisation, landmarker.
+        let own = procedure.hash().to_string();
+        if let Some(found) = word("procedure").filter(|found| *found != own) {
+            return Err(wrong("procedure", found, &format!("'{own}', that of card and settings,")));
+        }
         let source = of("source")?.to_owned();
-        Ok(Self { scale, zero_point: zero_point.into(), people, mirrored, source })
+        Ok(Self { scale, zero_point: zero_point.into(), people, source })
     }
 }
 
@@ -146,9 +157,15 @@ mod tests {
 
     use safetensors::tensor::TensorView;
 
+    use crate::inference::ModelCard;
+
     fn card() -> ModelCard {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/deepid2.toml");
         ModelCard::parse(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    fn parse(bytes: &[u8], mirrored: bool) -> Result<Cohort, String> {
+        Cohort::parse(bytes, &Procedure { embedder: &card(), landmarker: None, mirrored })
     }
 
     fn file(change: (&str, &str), dtype: Dtype, shape: Vec<usize>) -> Vec<u8> {
@@ -176,8 +193,8 @@ mod tests {
 
     #[test]
     fn numbers_come_back() {
-        let cohort = Cohort::parse(&file(("", ""), Dtype::I8, vec![3, 160]), &card()).unwrap();
-        assert_eq!((cohort.vectors.len(), cohort.people, cohort.mirrored), (3, 2, true));
+        let cohort = parse(&file(("", ""), Dtype::I8, vec![3, 160]), true).unwrap();
+        assert_eq!((cohort.vectors.len(), cohort.people), (3, 2));
         let first = cohort.vectors[0].values();
         let numbers = [0, 1, 2, 128].map(|index: usize| (first[index] * 2.0) as i32);
         assert_eq!(numbers, [128, 129, 130, 0], "each byte less −128, halved");
@@ -194,15 +211,17 @@ mod tests {
             (("scale", "NaN"), good.clone(), "a number above 0"),
             (("zero_point", "300"), good.clone(), "-128 to 127"),
             (("mirrored", "yes"), good.clone(), "'true' or 'false'"),
+            (("mirrored", "false"), good.clone(), "'true', as recognise.mirrored is"),
+            (("procedure", "00"), good.clone(), "procedure '00'"),
             (("", ""), (Dtype::U8, vec![3, 160]), "I8 with two dimensions"),
             (("", ""), (Dtype::I8, vec![3, 80]), "some of 160 are right"),
             (("", ""), (Dtype::I8, vec![0, 160]), "0 vectors"),
         ];
         for (change, (dtype, shape), says) in cases {
-            let problem = Cohort::parse(&file(change, dtype, shape), &card()).unwrap_err();
+            let problem = parse(&file(change, dtype, shape), true).unwrap_err();
             assert!(problem.contains(says), "{change:?}: {problem}");
         }
         let cut = &file(("", ""), good.0, good.1)[..300];
-        assert!(Cohort::parse(cut, &card()).unwrap_err().contains("not a safetensors file"));
+        assert!(parse(cut, true).unwrap_err().contains("not a safetensors file"));
     }
 }

@@ -19,6 +19,7 @@ use super::rate::{Interval, Tally};
 use crate::compare::{
     CompareError, Comparer, Gallery, Metric, Operating, SearchScratch, SubjectId,
 };
+use crate::inference::ProcedureHash;
 use crate::store::Reference;
 
 /// Rates for which a threshold is told, from the most lenient on.
@@ -31,6 +32,8 @@ const LISTED: usize = 5;
 pub struct DoorClaim {
     /// The embedder.
     pub model: String,
+    /// How it makes vectors: those of the enrolled and of the cohort alike.
+    pub procedure: ProcedureHash,
     /// How scores are made.
     pub metric: Metric,
     /// How many people are enrolled for the model.
@@ -41,9 +44,6 @@ pub struct DoorClaim {
     pub cohort_faces: usize,
     /// How many strangers they show.
     pub cohort_people: usize,
-    /// Whether the cohort was averaged otherwise than the door does, so that the claim is of
-    /// another procedure.
-    pub other_averaging: bool,
     /// What is asked: FPIR, above 0 and below 1.
     pub target_fpir: f64,
     /// The threshold in force, and what the model's calibration claims for it.
@@ -119,7 +119,6 @@ pub fn door_claim(
     references: &[Reference],
     cohort: &Cohort,
     target_fpir: f64,
-    mirrored: bool,
 ) -> Result<DoorClaim, CompareError> {
     let (metric, operating) = (gallery.comparer().metric(), gallery.operating());
     let mut scratch = SearchScratch::default();
@@ -150,12 +149,12 @@ pub fn door_claim(
     attracting.sort_by_key(|attracting| std::cmp::Reverse(attracting.faces));
     Ok(DoorClaim {
         model: gallery.comparer().model().to_string(),
+        procedure: gallery.comparer().key().procedure,
         metric,
         subjects: gallery.subjects(),
         references: gallery.references(),
         cohort_faces: cohort.vectors.len(),
         cohort_people: cohort.people,
-        other_averaging: cohort.mirrored != mirrored,
         target_fpir,
         operating,
         fpir,
@@ -250,12 +249,6 @@ impl fmt::Display for DoorClaim {
                 "  the calibration's claim is beyond recognise.accept_fpir: this door grants nobody"
             )?;
         }
-        if self.other_averaging {
-            writeln!(
-                f,
-                "  the cohort was averaged otherwise than recognise.mirrored says: the claim is of that"
-            )?;
-        }
         writeln!(f, "\nthreshold for FPIR ≤")?;
         for ThresholdFor { fpir, threshold } in &self.thresholds {
             let threshold = threshold.map_or("not shown".to_owned(), |score| format!("{score:.3}"));
@@ -280,12 +273,16 @@ mod tests {
     use super::*;
     use crate::compare::GalleryEntry;
     use crate::embed::FeatureVector;
-    use crate::inference::ModelId;
+    use crate::inference::{ModelId, ModelKey};
+
+    fn key() -> ModelKey {
+        ModelKey { id: ModelId::new("m").unwrap(), procedure: ProcedureHash::of_bytes([7; 32]) }
+    }
 
     /// A vector of length 1 at `degrees` from the first axis, so that cosines are known.
     fn at(degrees: f32) -> FeatureVector {
         let (sin, cos) = degrees.to_radians().sin_cos();
-        FeatureVector::new(ModelId::new("m").unwrap(), vec![cos, sin]).unwrap()
+        FeatureVector::new(key(), vec![cos, sin]).unwrap()
     }
 
     /// Subjects are told apart by one hexadecimal digit.
@@ -300,7 +297,7 @@ mod tests {
         threshold: f32,
         target: f64,
     ) -> DoorClaim {
-        let comparer = Comparer::new(ModelId::new("m").unwrap(), 2, &[], Metric::Cosine);
+        let comparer = Comparer::new(key(), 2, &[], Metric::Cosine);
         let entries = references
             .iter()
             .map(|r| GalleryEntry {
@@ -319,8 +316,8 @@ mod tests {
         };
         let gallery = Gallery::build(comparer, entries, |_| operating).unwrap();
         let vectors = strangers.iter().map(|&degrees| at(degrees)).collect();
-        let cohort = Cohort { vectors, people: 1, mirrored: true, source: String::new() };
-        door_claim(&gallery, references, &cohort, target, true).unwrap()
+        let cohort = Cohort { vectors, people: 1, source: String::new() };
+        door_claim(&gallery, references, &cohort, target).unwrap()
     }
 
     #[test]

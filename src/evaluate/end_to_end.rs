@@ -96,7 +96,7 @@ pub fn end_to_end(
     for (index, sitter) in sitters.iter().enumerate() {
         progress(Stage { name: "enrolling", done: index, of: sitters.len() });
         match attempt_still(&mut stills, &sitter.neutral)? {
-            Attempt::Compared { vectors, .. } => references.add(index, vectors),
+            Attempt::Compared { vectors, .. } => references.add(index, *vectors),
             Attempt::NoFace | Attempt::Unusable => not_enrolled.push(sitter.id.clone()),
         }
     }
@@ -246,7 +246,7 @@ fn clip_vectors(
         if let (true, Attempt::Compared { vectors: of_face, .. }) =
             (alone, attempt(recognizer, observation)?)
         {
-            vectors.push(of_face);
+            vectors.push(*of_face);
         }
         Ok(())
     })?;

@@ -150,7 +150,7 @@ fn fused(
 ) -> Result<Option<Fused>, EvaluateError> {
     let Some(card) = networks.cards().fusion(config)? else { return Ok(None) };
     let first = networks.comparer(config, Metric::Cosine)?;
-    let second = networks.comparer_for(&card.second.id, Metric::Cosine)?;
+    let second = networks.comparer_for(config, &card.second.id, Metric::Cosine)?;
     let fusion = Fusion::of(&card);
     let (mut mated_at_gate, mut non_mated_at_gate) = (Tally::default(), Tally::default());
     let trials: Vec<_> = list

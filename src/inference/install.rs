@@ -33,7 +33,7 @@ pub enum InstallError {
     },
     /// There is one of that name, and it is another one.
     #[error(
-        "model {model}: {path} is there already and differs; give the new one another id, or say --replace: references that the old one made will then belong to the new one, so enrol everybody again"
+        "model {model}: {path} is there already and differs; give the new one another id, or say --replace: references that the old one made are kept and never compared then, so enrol everybody again"
     )]
     Exists {
         /// Which.

@@ -16,6 +16,7 @@ mod files;
 mod fusion;
 mod install;
 mod pixels;
+mod procedure;
 mod tflite;
 
 pub use card::{
@@ -28,6 +29,7 @@ pub use files::{FUSION_ENDING, ModelDirectory};
 pub use fusion::{FusionCard, Part};
 pub use install::{InstallError, Staged, StagedFusion};
 pub use pixels::PixelValues;
+pub use procedure::{InvalidProcedureHash, ModelKey, Procedure, ProcedureHash};
 pub use tflite::{Runtime, TfliteEngine};
 
 /// The numbers of one tensor, in row-major order.

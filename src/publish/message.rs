@@ -17,7 +17,7 @@ pub use crate::capture::CameraState;
 use crate::clock::{ClockTrust, WallClock};
 use crate::compare::{Metric, SubjectId};
 use crate::decide::{FramesCounted, Outcome};
-use crate::inference::ModelId;
+use crate::inference::{ModelId, ProcedureHash};
 use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
 
 /// The name of a payload's schema: a constant when written, a text when read.
@@ -179,8 +179,12 @@ pub struct Info {
     pub subjects: u64,
     /// References that can be compared.
     pub references: u64,
-    /// References that another model has made, and that are never compared.
+    /// References that are never compared: of another model, of another file or averaging of the one
+    /// in use, or of an unknown file.
     pub references_of_other_models: u64,
+    /// Those of them that are of an unknown file: an administrator may vouch for them.
+    #[serde(default)]
+    pub references_of_unknown_file: u64,
     /// The FPIR that the calibration supports for this gallery; absent where it supports none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_fpir: Option<f64>,
@@ -203,6 +207,10 @@ pub struct ModelInfo {
     pub id: ModelId,
     /// SHA-256 of its file, 64 hexadecimal digits.
     pub sha256: String,
+    /// For an embedder, SHA-256 over everything that shapes its vectors: references of another one are
+    /// never compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub procedure: Option<ProcedureHash>,
 }
 
 /// The camera in use.

@@ -44,6 +44,18 @@ pub enum Error {
         /// What this program knows.
         known: i64,
     },
+    /// Written by an older version, and opened only to be read.
+    #[error(
+        "database {path}: schema version {found}, this version reads {wanted}, and a command that only reads may not change it; bring it up to date, with everybody in it: 'systemctl restart deepid-edge', or any command that writes, such as 'deepid-edge enroll'"
+    )]
+    Older {
+        /// Where.
+        path: PathBuf,
+        /// What it has; 0 for a file in which nothing is yet.
+        found: i64,
+        /// What this program reads.
+        wanted: i64,
+    },
     /// Damaged.
     #[error(
         "database {path}: damaged ({what}); it was left as it is: copy it away, then restore a backup, or start with a new file and enrol again"
@@ -199,6 +211,8 @@ pub enum ErrorKind {
     Unusable,
     /// Permissions or the medium.
     Access,
+    /// Sound, and of an older version than this command may read.
+    Older,
     /// Try again later.
     Busy,
     /// What was asked for cannot be.
@@ -221,6 +235,7 @@ impl Error {
             Self::ReadOnly { .. } | Self::DiskFull { .. } | Self::CannotOpen { .. } => {
                 ErrorKind::Access
             }
+            Self::Older { .. } => ErrorKind::Older,
             Self::Busy { .. } => ErrorKind::Busy,
             Self::Backup { problem, .. } => problem.kind(),
             Self::WrongLength { .. }

@@ -6,12 +6,12 @@
 //! erases the oldest, in the same transaction that adds the newest; a row that cannot be read holds
 //! no other one up, and stays. Nothing here knows of MQTT.
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use super::audit_state::{AuditState, is_request};
-use super::people::unsigned;
-use super::{Administrative, AuditRecord, Body, Error, Store};
+use super::people::{Undone, unsigned};
+use super::{Administrative, AuditRecord, Body, Error, Signature, Store};
 use crate::clock::{ClockTrust, Floor, Monotonic, WallClock, utc};
 use crate::decide::Decision;
 
@@ -103,43 +103,9 @@ impl Store {
         now: Monotonic,
         wall: WallClock,
     ) -> Result<AuditRecord, Error> {
-        let id = record_id(wall);
-        let records_max = self.settings.records_max.max(1);
-        let text = serde_json::to_string(&body).map_err(|error| {
-            self.error(rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
-        })?;
-        let seq = self.write(|connection| {
-            connection
-                .prepare_cached(
-                    "INSERT INTO audit (id, door, boot, monotonic_ms, issued_ms, clock, body)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                )?
-                .execute(params![
-                    id.to_string(),
-                    door,
-                    boot.to_string(),
-                    i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
-                    wall.unix_ms,
-                    trust_name(wall.trust),
-                    text
-                ])?;
-            let seq = connection.last_insert_rowid();
-            connection.prepare_cached("INSERT INTO outbox (seq) VALUES (?1)")?.execute([seq])?;
-            let mut state = AuditState::read(connection)?.after(seq.unsigned_abs(), &body, wall);
-            state.retain(connection, records_max, is_request(&body))?;
-            state.write(connection)?;
-            Ok(Ok(seq))
-        })?;
-        Ok(AuditRecord {
-            seq: seq.unsigned_abs(),
-            id,
-            door: door.to_owned(),
-            boot,
-            monotonic_ms: now.as_millis(),
-            issued_ms: wall.unix_ms,
-            clock: wall.trust,
-            body,
-        })
+        let records_max = self.settings.records_max;
+        let by = Signature { door, boot, now, wall };
+        self.write(|connection| append(connection, records_max, body, by))
     }
 
     /// Up to `limit` records after `after` that no broker has acknowledged, oldest first, and what
@@ -226,7 +192,7 @@ impl Store {
         let seq = i64::try_from(seq).unwrap_or(i64::MAX);
         self.write(|connection| {
             connection.prepare_cached("DELETE FROM outbox WHERE seq = ?1")?.execute([seq])?;
-            Ok(Ok(()))
+            Ok(())
         })
     }
 
@@ -263,6 +229,49 @@ impl Store {
         };
         read().map_err(|source| self.error(source))
     }
+}
+
+/// Adds a record, and erases the oldest beyond `records_max` of its kind, within the caller's
+/// transaction.
+pub(super) fn append(
+    connection: &Connection,
+    records_max: u64,
+    body: Body,
+    by: Signature<'_>,
+) -> Result<AuditRecord, Undone> {
+    let Signature { door, boot, now, wall } = by;
+    let id = record_id(wall);
+    let text = serde_json::to_string(&body)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (id, door, boot, monotonic_ms, issued_ms, clock, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            id.to_string(),
+            door,
+            boot.to_string(),
+            i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+            wall.unix_ms,
+            trust_name(wall.trust),
+            text
+        ])?;
+    let seq = connection.last_insert_rowid();
+    connection.prepare_cached("INSERT INTO outbox (seq) VALUES (?1)")?.execute([seq])?;
+    let mut state = AuditState::read(connection)?.after(seq.unsigned_abs(), &body, wall);
+    state.retain(connection, records_max.max(1), is_request(&body))?;
+    state.write(connection)?;
+    Ok(AuditRecord {
+        seq: seq.unsigned_abs(),
+        id,
+        door: door.to_owned(),
+        boot,
+        monotonic_ms: now.as_millis(),
+        issued_ms: wall.unix_ms,
+        clock: wall.trust,
+        body,
+    })
 }
 
 /// A row as a record, or what is wrong with it.

@@ -4,32 +4,38 @@
 //! outbox of records that no broker has acknowledged yet.
 //!
 //! Invariants: whatever returned `Ok` from a write is on the disk (WAL with `synchronous=FULL`);
-//! the order of `seq` is the order of writing; references are only ever handed out for the model
-//! that was asked for; a file that is damaged, foreign or of a newer schema is refused and left as
+//! the order of `seq` is the order of writing; what an administrator changes is one transaction with
+//! its record; references are only ever handed out for the model file and the procedure that were
+//! asked for; a file that is damaged, foreign or of a newer schema is refused and left as
 //! it was found. Deliberately absent: pictures, and names anywhere but in `subjects.name`.
 //!
 //! The way off the board and back is `backup`, encrypted.
 //!
 //! Source: SQLite's own documents on WAL, `synchronous`, `secure_delete` and `application_id`.
 
+mod administer;
 mod audit_state;
 pub mod backup;
 mod error;
 mod ledger;
+mod names;
 mod open;
 mod people;
 mod record;
+mod references;
 mod schema;
 mod selection;
 
+pub use administer::{Change, Done, Enrolee, NewReference, Signature};
 pub use backup::BackupProblem;
 pub use error::{Error, ErrorKind};
 pub use ledger::{OutboxPage, UnreadableRecord};
-pub use people::{OtherModel, Reference, ReferenceSource, Subject};
+pub use people::Subject;
 pub use record::{
     Administrative, AuditRecord, Body, ComparisonRecord, ConfigurationRefusal, DecisionRecord,
     RequestVerdict,
 };
+pub use references::{HeldReferences, ModelReferences, Reference, ReferenceSource, Usable};
 pub use selection::{Selection, StoredRecord};
 
 use std::path::PathBuf;

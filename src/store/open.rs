@@ -37,11 +37,14 @@ impl Store {
     /// Opens an existing database for reading. Writing through it is refused by SQLite itself.
     ///
     /// # Errors
-    /// As [`Store::open`]; an older schema is refused too, because reading may not migrate.
+    /// As [`Store::open`], and [`Error::Older`], because reading may not migrate.
     pub fn open_read_only(path: &Path, settings: StoreSettings) -> Result<Self, Error> {
         let store = Self::connect(path, settings, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        store.identify()?;
+        let found = store.identify()?;
         store.check_pages()?;
+        if found < schema::VERSION {
+            return Err(Error::Older { path: path.to_owned(), found, wanted: schema::VERSION });
+        }
         store.check_tables()?;
         Ok(store)
     }
@@ -171,6 +174,22 @@ impl Store {
             return Ok(());
         }
         tracing::info!(from = version, to = schema::VERSION, "database schema migrated");
+        self.tell_of_unknown_files()
+    }
+
+    /// References from before procedures were recorded are out of use until somebody vouches for
+    /// them: whoever upgrades is told at once.
+    fn tell_of_unknown_files(&self) -> Result<(), Error> {
+        for entry in self.references_by_model()? {
+            if entry.procedure.is_none() {
+                tracing::warn!(
+                    model = entry.model,
+                    references = entry.references,
+                    "references do not say which model file made them and are not compared; if it was the one that is installed now, say 'deepid-edge subjects adopt --model {}', else enroll those people again",
+                    entry.model
+                );
+            }
+        }
         Ok(())
     }
 
@@ -210,7 +229,7 @@ fn tighten(path: &Path) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::clock::{ClockTrust, Monotonic, WallClock};
-    use crate::store::Administrative;
+    use crate::store::{Administrative, Change, ModelReferences, Signature};
 
     const WALL: WallClock =
         WallClock { unix_ms: 0, trust: ClockTrust::Trusted, synchronised: false };
@@ -231,9 +250,18 @@ mod tests {
                  INSERT INTO outbox VALUES (41);",
             )
             .unwrap();
+            if version >= 3 {
+                let sql = "UPDATE audit_state SET kept = 1, unvouched_seq = 41, unvouched_ms = 2";
+                old.execute_batch(sql).unwrap();
+            }
             drop(old);
             let reader = Store::open_read_only(&path, StoreSettings::default()).unwrap_err();
-            assert!(matches!(reader, Error::SchemaDiffers { .. }), "reading may not migrate");
+            assert!(
+                matches!(reader, Error::Older { found, wanted: schema::VERSION, .. } if found == version),
+                "reading may not migrate, and says so: {reader}"
+            );
+            let text = reader.to_string();
+            assert!(text.contains("systemctl restart") && !text.contains("by hand"), "{text}");
 
             let mut store = Store::open(&path, StoreSettings::default()).unwrap();
             assert_eq!(schema::differences(&store.connection).unwrap(), None);
@@ -249,7 +277,10 @@ mod tests {
                 .record_admin(Administrative::Stopped, "front", uuid::Uuid::nil(), now, WALL)
                 .unwrap();
             assert_eq!(next.seq, 42);
-            store.remove_subject(&ada.id).unwrap();
+            let unknown = ModelReferences { model: "m".to_owned(), procedure: None, references: 1 };
+            assert_eq!(store.references_by_model().unwrap(), [unknown], "its file is not known");
+            let by = Signature { door: "front", boot: uuid::Uuid::nil(), now, wall: WALL };
+            store.administer(Change::Remove { subject: &ada.id }, by).unwrap();
         }
     }
 

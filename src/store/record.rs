@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::clock::ClockTrust;
 use crate::compare::{Metric, SubjectId};
 use crate::decide::{Decision, FramesCounted, Outcome};
-use crate::inference::ModelId;
+use crate::inference::{ModelId, ProcedureHash};
 
 /// One line of the audit.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +101,10 @@ pub enum Administrative {
         model: ModelId,
         /// How many were added.
         references: u32,
+        /// How many, of any model, were erased in the same breath; `None` where they were to be
+        /// added only.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        replaced: Option<u32>,
     },
     /// A subject has another name.
     SubjectRenamed {
@@ -121,6 +125,15 @@ pub enum Administrative {
     SubjectRemoved {
         /// Who.
         subject: SubjectId,
+    },
+    /// An administrator vouched that references of an unknown file were made by this procedure.
+    ReferencesAdopted {
+        /// The model.
+        model: ModelId,
+        /// How it makes vectors: the file, its card and the averaging that are in use.
+        procedure: ProcedureHash,
+        /// How many references of it count from now on.
+        references: u64,
     },
     /// A backup took the gallery's place.
     GalleryRestored {

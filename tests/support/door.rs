@@ -13,7 +13,7 @@ use std::time::Duration;
 use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic};
 use deepid_edge::compare::{Metric, SubjectId};
 use deepid_edge::decide::{Decision, DecisionLatency, Evidence, FramesCounted, Verdict};
-use deepid_edge::inference::ModelId;
+use deepid_edge::inference::{ModelId, ProcedureHash};
 use deepid_edge::publish::message::{
     CAPABILITIES, CameraInfo, DatabaseState, FrameCounts, GalleryState, LatencyMs, ModelInfo,
 };
@@ -59,6 +59,7 @@ pub fn info() -> Info {
             role: "embed".to_owned(),
             id: embedder(),
             sha256: "0".repeat(64),
+            procedure: Some(ProcedureHash::of_bytes([0x5a; 32])),
         }],
         camera: Some(CameraInfo {
             name: "A camera".to_owned(),
@@ -70,6 +71,7 @@ pub fn info() -> Info {
         subjects: 2,
         references: 5,
         references_of_other_models: 0,
+        references_of_unknown_file: 0,
         claimed_fpir: Some(2e-5),
         beyond_calibration: false,
         capabilities: CAPABILITIES.map(Into::into).to_vec(),

@@ -9,6 +9,7 @@ pub mod door;
 pub mod models;
 pub mod mosquitto;
 pub mod path;
+pub mod people;
 pub mod scene;
 pub mod subscriber;
 

@@ -15,7 +15,7 @@ use deepid_edge::align::{Aligner, Landmarker};
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};
 use deepid_edge::detect::{Follower, FollowerSettings, SsdDetector};
 use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
-use deepid_edge::inference::Runtime;
+use deepid_edge::inference::{ModelKey, Procedure, Runtime};
 use deepid_edge::recognize::Recognizer;
 
 use super::models::{card, models};
@@ -31,7 +31,13 @@ pub fn detector(runtime: &Runtime, model: &str) -> SsdDetector {
 pub fn embedder(runtime: &Runtime, mirrored: bool) -> Embedder {
     let card = card(EMBEDDER);
     let engine = runtime.load(&card, &models()).unwrap();
-    Embedder::new(&card, Box::new(engine), mirrored).unwrap()
+    let procedure = Procedure { embedder: &card, landmarker: None, mirrored };
+    Embedder::new(&procedure, Box::new(engine)).unwrap()
+}
+
+/// The key of the vectors that [`embedder`] makes.
+pub fn key(mirrored: bool) -> ModelKey {
+    Procedure { embedder: &card(EMBEDDER), landmarker: None, mirrored }.key()
 }
 
 pub fn aligner() -> Aligner {
@@ -49,11 +55,13 @@ pub fn gallery(references: Vec<FeatureVector>) -> Gallery {
     gallery_of(references.into_iter().map(|reference| vec![reference]).collect())
 }
 
-/// A gallery of subjects with their references.
+/// A gallery of subjects with their references; without any, of mirrored ones.
 pub fn gallery_of(subjects: Vec<Vec<FeatureVector>>) -> Gallery {
     let card = card(EMBEDDER);
     let facts = card.features.as_ref().unwrap();
-    let comparer = Comparer::new(card.id.clone(), facts.length, &facts.mean, Metric::Cosine);
+    let first = subjects.iter().flatten().next();
+    let key = first.map_or_else(|| key(true), |reference| reference.key().clone());
+    let comparer = Comparer::new(key, facts.length, &facts.mean, Metric::Cosine);
     let entries = subjects
         .into_iter()
         .enumerate()

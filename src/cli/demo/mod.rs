@@ -335,7 +335,8 @@ fn operating(settings: &Settings) -> Result<(String, Operating), Failure> {
     let config = settings.config()?;
     let networks = Networks::open(&config)?;
     let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-    let gallery = networks.gallery(&config, store.references(&config.models.embedder)?)?;
+    let key = networks.cards().key(&config, &config.models.embedder)?;
+    let gallery = networks.gallery(&config, store.references(&key)?)?;
     Ok((config.models.embedder.to_string(), gallery.operating()))
 }
 

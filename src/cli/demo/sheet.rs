@@ -54,7 +54,7 @@ pub(super) fn draw(
 ) -> Result<Canvas, Failure> {
     let networks = Networks::open(config)?;
     let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-    let references = store.references(&config.models.embedder)?;
+    let references = store.references(&networks.cards().key(config, &config.models.embedder)?)?;
     let gallery = networks.gallery(config, references)?;
     let mut recognizer = networks.recognizer(config, gallery)?;
 

@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Store, schema};
+use super::{Error, ModelReferences, Store, schema};
 pub use problem::BackupProblem;
 pub use receive::{Held, NewConfig, Placed, Received};
 pub use seal::{Passphrase, WORK_FACTOR};
@@ -76,17 +76,8 @@ pub struct DatabaseFacts {
     pub bytes: u64,
     /// How many people are enrolled.
     pub subjects: u64,
-    /// How many references each model has.
+    /// How many references each procedure has made.
     pub references: Vec<ModelReferences>,
-}
-
-/// How many references one model has made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelReferences {
-    /// The model, as stored.
-    pub model: String,
-    /// How many.
-    pub references: u64,
 }
 
 /// The configuration file that goes into a backup.

@@ -1,4 +1,4 @@
--- The whole schema of version 3, as one would read it. A new file is made from this; an older one
+-- The whole schema of version 4, as one would read it. A new file is made from this; an older one
 -- walks through the steps beside it and must arrive at the same (a test and `check` compare).
 
 CREATE TABLE subjects (
@@ -8,7 +8,8 @@ CREATE TABLE subjects (
     created_ms INTEGER NOT NULL
 ) STRICT;
 
--- Little-endian f32 values and nothing else: a picture has no column to be in.
+-- Little-endian f32 values and nothing else: a picture has no column to be in. The procedure is a
+-- SHA-256 over everything that shapes a vector; NULL for a reference of an unknown file.
 CREATE TABLE subject_references (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     subject    TEXT NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
@@ -16,7 +17,8 @@ CREATE TABLE subject_references (
     vector     BLOB NOT NULL CHECK (length(vector) > 0 AND length(vector) % 4 = 0),
     quality    REAL NOT NULL CHECK (quality BETWEEN 0 AND 1),
     source     TEXT NOT NULL CHECK (source IN ('image', 'camera', 'replay')),
-    created_ms INTEGER NOT NULL
+    created_ms INTEGER NOT NULL,
+    procedure  TEXT CHECK (length(procedure) = 64 AND procedure NOT GLOB '*[^0-9a-f]*')
 ) STRICT;
 CREATE INDEX subject_references_by_subject ON subject_references (subject);
 CREATE INDEX subject_references_by_model ON subject_references (model);

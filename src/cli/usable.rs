@@ -1,0 +1,125 @@
+//! Which references count: those of the model files and procedures in use, and why others do not.
+//!
+//! In: the database, the cards, the configuration. Out: counts, and for references that are never
+//! compared a sentence of why with what to do. Nothing here changes anything.
+
+use super::failure::Failure;
+use super::session::Session;
+use crate::config::{Cards, Config};
+use crate::inference::{ModelId, ModelKey, ProcedureHash};
+use crate::store::{HeldReferences, ModelReferences, Reference, Store, Usable};
+
+/// Why references are never compared, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Idle {
+    pub(super) what: String,
+    pub(super) remedy: String,
+}
+
+/// What of `held` is compared.
+pub(super) fn usable(held: &[HeldReferences], keys: &[ModelKey]) -> Usable {
+    Usable::of(held, &keys.iter().collect::<Vec<_>>())
+}
+
+/// The references of the configured embedder; none when there is no database yet.
+pub(super) fn references(config: &Config, cards: &Cards) -> Result<Vec<Reference>, Failure> {
+    references_of(config, cards, &config.models.embedder)
+}
+
+/// The references of `model` by the procedure in use; none when there is no database yet.
+pub(super) fn references_of(
+    config: &Config,
+    cards: &Cards,
+    model: &ModelId,
+) -> Result<Vec<Reference>, Failure> {
+    if !config.store.path.exists() {
+        return Ok(Vec::new());
+    }
+    let key = cards.key(config, model)?;
+    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
+    Ok(store.references(&key)?)
+}
+
+/// Why references are idle, one entry for each model file and procedure.
+pub(super) fn idle(usable: &Usable, cards: Option<&Cards>, config: &Config) -> Vec<Idle> {
+    let others = usable.others.iter().map(|entry| of_another(entry, cards, config));
+    let unknown = usable.unknown.iter().map(of_unknown_file);
+    unknown.chain(others).collect()
+}
+
+/// References that do not say what made them.
+pub(super) fn of_unknown_file(entry: &ModelReferences) -> Idle {
+    let ModelReferences { model, references, .. } = entry;
+    Idle {
+        what: format!(
+            "{references} references of {model} are of an unknown file (they are older than this record) and are never compared"
+        ),
+        remedy: format!(
+            "if the {model} that is installed made them, 'deepid-edge subjects adopt --model {model}'; else enrol those people again with 'deepid-edge enroll NAME --replace'"
+        ),
+    }
+}
+
+fn of_another(entry: &ModelReferences, cards: Option<&Cards>, config: &Config) -> Idle {
+    let ModelReferences { model, references, procedure } = entry;
+    let shown = procedure.map(ProcedureHash::shown).unwrap_or_default();
+    let confirming = confirming(cards, config);
+    let same_id = std::iter::once(&config.models.embedder)
+        .chain(confirming.as_ref())
+        .any(|id| id.as_str() == model);
+    if !same_id {
+        return Idle {
+            what: format!(
+                "{references} references of another model ({model}, procedure {shown}) are never compared"
+            ),
+            remedy: format!(
+                "enrol those people again with 'deepid-edge enroll NAME --replace', or set models.embedder to {model}"
+            ),
+        };
+    }
+    let mirrored = config.recognise.mirrored;
+    let averaged_otherwise = cards.is_some_and(|cards| {
+        let key = ModelId::new(model).ok().and_then(|id| cards.key_if(&id, !mirrored).ok());
+        key.is_some_and(|key| Some(key.procedure) == *procedure)
+    });
+    if averaged_otherwise {
+        return Idle {
+            what: format!(
+                "{references} references of {model} were made with recognise.mirrored = {}, and are never compared while it is {mirrored}",
+                !mirrored
+            ),
+            remedy: format!(
+                "set recognise.mirrored = {}, or enrol those people again with 'deepid-edge enroll NAME --replace'",
+                !mirrored
+            ),
+        };
+    }
+    Idle {
+        what: format!(
+            "{references} references of {model} were made by another file or card under the same id (procedure {shown}), and are never compared"
+        ),
+        remedy: "enrol those people again with 'deepid-edge enroll NAME --replace', or bring the earlier model file and card back".to_owned(),
+    }
+}
+
+fn confirming(cards: Option<&Cards>, config: &Config) -> Option<ModelId> {
+    let fusion = cards?.fusion(config).ok()??;
+    Some(fusion.second.id.clone())
+}
+
+/// Tells why nobody could be compared, where references are there all the same.
+pub(super) fn mention_idle(session: &Session, config: &Config, cards: &Cards) {
+    for Idle { what, remedy } in idle_here(config, cards) {
+        session.mention(format_args!("note: {what}\n  try: {remedy}"));
+    }
+}
+
+/// Why references of the configured database are idle; nothing where it cannot be read.
+pub(super) fn idle_here(config: &Config, cards: &Cards) -> Vec<Idle> {
+    let held = Store::open_read_only(&config.store.path, config.store_settings())
+        .and_then(|store| store.held());
+    match (held, cards.keys_in_use(config)) {
+        (Ok(held), Ok(keys)) => idle(&usable(&held, &keys), Some(cards), config),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,366 @@
+//! References: feature vectors of enrolled people, and the procedure that made each.
+//!
+//! Rows → [`Reference`], and counts of those that cannot be compared. Invariants: references come out
+//! only for the model file and the procedure that was asked for ([`ModelKey`]); a reference of an
+//! unknown file, which is one from before procedures were recorded, is counted and never comes out
+//! until an administrator has vouched for it.
+
+use std::collections::BTreeSet;
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, Row};
+use serde::{Deserialize, Serialize};
+
+use super::people::unsigned;
+use super::{Error, Store};
+use crate::compare::SubjectId;
+use crate::embed::FeatureVector;
+use crate::inference::{ModelId, ModelKey, ProcedureHash};
+
+/// One stored reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reference {
+    /// Its row.
+    pub id: i64,
+    /// Whose.
+    pub subject: SubjectId,
+    /// Whether that subject is enabled.
+    pub enabled: bool,
+    /// The numbers, with the model and the procedure that made them.
+    pub vector: FeatureVector,
+    /// Weight of the picture it came from, 0 to 1.
+    pub quality: f32,
+}
+
+/// What kind of source a reference came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReferenceSource {
+    /// A picture file.
+    Image,
+    /// The camera.
+    Camera,
+    /// A recording.
+    Replay,
+}
+
+impl ReferenceSource {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Camera => "camera",
+            Self::Replay => "replay",
+        }
+    }
+}
+
+/// How many references one subject has of one procedure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldReferences {
+    /// Whose.
+    pub subject: SubjectId,
+    /// The model as stored.
+    pub model: String,
+    /// How they were made; `None` for those of an unknown file.
+    pub procedure: Option<ProcedureHash>,
+    /// How many.
+    pub references: u64,
+}
+
+/// How many references one procedure has made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ModelReferences {
+    /// The model, as stored.
+    pub model: String,
+    /// How they were made; absent for those of an unknown file.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub procedure: Option<ProcedureHash>,
+    /// How many.
+    pub references: u64,
+}
+
+/// What can be compared of all that is stored, and what cannot.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Usable {
+    /// References of the procedures in use.
+    pub compared: u64,
+    /// References of other models, or of the same model's other file, card or averaging.
+    pub others: Vec<ModelReferences>,
+    /// References of an unknown file, by model.
+    pub unknown: Vec<ModelReferences>,
+    /// Subjects with references, none of which the first procedure in use has made: they cannot be
+    /// recognised.
+    pub subjects_unreachable: u64,
+}
+
+impl Usable {
+    /// Sorts `held` by whether a procedure of `in_use` made it. The first of `in_use` is the
+    /// embedder's, which looks at every face.
+    #[must_use]
+    pub fn of(held: &[HeldReferences], in_use: &[&ModelKey]) -> Self {
+        let made_by = |entry: &HeldReferences, key: &ModelKey| {
+            entry.procedure == Some(key.procedure) && entry.model == key.id.as_str()
+        };
+        let (used, idle): (Vec<_>, Vec<_>) =
+            held.iter().partition(|entry| in_use.iter().any(|key| made_by(entry, key)));
+        let (others, unknown): (Vec<_>, Vec<_>) =
+            idle.into_iter().partition(|entry| entry.procedure.is_some());
+        let reachable: BTreeSet<&SubjectId> = held
+            .iter()
+            .filter(|entry| in_use.first().is_some_and(|key| made_by(entry, key)))
+            .map(|entry| &entry.subject)
+            .collect();
+        let everybody: BTreeSet<&SubjectId> = held.iter().map(|entry| &entry.subject).collect();
+        Self {
+            compared: used.iter().map(|entry| entry.references).sum(),
+            others: by_model(others),
+            unknown: by_model(unknown),
+            subjects_unreachable: (everybody.len() - reachable.len()) as u64,
+        }
+    }
+
+    /// How many references are never compared, those of an unknown file included.
+    #[must_use]
+    pub fn never_compared(&self) -> u64 {
+        self.others.iter().chain(&self.unknown).map(|entry| entry.references).sum()
+    }
+
+    /// How many references are of an unknown file.
+    #[must_use]
+    pub fn of_unknown_file(&self) -> u64 {
+        self.unknown.iter().map(|entry| entry.references).sum()
+    }
+}
+
+/// Adds up over subjects, in the order of model and procedure.
+fn by_model<'a>(held: impl IntoIterator<Item = &'a HeldReferences>) -> Vec<ModelReferences> {
+    let mut sums = std::collections::BTreeMap::new();
+    for entry in held {
+        *sums.entry((&entry.model, entry.procedure)).or_insert(0) += entry.references;
+    }
+    sums.into_iter()
+        .map(|((model, procedure), references)| ModelReferences {
+            model: model.clone(),
+            procedure,
+            references,
+        })
+        .collect()
+}
+
+impl Store {
+    /// All references of `key`, in the order of enrolment. References of other models, of another file
+    /// under the same id or of an unknown one never come out of here; [`Usable`] counts them.
+    ///
+    /// # Errors
+    /// [`Error::BadReference`] when a row cannot be a reference: a gallery with a doubt in it is no
+    /// gallery. Or what the database says.
+    pub fn references(&self, key: &ModelKey) -> Result<Vec<Reference>, Error> {
+        let condition = "r.model = ?1 AND r.procedure = ?2";
+        self.read_references(condition, &[key.id.as_str(), &key.procedure.to_string()], key)
+    }
+
+    /// Checks that every reference of `model`, by whatever procedure, can be read.
+    ///
+    /// # Errors
+    /// As [`Self::references`].
+    pub fn check_references(&self, model: &ModelId) -> Result<(), Error> {
+        let mut procedures: Vec<Option<ProcedureHash>> = self
+            .held()?
+            .into_iter()
+            .filter(|entry| entry.model == model.as_str())
+            .map(|entry| entry.procedure)
+            .collect();
+        procedures.sort_unstable();
+        procedures.dedup();
+        for procedure in procedures {
+            // An unknown file has no name by which it could be asked for.
+            let nameless = ProcedureHash::of_bytes([0; 32]);
+            let key = ModelKey { id: model.clone(), procedure: procedure.unwrap_or(nameless) };
+            match procedure {
+                Some(_) => drop(self.references(&key)?),
+                None => drop(self.read_references(
+                    "r.model = ?1 AND r.procedure IS NULL",
+                    &[model.as_str()],
+                    &key,
+                )?),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_references(
+        &self,
+        condition: &str,
+        values: &[&str],
+        key: &ModelKey,
+    ) -> Result<Vec<Reference>, Error> {
+        let sql = format!(
+            "SELECT r.id, r.subject, s.enabled, r.vector, r.quality
+             FROM subject_references r JOIN subjects s ON s.id = r.subject
+             WHERE {condition} ORDER BY r.id"
+        );
+        let mut statement = self.connection.prepare(&sql).map_err(|source| self.error(source))?;
+        let rows = statement
+            .query_map(rusqlite::params_from_iter(values), StoredReference::of)
+            .map_err(|source| self.error(source))?;
+        let mut references: Vec<Reference> = Vec::new();
+        for row in rows {
+            let stored = row.map_err(|source| self.error(source))?;
+            let length = references.first().map(|first| first.vector.values().len());
+            let (reference, subject) = (stored.id, stored.subject.clone());
+            let read = stored.read(key, length).map_err(|what| Error::BadReference {
+                path: self.path.clone(),
+                reference,
+                subject,
+                what,
+            })?;
+            references.push(read);
+        }
+        Ok(references)
+    }
+
+    /// How many references each subject has of each procedure, in the order of the subjects' ids.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn held(&self) -> Result<Vec<HeldReferences>, Error> {
+        let read = || {
+            let mut statement = self.connection.prepare(
+                "SELECT subject, model, procedure, count(*) FROM subject_references
+                 GROUP BY subject, model, procedure ORDER BY subject, model, procedure",
+            )?;
+            statement.query_map([], held)?.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|source| self.error(source))
+    }
+
+    /// How many references each procedure has made, in the order of the models' names.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn references_by_model(&self) -> Result<Vec<ModelReferences>, Error> {
+        Ok(by_model(&self.held()?))
+    }
+}
+
+/// How many numbers the stored references of `key` have; `None` when there is none.
+pub(super) fn stored_length(
+    connection: &Connection,
+    key: &ModelKey,
+) -> rusqlite::Result<Option<usize>> {
+    use rusqlite::OptionalExtension as _;
+    let length: Option<i64> = connection
+        .query_row(
+            "SELECT length(vector) / 4 FROM subject_references
+             WHERE model = ?1 AND procedure = ?2 LIMIT 1",
+            [key.id.as_str(), &key.procedure.to_string()],
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(length.and_then(|length| usize::try_from(length).ok()))
+}
+
+fn held(row: &Row<'_>) -> rusqlite::Result<HeldReferences> {
+    let procedure: Option<String> = row.get(2)?;
+    Ok(HeldReferences {
+        subject: subject_id(row, 0)?,
+        model: row.get(1)?,
+        procedure: procedure
+            .map(|text| ProcedureHash::new(&text))
+            .transpose()
+            .map_err(|error| unreadable(2, error))?,
+        references: unsigned(row, 3)?,
+    })
+}
+
+/// The subject id in `column`.
+pub(super) fn subject_id(row: &Row<'_>, column: usize) -> rusqlite::Result<SubjectId> {
+    let id: String = row.get(column)?;
+    SubjectId::new(&id).map_err(|error| unreadable(column, error))
+}
+
+fn unreadable(
+    column: usize,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+}
+
+/// A reference as it lies in its row.
+struct StoredReference {
+    id: i64,
+    subject: String,
+    enabled: bool,
+    blob: Vec<u8>,
+    quality: f64,
+}
+
+impl StoredReference {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            subject: row.get(1)?,
+            enabled: row.get(2)?,
+            blob: row.get(3)?,
+            quality: row.get(4)?,
+        })
+    }
+
+    /// Reads it, or says what is wrong; `length` is how many numbers its predecessors have.
+    fn read(self, key: &ModelKey, length: Option<usize>) -> Result<Reference, String> {
+        let (numbers, rest) = self.blob.as_chunks::<4>();
+        if !rest.is_empty() || numbers.is_empty() {
+            return Err(format!("{} bytes are not a list of numbers", self.blob.len()));
+        }
+        if let Some(wanted) = length.filter(|wanted| *wanted != numbers.len()) {
+            return Err(format!("{} numbers, others have {wanted}", numbers.len()));
+        }
+        let values = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        Ok(Reference {
+            id: self.id,
+            subject: SubjectId::new(&self.subject).map_err(|error| error.to_string())?,
+            enabled: self.enabled,
+            vector: FeatureVector::new(key.clone(), values).map_err(|error| error.to_string())?,
+            quality: self.quality as f32,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(id: &str, byte: u8) -> ModelKey {
+        ModelKey { id: ModelId::new(id).unwrap(), procedure: ProcedureHash::of_bytes([byte; 32]) }
+    }
+
+    fn held(subject: &str, model: &str, byte: Option<u8>, references: u64) -> HeldReferences {
+        HeldReferences {
+            subject: SubjectId::new(subject).unwrap(),
+            model: model.to_owned(),
+            procedure: byte.map(|byte| ProcedureHash::of_bytes([byte; 32])),
+            references,
+        }
+    }
+
+    #[test]
+    fn what_is_compared_and_what_is_not_is_counted_by_its_reason() {
+        let held = [
+            held("s-00000a", "first", Some(1), 3),
+            held("s-00000a", "second", Some(2), 3),
+            held("s-00000b", "first", Some(9), 4),
+            held("s-00000b", "second", Some(2), 4),
+            held("s-00000c", "first", None, 5),
+            held("s-00000c", "old", Some(1), 1),
+        ];
+        let (first, second) = (key("first", 1), key("second", 2));
+        let usable = Usable::of(&held, &[&first, &second]);
+        assert_eq!(usable.compared, 10);
+        let others: Vec<_> =
+            usable.others.iter().map(|o| (o.model.as_str(), o.references)).collect();
+        assert_eq!(others, [("first", 4), ("old", 1)], "another file, another model");
+        assert_eq!((usable.of_unknown_file(), usable.never_compared()), (5, 10));
+        assert_eq!(usable.subjects_unreachable, 2, "the confirming network recognises nobody");
+        assert_eq!(Usable::of(&held, &[]).compared, 0);
+    }
+}
