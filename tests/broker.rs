@@ -16,18 +16,24 @@ use std::time::Duration;
 
 use deepid_edge::decide::{UnknownReason, Verdict};
 use deepid_edge::publish::tls::ClientCertificate;
+use deepid_edge::publish::twin::{HOLD, TwinSign};
 use deepid_edge::publish::{
-    BrokerError, Credentials, HomeAssistantSettings, Outgoing, Presence, SessionEvent,
+    BrokerError, Contest, Credentials, HomeAssistantSettings, Outgoing, Presence, SessionEvent,
     SessionSettings, TlsSettings, forget, probe,
 };
+use deepid_edge::store::AuditRecord;
 use support::certificates::Authority;
-use support::door::{Door, camera, decision, grant, health, settings};
+use support::door::{BOOT, Door, camera, decision, grant, health, settings};
 use support::mosquitto::{Broker, Mosquitto, ServerTls, free_port};
 use support::subscriber::Subscriber;
+use uuid::Uuid;
 
 const MARKER: &str = "test/marker";
 const ACCESS: &str = "deepid-edge/front/access";
 const AUDIT: &str = "deepid-edge/front/audit";
+const INFO: &str = "deepid-edge/front/info";
+/// Another board's run.
+const OTHER_BOOT: Uuid = Uuid::from_u128(0x0bad);
 const STATUS: &str = "deepid-edge/front/status";
 
 fn start() -> Option<Mosquitto> {
@@ -154,10 +160,116 @@ fn the_will_speaks_when_we_cannot() {
     assert_eq!(subscriber.on(STATUS).text(), "offline");
     let why = door.until("taken over", |e| matches!(e, SessionEvent::Disconnected { .. }));
     let SessionEvent::Disconnected { why, .. } = why else { panic!() };
-    assert!(matches!(why, BrokerError::TakenOver { .. } | BrokerError::Lost { .. }), "{why}");
+    assert!(matches!(why, BrokerError::TakenOver { .. } | BrokerError::Closed { .. }), "{why}");
     drop(thief);
     door.until_connected();
     assert_eq!(subscriber.next("online", |m| m.text() == "online").topic, STATUS);
+}
+
+/// What a door notices next of another that has its id.
+fn contest(door: &mut Door) -> Contest {
+    let event = door.until("contested", |e| matches!(e, SessionEvent::Contested(_)));
+    let SessionEvent::Contested(contest) = event else { panic!() };
+    contest
+}
+
+/// Decides a grant, and waits until it was not announced.
+fn withheld(door: &mut Door) {
+    let clock = door.clock.clone();
+    let record = door.decide(&grant(&clock));
+    door.until("withheld", |e| *e == SessionEvent::NotAnnounced { seq: record.seq });
+}
+
+#[test]
+fn two_boards_of_one_id_notice_each_other_and_neither_announces_a_grant() {
+    let Some(broker) = start() else { return };
+    let subscriber = Subscriber::connect(broker.port(), ACCESS);
+    let mut ours = Door::open(settings(broker.port()));
+    ours.until_connected();
+    let clock = ours.clock.clone();
+    ours.decide(&grant(&clock));
+    ours.until_delivered();
+    subscriber.on(ACCESS);
+    let mut other = Door::open_as(settings(broker.port()), OTHER_BOOT);
+    for door in [&mut ours, &mut other] {
+        let contest = contest(door);
+        // Which sign comes first hangs on the broker's version and on who connects when.
+        assert_ne!(contest.by, TwinSign::Heard, "never are both connected");
+        assert!(contest.record, "the first sign is recorded");
+    }
+    withheld(&mut ours);
+    withheld(&mut other);
+    let heard = subscriber.until_now(ACCESS);
+    assert!(heard.is_empty(), "{heard:?}");
+
+    // The doubt ends by itself when the other board is gone.
+    other.close();
+    let announced = (0..10).any(|_| {
+        clock.advance(HOLD);
+        ours.work();
+        let record = ours.decide(&grant(&clock));
+        let is_it = |m: &support::subscriber::Received| m.json()["seq"] == record.seq;
+        subscriber.within(Duration::from_secs(2), is_it).is_some()
+    });
+    assert!(announced, "the door is ours again");
+}
+
+#[test]
+fn two_boards_that_may_not_read_their_topics_are_noticed_by_their_losses() {
+    let acl = Some("topic write deepid-edge/#\ntopic read deepid-edge/front/request/+\n");
+    let Some(broker) = Mosquitto::start(&Broker { acl, ..Broker::default() }) else { return };
+    let mut ours = Door::open(settings(broker.port()));
+    ours.until_connected();
+    let mut other = Door::open_as(settings(broker.port()), OTHER_BOOT);
+    for door in [&mut ours, &mut other] {
+        let by = contest(door).by;
+        assert!(matches!(by, TwinSign::TakenOver | TwinSign::Losses), "{by:?}");
+        withheld(door);
+    }
+}
+
+#[test]
+fn a_run_after_another_and_a_broker_that_restarts_are_no_second_board() {
+    let Some(mut broker) = start() else { return };
+    let mut before = Door::open_as(settings(broker.port()), OTHER_BOOT);
+    before.until_connected();
+    let clock = before.clock.clone();
+    before.decide(&grant(&clock));
+    before.until_delivered();
+    before.close();
+    let mut ours = Door::open(settings(broker.port()));
+    ours.until_connected();
+    broker.stop();
+    broker.start_again();
+    let subscriber = Subscriber::connect(broker.port(), ACCESS);
+    ours.until_connected();
+    let record = ours.decide(&grant(&clock));
+    assert_eq!(subscriber.on(ACCESS).json()["seq"], record.seq);
+}
+
+#[test]
+fn who_speaks_as_the_door_while_it_is_connected_holds_grants_back_and_nothing_else() {
+    let Some(broker) = start() else { return };
+    let client = Subscriber::connect(broker.port(), "deepid-edge/front/+");
+    let mut door = Door::open(settings(broker.port()));
+    door.until_connected();
+    let clock = door.clock.clone();
+    for (topic, retain) in [(INFO, true), (ACCESS, false)] {
+        client.publish(topic, retain, &format!(r#"{{"boot":"{OTHER_BOOT}"}}"#));
+        assert_eq!(contest(&mut door).by, TwinSign::Heard, "{topic}");
+        withheld(&mut door);
+        let record = door.decide(&decision(&clock, Verdict::Unknown(UnknownReason::NoMatch)));
+        client.next("the stranger", |m| m.topic == ACCESS && m.text().contains("no_match"));
+        assert!(record.seq > 0);
+        clock.advance(HOLD);
+    }
+    // What lies there for those who come later is ours again.
+    let ours = |m: &support::subscriber::Received| m.json()["boot"] == BOOT.to_string();
+    let late = Subscriber::connect(broker.port(), INFO);
+    assert!(ours(&late.on(INFO)));
+    let record = door.decide(&grant(&clock));
+    client.next("the grant", |m| m.topic == ACCESS && m.json()["seq"] == record.seq);
+    assert_eq!(ask(probe(&settings(broker.port()))).unwrap().speaks, Some(BOOT));
 }
 
 #[test]
@@ -246,6 +358,11 @@ fn what_was_made_while_the_broker_was_silent_is_late() {
     broker.freeze();
     let first = door.decide(&grant(&clock));
     door.until("asked", |e| matches!(e, SessionEvent::OutboxWanted { .. }));
+    // The session takes one thing after the other: when it has refused what another run decided, it
+    // has handed the first record over.
+    let foreign = AuditRecord { boot: OTHER_BOOT, seq: 99, ..first.clone() };
+    door.send(Outgoing::Access(foreign));
+    door.until("handed over", |e| *e == SessionEvent::NotAnnounced { seq: 99 });
     clock.advance(Duration::from_secs(6));
     let second = door.decide(&grant(&clock));
     door.until("held back", |e| *e == SessionEvent::NotAnnounced { seq: second.seq });

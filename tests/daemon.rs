@@ -460,6 +460,35 @@ fn a_broker_that_restarts_within_a_visit_gets_the_record_late_and_no_old_access(
 }
 
 #[test]
+fn a_door_as_which_another_client_speaks_grants_nobody_and_says_so() {
+    if !assets() {
+        return;
+    }
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let home =
+        Home::new().broker(broker.port()).enrol_obama().set("camera.replay.pace", "real-time");
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(30).person("obama.jpg", 0.19, 60).nobody(200).write(&recording, 1);
+    let subscriber = Subscriber::connect(broker.port(), "#");
+    let daemon = home.run(&recording);
+    let info = subscriber.next("info", |m| m.topic.ends_with("/info"));
+    let other = format!(r#"{{"boot":"{}"}}"#, uuid::Uuid::from_u128(0x0bad));
+    subscriber.publish(&info.topic, true, &other);
+    let record =
+        subscriber.next("its record", |m| m.topic == AUDIT && m.text().contains("door_contested"));
+    assert_eq!(record.json()["administrative"]["by"], "heard", "{record:?}");
+    let access = subscriber.next("the decision", |m| m.topic == ACCESS);
+    assert_eq!(access.json()["outcome"], "denied");
+    assert_eq!(access.json()["reason"], "door_contested");
+    assert!(daemon.log().contains("another client speaks to the broker as this door"));
+    let examined = home.command(&["doctor", "--json"]).output().unwrap();
+    let examined: serde_json::Value = serde_json::from_slice(&examined.stdout).unwrap();
+    let checks = examined["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["check"] == "door id").unwrap();
+    assert_eq!(check["verdict"], "warn", "{check}");
+}
+
+#[test]
 fn a_wrong_password_is_named_and_the_door_goes_on_deciding() {
     if !assets() {
         return;

@@ -121,6 +121,7 @@ impl Case<'_> {
             let result = match words.next() {
                 Some("policy") => policy(words).map(|policy| run.visit = Visit::new(policy)),
                 Some("clock") => run.clock(words.next()),
+                Some("door") => run.door(words.next()),
                 Some("at") => run.nothing_pending().and_then(|()| run.at(words)),
                 Some("->") => run.expect(text.trim_start_matches("->").trim()),
                 Some("poll") => run.poll(words.next()),
@@ -174,6 +175,16 @@ fn instant(word: Option<&str>) -> Result<Monotonic, String> {
 }
 
 impl Run {
+    fn door(&mut self, word: Option<&str>) -> Result<(), String> {
+        let contested = match word {
+            Some("contested") => true,
+            Some("ours") => false,
+            _ => return Err("a door is contested or ours".to_owned()),
+        };
+        self.visit.contest(contested);
+        Ok(())
+    }
+
     fn clock(&mut self, trust: Option<&str>) -> Result<(), String> {
         self.trust = match trust {
             Some("trusted") => ClockTrust::Trusted,

@@ -20,6 +20,7 @@ use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{Access, Audit, Camera, CameraState, Message, Presence, Topic, Topics};
 use deepid_edge::store::{
     Administrative, AuditRecord, Body, ConfigurationRefusal, DecisionRecord, RequestVerdict,
+    TwinSign,
 };
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -83,6 +84,7 @@ fn verdicts() -> Vec<Verdict> {
         D::SecondFactorMissing,
         D::NotArmed,
         D::BeyondCalibration,
+        D::DoorContested,
     ];
     let ambiguous = [
         A::CloseSecond,
@@ -131,6 +133,10 @@ fn administrative() -> Vec<Administrative> {
         },
         A::GalleryRestored { made: "2026-05-01T07:15:02Z".to_owned(), subjects: 2, references: 5 },
         A::ClockSettled { record: 41, record_issued: "2036-02-07T06:28:15Z".to_owned() },
+        A::DoorContested { by: TwinSign::TakenOver },
+        A::DoorContested { by: TwinSign::InfoReplaced },
+        A::DoorContested { by: TwinSign::Losses },
+        A::DoorContested { by: TwinSign::Heard },
     ];
     let keys = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
     let (changed, restart) = (keys(&["visit.agreeing", "log.level"]), keys(&["camera.width"]));

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::camera;
 use super::exit::Kind;
@@ -27,6 +28,7 @@ use crate::config::{Cards, Config, Networks};
 use crate::detect::Detections;
 use crate::frame::{Frame, PixelFormat};
 use crate::inference::ModelKind;
+use crate::publish::message::rfc3339;
 use crate::store::{Store, Usable};
 
 /// Arguments of `doctor`.
@@ -485,13 +487,48 @@ fn broker(findings: &mut Findings, config: &Config) {
         Ok(facts) if facts.tls || is_this_machine(&settings.host) => {
             let how = if facts.tls { "encrypted, its certificate is right" } else { "plain" };
             findings.ok("broker", format!("{at}: accepts this door; {how}"));
+            door_id(findings, config, facts.speaks);
         }
-        Ok(_) => findings.warn(
-            "broker",
-            format!("{at}: accepts this door; the connection is not encrypted"),
-            "set mqtt.tls.enabled: on the network anybody could forge a decision",
-        ),
+        Ok(facts) => {
+            findings.warn(
+                "broker",
+                format!("{at}: accepts this door; the connection is not encrypted"),
+                "set mqtt.tls.enabled: on the network anybody could forge a decision",
+            );
+            door_id(findings, config, facts.speaks);
+        }
     }
+}
+
+/// Whether another machine speaks to the broker as this door, by what this one has recorded and by
+/// who `speaks` there.
+fn door_id(findings: &mut Findings, config: &Config, speaks: Option<Uuid>) {
+    let door = &config.door.id;
+    let path = &config.store.path;
+    let run = path
+        .exists()
+        .then(|| Store::open_read_only(path, config.store_settings()).ok())
+        .flatten()
+        .and_then(|store| store.newest_run().ok().flatten());
+    let Some(run) = run else { return };
+    if let Some(contested_ms) = run.contested_ms {
+        return findings.warn(
+            "door id",
+            format!(
+                "{door}: another client spoke as this door at {}, or within the hour after it",
+                rfc3339(contested_ms)
+            ),
+            "give every board a door.id of its own, or switch the old board off; then 'systemctl restart deepid-edge'",
+        );
+    }
+    if speaks.is_some_and(|boot| boot != run.boot) {
+        return findings.warn(
+            "door id",
+            format!("{door}: who spoke last as this door was another run than this machine's newest"),
+            "nothing, if the service has not reached the broker since it was started; otherwise give every board a door.id of its own",
+        );
+    }
+    findings.ok("door id", format!("{door}: no other client has spoken as this door"));
 }
 
 fn is_this_machine(host: &str) -> bool {

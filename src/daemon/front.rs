@@ -29,7 +29,7 @@ use crate::capture::CameraState;
 use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
 use crate::config::Config;
 use crate::publish::message::DatabaseState;
-use crate::publish::{Health, Info, Outgoing, Presence, Session, SessionEvent};
+use crate::publish::{Contest, Health, Info, Outgoing, Presence, Session, SessionEvent};
 use crate::store::Administrative;
 
 /// How often the main loop looks at the threads.
@@ -148,6 +148,7 @@ struct Said {
     presence_at: Option<Monotonic>,
     database: Option<DatabaseState>,
     clock_doubt: Option<ClockDoubt>,
+    contested: bool,
 }
 
 impl Said {
@@ -162,6 +163,7 @@ impl Said {
             presence_at: None,
             database: None,
             clock_doubt: None,
+            contested: false,
         }
     }
 }
@@ -375,6 +377,12 @@ impl Front<'_> {
         changed |= said.database != database;
         said.database = database;
         changed |= self.say_clock(said);
+        let contested = self.shared.meter.is_contested(now);
+        changed |= said.contested != contested;
+        if said.contested && !contested {
+            tracing::info!("no other client was heard as this door for a while; it is ours again");
+        }
+        said.contested = contested;
         if changed || said.health_at.is_none_or(|at| now.since(at) >= HEALTH_EVERY) {
             let health = self.health(now, said);
             self.send(Outgoing::Health(health));
@@ -454,6 +462,12 @@ impl Front<'_> {
                 );
                 return;
             }
+            SessionEvent::Contested(contest) => {
+                if !self.contested(contest) {
+                    return;
+                }
+                Task::Administrative(Administrative::DoorContested { by: contest.by })
+            }
             SessionEvent::NotAnnounced { seq } => {
                 tracing::warn!(
                     seq,
@@ -464,6 +478,20 @@ impl Front<'_> {
         };
         // Full: the session asks again after the next connection.
         drop(self.tasks.try_send(task));
+    }
+
+    /// Grants nothing while another client speaks as this door; whether that is to be recorded.
+    fn contested(&self, contest: Contest) -> bool {
+        let now = self.shared.clock.now();
+        if !self.shared.meter.is_contested(now) {
+            tracing::error!(
+                door = %self.config.door.id,
+                by = ?contest.by,
+                "another client speaks to the broker as this door: nothing is granted until that has ceased for a minute; every door needs an id of its own: check 'door.id' on all boards, and that no old board still runs"
+            );
+        }
+        self.shared.meter.contest(contest.until);
+        contest.record
     }
 
     /// Ends in order: source, recogniser, database, broker; never longer than [`FAREWELL`]. Gives

@@ -51,6 +51,7 @@ pub(super) fn health(
         unreadable_records: meter.unreadable_records(),
         database: meter.database(),
         gallery: meter.gallery(),
+        contested: meter.is_contested(clock.now()),
     }
 }
 

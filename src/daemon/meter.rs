@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::clock::Monotonic;
 use crate::publish::message::{DatabaseState, GalleryState, LatencyMs};
 use crate::recognize::StageTimes;
 
@@ -109,6 +110,8 @@ pub struct Meter {
     present: AtomicU32,
     database: AtomicU8,
     gallery_unreadable: AtomicBool,
+    /// In microseconds of the machine's monotonic clock.
+    contested_until: AtomicU64,
     stages: Mutex<[Ring; 7]>,
 }
 
@@ -125,6 +128,7 @@ impl Default for Meter {
             present: AtomicU32::new(0),
             database: AtomicU8::new(0),
             gallery_unreadable: AtomicBool::new(false),
+            contested_until: AtomicU64::new(0),
             stages: Mutex::new([const { Ring::new() }; 7]),
         }
     }
@@ -215,6 +219,16 @@ impl Meter {
 
     pub(super) fn set_gallery(&self, state: GalleryState) {
         self.gallery_unreadable.store(state == GalleryState::Unreadable, Ordering::Relaxed);
+    }
+
+    /// Whether another client speaks as this door, as far as was noticed lately.
+    #[must_use]
+    pub fn is_contested(&self, now: Monotonic) -> bool {
+        now.as_micros() < self.contested_until.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn contest(&self, until: Monotonic) {
+        self.contested_until.fetch_max(until.as_micros(), Ordering::Relaxed);
     }
 
     pub(super) fn time(&self, stage: Stage, duration: Duration) {

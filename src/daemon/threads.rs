@@ -157,6 +157,7 @@ pub(super) fn recognise(shared: &Shared, mut work: Recognise) {
     while !shared.stopping() {
         shared.beat(Thread::Recognise);
         work.take_over(shared);
+        work.visit.contest(shared.meter.is_contested(shared.clock.now()));
         let patience = work.patience(shared);
         match shared.slot.take(&mut captured, patience) {
             Taken::Closed => break,

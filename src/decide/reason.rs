@@ -38,6 +38,8 @@ pub enum DeniedReason {
     NotArmed,
     /// For this gallery the calibration supports no claim that is accepted.
     BeyondCalibration,
+    /// Another client speaks to the broker as this door: who stands there would open here.
+    DoorContested,
 }
 
 /// Why nobody was recognised.
@@ -113,6 +115,7 @@ impl Verdict {
                 DeniedReason::SecondFactorMissing => "second_factor_missing",
                 DeniedReason::NotArmed => "not_armed",
                 DeniedReason::BeyondCalibration => "beyond_calibration",
+                DeniedReason::DoorContested => "door_contested",
             },
             Self::Unknown(reason) => match reason {
                 UnknownReason::NoMatch => "no_match",

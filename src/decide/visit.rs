@@ -8,7 +8,7 @@
 //! | asking | it confirms the last frame | decided | as without it |
 //! | asking | it does not, fails, or the next frame comes unanswered | watching | none: that frame counts no longer |
 //! | asking | it answers without confirming for the `agreeing`th time | decided | record and publish `unknown` or `ambiguous` |
-//! | watching | the same, but disabled, the clock is untrusted, or the claim is not accepted | decided | record and publish `denied` |
+//! | watching | the same, but disabled, the clock is untrusted, the claim is not accepted, or the door is contested | decided | record and publish `denied` |
 //! | watching | the same within the subject's cooldown | decided | none |
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
 //! | watching | no face for `absence` | idle | record `ambiguous`, `insufficient_evidence` or `fault`; presence |
@@ -65,6 +65,7 @@ pub struct Visit {
     last_frame: Option<(u64, Monotonic)>,
     wall: Option<WallClock>,
     present: u32,
+    contested: bool,
     grants: Vec<(SubjectId, Monotonic)>,
 }
 
@@ -109,6 +110,7 @@ impl Visit {
             last_frame: None,
             wall: None,
             present: 0,
+            contested: false,
             grants: Vec::new(),
         }
     }
@@ -151,6 +153,12 @@ impl Visit {
             **watching =
                 Watching { last_face: watching.last_face, ..Watching::begin(&policy, now) };
         }
+    }
+
+    /// From now on another client speaks as this door, or none does any more: while one does, who
+    /// is recognised is denied.
+    pub const fn contest(&mut self, contested: bool) {
+        self.contested = contested;
     }
 
     /// What the confirming embedder is to be asked about the frame that was just taken in; `None`
@@ -396,6 +404,9 @@ impl Visit {
         if self.wall.is_none_or(|wall| wall.trust == ClockTrust::Untrusted) {
             return denied(DeniedReason::ClockUntrusted);
         }
+        if self.contested {
+            return denied(DeniedReason::DoorContested);
+        }
         let cooling = |(granted, at): &(SubjectId, Monotonic)| {
             *granted == subject && now.since(*at) < self.policy.cooldown
         };
@@ -496,31 +507,6 @@ impl Watching {
         if nearer {
             self.nearest = Some(found.clone());
         }
-    }
-}
-
-impl Counts {
-    fn all(&self) -> u32 {
-        let others = [self.poor, self.refuted, self.late, self.several, self.stale, self.faults];
-        others.into_iter().fold(self.judged(), u32::saturating_add)
-    }
-
-    /// Frames in which the first embedder recognised somebody, and nobody has said no.
-    fn recognised(&self) -> u32 {
-        self.accepted.saturating_add(self.close).saturating_add(self.unanswered)
-    }
-
-    /// Frames that were compared, to an end.
-    fn judged(&self) -> u32 {
-        self.recognised().saturating_add(self.strangers).saturating_add(self.nobody)
-    }
-
-    /// Whether faults are why nothing was proven: agreement that the confirming embedder could not
-    /// be asked about, as often as it could, or more faults than frames of any other kind.
-    fn faulty(&self) -> bool {
-        let refused = self.refuted.saturating_add(self.late);
-        (self.unanswered > 0 && self.unanswered >= refused)
-            || (self.faults > self.judged() && self.faults >= self.stale.max(self.poor))
     }
 }
 

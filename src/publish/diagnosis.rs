@@ -151,6 +151,14 @@ pub enum BrokerError {
         /// The code it gave.
         what: String,
     },
+    /// Closed by the other side, without a word.
+    #[error(
+        "broker {at}: it closed the connection and gave no reason; it is tried again. If this goes on, the broker restarts, or another board has our 'door.id'"
+    )]
+    Closed {
+        /// Host and port.
+        at: String,
+    },
     /// A connection that stood, and does not any more.
     #[error("broker {at}: the connection was lost ({what}); it is tried again")]
     Lost {
@@ -232,7 +240,11 @@ impl Attempt<'_> {
             _ => {}
         }
         if self.connected {
-            return BrokerError::Lost { at, what: error.to_string() };
+            return if closed(error, root) {
+                BrokerError::Closed { at }
+            } else {
+                BrokerError::Lost { at, what: error.to_string() }
+            };
         }
         match find::<io::Error>(root) {
             Some(trouble) => self.io_trouble(trouble),
@@ -314,6 +326,21 @@ impl Attempt<'_> {
     }
 }
 
+/// Whether the other side ended the connection, as `root` behind `error` tells.
+fn closed(error: &ConnectionError, root: &(dyn StdError + 'static)) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted))
+        || find::<io::Error>(root).is_some_and(|trouble| {
+            matches!(
+                trouble.kind(),
+                Kind::UnexpectedEof
+                    | Kind::ConnectionReset
+                    | Kind::ConnectionAborted
+                    | Kind::BrokenPipe
+            )
+        })
+}
+
 /// The first error of type `T` in the chain. An I/O error's inner error is not its `source`, so it
 /// is looked into by itself.
 fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
@@ -356,7 +383,11 @@ mod tests {
         let with_tls = Attempt { tls: true, ..PLAIN };
         assert_eq!(with_tls.diagnose(&reset), BrokerError::NotTls { at: at() });
         let later = Attempt { connected: true, ..PLAIN };
-        assert!(matches!(later.diagnose(&reset), BrokerError::Lost { .. }));
+        assert_eq!(later.diagnose(&reset), BrokerError::Closed { at: at() });
+        let aborted = ConnectionError::MqttState(StateError::ConnectionAborted);
+        assert_eq!(later.diagnose(&aborted), BrokerError::Closed { at: at() });
+        let stuck = ConnectionError::MqttState(StateError::AwaitPingResp);
+        assert!(matches!(later.diagnose(&stuck), BrokerError::Lost { .. }));
     }
 
     #[test]

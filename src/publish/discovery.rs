@@ -126,12 +126,22 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "state_topic": topics.of(Topic::Info),
         "value_template": "{{ 'ON' if value_json.beyond_calibration else 'OFF' }}",
     });
+    let id_problem = json!({
+        "platform": "binary_sensor",
+        "name": "Door id problem",
+        "device_class": "problem",
+        "entity_category": "diagnostic",
+        "state_topic": topics.of(Topic::Health),
+        "expire_after": HEALTH_EXPIRES_S,
+        "value_template": "{{ 'ON' if value_json.contested else 'OFF' }}",
+    });
     vec![
         ("access", access),
         ("presence", with(presence, needs_camera(topics))),
         ("camera_problem", camera_problem),
         ("database_problem", database_problem),
         ("calibration_problem", calibration_problem),
+        ("id_problem", id_problem),
     ]
 }
 

@@ -262,6 +262,8 @@ pub struct Health {
     pub database: DatabaseState,
     /// Whether the enrolments can be read and compared.
     pub gallery: GalleryState,
+    /// Whether another client speaks as this door: nothing is granted meanwhile.
+    pub contested: bool,
 }
 
 /// Frames since the daemon started, and how fast they come now.

@@ -18,6 +18,7 @@ pub mod request;
 pub mod session;
 pub mod tls;
 pub mod topic;
+pub mod twin;
 
 pub use diagnosis::BrokerError;
 pub use message::{Access, Audit, Camera, CameraState, Health, Info, Presence};
@@ -27,3 +28,4 @@ pub use session::{
 };
 pub use tls::{CertificateTrouble, TlsSettings, TlsTrouble};
 pub use topic::{Delivery, InvalidTopic, Message, Topic, Topics};
+pub use twin::Contest;

@@ -26,7 +26,8 @@ pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 
 use super::message::{Camera, Health, Info, Presence};
 use super::request::Gate;
-use super::topic::ACCESS_EXPIRY_MS;
+use super::topic::{ACCESS_EXPIRY_MS, Topic};
+use super::twin::{Contest, TwinWatch};
 use super::{BrokerError, discovery};
 use crate::backoff::Backoff;
 use crate::clock::{Clock, Monotonic};
@@ -122,6 +123,8 @@ pub enum SessionEvent {
         /// Its record.
         seq: u64,
     },
+    /// Another client speaks as this door: grant nothing until then.
+    Contested(Contest),
 }
 
 /// Where an answer goes.
@@ -142,6 +145,8 @@ pub struct BrokerFacts {
     pub retains: bool,
     /// How many unacknowledged messages it accepts.
     pub in_flight_max: u16,
+    /// The run of the program that spoke last as this door, where that may be read.
+    pub speaks: Option<Uuid>,
 }
 
 /// The state that outlives connections.
@@ -154,6 +159,7 @@ pub(super) struct Known {
     gate: Gate,
     /// The settings of the connections to come, while they are not those of this one.
     next: Option<Next>,
+    twin: TwinWatch,
 }
 
 /// How to go on; without settings nobody is told.
@@ -177,7 +183,9 @@ impl Session {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let gate = Gate::new(clock.now());
-        let known = Known { boot: info.boot, info, camera: None, presence: None, gate, next: None };
+        let twin = TwinWatch::new(info.boot);
+        let known =
+            Known { boot: info.boot, info, camera: None, presence: None, gate, next: None, twin };
         Self { settings: settings.into().map(Box::new), clock, known }
     }
 
@@ -197,7 +205,10 @@ impl Session {
                 None => drop(self.wait(None, &mut outgoing, &events).await),
             }
             match self.known.next.take() {
-                Some(Next(settings)) => self.settings = settings,
+                Some(Next(settings)) => {
+                    self.known.twin.moved();
+                    self.settings = settings;
+                }
                 None => return,
             }
         }
@@ -222,6 +233,10 @@ impl Session {
             let End::Failed { why, lived } = end else { return };
             if self.known.next.is_some() {
                 return;
+            }
+            if let Some(contest) = self.known.twin.ended(&why, self.clock.now()) {
+                // Full: the daemon is behind; the next sign comes as soon as we are connected.
+                drop(events.try_send(SessionEvent::Contested(contest)));
             }
             if lived >= PROVED {
                 backoff.reset();
@@ -315,12 +330,13 @@ impl Known {
     }
 }
 
-/// Connects once under another client id, publishes and subscribes nothing, and says what it found.
+/// Connects once under another client id, publishes nothing, and says what it found.
 ///
 /// # Errors
 /// Why there is no connection.
 pub async fn probe(settings: &SessionSettings) -> Result<BrokerFacts, BrokerError> {
-    Connection::open_as(settings, "doctor", false)?.facts().await
+    let info = settings.topics.of(Topic::Info);
+    Connection::open_as(settings, "DOCTOR", false)?.facts(&info).await
 }
 
 /// Removes the device from Home Assistant.
@@ -333,5 +349,5 @@ pub async fn forget(settings: &SessionSettings) -> Result<(), BrokerError> {
         .as_ref()
         .map_or(discovery::PREFIX, |home_assistant| home_assistant.prefix.as_str());
     let message = discovery::forget(prefix, &settings.topics);
-    Connection::open_as(settings, "forget", false)?.deliver(&message).await
+    Connection::open_as(settings, "FORGET", false)?.deliver(&message).await
 }

@@ -6,7 +6,7 @@
 //! erases the oldest, in the same transaction that adds the newest; a row that cannot be read holds
 //! no other one up, and stays. Nothing here knows of MQTT.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::audit_state::{AuditState, is_request};
@@ -39,6 +39,15 @@ pub struct UnreadableRecord {
     pub issued_ms: i64,
     /// What is wrong with it.
     pub what: String,
+}
+
+/// A run of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Its id, which changes with every start.
+    pub boot: Uuid,
+    /// When it last recorded that another client spoke as this door, in milliseconds since 1970.
+    pub contested_ms: Option<i64>,
 }
 
 impl Store {
@@ -213,6 +222,31 @@ impl Store {
     pub fn clock_floor(&self) -> Result<Floor, Error> {
         let state = AuditState::read(&self.connection).map_err(|source| self.error(source))?;
         Ok(state.floor)
+    }
+
+    /// The newest run of the daemon, by its record of having started.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn newest_run(&self) -> Result<Option<Run>, Error> {
+        let read = |row: &Row<'_>| {
+            let (boot, contested_ms): (String, Option<i64>) = (row.get(0)?, row.get(1)?);
+            Ok(Uuid::try_parse(&boot).ok().map(|boot| Run { boot, contested_ms }))
+        };
+        self.connection
+            .query_row(
+                "SELECT started.boot, (
+                     SELECT max(issued_ms) FROM audit WHERE seq > started.seq
+                     AND json_extract(body, '$.administrative.event') = 'door_contested')
+                 FROM audit started
+                 WHERE json_extract(body, '$.administrative.event') = 'started'
+                 ORDER BY started.seq DESC LIMIT 1",
+                [],
+                read,
+            )
+            .optional()
+            .map(Option::flatten)
+            .map_err(|source| self.error(source))
     }
 
     fn select(

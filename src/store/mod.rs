@@ -29,11 +29,11 @@ mod selection;
 pub use administer::{Change, Done, Enrolee, NewReference, Signature};
 pub use backup::BackupProblem;
 pub use error::{Error, ErrorKind};
-pub use ledger::{OutboxPage, UnreadableRecord};
+pub use ledger::{OutboxPage, Run, UnreadableRecord};
 pub use people::Subject;
 pub use record::{
     Administrative, AuditRecord, Body, ComparisonRecord, ConfigurationRefusal, DecisionRecord,
-    RequestVerdict,
+    RequestVerdict, TwinSign,
 };
 pub use references::{HeldReferences, ModelReferences, Reference, ReferenceSource, Usable};
 pub use selection::{Selection, StoredRecord};

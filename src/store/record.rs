@@ -165,6 +165,11 @@ pub enum Administrative {
         /// Names of the keys that are wrong, as far as they are keys; never the values.
         keys: Vec<String>,
     },
+    /// Another client spoke as this door; nothing is granted meanwhile.
+    DoorContested {
+        /// By what it was noticed.
+        by: TwinSign,
+    },
     /// A client of the broker asked for something.
     Requested {
         /// The request's topic below `request/`, cut to 64 characters.
@@ -188,6 +193,20 @@ pub enum ConfigurationRefusal {
     Wrong,
     /// It is right, and the running daemon cannot go on by it.
     Unusable,
+}
+
+/// By what another client that speaks as this door was noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TwinSign {
+    /// The broker said that another client took our id.
+    TakenOver,
+    /// The retained `info` was of another run, although ours had been there.
+    InfoReplaced,
+    /// Accepted connections were closed again and again, without a reason.
+    Losses,
+    /// Somebody else published on our topics.
+    Heard,
 }
 
 /// What became of a client's request.

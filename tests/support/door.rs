@@ -100,6 +100,7 @@ pub fn health() -> Health {
         unreadable_records: 0,
         database: DatabaseState::Ok,
         gallery: GalleryState::Ok,
+        contested: false,
     }
 }
 
@@ -136,6 +137,7 @@ pub struct Door {
     _directory: tempfile::TempDir,
     pub store: Store,
     pub clock: Arc<ManualClock>,
+    boot: Uuid,
     session: mpsc::Sender<Outgoing>,
     events: Receiver<SessionEvent>,
     runtime: Option<JoinHandle<()>>,
@@ -144,6 +146,11 @@ pub struct Door {
 impl Door {
     /// Opens a door that talks to the broker of `settings`.
     pub fn open(settings: SessionSettings) -> Self {
+        Self::open_as(settings, BOOT)
+    }
+
+    /// The same as the run `boot`.
+    pub fn open_as(settings: SessionSettings, boot: Uuid) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deepid-edge.db");
         let store = Store::open(&path, StoreSettings::default()).unwrap();
@@ -156,7 +163,7 @@ impl Door {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let session = Session::new(settings, info(), for_session);
+                let session = Session::new(settings, Info { boot, ..info() }, for_session);
                 let read = async {
                     while let Some(event) = events_rx.recv().await {
                         drop(forward.send(event));
@@ -165,7 +172,7 @@ impl Door {
                 tokio::join!(session.run(outgoing, events_tx), read);
             });
         });
-        Self { _directory: directory, store, clock, session, events, runtime: Some(runtime) }
+        Self { _directory: directory, store, clock, boot, session, events, runtime: Some(runtime) }
     }
 
     pub fn send(&self, item: Outgoing) {
@@ -174,7 +181,7 @@ impl Door {
 
     /// Records a decision, then announces it: in that order.
     pub fn decide(&mut self, decision: &Decision) -> AuditRecord {
-        let record = self.store.record_decision(decision, DOOR, BOOT).unwrap();
+        let record = self.store.record_decision(decision, DOOR, self.boot).unwrap();
         self.send(Outgoing::Access(record.clone()));
         record
     }
@@ -194,7 +201,7 @@ impl Door {
                     count: *count,
                 };
                 let (now, wall) = (self.clock.now(), self.clock.wall());
-                self.store.record_admin(event, DOOR, BOOT, now, wall).unwrap();
+                self.store.record_admin(event, DOOR, self.boot, now, wall).unwrap();
                 self.send(Outgoing::Recorded);
             }
             SessionEvent::HealthWanted { reply } => {
@@ -203,6 +210,7 @@ impl Door {
             SessionEvent::Connected
             | SessionEvent::Disconnected { .. }
             | SessionEvent::NotAllowed { .. }
+            | SessionEvent::Contested(_)
             | SessionEvent::NotAnnounced { .. } => {}
         }
     }

@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
 use tokio::sync::mpsc;
@@ -18,11 +19,15 @@ use crate::clock::Clock;
 use crate::publish::BrokerError;
 use crate::publish::diagnosis::Attempt;
 use crate::publish::topic::Message;
+use crate::publish::twin::whose;
 
 /// Requests that wait for rumqttc; far more than are ever in flight.
 const CLIENT_CHANNEL: usize = 64;
 /// How long a passing connection may take as a whole.
 const PASSING_MAX: Duration = Duration::from_secs(15);
+
+/// How long a retained message may take after the last word of the broker.
+const RETAINED_MAX: Duration = Duration::from_millis(500);
 
 /// How a connection ends.
 pub(super) enum End {
@@ -71,10 +76,10 @@ impl Connection {
     }
 
     /// Connects and says what the broker has told of itself.
-    pub(super) async fn facts(self) -> Result<BrokerFacts, BrokerError> {
+    pub(super) async fn facts(self, info: &str) -> Result<BrokerFacts, BrokerError> {
         let at = self.at.clone();
         let late = |_| Err(BrokerError::TimedOut { at });
-        tokio::time::timeout(PASSING_MAX, self.ask_facts()).await.unwrap_or_else(late)
+        tokio::time::timeout(PASSING_MAX, self.ask_facts(info)).await.unwrap_or_else(late)
     }
 
     /// Connects, publishes `message`, waits for its acknowledgement, and disconnects.
@@ -84,10 +89,20 @@ impl Connection {
         tokio::time::timeout(PASSING_MAX, self.send_one(message)).await.unwrap_or_else(late)
     }
 
-    async fn ask_facts(mut self) -> Result<BrokerFacts, BrokerError> {
+    async fn ask_facts(mut self, info: &str) -> Result<BrokerFacts, BrokerError> {
         let mut facts = None;
         loop {
-            match self.event_loop.poll().await {
+            // What is retained follows the subscription at once, and nothing says that none is.
+            let event = if facts.is_some() {
+                tokio::time::timeout(RETAINED_MAX, self.event_loop.poll()).await
+            } else {
+                Ok(self.event_loop.poll().await)
+            };
+            let Ok(event) = event else {
+                drop(self.client.try_disconnect());
+                return facts.ok_or(BrokerError::TimedOut { at: self.at });
+            };
+            match event {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => {
                     let properties = ack.properties;
                     let found = properties.as_ref();
@@ -95,7 +110,14 @@ impl Connection {
                         tls: self.tls,
                         retains: found.and_then(|p| p.retain_available).unwrap_or(1) == 1,
                         in_flight_max: found.and_then(|p| p.receive_max).unwrap_or(u16::MAX),
+                        speaks: None,
                     });
+                    drop(self.client.try_subscribe(info, QoS::AtMostOnce));
+                }
+                Ok(Event::Incoming(Packet::Publish(publish))) => {
+                    if let Some(facts) = &mut facts {
+                        facts.speaks = whose(&publish.payload);
+                    }
                     drop(self.client.try_disconnect());
                 }
                 Ok(_) => {}

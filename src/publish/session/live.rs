@@ -19,6 +19,7 @@ use super::options::IN_FLIGHT_MAX;
 use super::window::{AuditWindow, accepted};
 use super::{AUDIT_WINDOW, Known, Outgoing, Reply, SessionEvent, SessionSettings, discovery};
 use crate::clock::{Clock, Monotonic};
+use crate::decide::Outcome;
 use crate::publish::message::{Access, Audit};
 use crate::publish::request::{Asked, Judgement, Record, RequestKind};
 use crate::publish::topic::{ACCESS_EXPIRY_MS, Delivery, Message, Topic, json};
@@ -39,6 +40,11 @@ const OUTBOX_REMINDER: Duration = Duration::from_secs(30);
 /// Decisions that were not announced and whose records have not come from the outbox yet. More
 /// cannot be younger than an `access` lives, and those that are older are late by their age.
 const UNANNOUNCED_MAX: usize = 64;
+
+/// Our own topics that are listened to, for another board that speaks as this door.
+const OWN: [Topic; 2] = [Topic::Info, Topic::Access];
+/// How long our `info` is not said again after another's.
+const INFO_AGAIN: Duration = Duration::from_secs(30);
 
 /// What a message in flight was.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +93,8 @@ pub(super) struct Live<'a> {
     outbox_empty_at: Monotonic,
     /// When the discovery message is due.
     discovery_at: Option<Monotonic>,
+    /// When `info` was said again because of another's.
+    info_at: Option<Monotonic>,
     pub(super) events: VecDeque<SessionEvent>,
 }
 
@@ -113,6 +121,7 @@ impl<'a> Live<'a> {
             outbox_more: true,
             outbox_empty_at: Monotonic::default(),
             discovery_at: None,
+            info_at: None,
             events: VecDeque::new(),
         }
     }
@@ -172,16 +181,18 @@ impl<'a> Live<'a> {
 
     /// Announces a decision, if that can be done now.
     fn announce(&mut self, record: &AuditRecord) {
+        let Some(access) = Access::of(record) else { return };
         let now = self.clock.now();
         let age_ms = now.as_millis().saturating_sub(record.monotonic_ms);
         let left_ms = u64::from(ACCESS_EXPIRY_MS).saturating_sub(age_ms);
         let fresh = record.boot == self.known.boot && left_ms > 0;
+        let contested =
+            access.statement.outcome == Outcome::Granted && self.known.twin.is_contested(now);
         let flowing = self.in_flight() < self.in_flight_max
             && self.silence(now) < Duration::from_millis(ACCESS_EXPIRY_MS.into());
-        let Some(access) = Access::of(record) else { return };
         let mut message = self.settings.topics.message(&access);
         message.delivery.expiry_s = Some(u32::try_from(left_ms.div_ceil(1000)).unwrap_or(1));
-        let sent = fresh && flowing && {
+        let sent = fresh && flowing && !contested && {
             let kind = Sent::Other(message.topic.clone());
             self.send(&message, None, kind)
         };
@@ -262,16 +273,25 @@ impl<'a> Live<'a> {
                 self.greet();
             }
             Event::Incoming(Packet::PubAck(ack)) => self.acknowledged(ack.pkid, ack.reason),
-            Event::Incoming(Packet::SubAck(ack)) => {
-                for code in ack.return_codes {
-                    if !matches!(code, SubscribeReasonCode::Success(_)) {
-                        let topic = self.settings.topics.request_prefix();
-                        self.tell(SessionEvent::NotAllowed { topic, what: format!("{code:?}") });
-                    }
-                }
-            }
+            Event::Incoming(Packet::SubAck(ack)) => self.subscribed(&ack.return_codes),
             Event::Incoming(Packet::Publish(publish)) => self.incoming(&publish),
             _ => {}
+        }
+    }
+
+    /// What the broker says to each subscription, in the order in which they were asked for: first
+    /// our own topics, which not every broker lets us read.
+    fn subscribed(&mut self, codes: &[SubscribeReasonCode]) {
+        for (place, code) in codes.iter().enumerate() {
+            if matches!(code, SubscribeReasonCode::Success(_)) {
+                continue;
+            }
+            if place < OWN.len() {
+                tracing::debug!(?code, "another board with this door.id would not be heard");
+                continue;
+            }
+            let topic = self.settings.topics.request_prefix();
+            self.tell(SessionEvent::NotAllowed { topic, what: format!("{code:?}") });
         }
     }
 
@@ -282,11 +302,18 @@ impl<'a> Live<'a> {
         self.tell(SessionEvent::Connected);
         tracing::info!("connected to the broker");
         let topics = &self.settings.topics;
-        let mut filters = vec![Filter {
+        // Before our own `info` goes out: what is retained there may be another board's.
+        let own = OWN.map(|topic| Filter {
+            // Our own echo says nothing.
+            nolocal: topic == Topic::Access,
+            ..Filter::new(topics.of(topic), QoS::AtMostOnce)
+        });
+        let mut filters = Vec::from(own);
+        filters.push(Filter {
             // A request that was published as retained must be seen as such, to be refused.
             preserve_retain: true,
             ..Filter::new(format!("{}+", topics.request_prefix()), QoS::AtLeastOnce)
-        }];
+        });
         if let Some(home_assistant) = &self.settings.home_assistant {
             filters.push(Filter {
                 retain_forward_rule: RetainForwardRule::Never,
@@ -334,7 +361,11 @@ impl<'a> Live<'a> {
             Sent::Other(topic) if !accepted(reason) => {
                 self.tell(SessionEvent::NotAllowed { topic, what: format!("{reason:?}") });
             }
-            Sent::Other(_) => {}
+            Sent::Other(topic) => {
+                if topic == self.settings.topics.of(Topic::Info) {
+                    self.known.twin.told();
+                }
+            }
         }
     }
 
@@ -350,6 +381,9 @@ impl<'a> Live<'a> {
                 self.discovery_at = Some(now.plus(delay));
             }
             return;
+        }
+        if OWN.iter().any(|own| topic == self.settings.topics.of(*own)) {
+            return self.overheard(publish, now);
         }
         let Some(name) = topic.strip_prefix(&self.settings.topics.request_prefix()) else { return };
         let properties = publish.properties.as_ref();
@@ -387,6 +421,19 @@ impl<'a> Live<'a> {
         for Record { request, verdict, count } in records {
             self.tell(SessionEvent::Requested { request, verdict, count });
         }
+    }
+
+    /// Somebody's `info` or `access` of this door.
+    fn overheard(&mut self, publish: &Publish, now: Monotonic) {
+        let Some(contest) = self.known.twin.heard(publish.retain, &publish.payload, now) else {
+            return;
+        };
+        // Ours must be what lies there for those who come later.
+        if !publish.retain && self.info_at.is_none_or(|at| now.since(at) >= INFO_AGAIN) {
+            self.info_at = Some(now);
+            self.publish(&self.settings.topics.message(&self.known.info));
+        }
+        self.tell(SessionEvent::Contested(contest));
     }
 
     /// Once a second: what is due, and whether the broker still answers.

@@ -105,7 +105,8 @@ impl SessionSettings {
     }
 
     /// Reads the files and makes rumqttc's options. `suffix` tells a passing client's id from the
-    /// daemon's, so that it does not push the daemon out.
+    /// daemon's, so that it does not push the daemon out; in capital letters, which no door's id
+    /// has, or the door `front-doctor` would be pushed out by the doctor of `front`.
     pub(super) fn options(
         &self,
         suffix: &str,
