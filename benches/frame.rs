@@ -77,7 +77,7 @@ fn ratios() {
     let two_threads = support::models::runtime().map(|runtime| runtime.with_threads(2));
     let Some(two_threads) = two_threads else { return };
     let bare = ["bare/full-range", "bare/short-range", "bare/deepid2"];
-    let scenes = ["frame/nobody", "frame/somebody"];
+    let scenes = ["frame/nobody", "frame/somebody", "stage/orientation"];
     let turned = TURNED.map(|(turned, _, _)| turned);
     let names: Vec<&str> = bare
         .into_iter()
@@ -99,6 +99,8 @@ fn ratios() {
         let sum = networks.iter().map(|(name, runs)| time(name) * *runs).sum();
         println!("{}", ratio(line, time(frame), sum));
     }
+    let line = "YUYV: how a face stands / short range";
+    println!("{}", ratio(line, time("stage/orientation"), time("bare/short-range")));
     for (turned, upright, line) in TURNED {
         println!("{}", ratio(line, time(turned), time(upright)));
     }

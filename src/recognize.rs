@@ -2,8 +2,11 @@
 //!
 //! ```text
 //! Frame ─detect→ Detections ─principal→ Detection ─align→ AlignedFace ─measure→ Quality
-//!                                                             └─embed→ FeatureVector ─search→ Match
+//!                                           └─look→ Orientation   └─embed→ FeatureVector ─search→ Match
 //! ```
+//!
+//! How a face stands is looked at before it is compared, and believed while the face is followed; a
+//! match that is accepted counts only of a frame in which the face itself was seen to stand upright.
 //!
 //! Where a second embedder confirms, its crop of the same face is kept until the visit has said
 //! whether anything hangs on it.
@@ -11,8 +14,8 @@
 //! In: a [`Frame`] and a clock. Out: an [`Observation`] for the visit. Owns the scratch memory of
 //! every stage; nothing here allocates after the first frames.
 //!
-//! Invariant: a stage that fails becomes a [`Fault`], which can never contribute to a grant; poor
-//! quality becomes a face without a match.
+//! Invariants: a stage that fails becomes a [`Fault`], which can never contribute to a grant; poor
+//! quality becomes a face without a match; so does a face that does not stand upright.
 
 use std::time::Duration;
 
@@ -21,15 +24,17 @@ use crate::clock::{Clock, Monotonic};
 use crate::compare::{CompareError, Gallery, Match, SearchScratch};
 use crate::confirm::{Confirmer, Confirming};
 use crate::decide::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
-use crate::detect::{Detection, Detections, Follower, FollowerSettings};
-use crate::embed::{Embedder, FeatureVector, Quality, QualityLimits};
+use crate::detect::{
+    Detection, Detections, Follower, FollowerSettings, Orientation, Uprightness,
+};
+use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
 use crate::frame::Frame;
 use crate::inference::{InferenceError, ModelId, ModelKey};
 
 /// How long each stage of the last frame took; zero for stages that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StageTimes {
-    /// Letterbox, network, decoding, suppression.
+    /// Letterbox, network, decoding, suppression; how the face stands, where that was looked at.
     pub detect: Duration,
     /// Fit, resampling, quality.
     pub align: Duration,
@@ -119,6 +124,8 @@ pub struct Recognizer {
     central: f32,
     gallery: Gallery,
     confirmer: Option<Confirmer>,
+    uprightness: Uprightness,
+    orientation: Option<Orientation>,
     detections: Detections,
     features: FeatureVector,
     scratch: SearchScratch,
@@ -149,6 +156,8 @@ impl Recognizer {
             central,
             gallery,
             confirmer: None,
+            uprightness: Uprightness::default(),
+            orientation: None,
         }
     }
 
@@ -163,7 +172,7 @@ impl Recognizer {
     pub fn observe(&mut self, frame: &Frame<'_>, clock: &dyn Clock) -> Observation {
         let seen = self.see(frame, clock).unwrap_or_else(|error| {
             tracing::warn!(sequence = frame.sequence(), %error, "frame could not be judged");
-            self.detector.forget();
+            self.forget();
             Seen::Fault(Fault::Engine)
         });
         Observation {
@@ -191,6 +200,8 @@ impl Recognizer {
     ) -> Observation {
         self.detector.rest();
         self.detections.clear();
+        self.uprightness.forget();
+        self.orientation = None;
         self.times = StageTimes::default();
         if let Some(confirmer) = &mut self.confirmer {
             confirmer.forget();
@@ -206,6 +217,7 @@ impl Recognizer {
 
     fn see(&mut self, frame: &Frame<'_>, clock: &dyn Clock) -> Result<Seen, PathError> {
         self.times = StageTimes::default();
+        self.orientation = None;
         if let Some(confirmer) = &mut self.confirmer {
             confirmer.forget();
         }
@@ -214,6 +226,7 @@ impl Recognizer {
         self.times.detect = clock.now().since(start);
         let size = (frame.width(), frame.height());
         let Some(&face) = self.detections.principal(size, self.central) else {
+            self.uprightness.forget();
             return Ok(Seen::NoFace);
         };
         let Some(principal) = self.judge(frame, &face, clock)? else {
@@ -235,19 +248,55 @@ impl Recognizer {
         };
         let quality = Quality::measure(aligned, face, &self.limits);
         self.times.align = clock.now().since(start);
-        if quality.fault.is_some() {
-            return Ok(Some(FaceSeen { quality, found: None }));
+        let due = self.uprightness.is_due(face.bounds(), frame.captured_at());
+        let mut fault = quality.fault;
+        if due && quality.wants_orientation() {
+            fault = self.stands_otherwise(frame, face, clock)?.or(fault);
+        }
+        if let Some(fault) = fault {
+            return Ok(Some(FaceSeen { quality: quality.with_fault(fault), found: None }));
         }
         let start = clock.now();
-        self.embedder.embed(aligned, &mut self.features)?;
+        self.embedder.embed(self.cutter.face(), &mut self.features)?;
         self.times.embed = clock.now().since(start);
         let start = clock.now();
         let found: Match = self.gallery.search(&self.features, &mut self.scratch)?;
         self.times.compare = clock.now().since(start);
+        let accepted = found.accepted().is_some();
+        if accepted
+            && self.orientation.is_none()
+            && let Some(fault) = self.stands_otherwise(frame, face, clock)?
+        {
+            return Ok(Some(FaceSeen { quality: quality.with_fault(fault), found: None }));
+        }
         if let Some(confirmer) = &mut self.confirmer {
-            confirmer.keep(frame, face, found.accepted().is_some());
+            confirmer.keep(frame, face, accepted);
         }
         Ok(Some(FaceSeen { quality, found: Some(found) }))
+    }
+
+    /// Looks how `face` stands; a fault unless it stands upright. Where no limit is set nobody looks.
+    fn stands_otherwise(
+        &mut self,
+        frame: &Frame<'_>,
+        face: &Detection,
+        clock: &dyn Clock,
+    ) -> Result<Option<QualityFault>, PathError> {
+        if !self.limits.upright {
+            return Ok(None);
+        }
+        let start = clock.now();
+        let orientation = self.detector.orientation(frame, face)?;
+        self.times.detect += clock.now().since(start);
+        self.uprightness.note(orientation, face.bounds(), frame.captured_at());
+        self.orientation = Some(orientation);
+        Ok(QualityFault::of_orientation(orientation))
+    }
+
+    /// How the judged face of the last frame stands, where it was looked at.
+    #[must_use]
+    pub const fn orientation(&self) -> Option<Orientation> {
+        self.orientation
     }
 
     /// The faces of the last frame.
@@ -273,6 +322,13 @@ impl Recognizer {
     #[must_use]
     pub const fn looking_first_within(mut self, central: f32) -> Self {
         self.central = central;
+        self
+    }
+
+    /// Looks at each face how it stands, also at one that is followed.
+    #[must_use]
+    pub const fn looking_at_every_face(mut self) -> Self {
+        self.uprightness.doubt_all();
         self
     }
 
@@ -335,7 +391,8 @@ impl Recognizer {
     }
 
     /// Forgets where the last face was: the next frame comes from elsewhere.
-    pub fn forget(&mut self) {
+    pub const fn forget(&mut self) {
         self.detector.forget();
+        self.uprightness.forget();
     }
 }

@@ -1,4 +1,5 @@
-//! Cameras that hang turned or mirror their pictures: `camera.rotate`, `camera.mirror`.
+//! Cameras that hang turned or mirror their pictures: `camera.rotate`, `camera.mirror`; and faces that do
+//! not stand upright, of which none is ever compared.
 //!
 //! Needs the files that `make assets` fetches; says so and skips without them.
 #![allow(
@@ -13,11 +14,13 @@
 
 mod support;
 
+use std::time::Duration;
+
 use deepid_edge::capture::{CapturedFrame, Decoder};
-use deepid_edge::clock::{ManualClock, Monotonic};
+use deepid_edge::clock::{Clock, ManualClock, Monotonic};
 use deepid_edge::decide::Seen;
-use deepid_edge::detect::{Detection, FollowerSettings};
-use deepid_edge::embed::FeatureVector;
+use deepid_edge::detect::{Detection, FollowerSettings, Orientation};
+use deepid_edge::embed::{FeatureVector, QualityFault};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::geometry::{Turn, View};
 use deepid_edge::recognize::Recognizer;
@@ -53,6 +56,18 @@ fn seen(recognizer: &mut Recognizer, frame: &Frame<'_>) -> (Detection, FeatureVe
     };
     assert_eq!(principal.quality.fault, None);
     (recognizer.detections().as_slice()[0], recognizer.features().clone())
+}
+
+/// What is seen of `frame` by itself: the fault of its face, `None` where there is none, and whether
+/// it was compared.
+fn judged(recognizer: &mut Recognizer, frame: &Frame<'_>) -> Option<(Option<QualityFault>, bool)> {
+    let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
+    recognizer.forget();
+    match recognizer.observe(frame, &clock).seen {
+        Seen::Faces { principal, .. } => Some((principal.quality.fault, principal.found.is_some())),
+        Seen::NoFace => None,
+        Seen::Fault(fault) => panic!("{fault:?}"),
+    }
 }
 
 /// How far two faces are from each other, in pixels: the farthest of their points.
@@ -123,6 +138,10 @@ fn decided(given: Turn, rotate: Turn) -> Vec<String> {
     visit.by_a_camera_to_turn(given).write(&recording, 1);
     let mut daemon = home.run(&recording);
     assert!(daemon.until_ended().success(), "{}", daemon.log());
+    decisions(&home)
+}
+
+fn decisions(home: &Home) -> Vec<String> {
     let reasons = home.records().into_iter().filter_map(|record| match record.body {
         Body::Decision(decision) => Some(format!("{:?} {}", decision.outcome, decision.reason)),
         Body::Administrative(_) => None,
@@ -178,4 +197,144 @@ fn a_still_of_the_camera_is_listed_and_drawn_as_the_camera_is_seen() {
     assert_eq!(told["faces"][0]["quality"]["fault"], serde_json::Value::Null, "{told:#}");
     assert!(told["faces"][0]["quality"]["roll_degrees"].as_f64().unwrap().abs() < 20.0);
     assert_eq!(image::open(&out).unwrap().to_rgb8().dimensions(), (640, 480));
+}
+
+#[test]
+fn a_face_is_compared_only_where_it_stands_upright() {
+    let Some(runtime) = runtime() else { return };
+    let settings = FollowerSettings::default();
+    let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+    let mut told = 0;
+    for (photograph, scale) in
+        [("obama.jpg", 0.26), ("obama3.jpg", 0.16), ("biden.jpg", 0.19), ("astronaut.png", 0.8)]
+    {
+        let picture = scene::rgb(photograph, scale, (200, 60));
+        let frame = rgb_frame(&picture, picture.dimensions());
+        let upright = judged(&mut recognizer, &frame);
+        assert_eq!(upright, Some((None, true)), "{photograph}");
+        for turn in [Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
+            for mirrored in [false, true] {
+                let view = View { turn, mirrored };
+                // A detector of upright faces may overlook it, or find something else.
+                let Some((fault, compared)) = judged(&mut recognizer, &frame.seen_by(view)) else {
+                    continue;
+                };
+                assert!(!compared && fault.is_some(), "{photograph} {view:?}");
+                if let Some(QualityFault::NotUpright(found)) = fault {
+                    let right = if mirrored { turn } else { turn.inverse() };
+                    assert_eq!(found, right, "{photograph} {view:?}");
+                    told += 1;
+                }
+            }
+        }
+    }
+    assert!(told >= 18, "{told} of 24 were told of");
+}
+
+#[test]
+fn a_followed_face_is_looked_at_now_and_then_and_an_accepted_one_each_time() {
+    let Some(runtime) = runtime() else { return };
+    let settings = FollowerSettings::default();
+    let picture = scene::one_face();
+    let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
+    let looks = |enrolled: Vec<FeatureVector>| {
+        let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(enrolled));
+        let looked = (0..20_u64).filter(|number| {
+            clock.advance(Duration::from_millis(66));
+            let stride = picture.width() as usize * 3;
+            let (size, now) = (picture.dimensions(), clock.now());
+            let frame = Frame::new(&picture, PixelFormat::Rgb, size, stride, *number, now).unwrap();
+            recognizer.observe(&frame, &clock);
+            let seen = recognizer.orientation();
+            assert!(seen.is_none_or(|seen| seen == Orientation::Upright), "{seen:?}");
+            seen.is_some()
+        });
+        (looked.count(), recognizer.features().clone())
+    };
+    let (of_a_stranger, vector) = looks(vec![]);
+    assert_eq!(of_a_stranger, 3);
+    assert_eq!(looks(vec![vector]).0, 20);
+}
+
+#[test]
+fn a_photograph_on_its_side_is_told_so_and_an_upside_down_one_too() {
+    if runtime().is_none() {
+        return;
+    }
+    let home = Home::new().enrol_obama();
+    let photograph = image::open(root().join("assets/photographs/obama2.jpg")).unwrap().to_rgb8();
+    for (name, picture, finding, remedy) in [
+        (
+            "lying.png",
+            imageops::rotate270(&photograph),
+            "lies on its side",
+            "90 degrees, clockwise",
+        ),
+        (
+            "other.png",
+            imageops::rotate90(&photograph),
+            "lies on its side",
+            "90 degrees, counter-clockwise",
+        ),
+        ("over.png", imageops::rotate180(&photograph), "is upside down", "by 180 degrees"),
+    ] {
+        let path = home.path(name);
+        picture.save(&path).unwrap();
+        let path = path.display().to_string();
+        for arguments in [
+            &["enroll", "Ada", "--image", &path][..],
+            &["identify", &path],
+            &["verify", &path, &path],
+        ] {
+            let output = home.command(arguments).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success(), "{arguments:?}");
+            assert!(said.contains(finding) && said.contains(remedy), "{arguments:?}: {said}");
+        }
+        let output = home.command(&["detect", &path, "--json"]).output().unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["faces"][0]["quality"]["fault"], "not_upright", "{name}: {told:#}");
+    }
+}
+
+#[test]
+fn nobody_is_enrolled_through_a_camera_that_hangs_otherwise_and_it_says_what_to_set() {
+    if runtime().is_none() {
+        return;
+    }
+    for (given, rotate, wanted) in [(Turn::Half, 0, 180), (Turn::Quarter, 180, 90)] {
+        let home = Home::new().set("camera.rotate", rotate);
+        let recording = home.path("visit.mjpeg");
+        let visit = Recording::new().person("obama3.jpg", 0.16, 15);
+        visit.by_a_camera_to_turn(given).write(&recording, 1);
+        let replay = recording.display().to_string();
+        let output = home.command(&["enroll", "Ada", "--replay", &replay]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{said}");
+        assert!(said.contains(&format!("set camera.rotate = {wanted}")), "{said}");
+        let home = home.set("camera.replay.path", &replay);
+        let output = home.command(&["doctor", "--json"]).output().unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = told["checks"].as_array().unwrap();
+        let camera = checks.iter().find(|check| check["check"] == "camera").unwrap();
+        assert_eq!(camera["verdict"], "fail", "{camera:#}");
+        assert_eq!(camera["remedy"], format!("set camera.rotate = {wanted}"), "{camera:#}");
+    }
+}
+
+#[test]
+fn a_door_whose_camera_hangs_upside_down_grants_nobody_and_says_what_to_set() {
+    if runtime().is_none() {
+        return;
+    }
+    let home = Home::new().enrol_obama();
+    let recording = home.path("visit.mjpeg");
+    let visit = Recording::new().nobody(3).person("obama3.jpg", 0.16, 40).nobody(25);
+    visit.by_a_camera_to_turn(Turn::Half).write(&recording, 1);
+    let mut daemon = home.run(&recording);
+    assert!(daemon.until_ended().success(), "{}", daemon.log());
+    let decisions = decisions(&home);
+    assert!(decisions.iter().all(|decision| decision == "Ambiguous poor_quality"), "{decisions:?}");
+    let log = daemon.log();
+    assert!(log.contains("misoriented") && log.contains("set camera.rotate = 180"), "{log}");
 }

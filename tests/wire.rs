@@ -163,12 +163,21 @@ fn administrative() -> Vec<Administrative> {
 fn cameras() -> Vec<Camera> {
     use CameraState as S;
     let wall = WallClock { unix_ms: 0, trust: ClockTrust::Untrusted, synchronised: false };
-    [S::Streaming, S::Searching, S::Stalled, S::Busy, S::Denied, S::Unsupported]
-        .map(|state| {
-            let remedy = (state != S::Streaming).then(|| "what to do".to_owned());
-            Camera::new(state, wall, remedy)
-        })
-        .into()
+    [
+        S::Streaming,
+        S::Searching,
+        S::Stalled,
+        S::Undecodable,
+        S::Busy,
+        S::Denied,
+        S::Unsupported,
+        S::Misoriented,
+    ]
+    .map(|state| {
+        let remedy = (state != S::Streaming).then(|| "what to do".to_owned());
+        Camera::new(state, wall, remedy)
+    })
+    .into()
 }
 
 /// Everything that is ever published, by the name of its topic.

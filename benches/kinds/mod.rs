@@ -21,7 +21,9 @@ use deepid_edge::capture::{CapturedFrame, Decoder};
 use deepid_edge::clock::{Clock, Floor, Monotonic, SystemClock};
 use deepid_edge::compare::SearchScratch;
 use deepid_edge::decide::{Seen, Visit, VisitPolicy};
-use deepid_edge::detect::{Detection, Detections, FollowerSettings, SsdDetector, Strategy};
+use deepid_edge::detect::{
+    Detection, Detections, Follower, FollowerSettings, Orientation, SsdDetector, Strategy,
+};
 use deepid_edge::embed::{FeatureVector, Quality, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::geometry::{Rect, Turn, View};
@@ -46,7 +48,7 @@ pub type Work = Box<dyn FnMut()>;
 pub type Prepare = fn(&Runtime) -> Work;
 
 /// Kinds, how many pieces make a cycle that repeats, and how one is prepared.
-pub const KINDS: [(&str, usize, Prepare); 23] = [
+pub const KINDS: [(&str, usize, Prepare); 24] = [
     ("bare/full-range", 1, |r| bare(r, "blazeface-full-range")),
     ("bare/short-range", 1, |r| bare(r, "blazeface-short-range")),
     ("bare/deepid2", 1, |r| bare(r, path::EMBEDDER)),
@@ -55,6 +57,7 @@ pub const KINDS: [(&str, usize, Prepare); 23] = [
     ("stage/detect crop", 1, |r| detect(r, "blazeface-short-range", true)),
     ("stage/align", 1, align),
     ("stage/quality", 1, quality),
+    ("stage/orientation", 1, orientation),
     ("stage/embed", 1, |r| embed(r, false)),
     ("stage/embed mirrored", 1, |r| embed(r, true)),
     ("stage/compare", 1, |_| compare()),
@@ -196,6 +199,18 @@ fn quality(runtime: &Runtime) -> Work {
     let limits = QualityLimits::default();
     Box::new(move || {
         black_box(Quality::measure(&aligned, &face, &limits));
+    })
+}
+
+/// How the face stands: a clear case, which is one run of the following network.
+fn orientation(runtime: &Runtime) -> Work {
+    let (pixels, face) = found(runtime);
+    let (find, follow) = ("blazeface-full-range", "blazeface-short-range");
+    let (find, follow) = (path::detector(runtime, find), path::detector(runtime, follow));
+    let mut follower = Follower::new(find, follow, FollowerSettings::default());
+    Box::new(move || {
+        let seen = follower.orientation(&yuyv_frame(&pixels), &face).unwrap();
+        assert_eq!(seen, Orientation::Upright);
     })
 }
 

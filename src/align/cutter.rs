@@ -50,6 +50,12 @@ impl Cutter {
         if self.keep(frame, detection) { self.cut() } else { Ok(None) }
     }
 
+    /// The face that was cut last.
+    #[must_use]
+    pub const fn face(&self) -> &AlignedFace {
+        self.aligner.face()
+    }
+
     /// Takes from `frame` what [`Self::cut`] needs of the face of `detection`; `false` when its
     /// keypoints coincide.
     pub fn keep(&mut self, frame: &Frame<'_>, detection: &Detection) -> bool {

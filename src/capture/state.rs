@@ -6,6 +6,7 @@
 
 use super::CaptureError;
 use crate::clock::Monotonic;
+use crate::geometry::{Turn, View};
 
 /// How the camera is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -25,6 +26,8 @@ pub enum CameraState {
     Denied,
     /// It cannot give anything that can be used.
     Unsupported,
+    /// Frames arrive, and most faces in them stand otherwise than upright.
+    Misoriented,
 }
 
 impl CameraState {
@@ -39,6 +42,7 @@ impl CameraState {
             Self::Busy => "busy",
             Self::Denied => "denied",
             Self::Unsupported => "unsupported",
+            Self::Misoriented => "misoriented",
         }
     }
 
@@ -56,6 +60,7 @@ impl CameraState {
             Self::Busy => "stop the other program that uses the camera ('fuser -v /dev/video*')",
             Self::Denied => "add the service's user to the group 'video' and restart the service",
             Self::Unsupported => "use a UVC (USB) camera; 'deepid-edge doctor' says what is wrong",
+            Self::Misoriented => "whoever was enrolled through it so has to be enrolled again",
         }
     }
 }
@@ -97,6 +102,17 @@ impl CameraStatus {
         })
     }
 
+    /// A camera of which most faces need a further `turn`, looked at through `view`, since `now`.
+    #[must_use]
+    pub fn misoriented(turn: Turn, view: View, now: Monotonic) -> Self {
+        let stand = if turn == Turn::Half { "are upside down" } else { "lie on their side" };
+        let (is, right) = (view.turn.degrees(), view.turned(turn).turn.degrees());
+        let detail = format!(
+            "most faces in its pictures {stand}, and none of those is compared: set camera.rotate = {right} (it is {is}), or hang the camera upright"
+        );
+        Self { state: CameraState::Misoriented, since: now, detail }
+    }
+
     fn change(
         &mut self,
         state: CameraState,
@@ -134,9 +150,31 @@ mod tests {
     }
 
     #[test]
+    fn what_to_set_depends_on_what_is_set_already() {
+        let detail =
+            |turn, view| CameraStatus::misoriented(turn, view, Monotonic::default()).detail;
+        let hung = |turn, mirrored| View { turn, mirrored };
+        let upside_down = detail(Turn::Half, hung(Turn::None, false));
+        assert!(upside_down.contains("upside down"), "{upside_down}");
+        assert!(upside_down.contains("set camera.rotate = 180 (it is 0)"), "{upside_down}");
+        let again = detail(Turn::Half, hung(Turn::Half, false));
+        assert!(again.contains("set camera.rotate = 0 (it is 180)"), "{again}");
+        let on_its_side = detail(Turn::Quarter, hung(Turn::Quarter, false));
+        assert!(on_its_side.contains("on their side"), "{on_its_side}");
+        assert!(on_its_side.contains("set camera.rotate = 180 (it is 90)"), "{on_its_side}");
+        // Mirrored after the turn, so that a further turn goes the other way round.
+        let mirrored = detail(Turn::Quarter, hung(Turn::None, true));
+        assert!(mirrored.contains("set camera.rotate = 270 (it is 0)"), "{mirrored}");
+    }
+
+    #[test]
     fn names_are_those_of_the_wire_and_every_fault_has_a_remedy() {
-        use CameraState::{Busy, Denied, Searching, Stalled, Streaming, Undecodable, Unsupported};
-        for state in [Streaming, Searching, Stalled, Undecodable, Busy, Denied, Unsupported] {
+        use CameraState::{
+            Busy, Denied, Misoriented, Searching, Stalled, Streaming, Undecodable, Unsupported,
+        };
+        for state in
+            [Streaming, Searching, Stalled, Undecodable, Busy, Denied, Unsupported, Misoriented]
+        {
             let wire = serde_json::to_string(&state).unwrap();
             assert_eq!(wire, format!("\"{}\"", state.name()));
             assert_eq!(state.remedy().is_empty(), state == Streaming);

@@ -21,7 +21,7 @@ use crate::capture::picture::Picture;
 use crate::clock::Monotonic;
 use crate::config::{EquipError, Networks};
 use crate::detect::{DetectError, Detection, Detections};
-use crate::embed::Quality;
+use crate::embed::{Quality, QualityFault};
 use crate::geometry::{Turn, View};
 
 /// Arguments of `detect`.
@@ -63,11 +63,17 @@ impl Arguments {
             .as_slice()
             .iter()
             .map(|face| {
-                let aligned = cutter.align(&frame, face)?;
-                Ok((*face, aligned.map(|aligned| Quality::measure(aligned, face, &limits))))
+                let Some(aligned) = cutter.align(&frame, face)? else { return Ok((*face, None)) };
+                let quality = Quality::measure(aligned, face, &limits);
+                let fault = if quality.wants_orientation() {
+                    QualityFault::of_orientation(follower.orientation(&frame, face)?)
+                } else {
+                    None
+                };
+                Ok((*face, Some(fault.map_or(quality, |fault| quality.with_fault(fault)))))
             })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| Failure::from(EquipError::Inference(error)))?;
+            .collect::<Result<Vec<_>, DetectError>>()
+            .map_err(|DetectError::Inference(error)| Failure::from(EquipError::Inference(error)))?;
 
         if let Some(out) = &self.out {
             draw(&picture, view, &faces, out)?;

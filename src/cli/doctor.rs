@@ -16,12 +16,13 @@ use uuid::Uuid;
 
 use super::camera;
 use super::exit::Kind;
+use super::faces::{Bearing, Judge};
 use super::failure::Failure;
 use super::look;
 use super::session::Session;
 use super::usable::{self, Idle, references, references_of};
-use crate::capture::CaptureError;
 use crate::capture::v4l2::{Listing, list_cameras};
+use crate::capture::{CaptureError, FrameSource};
 use crate::clock::{Clock, Floor, Monotonic, SystemClock, utc};
 use crate::compare::Operating;
 use crate::config::{Cards, Config, Networks};
@@ -404,12 +405,7 @@ fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
             "nothing, if it is this door's own daemon: its topic 'camera' says how the camera is",
         );
     }
-    let looked = || -> Result<String, Failure> {
-        let mut source = opened?;
-        let until = clock.now().plus(Duration::from_secs(patience_s.into()));
-        let seen = look::at(&mut *source, || clock.now() < until)?;
-        seen.judged(source.description())
-    };
+    let looked = || look_through(&mut *opened?, config, &*clock, patience_s);
     if config.camera.replay.path.is_none() {
         let listings = list_cameras(&config.camera_settings().wish);
         if listings.is_empty() {
@@ -428,6 +424,41 @@ fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
             "unset camera.replay.path at a real door: whoever can change the recording can show any face",
         ),
         Ok(what) => findings.ok("camera", what),
+    }
+}
+
+/// Looks through the camera: do frames come, and do the faces in them stand upright?
+fn look_through(
+    source: &mut dyn FrameSource,
+    config: &Config,
+    clock: &dyn Clock,
+    patience_s: u32,
+) -> Result<String, Failure> {
+    let until = clock.now().plus(Duration::from_secs(patience_s.into()));
+    // What is wrong with the networks, other checks say.
+    let networks = Networks::open(config).ok();
+    let mut judge = networks.and_then(|networks| Judge::new(config, &networks, Vec::new()).ok());
+    let mut bearing = Bearing::Unknown;
+    let seen = look::at(
+        source,
+        || clock.now() < until,
+        |frame| {
+            if let (Some(judge), Bearing::Unknown) = (&mut judge, &bearing) {
+                bearing = judge.bearing(frame);
+            }
+        },
+    )?;
+    let what = seen.judged(source.description())?;
+    match bearing {
+        Bearing::Upright => Ok(format!("{what}; a face in them stands upright")),
+        Bearing::Turned(why) => {
+            let what = format!("{what}, but {}", why.finding());
+            Err(Failure::new(Kind::Camera, what, why.remedy()))
+        }
+        Bearing::Unknown if judge.is_some() => Ok(format!(
+            "{what}; whether faces stand upright is not known: stand before it and run this again"
+        )),
+        Bearing::Unknown => Ok(what),
     }
 }
 

@@ -192,11 +192,7 @@ fn refusals(gathered: &Gathered) -> Json {
         .refused
         .iter()
         .map(|(picture, why)| {
-            let fault = match why {
-                Unusable::Poor(fault) => json!(fault),
-                _ => Json::Null,
-            };
-            json!({ "picture": picture, "reason": why.reason(), "fault": fault, "text": why.to_string() })
+            json!({ "picture": picture, "reason": why.reason(), "fault": why.fault(), "text": why.to_string() })
         })
         .collect()
 }

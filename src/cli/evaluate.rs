@@ -28,6 +28,8 @@ pub(super) enum Verb {
     E2e(Arguments),
     /// How often both detectors find a face, at several sizes and by several strategies
     Detection(Arguments),
+    /// How many faces that do not stand upright are compared, and how many upright ones are refused
+    Orientation(Arguments),
     /// Verify photographs in pairs, such as LFW's: accuracy, EER, FNMR at fixed FMR, by each metric
     Pairs(PairArguments),
 }
@@ -65,6 +67,7 @@ impl Verb {
         match self {
             Self::E2e(arguments) => arguments.run(session, evaluate::end_to_end)?,
             Self::Detection(arguments) => arguments.run(session, evaluate::detection)?,
+            Self::Orientation(arguments) => arguments.run(session, evaluate::orientation)?,
             Self::Pairs(arguments) => arguments.run(session)?,
         }
         Ok(Kind::Done)

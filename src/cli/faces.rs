@@ -14,8 +14,9 @@ use crate::clock::{Clock, Floor, Monotonic, SystemClock};
 use crate::compare::Match;
 use crate::config::{Config, EquipError, Networks};
 use crate::decide::Seen;
-use crate::embed::{FeatureVector, Quality};
+use crate::embed::{FeatureVector, Quality, QualityFault};
 use crate::frame::Frame;
+use crate::geometry::{Turn, View};
 use crate::recognize::{Galleries, Recognizer};
 use crate::store::Reference;
 
@@ -43,7 +44,12 @@ pub(super) enum Unusable {
     Undecodable(Undecodable),
     NoFace,
     Several(u32),
-    Poor(crate::embed::QualityFault),
+    Poor(QualityFault),
+    /// The same of the camera's pictures: how the face stands, and the right `camera.rotate`.
+    CameraTurned {
+        fault: QualityFault,
+        rotate: Turn,
+    },
     Fault,
 }
 
@@ -61,7 +67,9 @@ impl Unusable {
     pub(super) const fn kind(&self) -> Kind {
         match self {
             Self::Unreadable(_) | Self::Undecodable(_) => Kind::Input,
-            Self::NoFace | Self::Several(_) | Self::Poor(_) => Kind::Face,
+            Self::NoFace | Self::Several(_) | Self::Poor(_) | Self::CameraTurned { .. } => {
+                Kind::Face
+            }
             Self::Fault => Kind::Model,
         }
     }
@@ -74,6 +82,9 @@ impl Unusable {
             Self::NoFace => "no face was found".to_owned(),
             Self::Several(faces) => format!("{faces} faces are in the picture, one is wanted"),
             Self::Poor(fault) => fault.finding().to_owned(),
+            Self::CameraTurned { fault, .. } => {
+                format!("{} in the camera's pictures", fault.finding())
+            }
             Self::Fault => "a network failed on it".to_owned(),
         }
     }
@@ -86,7 +97,36 @@ impl Unusable {
             Self::NoFace => "show one larger than detect.min_face_px, upright and well lit",
             Self::Several(_) => "crop it, or ask the others to step aside",
             Self::Poor(fault) => fault.remedy(),
+            Self::CameraTurned { rotate, .. } => match rotate {
+                Turn::None => "set camera.rotate = 0",
+                Turn::Quarter => "set camera.rotate = 90",
+                Turn::Half => "set camera.rotate = 180",
+                Turn::ThreeQuarters => "set camera.rotate = 270",
+            },
             Self::Fault => "'deepid-edge doctor' checks library and models",
+        }
+    }
+
+    /// What is wrong with the face, where it is its quality.
+    pub(super) const fn fault(&self) -> Option<QualityFault> {
+        match self {
+            Self::Poor(fault) | Self::CameraTurned { fault, .. } => Some(*fault),
+            Self::Unreadable(_)
+            | Self::Undecodable(_)
+            | Self::NoFace
+            | Self::Several(_)
+            | Self::Fault => None,
+        }
+    }
+
+    /// The same of a camera whose pictures are looked at through `view`: it is the camera that is to
+    /// be turned.
+    pub(super) fn through(self, view: View) -> Self {
+        match self {
+            Self::Poor(fault @ QualityFault::NotUpright(turn)) => {
+                Self::CameraTurned { fault, rotate: view.turned(turn).turn }
+            }
+            other => other,
         }
     }
 
@@ -97,10 +137,21 @@ impl Unusable {
             Self::Undecodable(_) => "undecodable",
             Self::NoFace => "no_face",
             Self::Several(_) => "several_faces",
-            Self::Poor(_) => "poor_quality",
+            Self::Poor(_) | Self::CameraTurned { .. } => "poor_quality",
             Self::Fault => "fault",
         }
     }
+}
+
+/// How a camera hangs, by the face in one of its frames.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Bearing {
+    /// The face stands upright.
+    Upright,
+    /// It does not.
+    Turned(Unusable),
+    /// No face, or none that tells.
+    Unknown,
 }
 
 /// The path that the daemon runs, for single pictures.
@@ -130,17 +181,42 @@ impl Judge {
         let gallery = networks.gallery(config, references)?;
         let confirming = networks.confirming(config, |_| Ok::<_, EquipError>(Vec::new()))?;
         let recognizer = networks.recognizer(config, Galleries { gallery, confirming })?;
-        Ok(Self::by(config, recognizer.confirming_every_face()))
+        Ok(Self::by(config, recognizer.confirming_every_face().looking_at_every_face()))
     }
 
     fn by(config: &Config, recognizer: Recognizer) -> Self {
         Self { recognizer, clock: SystemClock::new(config.clock.require, Floor::default()) }
     }
 
-    /// Judges a picture that has nothing to do with the one before.
+    /// Judges a picture that has nothing to do with the one before. Where no face is found, one that
+    /// is found in another orientation is told of.
     pub(super) fn picture(&mut self, picture: &Picture) -> Result<UsableFace, Unusable> {
-        self.recognizer.forget();
-        self.frame(&picture.frame(0, Monotonic::default()))
+        let frame = picture.frame(0, Monotonic::default());
+        match self.still(&frame) {
+            Err(Unusable::NoFace) => Err(self.not_found(&frame)),
+            judged => judged,
+        }
+    }
+
+    /// Why no face is found in `frame`: it stands otherwise than upright, or it is not there.
+    pub(super) fn not_found(&mut self, frame: &Frame<'_>) -> Unusable {
+        let turned = Turn::ALL.into_iter().filter(|turn| *turn != Turn::None);
+        let mut found = turned.filter(|turn| self.still(&frame.turned(*turn)).is_ok());
+        let turn = found.next();
+        turn.map_or(Unusable::NoFace, |turn| Unusable::Poor(QualityFault::NotUpright(turn)))
+    }
+
+    /// How the camera hangs that gave `frame`.
+    pub(super) fn bearing(&mut self, frame: &Frame<'_>) -> Bearing {
+        let judged = match self.frame(frame) {
+            Err(Unusable::NoFace) => Err(self.not_found(frame)),
+            judged => judged,
+        };
+        match judged.map_err(|why| why.through(frame.view())) {
+            Ok(_) => Bearing::Upright,
+            Err(why @ Unusable::CameraTurned { .. }) => Bearing::Turned(why),
+            Err(_) => Bearing::Unknown,
+        }
     }
 
     /// Judges a frame that has nothing to do with the one before.

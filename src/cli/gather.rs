@@ -147,10 +147,8 @@ pub(super) struct Tally {
 impl Tally {
     fn refuse(&mut self, why: Unusable) {
         // How many the several were, and what a text says, makes no reason of its own.
-        let same = |known: &Unusable| match (known, &why) {
-            (Unusable::Poor(known), Unusable::Poor(fault)) => known == fault,
-            (known, why) => known.reason() == why.reason(),
-        };
+        let same =
+            |known: &Unusable| (known.reason(), known.fault()) == (why.reason(), why.fault());
         match self.refused.iter_mut().find(|(known, _)| same(known)) {
             Some((_, count)) => *count += 1,
             None => self.refused.push((why, 1)),
@@ -275,7 +273,7 @@ fn judged(
 ) -> Result<UsableFace, Unusable> {
     let frame = decoder.decode(captured).map_err(|error| Unusable::Undecodable(error.cause()))?;
     let face = if tally.is_folder { judge.still(&frame) } else { judge.frame(&frame) };
-    face.and_then(alone)
+    face.and_then(alone).map_err(|why| why.through(frame.view()))
 }
 
 fn bar(session: &Session, length: u64, unit: &str) -> ProgressBar {

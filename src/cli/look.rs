@@ -11,6 +11,7 @@ use crate::capture::{
     CameraState, CaptureError, CapturedFrame, Decoder, FrameSource, PictureError, Progress,
     Readability, RecordingProblem, SourceDescription,
 };
+use crate::frame::Frame;
 
 /// What came of looking through a camera or recording.
 #[derive(Debug, Default)]
@@ -22,10 +23,12 @@ pub(super) struct SeenFrames {
     reason: Option<String>,
 }
 
-/// Looks at as many frames as say how they can be decoded, or for as long as it may.
+/// Looks at as many frames as say how they can be decoded, or for as long as it may; `each` is shown
+/// those that can.
 pub(super) fn at(
     source: &mut dyn FrameSource,
     may_go_on: impl Fn() -> bool,
+    mut each: impl FnMut(&Frame<'_>),
 ) -> Result<SeenFrames, CaptureError> {
     let mut seen = SeenFrames::default();
     let mut captured = CapturedFrame::new();
@@ -34,7 +37,10 @@ pub(super) fn at(
         match source.next_frame(&mut captured) {
             Ok(Progress::Frame | Progress::Repeat) => {
                 let decoded = decoder.decode(&captured);
-                seen.note(decoded.map(|frame| (frame.width(), frame.height())));
+                seen.note(decoded.map(|frame| {
+                    each(&frame);
+                    (frame.width(), frame.height())
+                }));
             }
             Err(CaptureError::Recording {
                 problem: RecordingProblem::Picture { reason, .. },

@@ -35,6 +35,7 @@ impl Config {
             yaw_max: quality.yaw_max,
             roll_max_degrees: quality.roll_max_degrees,
             outside_max: quality.outside_max,
+            upright: true,
         }
     }
 

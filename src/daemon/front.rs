@@ -143,7 +143,8 @@ struct Said {
     health_at: Option<Monotonic>,
     rate: Rate,
     info: Option<Info>,
-    camera: Option<(Option<CameraState>, bool)>,
+    /// A recording that nothing is wrong with counts as streaming.
+    camera: Option<CameraState>,
     strobing: bool,
     presence_at: Option<Monotonic>,
     database: Option<DatabaseState>,
@@ -345,13 +346,13 @@ impl Front<'_> {
     /// Says what has changed, and what is due again.
     fn say(&self, now: Monotonic, said: &mut Said) {
         let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let state = (camera.status.as_ref().map(|status| status.state), camera.status.is_some());
+        let state = camera.told().map_or(CameraState::Streaming, |status| status.state);
         let strobing = self.shared.strobing.load(Ordering::Relaxed);
         let mut changed = false;
         if said.camera != Some(state) {
             said.camera = Some(state);
             changed = true;
-            if let Some(status) = &camera.status {
+            if let Some(status) = camera.told() {
                 tracing::info!(state = status.state.name(), detail = %status.detail, "camera");
             }
         }

@@ -111,7 +111,7 @@ pub(super) fn camera(
     started: WallClock,
 ) -> message::Camera {
     let strobes = strobing.then(|| STROBES.to_owned());
-    let Some(status) = &camera.status else {
+    let Some(status) = camera.told() else {
         return message::Camera::new(CameraState::Streaming, started, strobes);
     };
     let wall = clock.wall();

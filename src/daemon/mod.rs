@@ -14,6 +14,7 @@
 //! (`slot`); one hung thread is a restart (`watchdog`). Deliberately absent: any way to store or show a
 //! picture, and any command that opens a door.
 
+mod bearing;
 pub mod board;
 mod decoding;
 mod enrolments;
@@ -49,6 +50,7 @@ use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::publish::message::DatabaseState;
 use crate::recognize::Galleries;
 use crate::store::{self, Administrative, Store};
+use bearing::Bearing;
 use decoding::Decoding;
 use enrolments::{Enrolled, Enrolments, Handover, Loaded};
 use front::{Front, Listening, Owed, Status, Workers};
@@ -162,8 +164,10 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         camera: Mutex::new(Camera {
             description: source.description().clone(),
             status: source.status().cloned(),
+            misoriented: None,
         }),
         strobing: AtomicBool::new(false),
+        opened_anew: AtomicBool::new(false),
         clock: Arc::clone(&clock),
     });
     if let Some(state) = unrecorded {
@@ -183,6 +187,8 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         decisions: tasks.clone(),
         outgoing: outgoing.clone(),
         absence: config.visit_policy().absence,
+        view: config.camera_view(),
+        bearing: Bearing::default(),
     };
     let make = Box::new(move |config: &Config, store: &Store| {
         let galleries = read_galleries(config, &networks, store)?;

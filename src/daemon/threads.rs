@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use uuid::Uuid;
 
+use super::bearing::Bearing;
 use super::decoding::Decoding;
 use super::enrolments::{Change, Enrolments, Handover, News};
 use super::meter::{Meter, Stage};
@@ -27,11 +28,12 @@ use super::slot::{Slot, Taken};
 use super::unreadable::Unreadable;
 use crate::capture::strobe::StrobeWatch;
 use crate::capture::{
-    CameraStatus, CaptureError, CapturedFrame, Decoder, Encoding, FrameSource, Progress,
-    RecordingProblem, SourceDescription,
+    CameraState, CameraStatus, CaptureError, CapturedFrame, Decoder, Encoding, FrameSource,
+    Progress, RecordingProblem, SourceDescription,
 };
 use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
 use crate::decide::{Action, Decision, DeniedReason, Fault, Observation, Seen, Verdict, Visit};
+use crate::geometry::{Turn, View};
 use crate::publish::message::{DatabaseState, GalleryState};
 use crate::publish::{Outgoing, Presence};
 use crate::recognize::Recognizer;
@@ -49,10 +51,13 @@ pub(super) struct Shared {
     pub meter: Arc<Meter>,
     /// The machine's clocks; for beats and latencies also while a recording plays faster.
     pub clock: Arc<SystemClock>,
-    /// What the source is and how it does, as last seen by the capture thread.
+    /// What the source is and how it does, as last seen by the capture thread, and how it hangs, as
+    /// seen by the recogniser.
     pub camera: Mutex<Camera>,
     /// Whether the light at the door strobes.
     pub strobing: AtomicBool,
+    /// Set when the camera streams after it did not: it may hang otherwise now.
+    pub opened_anew: AtomicBool,
 }
 
 /// The source as the capture thread last saw it.
@@ -61,6 +66,18 @@ pub(super) struct Camera {
     pub description: SourceDescription,
     /// `None` for a recording whose frames can be decoded.
     pub status: Option<CameraStatus>,
+    /// Where most faces stand otherwise than upright.
+    pub misoriented: Option<CameraStatus>,
+}
+
+impl Camera {
+    /// What is to be said of it: how it hangs where nothing worse is wrong.
+    pub(super) fn told(&self) -> Option<&CameraStatus> {
+        match (&self.status, &self.misoriented) {
+            (Some(status), _) if status.state != CameraState::Streaming => Some(status),
+            (status, misoriented) => misoriented.as_ref().or(status.as_ref()),
+        }
+    }
 }
 
 impl Shared {
@@ -128,6 +145,12 @@ pub(super) fn capture(shared: &Shared, mut source: Box<dyn FrameSource>) {
 fn note_camera(shared: &Shared, source: &dyn FrameSource) {
     let mut camera = shared.camera.lock().unwrap_or_else(PoisonError::into_inner);
     if camera.status.as_ref() != source.status() {
+        let streams = |status: Option<&CameraStatus>| {
+            status.is_some_and(|status| status.state == CameraState::Streaming)
+        };
+        if streams(source.status()) && !streams(camera.status.as_ref()) {
+            shared.opened_anew.store(true, Ordering::Relaxed);
+        }
         camera.status = source.status().cloned();
     }
     if camera.description != *source.description() {
@@ -147,6 +170,9 @@ pub(super) struct Recognise {
     pub outgoing: Sender<Outgoing>,
     /// How long after the last frame of a recording its last visit ends.
     pub absence: Duration,
+    /// How the camera is looked at, and how it hangs by the faces that it shows.
+    pub view: View,
+    pub bearing: Bearing,
 }
 
 /// The recognise thread: frames into decisions until the slot closes or the daemon stops.
@@ -266,7 +292,18 @@ impl Recognise {
         if captured.encoding() == Encoding::Jpeg {
             shared.meter.time(Stage::Decode, decoded.since(start));
         }
+        if shared.opened_anew.swap(false, Ordering::Relaxed) {
+            self.recognizer.forget();
+            self.bearing = Bearing::default();
+            self.note_bearing(shared, Turn::None);
+        }
         let observation = self.recognizer.observe(&frame, &*shared.clock);
+        let orientation = self.recognizer.orientation();
+        if let Some(turn) =
+            orientation.and_then(|seen| self.bearing.see(seen, captured.captured_at()))
+        {
+            self.note_bearing(shared, turn);
+        }
         shared.meter.add_processed();
         shared.meter.time_path(self.recognizer.times(), shared.clock.now().since(start));
         if matches!(observation.seen, Seen::Faces { .. }) {
@@ -277,6 +314,16 @@ impl Recognise {
             shared.strobing.store(strobing, Ordering::Relaxed);
         }
         observation
+    }
+
+    /// Says how the camera hangs: most faces need a further `turn`.
+    fn note_bearing(&self, shared: &Shared, turn: Turn) {
+        let turned = turn != Turn::None;
+        let status = turned.then(|| CameraStatus::misoriented(turn, self.view, shared.clock.now()));
+        if let Some(status) = &status {
+            tracing::warn!(state = status.state.name(), "{}", status.detail);
+        }
+        shared.camera.lock().unwrap_or_else(PoisonError::into_inner).misoriented = status;
     }
 
     fn execute(&mut self, shared: &Shared, actions: &mut Vec<Action>) {

@@ -14,7 +14,8 @@
 //! Invariant: a frame in which following finds nothing is looked at as a whole at once, so a face
 //! is never missed because of where an earlier one was.
 
-use super::{DetectError, Detection, Detections, SsdDetector};
+use super::orientation::Orienter;
+use super::{DetectError, Detection, Detections, Orientation, SsdDetector};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 
@@ -80,13 +81,34 @@ pub struct Follower {
     empty: u32,
     /// What the follower sees around one of several faces.
     close: Detections,
+    orienter: Orienter,
 }
 
 impl Follower {
     /// A follower that has seen nothing yet.
     #[must_use]
     pub fn new(find: SsdDetector, follow: SsdDetector, settings: FollowerSettings) -> Self {
-        Self { find, follow, settings, last: None, empty: 0, close: Detections::default() }
+        Self {
+            find,
+            follow,
+            settings,
+            last: None,
+            empty: 0,
+            close: Detections::default(),
+            orienter: Orienter::default(),
+        }
+    }
+
+    /// How `face` stands in `frame`, as the following detector sees it.
+    ///
+    /// # Errors
+    /// [`DetectError`] when the engine fails or gives numbers that are not finite.
+    pub fn orientation(
+        &mut self,
+        frame: &Frame<'_>,
+        face: &Detection,
+    ) -> Result<Orientation, DetectError> {
+        self.orienter.look(&mut self.follow, frame, face)
     }
 
     /// Forgets where the face was: the next frame comes from elsewhere.

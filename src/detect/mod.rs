@@ -1,7 +1,8 @@
 //! A frame becomes face detections; any single-shot detector (SSD) described by its card will do.
 //!
 //! In: a [`Frame`](crate::frame::Frame) and the region of it to look at. Out: [`Detections`] in the frame's own pixels,
-//! best score first: box, keypoints, score 0 to 1. The region is letterboxed, never stretched, and
+//! best score first: box, keypoints, score 0 to 1; and of a detection, how the face stands
+//! ([`Orientation`]). The region is letterboxed, never stretched, and
 //! the same value undoes it.
 //!
 //! Invariants: every number of a detection is finite; a detector that gives NaN is an error, never
@@ -11,11 +12,15 @@
 //! suppression).
 
 mod follow;
+mod orientation;
 mod ssd;
 mod suppress;
+mod uprightness;
 
 pub use follow::{Follower, FollowerSettings, Strategy};
+pub use orientation::Orientation;
 pub use ssd::SsdDetector;
+pub use uprightness::Uprightness;
 
 use crate::geometry::{Point, Rect};
 use crate::inference::{InferenceError, KEYPOINTS_OF_TEMPLATE};
@@ -73,6 +78,17 @@ impl Detection {
     #[cfg(test)]
     pub(crate) const fn made_up(bounds: Rect, keypoints: [Point; KEYPOINTS_OF_TEMPLATE]) -> Self {
         Self { bounds, keypoints, score: 1.0 }
+    }
+
+    /// By how much the face is tilted clockwise, in radians, −π to π, as far as its keypoints tell.
+    #[must_use]
+    pub fn roll(&self) -> f32 {
+        let [right_eye, left_eye, _, mouth] = self.keypoints;
+        let (across_x, across_y) = (left_eye.x - right_eye.x, left_eye.y - right_eye.y);
+        let down_x = mouth.x - right_eye.x.midpoint(left_eye.x);
+        let down_y = mouth.y - right_eye.y.midpoint(left_eye.y);
+        // Down from the eyes, turned back by a quarter, is across.
+        (across_y - down_x).atan2(across_x + down_y)
     }
 
     /// Distance between the eyes in pixels of the frame.
@@ -185,6 +201,18 @@ mod tests {
         let side = |central| faces.principal((640, 480), central).map(|d| d.bounds().width);
         assert_eq!(side(1.0), Some(90.0));
         assert_eq!(side(0.0), Some(40.0));
+    }
+
+    #[test]
+    fn a_tilted_face_says_so_by_its_keypoints() {
+        let upright = [(10.0, 20.0), (30.0, 20.0), (20.0, 30.0), (20.0, 40.0)];
+        for degrees in [0.0_f32, 20.0, -35.0, 90.0, -90.0, 170.0] {
+            let (sin, cos) = degrees.to_radians().sin_cos();
+            let turned = |(x, y): (f32, f32)| Point::new(cos * x - sin * y, sin * x + cos * y);
+            let face = Detection::made_up(Rect::default(), upright.map(turned));
+            let found = face.roll().to_degrees();
+            assert!((found - degrees).abs() < 0.01, "{degrees}: {found}");
+        }
     }
 
     const CARD: &str = r#"

@@ -8,7 +8,7 @@
 
 use super::suppress::{Candidate, Suppression};
 use super::{DetectError, Detections};
-use crate::frame::{Frame, Resampler};
+use crate::frame::{Frame, Resampler, Tile};
 use crate::geometry::{Point, Rect};
 use crate::inference::{
     Engine, InferenceError, KEYPOINTS_OF_TEMPLATE, ModelCard, ModelId, ModelKind, OutputPlace,
@@ -26,6 +26,8 @@ pub struct SsdDetector {
     boxes: OutputPlace,
     scores: OutputPlace,
     min_logit: f32,
+    /// The same of the score from which the card says that there is a face.
+    face_logit: f32,
     input: Tensor,
     outputs: Vec<Tensor>,
     resampler: Resampler,
@@ -77,7 +79,8 @@ impl SsdDetector {
             model: card.id.clone(),
             anchors: anchors_of(&head),
             writer: InputWriter { scale: scale as f32, offset: offset as f32 },
-            min_logit: least_logit(min_score.unwrap_or(head.min_score)),
+            min_logit: logit(min_score.unwrap_or(head.min_score)),
+            face_logit: logit(head.min_score),
             suppression: Suppression::new(head.suppression_overlap),
             input: Tensor::zeros(&card.input),
             outputs: card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect(),
@@ -98,7 +101,7 @@ impl SsdDetector {
 
     /// Must be sure by `min_score`, 0 to 1, from the next frame on.
     pub fn require(&mut self, min_score: f32) {
-        self.min_logit = least_logit(min_score);
+        self.min_logit = logit(min_score);
     }
 
     /// The square that holds the whole frame, centred, with a black margin.
@@ -120,23 +123,94 @@ impl SsdDetector {
         into: &mut Detections,
     ) -> Result<(), DetectError> {
         into.0.clear();
-        let InputWriter { scale, offset } = self.writer;
-        let (resampler, side) = (&mut self.resampler, self.side);
-        match &mut self.input {
-            Tensor::Float32(values) => {
-                let (pixels, _) = values.as_chunks_mut();
-                resampler.square(frame, region, side, pixels, |v| v * scale + offset);
-            }
-            Tensor::Int8(values) => {
-                let (pixels, _) = values.as_chunks_mut();
-                resampler
-                    .square(frame, region, side, pixels, |v| (v * scale + offset).round() as i8);
-            }
-        }
+        let side = self.side;
+        self.write(frame, region, Tile { first: 0, side, stride: side });
         self.engine.run(&self.input, &mut self.outputs)?;
         self.decode(region, min_face)?;
         self.suppression.run(&mut into.0);
         Ok(())
+    }
+
+    /// How far the logit of `score` (0 to 1) lies beyond that of the score from which the card says that
+    /// there is a face.
+    pub(super) fn beyond_card(&self, score: f32) -> f32 {
+        logit(score) - self.face_logit
+    }
+
+    /// How sure the detector is of a face in the middle of `region` of `frame`: the logit beyond that
+    /// of the score from which its card says that there is one.
+    ///
+    /// # Errors
+    /// As [`Self::detect`].
+    pub(super) fn surest(&mut self, frame: &Frame<'_>, region: Rect) -> Result<f32, DetectError> {
+        let side = self.side;
+        self.write(frame, region, Tile { first: 0, side, stride: side });
+        let [surest] = self.surest_in_tiles(1)?;
+        Ok(surest)
+    }
+
+    /// The same of four pictures at once, each shown whole in a quarter of the input.
+    ///
+    /// # Errors
+    /// As [`Self::detect`].
+    pub(super) fn surest_of_four(
+        &mut self,
+        pictures: [Frame<'_>; 4],
+    ) -> Result<[f32; 4], DetectError> {
+        let side = self.side / 2;
+        for (index, picture) in pictures.iter().enumerate() {
+            let first = index / 2 * side * self.side + index % 2 * side;
+            self.write(picture, Self::whole(picture), Tile { first, side, stride: self.side });
+        }
+        self.surest_in_tiles(2)
+    }
+
+    /// Writes `region` of `frame` into a tile of the input.
+    fn write(&mut self, frame: &Frame<'_>, region: Rect, tile: Tile) {
+        let InputWriter { scale, offset } = self.writer;
+        let resampler = &mut self.resampler;
+        match &mut self.input {
+            Tensor::Float32(values) => {
+                let (pixels, _) = values.as_chunks_mut();
+                resampler.tile(frame, region, tile, pixels, |v| v * scale + offset);
+            }
+            Tensor::Int8(values) => {
+                let (pixels, _) = values.as_chunks_mut();
+                let convert = |v: f32| (v * scale + offset).round() as i8;
+                resampler.tile(frame, region, tile, pixels, convert);
+            }
+        }
+    }
+
+    /// Runs the network on an input of `across × across` tiles, and says of each how sure it is of a
+    /// face in its middle half.
+    fn surest_in_tiles<const TILES: usize>(
+        &mut self,
+        across: usize,
+    ) -> Result<[f32; TILES], DetectError> {
+        self.engine.run(&self.input, &mut self.outputs)?;
+        let mut surest = [-self.head.score_clip; TILES];
+        let width = 4 + 2 * self.head.keypoints;
+        let unit = 1.0 / self.head.box_scale;
+        // The tile that a place of 0 to 1 lies in, and how far from its middle, in tiles.
+        let tile = |place: f32| {
+            let tile = (place * across as f32).floor();
+            (tile as usize, (place * across as f32 - tile - 0.5).abs())
+        };
+        for (index, anchor) in self.anchors.iter().enumerate() {
+            let logit = self.scores.number(&self.outputs, index);
+            let number = |column: usize| self.boxes.number(&self.outputs, index * width + column);
+            let (x, y) = (anchor.x + number(0) * unit, anchor.y + number(1) * unit);
+            if logit.is_nan() || !(x.is_finite() && y.is_finite()) {
+                return Err(InferenceError::NotFinite { model: self.model.clone(), index }.into());
+            }
+            let ((column, off_x), (row, off_y)) = (tile(x), tile(y));
+            let is_central = column < across && off_x.max(off_y) < 0.25;
+            if let (true, Some(surest)) = (is_central, surest.get_mut(row * across + column)) {
+                *surest = surest.max(logit);
+            }
+        }
+        Ok(surest.map(|logit| logit - self.face_logit))
     }
 
     fn decode(&mut self, region: Rect, min_face: f32) -> Result<(), DetectError> {
@@ -194,8 +268,8 @@ impl SsdDetector {
     }
 }
 
-/// The logit whose sigmoid is `score`; never infinite.
-fn least_logit(score: f32) -> f32 {
+/// The logit whose sigmoid is `score`, 0 to 1; never infinite.
+fn logit(score: f32) -> f32 {
     let score = score.clamp(1e-6, 1.0 - 1e-6);
     (score / (1.0 - score)).ln()
 }

@@ -9,15 +9,16 @@
 //! al. 2000), measured on the aligned crop so that it does not depend on the camera's resolution;
 //! exposure is mean luminance (BT.601 weights); yaw is the nose tip's distance from the line
 //! between eye middle and mouth, in eye distances, signed; roll is the angle of the alignment.
+//! How a face stands is seen by the detector, and is a fault here.
 //! The names follow ISO/IEC 29794-5 where it has one.
 
 use crate::align::AlignedFace;
-use crate::detect::Detection;
-use crate::geometry::Point;
+use crate::detect::{Detection, Orientation};
+use crate::geometry::{Point, Turn};
 
-/// Why a face is too poor to be compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Why a face is too poor to be compared. Written as its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(into = "&'static str")]
 pub enum QualityFault {
     /// The eyes are nearer to each other than the minimum: come closer.
     TooSmall,
@@ -31,9 +32,44 @@ pub enum QualityFault {
     Turned,
     /// Partly outside the frame: step to the middle.
     Cropped,
+    /// On its side or upside down, until the picture is turned so: turn the picture, or the camera.
+    NotUpright(Turn),
+    /// The detector is unsure of it in every orientation: hardly a face, or a covered one.
+    Unclear,
+}
+
+impl From<QualityFault> for &'static str {
+    fn from(fault: QualityFault) -> Self {
+        fault.name()
+    }
 }
 
 impl QualityFault {
+    /// Its name for machines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TooSmall => "too_small",
+            Self::Blurred => "blurred",
+            Self::TooDark => "too_dark",
+            Self::TooBright => "too_bright",
+            Self::Turned => "turned",
+            Self::Cropped => "cropped",
+            Self::NotUpright(_) => "not_upright",
+            Self::Unclear => "unclear",
+        }
+    }
+
+    /// What `orientation` is, where a face that stands so is not to be compared.
+    #[must_use]
+    pub const fn of_orientation(orientation: Orientation) -> Option<Self> {
+        match orientation {
+            Orientation::Upright => None,
+            Orientation::Turned(turn) => Some(Self::NotUpright(turn)),
+            Orientation::Unclear => Some(Self::Unclear),
+        }
+    }
+
     /// What is wrong, in words.
     #[must_use]
     pub const fn finding(self) -> &'static str {
@@ -44,6 +80,11 @@ impl QualityFault {
             Self::TooBright => "the face is too bright",
             Self::Turned => "the face is turned or tilted too far",
             Self::Cropped => "the face is partly outside the picture",
+            Self::NotUpright(Turn::Half) => "the face is upside down",
+            Self::NotUpright(_) => "the face lies on its side",
+            Self::Unclear => {
+                "the face is unclear: the detector is unsure of it in every orientation"
+            }
         }
     }
 
@@ -57,6 +98,16 @@ impl QualityFault {
             Self::TooBright => "take away direct light",
             Self::Turned => "look straight at the camera",
             Self::Cropped => "step to the middle",
+            Self::NotUpright(Turn::Quarter) => {
+                "turn the picture by 90 degrees, clockwise; of a camera, set camera.rotate"
+            }
+            Self::NotUpright(Turn::None | Turn::Half) => {
+                "turn the picture by 180 degrees; of a camera, set camera.rotate"
+            }
+            Self::NotUpright(Turn::ThreeQuarters) => {
+                "turn the picture by 90 degrees, counter-clockwise; of a camera, set camera.rotate"
+            }
+            Self::Unclear => "show the whole face, with light on it and nothing before it",
         }
     }
 }
@@ -78,6 +129,8 @@ pub struct QualityLimits {
     pub roll_max_degrees: f32,
     /// Greatest part of the crop outside the frame, 0 to 1.
     pub outside_max: f32,
+    /// Whether a face must be seen to stand upright.
+    pub upright: bool,
 }
 
 impl QualityLimits {
@@ -90,6 +143,7 @@ impl QualityLimits {
         yaw_max: f32::INFINITY,
         roll_max_degrees: f32::INFINITY,
         outside_max: f32::INFINITY,
+        upright: false,
     };
 
     /// The first limit that `quality` lies beyond, whatever fault it was found with.
@@ -123,6 +177,7 @@ impl Default for QualityLimits {
             yaw_max: 0.35,
             roll_max_degrees: 35.0,
             outside_max: 0.1,
+            upright: true,
         }
     }
 }
@@ -181,6 +236,19 @@ impl Quality {
                 .min(below(yaw, limits.yaw_max))
         };
         Self { weight, fault, ..measured }
+    }
+
+    /// The same with a fault that was found otherwise.
+    #[must_use]
+    pub const fn with_fault(self, fault: QualityFault) -> Self {
+        Self { weight: 0.0, fault: Some(fault), ..self }
+    }
+
+    /// Whether it is worth a look how the face stands: nothing else is wrong with it, or it seems
+    /// tilted, as a face on its side does.
+    #[must_use]
+    pub const fn wants_orientation(&self) -> bool {
+        matches!(self.fault, None | Some(QualityFault::Turned))
     }
 }
 
@@ -354,9 +422,14 @@ mod tests {
             QualityFault::TooBright,
             QualityFault::Turned,
             QualityFault::Cropped,
+            QualityFault::NotUpright(Turn::Quarter),
+            QualityFault::NotUpright(Turn::Half),
+            QualityFault::NotUpright(Turn::ThreeQuarters),
+            QualityFault::Unclear,
         ] {
-            assert!(fault.finding().starts_with("the face is "), "what it is");
+            assert!(fault.finding().starts_with("the face "), "what it is");
             assert!(!fault.remedy().contains(fault.finding()), "what to do, and that alone");
+            assert_eq!(serde_json::to_value(fault).unwrap(), fault.name());
         }
     }
 
@@ -370,6 +443,7 @@ mod tests {
             yaw_max: 2.0,
             roll_max_degrees: 180.0,
             outside_max: 1.0,
+            upright: true,
         };
         let weight = |limits: &QualityLimits| measured([100, 110], frontal(), limits).weight;
         assert!(near(weight(&lenient), 1.0), "a limit of nothing costs no weight");
@@ -412,7 +486,7 @@ mod tests {
                 QualityLimits::default(),
                 QualityLimits { sharpness_min: limit, roll_max_degrees: 180.0, yaw_max: 2.0, ..QualityLimits::default() },
                 QualityLimits { sharpness_min: 0.0, exposure_min: 0.0, exposure_max: 255.0, outside_max: 1.0,
-                    roll_max_degrees: 180.0, yaw_max: 2.0, eye_distance_min_px: 4.0 },
+                    roll_max_degrees: 180.0, yaw_max: 2.0, eye_distance_min_px: 4.0, upright: true },
             ] {
                 let quality = measured(stripes, points, &limits);
                 let fits = if quality.fault.is_some() { quality.weight.abs() < f32::EPSILON }

@@ -203,7 +203,7 @@ fn sensor(name: &str, template: &str) -> Value {
     })
 }
 
-/// Available only while we are there and the camera streams.
+/// Available only while we are there and the camera streams, however it hangs.
 fn needs_camera(topics: &Topics) -> Value {
     json!({
         "availability": [
@@ -211,7 +211,7 @@ fn needs_camera(topics: &Topics) -> Value {
             {
                 "topic": topics.of(Topic::Camera),
                 "value_template":
-                    "{{ 'online' if value_json.state == 'streaming' else 'offline' }}",
+                    "{{ 'online' if value_json.state in ['streaming', 'misoriented'] else 'offline' }}",
             },
         ],
         "availability_mode": "all",
@@ -297,6 +297,8 @@ mod tests {
             assert_eq!(component["availability_mode"], "all", "{key}");
             assert_eq!(component["availability"][0]["topic"], "deepid-edge/front-1/status");
             assert_eq!(component["availability"][1]["topic"], "deepid-edge/front-1/camera");
+            let template = component["availability"][1]["value_template"].as_str().unwrap();
+            assert!(template.contains("['streaming', 'misoriented']"), "both give frames");
         }
         let problem = &payload["components"]["camera_problem"];
         assert!(problem.get("availability").is_none(), "it must speak when the camera does not");

@@ -156,7 +156,7 @@ fn tile(
         let ink = if accepted { Ink::Green } else { Ink::Orange };
         let text = match (nearest, seen.quality.fault) {
             (Some(nearest), _) => format!("{:.2}", nearest.score),
-            (None, Some(fault)) => format!("{fault:?}").to_lowercase(),
+            (None, Some(fault)) => fault.name().replace('_', " "),
             (None, None) => String::new(),
         };
         outline(&mut tile, face, scale, ink, &text);
