@@ -108,18 +108,18 @@ impl Counts {
     }
 
     /// Frames in which the first embedder recognised somebody, and nobody has said no.
-    fn recognised(&self) -> u32 {
+    pub(super) fn recognised(&self) -> u32 {
         self.accepted.saturating_add(self.close).saturating_add(self.unanswered)
     }
 
     /// Frames that were compared, to an end.
-    fn judged(&self) -> u32 {
+    pub(super) fn judged(&self) -> u32 {
         self.recognised().saturating_add(self.strangers).saturating_add(self.nobody)
     }
 
     /// Whether faults are why nothing was proven: agreement that the confirming embedder could not
     /// be asked about, as often as it could, or more faults than frames of any other kind.
-    fn faulty(&self) -> bool {
+    pub(super) fn faulty(&self) -> bool {
         let refused = self.refuted.saturating_add(self.late);
         (self.unanswered > 0 && self.unanswered >= refused)
             || (self.faults > self.judged() && self.faults >= self.stale.max(self.poor))
