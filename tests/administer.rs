@@ -20,8 +20,8 @@ use deepid_edge::compare::SubjectId;
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::inference::ModelId;
 use deepid_edge::store::{
-    Administrative, Body, Change, Enrolee, Error, NewReference, ReferenceSource, Store,
-    StoreSettings, Usable,
+    Administrative, Body, Change, Enrolee, Error, Likeness, LookAlike, NewReference,
+    ReferenceSource, Store, StoreSettings, Usable,
 };
 use people::{People as _, key};
 use rusqlite::Connection;
@@ -247,4 +247,51 @@ fn a_removal_while_somebody_reads_is_done_and_recorded() {
         let content = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!content.windows(15).any(|window| window == b"Unverwechselbar"));
     }
+}
+
+#[test]
+fn a_name_is_found_in_any_spelling_of_its_characters() {
+    let (_directory, path) = place();
+    let mut store = open(&path);
+    let (composed, apart) = ("Jos\u{e9}", "Jose\u{301}");
+    let jose = store.add_subject(apart, wall(0)).unwrap();
+    assert_eq!(store.subjects().unwrap()[0].name, composed, "stored composed");
+    for spelling in [composed, apart] {
+        assert_eq!(store.subject(spelling).unwrap().id, jose);
+        let taken = store.add_subject(spelling, wall(0));
+        assert!(matches!(taken, Err(Error::NameTaken { by }) if by == jose));
+    }
+    store.rename_subject(&jose, apart).unwrap();
+
+    // Names from before this rule are found as well, and told apart by their ids.
+    let other = Connection::open(&path).unwrap();
+    let old = "INSERT INTO subjects (id, name, created_ms) VALUES ('s-00000a', ?1, 1)";
+    other.execute(old, ["Zoe\u{308}"]).unwrap();
+    assert_eq!(store.subject("Zo\u{eb}").unwrap().id.as_str(), "s-00000a");
+    let old = "INSERT INTO subjects (id, name, created_ms) VALUES ('s-00000b', ?1, 2)";
+    other.execute(old, ["Zo\u{eb}"]).unwrap();
+    assert_eq!(store.subject("Zo\u{eb}").unwrap().id.as_str(), "s-00000b", "the same bytes first");
+    assert_eq!(store.subject("Zoe\u{308}").unwrap().id.as_str(), "s-00000a");
+    let (one, two) = ("\u{1e69}", "s\u{323}\u{307}");
+    for (id, name) in [("s-00000c", "\u{1e63}\u{307}"), ("s-00000d", two)] {
+        let sql = "INSERT INTO subjects (id, name, created_ms) VALUES (?1, ?2, 3)";
+        other.execute(sql, [id, name]).unwrap();
+    }
+    let error = store.subject(one).unwrap_err();
+    assert!(matches!(&error, Error::AmbiguousName { ids } if ids.len() == 2), "{error}");
+    assert!(error.to_string().contains("s-00000c, s-00000d"), "{error}");
+}
+
+#[test]
+fn names_that_look_like_an_enrolled_one_are_named() {
+    let (_directory, path) = place();
+    let mut store = open(&path);
+    let ada = store.add_subject("Ada", wall(0)).unwrap();
+    for (name, by) in [("ADA", Likeness::Case), ("\u{410}da", Likeness::Characters)] {
+        let alike = store.look_alikes(name).unwrap();
+        let wanted = LookAlike { subject: ada.clone(), name: "Ada".to_owned(), by };
+        assert_eq!(alike, [wanted], "{name}");
+    }
+    assert_eq!(store.look_alikes("Bob").unwrap(), []);
+    assert_eq!(store.look_alikes("Ada").unwrap(), [], "the same is no look-alike");
 }

@@ -385,6 +385,28 @@ fn a_clock_that_once_stood_ahead_is_named_and_settled() {
 }
 
 #[test]
+fn a_name_is_taken_as_it_is_seen_and_look_alikes_are_warned_of() {
+    let bench = Bench::new();
+    let id = bench.store().add_subject("Jos\u{e9}", WALL).expect("added").to_string();
+    let other = bench.store().add_subject("Ada", WALL).expect("added").to_string();
+    let renamed = bench.run(&["subjects", "rename", "Jose\u{301}", "\u{410}da", "--json"]);
+    assert_eq!(renamed.code, 0, "found in another spelling: {}", renamed.err);
+    let told = renamed.json();
+    assert_eq!(told["subject"]["id"], id.as_str());
+    assert_eq!(told["warnings"][0]["subject"], other.as_str(), "{told}");
+    assert_eq!(told["warnings"][0]["differs_in"], "characters", "{told}");
+    let said = bench.run(&["subjects", "rename", &id, "ADA"]);
+    assert!(said.err.contains("looks like") && said.err.contains(&other), "{}", said.err);
+    for hidden in ["Ada\u{200b}", "\u{202e}adA"] {
+        let refused = bench.run(&["subjects", "rename", &id, hidden, "--json"]);
+        assert_eq!(refused.code, 2, "{}", refused.err);
+        assert!(refused.error()["what"].to_string().contains("invisible"), "{}", refused.err);
+        let refused = bench.run(&["enroll", hidden, "--image", "absent.jpg", "--json"]);
+        assert_eq!(refused.code, 2, "before a picture is read: {}", refused.err);
+    }
+}
+
+#[test]
 fn a_database_that_is_none_is_refused_and_left_alone() {
     let bench = Bench::new();
     let bytes = b"this is a letter, not a database, and somebody may want to keep it".repeat(20);

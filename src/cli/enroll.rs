@@ -22,7 +22,7 @@ use super::session::Session;
 use super::subjects;
 use crate::compare::SubjectId;
 use crate::config::{Config, EquipError, Networks};
-use crate::store::{Change, Done, Enrolee, Error, NewReference, ReferenceSource, Store};
+use crate::store::{Change, Done, Enrolee, Error, LookAlike, NewReference, ReferenceSource, Store};
 
 /// Arguments of `enroll`.
 #[derive(Debug, Args)]
@@ -67,6 +67,7 @@ struct From {
 enum Warning {
     Alike { subject: SubjectId, name: String, score: f32 },
     OutOfLine { picture: String, score: f32 },
+    Name(LookAlike),
 }
 
 impl Arguments {
@@ -97,7 +98,11 @@ impl Arguments {
         if gathered.faces.is_empty() || !(gathered.refused.is_empty() || self.skip_poor) {
             return Err(nothing_enrolled(&gathered));
         }
-        let warnings = warnings(&config, &networks, &gathered.faces, store.as_ref(), own.as_ref())?;
+        let mut warnings =
+            warnings(&config, &networks, &gathered.faces, store.as_ref(), own.as_ref())?;
+        if let (Some(store), None) = (&store, &own) {
+            warnings.extend(store.look_alikes(&self.name)?.into_iter().map(Warning::Name));
+        }
         let mut store = match store.take() {
             Some(store) => store,
             None => Store::open(&config.store.path, config.store_settings())?,
@@ -107,7 +112,8 @@ impl Arguments {
         let subject = done.subject.ok_or_else(|| {
             Failure::new(Kind::Fault, "an enrolment is of nobody", "please report it")
         })?;
-        tell(session, &self.name, &subject, &gathered, &warnings)
+        let name = store.subject(subject.as_str())?.name;
+        tell(session, &name, &subject, &gathered, &warnings)
     }
 
     /// The subject to add to; and a name that is taken is told before anybody poses.
@@ -125,7 +131,11 @@ impl Arguments {
                 ))
             }
             (None, true) => Err(Error::NoSuchSubject { asked: self.name.clone() }.into()),
-            (known, _) => Ok(known),
+            (None, false) => {
+                Store::check_name(&self.name)?;
+                Ok(None)
+            }
+            (known, true) => Ok(known),
         }
     }
 
@@ -289,6 +299,7 @@ fn tell(
             Warning::OutOfLine { picture, score } => format!(
                 "warning: {picture} resembles none of the other pictures (nearest score {score:.3}): is it the same person?"
             ),
+            Warning::Name(alike) => subjects::alike_in_words(alike),
         });
     }
     for (picture, why) in &gathered.refused {
@@ -315,6 +326,7 @@ fn tell(
             Warning::OutOfLine { picture, score } => {
                 json!({ "warning": "out_of_line", "picture": picture, "score": score })
             }
+            Warning::Name(alike) => subjects::alike_json(alike),
         })
         .collect();
     session.tell(

@@ -19,8 +19,8 @@ use crate::clock::{Clock as _, Floor, SystemClock};
 use crate::config::{Cards, Config};
 use crate::inference::{ModelId, ModelKey};
 use crate::store::{
-    Administrative, BackupProblem, Change, Done, Error, HeldReferences, Signature, Store, Subject,
-    Usable,
+    Administrative, BackupProblem, Change, Done, Error, HeldReferences, LookAlike, Signature,
+    Store, Subject, Usable,
 };
 
 /// What to do with subjects.
@@ -82,8 +82,19 @@ impl Verb {
             Self::Rename { who, name } => {
                 let subject = store.subject(&who.asked)?;
                 let change = Change::Rename { subject: &subject.id, name: &name };
+                let mut alike = store.look_alikes(&name)?;
+                alike.retain(|alike| alike.subject != subject.id);
                 administer(&mut store, &config, change)?;
-                tell(session, &store.subject(subject.id.as_str())?, "renamed")
+                for one in &alike {
+                    session.mention(alike_in_words(one));
+                }
+                let subject = store.subject(subject.id.as_str())?;
+                let warnings: Vec<_> = alike.iter().map(alike_json).collect();
+                session.tell(
+                    format!("{} ({}) renamed", subject.id, subject.name),
+                    &json!({ "done": "renamed", "subject": as_json(&subject), "warnings": warnings }),
+                )?;
+                Ok(Kind::Done)
             }
             Self::Disable(who) => switch(session, &config, store, &who, false),
             Self::Enable(who) => switch(session, &config, store, &who, true),
@@ -223,6 +234,19 @@ fn tell(session: &Session, subject: &Subject, done: &str) -> Result<Kind, Failur
     Ok(Kind::Done)
 }
 
+/// A warning of a name that looks like the new one.
+pub(super) fn alike_in_words(alike: &LookAlike) -> String {
+    let LookAlike { subject, name, by } = alike;
+    format!(
+        "warning: the name looks like that of {subject} ({name}) and differs only in {by}; 'deepid-edge subjects rename' gives one of them a name that nobody confuses"
+    )
+}
+
+/// The same for a machine.
+pub(super) fn alike_json(alike: &LookAlike) -> serde_json::Value {
+    json!({ "warning": "name_alike", "subject": alike.subject, "name": alike.name, "differs_in": alike.by })
+}
+
 fn as_json(subject: &Subject) -> serde_json::Value {
     json!({
         "id": subject.id,
@@ -310,7 +334,9 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::NoSuchSubject { .. } => Kind::Absent,
-            Error::NameTaken { .. } | Error::BadName { .. } => Kind::Usage,
+            Error::NameTaken { .. } | Error::AmbiguousName { .. } | Error::BadName { .. } => {
+                Kind::Usage
+            }
             Error::Backup { problem, .. } => of_backup(problem),
             Error::Older { .. } => Kind::Older,
             error if error.may_pass() => Kind::StoreUnavailable,

@@ -161,7 +161,7 @@ fn apply(connection: &Connection, change: Change<'_>, now_ms: i64) -> Result<App
         }
         Change::Rename { subject, name } => {
             let name = names::check(name)?;
-            match names::holder(connection, name)? {
+            match names::holder(connection, &name)? {
                 Some(by) if by != *subject => return Err(Error::NameTaken { by }.into()),
                 _ => {}
             }
@@ -229,7 +229,7 @@ fn enrol(
 
 fn add_subject(connection: &Connection, name: &str, now_ms: i64) -> Result<SubjectId, Undone> {
     let name = names::check(name)?;
-    if let Some(by) = names::holder(connection, name)? {
+    if let Some(by) = names::holder(connection, &name)? {
         return Err(Error::NameTaken { by }.into());
     }
     let id = free_id(connection)?;

@@ -194,13 +194,22 @@ pub enum Error {
         /// Why.
         problem: BackupProblem,
     },
+    /// Several subjects have the name, each spelt with other bytes for the same characters.
+    #[error(
+        "the name is that of several subjects, in other spellings of the same characters: {}; name the one that is meant by its id",
+        listed(ids)
+    )]
+    AmbiguousName {
+        /// Who.
+        ids: Vec<SubjectId>,
+    },
     /// No usable name.
     #[error(
-        "the name cannot be used: {what}; it must have 1 to 64 characters, none of them a control character, and may not look like a subject id"
+        "the name cannot be used: {what}; it must have 1 to 64 characters that can be seen, on one line, and may not look like a subject id"
     )]
     BadName {
         /// Why.
-        what: &'static str,
+        what: String,
     },
 }
 
@@ -242,6 +251,7 @@ impl Error {
             | Self::WrongQuality { .. }
             | Self::NoSuchSubject { .. }
             | Self::NameTaken { .. }
+            | Self::AmbiguousName { .. }
             | Self::BadName { .. } => ErrorKind::Request,
         }
     }
@@ -288,6 +298,10 @@ impl Error {
             _ => Self::Sqlite { path, source },
         }
     }
+}
+
+fn listed(ids: &[SubjectId]) -> String {
+    ids.iter().map(SubjectId::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether the file is there and the system, asked directly, refuses to let it be written.

@@ -30,6 +30,7 @@ pub use administer::{Change, Done, Enrolee, NewReference, Signature};
 pub use backup::BackupProblem;
 pub use error::{Error, ErrorKind};
 pub use ledger::{OutboxPage, Run, UnreadableRecord};
+pub use names::{Likeness, LookAlike};
 pub use people::Subject;
 pub use record::{
     Administrative, AuditRecord, Body, ComparisonRecord, ConfigurationRefusal, DecisionRecord,

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
 
 use super::references::subject_id;
-use super::{Error, Store};
+use super::{Error, Store, names};
 use crate::compare::SubjectId;
 
 /// An enrolled person.
@@ -66,16 +66,24 @@ impl Store {
         read().map_err(|source| self.error(source))
     }
 
-    /// The one whose id or name is `asked`.
+    /// The one whose id or name is `asked`, whichever way the characters of the name are spelt.
     ///
     /// # Errors
-    /// [`Error::NoSuchSubject`], or what the database says.
+    /// [`Error::NoSuchSubject`], [`Error::AmbiguousName`], or what the database says.
     pub fn subject(&self, asked: &str) -> Result<Subject, Error> {
+        let nobody = || Error::NoSuchSubject { asked: asked.to_owned() };
+        let asked = asked.trim();
+        let id = match SubjectId::new(asked) {
+            Ok(id) => id,
+            Err(_) => names::holder(&self.connection, asked)
+                .map_err(|undone| self.refusal(undone))?
+                .ok_or_else(nobody)?,
+        };
         self.connection
-            .query_row(&format!("{SUBJECT} WHERE id = ?1 OR name = ?1"), [asked.trim()], subject)
+            .query_row(&format!("{SUBJECT} WHERE id = ?1"), [id.as_str()], subject)
             .optional()
             .map_err(|source| self.error(source))?
-            .ok_or_else(|| Error::NoSuchSubject { asked: asked.to_owned() })
+            .ok_or_else(nobody)
     }
 
     /// Whether a subject of this id was here and was removed.
@@ -101,6 +109,14 @@ impl Store {
         self.connection
             .pragma_query_value(None, "data_version", |row| row.get(0))
             .map_err(|source| self.error(source))
+    }
+
+    /// Why something was not done, as others are told.
+    fn refusal(&self, undone: Undone) -> Error {
+        match undone {
+            Undone::Sqlite(source) => self.error(source),
+            Undone::Refused(error) => error,
+        }
     }
 
     /// Runs `work` as one transaction: durable when this returns `Ok`, undone otherwise.
