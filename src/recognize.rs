@@ -24,9 +24,7 @@ use crate::clock::{Clock, Monotonic};
 use crate::compare::{CompareError, Gallery, Match, SearchScratch};
 use crate::confirm::{Confirmer, Confirming};
 use crate::decide::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
-use crate::detect::{
-    Detection, Detections, Follower, FollowerSettings, Orientation, Uprightness,
-};
+use crate::detect::{Detection, Detections, Follower, FollowerSettings, Orientation, Uprightness};
 use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
 use crate::frame::Frame;
 use crate::inference::{InferenceError, ModelId, ModelKey};

@@ -15,7 +15,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::exit::Kind;
-use super::faces::{Judge, Unusable, UsableFace, quality_json};
+use super::faces::{Judge, UsableFace, quality_json};
 use super::failure::Failure;
 use super::gather::{self, Gathered, Tally};
 use super::session::Session;
