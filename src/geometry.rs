@@ -65,6 +65,24 @@ impl Rect {
         self.width * self.height
     }
 
+    /// What this and `other` share; without area where they share nothing.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        let (x, y) = (self.x.max(other.x), self.y.max(other.y));
+        let right = (self.x + self.width).min(other.x + other.width);
+        let bottom = (self.y + self.height).min(other.y + other.height);
+        Self::new(x, y, right - x, bottom - y)
+    }
+
+    /// The least rectangle that holds this and `other`.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
+        let right = (self.x + self.width).max(other.x + other.width);
+        let bottom = (self.y + self.height).max(other.y + other.height);
+        Self::new(x, y, right - x, bottom - y)
+    }
+
     /// Intersection over union with `other`, 0 (apart) to 1 (equal); 0 when both are empty.
     #[must_use]
     pub fn intersection_over_union(self, other: Self) -> f32 {
@@ -389,6 +407,14 @@ mod tests {
                 assert_eq!(found, rect, "{view:?} turned by {turn:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_two_share_and_what_holds_both() {
+        let (one, other) = (Rect::new(0.0, 0.0, 4.0, 2.0), Rect::new(3.0, 1.0, 2.0, 5.0));
+        assert_eq!(one.intersection(other), Rect::new(3.0, 1.0, 1.0, 1.0));
+        assert_eq!(one.union(other), Rect::new(0.0, 0.0, 5.0, 6.0));
+        assert!(one.intersection(Rect::new(9.0, 0.0, 1.0, 1.0)).area() <= 0.0);
     }
 
     proptest! {

@@ -24,7 +24,9 @@ use crate::clock::{Clock, Monotonic};
 use crate::compare::{CompareError, Gallery, Match, SearchScratch};
 use crate::confirm::{Confirmer, Confirming};
 use crate::decide::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
-use crate::detect::{Detection, Detections, Follower, FollowerSettings, Orientation, Uprightness};
+use crate::detect::{
+    Detection, Detections, Follower, FollowerSettings, Orientation, Uprightness, Zones,
+};
 use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
 use crate::frame::Frame;
 use crate::inference::{InferenceError, ModelId, ModelKey};
@@ -44,7 +46,7 @@ pub struct StageTimes {
 
 /// What may change of the path while it runs: whatever needs no other network and no other
 /// reference.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Tuning {
     /// What faces must be like to be compared.
     pub limits: QualityLimits,
@@ -54,6 +56,8 @@ pub struct Tuning {
     pub follower: FollowerSettings,
     /// How sure the detectors must be, 0 to 1.
     pub min_score: f32,
+    /// Where faces are seen.
+    pub zones: Zones,
 }
 
 /// The enrolled set as each embedder knows it.
@@ -382,10 +386,16 @@ impl Recognizer {
 
     /// Sees the next frame by other settings, as if it were the first one.
     pub fn tune(&mut self, tuning: &Tuning) {
-        let Tuning { limits, central, follower, min_score } = *tuning;
-        self.limits = limits;
-        self.central = central;
-        self.detector.tune(follower, min_score);
+        let Tuning { limits, central, follower, min_score, zones } = tuning;
+        self.limits = *limits;
+        self.central = *central;
+        self.detector.tune(*follower, *min_score);
+        self.detector.set_zones(zones);
+    }
+
+    /// Sees faces within `zones` alone; everywhere unless this is said.
+    pub fn set_zones(&mut self, zones: &Zones) {
+        self.detector.set_zones(zones);
     }
 
     /// Forgets where the last face was: the next frame comes from elsewhere.

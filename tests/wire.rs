@@ -180,6 +180,14 @@ fn cameras() -> Vec<Camera> {
     .into()
 }
 
+/// A camera that sees a face which does not move.
+fn camera_before_a_portrait() -> Camera {
+    let wall = WallClock { unix_ms: 0, trust: ClockTrust::Trusted, synchronised: true };
+    let remedy = "set detect.ignore = [[0.02, 0.03, 0.24, 0.40]]".to_owned();
+    let camera = Camera::new(CameraState::Streaming, wall, Some(remedy));
+    camera.with_still_faces(vec![[0.02, 0.03, 0.24, 0.4]])
+}
+
 /// Everything that is ever published, by the name of its topic.
 fn everything() -> Vec<(&'static str, Value)> {
     let mut all = vec![
@@ -200,6 +208,7 @@ fn everything() -> Vec<(&'static str, Value)> {
     };
     all.push(("health", written(&doubted)));
     all.extend(cameras().iter().map(|camera| ("camera", written(camera))));
+    all.push(("camera", written(&camera_before_a_portrait())));
     for verdict in verdicts() {
         let mut without = decision(&clock(), verdict.clone());
         if !matches!(verdict, Verdict::Granted { .. }) {
@@ -334,6 +343,7 @@ fn messages_are_written_as_agreed() {
     insta::assert_snapshot!("presence", text_of(&Presence::new(true, 2)));
     insta::assert_snapshot!("camera_streaming", text_of(&cameras()[0]));
     insta::assert_snapshot!("camera_busy", text_of(&cameras()[3]));
+    insta::assert_snapshot!("camera_still_face", text_of(&camera_before_a_portrait()));
     insta::assert_snapshot!("info", text_of(&info()));
     insta::assert_snapshot!("health", text_of(&health()));
     let status = topics().status(false);

@@ -1,8 +1,9 @@
 //! `detect`: the faces in a picture, listed and drawn.
 //!
 //! In: a picture. Out: boxes, keypoints, scores and quality of every face, the best score first;
-//! with `--out`, the picture with all that drawn on it; with `--as-camera`, both of the picture turned
-//! as the camera's are. Uses the detectors and the alignment that
+//! with `--out`, the picture with all that drawn on it, and with the rectangles of `detect.ignore` and
+//! `detect.only`; with `--as-camera`, both of the picture turned as the camera's are. A face that the
+//! daemon would not see for the rectangles is listed, marked as such. Uses the detectors and the alignment that
 //! the daemon uses; nobody is recognised here.
 
 use std::fmt::Write as _;
@@ -20,9 +21,9 @@ use super::session::Session;
 use crate::capture::picture::Picture;
 use crate::clock::Monotonic;
 use crate::config::{EquipError, Networks};
-use crate::detect::{DetectError, Detection, Detections};
+use crate::detect::{DetectError, Detection, Detections, Zones};
 use crate::embed::{Quality, QualityFault};
-use crate::geometry::{Turn, View};
+use crate::geometry::{Rect, Turn, View};
 
 /// Arguments of `detect`.
 #[derive(Debug, Args)]
@@ -52,6 +53,7 @@ impl Arguments {
         let mut follower = networks.follower(&config)?;
         let mut cutter = networks.cutter(&config)?;
         let limits = config.quality_limits();
+        let zones = config.zones();
 
         let view = if self.as_camera { config.camera_view() } else { View::default() };
         let frame = picture.frame(0, Monotonic::default()).seen_by(view);
@@ -63,23 +65,26 @@ impl Arguments {
             .as_slice()
             .iter()
             .map(|face| {
-                let Some(aligned) = cutter.align(&frame, face)? else { return Ok((*face, None)) };
+                let hidden_by = zones.hidden_by(face.bounds(), (frame.width(), frame.height()));
+                let Some(aligned) = cutter.align(&frame, face)? else {
+                    return Ok(Listed { face: *face, quality: None, hidden_by });
+                };
                 let quality = Quality::measure(aligned, face, &limits);
                 let fault = if quality.wants_orientation() {
                     QualityFault::of_orientation(follower.orientation(&frame, face)?)
                 } else {
                     None
                 };
-                Ok((*face, Some(fault.map_or(quality, |fault| quality.with_fault(fault)))))
+                let quality = Some(fault.map_or(quality, |fault| quality.with_fault(fault)));
+                Ok(Listed { face: *face, quality, hidden_by })
             })
             .collect::<Result<Vec<_>, DetectError>>()
             .map_err(|DetectError::Inference(error)| Failure::from(EquipError::Inference(error)))?;
 
         if let Some(out) = &self.out {
-            draw(&picture, view, &faces, out)?;
+            draw(&picture, view, &faces, &zones, out)?;
         }
-        let values: Vec<Json> =
-            faces.iter().map(|(face, quality)| as_json(face, quality.as_ref())).collect();
+        let values: Vec<Json> = faces.iter().map(as_json).collect();
         session.tell(
             as_text(&self.image, (frame.width(), frame.height()), &faces),
             &json!({
@@ -90,11 +95,21 @@ impl Arguments {
                 "out": self.out,
             }),
         )?;
-        Ok(if faces.is_empty() { Kind::Negative } else { Kind::Done })
+        let seen = faces.iter().any(|listed| listed.hidden_by.is_none());
+        Ok(if seen { Kind::Done } else { Kind::Negative })
     }
 }
 
-fn as_json(face: &Detection, quality: Option<&Quality>) -> Json {
+/// One face, and what is to be said of it.
+struct Listed {
+    face: Detection,
+    /// `None` where it cannot be aligned.
+    quality: Option<Quality>,
+    /// The key for which the daemon would not see it.
+    hidden_by: Option<&'static str>,
+}
+
+fn as_json(Listed { face, quality, hidden_by }: &Listed) -> Json {
     let bounds = face.bounds();
     let points: serde_json::Map<_, _> = KEYPOINT_NAMES
         .iter()
@@ -105,19 +120,19 @@ fn as_json(face: &Detection, quality: Option<&Quality>) -> Json {
         "score": face.score(),
         "box": { "x": bounds.x, "y": bounds.y, "width": bounds.width, "height": bounds.height },
         "keypoints": points,
-        "quality": quality.map(quality_json),
+        "quality": quality.as_ref().map(quality_json),
+        "not_seen_for": hidden_by,
     })
 }
 
-fn as_text(
-    path: &Path,
-    (width, height): (u32, u32),
-    faces: &[(Detection, Option<Quality>)],
-) -> String {
+fn as_text(path: &Path, (width, height): (u32, u32), faces: &[Listed]) -> String {
     let mut text = format!("{}: {width}×{height}, faces: {}", path.display(), faces.len());
-    for (number, (face, quality)) in faces.iter().enumerate() {
+    for (number, Listed { face, quality, hidden_by }) in faces.iter().enumerate() {
         let b = face.bounds();
         let remark = match quality {
+            _ if hidden_by.is_some() => {
+                format!("not seen, for {}", hidden_by.unwrap_or_default())
+            }
             None => "cannot be aligned".to_owned(),
             Some(Quality { fault: Some(fault), .. }) => {
                 format!("{}: {}", fault.finding(), fault.remedy())
@@ -153,7 +168,8 @@ fn as_seen(picture: RgbImage, view: View) -> RgbImage {
 fn draw(
     picture: &Picture,
     view: View,
-    faces: &[(Detection, Option<Quality>)],
+    faces: &[Listed],
+    zones: &Zones,
     out: &Path,
 ) -> Result<(), Failure> {
     let Some(ground) =
@@ -164,9 +180,25 @@ fn draw(
     let mut canvas = Canvas::new(as_seen(ground, view));
     let longest = picture.width().max(picture.height());
     let (thick, zoom) = (longest.div_ceil(600), longest.div_ceil(LEGIBLE_PX));
-    for (face, quality) in faces {
+    let (width, height) = canvas.picture().dimensions();
+    let (width, height) = (width as f32, height as f32);
+    for (rects, name, ink) in
+        [(zones.only(), "only", Ink::White), (zones.ignore(), "ignore", Ink::Grey)]
+    {
+        for rect in rects {
+            let (x, y) = (rect.x * width, rect.y * height);
+            let place = Rect::new(x, y, rect.width * width, rect.height * height);
+            canvas.outline(place, ink, 2 * thick);
+            canvas.label(place, name, ink, Lettering::Large, zoom);
+        }
+    }
+    for Listed { face, quality, hidden_by } in faces {
         let usable = quality.is_some_and(|quality| quality.fault.is_none());
-        let ink = if usable { Ink::Yellow } else { Ink::Orange };
+        let ink = match hidden_by {
+            Some(_) => Ink::Grey,
+            None if usable => Ink::Yellow,
+            None => Ink::Orange,
+        };
         canvas.outline(face.bounds(), ink, thick);
         for point in face.keypoints() {
             canvas.dot(*point, Ink::Blue, thick + 1);

@@ -11,13 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::camera;
 use super::exit::Kind;
 use super::faces::{Bearing, Judge};
 use super::failure::Failure;
+use super::findings::{CORRECT, Findings, Verdict};
 use super::look;
 use super::session::Session;
 use super::usable::{self, Idle, references, references_of};
@@ -38,50 +38,6 @@ pub struct Arguments {
     /// Seconds to wait for the first frame of the camera
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=60))]
     patience: u32,
-}
-
-/// The remedy where every line of a finding says what would be right.
-const CORRECT: &str = "correct it where the finding says";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    Ok,
-    Warn,
-    Fail,
-}
-
-#[derive(Debug, Serialize)]
-struct Finding {
-    check: &'static str,
-    verdict: Verdict,
-    what: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
-}
-
-#[derive(Debug, Default, Serialize)]
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn ok(&mut self, check: &'static str, what: impl Into<String>) {
-        self.0.push(Finding { check, verdict: Verdict::Ok, what: what.into(), remedy: None });
-    }
-
-    fn warn(&mut self, check: &'static str, what: impl Into<String>, remedy: impl Into<String>) {
-        let remedy = Some(remedy.into());
-        self.0.push(Finding { check, verdict: Verdict::Warn, what: what.into(), remedy });
-    }
-
-    fn fail(&mut self, check: &'static str, failure: &Failure) {
-        let (what, remedy) = failure.parts();
-        let remedy = remedy.or_else(|| Some(CORRECT.to_owned()));
-        self.0.push(Finding { check, verdict: Verdict::Fail, what, remedy });
-    }
-
-    fn worst(&self) -> Verdict {
-        self.0.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
-    }
 }
 
 impl Arguments {
@@ -108,13 +64,14 @@ impl Arguments {
             networks(&mut findings, &config);
             database(&mut findings, &config);
             camera(&mut findings, &config, self.patience);
+            super::scene::check(&mut findings, &config);
             secrets(&mut findings, &config);
             broker(&mut findings, &config);
             clock(&mut findings, &config);
         }
         let worst = findings.worst();
         let value = serde_json::json!({ "verdict": worst, "checks": findings });
-        session.tell(as_text(&findings), &value)?;
+        session.tell(&findings, &value)?;
         Ok(if worst == Verdict::Fail { Kind::Negative } else { Kind::Done })
     }
 }
@@ -402,7 +359,7 @@ fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
         return findings.warn(
             "camera",
             error.to_string(),
-            "nothing, if it is this door's own daemon: its topic 'camera' says how the camera is",
+            "nothing, if it is this door's own daemon: its topic 'camera' says how the camera is, and names faces that do not move",
         );
     }
     let looked = || look_through(&mut *opened?, config, &*clock, patience_s);
@@ -597,21 +554,4 @@ fn clock(findings: &mut Findings, config: &Config) {
         ),
         None => findings.ok("clock", what),
     }
-}
-
-fn as_text(findings: &Findings) -> String {
-    let mut text = String::new();
-    for finding in &findings.0 {
-        let verdict = match finding.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "FAIL",
-        };
-        let what = finding.what.replace('\n', "\n                     ");
-        let _infallible = writeln!(text, "{verdict:<5} {:<14} {what}", finding.check);
-        if let Some(remedy) = &finding.remedy {
-            let _infallible = writeln!(text, "{:20} try: {remedy}", "");
-        }
-    }
-    text
 }

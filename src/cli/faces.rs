@@ -14,6 +14,7 @@ use crate::clock::{Clock, Floor, Monotonic, SystemClock};
 use crate::compare::Match;
 use crate::config::{Config, EquipError, Networks};
 use crate::decide::Seen;
+use crate::detect::Zones;
 use crate::embed::{FeatureVector, Quality, QualityFault};
 use crate::frame::Frame;
 use crate::geometry::{Turn, View};
@@ -158,6 +159,8 @@ pub(super) enum Bearing {
 #[derive(Debug)]
 pub(super) struct Judge {
     recognizer: Recognizer,
+    /// Where in the camera's picture faces are seen.
+    zones: Zones,
     clock: SystemClock,
 }
 
@@ -185,7 +188,10 @@ impl Judge {
     }
 
     fn by(config: &Config, recognizer: Recognizer) -> Self {
-        Self { recognizer, clock: SystemClock::new(config.clock.require, Floor::default()) }
+        let clock = SystemClock::new(config.clock.require, Floor::default());
+        let mut judge = Self { recognizer, zones: config.zones(), clock };
+        judge.recognizer.set_zones(&judge.zones);
+        judge
     }
 
     /// Judges a picture that has nothing to do with the one before. Where no face is found, one that
@@ -219,10 +225,13 @@ impl Judge {
         }
     }
 
-    /// Judges a frame that has nothing to do with the one before.
+    /// Judges a frame that has nothing to do with the one before, nor with the camera's picture: the
+    /// rectangles of `detect.ignore` and `detect.only` do not count for it.
     pub(super) fn still(&mut self, frame: &Frame<'_>) -> Result<UsableFace, Unusable> {
-        self.recognizer.forget();
-        self.frame(frame)
+        self.recognizer.set_zones(&Zones::default());
+        let judged = self.frame(frame);
+        self.recognizer.set_zones(&self.zones);
+        judged
     }
 
     /// Judges the next frame of a camera or recording.

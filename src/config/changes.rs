@@ -144,6 +144,8 @@ mod tests {
         ("detect.refresh_frames", "1"),
         ("detect.crop_in_faces", "3.0"),
         ("detect.central", "0.8"),
+        ("detect.ignore", "[[0.0, 0.0, 0.2, 0.3]]"),
+        ("detect.only", "[[0.1, 0.0, 0.9, 1.0]]"),
         ("quality.eye_distance_min_px", "17"),
         ("quality.sharpness_min", "31"),
         ("quality.exposure_min", "36"),

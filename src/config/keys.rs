@@ -245,6 +245,18 @@ pub const KEYS: &[Key] = &[
         "The visitor is the largest face whose middle lies in this share of the picture's width and height; the largest of all when none does.",
     ),
     live(
+        "detect.ignore",
+        Kind::Rectangles,
+        "[]",
+        "Rectangles [x, y, width, height] in which no face is seen, such as [[0.02, 0.03, 0.24, 0.40]] around a portrait on the wall or a mirror: in fractions of the upright picture, from its upper left corner; 'deepid-edge detect PICTURE --out FILE' draws them. A face lies in one when more than half of its box does. Whoever puts the face there is not seen either, nor counted as a second person: draw them as small as the portrait. They do not count for photographs that are enrolled or compared.",
+    ),
+    live(
+        "detect.only",
+        Kind::Rectangles,
+        "[]",
+        "Rectangles as in detect.ignore outside of which no face is seen; [] is the whole picture. Make them wide enough for somebody who stands close.",
+    ),
+    live(
         "quality.eye_distance_min_px",
         real(4.0, 1000.0),
         "16.0",

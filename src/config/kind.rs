@@ -5,11 +5,12 @@
 //! Invariant: a file must use TOML's own types (`"640"` is no number); text sources are read by the
 //! key's kind. Deliberately absent: knowledge of single keys, and checks across keys.
 
-use config::{Value, ValueKind};
+use config::{File, FileFormat, Source as _, Value, ValueKind};
 use serde_json::{Map, Value as Json};
 use std::fmt;
 
 use super::host;
+use crate::detect::RECTANGLES_MAX;
 
 /// What a key may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +43,8 @@ pub enum Kind {
     Choices(&'static [&'static str]),
     /// A table of free names, each with a whole number.
     Controls,
+    /// A list of rectangles `[x, y, width, height]` in fractions of the picture.
+    Rectangles,
 }
 
 /// What a text must look like.
@@ -129,6 +132,10 @@ impl fmt::Display for Kind {
             Self::Controls => f.write_str(
                 "a table of control names with whole numbers, such as { auto_exposure = 3 }",
             ),
+            Self::Rectangles => write!(
+                f,
+                "a list of at most {RECTANGLES_MAX} rectangles [x, y, width, height] in fractions of the picture, such as [[0.02, 0.03, 0.24, 0.40]]"
+            ),
         }
     }
 }
@@ -190,6 +197,11 @@ impl Kind {
                 }
                 Some(Json::Object(taken))
             }
+            (Self::Rectangles, ValueKind::Array(list)) if list.len() <= RECTANGLES_MAX => {
+                let rectangle =
+                    |value| rectangle(value).ok().map(|numbers| Json::from(&numbers[..]));
+                list.iter().map(rectangle).collect::<Option<_>>().map(Json::Array)
+            }
             _ => None,
         }
     }
@@ -199,6 +211,7 @@ impl Kind {
     pub fn wanted(self, value: &Value) -> String {
         let meant = match (self, &value.kind) {
             (Self::Text(rule), ValueKind::String(text)) => rule.meant(text),
+            (Self::Rectangles, ValueKind::Array(list)) => wrong_rectangle(list),
             _ => None,
         };
         meant.map_or_else(|| self.to_string(), |meant| format!("{self}; {meant}"))
@@ -215,6 +228,7 @@ impl Kind {
             }
             Self::Real { .. } => text.trim().parse::<f64>().ok().map(ValueKind::Float),
             Self::Switch => text.trim().parse::<bool>().ok().map(ValueKind::Boolean),
+            Self::Rectangles => as_in_a_file(text),
             Self::Choices(_) => Some(ValueKind::Array(
                 text.split(',')
                     .map(|word| Value::new(Some(origin), word.trim().to_owned()))
@@ -223,6 +237,53 @@ impl Kind {
         };
         Value::new(Some(origin), value.unwrap_or_else(|| ValueKind::String(text.to_owned())))
     }
+}
+
+/// What `text` would be behind a key's `=` in a file.
+fn as_in_a_file(text: &str) -> Option<ValueKind> {
+    let document = format!("value = {text}");
+    let table = File::from_str(&document, FileFormat::Toml).collect().ok()?;
+    table.get("value").map(|value| value.kind.clone())
+}
+
+/// What is wrong with a list that is none of rectangles.
+fn wrong_rectangle(list: &[Value]) -> Option<String> {
+    if list.len() > RECTANGLES_MAX {
+        return Some(format!("these are {}", list.len()));
+    }
+    (1..).zip(list).find_map(|(number, value)| {
+        Some(format!("rectangle {number}: {}", rectangle(value).err()?))
+    })
+}
+
+/// The four numbers of a rectangle within the picture, or what is wrong with it.
+fn rectangle(value: &Value) -> Result<[f64; 4], &'static str> {
+    /// Fractions are written with few digits: their sum may be above 1 by a rounding.
+    const ROUNDING: f64 = 1e-6;
+    let number = |value: &Value| match value.kind {
+        ValueKind::Float(number) => Some(number),
+        ValueKind::I64(number) => Some(number as f64),
+        _ => None,
+    };
+    let ValueKind::Array(list) = &value.kind else {
+        return Err("it is to be four numbers in brackets of its own");
+    };
+    let numbers: Option<Vec<f64>> = list.iter().map(number).collect();
+    let numbers = numbers.and_then(|numbers| <[f64; 4]>::try_from(numbers).ok());
+    let Some([x, y, width, height]) = numbers else { return Err("it is to be four numbers") };
+    // Said so, a number that is none is refused too.
+    if !(x >= 0.0 && y >= 0.0) {
+        return Err("x and y are to be 0 or more");
+    }
+    if !(width > 0.0 && height > 0.0) {
+        return Err("width and height are to be above 0");
+    }
+    if !(x + width <= 1.0 + ROUNDING && y + height <= 1.0 + ROUNDING) {
+        return Err(
+            "x + width and y + height are to be 1 at most: fractions of the picture, not pixels",
+        );
+    }
+    Ok([x, y, width, height])
 }
 
 /// Whether `text` begins as `scheme://` does. No path does: the system takes `//` for `/`, so that
@@ -296,6 +357,45 @@ mod tests {
         assert!(taken(kind, "mjpg, yuyv").is_some());
         for text in ["", "mjpg,mjpg", "mjpg,h264"] {
             assert_eq!(taken(kind, text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn rectangles_lie_in_the_picture_and_what_is_wrong_is_named() {
+        let right = [
+            ("[]", "[]"),
+            ("[[0.02, 0.03, 0.24, 0.40]]", "[[0.02,0.03,0.24,0.4]]"),
+            (
+                " [ [0, 0, 1, 1], [0.93, 0.5, 0.07, 0.5] ] ",
+                "[[0.0,0.0,1.0,1.0],[0.93,0.5,0.07,0.5]]",
+            ),
+        ];
+        for (text, wanted) in right {
+            let found = taken(Kind::Rectangles, text).unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(found.to_string(), wanted);
+        }
+        let seventeen = format!("[{}]", ["[0, 0, 1, 1]"; 17].join(", "));
+        for (text, why) in [
+            ("", "a list of at most 16"),
+            ("0.1,0.1,0.2,0.2", "a list of at most 16"),
+            (
+                "[0.1, 0.1, 0.2, 0.2]",
+                "rectangle 1: it is to be four numbers in brackets of its own",
+            ),
+            ("[[0.1, 0.1, 0.2]]", "rectangle 1: it is to be four numbers"),
+            ("[[0.1, 0.1, 0.2, '0.2']]", "rectangle 1: it is to be four numbers"),
+            ("[[0, 0, 1, 1], [-0.1, 0, 0.5, 0.5]]", "rectangle 2: x and y are to be 0 or more"),
+            ("[[0.5, 0.5, 0, 0.5]]", "rectangle 1: width and height are to be above 0"),
+            ("[[0.5, 0.5, 0.6, 0.5]]", "rectangle 1: x + width"),
+            ("[[10, 20, 100, 120]]", "not pixels"),
+            ("[[nan, 0, 0.5, 0.5]]", "x and y"),
+            ("[[0, 0, inf, 0.5]]", "x + width"),
+            (&seventeen, "these are 17"),
+        ] {
+            let value = Kind::Rectangles.read(&"test".to_owned(), text);
+            assert_eq!(Kind::Rectangles.take(&value), None, "{text}");
+            let wanted = Kind::Rectangles.wanted(&value);
+            assert!(wanted.contains(why), "{text}: {wanted}");
         }
     }
 

@@ -14,7 +14,7 @@ use crate::capture::replay::{self, ReplaySettings};
 use crate::capture::v4l2::CameraSettings;
 use crate::clock::Monotonic;
 use crate::decide::VisitPolicy;
-use crate::detect::FollowerSettings;
+use crate::detect::{FollowerSettings, Zones};
 use crate::embed::QualityLimits;
 use crate::geometry::View;
 use crate::publish::tls::ClientCertificate;
@@ -59,7 +59,14 @@ impl Config {
             central: self.detect.central,
             follower: self.follower_settings(),
             min_score: self.detect.score,
+            zones: self.zones(),
         }
+    }
+
+    /// Where in the camera's picture faces are seen. Not for photographs: their pictures are others.
+    #[must_use]
+    pub fn zones(&self) -> Zones {
+        Zones::new(&self.detect.ignore, &self.detect.only)
     }
 
     /// How much is kept.

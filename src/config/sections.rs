@@ -144,6 +144,10 @@ pub struct Detect {
     pub crop_in_faces: f32,
     /// The middle part of the picture in which the visitor is looked for first, 0.1 to 1.
     pub central: f32,
+    /// Rectangles `[x, y, width, height]` in which no face is seen, in fractions of the picture.
+    pub ignore: Vec<[f32; 4]>,
+    /// Rectangles outside of which no face is seen; none: everywhere.
+    pub only: Vec<[f32; 4]>,
 }
 
 /// `[quality]`

@@ -28,6 +28,7 @@ use super::{CHANNEL_LENGTH, DaemonError, Model, Stop, health};
 use crate::capture::CameraState;
 use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
 use crate::config::Config;
+use crate::detect::StillFace;
 use crate::publish::message::DatabaseState;
 use crate::publish::{Contest, Health, Info, Outgoing, Presence, Session, SessionEvent};
 use crate::store::Administrative;
@@ -146,6 +147,7 @@ struct Said {
     /// A recording that nothing is wrong with counts as streaming.
     camera: Option<CameraState>,
     strobing: bool,
+    still: Vec<StillFace>,
     presence_at: Option<Monotonic>,
     database: Option<DatabaseState>,
     clock_doubt: Option<ClockDoubt>,
@@ -161,6 +163,7 @@ impl Said {
             info: None,
             camera: None,
             strobing: false,
+            still: Vec::new(),
             presence_at: None,
             database: None,
             clock_doubt: None,
@@ -350,8 +353,8 @@ impl Front<'_> {
         let strobing = self.shared.strobing.load(Ordering::Relaxed);
         let mut changed = false;
         if said.camera != Some(state) {
-            said.camera = Some(state);
             changed = true;
+            said.camera = Some(state);
             if let Some(status) = camera.told() {
                 tracing::info!(state = status.state.name(), detail = %status.detail, "camera");
             }
@@ -365,9 +368,21 @@ impl Front<'_> {
                 tracing::info!("the light is steady again");
             }
         }
+        let new_still = said.still != camera.still;
+        if new_still {
+            if let Some(remedy) = health::still_remedy(&camera.still, &self.config.zones()) {
+                tracing::warn!("{remedy}");
+            } else {
+                tracing::info!("the faces that did not move are gone");
+            }
+            said.still.clone_from(&camera.still);
+            changed = true;
+        }
         if changed || light_changed {
             let (clock, started) = (&*self.shared.clock, self.started_wall);
-            self.send(Outgoing::Camera(health::camera(&camera, strobing, clock, started)));
+            let zones = self.config.zones();
+            let told = health::camera(&camera, strobing, &zones, clock, started);
+            self.send(Outgoing::Camera(told));
         }
         let info = self.info();
         if said.info.as_ref() != Some(&info) {
@@ -427,7 +442,9 @@ impl Front<'_> {
         let per_s = said.rate.per_s(now, self.shared.meter.processed());
         let overwritten = self.shared.slot.overwritten();
         let uptime = now.since(self.started);
-        health::health(&self.shared.meter, &self.shared.clock, uptime, overwritten, per_s)
+        let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner);
+        let still = camera.still.len();
+        health::health(&self.shared.meter, &self.shared.clock, uptime, overwritten, per_s, still)
     }
 
     fn send(&self, outgoing: Outgoing) {

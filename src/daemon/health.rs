@@ -11,6 +11,7 @@ use super::meter::{Meter, Stage};
 use super::threads::Camera;
 use super::{Model, board};
 use crate::clock::{Clock, SystemClock, WallClock};
+use crate::detect::{StillFace, Zones};
 use crate::inference::ModelKind;
 use crate::publish::message::{
     self, CAPABILITIES, CameraInfo, CameraState, FrameCounts, Health, Info, ModelInfo,
@@ -18,13 +19,14 @@ use crate::publish::message::{
 use uuid::Uuid;
 
 /// `health` as it is now. `per_s` is the rate of processed frames, `overwritten` the frames that
-/// the slot lost.
+/// the slot lost, `still_faces` the faces that have not moved for minutes.
 pub(super) fn health(
     meter: &Meter,
     clock: &SystemClock,
     uptime: Duration,
     overwritten: u64,
     per_s: f32,
+    still_faces: usize,
 ) -> Health {
     let (wall, doubt) = clock.wall_with_doubt();
     let stages: BTreeMap<String, _> = Stage::ALL
@@ -52,6 +54,7 @@ pub(super) fn health(
         database: meter.database(),
         gallery: meter.gallery(),
         contested: meter.is_contested(clock.now()),
+        still_faces: u32::try_from(still_faces).unwrap_or(u32::MAX),
     }
 }
 
@@ -103,22 +106,53 @@ pub(super) fn info(
 pub(super) const STROBES: &str = "the light strobes: dark and lit frames alternate, so that fewer of them can be judged: use a lamp with steady light, or an infrared lamp that keeps step with the camera; or let the camera expose for a whole period of the lamp (camera.controls: auto_exposure, exposure_time_absolute, power_line_frequency)";
 
 /// `camera` as it is now; a recording counts as streaming since the start. `strobing` says that the
-/// light does.
+/// light does. Faces that do not move are named with the line that lets them be ignored, on top of
+/// what `zones` ignore.
 pub(super) fn camera(
     camera: &Camera,
     strobing: bool,
+    zones: &Zones,
     clock: &dyn Clock,
     started: WallClock,
 ) -> message::Camera {
-    let strobes = strobing.then(|| STROBES.to_owned());
+    let advice = strobing.then(|| STROBES.to_owned());
+    let advice: Vec<_> = advice.into_iter().chain(still_remedy(&camera.still, zones)).collect();
+    let advice = (!advice.is_empty()).then(|| advice.join("; "));
+    let rectangles = camera.still.iter().map(StillFace::rectangle).collect();
+    state(camera, advice, clock, started).with_still_faces(rectangles)
+}
+
+/// The camera's state; `advice` is for a camera that streams.
+fn state(
+    camera: &Camera,
+    advice: Option<String>,
+    clock: &dyn Clock,
+    started: WallClock,
+) -> message::Camera {
     let Some(status) = camera.told() else {
-        return message::Camera::new(CameraState::Streaming, started, strobes);
+        return message::Camera::new(CameraState::Streaming, started, advice);
     };
     let wall = clock.wall();
     let ago = i64::try_from(clock.now().since(status.since).as_millis()).unwrap_or(i64::MAX);
     let since = WallClock { unix_ms: wall.unix_ms.saturating_sub(ago), ..wall };
     let remedy = status.state.remedy();
     let remedy =
-        if remedy.is_empty() { strobes } else { Some(format!("{}: {remedy}", status.detail)) };
+        if remedy.is_empty() { advice } else { Some(format!("{}: {remedy}", status.detail)) };
     message::Camera::new(status.state, since, remedy)
+}
+
+/// What to do about faces that do not move; `None` where there are none.
+pub(super) fn still_remedy(faces: &[StillFace], zones: &Zones) -> Option<String> {
+    let subject = match faces {
+        [] => return None,
+        [_] => "a face has not moved for minutes".to_owned(),
+        more => format!("{} faces have not moved for minutes", more.len()),
+    };
+    let ignore = zones.line_to_ignore(faces).map_or_else(
+        || "remove a rectangle from detect.ignore, which is full".to_owned(),
+        |line| format!("set {line}"),
+    );
+    Some(format!(
+        "{subject}: if that is a portrait, a poster or a reflection, take it out of the picture or {ignore}"
+    ))
 }

@@ -46,6 +46,7 @@ use crate::capture::strobe::StrobeWatch;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::{Config, ConfigError, EquipError, Networks};
 use crate::decide::Visit;
+use crate::detect::StillFaces;
 use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::publish::message::DatabaseState;
 use crate::recognize::Galleries;
@@ -145,7 +146,8 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let models = models(config, &networks, &galleries)?;
     let enrolled = Enrolled::of(&galleries, &store);
     warn_of_doubts(config, &galleries, enrolled);
-    let recognizer = networks.recognizer(config, galleries)?;
+    let mut recognizer = networks.recognizer(config, galleries)?;
+    recognizer.set_zones(&config.zones());
     let replay_clock = source::replays_unpaced(config)
         .then(|| Arc::new(ManualClock::new(started, clock.wall().unix_ms)));
     let source = source::open(config, &clock, started)?;
@@ -165,6 +167,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
             description: source.description().clone(),
             status: source.status().cloned(),
             misoriented: None,
+            still: Vec::new(),
         }),
         strobing: AtomicBool::new(false),
         opened_anew: AtomicBool::new(false),
@@ -182,6 +185,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         recognizer,
         visit: Visit::new(config.visit_policy()),
         strobe: StrobeWatch::default(),
+        still: StillFaces::default(),
         replay_clock: replay_clock.clone(),
         enrolments: Arc::clone(&handover),
         decisions: tasks.clone(),

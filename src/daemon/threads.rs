@@ -33,6 +33,7 @@ use crate::capture::{
 };
 use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
 use crate::decide::{Action, Decision, DeniedReason, Fault, Observation, Seen, Verdict, Visit};
+use crate::detect::{StillFace, StillFaces};
 use crate::geometry::{Turn, View};
 use crate::publish::message::{DatabaseState, GalleryState};
 use crate::publish::{Outgoing, Presence};
@@ -68,6 +69,8 @@ pub(super) struct Camera {
     pub status: Option<CameraStatus>,
     /// Where most faces stand otherwise than upright.
     pub misoriented: Option<CameraStatus>,
+    /// Faces that have not moved for minutes, as last seen by the recognise thread.
+    pub still: Vec<StillFace>,
 }
 
 impl Camera {
@@ -163,6 +166,7 @@ pub(super) struct Recognise {
     pub recognizer: Recognizer,
     pub visit: Visit,
     pub strobe: StrobeWatch,
+    pub still: StillFaces,
     /// Set while a recording plays as fast as it can: time is then the recording's own.
     pub replay_clock: Option<Arc<ManualClock>>,
     pub enrolments: Arc<Handover>,
@@ -230,6 +234,9 @@ impl Recognise {
         }
         let Some(Adjustment { tuning, visit, clock, answer }) = adjustment else { return };
         self.recognizer.tune(&tuning);
+        // What stands still may be ignored now: it is watched anew.
+        self.still = StillFaces::default();
+        shared.camera.lock().unwrap_or_else(PoisonError::into_inner).still.clear();
         let now = self.now(shared);
         self.visit.restart(visit, now);
         self.absence = visit.absence;
@@ -313,6 +320,9 @@ impl Recognise {
             let strobing = self.strobe.observe(luminance, observation.captured_at);
             shared.strobing.store(strobing, Ordering::Relaxed);
         }
+        if !matches!(observation.seen, Seen::Fault(_)) {
+            self.note_still(shared, (frame.width(), frame.height()));
+        }
         observation
     }
 
@@ -324,6 +334,15 @@ impl Recognise {
             tracing::warn!(state = status.state.name(), "{}", status.detail);
         }
         shared.camera.lock().unwrap_or_else(PoisonError::into_inner).misoriented = status;
+    }
+
+    /// Watches for faces that do not move; tells the main thread where that is news.
+    fn note_still(&mut self, shared: &Shared, size: (u32, u32)) {
+        let now = self.now(shared);
+        if self.still.observe(self.recognizer.detections(), size, now) {
+            let mut camera = shared.camera.lock().unwrap_or_else(PoisonError::into_inner);
+            camera.still = self.still.list();
+        }
     }
 
     fn execute(&mut self, shared: &Shared, actions: &mut Vec<Action>) {

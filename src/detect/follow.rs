@@ -11,11 +11,12 @@
 //! While nobody has been there for [`IDLE_AFTER`] frames, only every [`IDLE_STRIDE`]th frame is
 //! looked at: an empty room is what a door sees most of the day, and a face that enters is found two
 //! frames later at worst.
+//! A face outside of the [`Zones`] is none: neither detector finds it, in a frame or in a crop.
 //! Invariant: a frame in which following finds nothing is looked at as a whole at once, so a face
 //! is never missed because of where an earlier one was.
 
 use super::orientation::Orienter;
-use super::{DetectError, Detection, Detections, Orientation, SsdDetector};
+use super::{DetectError, Detection, Detections, Orientation, SsdDetector, Zones};
 use crate::frame::Frame;
 use crate::geometry::Rect;
 
@@ -109,6 +110,14 @@ impl Follower {
         face: &Detection,
     ) -> Result<Orientation, DetectError> {
         self.orienter.look(&mut self.follow, frame, face)
+    }
+
+    /// Sees faces within `zones` alone, in frames and in crops of them; everywhere unless this is
+    /// said. Forgets where the face was: it may have been outside.
+    pub fn set_zones(&mut self, zones: &Zones) {
+        self.find.set_zones(zones.clone());
+        self.follow.set_zones(zones.clone());
+        self.forget();
     }
 
     /// Forgets where the face was: the next frame comes from elsewhere.
@@ -372,6 +381,38 @@ mod tests {
         assert_eq!(seen(FollowerSettings { min_face_px: 60.0, ..whole }, 0.5), (0, 1));
         assert_eq!(seen(settings, 0.5), (1, 2), "found, and refined on the crop");
         assert_eq!(seen(settings, 0.5), (1, 2), "found anew, not followed");
+    }
+
+    #[test]
+    fn a_face_outside_of_the_zones_is_neither_found_nor_followed_and_the_room_counts_as_empty() {
+        let central = Central::default();
+        let card =
+            ModelCard::parse(include_str!("../../models/blazeface-short-range.toml")).unwrap();
+        let sees = || SsdDetector::new(&card, Box::new(central.clone()), None).unwrap();
+        let settings = FollowerSettings { min_face_px: 1.0, ..FollowerSettings::default() };
+        let mut follower = Follower::new(sees(), sees(), settings);
+        let frame = frame(&PIXELS);
+        let mut faces = Detections::default();
+        follower.detect(&frame, &mut faces).unwrap();
+        let found = faces.as_slice()[0].bounds();
+        // On the whole frame this detector's face is larger than on a crop.
+        let (wide, high) = (found.width * 3.0 / 64.0, found.height * 3.0 / 48.0);
+        let (x, y) = (found.centre().x / 64.0 - wide / 2.0, found.centre().y / 48.0 - high / 2.0);
+        let around = [x, y, wide, high];
+        follower.set_zones(&Zones::new(&[around], &[]));
+        central.0.store(0, Ordering::Relaxed);
+        for _ in 0..IDLE_AFTER + 30 * IDLE_STRIDE {
+            follower.detect(&frame, &mut faces).unwrap();
+            assert_eq!(faces.as_slice(), [], "it is not seen");
+        }
+        let looks = central.0.load(Ordering::Relaxed);
+        assert!((60..=62).contains(&looks), "an empty room is looked at less often: {looks}");
+        follower.set_zones(&Zones::new(&[], &[around]));
+        follower.detect(&frame, &mut faces).unwrap();
+        assert_eq!(faces.as_slice().len(), 1, "where alone faces are seen it is");
+        follower.set_zones(&Zones::default());
+        follower.detect(&frame, &mut faces).unwrap();
+        assert_eq!(faces.as_slice().len(), 1, "and without zones");
     }
 
     #[test]

@@ -14,13 +14,17 @@
 mod follow;
 mod orientation;
 mod ssd;
+mod still;
 mod suppress;
 mod uprightness;
+mod zones;
 
 pub use follow::{Follower, FollowerSettings, Strategy};
 pub use orientation::Orientation;
 pub use ssd::SsdDetector;
+pub use still::{STILL_AFTER, StillFace, StillFaces};
 pub use uprightness::Uprightness;
+pub use zones::{RECTANGLES_MAX, Zones};
 
 use crate::geometry::{Point, Rect};
 use crate::inference::{InferenceError, KEYPOINTS_OF_TEMPLATE};

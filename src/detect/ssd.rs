@@ -7,7 +7,7 @@
 //! Source: MediaPipe's published graph parameters for BlazeFace short and full range.
 
 use super::suppress::{Candidate, Suppression};
-use super::{DetectError, Detections};
+use super::{DetectError, Detections, Zones};
 use crate::frame::{Frame, Resampler, Tile};
 use crate::geometry::{Point, Rect};
 use crate::inference::{
@@ -32,6 +32,7 @@ pub struct SsdDetector {
     outputs: Vec<Tensor>,
     resampler: Resampler,
     suppression: Suppression,
+    zones: Zones,
 }
 
 /// Turns an RGB value into an element of the input tensor.
@@ -85,6 +86,7 @@ impl SsdDetector {
             input: Tensor::zeros(&card.input),
             outputs: card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect(),
             resampler: Resampler::default(),
+            zones: Zones::default(),
             side: width,
             head,
             engine,
@@ -104,6 +106,11 @@ impl SsdDetector {
         self.min_logit = logit(min_score);
     }
 
+    /// Sees faces within `zones` alone; everywhere unless this is said.
+    pub fn set_zones(&mut self, zones: Zones) {
+        self.zones = zones;
+    }
+
     /// The square that holds the whole frame, centred, with a black margin.
     #[must_use]
     pub fn whole(frame: &Frame<'_>) -> Rect {
@@ -111,7 +118,8 @@ impl SsdDetector {
         Rect::square_around(Point::new(width / 2.0, height / 2.0), width.max(height))
     }
 
-    /// Finds the faces in the square `region` of `frame`, none smaller than `min_face` pixels wide.
+    /// Finds the faces in the square `region` of `frame`, none smaller than `min_face` pixels wide,
+    /// and none outside of its zones.
     ///
     /// # Errors
     /// [`DetectError`] when the engine fails or gives numbers that are not finite.
@@ -128,6 +136,7 @@ impl SsdDetector {
         self.engine.run(&self.input, &mut self.outputs)?;
         self.decode(region, min_face)?;
         self.suppression.run(&mut into.0);
+        self.zones.keep_seen(into, (frame.width(), frame.height()));
         Ok(())
     }
 

@@ -146,7 +146,7 @@ pub struct Presence {
 }
 
 /// How the camera is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Camera {
     /// `deepid-edge/camera/1`.
     pub schema: Schema,
@@ -157,6 +157,10 @@ pub struct Camera {
     /// What a person can do about it; while it streams only where what it shows can be better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// Faces that have not moved for minutes: the rectangles `[x, y, width, height]` that
+    /// `detect.ignore` would need, in fractions of the picture; absent without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_faces: Vec<[f32; 4]>,
 }
 
 /// Who we are and what we can.
@@ -264,6 +268,9 @@ pub struct Health {
     pub gallery: GalleryState,
     /// Whether another client speaks as this door: nothing is granted meanwhile.
     pub contested: bool,
+    /// How many faces have not moved for minutes; `camera` says where and what to do.
+    #[serde(default)]
+    pub still_faces: u32,
 }
 
 /// Frames since the daemon started, and how fast they come now.
@@ -417,7 +424,14 @@ impl Camera {
     /// The camera's state since `since`.
     #[must_use]
     pub fn new(state: CameraState, since: WallClock, remedy: Option<String>) -> Self {
-        Self { schema: Self::schema(), state, since: rfc3339(since.unix_ms), remedy }
+        let since = rfc3339(since.unix_ms);
+        Self { schema: Self::schema(), state, since, remedy, still_faces: Vec::new() }
+    }
+
+    /// The same with faces that do not move, by their rectangles.
+    #[must_use]
+    pub fn with_still_faces(self, still_faces: Vec<[f32; 4]>) -> Self {
+        Self { still_faces, ..self }
     }
 }
 

@@ -101,6 +101,7 @@ pub fn health() -> Health {
         database: DatabaseState::Ok,
         gallery: GalleryState::Ok,
         contested: false,
+        still_faces: 0,
     }
 }
 

@@ -135,6 +135,26 @@ impl Recording {
         self
     }
 
+    /// A portrait on the wall of every frame so far: `photograph`, scaled by `scale`, its upper left
+    /// corner at `(x, y)`.
+    pub fn before_portrait(mut self, photograph: &str, scale: f32, (x, y): (i64, i64)) -> Self {
+        let picture =
+            image::open(root().join("assets/photographs").join(photograph)).unwrap().to_rgb8();
+        let size = |side: u32| (side as f32 * scale) as u32;
+        let small =
+            resize(&picture, size(picture.width()), size(picture.height()), FilterType::Triangle);
+        for (number, frame) in self.frames.iter_mut().enumerate() {
+            overlay(frame, &small, x, y);
+            *frame = grained(std::mem::take(frame), number);
+        }
+        self
+    }
+
+    /// The frames.
+    pub fn frames(&self) -> &[RgbImage] {
+        &self.frames
+    }
+
     /// Writes it as an MJPEG file, every side divided by `shrink`.
     pub fn write(self, path: &std::path::Path, shrink: u32) {
         let file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
@@ -161,9 +181,14 @@ impl Recording {
 
     /// Writes it as uncompressed video, 15 frames/s, 4:2:2.
     pub fn write_y4m(self, path: &std::path::Path) {
+        self.write_y4m_of(path, 15);
+    }
+
+    /// Writes it as uncompressed video of `rate` frames/s, 4:2:2.
+    pub fn write_y4m_of(self, path: &std::path::Path, rate: u32) {
         use std::io::Write as _;
         let mut file = std::io::BufWriter::new(std::fs::File::create(path).unwrap());
-        writeln!(file, "YUV4MPEG2 W{WIDTH} H{HEIGHT} F15:1 Ip C422").unwrap();
+        writeln!(file, "YUV4MPEG2 W{WIDTH} H{HEIGHT} F{rate}:1 Ip C422").unwrap();
         for frame in self.frames {
             let packed = yuyv(&frame);
             file.write_all(b"FRAME\n").unwrap();
