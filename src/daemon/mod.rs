@@ -163,12 +163,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         decoding: Decoding::default(),
         pulse: Pulse::new(started),
         meter: Arc::new(Meter::default()),
-        camera: Mutex::new(Camera {
-            description: source.description().clone(),
-            status: source.status().cloned(),
-            misoriented: None,
-            still: Vec::new(),
-        }),
+        camera: Mutex::new(Camera::of(&*source)),
         strobing: AtomicBool::new(false),
         opened_anew: AtomicBool::new(false),
         clock: Arc::clone(&clock),

@@ -74,6 +74,16 @@ pub(super) struct Camera {
 }
 
 impl Camera {
+    /// What `source` says of itself before its first frame.
+    pub(super) fn of(source: &dyn FrameSource) -> Self {
+        Self {
+            description: source.description().clone(),
+            status: source.status().cloned(),
+            misoriented: None,
+            still: Vec::new(),
+        }
+    }
+
     /// What is to be said of it: how it hangs where nothing worse is wrong.
     pub(super) fn told(&self) -> Option<&CameraStatus> {
         match (&self.status, &self.misoriented) {
