@@ -390,12 +390,14 @@ impl Recognizer {
         self.limits = *limits;
         self.central = *central;
         self.detector.tune(*follower, *min_score);
-        self.detector.set_zones(zones);
+        self.set_zones(zones);
     }
 
-    /// Sees faces within `zones` alone; everywhere unless this is said.
+    /// Sees faces within `zones` alone; everywhere unless this is said. Forgets where the last face
+    /// was, and how it stood.
     pub fn set_zones(&mut self, zones: &Zones) {
         self.detector.set_zones(zones);
+        self.uprightness.forget();
     }
 
     /// Forgets where the last face was: the next frame comes from elsewhere.

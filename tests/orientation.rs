@@ -19,7 +19,7 @@ use std::time::Duration;
 use deepid_edge::capture::{CapturedFrame, Decoder};
 use deepid_edge::clock::{Clock, ManualClock, Monotonic};
 use deepid_edge::decide::Seen;
-use deepid_edge::detect::{Detection, FollowerSettings, Orientation};
+use deepid_edge::detect::{Detection, FollowerSettings, Orientation, Zones};
 use deepid_edge::embed::{FeatureVector, QualityFault};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::geometry::{Turn, View};
@@ -229,6 +229,34 @@ fn a_face_is_compared_only_where_it_stands_upright() {
         }
     }
     assert!(told >= 18, "{told} of 24 were told of");
+}
+
+#[test]
+fn another_picture_is_another_face_though_it_lies_in_the_same_place() {
+    let Some(runtime) = runtime() else { return };
+    let settings = FollowerSettings::default();
+    let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+    let scene = scene::one_face();
+    let (face, _) = seen(&mut recognizer, &rgb_frame(&scene, scene.dimensions()));
+    // Cut so that the face lies in the middle, where it stays when the picture is turned.
+    let (centre, half) = (face.bounds().centre(), 100.0);
+    let (x, y) = ((centre.x - half) as u32, (centre.y - half) as u32);
+    let picture = imageops::crop_imm(&scene, x, y, 200, 200).to_image();
+    let frame = rgb_frame(&picture, picture.dimensions());
+    let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
+    let forgets: [fn(&mut Recognizer); 2] =
+        [Recognizer::forget, |recognizer| recognizer.set_zones(&Zones::default())];
+    for forget in forgets {
+        for (turn, compared) in [(Turn::None, true), (Turn::Half, false)] {
+            forget(&mut recognizer);
+            let Seen::Faces { principal, .. } =
+                recognizer.observe(&frame.turned(turn), &clock).seen
+            else {
+                panic!("a face is there")
+            };
+            assert_eq!(principal.found.is_some(), compared, "{turn:?}: {principal:?}");
+        }
+    }
 }
 
 #[test]
