@@ -14,7 +14,7 @@ demo: setup-demo assets ## Enrol a person, replay a visit, watch the decisions a
 	$(CARGO) run --release --locked -- demo
 
 test: setup assets lint doc ## Run every check that a change must pass
-	$(CARGO) test --locked
+	DEEPID_EDGE_REQUIRE_ALL=1 $(CARGO) test --locked
 	$(PYTHON) -m unittest discover --start-directory tools --pattern '*_test.py'
 	$(PYTHON) -m unittest discover --start-directory tests/system --pattern '*_test.py'
 	$(PYTHON) -m unittest discover --verbose --start-directory models/training/tests --top-level-directory models/training

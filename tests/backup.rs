@@ -793,7 +793,7 @@ fn a_running_daemon_is_backed_up_and_never_restored_over() {
 fn age_and_tar_open_a_backup_without_this_program() {
     let there = |program: &str| Command::new(program).arg("--version").output().is_ok();
     if !there("age") || !there("script") {
-        eprintln!("SKIPPED: needs 'age' and 'script' (Debian packages age and bsdutils)");
+        support::skip("needs 'age' and 'script' (Debian packages age and bsdutils)");
         return;
     }
     let (board, file) = backed_up();

@@ -118,7 +118,7 @@ fn photographs() -> Option<PathBuf> {
     support::models::runtime()?;
     let folder = support::models::root().join("assets/photographs");
     if !folder.join("obama.jpg").exists() {
-        eprintln!("SKIPPED: {} is absent; run 'make assets'", folder.display());
+        support::skip(format_args!("{} is absent; run 'make assets'", folder.display()));
         return None;
     }
     Some(folder)

@@ -36,7 +36,7 @@ const PRESENCE: &str = "deepid-edge/front/presence";
 fn assets() -> bool {
     let there = library().exists();
     if !there {
-        eprintln!("SKIPPED: {} is absent; run 'make assets'", library().display());
+        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
     }
     there
 }
@@ -405,7 +405,7 @@ fn a_daemon_whose_terminal_is_closed_ends_in_order() {
         return;
     }
     if Command::new("script").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: the program 'script' (bsdutils) is missing");
+        support::skip("the program 'script' (bsdutils) is missing");
         return;
     }
     let home = Home::new().set("camera.replay.pace", "real-time").set("camera.replay.repeat", true);

@@ -5,9 +5,13 @@
 //! and the program `unshare`; says aloud when it skips.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::process::{Command, Output};
 
 use deepid_edge::store::{Store, StoreSettings};
+use skip::{skip, skip_here};
 
 /// Runs `subjects list` on a file system of 1 MiB that holds a database, after `trouble`, or says
 /// aloud that it cannot.
@@ -36,13 +40,13 @@ fn in_a_small_file_system(script: &str) -> Option<Output> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output();
     let Ok(output) = output else {
-        eprintln!("SKIPPED: unshare is not there");
+        skip("unshare is not there");
         return None;
     };
     let said = String::from_utf8_lossy(&output.stderr);
     // As nobody in particular, in a chroot, in some containers.
     if said.contains("unshare") || said.contains("mount:") {
-        eprintln!("SKIPPED: no file system can be mounted here: {said}");
+        skip_here(format_args!("no file system can be mounted here: {said}"));
         return None;
     }
     Some(output)
@@ -72,7 +76,7 @@ const ROOM: &str = "36K";
 fn a_daemon_that_finds_a_full_disk_starts_and_records_as_soon_as_there_is_room() {
     let library = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/lib");
     if !library.exists() {
-        eprintln!("SKIPPED: {} is absent; run 'make assets'", library.display());
+        skip(format_args!("{} is absent; run 'make assets'", library.display()));
         return;
     }
     let script = format!(

@@ -15,7 +15,10 @@ fn faces() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/faces");
     let folder = std::env::var_os("DEEPID_EDGE_FACES").map_or(beside, PathBuf::from).join("e2e");
     if !folder.is_dir() {
-        eprintln!("SKIPPED: {} is absent; DEEPID_EDGE_FACES names its folder", folder.display());
+        support::skip_here(format_args!(
+            "{} is absent; DEEPID_EDGE_FACES names its folder",
+            folder.display()
+        ));
         return None;
     }
     Some(folder)

@@ -21,7 +21,7 @@ use support::models::{library, root};
 fn photograph() -> Option<image::RgbImage> {
     let path = root().join("assets/photographs/obama.jpg");
     if !library().exists() || !path.exists() {
-        eprintln!("SKIPPED: {} is absent; run 'make assets'", path.display());
+        support::skip(format_args!("{} is absent; run 'make assets'", path.display()));
         return None;
     }
     Some(image::open(path).expect("a photograph").into_rgb8())

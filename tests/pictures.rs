@@ -10,6 +10,9 @@
     reason = "a test stops at the first surprise"
 )]
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +25,7 @@ use deepid_edge::clock::{ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use deepid_edge::frame::{Frame, PixelFormat};
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
+use skip::skip_here;
 
 /// A picture with something in each block, as JPEG.
 fn jpeg(width: u32, height: u32) -> Vec<u8> {
@@ -279,7 +283,7 @@ fn cases() -> Option<PathBuf> {
     let folder =
         faces.and_then(|faces| Some(faces.parent()?.join("cases"))).filter(|at| at.is_dir());
     if folder.is_none() {
-        eprintln!("SKIPPED: no folder 'cases' beside the one that DEEPID_EDGE_FACES names");
+        skip_here("no folder 'cases' beside the one that DEEPID_EDGE_FACES names");
     }
     folder
 }

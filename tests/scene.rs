@@ -35,7 +35,7 @@ const IGNORE: &str = "[[0.0, 0.0, 0.24, 0.42]]";
 fn assets() -> bool {
     let there = library().exists();
     if !there {
-        eprintln!("SKIPPED: {} is absent; run 'make assets'", library().display());
+        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
     }
     there
 }

@@ -216,7 +216,7 @@ fn is_right(key: &str, value: &str) -> bool {
 #[test]
 fn no_key_lets_a_secret_out() {
     if !library().exists() {
-        eprintln!("SKIPPED: {} is absent; run 'make assets'", library().display());
+        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
         return;
     }
     let Some(broker) = Mosquitto::start(&Broker::default()) else { return };

@@ -6,8 +6,13 @@
 //! a virtual machine runs it.
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in what its cases share")]
 
+#[path = "support/skip.rs"]
+mod skip;
+
 use std::path::Path;
 use std::process::{Command, Output};
+
+use skip::skip;
 
 /// What `systemd-analyze security` may give the service at most, of 10.
 const EXPOSURE_MAX: f64 = 1.5;
@@ -39,9 +44,24 @@ fn analyze(arguments: &[&str], units: &[&str]) -> Option<Output> {
     }
     let output = command.output().ok();
     if output.is_none() {
-        eprintln!("SKIPPED: systemd-analyze is missing; 'make setup' installs it");
+        skip("systemd-analyze is missing; 'make setup' installs it");
     }
     output
+}
+
+#[test]
+fn a_missing_program_is_a_failure_where_nothing_may_be_skipped() {
+    let passes = |all: &str| {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["systemd_accepts_the_units", "--exact"])
+            .env("PATH", "/nonexistent")
+            .env("DEEPID_EDGE_REQUIRE_ALL", all)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    };
+    assert!(passes("0") && !passes("1"));
 }
 
 #[test]

@@ -179,6 +179,17 @@ fn every_file_says_what_it_is() {
 }
 
 #[test]
+fn a_test_that_skips_does_so_in_one_way() {
+    let marks = ["SKIP", "PED"].concat();
+    let broken: Vec<String> = files()
+        .into_iter()
+        .filter(|path| path.starts_with("tests/") && extension(path) == "rs")
+        .filter(|path| path != "tests/support/skip.rs" && read(path).contains(&marks))
+        .collect();
+    none_of("tests/support/skip.rs says what is skipped, and fails where nothing may be", &broken);
+}
+
+#[test]
 fn no_source_is_longer_than_a_reader_can_hold() {
     let broken: Vec<String> = sources()
         .map(|(path, text)| (path, text.lines().count()))

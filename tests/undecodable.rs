@@ -28,7 +28,7 @@ const HEALTH: &str = "deepid-edge/front/health";
 fn assets() -> bool {
     let there = library().exists();
     if !there {
-        eprintln!("SKIPPED: {} is absent; run 'make assets'", library().display());
+        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
     }
     there
 }

@@ -24,7 +24,7 @@ pub fn json(output: &Output) -> serde_json::Value {
 pub fn assets() -> bool {
     let there = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/photographs/obama.jpg").exists();
     if !there {
-        eprintln!("SKIPPED: assets are absent; 'make assets' fetches them");
+        super::skip("assets are absent; 'make assets' fetches them");
     }
     there
 }

@@ -11,7 +11,10 @@ pub mod mosquitto;
 pub mod path;
 pub mod people;
 pub mod scene;
+pub mod skip;
 pub mod subscriber;
+
+pub use skip::{skip, skip_here};
 
 /// Sends a process the signal called `name`, such as `-TERM`. By the shell's own kill: the program of
 /// that name is in no minimal Debian.

@@ -29,7 +29,7 @@ pub fn models() -> ModelDirectory {
 /// The opened runtime, or nothing, said aloud, where the assets were not fetched.
 pub fn runtime() -> Option<Runtime> {
     if !library().exists() {
-        eprintln!("SKIPPED: {} is absent; run 'make assets'", library().display());
+        super::skip(format_args!("{} is absent; run 'make assets'", library().display()));
         return None;
     }
     Some(Runtime::open(&library()).expect("the fetched library opens"))

@@ -53,7 +53,7 @@ pub fn installed() -> Option<PathBuf> {
         .map(|directory| directory.join("mosquitto"))
         .find(|program| program.is_file());
     if found.is_none() {
-        eprintln!("SKIPPED: mosquitto is not installed; run 'apt-get install mosquitto'");
+        super::skip("mosquitto is not installed; run 'apt-get install mosquitto'");
     }
     found
 }
