@@ -1,5 +1,9 @@
 //! What several black-box tests need; each test file uses a part of it.
-#![allow(dead_code, reason = "every test file is a crate of its own and uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "every test file is a crate of its own and uses a part of this"
+)]
 
 pub mod answer;
 pub mod certificates;
