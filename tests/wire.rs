@@ -167,10 +167,10 @@ fn cameras() -> Vec<Camera> {
         S::Streaming,
         S::Searching,
         S::Stalled,
-        S::Undecodable,
         S::Busy,
         S::Denied,
         S::Unsupported,
+        S::Undecodable,
         S::Misoriented,
     ]
     .map(|state| {

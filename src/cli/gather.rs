@@ -24,6 +24,7 @@ use crate::capture::{
 };
 use crate::clock::{Clock, Floor, Monotonic, SystemClock};
 use crate::config::Config;
+use crate::embed::QualityFault;
 
 /// Least time between two frames that are taken.
 pub(super) const SPACING: Duration = Duration::from_millis(300);
@@ -163,7 +164,8 @@ impl Tally {
     }
 
     /// Why nobody was taken: frames that cannot be decoded where they are more than half; else the
-    /// most frequent reason that is no empty picture, because in between nobody may have been there.
+    /// most frequent reason that is no empty picture, because in between nobody may have been there. A
+    /// camera that hangs otherwise is why faces are unclear, too.
     fn main_reason(&self) -> Unusable {
         let reasons = self.reasons();
         let broken =
@@ -171,6 +173,9 @@ impl Tally {
         let undecodable =
             reasons.iter().find(|(why, count)| broken(why) && count * 2 > self.looked_at);
         let telling = reasons.iter().find(|(why, _)| !broken(why) && *why != Unusable::NoFace);
+        let unclear = Unusable::Poor(QualityFault::Unclear);
+        let turned = reasons.iter().find(|(why, _)| matches!(why, Unusable::CameraTurned { .. }));
+        let telling = telling.filter(|(why, _)| *why != unclear).or(turned).or(telling);
         undecodable.or(telling).or(reasons.first()).map_or(Unusable::NoFace, |(why, _)| why.clone())
     }
 
@@ -304,7 +309,7 @@ pub(super) fn bytes_bar(session: &Session) -> ProgressBar {
 mod tests {
     use super::*;
     use crate::capture::Undecodable;
-    use crate::embed::QualityFault;
+    use crate::geometry::Turn;
 
     #[test]
     fn a_tally_says_how_many_came_and_why_not_more() {
@@ -345,5 +350,10 @@ mod tests {
         assert_eq!(tally(&[(Unusable::NoFace, 9), (poor.clone(), 1)]), poor);
         assert_eq!(tally(&[(Unusable::NoFace, 3), (undecodable.clone(), 57)]), undecodable);
         assert_eq!(tally(&[(poor.clone(), 30), (undecodable, 20)]), poor);
+        let unclear = Unusable::Poor(QualityFault::Unclear);
+        let fault = QualityFault::NotUpright(Turn::Half);
+        let turned = Unusable::CameraTurned { fault, rotate: Turn::Half };
+        assert_eq!(tally(&[(unclear.clone(), 4), (turned.clone(), 3)]), turned);
+        assert_eq!(tally(&[(unclear.clone(), 4), (Unusable::NoFace, 9)]), unclear);
     }
 }
