@@ -213,7 +213,7 @@ def reads_mjpg(door: Door) -> str:
 # ---- What happens to a door ----------------------------------------------------------------------
 
 
-@check("systemctl reload: the stricter setting counts at once, a wrong file changes nothing", smoke=True)
+@check("systemctl reload: the stricter setting counts at once, a wrong file changes nothing")
 def reloads(door: Door) -> str:
     streaming(door, "enrolled")
     person, before, after = subject(door), door.pid(), door.mark()
