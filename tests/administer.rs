@@ -10,43 +10,22 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/database.rs"]
+mod database;
 #[path = "support/people.rs"]
 mod people;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use deepid_edge::clock::{Clock as _, ClockRequirement, ClockTrust, Floor, SystemClock, WallClock};
+use database::{model, open, place, vector, wall};
+use deepid_edge::clock::{Clock as _, ClockRequirement, Floor, SystemClock};
 use deepid_edge::compare::SubjectId;
-use deepid_edge::embed::FeatureVector;
-use deepid_edge::inference::ModelId;
 use deepid_edge::store::{
     Administrative, Body, Change, Enrolee, Error, Likeness, LookAlike, NewReference,
     ReferenceSource, Store, StoreSettings, Usable,
 };
 use people::{People as _, key};
 use rusqlite::Connection;
-
-fn wall(unix_ms: i64) -> WallClock {
-    WallClock { unix_ms, trust: ClockTrust::Trusted, synchronised: false }
-}
-
-fn model(name: &str) -> ModelId {
-    ModelId::new(name).unwrap()
-}
-
-fn vector(name: &str, values: &[f32]) -> FeatureVector {
-    FeatureVector::new(key(name), values.to_vec()).unwrap()
-}
-
-fn place() -> (tempfile::TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("deepid-edge.db");
-    (directory, path)
-}
-
-fn open(path: &Path) -> Store {
-    Store::open(path, StoreSettings::default()).unwrap()
-}
 
 /// A database whose references are older than the record of procedures.
 fn with_references_of_an_unknown_file(path: &Path) -> Store {

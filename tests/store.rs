@@ -11,19 +11,22 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/database.rs"]
+mod database;
 #[path = "support/people.rs"]
 mod people;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use database::{model, open, place, vector, wall};
 use deepid_edge::clock::{ClockTrust, Floor, Mark, Monotonic, WallClock};
 use deepid_edge::compare::{Metric, SubjectId};
 use deepid_edge::decide::{
     AmbiguousReason, Decision, DecisionLatency, Evidence, FramesCounted, Verdict,
 };
 use deepid_edge::embed::FeatureVector;
-use deepid_edge::inference::{ModelId, ModelKey};
+use deepid_edge::inference::ModelKey;
 use deepid_edge::store::{
     Administrative, Body, Error, ErrorKind, ReferenceSource, RequestVerdict, Store, StoreSettings,
     Usable,
@@ -33,28 +36,6 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 const BOOT: Uuid = Uuid::from_u128(0x7c0d_2f6a_0000_4000_8000_0000_0000_0001);
-
-fn wall(unix_ms: i64) -> WallClock {
-    WallClock { unix_ms, trust: ClockTrust::Trusted, synchronised: false }
-}
-
-fn model(name: &str) -> ModelId {
-    ModelId::new(name).unwrap()
-}
-
-fn vector(model_name: &str, values: &[f32]) -> FeatureVector {
-    FeatureVector::new(key(model_name), values.to_vec()).unwrap()
-}
-
-fn place() -> (tempfile::TempDir, PathBuf) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("deepid-edge.db");
-    (directory, path)
-}
-
-fn open(path: &Path) -> Store {
-    Store::open(path, StoreSettings::default()).unwrap()
-}
 
 fn granted(subject: &SubjectId, at_ms: u64, score: Option<f32>) -> Decision {
     Decision {
