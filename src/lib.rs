@@ -8,7 +8,8 @@
 //! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary; [`backoff`] and [`secret`]
 //! serve several rooms. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`compare`] → [`decide`] are the path, and
-//! [`recognize`] walks it, where configured with a second embedder by [`confirm`]. [`store`] and [`publish`] keep and announce what was decided,
+//! [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`] decides
+//! by it. [`store`] and [`publish`] keep and announce what was decided,
 //! [`config`] says how, [`daemon`] runs it all, [`evaluate`] measures it, [`cli`] is the front door.
 #![warn(missing_docs)]
 
@@ -38,9 +39,9 @@ pub mod compare;
 
 pub mod decide;
 
-pub mod confirm;
-
 pub mod recognize;
+
+pub mod door;
 
 pub mod store;
 

@@ -21,13 +21,14 @@ use std::cell::Cell;
 use deepid_edge::align::Cutter;
 use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic, WallClock};
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SearchScratch};
-use deepid_edge::confirm::{Confirmer, Confirming, Fusion};
 use deepid_edge::decide::{
-    Confirmation, FaceSeen, Observation, Question, Seen, Visit, VisitPolicy,
+    Answer, FaceSeen, Gate, Observation, Question, Seen, Visit, VisitPolicy,
 };
 use deepid_edge::detect::{FollowerSettings, Strategy};
+use deepid_edge::door::{Door, Event, Time};
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::frame::{Frame, PixelFormat};
+use deepid_edge::recognize::{Confirmer, Confirming, Fusion};
 
 use support::models::runtime;
 use support::{path, scene};
@@ -128,9 +129,9 @@ fn no_frame_allocates_after_warm_up() {
     let idle = scene::yuyv(&scene::nobody());
     for strategy in [Strategy::FindThenFollow, Strategy::Find] {
         let settings = FollowerSettings { strategy, ..FollowerSettings::default() };
-        let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+        let recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
         let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
-        let mut visit = Visit::new(VisitPolicy::default());
+        let mut door = Door::new(recognizer, VisitPolicy::default());
         let mut actions = Vec::with_capacity(8);
         let (mut faces, mut counted) = (0, 0);
         for number in 0..120_u64 {
@@ -142,9 +143,9 @@ fn no_frame_allocates_after_warm_up() {
             let frame =
                 Frame::new(pixels, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap();
             let count = allocations(|| {
-                let observation = recognizer.observe(&frame, &clock);
-                faces += usize::from(matches!(observation.seen, Seen::Faces { .. }));
-                visit.step(&observation, clock.now(), &mut actions);
+                door.step(Event::Frame(&frame), Time::of(&clock), &mut actions);
+                let observed = door.observed().map(|observation| &observation.seen);
+                faces += usize::from(matches!(observed, Some(Seen::Faces { .. })));
             });
             // A visit's beginning and its decision allocate once a visit, not once a frame.
             let eventful = !actions.is_empty();
@@ -183,15 +184,15 @@ fn asking_the_confirming_embedder_allocates_nothing_after_warm_up() {
     let confirmer = Confirmer::new(confirming, cutter, path::embedder(&runtime, true));
     let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![enrolled]))
         .confirmed_by(Some(confirmer));
-    let question = Question { subject: visitor::subject(0), score: 1.0 };
+    let question = Question { gate: Gate::Confirm, subject: visitor::subject(0), score: 1.0 };
     let mut confirmed = 0;
     for number in 1..60_u64 {
         clock.advance(std::time::Duration::from_millis(33));
         let frame = frame(number);
         let count = allocations(|| {
             recognizer.observe(&frame, &clock);
-            let answer = recognizer.confirm(&question);
-            confirmed += usize::from(matches!(answer, Confirmation::Yes(_)));
+            let answer = recognizer.answer(&question);
+            confirmed += usize::from(matches!(answer, Answer::Pass(Some(_))));
         });
         assert!(number < 20 || count == 0, "frame {number} allocated {count} times");
     }

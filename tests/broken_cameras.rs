@@ -19,8 +19,9 @@ use deepid_edge::capture::watch::Decoded;
 use deepid_edge::capture::{CameraState, CapturedFrame, Decoder, FrameSource, Progress};
 use deepid_edge::clock::{Clock, ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use deepid_edge::compare::Gallery;
-use deepid_edge::decide::{self, Action, Observation, Seen, Verdict, Visit, VisitPolicy};
+use deepid_edge::decide::{self, Effect, Seen, Verdict, VisitPolicy};
 use deepid_edge::detect::FollowerSettings;
+use deepid_edge::door::{Door, Event, Time};
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::inference::Runtime;
@@ -100,8 +101,8 @@ fn watch(
     let start = Monotonic::from_millis(1000);
     let clock = Arc::new(ManualClock::new(start, PLAUSIBLE_FROM_UNIX_MS + 1_000_000));
     let mut camera = camera(recording, plan, seed, &clock);
-    let mut recognizer = path::recognizer(runtime, FollowerSettings::default(), true, gallery);
-    let mut visit = Visit::new(VisitPolicy::default());
+    let recognizer = path::recognizer(runtime, FollowerSettings::default(), true, gallery);
+    let mut door = Door::new(recognizer, VisitPolicy::default());
     let (mut captured, mut decoder) = (CapturedFrame::new(), Decoder::default());
     let (mut decoded, mut actions) = (Decoded::default(), Vec::new());
     let mut told = Told::default();
@@ -114,38 +115,32 @@ fn watch(
         if told.states.last() != Some(&state) {
             told.states.push(state);
         }
-        let fault = |seen| Observation {
-            sequence: captured.sequence(),
-            captured_at: captured.captured_at(),
-            wall: clock.wall(),
-            luminance: None,
-            seen: Seen::Fault(seen),
-        };
-        let observation = match progress {
-            Progress::Waiting | Progress::End => {
-                visit.tick(clock.now(), &mut actions);
-                continue;
-            }
+        let (sequence, captured_at) = (captured.sequence(), captured.captured_at());
+        let fault = |fault| Event::Fault { sequence, captured_at, fault };
+        let frame;
+        let event = match progress {
+            Progress::Waiting | Progress::End => Event::Tick,
             Progress::Repeat => fault(decide::Fault::Stale),
             Progress::Frame => match decoder.decode(&captured) {
                 Err(error) => {
                     decoded = decoded.with(Some(error.cause()));
                     fault(decide::Fault::Unreadable)
                 }
-                Ok(frame) => {
+                Ok(decodable) => {
                     decoded = decoded.with(None);
                     if told.judged >= JUDGED {
                         continue;
                     }
                     told.judged += 1;
-                    recognizer.observe(&frame, &*clock)
+                    frame = decodable;
+                    Event::Frame(&frame)
                 }
             },
         };
-        visit.step(&observation, clock.now(), &mut actions);
+        door.step(event, Time::of(&*clock), &mut actions);
     }
     for action in &actions {
-        if let Action::Publish(decision) = action {
+        if let Effect::Decided { decision, announce: true } = action {
             told.decisions += 1;
             told.grants += usize::from(matches!(decision.verdict, Verdict::Granted { .. }));
         }

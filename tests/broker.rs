@@ -313,7 +313,7 @@ fn decisions_made_while_the_broker_is_away_go_to_audit_only_late_and_in_order() 
     // The subscriber may have come after the first of them.
     assert!(late.is_sorted() && late.iter().all(|seq| missed.contains(seq)), "{late:?}");
     late.dedup();
-    assert_eq!(door.store.outbox_depth().unwrap(), 0);
+    assert_eq!(door.desk.store().outbox_depth().unwrap(), 0);
 }
 
 #[test]
@@ -343,7 +343,7 @@ fn what_the_broker_never_acknowledged_is_sent_again_as_audit_and_never_as_access
     door.until_delivered();
     let heard = subscriber.until_now("deepid-edge/marker");
     assert!(heard.iter().all(|m| m.topic != ACCESS), "{heard:?}");
-    let kept: Vec<u64> = door.store.audit(0, 9).unwrap().iter().map(|r| r.seq).collect();
+    let kept: Vec<u64> = door.desk.store().audit(0, 9).unwrap().iter().map(|r| r.seq).collect();
     assert_eq!(kept, [record.seq, second.seq]);
 }
 
@@ -454,7 +454,7 @@ fn too_many_requests_leave_one_record() {
     door.until_delivered();
     door.clock.advance(Duration::from_secs(601));
     door.until("the rest", |e| format!("{e:?}").contains("RefusedTooMany"));
-    let records = door.store.audit(0, 1000).unwrap();
+    let records = door.desk.store().audit(0, 1000).unwrap();
     assert!(records.len() <= 4, "{} records for 200 requests", records.len());
 }
 
@@ -502,7 +502,7 @@ fn a_publish_that_the_broker_forbids_is_said_and_stays_in_the_outbox() {
         |e| matches!(e, SessionEvent::NotAllowed { topic, .. } if topic == AUDIT),
     );
     assert!(format!("{event:?}").contains("NotAuthorized"), "{event:?}");
-    assert_eq!(door.store.outbox_depth().unwrap(), 1);
+    assert_eq!(door.desk.store().outbox_depth().unwrap(), 1);
 
     // Its owner corrects the rules: the record goes out on the same connection.
     let subscriber = Subscriber::connect(broker.port(), AUDIT);
@@ -514,7 +514,7 @@ fn a_publish_that_the_broker_forbids_is_said_and_stays_in_the_outbox() {
         matches!(event, SessionEvent::Acknowledged { seq: 1 })
     });
     assert!(!connected_again.get());
-    assert_eq!(door.store.outbox_depth().unwrap(), 0);
+    assert_eq!(door.desk.store().outbox_depth().unwrap(), 0);
     assert_eq!(subscriber.on(AUDIT).json()["late"], true);
 }
 

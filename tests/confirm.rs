@@ -19,7 +19,7 @@ use std::time::Duration;
 use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::compare::{Candidate, Match};
 use deepid_edge::decide::{
-    Action, Confirmation, Decision, Observation, Question, Seen, Verdict, Visit, VisitPolicy,
+    Answer, Decision, Effect, Gate, Gates, Observation, Question, Seen, Verdict, Visit, VisitPolicy,
 };
 use deepid_edge::store::Body;
 use proptest::prelude::*;
@@ -33,12 +33,13 @@ use support::subscriber::Subscriber;
 struct Door {
     visit: Visit,
     frames: u64,
-    actions: Vec<Action>,
+    actions: Vec<Effect>,
 }
 
 impl Door {
     fn new() -> Self {
-        let policy = VisitPolicy { confirm: true, ..visitor::policy() };
+        let policy =
+            VisitPolicy { gates: Gates::NONE.with(Gate::Confirm, true), ..visitor::policy() };
         Self { visit: Visit::new(policy), frames: 0, actions: Vec::new() }
     }
 
@@ -61,7 +62,7 @@ impl Door {
         self.visit.question().cloned()
     }
 
-    fn hears(&mut self, answer: Confirmation) {
+    fn hears(&mut self, answer: Answer) {
         let now = self.now();
         self.visit.answer(answer, now, &mut self.actions);
     }
@@ -69,7 +70,7 @@ impl Door {
     fn decisions(&self) -> Vec<&Decision> {
         let mut decisions = Vec::new();
         for action in &self.actions {
-            if let Action::Publish(decision) = action {
+            if let Effect::Decided { decision, announce: true } = action {
                 decisions.push(decision);
             }
         }
@@ -95,7 +96,7 @@ fn the_frame_that_would_grant_is_asked_about_once() {
     let question = door.sees(visitor::good(1)).expect("three frames agree");
     assert_eq!((question.subject, question.score), (visitor::subject(1), 0.8));
     assert!(door.decisions().is_empty(), "it hangs on the answer");
-    door.hears(Confirmation::Yes(fused(1, 0.7)));
+    door.hears(Answer::Pass(Some(fused(1, 0.7))));
     assert_eq!(door.reasons(), ["matched"]);
     let decision = door.decisions()[0];
     assert_eq!(decision.evidence.as_ref().and_then(|evidence| evidence.score), Some(0.7));
@@ -109,10 +110,10 @@ fn a_no_costs_the_frame_and_agreement_is_needed_anew() {
         door.sees(visitor::good(1));
     }
     assert!(door.sees(visitor::good(1)).is_some());
-    door.hears(Confirmation::No(fused(1, 0.3)));
+    door.hears(Answer::No(Some(fused(1, 0.3))));
     assert!(door.decisions().is_empty());
     assert!(door.sees(visitor::good(1)).is_some(), "two that stand and one more");
-    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    door.hears(Answer::Pass(Some(fused(1, 0.9))));
     assert_eq!(door.reasons(), ["matched"]);
 }
 
@@ -123,7 +124,7 @@ fn whoever_is_never_confirmed_is_unknown_with_the_fused_score() {
     for _ in 0..25 {
         if door.sees(visitor::good(1)).is_some() {
             asked += 1;
-            door.hears(Confirmation::No(fused(1, 0.2 + 0.01 * asked as f32)));
+            door.hears(Answer::No(Some(fused(1, 0.2 + 0.01 * asked as f32))));
         }
     }
     assert_eq!(asked, 3, "no more tries than a grant needs frames");
@@ -136,13 +137,13 @@ fn whoever_is_never_confirmed_is_unknown_with_the_fused_score() {
 fn what_is_no_yes_for_that_subject_grants_nothing() {
     let nobody = Match { best: None, ..fused(1, 0.9) };
     let answers = [
-        Confirmation::Fault,
-        Confirmation::Yes(fused(2, 0.9)),
-        Confirmation::Yes(fused(1, 0.59)),
-        Confirmation::Yes(fused(1, f32::NAN)),
-        Confirmation::Yes(nobody.clone()),
-        Confirmation::No(nobody),
-        Confirmation::No(fused(1, 0.9)),
+        Answer::Fault,
+        Answer::Pass(Some(fused(2, 0.9))),
+        Answer::Pass(Some(fused(1, 0.59))),
+        Answer::Pass(Some(fused(1, f32::NAN))),
+        Answer::Pass(Some(nobody.clone())),
+        Answer::No(Some(nobody)),
+        Answer::No(Some(fused(1, 0.9))),
     ];
     for answer in answers {
         let mut door = Door::new();
@@ -157,7 +158,7 @@ fn what_is_no_yes_for_that_subject_grants_nothing() {
 }
 
 /// What the visit is called when every question gets `answer`, `late_ms` after its frame.
-fn named_when_always(answer: Option<&Confirmation>, late_ms: u64) -> (String, usize) {
+fn named_when_always(answer: Option<&Answer>, late_ms: u64) -> (String, usize) {
     let mut door = Door::new();
     let mut asked = 0;
     for _ in 0..25 {
@@ -177,13 +178,13 @@ fn named_when_always(answer: Option<&Confirmation>, late_ms: u64) -> (String, us
 
 #[test]
 fn a_confirming_network_that_fails_is_a_fault_and_no_stranger() {
-    let (named, asked) = named_when_always(Some(&Confirmation::Fault), 0);
+    let (named, asked) = named_when_always(Some(&Answer::Fault), 0);
     assert_eq!(named, "Ambiguous fault");
     assert!(asked > 3, "a fault is no try: {asked}");
     assert_eq!(named_when_always(None, 0).0, "Ambiguous fault", "no answer at all");
-    let late = named_when_always(Some(&Confirmation::Yes(fused(1, 0.9))), 501);
+    let late = named_when_always(Some(&Answer::Pass(Some(fused(1, 0.9)))), 501);
     assert_eq!(late, ("Ambiguous stale_frames".to_owned(), 3), "a yes that came too late is a try");
-    let no = named_when_always(Some(&Confirmation::No(fused(1, 0.3))), 0);
+    let no = named_when_always(Some(&Answer::No(Some(fused(1, 0.3)))), 0);
     assert_eq!(no, ("Unknown no_match".to_owned(), 3));
 }
 
@@ -192,12 +193,12 @@ fn a_confirming_network_that_comes_back_within_the_visit_grants() {
     let mut door = Door::new();
     for _ in 0..8 {
         if door.sees(visitor::good(1)).is_some() {
-            door.hears(Confirmation::Fault);
+            door.hears(Answer::Fault);
         }
     }
     assert!(door.decisions().is_empty());
     assert!(door.sees(visitor::good(1)).is_some());
-    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    door.hears(Answer::Pass(Some(fused(1, 0.9))));
     assert_eq!(door.reasons(), ["matched"]);
 }
 
@@ -209,9 +210,9 @@ fn silence_is_no_yes_and_a_late_yes_is_ignored() {
     }
     let question = door.sees(visitor::good(1)).expect("three frames agree");
     assert_eq!(door.sees(Seen::NoFace), None, "that frame is gone");
-    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    door.hears(Answer::Pass(Some(fused(1, 0.9))));
     assert!(door.decisions().is_empty(), "{question:?} was about a frame that is gone");
-    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    door.hears(Answer::Pass(Some(fused(1, 0.9))));
     assert!(door.decisions().is_empty());
 }
 
@@ -222,7 +223,7 @@ fn a_yes_that_comes_too_late_is_none() {
         door.sees(visitor::good(1));
     }
     let late = door.now().plus(Duration::from_millis(501));
-    door.visit.answer(Confirmation::Yes(fused(1, 0.9)), late, &mut door.actions);
+    door.visit.answer(Answer::Pass(Some(fused(1, 0.9))), late, &mut door.actions);
     assert!(door.decisions().is_empty());
 }
 
@@ -254,7 +255,7 @@ fn beyond_the_calibration_the_claim_of_the_score_that_decides_counts() {
         door
     };
     let mut door = sees_three(&|| visitor::good(1));
-    door.hears(Confirmation::Yes(beyond(fused(1, 0.9))));
+    door.hears(Answer::Pass(Some(beyond(fused(1, 0.9)))));
     assert_eq!(door.reasons(), ["beyond_calibration"]);
 
     let first_beyond = || {
@@ -263,7 +264,7 @@ fn beyond_the_calibration_the_claim_of_the_score_that_decides_counts() {
         Seen::Faces { count: 1, principal }
     };
     let mut door = sees_three(&first_beyond);
-    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    door.hears(Answer::Pass(Some(fused(1, 0.9))));
     assert_eq!(door.reasons(), ["matched"], "a confirming network is one of the things that help");
 }
 
@@ -277,7 +278,7 @@ fn a_disabled_subject_is_told_only_when_confirmed() {
     }
     assert!(door.sees(disabled()).is_some());
     assert!(door.decisions().is_empty());
-    door.hears(Confirmation::Yes(fused(1, 0.9)));
+    door.hears(Answer::Pass(Some(fused(1, 0.9))));
     assert_eq!(door.reasons(), ["subject_disabled"]);
 }
 
@@ -303,9 +304,9 @@ proptest! {
             let right = question.subject == visitor::subject(number) && score >= visitor::THRESHOLD;
             let (before, yes) = (door.decisions().len(), answer == 0);
             match answer {
-                0 => door.hears(Confirmation::Yes(match_of)),
-                1 => door.hears(Confirmation::No(match_of)),
-                2 => door.hears(Confirmation::Fault),
+                0 => door.hears(Answer::Pass(Some(match_of))),
+                1 => door.hears(Answer::No(Some(match_of))),
+                2 => door.hears(Answer::Fault),
                 _ => {}
             }
             let granted = door.decisions().iter().skip(before).any(granted);

@@ -5,6 +5,8 @@
 //! The syntax stands in `tests/data/decide/README.md`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic, also in what cases share")]
 
+#[path = "support/sight.rs"]
+mod sight;
 #[path = "support/visitor.rs"]
 mod visitor;
 
@@ -12,12 +14,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
-use deepid_edge::compare::{Candidate, Metric, SubjectId};
+use deepid_edge::clock::{ClockTrust, ManualClock, Monotonic, WallClock};
+use deepid_edge::compare::{Candidate, Match, Metric, SubjectId};
 use deepid_edge::decide::{
-    Action, Decision, FaceSeen, Fault, Observation, Seen, SeveralFaces, Visit, VisitPolicy,
+    AmbiguousReason, Answer, Decision, DeniedReason, Effect, FaceSeen, Fault, Gate, Observation,
+    Refusal, Seen, SeveralFaces, VisitPolicy,
 };
+use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::QualityFault;
+use sight::{Script, ScriptedDoor};
 use visitor::NAMES;
 
 /// Time 0 of every case, so that captures may lie before it.
@@ -96,30 +101,38 @@ fn split(text: &str) -> Vec<Case<'_>> {
 
 /// What happens in a case, line by line.
 struct Run {
-    visit: Visit,
+    door: ScriptedDoor,
+    clock: ManualClock,
     sequence: u64,
     trust: ClockTrust,
     /// What was asked for and not yet named by the table.
-    pending: Vec<Action>,
-    recorded: Option<Decision>,
-    /// The last one recorded, published or not.
+    pending: Vec<Effect>,
+    /// A decision that is to be announced, after the table has named it.
+    announced: bool,
+    /// The last one, announced or not.
     decided: Option<Decision>,
+    /// How many gates were asked before the line at hand.
+    asked: usize,
 }
 
 impl Case<'_> {
     fn run(&self) -> Result<(), String> {
         let mut run = Run {
-            visit: Visit::new(visitor::policy()),
+            door: ScriptedDoor::new(Script::default(), visitor::policy()),
+            clock: ManualClock::new(Monotonic::default(), 0),
             sequence: 0,
             trust: ClockTrust::Trusted,
             pending: Vec::new(),
-            recorded: None,
+            announced: false,
             decided: None,
+            asked: 0,
         };
         for &(line, text) in &self.lines {
             let mut words = text.split_whitespace();
             let result = match words.next() {
-                Some("policy") => policy(words).map(|policy| run.visit = Visit::new(policy)),
+                Some("policy") => policy(words).map(|policy| run.door.begin_anew(policy)),
+                Some("gate") => run.gate(words),
+                Some("asked") => run.asked(words),
                 Some("clock") => run.clock(words.next()),
                 Some("door") => run.door(words.next()),
                 Some("at") => run.nothing_pending().and_then(|()| run.at(words)),
@@ -141,6 +154,7 @@ fn policy<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<VisitPolicy, S
         let value = words.next();
         let millis = || number::<u64>(value).map(Duration::from_millis);
         match key {
+            "gate" => policy.gates = policy.gates.with(gate(value)?, true),
             "agreeing" => policy.agreeing = number(value)?,
             "window" => policy.window = number(value)?,
             "spacing" => policy.spacing = millis()?,
@@ -163,6 +177,12 @@ fn policy<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<VisitPolicy, S
     Ok(policy)
 }
 
+fn gate(word: Option<&str>) -> Result<Gate, String> {
+    let word = word.ok_or("which gate?")?;
+    let known = Gate::ALL.into_iter().find(|gate| gate.name() == word);
+    known.ok_or_else(|| format!("no gate is called {word}"))
+}
+
 fn number<T: std::str::FromStr>(word: Option<&str>) -> Result<T, String> {
     let word = word.ok_or("a number is missing")?;
     word.parse().map_err(|_| format!("'{word}' is no such number"))
@@ -181,8 +201,37 @@ impl Run {
             Some("ours") => false,
             _ => return Err("a door is contested or ours".to_owned()),
         };
-        self.visit.contest(contested);
+        self.step(Event::Contested(contested));
         Ok(())
+    }
+
+    fn step(&mut self, event: Event<'_, Observation>) {
+        self.door.step(event, Time::of(&self.clock), &mut self.pending);
+    }
+
+    /// What a gate says from here on.
+    fn gate<'a>(&mut self, mut words: impl Iterator<Item = &'a str>) -> Result<(), String> {
+        let gate = gate(words.next())?;
+        let answer = match words.next() {
+            Some("pass") => Answer::Pass(fused(&mut words)?),
+            Some("no") => Answer::No(fused(&mut words)?),
+            Some("fault") => Answer::Fault,
+            Some("undecided") => Answer::NotYet(AmbiguousReason::LivenessUndecided),
+            Some("not_live") => Answer::Never(Refusal::Ambiguous(AmbiguousReason::NotLive)),
+            Some("locked_out") => Answer::Never(Refusal::Denied(DeniedReason::LockedOut)),
+            other => return Err(format!("no gate says {other:?}")),
+        };
+        self.door.sight_mut().tell(gate, answer);
+        Ok(())
+    }
+
+    /// Which gates the line before this one has asked, in this order.
+    fn asked<'a>(&mut self, words: impl Iterator<Item = &'a str>) -> Result<(), String> {
+        let asked = &self.door.sight().asked;
+        let found: Vec<&str> =
+            asked.iter().skip(self.asked).map(|question| question.gate.name()).collect();
+        let expected: Vec<&str> = words.collect();
+        if found == expected { Ok(()) } else { Err(format!("asked: {found:?}")) }
     }
 
     fn clock(&mut self, trust: Option<&str>) -> Result<(), String> {
@@ -196,6 +245,8 @@ impl Run {
 
     fn at<'a>(&mut self, mut words: impl Iterator<Item = &'a str>) -> Result<(), String> {
         let now = instant(words.next())?;
+        self.clock.advance_to(now);
+        self.asked = self.door.sight().asked.len();
         self.sequence += 1;
         let mut observation = Observation {
             sequence: self.sequence,
@@ -207,11 +258,12 @@ impl Run {
         let mut count = 1;
         observation.seen = match words.next() {
             Some("tick") => {
-                self.visit.tick(now, &mut self.pending);
+                self.step(Event::Tick);
                 return words.next().map_or(Ok(()), |word| Err(format!("'{word}' after tick")));
             }
             Some("reload") => {
-                self.visit.restart(policy(words)?, now);
+                let settings = (sight::tuning(), policy(words)?);
+                self.step(Event::Tuned(Box::new(settings)));
                 return Ok(());
             }
             Some("none") => Seen::NoFace,
@@ -270,11 +322,14 @@ impl Run {
                 (word, _) => return Err(format!("'{word}' says nothing here")),
             }
         }
-        self.visit.step(&observation, now, &mut self.pending);
+        self.step(Event::Frame(&observation));
         Ok(())
     }
 
     fn expect(&mut self, expected: &str) -> Result<(), String> {
+        if std::mem::take(&mut self.announced) {
+            return if expected == "publish" { Ok(()) } else { Err("found: publish".into()) };
+        }
         if self.pending.is_empty() {
             return Err("nothing more was asked for".into());
         }
@@ -282,30 +337,23 @@ impl Run {
         if found == expected { Ok(()) } else { Err(format!("found: {found}")) }
     }
 
-    /// Takes the next action and says it in the words of the tables.
+    /// Takes the next effect and says it in the words of the tables.
     fn describe(&mut self) -> String {
         match self.pending.remove(0) {
-            Action::Presence { present, faces } => {
-                assert_eq!(present, faces > 0);
-                format!("presence {faces}")
-            }
-            Action::Record(decision) => {
+            Effect::Presence { faces } => format!("presence {faces}"),
+            Effect::Decided { decision, announce } => {
                 let text = format!("record {}", say(&decision));
-                self.decided = Some(decision.clone());
-                self.recorded = Some(decision);
+                self.announced = announce;
+                self.decided = Some(decision);
                 text
             }
-            // By text, because NaN is not equal to itself.
-            Action::Publish(decision) => match self.recorded.take() {
-                Some(recorded) if format!("{recorded:?}") == format!("{decision:?}") => {
-                    "publish".into()
-                }
-                _ => format!("publish unrecorded {}", say(&decision)),
-            },
         }
     }
 
     fn nothing_pending(&mut self) -> Result<(), String> {
+        if self.announced {
+            return Err("before this, also: publish".into());
+        }
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -332,7 +380,7 @@ impl Run {
             Some("never") => None,
             word => Some(instant(word)?),
         };
-        let found = self.visit.poll_at();
+        let found = self.door.poll_at();
         if found == expected {
             return Ok(());
         }
@@ -360,6 +408,15 @@ fn face<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<FaceSeen, Strin
     let margin = best.as_ref().map(|_| 0.3);
     let found = Some(visitor::found(best, margin));
     Ok(FaceSeen { quality: visitor::quality(1.0, None), found })
+}
+
+/// The second embedder's fused match, where one is given: whom, with which score.
+fn fused<'a>(words: &mut impl Iterator<Item = &'a str>) -> Result<Option<Match>, String> {
+    let mut words = words.peekable();
+    if words.peek().is_none() {
+        return Ok(None);
+    }
+    Ok(face(&mut words)?.found)
 }
 
 fn metric(word: Option<&str>) -> Result<Metric, String> {

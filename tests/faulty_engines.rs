@@ -16,8 +16,9 @@
 mod support;
 
 use deepid_edge::clock::{Clock, ManualClock, Monotonic};
-use deepid_edge::decide::{Action, Fault, Seen, Verdict, Visit, VisitPolicy};
+use deepid_edge::decide::{Effect, Fault, Seen, Verdict, VisitPolicy};
 use deepid_edge::detect::{Detections, Follower, FollowerSettings, SsdDetector, Strategy};
+use deepid_edge::door::{Door, Event, Time};
 use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::inference::{Engine, InferenceError, ModelId, Procedure, Tensor};
@@ -129,10 +130,10 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
         let somebody = FeatureVector::new(path::key(false), values).unwrap();
         let gallery = path::gallery(vec![somebody]);
         let limits = QualityLimits::default();
-        let mut recognizer =
+        let recognizer =
             Recognizer::new(follower, path::aligner(), embedder(trouble), gallery, limits, 0.6);
         let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
-        let mut visit = Visit::new(VisitPolicy::default());
+        let mut door = Door::new(recognizer, VisitPolicy::default());
         let mut actions = Vec::new();
         let mut faults = 0;
         for number in 1..=90_u64 {
@@ -140,15 +141,15 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
             let stride = scene::WIDTH as usize * 2;
             let frame =
                 Frame::new(&pixels, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap();
-            let observation = recognizer.observe(&frame, &clock);
-            faults += usize::from(observation.seen == Seen::Fault(Fault::Engine));
-            visit.step(&observation, clock.now(), &mut actions);
+            door.step(Event::Frame(&frame), Time::of(&clock), &mut actions);
+            let seen = &door.observed().unwrap().seen;
+            faults += usize::from(*seen == Seen::Fault(Fault::Engine));
         }
-        let granted = |action: &Action| match action {
-            Action::Record(decision) | Action::Publish(decision) => {
+        let granted = |effect: &Effect| match effect {
+            Effect::Decided { decision, .. } => {
                 matches!(decision.verdict, Verdict::Granted { .. })
             }
-            Action::Presence { .. } => false,
+            Effect::Presence { .. } => false,
         };
         assert!(!actions.iter().any(granted), "{actions:?}");
         assert_eq!(faults, 90, "{actions:?}");

@@ -13,6 +13,8 @@
 
 #[path = "support/people.rs"]
 mod people;
+#[path = "support/sight.rs"]
+mod sight;
 #[path = "support/visitor.rs"]
 mod visitor;
 
@@ -26,9 +28,12 @@ use deepid_edge::clock::{
 use deepid_edge::compare::{
     CalibrationTable, Comparer, Gallery, GalleryEntry, Metric, SearchScratch, ThresholdPolicy,
 };
-use deepid_edge::decide::{Action, Decision, FaceSeen, Fault, Observation, Outcome, Seen, Visit};
+use deepid_edge::decide::{Decision, Effect, FaceSeen, Fault, Observation, Outcome, Seen};
+use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::{FeatureVector, QualityFault};
 use deepid_edge::inference::ModelKey;
+use deepid_edge::store;
+use sight::ScriptedDoor;
 
 const SEED: u64 = 20_260_501;
 const VISITS: usize = 1000;
@@ -129,51 +134,44 @@ struct Row {
     withheld: u32,
 }
 
-/// The door's side of the daemon: asks the visit in time, records, and announces what is recorded.
-struct Door {
-    visit: Visit,
+/// The daemon's threads around a door over some hours: it is woken in time, and what it decides is recorded, then
+/// announced.
+struct Day {
+    at: ScriptedDoor,
     clock: ManualClock,
     disk_full: bool,
-    /// Noticed when a record failed; until the disk is free again no frame is judged.
-    store_failed: bool,
     records: Vec<Decision>,
     announced: Vec<Decision>,
     withheld: Vec<Decision>,
-    actions: Vec<Action>,
+    effects: Vec<Effect>,
 }
 
-impl Door {
+impl Day {
     fn wait_until(&mut self, until: Monotonic) {
-        while let Some(at) = self.visit.poll_at().filter(|at| *at <= until) {
+        while let Some(at) = self.at.poll_at().filter(|at| *at <= until) {
             self.clock.advance_to(at);
-            self.visit.tick(at, &mut self.actions);
-            self.execute();
+            self.step(Event::Tick);
         }
         self.clock.advance_to(until);
     }
 
-    fn see(&mut self, observation: &Observation) {
-        self.visit.step(observation, self.clock.now(), &mut self.actions);
-        self.execute();
-    }
-
-    fn execute(&mut self) {
-        let mut recorded: Option<Decision> = None;
-        for action in std::mem::take(&mut self.actions) {
-            match action {
-                Action::Presence { .. } => {}
-                Action::Record(_) if self.disk_full => self.store_failed = true,
-                Action::Record(decision) => {
-                    self.records.push(decision.clone());
-                    recorded = Some(decision);
+    fn step(&mut self, event: Event<'_, Observation>) {
+        self.at.step(event, Time::of(&self.clock), &mut self.effects);
+        for effect in std::mem::take(&mut self.effects) {
+            let Effect::Decided { decision, announce } = effect else { continue };
+            if self.disk_full {
+                // As the desk does; a disk without room is still read, so that faces are judged on.
+                let error = store::Error::DiskFull { path: "door.db".into() };
+                let failed = store::Condition::after(&error).has_failed();
+                self.at.step(Event::Database { failed }, Time::of(&self.clock), &mut self.effects);
+                if announce {
+                    self.withheld.push(decision);
                 }
-                Action::Publish(decision) => match recorded.take() {
-                    Some(record) => {
-                        assert_eq!(record, decision, "announced is what was recorded");
-                        self.announced.push(decision);
-                    }
-                    None => self.withheld.push(decision),
-                },
+                continue;
+            }
+            self.records.push(decision.clone());
+            if announce {
+                self.announced.push(decision);
             }
         }
     }
@@ -302,15 +300,14 @@ impl Script {
 
 fn simulate(seed: u64) -> String {
     let mut world = World::new(seed);
-    let mut door = Door {
-        visit: Visit::new(visitor::policy()),
+    let mut door = Day {
+        at: ScriptedDoor::new(sight::Script::default(), visitor::policy()),
         clock: ManualClock::new(Monotonic::from_millis(60_000), PLAUSIBLE_FROM_UNIX_MS),
         disk_full: false,
-        store_failed: false,
         records: Vec::new(),
         announced: Vec::new(),
         withheld: Vec::new(),
-        actions: Vec::new(),
+        effects: Vec::new(),
     };
     let mut sequence = 0;
     let mut rows: BTreeMap<(Who, Trouble), Row> = BTreeMap::new();
@@ -343,7 +340,7 @@ fn simulate(seed: u64) -> String {
 }
 
 /// Plays one visit and the quiet after it.
-fn perform(script: &Script, world: &mut World, door: &mut Door, sequence: &mut u64) {
+fn perform(script: &Script, world: &mut World, door: &mut Day, sequence: &mut u64) {
     let enrolled = world.faces[script.number].clone();
     let stranger = world.stranger();
     let face: Vec<f32> = match script.who {
@@ -358,7 +355,6 @@ fn perform(script: &Script, world: &mut World, door: &mut Door, sequence: &mut u
         let trouble = if script.troubled(frame) { script.trouble } else { Trouble::None };
         door.wait_until(door.clock.now().plus(Duration::from_millis(script.interval_ms)));
         door.disk_full = trouble == Trouble::DiskFull;
-        door.store_failed &= door.disk_full;
         let now = door.clock.now();
         *sequence += 1;
         let captured_at = match trouble {
@@ -376,7 +372,6 @@ fn perform(script: &Script, world: &mut World, door: &mut Door, sequence: &mut u
         let seen = match trouble {
             Trouble::Stall => continue,
             Trouble::Engine => Seen::Fault(Fault::Engine),
-            _ if door.store_failed => Seen::Fault(Fault::Store),
             _ if script.who == Who::Nobody => Seen::NoFace,
             _ => world.seen(face, count, script.spread, trouble),
         };
@@ -388,10 +383,9 @@ fn perform(script: &Script, world: &mut World, door: &mut Door, sequence: &mut u
         if trouble == Trouble::Freeze {
             observation = frozen.get_or_insert(observation).clone();
         }
-        door.see(&observation);
+        door.step(Event::Frame(&observation));
     }
     door.disk_full = false;
-    door.store_failed = false;
     // Then nobody for longer than the absence: frames without a face, or no frames at all.
     let quiet = world.random.u64(1600..9000);
     let ends = door.clock.now().plus(Duration::from_millis(quiet));
@@ -399,13 +393,13 @@ fn perform(script: &Script, world: &mut World, door: &mut Door, sequence: &mut u
     while frames && door.clock.now() < ends {
         door.wait_until(door.clock.now().plus(Duration::from_millis(200)));
         *sequence += 1;
-        door.see(&Observation {
+        door.step(Event::Frame(&Observation {
             sequence: *sequence,
             captured_at: door.clock.now(),
             wall: door.clock.wall(),
             luminance: None,
             seen: Seen::NoFace,
-        });
+        }));
     }
     door.wait_until(ends);
 }

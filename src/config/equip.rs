@@ -15,13 +15,13 @@ use crate::compare::{
     CalibrationTable, CompareError, Comparer, Gallery, GalleryEntry, Metric, Operating,
     ThresholdError, ThresholdPolicy,
 };
-use crate::confirm::{Confirmer, Confirming, Fusion};
 use crate::detect::{Follower, SsdDetector};
 use crate::embed::{Embedder, QualityLimits};
 use crate::inference::{
     FusionCard, InferenceError, InstallError, ModelCard, ModelDirectory, ModelId, ModelKey,
     ModelKind, Procedure, Runtime, Staged,
 };
+use crate::recognize::{Confirmer, Confirming, Fusion};
 use crate::recognize::{Galleries, Recognizer};
 use crate::store::Reference;
 

@@ -13,7 +13,7 @@ use crate::capture::negotiate::Wish;
 use crate::capture::replay::{self, ReplaySettings};
 use crate::capture::v4l2::CameraSettings;
 use crate::clock::Monotonic;
-use crate::decide::VisitPolicy;
+use crate::decide::{Gate, Gates, VisitPolicy};
 use crate::detect::{FollowerSettings, Zones};
 use crate::embed::QualityLimits;
 use crate::geometry::View;
@@ -90,7 +90,7 @@ impl Config {
             several_faces: visit.several_faces,
             stale: Duration::from_millis(visit.stale_ms),
             timeout: Duration::from_millis(visit.timeout_ms),
-            confirm: self.models.confirm.is_some(),
+            gates: Gates::NONE.with(Gate::Confirm, self.models.confirm.is_some()),
         }
     }
 

@@ -1,23 +1,21 @@
 //! The enrolled set on its way from the database to the recogniser, at the start and while running.
 //!
 //! In: the database, whatever makes galleries of it, the time. Out: the newest enrolled set in a
-//! [`Handover`]; how many are enrolled; whether the gallery can be read, in the meter.
+//! [`Handover`]; how many are enrolled; whether they can be read, as [`Looked`].
 //!
 //! The database's version is read before its references: a change between the two is a newer
 //! version, so that it is read again and never missed. While the references cannot be read or
 //! compared, for whatever reason, nobody is enrolled: whom an administrator has just removed may be
 //! among those in memory. It is tried again at each look.
-//! Invariant: no clock is read here. Deliberately absent: the thread, which is `threads`'s.
+//! Invariant: no clock is read here. Deliberately absent: the thread, which is `desk_thread`'s.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::DaemonError;
-use super::meter::Meter;
 use super::reload::{Adjustment, Renewal};
 use crate::clock::Monotonic;
 use crate::config::Config;
-use crate::publish::message::{DatabaseState, GalleryState};
 use crate::recognize::Galleries;
 use crate::store::{Store, Usable};
 
@@ -63,7 +61,7 @@ pub(super) struct News {
     pub adjustment: Option<Adjustment>,
 }
 
-/// One place between the record and the recognise thread, in which the newest change wins. An
+/// One place between the desk and the door thread, in which the newest change wins. An
 /// adjustment stays until it is taken: what is made after it is made by its configuration.
 #[derive(Debug, Default)]
 pub(super) struct Handover(Mutex<News>);
@@ -115,7 +113,23 @@ impl Enrolled {
     }
 }
 
-/// What the record thread knows of the enrolments.
+/// What a look at the enrolments has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// It is too early to look.
+    TooEarly,
+    /// Nothing has changed.
+    Same,
+    /// There is a new enrolled set.
+    Loaded,
+    /// They cannot be read; nobody is enrolled.
+    Withdrawn {
+        /// Whether the database is the cause.
+        by_store: bool,
+    },
+}
+
+/// What the desk thread knows of the enrolments.
 pub(super) struct Enrolments {
     make: GalleriesMaker,
     /// By which the galleries are made.
@@ -143,37 +157,36 @@ impl Enrolments {
     }
 
     /// Looks, once in a while, whether another program has changed the enrolments, and reads them
-    /// again when it has, when they could not be read before, or when the database has failed.
-    /// `false` when it is too early to look.
-    pub(super) fn look(&mut self, store: &Store, meter: &Meter, now: Monotonic) -> bool {
+    /// again when it has, when they could not be read before, or when the database has `failed`.
+    pub(super) fn look(&mut self, store: &Store, failed: bool, now: Monotonic) -> Looked {
         if self.looked.is_some_and(|looked| now.since(looked) < LOOK_EVERY) {
-            return false;
+            return Looked::TooEarly;
         }
         self.looked = Some(now);
-        let failed = meter.database() == DatabaseState::Failed;
         let unchanged = |version: i64| Some(version) == self.version && !failed;
-        if !store.data_version().is_ok_and(unchanged) {
-            match Loaded::read(store, |store| (self.make)(&self.config, store)) {
-                Ok(loaded) => self.replace(loaded, None, store, meter),
-                Err(error) => self.withdraw(&error, meter),
+        if store.data_version().is_ok_and(unchanged) {
+            return Looked::Same;
+        }
+        match Loaded::read(store, |store| (self.make)(&self.config, store)) {
+            Ok(loaded) => {
+                self.replace(loaded, None, store);
+                Looked::Loaded
+            }
+            Err(error) => {
+                self.withdraw(&error);
+                Looked::Withdrawn { by_store: matches!(error, DaemonError::Store(_)) }
             }
         }
-        true
     }
 
     /// Goes on by another configuration where a gallery can be made by it, and says whether; the
     /// recogniser gives the answer when it has both.
-    pub(super) fn renew(
-        &mut self,
-        Renewal { config, answer }: Renewal,
-        store: &Store,
-        meter: &Meter,
-    ) -> bool {
+    pub(super) fn renew(&mut self, Renewal { config, answer }: Renewal, store: &Store) -> bool {
         match Loaded::read(store, |store| (self.make)(&config, store)) {
             Ok(loaded) => {
                 let adjustment = Adjustment::of(&config, answer);
                 self.config = config;
-                self.replace(loaded, Some(adjustment), store, meter);
+                self.replace(loaded, Some(adjustment), store);
                 true
             }
             Err(error) => {
@@ -184,13 +197,7 @@ impl Enrolments {
         }
     }
 
-    fn replace(
-        &mut self,
-        loaded: Loaded,
-        adjustment: Option<Adjustment>,
-        store: &Store,
-        meter: &Meter,
-    ) {
+    fn replace(&mut self, loaded: Loaded, adjustment: Option<Adjustment>, store: &Store) {
         let Loaded { galleries, version } = loaded;
         let enrolled = Enrolled::of(&galleries, store);
         tracing::info!(
@@ -203,19 +210,11 @@ impl Enrolments {
         *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner) = enrolled;
         self.handover.put(Change::Replace(Box::new(galleries)), adjustment);
         (self.version, self.fault) = (Some(version), None);
-        meter.set_gallery(GalleryState::Ok);
-        if meter.database() == DatabaseState::Failed {
-            meter.set_database(DatabaseState::Ok);
-        }
     }
 
-    fn withdraw(&mut self, error: &DaemonError, meter: &Meter) {
+    fn withdraw(&mut self, error: &DaemonError) {
         self.handover.put(Change::Withdraw, None);
         self.version = None;
-        meter.set_gallery(GalleryState::Unreadable);
-        if matches!(error, DaemonError::Store(_)) {
-            meter.set_database(DatabaseState::Failed);
-        }
         let fault = error.to_string();
         // Tried every second: a line for each try would wear out the card.
         if self.fault.as_ref() != Some(&fault) {
@@ -368,21 +367,24 @@ mod tests {
             Arc::clone(&handover),
             Arc::clone(&enrolled),
         );
-        let meter = Meter::default();
         let mut look = |second: u64| {
-            enrolments.look(&store, &meter, Monotonic::from_millis(second * 1000));
-            (subjects(handover.take().change), meter.gallery())
+            let looked = enrolments.look(&store, false, Monotonic::from_millis(second * 1000));
+            (subjects(handover.take().change), looked)
         };
-        assert_eq!(look(1), (None, GalleryState::Ok), "nothing has changed");
+        assert_eq!(look(1), (None, Looked::Same), "nothing has changed");
 
         broken.store(true, Ordering::Relaxed);
         change(&mut beside, store::Change::Remove { subject: &removed });
-        assert_eq!(look(2), (Some(0), GalleryState::Unreadable), "nobody, and not the removed one");
-        assert_eq!(look(3), (Some(0), GalleryState::Unreadable));
+        assert_eq!(
+            look(2),
+            (Some(0), Looked::Withdrawn { by_store: false }),
+            "nobody, and not the removed one"
+        );
+        assert_eq!(look(3), (Some(0), Looked::Withdrawn { by_store: false }));
 
         broken.store(false, Ordering::Relaxed);
-        assert_eq!(look(4), (Some(1), GalleryState::Ok), "tried again without another change");
-        assert_eq!(look(5), (None, GalleryState::Ok));
+        assert_eq!(look(4), (Some(1), Looked::Loaded), "tried again without another change");
+        assert_eq!(look(5), (None, Looked::Same));
         assert_eq!(enrolled.lock().unwrap().subjects, 1);
     }
 
@@ -401,7 +403,7 @@ mod tests {
         assert_eq!(loaded.galleries.gallery.subjects(), 0);
         let handover = Arc::default();
         let mut enrolments = enrolments(Box::new(made), loaded.version, &handover);
-        enrolments.look(&store, &Meter::default(), Monotonic::default());
+        enrolments.look(&store, false, Monotonic::default());
         assert_eq!(subjects(handover.take().change), Some(1));
     }
 
@@ -426,11 +428,10 @@ mod tests {
         let handover = Arc::default();
         let version = store.data_version().unwrap();
         let mut enrolments = enrolments(Box::new(make), version, &handover);
-        let meter = Meter::default();
         let mut renew = |flags: &[(&str, &str)]| {
             let (answer, mut answered) = tokio::sync::oneshot::channel();
             let renewal = Renewal { config: config(flags), answer };
-            let renewed = enrolments.renew(renewal, &store, &meter);
+            let renewed = enrolments.renew(renewal, &store);
             (renewed, answered.try_recv().ok().map(|answer| answer.is_err()))
         };
         assert_eq!(renew(&[("door.id", "back"), ("visit.agreeing", "4")]), (false, Some(true)));
@@ -440,7 +441,7 @@ mod tests {
         assert_eq!(renew(&[("recognise.metric", "euclidean")]), (true, None));
         // Somebody is enrolled before the recogniser looks: read again by the new configuration.
         enrol(&mut beside, "another");
-        enrolments.look(&store, &meter, Monotonic::from_millis(5000));
+        enrolments.look(&store, false, Monotonic::from_millis(5000));
         let News { change, adjustment } = handover.take();
         assert_eq!(subjects(change), Some(0), "by the metric of the new configuration");
         let adjustment = adjustment.expect("it is not lost");

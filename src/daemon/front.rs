@@ -1,7 +1,7 @@
 //! The main thread: broker session, signals, and what is said of the daemon's own state.
 //!
 //! In: the threads' shared state, events of the session, signals, a [`Stop`]. Out: messages for the
-//! session, tasks for the record thread, notifications of readiness and status. It waits for many things and
+//! session, tasks for the desk, notifications of readiness and status. It waits for many things and
 //! computes nothing.
 //! Deliberately absent: frames, decisions and the database; they pass by on their own threads.
 
@@ -17,21 +17,22 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::desk::Task;
+use super::desk_thread::Order;
 use super::enrolments::Enrolled;
 use super::pulse::Thread;
 use super::rate::Rate;
 use super::reload::{self, Control, Plan, Refusal, Reload, Renewal};
 use super::service::notify;
+use super::shared::Shared;
 use super::signals::{Heard, Signals};
-use super::threads::{Shared, Task};
 use super::{CHANNEL_LENGTH, DaemonError, Model, Stop, health};
 use crate::capture::CameraState;
 use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
 use crate::config::Config;
 use crate::detect::StillFace;
-use crate::publish::message::DatabaseState;
 use crate::publish::{Contest, Health, Info, Outgoing, Presence, Session, SessionEvent};
-use crate::store::Administrative;
+use crate::store::{Administrative, Condition};
 
 /// How often the main loop looks at the threads.
 const TURN: Duration = Duration::from_millis(250);
@@ -49,8 +50,8 @@ const SETTLE_TURNS: u32 = 15;
 /// The threads that do the work.
 pub(super) struct Workers {
     pub capture: JoinHandle<()>,
-    pub recognise: JoinHandle<()>,
-    pub record: JoinHandle<()>,
+    pub door: JoinHandle<()>,
+    pub desk: JoinHandle<()>,
 }
 
 /// An event loop in which signals are heard already: what comes while models are loaded is not lost,
@@ -86,7 +87,7 @@ pub(super) struct Front<'a> {
     pub boot: Uuid,
     pub started: Monotonic,
     pub started_wall: WallClock,
-    pub tasks: SyncSender<Task>,
+    pub desk: SyncSender<Order>,
     pub outgoing: mpsc::Sender<Outgoing>,
     pub owed: Owed,
     pub status: Status,
@@ -123,11 +124,8 @@ impl Workers {
     /// What became of the threads that have ended: a panic is no end in order, also of one that may
     /// end by itself. One that still runs is left to the end of the process.
     fn joined(self) -> Result<(), DaemonError> {
-        let threads = [
-            (Thread::Capture, self.capture),
-            (Thread::Recognise, self.recognise),
-            (Thread::Record, self.record),
-        ];
+        let threads =
+            [(Thread::Capture, self.capture), (Thread::Door, self.door), (Thread::Desk, self.desk)];
         for (thread, handle) in threads {
             if !handle.is_finished() {
                 tracing::warn!(thread = thread.name(), "a thread did not end in time");
@@ -149,7 +147,7 @@ struct Said {
     strobing: bool,
     still: Vec<StillFace>,
     presence_at: Option<Monotonic>,
-    database: Option<DatabaseState>,
+    database: Option<Condition>,
     clock_doubt: Option<ClockDoubt>,
     contested: bool,
 }
@@ -236,7 +234,7 @@ impl Front<'_> {
         };
         let (answer, answered) = oneshot::channel();
         let renewal = Renewal { config: plan.config.clone(), answer };
-        match self.tasks.try_send(Task::Renew(Box::new(renewal))) {
+        match self.desk.try_send(Order::Renew(Box::new(renewal))) {
             Ok(()) => reload.wait_for(plan, answered),
             // Full: the database is slow. It is asked again at the next turn.
             Err(_) => reload.asked = true,
@@ -287,8 +285,8 @@ impl Front<'_> {
     /// Sends what is owed as far as there is room; a reload is done when nothing is.
     fn settle(&mut self) {
         while let Some(record) = self.owed.records.pop_front() {
-            if let Err(TrySendError::Full(Task::Administrative(record))) =
-                self.tasks.try_send(Task::Administrative(record))
+            if let Err(TrySendError::Full(Order::Do(Task::Administrative(record)))) =
+                self.desk.try_send(Order::Do(Task::Administrative(record)))
             {
                 self.owed.records.push_front(record);
                 return;
@@ -315,14 +313,14 @@ impl Front<'_> {
     ) -> Option<Result<(), DaemonError>> {
         let died = [
             (Thread::Capture, &workers.capture),
-            (Thread::Recognise, &workers.recognise),
-            (Thread::Record, &workers.record),
+            (Thread::Door, &workers.door),
+            (Thread::Desk, &workers.desk),
         ]
         .into_iter()
         .find(|(_, handle)| handle.is_finished());
         match died {
             // The recogniser ends by itself when a recording is over.
-            Some((Thread::Recognise, _)) if self.config.camera.replay.path.is_some() => {
+            Some((Thread::Door, _)) if self.config.camera.replay.path.is_some() => {
                 self.say(self.shared.clock.now(), said);
                 return Some(Ok(()));
             }
@@ -348,7 +346,7 @@ impl Front<'_> {
 
     /// Says what has changed, and what is due again.
     fn say(&self, now: Monotonic, said: &mut Said) {
-        let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let camera = self.shared.camera().clone();
         let state = camera.told().map_or(CameraState::Streaming, |status| status.state);
         let strobing = self.shared.strobing.load(Ordering::Relaxed);
         let mut changed = false;
@@ -389,7 +387,7 @@ impl Front<'_> {
             self.send(Outgoing::Info(info.clone()));
             said.info = Some(info);
         }
-        let database = Some(self.shared.meter.database());
+        let database = Some(self.shared.desk.condition());
         changed |= said.database != database;
         said.database = database;
         changed |= self.say_clock(said);
@@ -433,18 +431,14 @@ impl Front<'_> {
     }
 
     fn info(&self) -> Info {
-        let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner);
+        let camera = self.shared.camera();
         let enrolled = *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner);
         health::info(&self.config.door.id, self.boot, &self.models, &camera, enrolled)
     }
 
     fn health(&self, now: Monotonic, said: &Said) -> Health {
         let per_s = said.rate.per_s(now, self.shared.meter.processed());
-        let overwritten = self.shared.slot.overwritten();
-        let uptime = now.since(self.started);
-        let camera = self.shared.camera.lock().unwrap_or_else(PoisonError::into_inner);
-        let still = camera.still.len();
-        health::health(&self.shared.meter, &self.shared.clock, uptime, overwritten, per_s, still)
+        health::health(self.shared, now.since(self.started), per_s)
     }
 
     fn send(&self, outgoing: Outgoing) {
@@ -495,7 +489,7 @@ impl Front<'_> {
             }
         };
         // Full: the session asks again after the next connection.
-        drop(self.tasks.try_send(task));
+        drop(self.desk.try_send(Order::Do(task)));
     }
 
     /// Grants nothing while another client speaks as this door; whether that is to be recorded.
@@ -534,9 +528,9 @@ impl Front<'_> {
                 () = &mut deadline => break,
                 Some(event) = events.recv() => self.hear(event, said),
                 _ = poll.tick() => {
-                    if workers.capture.is_finished() && workers.recognise.is_finished() {
+                    if workers.capture.is_finished() && workers.door.is_finished() {
                         if let Some(task) = last_record.take() {
-                            drop(self.tasks.try_send(task));
+                            drop(self.desk.try_send(Order::Do(task)));
                         }
                         settle = settle.saturating_sub(1);
                         if settle == 0 {
@@ -550,11 +544,11 @@ impl Front<'_> {
         self.send(Outgoing::Health(self.health(self.shared.clock.now(), said)));
         // Not waited for: a database that hangs must not make the end hang too.
         if let Some(task) = last_record {
-            drop(self.tasks.try_send(task));
+            drop(self.desk.try_send(Order::Do(task)));
         }
-        drop(self.tasks.try_send(Task::Stop));
+        drop(self.desk.try_send(Order::Stop));
         let goodbye = async {
-            while !workers.record.is_finished() {
+            while !workers.desk.is_finished() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             // Last, so that what the database still says reaches somebody.
@@ -588,11 +582,11 @@ mod tests {
     #[test]
     fn a_thread_that_panicked_is_no_end_in_order() {
         let well = || ended(|| ());
-        let workers = Workers { capture: well(), recognise: well(), record: well() };
+        let workers = Workers { capture: well(), door: well(), desk: well() };
         assert!(workers.joined().is_ok());
         let broken = || ended(|| panic!("as an engine might"));
-        let workers = Workers { capture: well(), recognise: broken(), record: well() };
+        let workers = Workers { capture: well(), door: broken(), desk: well() };
         let error = workers.joined().unwrap_err();
-        assert!(matches!(error, DaemonError::ThreadDied { thread: "recognise" }), "{error}");
+        assert!(matches!(error, DaemonError::ThreadDied { thread: "door" }), "{error}");
     }
 }

@@ -7,27 +7,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::enrolments::Enrolled;
-use super::meter::{Meter, Stage};
-use super::threads::Camera;
+use super::meter::Stage;
+use super::shared::{Camera, Shared};
 use super::{Model, board};
-use crate::clock::{Clock, SystemClock, WallClock};
+use crate::clock::{Clock, WallClock};
 use crate::detect::{StillFace, Zones};
 use crate::inference::ModelKind;
 use crate::publish::message::{
-    self, CAPABILITIES, CameraInfo, CameraState, FrameCounts, Health, Info, ModelInfo,
+    self, CAPABILITIES, CameraInfo, CameraState, DatabaseState, FrameCounts, GalleryState, Health,
+    Info, ModelInfo,
 };
+use crate::store::Condition;
 use uuid::Uuid;
 
-/// `health` as it is now. `per_s` is the rate of processed frames, `overwritten` the frames that
-/// the slot lost, `still_faces` the faces that have not moved for minutes.
-pub(super) fn health(
-    meter: &Meter,
-    clock: &SystemClock,
-    uptime: Duration,
-    overwritten: u64,
-    per_s: f32,
-    still_faces: usize,
-) -> Health {
+/// `health` as it is now. `per_s` is the rate of processed frames.
+pub(super) fn health(shared: &Shared, uptime: Duration, per_s: f32) -> Health {
+    let (meter, clock, desk) = (&shared.meter, &shared.clock, &shared.desk);
+    let still_faces = shared.camera().still.len();
     let (wall, doubt) = clock.wall_with_doubt();
     let stages: BTreeMap<String, _> = Stage::ALL
         .into_iter()
@@ -38,7 +34,7 @@ pub(super) fn health(
         uptime_s: uptime.as_secs(),
         frames: FrameCounts {
             captured: meter.captured(),
-            dropped: overwritten + meter.unreadable(),
+            dropped: shared.slot.overwritten() + meter.unreadable(),
             undecodable: meter.unreadable(),
             processed: meter.processed(),
             per_s,
@@ -49,12 +45,22 @@ pub(super) fn health(
         throttled: board::throttled(),
         clock: wall.trust,
         clock_remedy: doubt.map(|doubt| format!("{doubt}: {}", doubt.remedy())),
-        outbox_depth: meter.outbox(),
-        unreadable_records: meter.unreadable_records(),
-        database: meter.database(),
-        gallery: meter.gallery(),
+        outbox_depth: desk.outbox_depth(),
+        unreadable_records: desk.unreadable_records(),
+        database: database(desk.condition()),
+        gallery: if desk.is_withdrawn() { GalleryState::Unreadable } else { GalleryState::Ok },
         contested: meter.is_contested(clock.now()),
         still_faces: u32::try_from(still_faces).unwrap_or(u32::MAX),
+    }
+}
+
+/// How a database is, as it is said on the wire.
+const fn database(condition: Condition) -> DatabaseState {
+    match condition {
+        Condition::Usable => DatabaseState::Ok,
+        Condition::Full => DatabaseState::Full,
+        Condition::ReadOnly => DatabaseState::ReadOnly,
+        Condition::Failed => DatabaseState::Failed,
     }
 }
 

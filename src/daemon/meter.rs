@@ -4,12 +4,12 @@
 //! stage. Fixed size; measuring neither allocates nor blocks for longer than a copy of a stage's values.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Monotonic;
-use crate::publish::message::{DatabaseState, GalleryState, LatencyMs};
+use crate::publish::message::LatencyMs;
 use crate::recognize::StageTimes;
 
 /// How many values of each stage percentiles are taken over.
@@ -105,11 +105,7 @@ pub struct Meter {
     processed: AtomicU64,
     faces: AtomicU64,
     decisions: AtomicU64,
-    outbox: AtomicU64,
-    unreadable_records: AtomicU64,
     present: AtomicU32,
-    database: AtomicU8,
-    gallery_unreadable: AtomicBool,
     /// In microseconds of the machine's monotonic clock.
     contested_until: AtomicU64,
     stages: Mutex<[Ring; 7]>,
@@ -123,11 +119,7 @@ impl Default for Meter {
             processed: AtomicU64::new(0),
             faces: AtomicU64::new(0),
             decisions: AtomicU64::new(0),
-            outbox: AtomicU64::new(0),
-            unreadable_records: AtomicU64::new(0),
             present: AtomicU32::new(0),
-            database: AtomicU8::new(0),
-            gallery_unreadable: AtomicBool::new(false),
             contested_until: AtomicU64::new(0),
             stages: Mutex::new([const { Ring::new() }; 7]),
         }
@@ -156,26 +148,6 @@ impl Meter {
         decisions add_decision "Decisions that were recorded.",
     }
 
-    /// Audit records that no broker has acknowledged.
-    #[must_use]
-    pub fn outbox(&self) -> u64 {
-        self.outbox.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_outbox(&self, depth: u64) {
-        self.outbox.store(depth, Ordering::Relaxed);
-    }
-
-    /// Audit records that cannot be read, and so are not published.
-    #[must_use]
-    pub fn unreadable_records(&self) -> u64 {
-        self.unreadable_records.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_unreadable_records(&self, count: u64) {
-        self.unreadable_records.store(count, Ordering::Relaxed);
-    }
-
     /// How many faces are there now; `None` while nobody is.
     #[must_use]
     pub fn present(&self) -> Option<NonZeroU32> {
@@ -184,41 +156,6 @@ impl Meter {
 
     pub(super) fn set_present(&self, faces: u32) {
         self.present.store(faces, Ordering::Relaxed);
-    }
-
-    /// How the database is.
-    #[must_use]
-    pub fn database(&self) -> DatabaseState {
-        match self.database.load(Ordering::Relaxed) {
-            0 => DatabaseState::Ok,
-            1 => DatabaseState::Full,
-            2 => DatabaseState::ReadOnly,
-            _ => DatabaseState::Failed,
-        }
-    }
-
-    pub(super) fn set_database(&self, state: DatabaseState) {
-        let number = match state {
-            DatabaseState::Ok => 0,
-            DatabaseState::Full => 1,
-            DatabaseState::ReadOnly => 2,
-            DatabaseState::Failed => 3,
-        };
-        self.database.store(number, Ordering::Relaxed);
-    }
-
-    /// Whether the enrolments can be read.
-    #[must_use]
-    pub fn gallery(&self) -> GalleryState {
-        if self.gallery_unreadable.load(Ordering::Relaxed) {
-            GalleryState::Unreadable
-        } else {
-            GalleryState::Ok
-        }
-    }
-
-    pub(super) fn set_gallery(&self, state: GalleryState) {
-        self.gallery_unreadable.store(state == GalleryState::Unreadable, Ordering::Relaxed);
     }
 
     /// Whether another client speaks as this door, as far as was noticed lately.

@@ -2,21 +2,25 @@
 //! every thread makes progress.
 //!
 //! ```text
-//! capture ─slot→ recognise ─decisions→ record ─outgoing→ broker session (this thread, tokio)
-//!                    ↑ enrolments ─────────┘ ←acknowledged, outbox wanted────┘
+//! capture ─slot→ door ─decided→ desk ─outgoing→ broker session (this thread, tokio)
+//!                  ↑ enrolments ───┘ ←acknowledged, outbox wanted────┘
 //! ```
 //!
 //! In: a [`Config`], a [`Stop`], and a [`Control`] by which the configuration is read again. Out: a
 //! [`Summary`] when it was told to stop, when a recording is over, or an error with its remedy. It starts and decides without camera, broker and network;
 //! without database, library or models it does not start.
 //!
-//! Invariants: a decision is durable before it is announced (`threads`); frames never queue
+//! Invariants: a decision is durable before it is announced (`desk`); frames never queue
 //! (`slot`); one hung thread is a restart (`watchdog`). Deliberately absent: any way to store or show a
 //! picture, and any command that opens a door.
 
 mod bearing;
 pub mod board;
+mod capture_thread;
 mod decoding;
+pub mod desk;
+mod desk_thread;
+mod door_thread;
 mod enrolments;
 mod front;
 mod health;
@@ -25,10 +29,10 @@ mod pulse;
 mod rate;
 mod reload;
 mod service;
+mod shared;
 mod signals;
 mod slot;
 mod source;
-mod threads;
 mod unreadable;
 mod watchdog;
 
@@ -45,22 +49,23 @@ use crate::capture::CaptureError;
 use crate::capture::strobe::StrobeWatch;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::{Config, ConfigError, EquipError, Networks};
-use crate::decide::Visit;
 use crate::detect::StillFaces;
+use crate::door::Door;
 use crate::inference::{ModelCard, ModelKind, ProcedureHash};
-use crate::publish::message::DatabaseState;
 use crate::recognize::Galleries;
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
 use decoding::Decoding;
+use desk::Desk;
+use desk_thread::DeskThread;
+use door_thread::DoorThread;
 use enrolments::{Enrolled, Enrolments, Handover, Loaded};
 use front::{Front, Listening, Owed, Status, Workers};
 use meter::Meter;
 use pulse::{Pulse, Thread};
 pub use reload::Control;
+use shared::{Camera, DeskStatus, Shared};
 use slot::{Pressure, Slot};
-use threads::{Camera, Recognise, Record, Shared, Start};
-use unreadable::Unreadable;
 
 /// Decisions that may wait for the database, messages that may wait for the session.
 const CHANNEL_LENGTH: usize = 64;
@@ -137,7 +142,7 @@ pub enum DaemonError {
 /// [`DaemonError`] when it cannot start, or when one of its threads dies.
 pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summary, DaemonError> {
     let listening = Listening::begin()?;
-    let mut store = Store::open(&config.store.path, config.store_settings())?;
+    let store = Store::open(&config.store.path, config.store_settings())?;
     let clock = Arc::new(SystemClock::new(config.clock.require, store.clock_floor()?));
     let started = clock.now();
     let networks = Networks::open(config)?;
@@ -154,8 +159,8 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
 
     let boot = Uuid::new_v4();
     let start = Administrative::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
-    let recorded = store.record_admin(start.clone(), &config.door.id, boot, started, clock.wall());
-    let unrecorded = doubt_of_start(recorded)?;
+    let mut desk = Desk::new(store, config.door.id.clone(), boot);
+    desk.begin(start, started, clock.wall())?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
@@ -163,27 +168,25 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         decoding: Decoding::default(),
         pulse: Pulse::new(started),
         meter: Arc::new(Meter::default()),
+        desk: DeskStatus::default(),
         camera: Mutex::new(Camera::of(&*source)),
         strobing: AtomicBool::new(false),
         opened_anew: AtomicBool::new(false),
         clock: Arc::clone(&clock),
     });
-    if let Some(state) = unrecorded {
-        shared.meter.set_database(state);
-    }
+    shared.desk.set_condition(desk.condition());
     let enrolled = Arc::new(Mutex::new(enrolled));
-    let (tasks, tasks_received) = sync_channel(CHANNEL_LENGTH);
+    let (orders, orders_received) = sync_channel(CHANNEL_LENGTH);
     let handover = Arc::new(Handover::default());
     let (outgoing, outgoing_received) = mpsc::channel(CHANNEL_LENGTH);
 
-    let recognise = Recognise {
-        recognizer,
-        visit: Visit::new(config.visit_policy()),
+    let door_thread = DoorThread {
+        door: Door::new(recognizer, config.visit_policy()),
         strobe: StrobeWatch::default(),
         still: StillFaces::default(),
         replay_clock: replay_clock.clone(),
         enrolments: Arc::clone(&handover),
-        decisions: tasks.clone(),
+        desk: orders.clone(),
         outgoing: outgoing.clone(),
         absence: config.visit_policy().absence,
         view: config.camera_view(),
@@ -194,22 +197,22 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         warn_of_claim(config, &galleries);
         Ok(galleries)
     });
-    let record = Record {
-        store,
-        door: config.door.id.clone(),
-        boot,
-        tasks: tasks_received,
-        outgoing: outgoing.clone(),
+    let desk_thread = DeskThread {
+        desk,
         enrolments: Enrolments::new(make, config.clone(), version, handover, Arc::clone(&enrolled)),
-        start: unrecorded.map(|_| Start { event: start, at: started }),
-        unreadable: Unreadable::default(),
+        orders: orders_received,
+        outgoing: outgoing.clone(),
     };
     let workers = Workers {
-        capture: spawn(Thread::Capture, &shared, move |shared| threads::capture(shared, source))?,
-        recognise: spawn(Thread::Recognise, &shared, move |shared| {
-            threads::recognise(shared, recognise);
+        capture: spawn(Thread::Capture, &shared, move |shared| {
+            capture_thread::run(shared, source);
         })?,
-        record: spawn(Thread::Record, &shared, move |shared| threads::record(shared, record))?,
+        door: spawn(Thread::Door, &shared, move |shared| {
+            door_thread::run(shared, door_thread);
+        })?,
+        desk: spawn(Thread::Desk, &shared, move |shared| {
+            desk_thread::run(shared, desk_thread);
+        })?,
     };
     let watched = Arc::clone(&shared);
     // Not joined: it ends within a turn of the others, or with the process.
@@ -224,7 +227,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         boot,
         started,
         started_wall,
-        tasks,
+        desk: orders,
         outgoing,
         owed: Owed::default(),
         status: Status::default(),
@@ -237,25 +240,6 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         rss_bytes: board::resident_bytes(),
     };
     ended.map(|()| summary)
-}
-
-/// How the database is when the start was not recorded; `None` when it was. A door that ends because
-/// of a full disk comes back late; one that goes on denies, says why, and grants as soon as there is
-/// room.
-fn doubt_of_start(
-    recorded: Result<store::AuditRecord, store::Error>,
-) -> Result<Option<DatabaseState>, DaemonError> {
-    match recorded {
-        Ok(_) => Ok(None),
-        Err(error) if error.may_pass() => {
-            tracing::error!(
-                %error,
-                "the start cannot be recorded; nobody is granted until the database can be written, which is tried every second"
-            );
-            Ok(Some(threads::database_state(&error)))
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn read_galleries(

@@ -14,23 +14,23 @@ use crate::clock::Monotonic;
 pub(super) enum Thread {
     /// Owns the camera.
     Capture,
-    /// Owns the engines and the visit.
-    Recognise,
+    /// Owns the networks and the visit.
+    Door,
     /// Owns the database.
-    Record,
+    Desk,
     /// Signals and the broker.
     Front,
 }
 
 impl Thread {
-    const ALL: [Self; 4] = [Self::Capture, Self::Recognise, Self::Record, Self::Front];
+    const ALL: [Self; 4] = [Self::Capture, Self::Door, Self::Desk, Self::Front];
 
     /// The thread's name, in the log and in the kernel (at most 15 bytes).
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Capture => "capture",
-            Self::Recognise => "recognise",
-            Self::Record => "record",
+            Self::Door => "door",
+            Self::Desk => "desk",
             Self::Front => "main",
         }
     }
@@ -38,8 +38,8 @@ impl Thread {
     const fn bound(self) -> Duration {
         match self {
             Self::Capture => Duration::from_secs(15),
-            Self::Recognise | Self::Front => Duration::from_secs(5),
-            Self::Record => Duration::from_secs(20),
+            Self::Door | Self::Front => Duration::from_secs(5),
+            Self::Desk => Duration::from_secs(20),
         }
     }
 }
@@ -82,11 +82,11 @@ mod tests {
         let pulse = Pulse::new(Monotonic::default());
         let late = Monotonic::from_millis(6_000);
         pulse.beat(Thread::Capture, late);
-        pulse.beat(Thread::Record, late);
+        pulse.beat(Thread::Desk, late);
         pulse.beat(Thread::Front, late);
         assert_eq!(pulse.hung(Monotonic::from_millis(4_000)), None);
-        assert_eq!(pulse.hung(late), Some(Thread::Recognise));
-        pulse.beat(Thread::Recognise, late);
+        assert_eq!(pulse.hung(late), Some(Thread::Door));
+        pulse.beat(Thread::Door, late);
         assert_eq!(pulse.hung(late), None);
     }
 }

@@ -3,7 +3,7 @@
 //! In: the configuration in force, and what file, environment and flags say now. Out: a [`Plan`], or
 //! a [`Refusal`] that changes nothing; the audit event of either.
 //!
-//! The way of a plan: the record thread makes the gallery by it, which is the one step that can
+//! The way of a plan: the desk thread makes the gallery by it, which is the one step that can
 //! fail; the recogniser takes gallery, limits, policy and the wall clock's requirement over between
 //! two frames, and begins the visit anew; then the main thread takes over the rest (log, broker) and
 //! says that it is done. So a stricter setting is in force before anybody is told that it is, and
@@ -106,7 +106,7 @@ pub(super) fn plan(in_force: &Config, read: Result<Config, ConfigError>) -> Resu
 /// Told when settings are in force, or why they never will be.
 pub(super) type Answer = oneshot::Sender<Result<(), DaemonError>>;
 
-/// A configuration on its way to the record thread.
+/// A configuration on its way to the desk thread.
 #[derive(Debug)]
 pub(super) struct Renewal {
     pub config: Config,

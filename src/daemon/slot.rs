@@ -1,6 +1,6 @@
 //! The latest-frame slot: one place between camera and recogniser, where the newest frame wins.
 //!
-//! In: frames, from the capture thread. Out: the newest one, to the recognise thread. Buffers are
+//! In: frames, from the capture thread. Out: the newest one, to the door thread. Buffers are
 //! swapped, never copied and never allocated anew. A frame that nobody took before the next came is
 //! overwritten and counted: a slow recogniser sees fewer frames, never older ones.
 //!

@@ -1,11 +1,10 @@
 //! Records of the outbox that this version cannot read: each is told once, and counted.
 //!
-//! In: what the outbox has shown. Out: one line of the log for each, and the count for `health`.
+//! In: what the outbox has shown. Out: one line of the log for each, and their count.
 //! Bounded: of more than [`KNOWN_MAX`] the count stands still and nothing more is told.
 
 use std::collections::BTreeSet;
 
-use super::threads::Shared;
 use crate::store::UnreadableRecord;
 
 /// Records that are told one by one.
@@ -17,7 +16,7 @@ pub(super) struct Unreadable(BTreeSet<u64>);
 
 impl Unreadable {
     /// Tells and counts those that are new.
-    pub(super) fn note(&mut self, shared: &Shared, records: &[UnreadableRecord]) {
+    pub(super) fn note(&mut self, records: &[UnreadableRecord]) {
         for record in self.add(records) {
             tracing::error!(
                 seq = record.seq,
@@ -25,7 +24,11 @@ impl Unreadable {
                 "an audit record cannot be read: it is not published, and stays in the database; the version that wrote it can read it; 'deepid-edge doctor' counts them"
             );
         }
-        shared.meter.set_unreadable_records(self.0.len() as u64);
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.0.len() as u64
     }
 
     /// Those of `records` that are new.

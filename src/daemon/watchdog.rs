@@ -13,7 +13,7 @@ use sd_notify::NotifyState;
 
 use super::pulse::{Pulse, Thread};
 use super::service::notify;
-use super::threads::Shared;
+use super::shared::Shared;
 use crate::clock::{Clock as _, Monotonic};
 
 /// How often the beats are looked at.
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_hang_is_told_once_and_so_is_its_end() {
         let mut hangs = Hangs::default();
-        let (capture, record) = (Some(Thread::Capture), Some(Thread::Record));
+        let (capture, record) = (Some(Thread::Capture), Some(Thread::Desk));
         let said: Vec<_> = [None, capture, capture, capture, record, None, None, capture]
             .map(|hung| hangs.observe(hung))
             .into_iter()
@@ -102,8 +102,8 @@ mod tests {
             .collect();
         let expected = [
             HangNews::Begun(Thread::Capture),
-            HangNews::Begun(Thread::Record),
-            HangNews::Over(Thread::Record),
+            HangNews::Begun(Thread::Desk),
+            HangNews::Over(Thread::Desk),
             HangNews::Begun(Thread::Capture),
         ];
         assert_eq!(said, expected);
@@ -120,15 +120,15 @@ mod tests {
             }
             keeper.turn(&pulse, now)
         };
-        let others = [Thread::Capture, Thread::Record, Thread::Front];
+        let others = [Thread::Capture, Thread::Desk, Thread::Front];
         assert_eq!(turn(0, &[]), (None, true));
         assert_eq!(turn(1_000, &others), (None, false), "it was fed a second ago");
         assert_eq!(turn(2_000, &others), (None, true));
         assert_eq!(turn(4_900, &others), (None, true), "within the bound of the one that hangs");
-        assert_eq!(turn(5_100, &others), (Some(HangNews::Begun(Thread::Recognise)), false));
+        assert_eq!(turn(5_100, &others), (Some(HangNews::Begun(Thread::Door)), false));
         assert_eq!(turn(9_000, &others), (None, false), "said once, and not fed");
-        let all = [Thread::Recognise, Thread::Capture, Thread::Record, Thread::Front];
-        assert_eq!(turn(9_100, &all), (Some(HangNews::Over(Thread::Recognise)), true));
+        let all = [Thread::Door, Thread::Capture, Thread::Desk, Thread::Front];
+        assert_eq!(turn(9_100, &all), (Some(HangNews::Over(Thread::Door)), true));
         assert_eq!(turn(14_200, &all[..3]), (Some(HangNews::Begun(Thread::Front)), false));
     }
 }

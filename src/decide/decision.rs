@@ -64,19 +64,20 @@ pub struct DecisionLatency {
     pub last_frame_us: u64,
 }
 
-/// What the pure core asks for. The daemon makes a `Record` durable before it executes the
-/// `Publish` that follows it.
+/// What the pure core asks for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Action {
-    /// Write the decision to the audit records.
-    Record(Decision),
-    /// Announce the decision on `access`. Always follows the `Record` of the same decision.
-    Publish(Decision),
-    /// Presence changed.
+pub enum Effect {
+    /// A visit was decided: write it to the audit records, and then, where `announce` is set, say it
+    /// on `access`. What could not be made durable is not announced.
+    Decided {
+        /// What was decided.
+        decision: Decision,
+        /// Whether consumers hear of it: of a visit that ended before anything was proven they do not.
+        announce: bool,
+    },
+    /// Presence changed: how many faces there are now.
     Presence {
-        /// Whether any face is there.
-        present: bool,
-        /// How many.
+        /// How many; 0 is nobody.
         faces: u32,
     },
 }

@@ -1,11 +1,10 @@
-//! What one frame showed, and what a second embedder says of it: the input of the visit.
+//! What one frame showed: the input of the visit.
 //!
-//! In: nothing; plain values. Out: an [`Observation`] of each frame, a [`Question`] that the visit may
-//! leave about it, the [`Confirmation`] that answers.
-//! Invariant: a fault is a value of its own, which no code can take for a face or for a yes.
+//! In: nothing; plain values. Out: an [`Observation`] of each frame.
+//! Invariant: a fault is a value of its own, which no code can take for a face.
 
 use crate::clock::{Monotonic, WallClock};
-use crate::compare::{Match, SubjectId};
+use crate::compare::Match;
 use crate::embed::Quality;
 
 /// One frame, seen.
@@ -47,27 +46,6 @@ pub struct FaceSeen {
     pub quality: Quality,
     /// Its match; `None` exactly when `quality.fault` is set.
     pub found: Option<Match>,
-}
-
-/// What the confirming embedder says of the frame that would grant.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Confirmation {
-    /// The fused match, which reaches its threshold.
-    Yes(Match),
-    /// The fused match, which does not; without a best where the second embedder is nearest to
-    /// somebody else, or knows no reference.
-    No(Match),
-    /// It could not be asked.
-    Fault,
-}
-
-/// What the confirming embedder is asked: whether the last frame shows this subject.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Question {
-    /// On whom the visit agrees.
-    pub subject: SubjectId,
-    /// The first embedder's comparison score of that frame.
-    pub score: f32,
 }
 
 /// Why a frame could not be judged.

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::gate::Gates;
 use super::tally::MAX_WINDOW;
 
 /// What to do when more than one face is seen.
@@ -40,8 +41,8 @@ pub struct VisitPolicy {
     pub stale: Duration,
     /// A visit that proves nothing is named after this long.
     pub timeout: Duration,
-    /// Whether a second embedder must confirm the frame that would grant.
-    pub confirm: bool,
+    /// What must let a proven subject pass.
+    pub gates: Gates,
 }
 
 impl VisitPolicy {
@@ -62,7 +63,7 @@ impl Default for VisitPolicy {
             several_faces: SeveralFaces::Refuse,
             stale: Duration::from_millis(500),
             timeout: Duration::from_secs(2),
-            confirm: false,
+            gates: Gates::NONE,
         }
     }
 }

@@ -62,6 +62,8 @@ pub enum AmbiguousReason {
     PoorQuality,
     /// Evidence of a picture or a screen instead of a face.
     NotLive,
+    /// Not enough was seen to tell a face from a picture of one.
+    LivenessUndecided,
     /// Frames were too old, repeated, or the camera stood still.
     StaleFrames,
     /// Frames could not be judged: a network, the database or the decoding failed.
@@ -126,6 +128,7 @@ impl Verdict {
                 AmbiguousReason::InsufficientEvidence => "insufficient_evidence",
                 AmbiguousReason::PoorQuality => "poor_quality",
                 AmbiguousReason::NotLive => "not_live",
+                AmbiguousReason::LivenessUndecided => "liveness_undecided",
                 AmbiguousReason::StaleFrames => "stale_frames",
                 AmbiguousReason::Fault => "fault",
             },

@@ -1,13 +1,15 @@
 //! A visit as a state machine.
 //!
-//! | state | event | next | actions |
+//! | state | event | next | effects |
 //! |---|---|---|---|
 //! | idle | a face | watching | presence |
 //! | watching | a fresh frame that names a subject, as `agreeing` of the last `window` do, enabled | decided | record and publish `granted` |
-//! | watching | the same, disabled or not, where a second embedder must confirm | asking | none |
-//! | asking | it confirms the last frame | decided | as without it |
-//! | asking | it does not, fails, or the next frame comes unanswered | watching | none: that frame counts no longer |
-//! | asking | it answers without confirming for the `agreeing`th time | decided | record and publish `unknown` or `ambiguous` |
+//! | watching | the same, disabled or not, where there is a gate | asking | none |
+//! | asking | all gates let the last frame pass | decided | as without them |
+//! | asking | a gate does not, fails, or the next frame comes unanswered | watching | none: that frame counts no longer |
+//! | asking | a gate does not for the `agreeing`th time | decided | record and publish `unknown` or `ambiguous` |
+//! | asking | a gate has not seen enough yet | watching | none: that frame counts on |
+//! | asking | a gate refuses the whole visit | decided | record and publish its reason |
 //! | watching | the same, but disabled, the clock is untrusted, the claim is not accepted, or the door is contested | decided | record and publish `denied` |
 //! | watching | the same within the subject's cooldown | decided | none |
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
@@ -38,10 +40,11 @@
 
 use std::time::Duration;
 
+use super::gate::{Passage, Passed};
 use super::tally::{Accepted, Agreement, Counts, Tally, Unconfirmed, Vote};
 use super::{
-    Action, AmbiguousReason, Confirmation, Decision, DecisionLatency, DeniedReason, Evidence,
-    FaceSeen, Fault, FramesCounted, Observation, Question, Seen, SeveralFaces, UnknownReason,
+    AmbiguousReason, Answer, Decision, DecisionLatency, DeniedReason, Effect, Evidence, FaceSeen,
+    Fault, FramesCounted, Observation, Question, Refusal, Seen, SeveralFaces, UnknownReason,
     Verdict, VisitPolicy,
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
@@ -89,15 +92,8 @@ struct Watching {
     /// Capture and luminance of the last fresh frame whose face was judged.
     lit: Option<(Monotonic, f32)>,
     /// The subject and the score of the frame at hand, where it is accepted.
-    at_hand: Option<Question>,
-    /// What hangs on the confirming embedder's answer.
-    asking: Option<(Question, Agreement)>,
-    /// Capture of the last frame that it was asked about.
-    asked: Option<Monotonic>,
-    /// The fused match that came nearest, of those that were not enough.
-    unconfirmed: Option<Match>,
-    /// Answers of the confirming embedder that were no yes in time. A fault is none.
-    answered: u32,
+    at_hand: Option<(SubjectId, f32)>,
+    passage: Passage,
 }
 
 impl Visit {
@@ -115,17 +111,17 @@ impl Visit {
         }
     }
 
-    /// Takes in one frame at the time `now` and appends what is to be done to `actions`.
-    pub fn step(&mut self, observation: &Observation, now: Monotonic, actions: &mut Vec<Action>) {
+    /// Takes in one frame at the time `now` and appends what is to be done to `effects`.
+    pub fn step(&mut self, observation: &Observation, now: Monotonic, effects: &mut Vec<Effect>) {
         self.wall = Some(observation.wall);
         if let State::Watching(watching) = &mut self.state {
             watching.at_hand = None;
-            // Unanswered is not confirmed.
-            if let Some((question, _)) = watching.asking.take() {
-                watching.tally.withdraw(&question.subject, Unconfirmed::Fault);
+            // Unanswered is no pass.
+            if let Some(subject) = watching.passage.abandon() {
+                watching.tally.withdraw(&subject, Unconfirmed::Fault);
             }
         }
-        self.tick(now, actions);
+        self.tick(now, effects);
         let fresh = self.admit(observation, now);
         let dark = fresh && self.is_dark(observation);
         match &observation.seen {
@@ -136,13 +132,13 @@ impl Visit {
             Seen::Fault(Fault::Unreadable | Fault::Engine | Fault::Store) => self.vote(Vote::Fault),
             Seen::Faces { count, principal } => {
                 let captured = fresh.then_some(observation.captured_at);
-                self.face(captured, dark, (*count).max(1), principal, now, actions);
+                self.face(captured, dark, (*count).max(1), principal, now, effects);
                 if fresh {
                     self.note_light(observation, principal);
                 }
             }
         }
-        self.prove(now, actions);
+        self.prove(now, effects);
     }
 
     /// Goes on by another policy. Of a visit under way nothing counts but that somebody is there; one
@@ -161,54 +157,38 @@ impl Visit {
         self.contested = contested;
     }
 
-    /// What the confirming embedder is to be asked about the frame that was just taken in; `None`
-    /// while nothing hangs on it.
+    /// What a gate is to be asked about the frame that was just taken in; `None` while nothing hangs
+    /// on one.
     #[must_use]
     pub fn question(&self) -> Option<&Question> {
         match &self.state {
-            State::Watching(watching) => watching.asking.as_ref().map(|(question, _)| question),
+            State::Watching(watching) => watching.passage.question(),
             State::Idle | State::Decided { .. } => None,
         }
     }
 
-    /// Takes in the answer to [`Self::question`]. Anything but a yes for that very subject, while
-    /// the frame is fresh, grants nothing; an answer that nobody asked for is ignored. As many
-    /// answers without effect as a grant needs frames end the visit: each further try would be one
-    /// more chance for a stranger. A fault is no try.
-    pub fn answer(&mut self, answer: Confirmation, now: Monotonic, actions: &mut Vec<Action>) {
-        let policy = self.policy;
+    /// Takes in the answer to [`Self::question`], after which the next gate may ask. Anything but a
+    /// pass of every gate for that very subject, while the frame is fresh, grants nothing; an answer
+    /// that nobody asked for is ignored. As many refusals as a grant needs frames end the visit: each
+    /// further try would be one more chance for a stranger. A fault is no try.
+    pub fn answer(&mut self, answer: Answer, now: Monotonic, effects: &mut Vec<Effect>) {
+        let VisitPolicy { gates, stale, agreeing, .. } = self.policy;
         let State::Watching(watching) = &mut self.state else { return };
-        let Some((question, agreement)) = watching.asking.take() else { return };
-        let fresh = watching.asked.is_some_and(|asked| now.since(asked) <= policy.stale);
-        let is_shown =
-            |fused: &Match| fused.accepted().is_some_and(|best| best.subject == question.subject);
-        let (why, fused) = match answer {
-            Confirmation::Yes(fused) if is_shown(&fused) => {
-                if fresh {
-                    // The fused score decides, so that its claim counts.
-                    let beyond = fused.beyond_accepted;
-                    let proven = Agreement { weakest: fused, beyond, ..agreement };
-                    return self.conclude(&proven, now, actions);
-                }
-                (Unconfirmed::Late, Some(fused))
+        match watching.passage.answer(gates, answer, now, stale) {
+            None | Some(Passed::NotYet) => {}
+            Some(Passed::All(proven)) => return self.conclude(&proven, now, effects),
+            Some(Passed::Never(refusal, proven)) => {
+                return self.refuse(refusal, &proven, now, effects);
             }
-            Confirmation::Yes(fused) | Confirmation::No(fused) => {
-                (Unconfirmed::Refuted, Some(fused))
-            }
-            Confirmation::Fault => (Unconfirmed::Fault, None),
-        };
-        watching.tally.withdraw(&question.subject, why);
-        if let Some(fused) = fused {
-            watching.answered = watching.answered.saturating_add(1);
-            watching.keep_nearest(fused);
+            Some(Passed::Withdrawn(subject, why)) => watching.tally.withdraw(&subject, why),
         }
-        if watching.answered >= policy.agreeing.max(1) {
-            self.time_out(now, actions);
+        if watching.passage.refused() >= agreeing.max(1) {
+            self.time_out(now, effects);
         }
     }
 
     /// Lets time pass without a frame.
-    pub fn tick(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
+    pub fn tick(&mut self, now: Monotonic, effects: &mut Vec<Effect>) {
         let (last_face, times_out_at) = match &self.state {
             State::Idle => return,
             State::Watching(watching) => {
@@ -218,18 +198,26 @@ impl Visit {
         };
         let ends_at = last_face.plus(self.policy.absence);
         if times_out_at.is_some_and(|at| at <= now && at <= ends_at) {
-            self.time_out(now, actions);
+            self.time_out(now, effects);
         }
         if now < ends_at {
             return;
         }
         let ended = std::mem::replace(&mut self.state, State::Idle);
         if let State::Watching(watching) = ended {
-            let reason = too_short(&watching.tally.counts);
+            let waits_for = watching.passage.waits_for();
+            let reason = waits_for.unwrap_or_else(|| too_short(&watching.tally.counts));
             let verdict = Verdict::Ambiguous(reason);
-            actions.push(Action::Record(self.decision(verdict, &watching, None, now)));
+            let decision = self.decision(verdict, &watching, None, now);
+            effects.push(Effect::Decided { decision, announce: false });
         }
-        self.announce(0, actions);
+        self.announce(0, effects);
+    }
+
+    /// Whether somebody is there, decided or not.
+    #[must_use]
+    pub const fn is_under_way(&self) -> bool {
+        !matches!(self.state, State::Idle)
     }
 
     /// When [`Self::tick`] is to be called if no frame comes before; `None` while nobody is there.
@@ -291,9 +279,9 @@ impl Visit {
         count: u32,
         principal: &FaceSeen,
         now: Monotonic,
-        actions: &mut Vec<Action>,
+        effects: &mut Vec<Effect>,
     ) {
-        self.announce(count, actions);
+        self.announce(count, effects);
         let policy = self.policy;
         if let State::Idle = self.state {
             self.state = State::Watching(Box::new(Watching::begin(&policy, now)));
@@ -311,7 +299,8 @@ impl Visit {
                 }
                 let vote = vote(&policy, captured, count, principal);
                 if let Vote::Accept(accepted) = &vote {
-                    watching.at_hand = accepted.question();
+                    let best = accepted.found.best.as_ref();
+                    watching.at_hand = best.map(|best| (best.subject.clone(), best.score));
                 }
                 if dark && vote == Vote::Poor {
                     watching.tally.count(&vote);
@@ -322,46 +311,39 @@ impl Visit {
         }
     }
 
-    fn announce(&mut self, faces: u32, actions: &mut Vec<Action>) {
+    fn announce(&mut self, faces: u32, effects: &mut Vec<Effect>) {
         if self.present != faces {
             self.present = faces;
-            actions.push(Action::Presence { present: faces > 0, faces });
+            effects.push(Effect::Presence { faces });
         }
     }
 
     /// Decides when the window agrees on whom the frame at hand shows.
-    fn prove(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
+    fn prove(&mut self, now: Monotonic, effects: &mut Vec<Effect>) {
         let State::Watching(watching) = &self.state else { return };
         let Some(at_hand) = &watching.at_hand else { return };
         let enough = |agreement: &Agreement| {
-            agreement.subject == at_hand.subject
+            agreement.subject == at_hand.0
                 && agreement.frames >= self.policy.agreeing
                 && agreement.weight >= self.policy.weight_min
         };
         let Some(proven) = watching.tally.agreement().filter(enough) else { return };
-        // Also what would be denied: nobody is told as a subject whom the second does not know.
-        if self.policy.confirm {
-            self.ask(proven);
-        } else {
-            self.conclude(&proven, now, actions);
-        }
-    }
-
-    /// Lets what `proven` would be hang on the confirming embedder, where the last question is long
-    /// enough ago.
-    fn ask(&mut self, proven: Agreement) {
-        let spacing = self.policy.spacing;
+        // Also what would be denied passes the gates.
+        let VisitPolicy { gates, spacing, .. } = self.policy;
         let State::Watching(watching) = &mut self.state else { return };
-        let Some(captured) = watching.last_captured else { return };
-        let rested = watching.asked.is_none_or(|asked| captured.since(asked) >= spacing);
-        if let (true, Some(question)) = (rested, watching.at_hand.take()) {
-            watching.asked = Some(captured);
-            watching.asking = Some((question, proven));
+        let (Some(captured), Some((subject, score))) =
+            (watching.last_captured, watching.at_hand.take())
+        else {
+            return;
+        };
+        let passage = &mut watching.passage;
+        if let Some(proven) = passage.begin(gates, (&subject, score), proven, captured, spacing) {
+            self.conclude(&proven, now, effects);
         }
     }
 
     /// Decides on a proven subject.
-    fn conclude(&mut self, proven: &Agreement, now: Monotonic, actions: &mut Vec<Action>) {
+    fn conclude(&mut self, proven: &Agreement, now: Monotonic, effects: &mut Vec<Effect>) {
         let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
         if let Some(verdict) = self.judge(proven, now) {
@@ -373,21 +355,41 @@ impl Visit {
                 }
                 self.grants.push((subject.clone(), now));
             }
-            actions.push(Action::Record(decision.clone()));
-            actions.push(Action::Publish(decision));
+            effects.push(Effect::Decided { decision, announce: true });
         }
         self.state = State::Decided { last_face };
     }
 
+    /// Ends the visit of a proven subject whom a gate never lets pass.
+    fn refuse(
+        &mut self,
+        refusal: Refusal,
+        proven: &Agreement,
+        now: Monotonic,
+        effects: &mut Vec<Effect>,
+    ) {
+        let State::Watching(watching) = &self.state else { return };
+        let last_face = watching.last_face;
+        let verdict = match refusal {
+            Refusal::Denied(reason) => {
+                Verdict::Denied { reason, subject: Some(proven.subject.clone()) }
+            }
+            Refusal::Ambiguous(reason) => Verdict::Ambiguous(reason),
+        };
+        let decision = self.decision(verdict, watching, Some(proven), now);
+        effects.push(Effect::Decided { decision, announce: true });
+        self.state = State::Decided { last_face };
+    }
+
     /// Names a visit in which nothing was proven in time.
-    fn time_out(&mut self, now: Monotonic, actions: &mut Vec<Action>) {
+    fn time_out(&mut self, now: Monotonic, effects: &mut Vec<Effect>) {
         let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
         let tally = &watching.tally;
-        let verdict = unproven(&tally.counts, tally.conflicts(), &self.policy);
+        let waits_for = watching.passage.waits_for();
+        let verdict = unproven(&tally.counts, tally.conflicts(), waits_for, &self.policy);
         let decision = self.decision(verdict, watching, None, now);
-        actions.push(Action::Record(decision.clone()));
-        actions.push(Action::Publish(decision));
+        effects.push(Effect::Decided { decision, announce: true });
         self.state = State::Decided { last_face };
     }
 
@@ -423,7 +425,7 @@ impl Visit {
         proven: Option<&Agreement>,
         now: Monotonic,
     ) -> Decision {
-        let unproven = watching.unconfirmed.as_ref().or(watching.nearest.as_ref());
+        let unproven = watching.passage.nearest().or(watching.nearest.as_ref());
         let found = proven.map(|agreement| &agreement.weakest).or(unproven);
         let counts = &watching.tally.counts;
         let agreeing = match &verdict {
@@ -455,14 +457,6 @@ impl Visit {
     }
 }
 
-impl Accepted {
-    /// What would be asked about this frame.
-    fn question(&self) -> Option<Question> {
-        let score = self.found.best.as_ref()?.score;
-        Some(Question { subject: self.subject.clone(), score })
-    }
-}
-
 impl Watching {
     /// Nothing has been seen yet of somebody who is there since `now`.
     fn begin(policy: &VisitPolicy, now: Monotonic) -> Self {
@@ -476,18 +470,7 @@ impl Watching {
             most_faces: 0,
             lit: None,
             at_hand: None,
-            asking: None,
-            asked: None,
-            unconfirmed: None,
-            answered: 0,
-        }
-    }
-
-    /// Keeps `fused` where none that was not enough came nearer.
-    fn keep_nearest(&mut self, fused: Match) {
-        let score = |found: &Match| found.best.as_ref().map(|best| best.score);
-        if self.unconfirmed.as_ref().and_then(score) <= score(&fused) {
-            self.unconfirmed = Some(fused);
+            passage: Passage::default(),
         }
     }
 
@@ -545,12 +528,19 @@ fn vote(
 }
 
 /// Names a visit in which nothing was proven in time.
-fn unproven(counts: &Counts, conflicts: bool, policy: &VisitPolicy) -> Verdict {
+fn unproven(
+    counts: &Counts,
+    conflicts: bool,
+    waits_for: Option<AmbiguousReason>,
+    policy: &VisitPolicy,
+) -> Verdict {
     let enough = |count: u32| count >= policy.agreeing.max(1);
     let (recognised, judged) = (counts.recognised(), counts.judged());
     let stale = counts.stale.saturating_add(counts.late);
     if enough(counts.several) {
         Verdict::Denied { reason: DeniedReason::SeveralFaces, subject: None }
+    } else if let Some(reason) = waits_for {
+        Verdict::Ambiguous(reason)
     } else if enough(counts.nobody) {
         Verdict::Unknown(UnknownReason::EmptyGallery)
     } else if enough(counts.refuted) || (enough(counts.strangers) && counts.strangers > recognised)

@@ -6,7 +6,7 @@
 
 use crate::compare::{Match, SubjectId};
 use crate::config::{Config, EquipError, Networks};
-use crate::decide::{Confirmation, Observation, Question, Seen};
+use crate::decide::{Answer, Gate, Observation, Question, Seen};
 use crate::embed::{FeatureVector, QualityLimits};
 use crate::recognize::{Galleries, Recognizer};
 use crate::store::Reference;
@@ -80,12 +80,15 @@ pub(super) fn attempt(
 /// What is left of a match when the confirming embedder, where there is one, has been asked.
 fn confirmed(recognizer: &mut Recognizer, found: Match, asks: bool) -> Match {
     let accepted = found.accepted().filter(|_| asks);
-    let question =
-        accepted.map(|best| Question { subject: best.subject.clone(), score: best.score });
-    match question.map(|question| recognizer.confirm(&question)) {
+    let question = accepted.map(|best| Question {
+        gate: Gate::Confirm,
+        subject: best.subject.clone(),
+        score: best.score,
+    });
+    match question.map(|question| recognizer.answer(&question)) {
         None => found,
-        Some(Confirmation::Yes(fused) | Confirmation::No(fused)) => fused,
-        Some(Confirmation::Fault) => Match { best: None, ..found },
+        Some(Answer::Pass(Some(fused)) | Answer::No(Some(fused))) => fused,
+        Some(_) => Match { best: None, ..found },
     }
 }
 

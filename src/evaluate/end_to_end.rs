@@ -26,7 +26,8 @@ use crate::capture::{
 use crate::clock::{Clock, ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use crate::compare::{Match, SubjectId};
 use crate::config::{Config, EquipError, Networks};
-use crate::decide::{Action, Decision, Outcome, Seen, Verdict, Visit};
+use crate::decide::{Decision, Effect, Outcome, Seen, Verdict};
+use crate::door::{Door, Event, Time};
 use crate::recognize::Recognizer;
 
 /// References taken from a clip.
@@ -198,6 +199,7 @@ fn visits(
     let galleries = references.galleries(config, networks)?;
     let operating = galleries.deciding().operating();
     recognizer.set_galleries(galleries);
+    let mut door = Door::new(recognizer, config.visit_policy());
 
     let mut visits = Visits {
         rates: Rates::default(),
@@ -214,7 +216,7 @@ fn visits(
         progress(Stage { name: "replaying visits", done: index, of: replayed.len() });
         let who = people.get(clip.person.as_str());
         let recording = transcoder.recording(&clip.path)?;
-        let decision = decide(config, &mut recognizer, &recording, clip, who, &mut visits.rates)?;
+        let decision = decide(config, &mut door, &recording, clip, who, &mut visits.rates)?;
         if who.is_some() {
             visits.granted_rightly.add(decision.right_subject == Some(true));
         }
@@ -257,42 +259,36 @@ fn clip_vectors(
 /// Replays one clip through the decision core, as the visit of `who` (`None`: a stranger).
 fn decide(
     config: &Config,
-    recognizer: &mut Recognizer,
+    door: &mut Door,
     recording: &Path,
     clip: &Clip,
     who: Option<&SubjectId>,
     rates: &mut Rates,
 ) -> Result<ClipDecision, EvaluateError> {
-    let mut visit = Visit::new(config.visit_policy());
+    door.begin_anew(config.visit_policy());
     let clock = still_clock();
-    let mut actions = Vec::new();
+    let mut effects = Vec::new();
     let (mut frames, mut frames_with_face) = (0, 0);
-    recognizer.forget();
+    door.sight_mut().forget();
     replay(recording, RATE, &clock, |frame, clock| {
-        let observation = recognizer.observe(frame, clock);
-        visit.step(&observation, clock.now(), &mut actions);
-        if let Some(question) = visit.question() {
-            let answer = recognizer.confirm(question);
-            visit.answer(answer, clock.now(), &mut actions);
-        }
+        door.step(Event::Frame(frame), Time::of(clock), &mut effects);
         frames += 1;
+        let Some(observation) = door.observed().cloned() else { return Ok(()) };
         frames_with_face += u64::from(matches!(observation.seen, Seen::Faces { .. }));
-        count(rates, &attempt(recognizer, observation)?, who, &mut Vec::new());
+        count(rates, &attempt(door.sight_mut(), observation)?, who, &mut Vec::new());
         Ok(())
     })?;
-    while let Some(due) = visit.poll_at() {
+    while let Some(due) = door.poll_at() {
         clock.advance_to(due);
-        visit.tick(clock.now(), &mut actions);
+        door.step(Event::Tick, Time::of(&*clock), &mut effects);
     }
-    let published = actions.iter().find_map(|action| match action {
-        Action::Publish(decision) => Some(decision),
-        Action::Record(_) | Action::Presence { .. } => None,
+    let decided = effects.iter().filter_map(|effect| match effect {
+        Effect::Decided { decision, announce } => Some((decision, *announce)),
+        Effect::Presence { .. } => None,
     });
-    let recorded = actions.iter().find_map(|action| match action {
-        Action::Record(decision) => Some(decision),
-        Action::Publish(_) | Action::Presence { .. } => None,
-    });
-    let decision: Option<&Decision> = published.or(recorded);
+    let first = |announced: bool| decided.clone().find(|(_, announce)| *announce == announced);
+    let (published, quiet) = (first(true), first(false));
+    let decision: Option<&Decision> = published.or(quiet).map(|(decision, _)| decision);
     Ok(ClipDecision {
         clip: clip.name.clone(),
         enrolled: who.is_some(),

@@ -20,10 +20,10 @@ use super::verification::{Trial, Verification};
 use super::{Stage, Tally};
 use crate::compare::Metric;
 use crate::config::{Config, EquipError, Networks};
-use crate::confirm::Fusion;
 use crate::decide::Seen;
 use crate::embed::QualityLimits;
 use crate::inference::ModelId;
+use crate::recognize::Fusion;
 
 /// The middle part of a photograph, of its width and height, in which the person whom it is named
 /// after is looked for first. LFW's were cut around the face that is meant (Huang et al. 2007); who

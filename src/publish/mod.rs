@@ -7,7 +7,7 @@
 //! Invariants: nothing that could open a door is ever retained, queued or sent late; a decision
 //! reaches `access` within its expiry or not at all; no name and no picture has a field to be in;
 //! every failure to connect has a remedy in its text. Deliberately absent: the database (the
-//! record thread owns it and hands records over) and any command that opens a door.
+//! desk owns it and hands records over) and any command that opens a door.
 //!
 //! Source: the contract in `docs/wire/README.md`; OASIS MQTT 5.0.
 

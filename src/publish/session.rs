@@ -2,7 +2,7 @@
 //!
 //! [`Outgoing`] in, [`SessionEvent`]s out, over bounded channels. `access` is sent now or never;
 //! `audit` is pulled from the outbox in the order of `seq`: the session asks with
-//! [`SessionEvent::OutboxWanted`], the record thread answers with [`Outgoing::Audit`], and each
+//! [`SessionEvent::OutboxWanted`], the desk answers with [`Outgoing::Audit`], and each
 //! acknowledgement comes back as [`SessionEvent::Acknowledged`].
 //!
 //! Invariants: rumqttc keeps what was not acknowledged and sends it again after reconnecting, which

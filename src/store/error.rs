@@ -228,6 +228,38 @@ pub enum ErrorKind {
     Request,
 }
 
+/// How a database is that is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// It can be read and written.
+    #[default]
+    Usable,
+    /// There is no room: it can be read.
+    Full,
+    /// It can be read.
+    ReadOnly,
+    /// Anything else: nothing that it says can be relied on.
+    Failed,
+}
+
+impl Condition {
+    /// How a database is that has given `error`.
+    #[must_use]
+    pub const fn after(error: &Error) -> Self {
+        match error {
+            Error::DiskFull { .. } => Self::Full,
+            Error::ReadOnly { .. } => Self::ReadOnly,
+            _ => Self::Failed,
+        }
+    }
+
+    /// Whether nothing that it says can be relied on.
+    #[must_use]
+    pub const fn has_failed(self) -> bool {
+        matches!(self, Self::Failed)
+    }
+}
+
 impl Error {
     /// What the error means to whoever acts on it.
     #[must_use]

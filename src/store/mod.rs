@@ -28,7 +28,7 @@ mod selection;
 
 pub use administer::{Change, Done, Enrolee, NewReference, Signature};
 pub use backup::BackupProblem;
-pub use error::{Error, ErrorKind};
+pub use error::{Condition, Error, ErrorKind};
 pub use ledger::{OutboxPage, Run, UnreadableRecord};
 pub use names::{Likeness, LookAlike};
 pub use people::Subject;
@@ -57,7 +57,7 @@ impl Default for StoreSettings {
     }
 }
 
-/// One open database. It belongs to one thread at a time (the record thread in the daemon).
+/// One open database. It belongs to one thread at a time (the desk thread in the daemon).
 #[derive(Debug)]
 pub struct Store {
     connection: rusqlite::Connection,

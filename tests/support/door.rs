@@ -1,8 +1,7 @@
 //! A door without a camera: store and broker session as the daemon joins them, decisions made up
 //! by the test, and a clock that moves only when it is told to.
 //!
-//! [`Door::serve`] is what the daemon's record thread does with the session's events; it is the
-//! shortest description of that part of the contract.
+//! [`Door::serve`] gives the daemon's own desk what the session asks it for.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use std::time::Duration;
 
 use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic};
 use deepid_edge::compare::{Metric, SubjectId};
+use deepid_edge::daemon::desk::{Desk, Task};
 use deepid_edge::decide::{Decision, DecisionLatency, Evidence, FramesCounted, Verdict};
 use deepid_edge::inference::{ModelId, ProcedureHash};
 use deepid_edge::publish::message::{
@@ -136,9 +136,8 @@ pub fn grant(clock: &ManualClock) -> Decision {
 
 pub struct Door {
     _directory: tempfile::TempDir,
-    pub store: Store,
+    pub desk: Desk,
     pub clock: Arc<ManualClock>,
-    boot: Uuid,
     session: mpsc::Sender<Outgoing>,
     events: Receiver<SessionEvent>,
     runtime: Option<JoinHandle<()>>,
@@ -173,37 +172,50 @@ impl Door {
                 tokio::join!(session.run(outgoing, events_tx), read);
             });
         });
-        Self { _directory: directory, store, clock, boot, session, events, runtime: Some(runtime) }
+        let desk = Desk::new(store, DOOR.to_owned(), boot);
+        Self { _directory: directory, desk, clock, session, events, runtime: Some(runtime) }
     }
 
     pub fn send(&self, item: Outgoing) {
         self.session.blocking_send(item).unwrap();
     }
 
-    /// Records a decision, then announces it: in that order.
-    pub fn decide(&mut self, decision: &Decision) -> AuditRecord {
-        let record = self.store.record_decision(decision, DOOR, self.boot).unwrap();
-        self.send(Outgoing::Access(record.clone()));
-        record
+    /// Has the desk do `task`, and hands on what it hands out.
+    fn handle(&mut self, task: Task) -> Vec<Outgoing> {
+        let mut outgoing = Vec::new();
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        self.desk.handle(task, now, wall, &mut outgoing);
+        for item in &outgoing {
+            self.send(item.clone());
+        }
+        outgoing
     }
 
-    /// Does what the record thread does with an event.
+    /// Decides: recorded, then announced.
+    pub fn decide(&mut self, decision: &Decision) -> AuditRecord {
+        let decision = Box::new(decision.clone());
+        match self.handle(Task::Decided { decision, announce: true }).pop() {
+            Some(Outgoing::Access(record)) => record,
+            other => panic!("not announced: {other:?}"),
+        }
+    }
+
+    /// Does with an event what the daemon does.
     pub fn serve(&mut self, event: &SessionEvent) {
         match event {
             SessionEvent::OutboxWanted { after, limit } => {
-                let records = self.store.outbox(*after, *limit).unwrap();
-                self.send(Outgoing::Audit(records));
+                self.handle(Task::Outbox { after: *after, limit: *limit });
             }
-            SessionEvent::Acknowledged { seq } => self.store.acknowledge(*seq).unwrap(),
+            SessionEvent::Acknowledged { seq } => {
+                self.handle(Task::Acknowledged { seq: *seq });
+            }
             SessionEvent::Requested { request, verdict, count } => {
                 let event = Administrative::Requested {
                     request: request.clone(),
                     verdict: *verdict,
                     count: *count,
                 };
-                let (now, wall) = (self.clock.now(), self.clock.wall());
-                self.store.record_admin(event, DOOR, self.boot, now, wall).unwrap();
-                self.send(Outgoing::Recorded);
+                self.handle(Task::Administrative(event));
             }
             SessionEvent::HealthWanted { reply } => {
                 self.send(Outgoing::Answer { reply: reply.clone(), health: health() });
@@ -244,7 +256,7 @@ impl Door {
 
     /// Serves until the broker has acknowledged all that was recorded.
     pub fn until_delivered(&mut self) {
-        while self.store.outbox_depth().unwrap() > 0 {
+        while self.desk.outbox_depth() > 0 {
             self.until("acknowledged", |e| matches!(e, SessionEvent::Acknowledged { .. }));
         }
     }

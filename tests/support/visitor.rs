@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use deepid_edge::compare::{Candidate, Match, Metric, SubjectId};
-use deepid_edge::decide::{FaceSeen, Seen, SeveralFaces, VisitPolicy};
+use deepid_edge::decide::{FaceSeen, Gates, Seen, SeveralFaces, VisitPolicy};
 use deepid_edge::embed::{Quality, QualityFault};
 use deepid_edge::inference::ModelId;
 
@@ -30,7 +30,7 @@ pub fn policy() -> VisitPolicy {
         several_faces: SeveralFaces::Refuse,
         stale: Duration::from_millis(500),
         timeout: Duration::from_secs(2),
-        confirm: false,
+        gates: Gates::NONE,
     }
 }
 

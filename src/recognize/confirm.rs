@@ -1,7 +1,7 @@
 //! The confirming stage: a second embedder judges the frame that would grant.
 //!
 //! In: the face that the first embedder has just judged, the subject on whom a visit agrees, the
-//! first's score for it. Out: a [`Confirmation`]. The first network looks at every frame and costs
+//! first's score for it. Out: an [`Answer`]. The first network looks at every frame and costs
 //! little; this one looks only where a grant hangs on it.
 //!
 //! The second network's own nearest subject must be the one that the visit agrees on, and the fused
@@ -9,14 +9,14 @@
 //! calibration gives for the gallery's size. Below the gate nothing is confirmed. The first votes
 //! with its own threshold as ever: this stage withholds grants, and gives none.
 //!
-//! Invariants: a failure is a [`Confirmation::Fault`], which grants nothing; whoever has no reference
+//! Invariants: a failure is an [`Answer::Fault`], which grants nothing; whoever has no reference
 //! of the second model cannot be confirmed; nothing allocates after the first faces.
 
 use crate::align::Cutter;
 use crate::compare::{
     Candidate, CompareError, Gallery, Match, Metric, Operating, SearchScratch, SubjectId,
 };
-use crate::decide::Confirmation;
+use crate::decide::Answer;
 use crate::detect::Detection;
 use crate::embed::{Embedder, FeatureVector};
 use crate::frame::Frame;
@@ -162,13 +162,13 @@ impl Confirmer {
     }
 
     /// Whether the crop that was kept shows `subject`, whom the first embedder gives `first`.
-    pub(crate) fn judge(&mut self, subject: &SubjectId, first: f32) -> Confirmation {
+    pub(crate) fn judge(&mut self, subject: &SubjectId, first: f32) -> Answer {
         match self.fused(subject, first) {
-            Ok(found) if found.accepted().is_some() => Confirmation::Yes(found),
-            Ok(found) => Confirmation::No(found),
+            Ok(found) if found.accepted().is_some() => Answer::Pass(Some(found)),
+            Ok(found) => Answer::No(Some(found)),
             Err(error) => {
                 tracing::warn!(%error, "the confirming embedder failed; nothing is granted on this frame");
-                Confirmation::Fault
+                Answer::Fault
             }
         }
     }

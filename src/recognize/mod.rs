@@ -17,19 +17,24 @@
 //! Invariants: a stage that fails becomes a [`Fault`], which can never contribute to a grant; poor
 //! quality becomes a face without a match; so does a face that does not stand upright.
 
+mod confirm;
+mod galleries;
+
 use std::time::Duration;
+
+pub use confirm::{Confirmer, Confirming, Fusion};
+pub use galleries::Galleries;
 
 use crate::align::Cutter;
 use crate::clock::{Clock, Monotonic};
 use crate::compare::{CompareError, Gallery, Match, SearchScratch};
-use crate::confirm::{Confirmer, Confirming};
-use crate::decide::{Confirmation, FaceSeen, Fault, Observation, Question, Seen};
+use crate::decide::{Answer, FaceSeen, Fault, Gate, Observation, Question, Seen};
 use crate::detect::{
     Detection, Detections, Follower, FollowerSettings, Orientation, Uprightness, Zones,
 };
 use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
 use crate::frame::Frame;
-use crate::inference::{InferenceError, ModelId, ModelKey};
+use crate::inference::InferenceError;
 
 /// How long each stage of the last frame took; zero for stages that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,51 +63,6 @@ pub struct Tuning {
     pub min_score: f32,
     /// Where faces are seen.
     pub zones: Zones,
-}
-
-/// The enrolled set as each embedder knows it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Galleries {
-    /// References of the embedder that looks at every frame.
-    pub gallery: Gallery,
-    /// What the confirming one knows, where there is one.
-    pub confirming: Option<Confirming>,
-}
-
-impl From<Gallery> for Galleries {
-    fn from(gallery: Gallery) -> Self {
-        Self { gallery, confirming: None }
-    }
-}
-
-impl Galleries {
-    /// The gallery whose threshold a grant has to reach last.
-    #[must_use]
-    pub fn deciding(&self) -> &Gallery {
-        self.confirming.as_ref().map_or(&self.gallery, |confirming| &confirming.gallery)
-    }
-
-    /// The confirming embedder, where there is one.
-    #[must_use]
-    pub fn confirming_model(&self) -> Option<&ModelId> {
-        self.confirming.as_ref().map(|confirming| confirming.gallery.comparer().model())
-    }
-
-    /// The embedders in use, the one that looks at every face first.
-    #[must_use]
-    pub fn keys(&self) -> Vec<&ModelKey> {
-        let confirming = self.confirming.as_ref().map(|confirming| &confirming.gallery);
-        std::iter::once(&self.gallery)
-            .chain(confirming)
-            .map(|gallery| gallery.comparer().key())
-            .collect()
-    }
-
-    /// Enrolled subjects who can never be granted: without a reference of the confirming embedder.
-    #[must_use]
-    pub fn unconfirmable(&self) -> usize {
-        self.gallery.subjects_not_in(self.deciding())
-    }
 }
 
 /// What stands between a face and a match.
@@ -343,12 +303,13 @@ impl Recognizer {
         self
     }
 
-    /// Whether the last frame shows whom `question` names, by the confirming embedder; a fault
-    /// where there is none.
-    pub fn confirm(&mut self, question: &Question) -> Confirmation {
-        self.confirmer
-            .as_mut()
-            .map_or(Confirmation::Fault, |one| one.judge(&question.subject, question.score))
+    /// What a gate says of whom `question` names, by the last frame; a fault where there is no such
+    /// gate.
+    pub fn answer(&mut self, question: &Question) -> Answer {
+        match (question.gate, &mut self.confirmer) {
+            (Gate::Confirm, Some(one)) => one.judge(&question.subject, question.score),
+            (Gate::Confirm, None) | (Gate::Liveness, _) => Answer::Fault,
+        }
     }
 
     /// The confirming embedder's vector of the face that the last frame's match is of; `None` where

@@ -1,0 +1,317 @@
+//! The desk: what was decided or asked is made durable, and only then handed out.
+//!
+//! In: a [`Task`] and the time. Out: what the broker session is given, in that order. Owns the
+//! database and knows how it is; the thread around it is a short loop (`desk_thread`), and tests that
+//! need a door's records without a camera use the desk itself.
+//!
+//! Invariant: an announcement is handed out with the record that was just made durable, or not at
+//! all. Deliberately absent: threads, channels, clocks, and who is enrolled (`enrolments`).
+
+use uuid::Uuid;
+
+use super::unreadable::Unreadable;
+use crate::clock::{Monotonic, WallClock};
+use crate::decide::Decision;
+use crate::publish::Outgoing;
+use crate::store::{self, Administrative, AuditRecord, Condition, Store};
+
+/// What the desk is asked to do.
+#[derive(Debug)]
+pub enum Task {
+    /// Record a decision, then announce it where that is wanted.
+    Decided {
+        /// What was decided.
+        decision: Box<Decision>,
+        /// Whether consumers hear of it.
+        announce: bool,
+    },
+    /// Record what somebody did or asked for.
+    Administrative(Administrative),
+    /// Hand out records of the outbox.
+    Outbox {
+        /// The last one that is known already; 0 for none.
+        after: u64,
+        /// How many at most.
+        limit: usize,
+    },
+    /// The broker has this record.
+    Acknowledged {
+        /// Which.
+        seq: u64,
+    },
+}
+
+/// A start that is still to be recorded.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub event: Administrative,
+    pub at: Monotonic,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Desk {
+    store: Store,
+    door: String,
+    boot: Uuid,
+    condition: Condition,
+    outbox_depth: u64,
+    unreadable: Unreadable,
+    /// The record of the start, while it could not be made.
+    start: Option<Start>,
+}
+
+impl Desk {
+    /// The desk of the run `boot` of `door`.
+    #[must_use]
+    pub fn new(store: Store, door: String, boot: Uuid) -> Self {
+        let mut desk = Self {
+            store,
+            door,
+            boot,
+            condition: Condition::Usable,
+            outbox_depth: 0,
+            unreadable: Unreadable::default(),
+            start: None,
+        };
+        desk.count_outbox();
+        desk
+    }
+
+    /// Records the start. A door that ends because of a full disk comes back late; one that goes on
+    /// denies, says why, and grants as soon as there is room.
+    ///
+    /// # Errors
+    /// What keeps the start from being recorded and does not pass by itself.
+    pub(super) fn begin(
+        &mut self,
+        event: Administrative,
+        at: Monotonic,
+        wall: WallClock,
+    ) -> Result<(), store::Error> {
+        match self.store.record_admin(event.clone(), &self.door, self.boot, at, wall) {
+            Ok(_) => self.count_outbox(),
+            Err(error) if error.may_pass() => {
+                tracing::error!(
+                    %error,
+                    "the start cannot be recorded; nobody is granted until the database can be written, which is tried every second"
+                );
+                self.condition = Condition::after(&error);
+                self.start = Some(Start { event, at });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Does `task` at `now`, when the wall clock says `wall`, and appends what the session is given.
+    pub fn handle(
+        &mut self,
+        task: Task,
+        now: Monotonic,
+        wall: WallClock,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        match task {
+            Task::Decided { decision, announce } => {
+                self.decided(&decision, announce, outgoing);
+            }
+            Task::Administrative(what) => {
+                let made = self.store.record_admin(what, &self.door, self.boot, now, wall);
+                if self.note(made).is_some() {
+                    self.count_outbox();
+                    outgoing.push(Outgoing::Recorded);
+                }
+            }
+            Task::Outbox { after, limit } => match self.store.outbox_page(after, limit) {
+                Ok(page) => {
+                    self.unreadable.note(&page.unreadable);
+                    outgoing.push(Outgoing::Audit(page.records));
+                }
+                Err(error) => self.fail(&error),
+            },
+            Task::Acknowledged { seq } => {
+                if let Err(error) = self.store.acknowledge(seq) {
+                    self.fail(&error);
+                }
+                self.count_outbox();
+            }
+        }
+    }
+
+    fn decided(&mut self, decision: &Decision, announce: bool, outgoing: &mut Vec<Outgoing>) {
+        let made = self.store.record_decision(decision, &self.door, self.boot);
+        let Some(record) = self.note(made) else {
+            if announce {
+                tracing::error!("a decision was not announced: it could not be recorded");
+            }
+            return;
+        };
+        self.count_outbox();
+        tracing::info!(
+            seq = record.seq,
+            outcome = ?decision.verdict.outcome(),
+            reason = decision.verdict.reason(),
+            subject = decision.verdict.subject().map(tracing::field::display),
+            "decided"
+        );
+        outgoing.push(if announce { Outgoing::Access(record) } else { Outgoing::Recorded });
+    }
+
+    /// Records the start, if that is still to be done. It is the first thing that is written when
+    /// there is room again, so that the state of the database is known before anybody comes.
+    pub(super) fn retry_start(&mut self, wall: WallClock, outgoing: &mut Vec<Outgoing>) {
+        let Some(Start { event, at }) = &self.start else { return };
+        if self.store.record_admin(event.clone(), &self.door, self.boot, *at, wall).is_ok() {
+            self.start = None;
+            self.condition = Condition::Usable;
+            self.count_outbox();
+            tracing::info!("the database can be written again");
+            outgoing.push(Outgoing::Recorded);
+        }
+    }
+
+    fn note(&mut self, made: Result<AuditRecord, store::Error>) -> Option<AuditRecord> {
+        match made {
+            Ok(record) => {
+                self.condition = Condition::Usable;
+                Some(record)
+            }
+            Err(error) => {
+                self.fail(&error);
+                None
+            }
+        }
+    }
+
+    fn fail(&mut self, error: &store::Error) {
+        self.condition = Condition::after(error);
+        tracing::error!(%error, "the database failed");
+    }
+
+    fn count_outbox(&mut self) {
+        if let Ok(depth) = self.store.outbox_depth() {
+            self.outbox_depth = depth;
+        }
+    }
+
+    /// The database.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The same, for what is no record.
+    pub(super) const fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// How the database is, as far as the last task has shown.
+    #[must_use]
+    pub const fn condition(&self) -> Condition {
+        self.condition
+    }
+
+    /// Says how the database is, where something else than a task has shown it.
+    pub(super) const fn set_condition(&mut self, condition: Condition) {
+        self.condition = condition;
+    }
+
+    /// Records that no broker has acknowledged.
+    #[must_use]
+    pub const fn outbox_depth(&self) -> u64 {
+        self.outbox_depth
+    }
+
+    /// Records that cannot be read, and so are not published.
+    #[must_use]
+    pub fn unreadable_records(&self) -> u64 {
+        self.unreadable.count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ClockTrust;
+    use crate::compare::SubjectId;
+    use crate::decide::{DecisionLatency, FramesCounted, Verdict};
+    use crate::store::{Body, StoreSettings};
+
+    const WALL: WallClock =
+        WallClock { unix_ms: 1_800_000_000_000, trust: ClockTrust::Trusted, synchronised: false };
+
+    fn granted() -> Box<Decision> {
+        Box::new(Decision {
+            verdict: Verdict::Granted { subject: SubjectId::new("s-000001").unwrap() },
+            evidence: None,
+            faces: 1,
+            frames: FramesCounted { agreeing: 3, considered: 3 },
+            decided_at: Monotonic::from_millis(1000),
+            wall: WALL,
+            latency: DecisionLatency::default(),
+        })
+    }
+
+    fn desk(folder: &tempfile::TempDir) -> Desk {
+        let store = Store::open(&folder.path().join("door.db"), StoreSettings::default()).unwrap();
+        Desk::new(store, "front".to_owned(), Uuid::nil())
+    }
+
+    fn handle(desk: &mut Desk, task: Task) -> Vec<Outgoing> {
+        let mut outgoing = Vec::new();
+        desk.handle(task, Monotonic::from_millis(1000), WALL, &mut outgoing);
+        outgoing
+    }
+
+    /// Takes the table of records away, or brings it back.
+    fn break_records(folder: &tempfile::TempDir, broken: bool) {
+        let database = rusqlite::Connection::open(folder.path().join("door.db")).unwrap();
+        let (from, to) = if broken { ("audit", "hidden") } else { ("hidden", "audit") };
+        database.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
+    }
+
+    #[test]
+    fn a_decision_is_durable_before_it_is_handed_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(&folder);
+        let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
+        let [Outgoing::Access(record)] = out.as_slice() else { panic!("{out:?}") };
+        assert_eq!(desk.outbox_depth(), 1);
+        let page = desk.store().outbox(0, 8).unwrap();
+        assert_eq!(page.as_slice(), std::slice::from_ref(record), "another reader has it, too");
+        let quiet = handle(&mut desk, Task::Decided { decision: granted(), announce: false });
+        assert_eq!(quiet, [Outgoing::Recorded]);
+    }
+
+    #[test]
+    fn what_cannot_be_recorded_is_not_announced() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(&folder);
+        break_records(&folder, true);
+        let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
+        assert!(out.is_empty(), "{out:?}");
+        assert_eq!(desk.condition(), Condition::Failed);
+        break_records(&folder, false);
+        let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
+        assert!(matches!(out.as_slice(), [Outgoing::Access(_)]), "the next one is: {out:?}");
+        assert_eq!(desk.condition(), Condition::Usable);
+    }
+
+    #[test]
+    fn the_outbox_is_handed_out_until_it_is_acknowledged() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(&folder);
+        let stopped = Task::Administrative(Administrative::Stopped);
+        assert_eq!(handle(&mut desk, stopped), [Outgoing::Recorded]);
+        handle(&mut desk, Task::Decided { decision: granted(), announce: false });
+        let out = handle(&mut desk, Task::Outbox { after: 0, limit: 8 });
+        let [Outgoing::Audit(records)] = out.as_slice() else { panic!("{out:?}") };
+        assert!(matches!(records[0].body, Body::Administrative(Administrative::Stopped)));
+        assert_eq!(desk.outbox_depth(), 2);
+        assert!(handle(&mut desk, Task::Acknowledged { seq: records[0].seq }).is_empty());
+        assert_eq!(desk.outbox_depth(), 1);
+        let out = handle(&mut desk, Task::Outbox { after: records[1].seq, limit: 8 });
+        assert_eq!(out, [Outgoing::Audit(Vec::new())], "an answer, also when there is nothing");
+    }
+}

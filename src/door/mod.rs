@@ -1,0 +1,290 @@
+//! The door: everything that can happen before it goes in, what is to be done about it comes out.
+//!
+//! ```text
+//! Event ─> Door { sight, visit } ─> Effect
+//!            sight: a frame becomes an Observation, a Question an Answer (`recognize`)
+//!            visit: observations and time become a decision (`decide`)
+//! ```
+//!
+//! In: an [`Event`] for each reason to wake, and the [`Time`]. Out: [`Effect`]s. The daemon, the
+//! evaluation and the tests all call this one, so that what is measured is what runs.
+//!
+//! Invariants: a question is answered by the frame that raised it, before the next one is seen;
+//! while the enrolments are withdrawn or the database has failed no frame is judged; nothing
+//! allocates after the first frames. Deliberately absent: threads, files, sockets, and any clock but
+//! the one that is passed in.
+
+use crate::clock::{Clock, Monotonic};
+use crate::decide::{Answer, Effect, Fault, Observation, Question, Seen, Visit, VisitPolicy};
+use crate::frame::Frame;
+use crate::recognize::{Galleries, Recognizer, Tuning};
+
+/// What sees for a door: the networks, or a script in a test.
+pub trait Sight {
+    /// What a frame is.
+    type Frame<'a>;
+
+    /// Whether the next frame need not be looked at, because nobody has been there for a while.
+    fn rests(&self) -> bool;
+
+    /// Passes over a frame that need not be looked at: it shows nobody.
+    fn pass_over(
+        &mut self,
+        sequence: u64,
+        captured_at: Monotonic,
+        clock: &dyn Clock,
+    ) -> Observation;
+
+    /// What a frame shows.
+    fn observe(&mut self, frame: &Self::Frame<'_>, clock: &dyn Clock) -> Observation;
+
+    /// What a gate says of the last frame.
+    fn answer(&mut self, question: &Question) -> Answer;
+
+    /// Nobody is there any more: what was gathered of the last visitor counts for no other.
+    fn end_visit(&mut self);
+
+    /// Compares with these from now on.
+    fn enrol(&mut self, galleries: Galleries);
+
+    /// Compares with nobody, until there is another enrolled set.
+    fn withdraw(&mut self);
+
+    /// Sees the next frame by other settings.
+    fn tune(&mut self, tuning: &Tuning);
+}
+
+impl Sight for Recognizer {
+    type Frame<'a> = Frame<'a>;
+
+    fn rests(&self) -> bool {
+        Self::rests(self)
+    }
+
+    fn pass_over(
+        &mut self,
+        sequence: u64,
+        captured_at: Monotonic,
+        clock: &dyn Clock,
+    ) -> Observation {
+        Self::pass_over(self, sequence, captured_at, clock)
+    }
+
+    fn observe(&mut self, frame: &Frame<'_>, clock: &dyn Clock) -> Observation {
+        Self::observe(self, frame, clock)
+    }
+
+    fn answer(&mut self, question: &Question) -> Answer {
+        Self::answer(self, question)
+    }
+
+    fn end_visit(&mut self) {}
+
+    fn enrol(&mut self, galleries: Galleries) {
+        self.set_galleries(galleries);
+    }
+
+    fn withdraw(&mut self) {
+        self.forget_everybody();
+    }
+
+    fn tune(&mut self, tuning: &Tuning) {
+        Self::tune(self, tuning);
+    }
+}
+
+/// Every reason for a door to wake.
+#[derive(Debug)]
+pub enum Event<'e, F> {
+    /// A frame that can be judged.
+    Frame(&'e F),
+    /// A frame that was not decoded, because [`Door::needs_frame`] said no.
+    Skipped {
+        /// The source's running number of it.
+        sequence: u64,
+        /// When it was captured.
+        captured_at: Monotonic,
+    },
+    /// A frame that cannot be judged.
+    Fault {
+        /// The source's running number of it.
+        sequence: u64,
+        /// When it was captured.
+        captured_at: Monotonic,
+        /// Why.
+        fault: Fault,
+    },
+    /// Time has passed.
+    Tick,
+    /// Compare with these from now on.
+    Enrolled(Box<Galleries>),
+    /// Compare with nobody: the enrolments cannot be read.
+    Withdrawn,
+    /// The database has failed, or works again: a grant could not be recorded.
+    Database {
+        /// Whether it has failed.
+        failed: bool,
+    },
+    /// Another client speaks as this door, or none does any more.
+    Contested(bool),
+    /// Go on by another configuration.
+    Tuned(Box<(Tuning, VisitPolicy)>),
+}
+
+/// The clocks of a door. They differ only where a recording plays faster than it was made: then
+/// frames have its time, while the wall clock stays the machine's.
+#[derive(Clone, Copy)]
+pub struct Time<'a> {
+    /// Measures the stages, and has the wall clock that records bear.
+    pub machine: &'a dyn Clock,
+    /// The time of the frames, by which visits begin and end.
+    pub frames: &'a dyn Clock,
+}
+
+impl<'a> Time<'a> {
+    /// One clock for both.
+    #[must_use]
+    pub const fn of(clock: &'a dyn Clock) -> Self {
+        Self { machine: clock, frames: clock }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Door<S = Recognizer> {
+    sight: S,
+    visit: Visit,
+    /// The enrolments cannot be read.
+    withdrawn: bool,
+    /// The database has failed.
+    database_failed: bool,
+    /// Whether somebody was there after the last event.
+    visited: bool,
+    observed: Option<Observation>,
+}
+
+impl<S: Sight> Door<S> {
+    /// A door before which nobody has been seen yet.
+    #[must_use]
+    pub fn new(sight: S, policy: VisitPolicy) -> Self {
+        Self {
+            sight,
+            visit: Visit::new(policy),
+            withdrawn: false,
+            database_failed: false,
+            visited: false,
+            observed: None,
+        }
+    }
+
+    /// Forgets everybody who was here, the frames and the cooldowns: another recording begins.
+    pub fn begin_anew(&mut self, policy: VisitPolicy) {
+        self.visit = Visit::new(policy);
+        self.observed = None;
+        self.note_end();
+    }
+
+    /// Takes in what has happened and appends what is to be done to `effects`.
+    pub fn step(
+        &mut self,
+        event: Event<'_, S::Frame<'_>>,
+        time: Time<'_>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let observation = match event {
+            Event::Frame(frame) => {
+                let observation = self.sight.observe(frame, time.machine);
+                if self.is_blind() {
+                    Observation { seen: Seen::Fault(Fault::Store), ..observation }
+                } else {
+                    observation
+                }
+            }
+            Event::Skipped { sequence, captured_at } if self.is_blind() => {
+                faulty(sequence, captured_at, Fault::Store, time)
+            }
+            Event::Skipped { sequence, captured_at } => {
+                self.sight.pass_over(sequence, captured_at, time.machine)
+            }
+            Event::Fault { sequence, captured_at, fault } => {
+                faulty(sequence, captured_at, fault, time)
+            }
+            Event::Tick => {
+                self.visit.tick(time.frames.now(), effects);
+                return self.note_end();
+            }
+            Event::Enrolled(galleries) => {
+                self.withdrawn = false;
+                return self.sight.enrol(*galleries);
+            }
+            Event::Withdrawn => {
+                self.withdrawn = true;
+                return self.sight.withdraw();
+            }
+            Event::Database { failed } => return self.database_failed = failed,
+            Event::Contested(contested) => return self.visit.contest(contested),
+            Event::Tuned(settings) => {
+                let (tuning, policy) = *settings;
+                self.sight.tune(&tuning);
+                self.sight.end_visit();
+                return self.visit.restart(policy, time.frames.now());
+            }
+        };
+        self.visit.step(&observation, time.frames.now(), effects);
+        while let Some(question) = self.visit.question() {
+            let answer = self.sight.answer(question);
+            self.visit.answer(answer, time.frames.now(), effects);
+        }
+        self.observed = Some(observation);
+        self.note_end();
+    }
+
+    fn note_end(&mut self) {
+        let visited = self.visit.is_under_way();
+        if self.visited && !visited {
+            self.sight.end_visit();
+        }
+        self.visited = visited;
+    }
+
+    /// When [`Event::Tick`] is due if nothing happens before; `None` while nobody is there.
+    #[must_use]
+    pub fn poll_at(&self) -> Option<Monotonic> {
+        self.visit.poll_at()
+    }
+
+    /// Whether the next frame is looked at; otherwise it need not be decoded, which is most of what
+    /// an empty room would cost, and is [`Event::Skipped`].
+    #[must_use]
+    pub fn needs_frame(&self) -> bool {
+        !self.is_blind() && !self.sight.rests()
+    }
+
+    /// Whether no frame is judged.
+    const fn is_blind(&self) -> bool {
+        self.withdrawn || self.database_failed
+    }
+
+    /// What the last frame was seen to show.
+    #[must_use]
+    pub const fn observed(&self) -> Option<&Observation> {
+        self.observed.as_ref()
+    }
+
+    /// What sees.
+    #[must_use]
+    pub const fn sight(&self) -> &S {
+        &self.sight
+    }
+
+    /// The same, to be told what is not of the door.
+    pub const fn sight_mut(&mut self) -> &mut S {
+        &mut self.sight
+    }
+}
+
+/// What is seen of a frame that cannot be judged.
+fn faulty(sequence: u64, captured_at: Monotonic, fault: Fault, time: Time<'_>) -> Observation {
+    let (wall, seen) = (time.machine.wall(), Seen::Fault(fault));
+    Observation { sequence, captured_at, wall, luminance: None, seen }
+}
