@@ -7,7 +7,7 @@
 //!
 //! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary; [`backoff`] and [`secret`]
 //! serve several rooms. [`inference`] runs networks.
-//! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`compare`] → [`decide`] are the path, and
+//! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the path, and
 //! [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`] decides
 //! by it. [`store`] and [`publish`] keep and announce what was decided,
 //! [`config`] says how, [`daemon`] runs it all, [`evaluate`] measures it, [`cli`] is the front door.
@@ -34,6 +34,8 @@ pub mod detect;
 pub mod align;
 
 pub mod embed;
+
+pub mod liveness;
 
 pub mod compare;
 

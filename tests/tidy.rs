@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "geometry",
     "mask",
     "clock",
@@ -21,6 +21,7 @@ const ROOMS: [&str; 21] = [
     "detect",
     "align",
     "embed",
+    "liveness",
     "compare",
     "decide",
     "recognize",

@@ -138,6 +138,9 @@ fn next(card: &ModelCard) -> String {
         ModelKind::Landmarker => {
             format!("embedders whose card says keypoints_by = \"{}\" can now be added", card.id)
         }
+        ModelKind::Liveness => {
+            format!("to tell faces from pictures with it, set models.liveness = \"{}\"", card.id)
+        }
         ModelKind::Embedder => {
             let threshold = if card.calibrations.is_empty() {
                 ", recognise.threshold, because its card has no calibration, and recognise.accept_fpir = 1.0, because nothing can be claimed without one,"

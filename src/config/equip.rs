@@ -211,7 +211,7 @@ impl Cards {
         let found = found.map_err(|error| unfit_keypoints(card, error))?;
         match found.kind {
             ModelKind::Landmarker => Ok(Some(found)),
-            ModelKind::Detector | ModelKind::Embedder => {
+            ModelKind::Detector | ModelKind::Embedder | ModelKind::Liveness => {
                 let (model, wanted) = (id.clone(), ModelKind::Landmarker);
                 Err(unfit_keypoints(card, InferenceError::Kind { model, wanted }))
             }

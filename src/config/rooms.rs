@@ -17,6 +17,7 @@ use crate::decide::{Gate, Gates, VisitPolicy};
 use crate::detect::{FollowerSettings, Zones};
 use crate::embed::QualityLimits;
 use crate::geometry::View;
+use crate::liveness::LivenessPolicy;
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognize::Tuning;
@@ -60,6 +61,7 @@ impl Config {
             follower: self.follower_settings(),
             min_score: self.detect.score,
             zones: self.zones(),
+            liveness: LivenessPolicy::default(),
         }
     }
 

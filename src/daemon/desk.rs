@@ -250,6 +250,7 @@ mod tests {
             decided_at: Monotonic::from_millis(1000),
             wall: WALL,
             latency: DecisionLatency::default(),
+            liveness: None,
         })
     }
 

@@ -85,6 +85,7 @@ pub(super) fn info(
                     ModelKind::Detector => "detect".to_owned(),
                     ModelKind::Landmarker => "align".to_owned(),
                     ModelKind::Embedder => "embed".to_owned(),
+                    ModelKind::Liveness => "liveness".to_owned(),
                 },
                 id: card.id.clone(),
                 sha256: card.sha256.clone(),

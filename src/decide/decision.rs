@@ -7,6 +7,7 @@ use super::Verdict;
 use crate::clock::{Monotonic, WallClock};
 use crate::compare::Metric;
 use crate::inference::ModelId;
+use crate::liveness::LivenessEvidence;
 
 /// One visit's decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,8 @@ pub struct Decision {
     pub wall: WallClock,
     /// How long it took.
     pub latency: DecisionLatency,
+    /// What was seen of its liveness; `None` where nobody looks at it.
+    pub liveness: Option<LivenessEvidence>,
 }
 
 /// The comparison that a decision rests on: its weakest agreeing frame for a grant, its nearest

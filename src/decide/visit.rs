@@ -452,6 +452,7 @@ impl Visit {
                 first_frame_us: since_us(watching.first_captured.unwrap_or(watching.first_face)),
                 last_frame_us: since_us(watching.last_captured.unwrap_or(watching.last_face)),
             },
+            liveness: None,
             verdict,
         }
     }

@@ -17,6 +17,7 @@
 use crate::clock::{Clock, Monotonic};
 use crate::decide::{Answer, Effect, Fault, Observation, Question, Seen, Visit, VisitPolicy};
 use crate::frame::Frame;
+use crate::liveness::LivenessEvidence;
 use crate::recognize::{Galleries, Recognizer, Tuning};
 
 /// What sees for a door: the networks, or a script in a test.
@@ -40,6 +41,9 @@ pub trait Sight {
 
     /// What a gate says of the last frame.
     fn answer(&mut self, question: &Question) -> Answer;
+
+    /// What was seen of the visit's liveness, where somebody looks at it.
+    fn liveness(&self) -> Option<LivenessEvidence>;
 
     /// Nobody is there any more: what was gathered of the last visitor counts for no other.
     fn end_visit(&mut self);
@@ -78,7 +82,13 @@ impl Sight for Recognizer {
         Self::answer(self, question)
     }
 
-    fn end_visit(&mut self) {}
+    fn liveness(&self) -> Option<LivenessEvidence> {
+        self.liveness_evidence()
+    }
+
+    fn end_visit(&mut self) {
+        Self::end_visit(self);
+    }
 
     fn enrol(&mut self, galleries: Galleries) {
         self.set_galleries(galleries);
@@ -191,6 +201,7 @@ impl<S: Sight> Door<S> {
         time: Time<'_>,
         effects: &mut Vec<Effect>,
     ) {
+        let before = effects.len();
         let observation = match event {
             Event::Frame(frame) => {
                 let observation = self.sight.observe(frame, time.machine);
@@ -211,6 +222,7 @@ impl<S: Sight> Door<S> {
             }
             Event::Tick => {
                 self.visit.tick(time.frames.now(), effects);
+                self.attach(effects, before);
                 return self.note_end();
             }
             Event::Enrolled(galleries) => {
@@ -236,7 +248,17 @@ impl<S: Sight> Door<S> {
             self.visit.answer(answer, time.frames.now(), effects);
         }
         self.observed = Some(observation);
+        self.attach(effects, before);
         self.note_end();
+    }
+
+    /// Adds to the decisions after the first `before` effects what was seen of the visit's liveness.
+    fn attach(&self, effects: &mut [Effect], before: usize) {
+        for effect in effects.iter_mut().skip(before) {
+            if let Effect::Decided { decision, .. } = effect {
+                decision.liveness = self.sight.liveness();
+            }
+        }
     }
 
     fn note_end(&mut self) {

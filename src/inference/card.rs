@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::liveness_head::LivenessHead;
 use crate::geometry::Point;
 
 /// Names a model in feature vectors, references, records and messages: `[a-z0-9.-]{1,64}`.
@@ -104,6 +105,9 @@ pub struct ModelCard {
     /// What is known of the feature vectors; present exactly for embedders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<FeatureFacts>,
+    /// How a liveness network looks; present exactly for those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<LivenessHead>,
     /// Which threshold supports which false match rate, by metric.
     #[serde(default, rename = "calibration", skip_serializing_if = "Vec::is_empty")]
     pub calibrations: Vec<Calibration>,
@@ -119,6 +123,8 @@ pub enum ModelKind {
     Landmarker,
     /// Turns an aligned face into a feature vector.
     Embedder,
+    /// Tells a face from a picture of one.
+    Liveness,
 }
 
 impl ModelKind {
@@ -129,6 +135,7 @@ impl ModelKind {
             Self::Detector => "models.find and models.follow",
             Self::Landmarker => "keypoints_by in the card of an embedder",
             Self::Embedder => "models.embedder",
+            Self::Liveness => "models.liveness",
         }
     }
 }
@@ -139,6 +146,7 @@ impl std::fmt::Display for ModelKind {
             Self::Detector => "detector",
             Self::Landmarker => "landmarker",
             Self::Embedder => "embedder",
+            Self::Liveness => "liveness network",
         })
     }
 }
@@ -220,7 +228,7 @@ pub struct Normalisation {
 #[serde(deny_unknown_fields)]
 pub struct OutputFacts {
     /// `boxes` and `scores` for a detector, `landmarks` and `presence` for a landmarker, `features`
-    /// for an embedder.
+    /// for an embedder, `liveness` for a liveness network.
     pub role: OutputRole,
     /// The tensor.
     #[serde(flatten)]
@@ -241,6 +249,8 @@ pub enum OutputRole {
     Presence,
     /// The feature vector.
     Features,
+    /// How live a face is.
+    Liveness,
 }
 
 impl std::fmt::Display for OutputRole {
@@ -251,6 +261,7 @@ impl std::fmt::Display for OutputRole {
             Self::Landmarks => "landmarks",
             Self::Presence => "presence",
             Self::Features => "features",
+            Self::Liveness => "liveness",
         })
     }
 }

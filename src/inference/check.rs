@@ -51,6 +51,25 @@ impl ModelCard {
             ModelKind::Detector => self.check_detector(),
             ModelKind::Landmarker => self.check_landmarker(),
             ModelKind::Embedder => self.check_embedder(),
+            ModelKind::Liveness => self.check_liveness(),
+        }
+    }
+
+    fn check_liveness(&self) -> Result<(), CardError> {
+        self.without_those_of_others(&["liveness"])?;
+        let Some(head) = &self.liveness else {
+            return wrong("liveness", "is missing; a liveness network needs it".into());
+        };
+        let (height, width) = self.input_size();
+        if height != width {
+            return wrong(
+                "input.shape",
+                format!("is {:?}; a liveness network's input must be square", self.input.shape),
+            );
+        }
+        match self.output(OutputRole::Liveness) {
+            Some((_, output)) => head.check(output),
+            None => self.without(OutputRole::Liveness),
         }
     }
 
@@ -176,6 +195,7 @@ impl ModelCard {
             ("keypoints_by", self.keypoints_by.is_some(), "embedders"),
             ("features", self.features.is_some(), "embedders"),
             ("calibration", !self.calibrations.is_empty(), "embedders"),
+            ("liveness", self.liveness.is_some(), "liveness networks"),
         ];
         match sections.into_iter().find(|(key, there, _)| *there && !own.contains(key)) {
             None => Ok(()),

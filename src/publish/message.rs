@@ -18,6 +18,7 @@ use crate::clock::{ClockTrust, WallClock};
 use crate::compare::{Metric, SubjectId};
 use crate::decide::{FramesCounted, Outcome};
 use crate::inference::{ModelId, ProcedureHash};
+use crate::liveness::LivenessEvidence;
 use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
 
 /// The name of a payload's schema: a constant when written, a text when read.
@@ -57,6 +58,9 @@ pub struct Statement {
     pub frames: FramesCounted,
     /// How long it took.
     pub latency_ms: DecisionLatencyMs,
+    /// What was seen of the visit's liveness; absent where nobody looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<LivenessEvidence>,
 }
 
 /// How long a decision took, in milliseconds.
@@ -365,6 +369,7 @@ impl From<&DecisionRecord> for Statement {
                 first_frame_to_decision: tenths_ms(record.first_frame_us),
                 last_frame_to_decision: tenths_ms(record.last_frame_us),
             },
+            liveness: record.liveness,
         }
     }
 }

@@ -3,10 +3,14 @@
 //! ```text
 //! Frame ─detect→ Detections ─principal→ Detection ─align→ AlignedFace ─measure→ Quality
 //!                                           └─look→ Orientation   └─embed→ FeatureVector ─search→ Match
+//!                                                                                            └─see→ Liveness
 //! ```
 //!
 //! How a face stands is looked at before it is compared, and believed while the face is followed; a
 //! match that is accepted counts only of a frame in which the face itself was seen to stand upright.
+//!
+//! Whether a face is live is looked at only of frames in which somebody is recognised, and only as
+//! long as it is the same one: nobody's own face speaks for a picture of somebody else.
 //!
 //! Where a second embedder confirms, its crop of the same face is kept until the visit has said
 //! whether anything hangs on it.
@@ -27,14 +31,17 @@ pub use galleries::Galleries;
 
 use crate::align::Cutter;
 use crate::clock::{Clock, Monotonic};
-use crate::compare::{CompareError, Gallery, Match, SearchScratch};
-use crate::decide::{Answer, FaceSeen, Fault, Gate, Observation, Question, Seen};
+use crate::compare::{CompareError, Gallery, Match, SearchScratch, SubjectId};
+use crate::decide::{
+    AmbiguousReason, Answer, FaceSeen, Fault, Gate, Observation, Question, Refusal, Seen,
+};
 use crate::detect::{
     Detection, Detections, Follower, FollowerSettings, Orientation, Uprightness, Zones,
 };
 use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
 use crate::frame::Frame;
 use crate::inference::InferenceError;
+use crate::liveness::{Lacking, Liveness, LivenessEvidence, LivenessPolicy, Verdict};
 
 /// How long each stage of the last frame took; zero for stages that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,6 +54,8 @@ pub struct StageTimes {
     pub embed: Duration,
     /// Search of the gallery.
     pub compare: Duration,
+    /// Cues of a live face.
+    pub liveness: Duration,
 }
 
 /// What may change of the path while it runs: whatever needs no other network and no other
@@ -63,6 +72,8 @@ pub struct Tuning {
     pub min_score: f32,
     /// Where faces are seen.
     pub zones: Zones,
+    /// What a visit must show to be of a live face.
+    pub liveness: LivenessPolicy,
 }
 
 /// What stands between a face and a match.
@@ -86,6 +97,9 @@ pub struct Recognizer {
     central: f32,
     gallery: Gallery,
     confirmer: Option<Confirmer>,
+    liveness: Option<Liveness>,
+    /// Whom the cues are of.
+    shown: Option<SubjectId>,
     uprightness: Uprightness,
     orientation: Option<Orientation>,
     detections: Detections,
@@ -118,6 +132,8 @@ impl Recognizer {
             central,
             gallery,
             confirmer: None,
+            liveness: None,
+            shown: None,
             uprightness: Uprightness::default(),
             orientation: None,
         }
@@ -127,6 +143,13 @@ impl Recognizer {
     #[must_use]
     pub fn confirmed_by(mut self, confirmer: Option<Confirmer>) -> Self {
         self.confirmer = confirmer;
+        self
+    }
+
+    /// The same with cues of a live face.
+    #[must_use]
+    pub fn telling_liveness(mut self, liveness: Option<Liveness>) -> Self {
+        self.liveness = liveness;
         self
     }
 
@@ -234,6 +257,15 @@ impl Recognizer {
         if let Some(confirmer) = &mut self.confirmer {
             confirmer.keep(frame, face, accepted);
         }
+        if let (Some(liveness), Some(best)) = (&mut self.liveness, found.accepted()) {
+            let start = clock.now();
+            if self.shown.as_ref() != Some(&best.subject) {
+                self.shown = Some(best.subject.clone());
+                liveness.begin_anew();
+            }
+            liveness.see(frame, face, quality.yaw, &self.features)?;
+            self.times.liveness = clock.now().since(start);
+        }
         Ok(Some(FaceSeen { quality, found: Some(found) }))
     }
 
@@ -308,7 +340,40 @@ impl Recognizer {
     pub fn answer(&mut self, question: &Question) -> Answer {
         match (question.gate, &mut self.confirmer) {
             (Gate::Confirm, Some(one)) => one.judge(&question.subject, question.score),
-            (Gate::Confirm, None) | (Gate::Liveness, _) => Answer::Fault,
+            (Gate::Confirm, None) => Answer::Fault,
+            (Gate::Liveness, _) => self.liveness_of(&question.subject),
+        }
+    }
+
+    /// Whether `subject` was seen to be live in this visit.
+    fn liveness_of(&self, subject: &SubjectId) -> Answer {
+        let shown = self.shown.as_ref() == Some(subject);
+        let Some(liveness) = self.liveness.as_ref().filter(|_| shown) else { return Answer::Fault };
+        match liveness.verdict() {
+            Verdict::Live => Answer::Pass(None),
+            Verdict::Attack(_) => Answer::Never(Refusal::Ambiguous(AmbiguousReason::NotLive)),
+            Verdict::Undecided(Lacking::Median) => Answer::NotYet(AmbiguousReason::NotLive),
+            Verdict::Undecided(_) => Answer::NotYet(AmbiguousReason::LivenessUndecided),
+        }
+    }
+
+    /// What was seen of the visit's liveness; `None` where nobody looks at it.
+    #[must_use]
+    pub fn liveness_evidence(&self) -> Option<LivenessEvidence> {
+        self.liveness.as_ref().map(Liveness::told)
+    }
+
+    /// The cues of a live face, where somebody looks at them.
+    #[must_use]
+    pub const fn liveness(&self) -> Option<&Liveness> {
+        self.liveness.as_ref()
+    }
+
+    /// The next face is of another visit.
+    pub fn end_visit(&mut self) {
+        self.shown = None;
+        if let Some(liveness) = &mut self.liveness {
+            liveness.begin_anew();
         }
     }
 
@@ -347,10 +412,13 @@ impl Recognizer {
 
     /// Sees the next frame by other settings, as if it were the first one.
     pub fn tune(&mut self, tuning: &Tuning) {
-        let Tuning { limits, central, follower, min_score, zones } = tuning;
+        let Tuning { limits, central, follower, min_score, zones, liveness } = tuning;
         self.limits = *limits;
         self.central = *central;
         self.detector.tune(*follower, *min_score);
+        if let Some(cues) = &mut self.liveness {
+            cues.tune(*liveness);
+        }
         self.set_zones(zones);
     }
 

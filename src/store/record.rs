@@ -10,6 +10,7 @@ use crate::clock::ClockTrust;
 use crate::compare::{Metric, SubjectId};
 use crate::decide::{Decision, FramesCounted, Outcome};
 use crate::inference::{ModelId, ProcedureHash};
+use crate::liveness::LivenessEvidence;
 
 /// One line of the audit.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +64,9 @@ pub struct DecisionRecord {
     pub first_frame_us: u64,
     /// Microseconds from the capture of the frame that tipped it.
     pub last_frame_us: u64,
+    /// What was seen of the visit's liveness; `None` where nobody looks at it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub liveness: Option<LivenessEvidence>,
 }
 
 /// The comparison behind a decision.
@@ -246,6 +250,9 @@ impl From<&Decision> for DecisionRecord {
             frames: decision.frames,
             first_frame_us: decision.latency.first_frame_us,
             last_frame_us: decision.latency.last_frame_us,
+            liveness: decision
+                .liveness
+                .map(|told| LivenessEvidence { median: finite(told.median), ..told }),
         }
     }
 }

@@ -9,6 +9,7 @@ use deepid_edge::decide::{Answer, Gate, Observation, Question, Seen};
 use deepid_edge::detect::{FollowerSettings, Zones};
 use deepid_edge::door::{Door, Sight};
 use deepid_edge::embed::QualityLimits;
+use deepid_edge::liveness::{LivenessEvidence, LivenessPolicy};
 use deepid_edge::recognize::{Galleries, Tuning};
 
 /// What a scripted sight is told, and what it was asked.
@@ -18,6 +19,8 @@ pub struct Script {
     pub answers: Vec<(Gate, Answer)>,
     /// What was asked.
     pub asked: Vec<Question>,
+    /// What was seen of the visit's liveness.
+    pub evidence: Option<LivenessEvidence>,
     /// How many visits are over.
     pub ended: u32,
 }
@@ -59,6 +62,10 @@ impl Sight for Script {
         told.map_or(Answer::Fault, |(_, answer)| answer.clone())
     }
 
+    fn liveness(&self) -> Option<LivenessEvidence> {
+        self.evidence
+    }
+
     fn end_visit(&mut self) {
         self.ended += 1;
     }
@@ -78,5 +85,6 @@ pub fn tuning() -> Tuning {
         follower: FollowerSettings::default(),
         min_score: 0.5,
         zones: Zones::default(),
+        liveness: LivenessPolicy::default(),
     }
 }

@@ -1,0 +1,296 @@
+//! What was seen of a visit that tells a face from a picture, and what follows from it.
+//!
+//! In: looks of the network, feature vectors, how far the head is turned, how the surroundings move. Out:
+//! a [`Verdict`] by a [`LivenessPolicy`]. Pure; time is an argument; fixed size.
+
+use std::time::Duration;
+
+use super::{Cue, Lacking, Look, Verdict};
+use crate::clock::Monotonic;
+
+/// Looks that are remembered; the oldest is forgotten first.
+const LOOKS_MAX: usize = 64;
+/// A living face's feature vectors of neighbouring frames are never so alike throughout: people at a
+/// door 0.90 to 0.97, sitting still 0.98 to 0.995 (2026-11, `docs/liveness.md`).
+const FROZEN: f32 = 0.9995;
+/// For so long, and so many frames.
+const FROZEN_FOR: Duration = Duration::from_millis(600);
+const FROZEN_FRAMES: u32 = 5;
+
+/// What a visit must show to be of a live face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Nothing: whoever is recognised is let in, also a picture.
+    Off,
+    /// No cue of an attack, and the network's median above its threshold.
+    #[default]
+    Deny,
+    /// Besides, something that only a head shows: the nose moves against the eyes when it turns.
+    Confirm,
+}
+
+/// By which the cues are judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LivenessPolicy {
+    /// What a visit must show.
+    pub mode: Mode,
+    /// What the median of the network's live probability must reach, 0 to 1.
+    pub median_min: f32,
+    /// Looks that a median needs, ≥ 1.
+    pub looks_min: u32,
+    /// How often the network looks at most.
+    pub spacing: Duration,
+    /// Below this ratio the surroundings move with the face ([`Motion`](super::Motion)); 0 for never.
+    pub motion_min: f32,
+    /// How far the nose must move against the eyes, in eye distances, for a head ([`Mode::Confirm`]).
+    pub depth_min: f32,
+}
+
+impl Default for LivenessPolicy {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Deny,
+            median_min: 0.5,
+            looks_min: 3,
+            spacing: Duration::from_millis(90),
+            motion_min: 0.6,
+            depth_min: 0.12,
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    probabilities: [f32; LOOKS_MAX],
+    looks: u32,
+    /// Whether the last look could not see the surroundings.
+    too_close: bool,
+    looked_at: Option<Monotonic>,
+    last_features: Vec<f32>,
+    alike: Option<Alike>,
+    /// The least and the greatest yaw, in eye distances.
+    yaw: Option<(f32, f32)>,
+    cue: Option<Cue>,
+}
+
+/// A row of frames whose neighbours have hardly different feature vectors.
+#[derive(Debug, Clone, Copy)]
+struct Alike {
+    since: Monotonic,
+    frames: u32,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self {
+            probabilities: [0.0; LOOKS_MAX],
+            looks: 0,
+            too_close: false,
+            looked_at: None,
+            last_features: Vec::new(),
+            alike: None,
+            yaw: None,
+            cue: None,
+        }
+    }
+}
+
+impl Evidence {
+    /// Forgets what was seen, and keeps its memory.
+    pub fn clear(&mut self) {
+        let mut last_features = std::mem::take(&mut self.last_features);
+        last_features.clear();
+        *self = Self { last_features, ..Self::default() };
+    }
+
+    /// The network has looked.
+    pub fn note_look(&mut self, look: Look, at: Monotonic) {
+        self.looked_at = Some(at);
+        self.too_close = look == Look::TooClose;
+        let Look::Seen(probability) = look else { return };
+        let place = self.looks as usize % LOOKS_MAX;
+        if let Some(kept) = self.probabilities.get_mut(place) {
+            *kept = probability;
+        }
+        self.looks = self.looks.saturating_add(1);
+    }
+
+    /// A face was embedded: `features` at `at`.
+    pub fn note_features(&mut self, features: &[f32], at: Monotonic) {
+        let alike = cosine(&self.last_features, features).is_some_and(|cosine| cosine >= FROZEN);
+        self.last_features.clear();
+        self.last_features.extend_from_slice(features);
+        self.alike = match self.alike {
+            Some(Alike { since, frames }) if alike => Some(Alike { since, frames: frames + 1 }),
+            _ => Some(Alike { since: at, frames: 1 }),
+        };
+        let frozen = |row: &Alike| row.frames >= FROZEN_FRAMES && at.since(row.since) >= FROZEN_FOR;
+        if self.alike.as_ref().is_some_and(frozen) {
+            self.latch(Cue::Frozen);
+        }
+    }
+
+    /// How far the head is turned, in eye distances.
+    pub fn note_yaw(&mut self, yaw: f32) {
+        if yaw.is_finite() {
+            let (least, most) = self.yaw.unwrap_or((yaw, yaw));
+            self.yaw = Some((least.min(yaw), most.max(yaw)));
+        }
+    }
+
+    /// `cue` says that it is an attack: for the rest of the visit.
+    pub fn latch(&mut self, cue: Cue) {
+        self.cue = self.cue.or(Some(cue));
+    }
+
+    /// How often the network has seen face and surroundings.
+    #[must_use]
+    pub const fn looks(&self) -> u32 {
+        self.looks
+    }
+
+    /// When it looked last.
+    #[must_use]
+    pub const fn looked_at(&self) -> Option<Monotonic> {
+        self.looked_at
+    }
+
+    /// The median of the network's live probability, 0 to 1; `None` before the first look. Of an even
+    /// number of looks it is the lower of the two in the middle.
+    #[must_use]
+    pub fn median(&self) -> Option<f32> {
+        let mut sorted = self.probabilities;
+        let count = (self.looks as usize).min(LOOKS_MAX);
+        let seen = sorted.get_mut(..count).filter(|seen| !seen.is_empty())?;
+        seen.sort_unstable_by(f32::total_cmp);
+        seen.get((count - 1) / 2).copied()
+    }
+
+    /// How far the nose has moved against the eyes, in eye distances; always a number.
+    #[must_use]
+    pub fn depth(&self) -> f32 {
+        self.yaw.map_or(0.0, |(least, most)| most - least)
+    }
+
+    /// What is to be said by `policy`.
+    #[must_use]
+    pub fn verdict(&self, policy: &LivenessPolicy) -> Verdict {
+        if policy.mode == Mode::Off {
+            return Verdict::Live;
+        }
+        if let Some(cue) = self.cue {
+            return Verdict::Attack(cue);
+        }
+        if self.too_close {
+            return Verdict::Undecided(Lacking::Surroundings);
+        }
+        if self.looks < policy.looks_min.max(1) {
+            return Verdict::Undecided(Lacking::Looks);
+        }
+        // Written so that NaN on either side is too low.
+        if !self.median().is_some_and(|median| median >= policy.median_min) {
+            return Verdict::Undecided(Lacking::Median);
+        }
+        if policy.mode == Mode::Confirm && self.depth() < policy.depth_min {
+            return Verdict::Undecided(Lacking::Confirmation);
+        }
+        Verdict::Live
+    }
+}
+
+/// The cosine of two vectors; `None` where they have not the same length or one is 0.
+fn cosine(one: &[f32], other: &[f32]) -> Option<f32> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+    let norms = (dot(one, one) * dot(other, other)).sqrt();
+    (one.len() == other.len() && norms > 0.0).then(|| dot(one, other) / norms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Monotonic {
+        Monotonic::from_millis(1000 + ms)
+    }
+
+    fn looked(probabilities: &[f32]) -> Evidence {
+        let mut evidence = Evidence::default();
+        for (&probability, index) in probabilities.iter().zip(0..) {
+            evidence.note_look(Look::Seen(probability), at(100 * index));
+        }
+        evidence
+    }
+
+    fn policy(mode: Mode) -> LivenessPolicy {
+        LivenessPolicy { mode, ..LivenessPolicy::default() }
+    }
+
+    #[test]
+    fn the_median_decides_and_only_after_enough_looks() {
+        let said = |probabilities: &[f32]| looked(probabilities).verdict(&policy(Mode::Deny));
+        assert_eq!(said(&[]), Verdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9, 0.9]), Verdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9, 0.1, 0.9]), Verdict::Live);
+        assert_eq!(said(&[0.9, 0.1, 0.1]), Verdict::Undecided(Lacking::Median));
+        assert_eq!(said(&[0.9, 0.1, 0.1, 0.9]), Verdict::Undecided(Lacking::Median), "the lower");
+        assert_eq!(said(&[0.1, 0.1, 0.9, 0.9, 0.9]), Verdict::Live, "it may rise");
+        assert_eq!(said(&[f32::NAN; 3]), Verdict::Undecided(Lacking::Median));
+        let many = looked(&[[0.1; 64], [0.9; 64]].concat());
+        assert_eq!((many.looks(), many.median()), (128, Some(0.9)), "the last 64 count");
+        assert_eq!(looked(&[0.1; 9]).verdict(&policy(Mode::Off)), Verdict::Live);
+    }
+
+    #[test]
+    fn a_cue_is_an_attack_for_the_rest_of_the_visit_whatever_the_network_says() {
+        let mut evidence = looked(&[1.0; 20]);
+        evidence.latch(Cue::Surroundings);
+        evidence.latch(Cue::Frozen);
+        assert_eq!(evidence.verdict(&policy(Mode::Deny)), Verdict::Attack(Cue::Surroundings));
+        evidence.clear();
+        assert_eq!(evidence.verdict(&policy(Mode::Deny)), Verdict::Undecided(Lacking::Looks));
+    }
+
+    #[test]
+    fn who_stands_too_close_is_not_waved_through() {
+        let mut evidence = looked(&[1.0; 5]);
+        evidence.note_look(Look::TooClose, at(900));
+        assert_eq!(
+            evidence.verdict(&policy(Mode::Deny)),
+            Verdict::Undecided(Lacking::Surroundings)
+        );
+        evidence.note_look(Look::Seen(1.0), at(1000));
+        assert_eq!(evidence.verdict(&policy(Mode::Deny)), Verdict::Live);
+    }
+
+    #[test]
+    fn a_face_that_never_changes_is_none() {
+        let features = |index: u64| [1.0, 0.5, 0.0001 * index as f32];
+        let seen = |ms_apart: u64, frames: u64, wobble: u64| {
+            let mut evidence = looked(&[1.0; 5]);
+            for index in 0..frames {
+                evidence.note_features(&features(wobble * (index % 2)), at(ms_apart * index));
+            }
+            evidence.verdict(&policy(Mode::Deny))
+        };
+        assert_eq!(seen(33, 19, 1), Verdict::Live, "not long enough");
+        assert_eq!(seen(33, 20, 1), Verdict::Attack(Cue::Frozen));
+        assert_eq!(seen(300, 4, 1), Verdict::Live, "too few frames");
+        assert_eq!(seen(33, 60, 700), Verdict::Live, "it changes");
+    }
+
+    #[test]
+    fn a_head_has_depth_and_a_plane_has_none() {
+        let mut evidence = looked(&[1.0; 5]);
+        evidence.note_yaw(0.02);
+        evidence.note_yaw(f32::MAX * 2.0);
+        evidence.note_yaw(-0.03);
+        assert_eq!(evidence.verdict(&policy(Mode::Deny)), Verdict::Live);
+        let confirm = policy(Mode::Confirm);
+        assert_eq!(evidence.verdict(&confirm), Verdict::Undecided(Lacking::Confirmation));
+        evidence.note_yaw(0.12);
+        assert!((evidence.depth() - 0.15).abs() < 1e-6);
+        assert_eq!(evidence.verdict(&confirm), Verdict::Live);
+    }
+}
