@@ -9,8 +9,8 @@
 //! serve several rooms. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the path, and
 //! [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`] decides
-//! by it. [`store`] and [`publish`] keep and announce what was decided,
-//! [`config`] says how, [`daemon`] runs it all, [`evaluate`] measures it, [`cli`] is the front door.
+//! by it. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how, [`equip`]
+//! puts it together, [`daemon`] runs it all, [`evaluate`] measures it, [`cli`] is the front door.
 #![warn(missing_docs)]
 
 pub mod geometry;
@@ -41,6 +41,8 @@ pub mod compare;
 
 pub mod decide;
 
+pub mod config;
+
 pub mod recognize;
 
 pub mod door;
@@ -49,7 +51,7 @@ pub mod store;
 
 pub mod publish;
 
-pub mod config;
+pub mod equip;
 
 pub mod daemon;
 

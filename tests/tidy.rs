@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 22] = [
+const ROOMS: [&str; 23] = [
     "geometry",
     "mask",
     "clock",
@@ -24,11 +24,12 @@ const ROOMS: [&str; 22] = [
     "liveness",
     "compare",
     "decide",
+    "config",
     "recognize",
     "door",
     "store",
     "publish",
-    "config",
+    "equip",
     "daemon",
     "evaluate",
     "cli",

@@ -13,7 +13,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
 use super::usable::{idle_here, references};
-use crate::config::Networks;
+use crate::equip::Networks;
 use crate::evaluate::{Cohort, door_claim, plot_claim};
 use crate::inference::Procedure;
 

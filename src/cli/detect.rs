@@ -20,9 +20,9 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::capture::picture::Picture;
 use crate::clock::Monotonic;
-use crate::config::{EquipError, Networks};
 use crate::detect::{DetectError, Detection, Detections, Zones};
 use crate::embed::{Quality, QualityFault};
+use crate::equip::{EquipError, Networks};
 use crate::geometry::{Rect, Turn, View};
 
 /// Arguments of `detect`.

@@ -21,7 +21,8 @@ use super::gather::{self, Gathered, Tally};
 use super::session::Session;
 use super::subjects;
 use crate::compare::SubjectId;
-use crate::config::{Config, EquipError, Networks};
+use crate::config::Config;
+use crate::equip::{EquipError, Networks};
 use crate::store::{Change, Done, Enrolee, Error, LookAlike, NewReference, ReferenceSource, Store};
 
 /// Arguments of `enroll`.

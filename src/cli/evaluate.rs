@@ -15,7 +15,8 @@ use serde::Serialize;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::{Session, direct_flag};
-use crate::config::{Config, Networks};
+use crate::config::Config;
+use crate::equip::Networks;
 use crate::evaluate::{self, EvaluateError, FaceFolder, Origin, PairList, Pairs, Stage};
 
 /// The page that `--report` writes.

@@ -8,8 +8,9 @@ use serde_json::{Value as Json, json};
 
 use super::exit::Kind;
 use crate::capture::{CaptureError, RecordingProblem};
-use crate::config::{ConfigError, EquipError};
+use crate::config::ConfigError;
 use crate::daemon::DaemonError;
+use crate::equip::EquipError;
 
 /// What may stand in for a camera.
 const RECORDINGS: &str = "name a folder of pictures (.jpg, .png, .webp), an MJPEG file or a Y4M file that this user can read";

@@ -16,7 +16,8 @@ use super::session::Session;
 use super::usable::{mention_idle, references, references_of};
 use crate::capture::picture::Picture;
 use crate::compare::{Match, Operating};
-use crate::config::{Config, Networks};
+use crate::config::Config;
+use crate::equip::Networks;
 use crate::inference::ModelKey;
 use crate::store::{Store, Subject};
 

@@ -13,7 +13,8 @@ use serde_json::json;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
-use crate::config::{Cards, Config, Networks};
+use crate::config::Config;
+use crate::equip::{Cards, Networks};
 use crate::inference::{
     Calibration, FUSION_ENDING, FusionCard, InferenceError, InstallError, ModelCard, ModelId,
     ModelKind, Staged, StagedFusion,

@@ -11,8 +11,9 @@ use super::camera;
 use super::findings::Findings;
 use crate::capture::{CapturedFrame, Decoder, Progress};
 use crate::clock::{Clock, Floor, SystemClock};
-use crate::config::{Config, Networks};
+use crate::config::Config;
 use crate::detect::{Detections, StillFace, StillFaces};
+use crate::equip::Networks;
 
 /// How long is looked, of which a face must stand still for [`STILL`].
 const LOOK: Duration = Duration::from_secs(4);

@@ -16,7 +16,8 @@ use super::failure::Failure;
 use super::session::Session;
 use super::usable::{self, Idle};
 use crate::clock::{Clock as _, Floor, SystemClock};
-use crate::config::{Cards, Config};
+use crate::config::Config;
+use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey};
 use crate::store::{
     Administrative, BackupProblem, Change, Done, Error, HeldReferences, LookAlike, Signature,

@@ -5,7 +5,8 @@
 
 use super::failure::Failure;
 use super::session::Session;
-use crate::config::{Cards, Config};
+use crate::config::Config;
+use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey, ProcedureHash};
 use crate::store::{HeldReferences, ModelReferences, Reference, Store, Usable};
 

@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::session::Session;
 use crate::capture::picture::Picture;
 use crate::compare::{Metric, Operating};
-use crate::config::{EquipError, Networks};
+use crate::equip::{EquipError, Networks};
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@
 //! typed sections, so a key that no section takes, or a section's field without key, fails it.
 //! Order is the order of the file; a section's keys stand together. A key needs a restart unless it
 //! is made by `live` or `live_unset`; whoever makes one so brings its value to the thread that uses
-//! it (`src/config/changes.rs`), and a test walks the table.
+//! it (`src/equip/live.rs`), and a test walks the table.
 
 use super::kind::{Kind, Rule};
 

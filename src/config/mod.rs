@@ -4,11 +4,10 @@
 //! their limits and fit each other, with the origin of each; or [`ConfigError`] with every problem
 //! that was found. Invariant: this is the one place that reads the environment, and a `Config` is
 //! made here only. Keys stand in [`KEYS`], from which default file and manual page are made.
-//! Deliberately absent: a key for any secret. What of a changed file takes effect in a running daemon
-//! is said here ([`diff`]) and done by it.
+//! Deliberately absent: a key for any secret; the rooms' own settings, which [`crate::equip`] makes of
+//! it. What of a changed file takes effect in a running daemon is said here ([`diff`]) and done by it.
 
 mod changes;
-mod equip;
 mod fitting;
 mod host;
 mod keys;
@@ -16,16 +15,12 @@ mod kind;
 mod layers;
 mod lookup;
 mod problem;
-mod rooms;
 mod sample;
 mod sections;
 
 use std::path::{Path, PathBuf};
 
-use crate::publish::Topics;
-
-pub use changes::{Changes, LiveSettings, Operation, diff};
-pub use equip::{Cards, EquipError, Networks};
+pub use changes::{Changes, diff};
 pub use keys::{Change, KEYS, Key, SECTIONS, Section, nearest};
 pub use kind::{Kind, Rule};
 pub use layers::{Setting, environment_name, read as read_file};
@@ -85,7 +80,6 @@ impl Sources {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     sections: Sections,
-    topics: Topics,
     settings: Vec<Setting>,
     file: Option<PathBuf>,
 }
@@ -135,11 +129,9 @@ impl Config {
         let settings = fitting::resolve(settings);
         let sections: Sections = serde_json::from_value(layers::tree(&settings))
             .map_err(|error| layers::internal(&error.to_string()))?;
-        let topics = Topics::new(&sections.mqtt.base, &sections.door.id)
-            .map_err(|error| layers::internal(&error.to_string()))?;
         let problems = fitting::contradictions(&sections, &settings);
         if problems.is_empty() {
-            Ok(Self { sections, topics, settings, file })
+            Ok(Self { sections, settings, file })
         } else {
             Err(ConfigError::Problems(problems))
         }

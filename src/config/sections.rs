@@ -3,7 +3,7 @@
 //! In: values that the table of keys has let through. Out: plain structs with the field names of
 //! the file. Invariant: whoever holds a [`super::Config`] holds values within the limits that
 //! [`super::KEYS`] states and that fit each other; nothing needs to be checked again.
-//! Deliberately absent: the rooms' own settings types; each is built from here by name, field by
+//! Deliberately absent: the rooms' own settings types; [`crate::equip`] builds each from here, field by
 //! field, so that a room never learns of files or keys.
 
 use std::collections::BTreeMap;
@@ -11,12 +11,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::capture::Encoding;
 use crate::clock::ClockRequirement;
 use crate::compare::Metric;
 use crate::decide::SeveralFaces;
 use crate::detect::Strategy;
-use crate::frame::PixelFormat;
 use crate::geometry::Turn;
 use crate::inference::ModelId;
 
@@ -42,20 +40,6 @@ pub enum CameraFormat {
     Grey,
     /// Motion JPEG.
     Mjpg,
-}
-
-impl CameraFormat {
-    /// The format as `capture` knows it.
-    #[must_use]
-    pub const fn encoding(self) -> Encoding {
-        match self {
-            Self::Yuyv => Encoding::Raw(PixelFormat::Yuyv),
-            Self::Uyvy => Encoding::Raw(PixelFormat::Uyvy),
-            Self::Nv12 => Encoding::Raw(PixelFormat::Nv12),
-            Self::Grey => Encoding::Raw(PixelFormat::Grey),
-            Self::Mjpg => Encoding::Jpeg,
-        }
-    }
 }
 
 /// `[camera]`

@@ -231,8 +231,6 @@ fn less_is_accepted_than_is_asked_for_only_beside_a_threshold() {
     assert!(error.to_string().contains("recognise.accept_fpir"), "{error}");
     load(&[("recognise.target_fpir", "0.05"), ("recognise.accept_fpir", "0.05")]).expect("right");
     load(&[("recognise.threshold", "0.6"), ("recognise.accept_fpir", "0.0001")]).expect("right");
-    let config = load(&[("models.confirm", "any")]).expect("right");
-    assert!((config.accepted_fpir() - 0.01 / 3.0).abs() < 1e-9, "each try has its share");
 }
 
 #[test]
@@ -257,15 +255,6 @@ fn folders_and_library_that_are_set_are_never_replaced() {
     .expect("right");
     assert!(matches!(config.model_folders(), Err(ConfigError::NamedFile { .. })));
     assert!(matches!(config.library_path(), Err(ConfigError::NamedFile { .. })));
-}
-
-#[test]
-fn defaults_are_those_of_the_rooms() {
-    let config = Config::load(&Sources::default()).expect("defaults are right");
-    assert_eq!(config.quality_limits(), crate::embed::QualityLimits::default());
-    assert_eq!(config.follower_settings(), crate::detect::FollowerSettings::default());
-    assert_eq!(config.visit_policy(), crate::decide::VisitPolicy::default());
-    assert_eq!(config.store_settings(), crate::store::StoreSettings::default());
 }
 
 #[test]

@@ -234,8 +234,9 @@ mod tests {
     use super::*;
     use crate::clock::{ClockTrust, WallClock};
     use crate::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};
-    use crate::config::{EquipError, Flag, Sources};
+    use crate::config::{Flag, Sources};
     use crate::embed::FeatureVector;
+    use crate::equip::EquipError;
     use crate::inference::{ModelId, ModelKey, ProcedureHash};
     use crate::store::{self, StoreSettings};
 

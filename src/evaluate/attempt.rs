@@ -5,9 +5,10 @@
 //! what is left of it when that one has been asked.
 
 use crate::compare::{Match, SubjectId};
-use crate::config::{Config, EquipError, Networks};
+use crate::config::Config;
 use crate::decide::{Answer, Gate, Observation, Question, Seen};
 use crate::embed::{FeatureVector, QualityLimits};
+use crate::equip::{EquipError, Networks};
 use crate::recognize::{Galleries, Recognizer};
 use crate::store::Reference;
 

@@ -19,8 +19,9 @@ use super::transcode::{RATE, Transcoder};
 use super::{Interval, Stage, Tally};
 use crate::capture::picture::Picture;
 use crate::clock::{Clock, ClockRequirement, Floor, Monotonic, SystemClock};
-use crate::config::{Config, Networks};
+use crate::config::Config;
 use crate::detect::{Detections, Follower, FollowerSettings, Strategy};
+use crate::equip::Networks;
 use crate::frame::{Frame, PixelFormat};
 use crate::inference::ModelId;
 

@@ -25,9 +25,10 @@ use crate::capture::{
 };
 use crate::clock::{Clock, ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use crate::compare::{Match, SubjectId};
-use crate::config::{Config, EquipError, Networks};
+use crate::config::Config;
 use crate::decide::{Decision, Effect, Outcome, Seen, Verdict};
 use crate::door::{Door, Event, Time};
+use crate::equip::{EquipError, Networks};
 use crate::recognize::Recognizer;
 
 /// References taken from a clip.

@@ -19,9 +19,10 @@ use super::stills::Stills;
 use super::verification::{Trial, Verification};
 use super::{Stage, Tally};
 use crate::compare::Metric;
-use crate::config::{Config, EquipError, Networks};
+use crate::config::Config;
 use crate::decide::Seen;
 use crate::embed::QualityLimits;
+use crate::equip::{EquipError, Networks};
 use crate::inference::ModelId;
 use crate::recognize::Fusion;
 

@@ -7,15 +7,16 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::{Config, Pace};
-use crate::capture::FrameRate;
 use crate::capture::negotiate::Wish;
 use crate::capture::replay::{self, ReplaySettings};
 use crate::capture::v4l2::CameraSettings;
+use crate::capture::{Encoding, FrameRate};
 use crate::clock::Monotonic;
+use crate::config::{CameraFormat, Config, Pace};
 use crate::decide::{Gate, Gates, VisitPolicy};
 use crate::detect::{FollowerSettings, Zones};
 use crate::embed::QualityLimits;
+use crate::frame::PixelFormat;
 use crate::geometry::View;
 use crate::liveness::LivenessPolicy;
 use crate::publish::tls::ClientCertificate;
@@ -24,6 +25,17 @@ use crate::recognize::Tuning;
 use crate::store::StoreSettings;
 
 impl Config {
+    /// The FPIR that is accepted of each comparison that decides: of a visit's tries at the
+    /// confirming embedder each gets its share, as of the target.
+    #[must_use]
+    pub fn accepted_fpir(&self) -> f64 {
+        let accepted = self.recognise.accept_fpir;
+        match self.models.confirm {
+            Some(_) => accepted / f64::from(self.visit.agreeing.max(1)),
+            None => accepted,
+        }
+    }
+
     /// What faces must be like to be compared.
     #[must_use]
     pub fn quality_limits(&self) -> QualityLimits {
@@ -105,7 +117,7 @@ impl Config {
             wish: Wish {
                 size: (camera.width, camera.height),
                 rate: FrameRate::per_second(camera.fps),
-                formats: camera.formats.iter().map(|format| format.encoding()).collect(),
+                formats: camera.formats.iter().map(|format| encoding(*format)).collect(),
             },
             controls: camera.controls.clone(),
         }
@@ -133,12 +145,6 @@ impl Config {
         })
     }
 
-    /// Base topic and door.
-    #[must_use]
-    pub const fn topics(&self) -> &Topics {
-        &self.topics
-    }
-
     /// How to reach the broker; `None` when nobody is to be told.
     #[must_use]
     pub fn session_settings(&self) -> Option<SessionSettings> {
@@ -150,7 +156,11 @@ impl Config {
             mqtt.tls.cert.clone().zip(mqtt.tls.key.clone()).map(|(certificate_file, key_file)| {
                 ClientCertificate { certificate_file, key_file }
             });
-        let plain = SessionSettings::plain(mqtt.host.clone(), mqtt.port, self.topics.clone());
+        // The rules of the two keys let nothing else through, by test.
+        let topics = Topics::new(&mqtt.base, &self.door.id)
+            .inspect_err(|error| tracing::error!(%error, "no topics; please report it"))
+            .ok()?;
+        let plain = SessionSettings::plain(mqtt.host.clone(), mqtt.port, topics);
         Some(SessionSettings {
             tls: mqtt.tls.enabled.then(|| TlsSettings { ca_file: mqtt.tls.ca.clone(), client }),
             credentials: mqtt
@@ -163,5 +173,55 @@ impl Config {
             }),
             ..plain
         })
+    }
+}
+
+const fn encoding(format: CameraFormat) -> Encoding {
+    match format {
+        CameraFormat::Yuyv => Encoding::Raw(PixelFormat::Yuyv),
+        CameraFormat::Uyvy => Encoding::Raw(PixelFormat::Uyvy),
+        CameraFormat::Nv12 => Encoding::Raw(PixelFormat::Nv12),
+        CameraFormat::Grey => Encoding::Raw(PixelFormat::Grey),
+        CameraFormat::Mjpg => Encoding::Jpeg,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flag, Sources};
+
+    fn config(flags: &[(&str, &str)]) -> Config {
+        let flag = |(key, value): &(&str, &str)| Flag {
+            given_as: "--set".to_owned(),
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        };
+        let flags = flags.iter().map(flag).collect();
+        Config::load(&Sources { flags, ..Sources::default() }).expect("right")
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_rooms() {
+        let config = config(&[]);
+        assert_eq!(config.quality_limits(), QualityLimits::default());
+        assert_eq!(config.follower_settings(), FollowerSettings::default());
+        assert_eq!(config.visit_policy(), VisitPolicy::default());
+        assert_eq!(config.store_settings(), StoreSettings::default());
+    }
+
+    #[test]
+    fn each_try_at_the_confirming_embedder_has_its_share_of_what_is_accepted() {
+        let confirmed = config(&[("models.confirm", "any")]);
+        assert!((confirmed.accepted_fpir() - 0.01 / 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn whatever_base_and_door_the_keys_let_through_makes_topics() {
+        let (base, door) = ("a/".repeat(31) + "!~", "_".repeat(32));
+        for (base, door) in [("x", "-"), (base.as_str(), door.as_str())] {
+            let config = config(&[("mqtt.base", base), ("door.id", door)]);
+            assert!(config.session_settings().is_some(), "{base} {door}");
+        }
     }
 }
