@@ -10,8 +10,8 @@
 //! with [`device`] to find it,
 //! [`control`] to set it up and [`stamp`] to doubt its time stamps; [`watch`] notices stalls and
 //! frozen pictures; [`supervise`] opens a camera again after faults. [`replay`] plays recordings,
-//! [`picture`] reads single ones, [`fault`] breaks any source on purpose, [`Turned`] has the frames of
-//! any source looked at as its camera hangs.
+//! [`picture`] reads single ones, [`fault`] breaks any source on purpose. [`open`] opens whichever is
+//! configured, and has its frames looked at as the camera hangs.
 //!
 //! **Invariant:** no call of [`FrameSource::next_frame`] takes much longer than
 //! [`PATIENCE`], so that a thread that calls it can notice that it shall end.
@@ -28,6 +28,7 @@ pub mod negotiate;
 pub mod picture;
 mod png;
 pub mod replay;
+mod source;
 pub mod stamp;
 mod state;
 pub mod strobe;
@@ -41,8 +42,8 @@ use std::time::Duration;
 pub use decode::{Decoder, PictureError, Undecodable};
 pub use error::{CaptureError, RecordingProblem};
 pub use format::OtherFormat;
+pub use source::{Origin, SourceSettings, open};
 pub use state::{CameraState, CameraStatus};
-pub use turned::Turned;
 pub use watch::Readability;
 
 use crate::clock::Monotonic;

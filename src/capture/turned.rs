@@ -12,15 +12,14 @@ use super::{
 use crate::geometry::View;
 
 /// A source seen through a [`View`].
-pub struct Turned {
+pub(super) struct Turned {
     source: Box<dyn FrameSource>,
     view: View,
 }
 
 impl Turned {
     /// The frames of `source`, looked at through `view`.
-    #[must_use]
-    pub fn new(source: Box<dyn FrameSource>, view: View) -> Self {
+    pub(super) fn new(source: Box<dyn FrameSource>, view: View) -> Self {
         Self { source, view }
     }
 }

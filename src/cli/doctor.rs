@@ -13,7 +13,6 @@ use std::time::Duration;
 use clap::Args;
 use uuid::Uuid;
 
-use super::camera;
 use super::exit::Kind;
 use super::faces::{Bearing, Judge};
 use super::failure::Failure;
@@ -22,7 +21,7 @@ use super::look;
 use super::session::Session;
 use super::usable::{self, Idle, references, references_of};
 use crate::capture::v4l2::{Listing, list_cameras};
-use crate::capture::{CaptureError, FrameSource};
+use crate::capture::{self, CaptureError, FrameSource};
 use crate::clock::{Clock, Floor, Monotonic, SystemClock, utc};
 use crate::compare::Operating;
 use crate::config::Config;
@@ -354,7 +353,7 @@ fn unreadable(findings: &mut Findings, config: &Config) {
 
 fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, Floor::default()));
-    let opened = camera::open(config, Arc::clone(&clock));
+    let opened = capture::open(config.source_settings(clock.now()), Arc::clone(&clock));
     if let Err(error @ CaptureError::Busy { .. }) = &opened {
         // On a door that works, this is the daemon.
         return findings.warn(

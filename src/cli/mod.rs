@@ -11,7 +11,6 @@ pub mod session;
 
 mod backup;
 mod calibrate;
-mod camera;
 mod clock;
 mod completions;
 mod config;

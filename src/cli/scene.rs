@@ -7,9 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::camera;
 use super::findings::Findings;
-use crate::capture::{CapturedFrame, Decoder, Progress};
+use crate::capture::{self, CapturedFrame, Decoder, Progress};
 use crate::clock::{Clock, Floor, SystemClock};
 use crate::config::Config;
 use crate::detect::{Detections, StillFace, StillFaces};
@@ -36,8 +35,8 @@ pub(super) fn check(findings: &mut Findings, config: &Config) {
 fn still_faces(config: &Config) -> Vec<StillFace> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, Floor::default()));
     let follower = Networks::open(config).and_then(|networks| networks.follower(config));
-    let (Ok(mut follower), Ok(mut source)) = (follower, camera::open(config, Arc::clone(&clock)))
-    else {
+    let source = capture::open(config.source_settings(clock.now()), Arc::clone(&clock));
+    let (Ok(mut follower), Ok(mut source)) = (follower, source) else {
         return Vec::new();
     };
     follower.set_zones(&config.zones());

@@ -32,7 +32,6 @@ mod service;
 mod shared;
 mod signals;
 mod slot;
-mod source;
 mod unreadable;
 mod watchdog;
 
@@ -45,8 +44,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::capture::CaptureError;
 use crate::capture::strobe::StrobeWatch;
+use crate::capture::{self, CaptureError};
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::detect::StillFaces;
@@ -154,9 +153,9 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     warn_of_doubts(config, &galleries, enrolled);
     let mut recognizer = networks.recognizer(config, galleries)?;
     recognizer.set_zones(&config.zones());
-    let replay_clock = source::replays_unpaced(config)
-        .then(|| Arc::new(ManualClock::new(started, clock.wall().unix_ms)));
-    let source = source::open(config, &clock, started)?;
+    let replay_clock =
+        config.replays_unpaced().then(|| Arc::new(ManualClock::new(started, clock.wall().unix_ms)));
+    let source = capture::open(config.source_settings(started).supervised(), clock.clone())?;
 
     let boot = Uuid::new_v4();
     let start = Administrative::Started { version: env!("CARGO_PKG_VERSION").to_owned() };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::capture::negotiate::Wish;
 use crate::capture::replay::{self, ReplaySettings};
 use crate::capture::v4l2::CameraSettings;
-use crate::capture::{Encoding, FrameRate};
+use crate::capture::{Encoding, FrameRate, Origin, SourceSettings};
 use crate::clock::Monotonic;
 use crate::config::{CameraFormat, Config, Pace};
 use crate::decide::{Gate, Gates, VisitPolicy};
@@ -123,16 +123,29 @@ impl Config {
         }
     }
 
+    /// Camera or recording; a recording's first frame is captured at `start`.
+    #[must_use]
+    pub fn source_settings(&self, start: Monotonic) -> SourceSettings {
+        let recording = self.replay_settings(start).map(Origin::Recording);
+        SourceSettings {
+            origin: recording.unwrap_or_else(|| Origin::Camera(self.camera_settings())),
+            view: self.camera_view(),
+        }
+    }
+
+    /// Whether a recording is played as fast as frames are judged, in its own time.
+    #[must_use]
+    pub fn replays_unpaced(&self) -> bool {
+        self.camera.replay.path.is_some() && self.camera.replay.pace == Pace::Fast
+    }
+
     /// How the pictures of the camera, or of the recording in its place, are looked at.
     #[must_use]
     pub fn camera_view(&self) -> View {
         View { turn: self.camera.rotate, mirrored: self.camera.mirror }
     }
 
-    /// The recording in place of the camera, if one is set; played as fast as frames are asked
-    /// for, its first frame is captured at `start`.
-    #[must_use]
-    pub fn replay_settings(&self, start: Monotonic) -> Option<ReplaySettings> {
+    fn replay_settings(&self, start: Monotonic) -> Option<ReplaySettings> {
         let replay = &self.camera.replay;
         Some(ReplaySettings {
             path: replay.path.clone()?,
