@@ -7,10 +7,11 @@
 //!
 //! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary; [`backoff`] and [`secret`]
 //! serve several rooms. [`inference`] runs networks.
-//! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the path, and
-//! [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`] decides
-//! by it. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how, [`equip`]
-//! puts it together, [`daemon`] runs it all, [`evaluate`] measures it, [`cli`] is the front door.
+//! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the
+//! path, and [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`]
+//! decides by it. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how,
+//! [`equip`] puts it together, [`enrol`] makes references of pictures, [`daemon`] runs it all,
+//! [`evaluate`] measures it, [`cli`] is the front door.
 #![warn(missing_docs)]
 
 pub mod geometry;
@@ -52,6 +53,8 @@ pub mod store;
 pub mod publish;
 
 pub mod equip;
+
+pub mod enrol;
 
 pub mod daemon;
 

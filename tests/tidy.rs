@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 23] = [
+const ROOMS: [&str; 24] = [
     "geometry",
     "mask",
     "clock",
@@ -30,6 +30,7 @@ const ROOMS: [&str; 23] = [
     "store",
     "publish",
     "equip",
+    "enrol",
     "daemon",
     "evaluate",
     "cli",

@@ -13,10 +13,8 @@ use serde_json::json;
 
 use super::exit::Kind;
 use super::failure::Failure;
-use super::gather::bytes_bar;
-use super::passphrase;
 use super::session::Session;
-use super::subjects;
+use super::{passphrase, progress, subjects};
 use crate::clock::Clock as _;
 use crate::config::{Config, read_file};
 use crate::store::Store;
@@ -50,7 +48,7 @@ impl Arguments {
         };
         let passphrase = self.passphrase.new_one(session)?;
         session.mention("copying the database, then encrypting it …");
-        let bar = bytes_bar(session);
+        let bar = progress::bytes(session);
         let manifest =
             store.back_up(occasion, &passphrase, WORK_FACTOR, &self.file, &mut |done, all| {
                 bar.set_length(all);

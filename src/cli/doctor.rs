@@ -14,7 +14,6 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::exit::Kind;
-use super::faces::{Bearing, Judge};
 use super::failure::Failure;
 use super::findings::{CORRECT, Findings, Verdict};
 use super::look;
@@ -26,6 +25,7 @@ use crate::clock::{Clock, Floor, Monotonic, SystemClock, utc};
 use crate::compare::Operating;
 use crate::config::Config;
 use crate::detect::Detections;
+use crate::enrol::{Bearing, Judge};
 use crate::equip::{Cards, Networks};
 use crate::frame::{Frame, PixelFormat};
 use crate::inference::ModelKind;

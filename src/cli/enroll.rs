@@ -1,29 +1,27 @@
 //! `enroll`: a person's pictures become references.
 //!
-//! In: a name, and pictures, a recording or the camera. Out: a subject with one reference for each
-//! usable face, or nothing at all: a refused picture refuses the enrolment, unless told otherwise.
-//! Where a second embedder confirms grants, each face gives a reference of that one too.
-//! Invariants: the pictures are forgotten, only feature vectors are kept; nothing is written before
-//! every picture was judged, and then all at once with its record. Warns of a subject that looks alike and of pictures that do not look
-//! alike, because both are how a wrong person gets in.
+//! In: a name, and pictures, a recording or the camera. Out: what [`crate::enrol`] made of it, or why
+//! nobody was enrolled: a refused picture refuses the enrolment, unless told otherwise.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::exit::Kind;
-use super::faces::{Judge, UsableFace, quality_json};
+use super::faces::{kind, quality_json};
 use super::failure::Failure;
-use super::gather::{self, Gathered, Tally};
 use super::session::Session;
-use super::subjects;
-use crate::compare::SubjectId;
+use super::{progress, subjects};
+use crate::clock::{Floor, SystemClock};
 use crate::config::Config;
-use crate::equip::{EquipError, Networks};
-use crate::store::{Change, Done, Enrolee, Error, LookAlike, NewReference, ReferenceSource, Store};
+use crate::enrol::{
+    Draft, EnrolError, Gathered, Judge, Pictures, Step, Tally, Warning, Whom, Wish, gather,
+};
+use crate::equip::Networks;
+use crate::store::{Error, Store, Subject};
 
 /// Arguments of `enroll`.
 #[derive(Debug, Args)]
@@ -64,106 +62,70 @@ struct From {
     replay: Option<PathBuf>,
 }
 
-/// Something that a person should look at again.
-enum Warning {
-    Alike { subject: SubjectId, name: String, score: f32 },
-    OutOfLine { picture: String, score: f32 },
-    Name(LookAlike),
-}
-
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let config = session.config()?;
         let mut store = opened(&config)?;
-        let own = self.own(store.as_ref())?;
+        let whom = self.whom(store.as_ref())?;
         let networks = Networks::open(&config)?;
         let key = networks.cards().key(&config, &config.models.embedder)?;
         let known = store.as_ref().map(|store| store.references(&key)).transpose()?;
         let mut judge = Judge::for_enrolment(&config, &networks, known.unwrap_or_default())?;
-
-        let (gathered, source) = if self.from.camera {
-            let gathered =
-                gather::from_camera(session, &config, &mut judge, self.count, self.seconds)?;
-            (gathered, ReferenceSource::Camera)
-        } else if let Some(path) = &self.from.replay {
-            (
-                gather::from_recording(session, &config, &mut judge, path, self.count)?,
-                ReferenceSource::Replay,
-            )
-        } else {
-            (
-                gather::from_pictures(session, &mut judge, &self.from.image, self.skip_poor)?,
-                ReferenceSource::Image,
-            )
-        };
-        if gathered.faces.is_empty() || !(gathered.refused.is_empty() || self.skip_poor) {
-            return Err(nothing_enrolled(&gathered));
-        }
-        let mut warnings =
-            warnings(&config, &networks, &gathered.faces, store.as_ref(), own.as_ref())?;
-        if let (Some(store), None) = (&store, &own) {
-            warnings.extend(store.look_alikes(&self.name)?.into_iter().map(Warning::Name));
-        }
+        let gathered = self.gather(session, &config, &mut judge)?;
+        let skip = self.skip_poor;
+        let draft = Draft::new(whom, gathered, skip, &config, &networks, store.as_ref())?;
         let mut store = match store.take() {
             Some(store) => store,
             None => Store::open(&config.store.path, config.store_settings())?,
         };
-        let done = self.write(&mut store, &config, own.as_ref(), &gathered.faces, source)?;
+        let by = subjects::signature(&store, &config)?;
+        let (subject, done) = draft.write(&mut store, &config.models.embedder, by)?;
         subjects::mention_left_in_log(session, &done);
-        let subject = done.subject.ok_or_else(|| {
-            Failure::new(Kind::Fault, "an enrolment is of nobody", "please report it")
-        })?;
-        let name = store.subject(subject.as_str())?.name;
-        tell(session, &name, &subject, &gathered, &warnings)
+        tell(session, &subject, &draft)
     }
 
-    /// The subject to add to; and a name that is taken is told before anybody poses.
-    fn own(&self, store: Option<&Store>) -> Result<Option<SubjectId>, Failure> {
-        let known = match store.map(|store| store.subject(&self.name)) {
-            Some(Ok(subject)) => Some(subject.id),
-            None | Some(Err(Error::NoSuchSubject { .. })) => None,
-            Some(Err(error)) => return Err(error.into()),
+    /// Whom to add to; and a name that is taken is told before anybody poses.
+    fn whom(&self, store: Option<&Store>) -> Result<Whom, Failure> {
+        let wish = match (self.add, self.replace) {
+            (true, _) => Wish::Add,
+            (_, true) => Wish::Replace,
+            _ => Wish::New,
         };
-        match (known, self.add || self.replace) {
-            (Some(by), false) => {
-                let failure = Failure::from(Error::NameTaken { by });
-                Err(failure.with_remedy(
-                    "say --add to add these pictures to that subject, --replace to take them in place of those it has, or choose another name",
-                ))
-            }
-            (None, true) => Err(Error::NoSuchSubject { asked: self.name.clone() }.into()),
-            (None, false) => {
-                Store::check_name(&self.name)?;
-                Ok(None)
-            }
-            (known, true) => Ok(known),
-        }
+        Whom::find(store, &self.name, wish).map_err(|error| match error {
+            Error::NameTaken { .. } => Failure::from(error).with_remedy(
+                "say --add to add these pictures to that subject, --replace to take them in place of those it has, or choose another name",
+            ),
+            error => error.into(),
+        })
     }
 
-    fn write(
+    fn gather(
         &self,
-        store: &mut Store,
+        session: &Session,
         config: &Config,
-        own: Option<&SubjectId>,
-        faces: &[(String, UsableFace)],
-        source: ReferenceSource,
-    ) -> Result<Done, Failure> {
-        let references: Vec<NewReference<'_>> = faces
-            .iter()
-            .flat_map(|(_, face)| {
-                let quality = face.quality.weight;
-                let vectors = std::iter::once(&face.vector).chain(&face.confirming);
-                vectors.map(move |vector| NewReference { vector, quality })
-            })
-            .collect();
-        let who = match own {
-            None => Enrolee::New(&self.name),
-            Some(subject) if self.replace => Enrolee::Instead(subject),
-            Some(subject) => Enrolee::Also(subject),
+        judge: &mut Judge,
+    ) -> Result<Gathered, Failure> {
+        let (count, seconds) = (self.count, self.seconds);
+        let (pictures, unit) = if self.from.camera {
+            (Pictures::Camera { count, seconds }, "references")
+        } else if let Some(path) = &self.from.replay {
+            (Pictures::Recording { path, count }, "references")
+        } else {
+            let (files, skip_unreadable) = (&self.from.image, self.skip_poor);
+            (Pictures::Files { files, skip_unreadable }, "pictures")
         };
-        let model = &config.models.embedder;
-        let change = Change::Enrol { who, references: &references, source, model };
-        subjects::administer(store, config, change)
+        let clock = Arc::new(SystemClock::new(config.clock.require, Floor::default()));
+        let bar = progress::counting(session, pictures.steps() as u64, unit);
+        let gathered = gather(pictures, config, judge, clock, &mut |step| match step {
+            Step::Looking(camera) => session.mention(format!(
+                "look at the camera ({}), alone, and turn the head a little",
+                camera.name
+            )),
+            Step::Done => bar.inc(1),
+            Step::Refused(why) => bar.set_message(why.to_string()),
+        });
+        bar.finish_and_clear();
+        Ok(gathered?)
     }
 }
 
@@ -173,29 +135,26 @@ fn opened(config: &Config) -> Result<Option<Store>, Failure> {
     Ok(path.exists().then(|| Store::open(path, config.store_settings())).transpose()?)
 }
 
-fn nothing_enrolled(gathered: &Gathered) -> Failure {
-    let mut what = "nobody was enrolled".to_owned();
-    let mut remedies: Vec<&str> = gathered.refused.iter().map(|(_, why)| why.remedy()).collect();
-    remedies.sort_unstable();
-    remedies.dedup();
-    // One remedy for all stands below; several stand each with its picture.
-    let remedy = if let [only] = remedies.as_slice() { *only } else { "give other pictures" };
-    for (picture, why) in &gathered.refused {
-        let _infallible = match remedies.len() {
-            1 => write!(what, "\n{picture}: {}", why.finding()),
-            _ => write!(what, "\n{picture}: {why}"),
-        };
+impl std::convert::From<EnrolError> for Failure {
+    fn from(error: EnrolError) -> Self {
+        let remedy = error.remedy().unwrap_or_default();
+        match error {
+            EnrolError::Equip(error) => error.into(),
+            EnrolError::Store(error) => error.into(),
+            EnrolError::Source(error) => Self::of_recording(&error),
+            EnrolError::Picture(error) => error.into(),
+            EnrolError::NetworkFailed => Self::new(Kind::Model, error.to_string(), remedy),
+            EnrolError::Refused(ref gathered) => {
+                let remedy = if gathered.faces.is_empty() {
+                    remedy.to_owned()
+                } else {
+                    format!("{remedy}; or say --skip-poor to take the usable pictures alone")
+                };
+                let kind = gathered.refused.first().map_or(Kind::Face, |(_, why)| kind(why));
+                Self::new(kind, error.to_string(), remedy).with_problems(refusals(gathered))
+            }
+        }
     }
-    if let Some(tally) = &gathered.tally {
-        let _infallible = write!(what, "\n{tally}");
-    }
-    let kind = gathered.refused.first().map_or(Kind::Face, |(_, why)| why.kind());
-    let remedy = if gathered.faces.is_empty() {
-        remedy.to_owned()
-    } else {
-        format!("{remedy}; or say --skip-poor to take the usable pictures alone")
-    };
-    Failure::new(kind, what, remedy).with_problems(refusals(gathered))
 }
 
 fn refusals(gathered: &Gathered) -> Json {
@@ -206,50 +165,6 @@ fn refusals(gathered: &Gathered) -> Json {
             json!({ "picture": picture, "reason": why.reason(), "fault": why.fault(), "text": why.to_string() })
         })
         .collect()
-}
-
-fn warnings(
-    config: &Config,
-    networks: &Networks,
-    faces: &[(String, UsableFace)],
-    store: Option<&Store>,
-    own: Option<&SubjectId>,
-) -> Result<Vec<Warning>, Failure> {
-    let metric = config.recognise.metric;
-    let mut alike: BTreeMap<SubjectId, f32> = BTreeMap::new();
-    for (_, face) in faces {
-        let Some(best) = face.found.accepted().filter(|best| Some(&best.subject) != own) else {
-            continue;
-        };
-        let nearest = alike.entry(best.subject.clone()).or_insert(best.score);
-        if metric.advantage(best.score, *nearest) > 0.0 {
-            *nearest = best.score;
-        }
-    }
-    let mut warnings = Vec::new();
-    // Whoever is alike is of this very database.
-    for (subject, score) in alike {
-        let Some(store) = store else { break };
-        let name = store.subject(subject.as_str())?.name;
-        warnings.push(Warning::Alike { subject, name, score });
-    }
-    let comparer = networks.comparer(config, metric)?;
-    let threshold = networks.cards().operating(config, metric, 1)?.threshold;
-    for (index, (picture, face)) in faces.iter().enumerate() {
-        let mut nearest: Option<f32> = None;
-        for (other, (_, against)) in faces.iter().enumerate() {
-            if other != index {
-                let score =
-                    comparer.score(&face.vector, &against.vector).map_err(EquipError::from)?;
-                let nearer = nearest.is_none_or(|best| metric.advantage(score, best) > 0.0);
-                nearest = if nearer { Some(score) } else { nearest };
-            }
-        }
-        if let Some(score) = nearest.filter(|score| !metric.accepts(*score, threshold)) {
-            warnings.push(Warning::OutOfLine { picture: picture.clone(), score });
-        }
-    }
-    Ok(warnings)
 }
 
 /// Says it where fewer references came than were asked for, or where a folder has more to give.
@@ -285,14 +200,9 @@ fn tally_json(tally: &Tally) -> Json {
     })
 }
 
-fn tell(
-    session: &Session,
-    name: &str,
-    subject: &SubjectId,
-    gathered: &Gathered,
-    warnings: &[Warning],
-) -> Result<Kind, Failure> {
-    for warning in warnings {
+fn tell(session: &Session, subject: &Subject, draft: &Draft) -> Result<Kind, Failure> {
+    let gathered = draft.gathered();
+    for warning in draft.warnings() {
         session.mention(match warning {
             Warning::Alike { subject, name, score } => format!(
                 "warning: looks like {subject} ({name}), score {score:.3}: the same person twice, or two who will be confused? 'deepid-edge subjects remove' undoes an enrolment"
@@ -318,7 +228,8 @@ fn tell(
             |(picture, face)| json!({ "picture": picture, "quality": quality_json(&face.quality) }),
         )
         .collect();
-    let warnings: Vec<Json> = warnings
+    let warnings: Vec<Json> = draft
+        .warnings()
         .iter()
         .map(|warning| match warning {
             Warning::Alike { subject, name, score } => {
@@ -331,9 +242,9 @@ fn tell(
         })
         .collect();
     session.tell(
-        format!("{subject} ({name}): {count} reference{plural} enrolled"),
+        format!("{} ({}): {count} reference{plural} enrolled", subject.id, subject.name),
         &json!({
-            "subject": { "id": subject, "name": name },
+            "subject": { "id": subject.id, "name": subject.name },
             "references": count,
             "pictures": pictures,
             "refused": refusals(gathered),

@@ -10,13 +10,14 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::Kind;
-use super::faces::{Judge, quality_json, refused};
+use super::faces::{quality_json, refused};
 use super::failure::Failure;
 use super::session::Session;
 use super::usable::{mention_idle, references, references_of};
 use crate::capture::picture::Picture;
 use crate::compare::{Match, Operating};
 use crate::config::Config;
+use crate::enrol::Judge;
 use crate::equip::Networks;
 use crate::inference::ModelKey;
 use crate::store::{Store, Subject};

@@ -19,10 +19,8 @@ use serde_json::json;
 use super::backup::{contents, named_files};
 use super::exit::Kind;
 use super::failure::Failure;
-use super::gather::bytes_bar;
-use super::passphrase;
 use super::session::Session;
-use super::subjects;
+use super::{passphrase, progress, subjects};
 use crate::clock::{ClockDoubt, WallClock};
 use crate::compare::SubjectId;
 use crate::config::{Config, default_file, read_file};
@@ -76,7 +74,7 @@ impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let passphrase = self.passphrase.known_one(session)?;
         session.mention("decrypting, then checking the database …");
-        let bar = bytes_bar(session);
+        let bar = progress::bytes(session);
         let mut plan = None;
         let settings = crate::store::StoreSettings::default();
         let received = Received::read(

@@ -279,21 +279,21 @@ pub(super) fn existing(
     Ok(open(path, config.store_settings())?)
 }
 
-/// Changes something and records it at once. A command is its own boot: its monotonic times compare
-/// with nothing else.
+/// Changes something and records it at once.
 pub(super) fn administer(
     store: &mut Store,
     config: &Config,
     change: Change<'_>,
 ) -> Result<Done, Failure> {
+    Ok(store.administer(change, signature(store, config)?)?)
+}
+
+/// Who does something by a command, and when. A command is its own boot: its monotonic times compare
+/// with nothing else.
+pub(super) fn signature<'a>(store: &Store, config: &'a Config) -> Result<Signature<'a>, Failure> {
     let clock = clock(store, config)?;
-    let by = Signature {
-        door: &config.door.id,
-        boot: uuid::Uuid::new_v4(),
-        now: clock.now(),
-        wall: clock.wall(),
-    };
-    Ok(store.administer(change, by)?)
+    let boot = uuid::Uuid::new_v4();
+    Ok(Signature { door: &config.door.id, boot, now: clock.now(), wall: clock.wall() })
 }
 
 /// Warns of what was erased and still lies in the log beside the database.
@@ -311,9 +311,8 @@ pub(super) fn record(
     config: &Config,
     event: Administrative,
 ) -> Result<(), Failure> {
-    let clock = clock(store, config)?;
-    let boot = uuid::Uuid::new_v4();
-    store.record_admin(event, &config.door.id, boot, clock.now(), clock.wall())?;
+    let Signature { door, boot, now, wall } = signature(store, config)?;
+    store.record_admin(event, door, boot, now, wall)?;
     Ok(())
 }
 

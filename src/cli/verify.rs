@@ -12,11 +12,12 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::exit::Kind;
-use super::faces::{Judge, UsableFace, quality_json, refused};
+use super::faces::{quality_json, refused};
 use super::failure::Failure;
 use super::session::Session;
 use crate::capture::picture::Picture;
 use crate::compare::{Metric, Operating};
+use crate::enrol::{Judge, UsableFace};
 use crate::equip::{EquipError, Networks};
 
 /// Arguments of `verify`.
