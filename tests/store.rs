@@ -402,13 +402,20 @@ fn only_the_owner_may_read_the_files() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
-/// Opens `path`, expects a refusal, and that the file is byte for byte what it was.
+/// Opens `path` in every way, expects the same refusal, and that the file is byte for byte what it
+/// was.
 fn refused(path: &Path) -> Error {
+    let error = refused_by(Store::open_checked, path);
+    for open in [Store::open, Store::open_read_only] {
+        assert_eq!(error.to_string(), refused_by(open, path).to_string());
+    }
+    error
+}
+
+fn refused_by(open: fn(&Path, StoreSettings) -> Result<Store, Error>, path: &Path) -> Error {
     let before = std::fs::read(path).unwrap();
-    let error = Store::open(path, StoreSettings::default()).unwrap_err();
+    let error = open(path, StoreSettings::default()).unwrap_err();
     assert_eq!(std::fs::read(path).unwrap(), before, "the refused file was changed: {error}");
-    let read_only = Store::open_read_only(path, StoreSettings::default()).unwrap_err();
-    assert_eq!(error.to_string(), read_only.to_string());
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     assert_eq!(error.kind(), ErrorKind::Unusable);
     error
@@ -458,7 +465,10 @@ fn damage_is_refused_and_left_alone() {
     torn[8192..12288].fill(0xA5);
     for damaged in [&torn[..], &whole[..whole.len() / 2]] {
         std::fs::write(&path, damaged).unwrap();
-        assert!(matches!(refused(&path), Error::Corrupt { .. }));
+        assert!(matches!(refused_by(Store::open_checked, &path), Error::Corrupt { .. }));
+        // A command reads what it needs; doctor and a backup look at every page.
+        let reader = Store::open_read_only(&path, StoreSettings::default());
+        assert!(matches!(reader.and_then(|store| store.check()), Err(Error::Corrupt { .. })));
     }
 }
 

@@ -12,7 +12,7 @@ use clap::Args;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
-use super::usable::{idle_here, references};
+use super::usable;
 use crate::equip::Networks;
 use crate::evaluate::{Cohort, door_claim, plot_claim};
 use crate::inference::Procedure;
@@ -33,8 +33,9 @@ impl Arguments {
         let config = session.config()?;
         let networks = Networks::open(&config)?;
         let cards = networks.cards();
-        let enrolled = references(&config, cards)?;
-        let idle = idle_here(&config, cards);
+        let store = usable::opened(&config)?;
+        let enrolled = usable::references(store.as_ref(), &config, cards, &config.models.embedder)?;
+        let idle = usable::idle_here(store.as_ref(), &config, cards);
         if enrolled.is_empty() {
             let mut what = format!("nobody is enrolled for {}", config.models.embedder);
             let mut remedy =
@@ -45,9 +46,7 @@ impl Arguments {
             }
             return Err(Failure::new(Kind::Input, what, remedy));
         }
-        for one in idle {
-            session.mention(format_args!("note: {}\n  try: {}", one.what, one.remedy));
-        }
+        usable::mention(session, &idle);
         let card = networks.card(&config.models.embedder)?;
         let beside = || cards.beside(&format!("{}.cohort.safetensors", card.id));
         let path = self.cohort.unwrap_or_else(beside);

@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::findings::{CORRECT, Findings, Verdict};
 use super::look;
 use super::session::Session;
-use super::usable::{self, Idle, references, references_of};
+use super::usable::{self, Idle};
 use crate::capture::v4l2::{Listing, list_cameras};
 use crate::capture::{self, CaptureError, FrameSource};
 use crate::clock::{Clock, Floor, Monotonic, SystemClock, utc};
@@ -61,13 +61,16 @@ impl Arguments {
             }
         };
         if let Some(config) = config {
-            networks(&mut findings, &config);
-            database(&mut findings, &config);
+            let opened = usable::opened(&config);
+            // A database that cannot be read is told by the check of it.
+            let store = opened.as_ref().ok().and_then(Option::as_ref);
+            networks(&mut findings, &config, store);
+            database(&mut findings, &config, opened.as_ref().map(Option::as_ref));
             camera(&mut findings, &config, self.patience);
             super::scene::check(&mut findings, &config);
             secrets(&mut findings, &config);
-            broker(&mut findings, &config);
-            clock(&mut findings, &config);
+            broker(&mut findings, &config, store);
+            clock(&mut findings, &config, store);
         }
         let worst = findings.worst();
         let value = serde_json::json!({ "verdict": worst, "checks": findings });
@@ -76,7 +79,7 @@ impl Arguments {
     }
 }
 
-fn networks(findings: &mut Findings, config: &Config) {
+fn networks(findings: &mut Findings, config: &Config, store: Option<&Store>) {
     let cards = match Cards::open(config) {
         Ok(cards) => cards,
         Err(error) => {
@@ -98,12 +101,12 @@ fn networks(findings: &mut Findings, config: &Config) {
             running(findings, config, &networks);
         }
     }
-    threshold(findings, config, &cards);
-    confirming(findings, config, &cards);
+    threshold(findings, config, &cards, store);
+    confirming(findings, config, &cards, store);
 }
 
 /// The confirming stage, where one is configured: its networks, and who can be confirmed.
-fn confirming(findings: &mut Findings, config: &Config, cards: &Cards) {
+fn confirming(findings: &mut Findings, config: &Config, cards: &Cards, store: Option<&Store>) {
     let fusion = match cards.fusion(config) {
         Ok(None) => return,
         Ok(Some(fusion)) => fusion,
@@ -113,8 +116,7 @@ fn confirming(findings: &mut Findings, config: &Config, cards: &Cards) {
         return findings.fail("confirm", &error.into());
     }
     let (first, second) = (&fusion.first.id, &fusion.second.id);
-    // A database that cannot be read is told by the check of it.
-    let references = |model| references_of(config, cards, model).unwrap_or_default();
+    let references = |model| usable::references(store, config, cards, model).unwrap_or_default();
     let of = |model| references(model).into_iter().map(|reference| reference.subject);
     let (enrolled, known): (BTreeSet<_>, Vec<_>) = (of(first).collect(), of(second).collect());
     let operating = match cards.operating_fused(config, &fusion, known.len()) {
@@ -204,8 +206,9 @@ fn beyond(config: &Config, what: &str, operating: &Operating) -> Failure {
     Failure::new(Kind::Configuration, format!("{what}; {why}"), remedy)
 }
 
-fn threshold(findings: &mut Findings, config: &Config, cards: &Cards) {
-    let references = references(config, cards).map_or(1, |references| references.len().max(1));
+fn threshold(findings: &mut Findings, config: &Config, cards: &Cards, store: Option<&Store>) {
+    let references = usable::references(store, config, cards, &config.models.embedder);
+    let references = references.map_or(1, |references| references.len().max(1));
     match cards.operating(config, config.recognise.metric, references) {
         Err(error) => findings.fail("threshold", &error.into()),
         Ok(operating) => {
@@ -239,9 +242,13 @@ fn threshold(findings: &mut Findings, config: &Config, cards: &Cards) {
     }
 }
 
-fn database(findings: &mut Findings, config: &Config) {
+fn database(findings: &mut Findings, config: &Config, opened: Result<Option<&Store>, &Failure>) {
     let path = &config.store.path;
-    if !path.exists() {
+    let store = match opened {
+        Err(failure) => return findings.fail("database", failure),
+        Ok(store) => store,
+    };
+    let Some(store) = store else {
         let what = format!("{}: not there yet", path.display());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if folder.is_some_and(|folder| !folder.is_dir()) {
@@ -257,9 +264,9 @@ fn database(findings: &mut Findings, config: &Config) {
             what,
             "enrol somebody: 'deepid-edge enroll NAME --image FILE'",
         );
-    }
-    unreadable(findings, config);
-    match Database::look(config) {
+    };
+    unreadable(findings, store);
+    match Database::look(store, config) {
         Err(failure) => findings.fail("database", &failure),
         Ok(database) => database.tell(findings, config),
     }
@@ -274,8 +281,7 @@ struct Database {
 }
 
 impl Database {
-    fn look(config: &Config) -> Result<Self, Failure> {
-        let store = Store::open_read_only(&config.store.path, config.store_settings())?;
+    fn look(store: &Store, config: &Config) -> Result<Self, Failure> {
         store.check()?;
         store.check_references(&config.models.embedder)?;
         let held = store.held()?;
@@ -332,12 +338,10 @@ impl Database {
     }
 }
 
-/// Records of the audit that this version cannot read. A database that cannot be opened is told by
-/// the check of it.
-fn unreadable(findings: &mut Findings, config: &Config) {
-    let counted = Store::open_read_only(&config.store.path, config.store_settings())
-        .and_then(|store| store.unreadable_records());
-    if let Ok((count @ 1.., Some(first))) = counted {
+/// Records of the audit that this version cannot read. A database that is damaged is told by the
+/// check of it.
+fn unreadable(findings: &mut Findings, store: &Store) {
+    if let Ok((count @ 1.., Some(first))) = store.unreadable_records() {
         findings.warn(
             "records",
             format!(
@@ -453,7 +457,7 @@ fn secrets(findings: &mut Findings, config: &Config) {
     }
 }
 
-fn broker(findings: &mut Findings, config: &Config) {
+fn broker(findings: &mut Findings, config: &Config, store: Option<&Store>) {
     let Some(settings) = config.session_settings() else {
         return findings.warn(
             "broker",
@@ -475,7 +479,7 @@ fn broker(findings: &mut Findings, config: &Config) {
         Ok(facts) if facts.tls || is_this_machine(&settings.host) => {
             let how = if facts.tls { "encrypted, its certificate is right" } else { "plain" };
             findings.ok("broker", format!("{at}: accepts this door; {how}"));
-            door_id(findings, config, facts.speaks);
+            door_id(findings, config, store, facts.speaks);
         }
         Ok(facts) => {
             findings.warn(
@@ -483,22 +487,16 @@ fn broker(findings: &mut Findings, config: &Config) {
                 format!("{at}: accepts this door; the connection is not encrypted"),
                 "set mqtt.tls.enabled: on the network anybody could forge a decision",
             );
-            door_id(findings, config, facts.speaks);
+            door_id(findings, config, store, facts.speaks);
         }
     }
 }
 
 /// Whether another machine speaks to the broker as this door, by what this one has recorded and by
 /// who `speaks` there.
-fn door_id(findings: &mut Findings, config: &Config, speaks: Option<Uuid>) {
+fn door_id(findings: &mut Findings, config: &Config, store: Option<&Store>, speaks: Option<Uuid>) {
     let door = &config.door.id;
-    let path = &config.store.path;
-    let run = path
-        .exists()
-        .then(|| Store::open_read_only(path, config.store_settings()).ok())
-        .flatten()
-        .and_then(|store| store.newest_run().ok().flatten());
-    let Some(run) = run else { return };
+    let Some(run) = store.and_then(|store| store.newest_run().ok().flatten()) else { return };
     if let Some(contested_ms) = run.contested_ms {
         return findings.warn(
             "door id",
@@ -527,14 +525,8 @@ fn is_this_machine(host: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-fn clock(findings: &mut Findings, config: &Config) {
-    let path = &config.store.path;
-    let floor = path
-        .exists()
-        .then(|| Store::open_read_only(path, config.store_settings()).ok())
-        .flatten()
-        .and_then(|store| store.clock_floor().ok())
-        .unwrap_or_default();
+fn clock(findings: &mut Findings, config: &Config, store: Option<&Store>) {
+    let floor = store.and_then(|store| store.clock_floor().ok()).unwrap_or_default();
     let (wall, doubt) = SystemClock::new(config.clock.require, floor).wall_with_doubt();
     let state = if wall.synchronised { "synchronised" } else { "not synchronised" };
     let what = format!("{}, {state}", utc(wall.unix_ms));

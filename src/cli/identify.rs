@@ -13,7 +13,7 @@ use super::exit::Kind;
 use super::faces::{quality_json, refused};
 use super::failure::Failure;
 use super::session::Session;
-use super::usable::{mention_idle, references, references_of};
+use super::usable;
 use crate::capture::picture::Picture;
 use crate::compare::{Match, Operating};
 use crate::config::Config;
@@ -51,8 +51,11 @@ impl Arguments {
         let config = session.config()?;
         let picture = Picture::read(&self.image)?;
         let networks = Networks::open(&config)?;
-        let enrolled = references(&config, networks.cards())?;
-        let operating = deciding(&config, &networks, enrolled.len())?;
+        let store = usable::opened(&config)?;
+        let store = store.as_ref();
+        let (cards, embedder) = (networks.cards(), &config.models.embedder);
+        let enrolled = usable::references(store, &config, cards, embedder)?;
+        let operating = deciding(store, &config, &networks, enrolled.len())?;
         let mut judge = Judge::new(&config, &networks, enrolled)?;
         let face = judge.picture(&picture).map_err(|why| refused(&self.image, &why))?;
         if face.faces > 1 {
@@ -65,10 +68,12 @@ impl Arguments {
         let found = &face.found;
         let (outcome, reason) = outcome(found, config.recognise.margin, operating.beyond_accepted);
         let told = matches!(outcome, "recognised" | "denied");
-        let subject = if told { named(&config, found)? } else { None };
+        let best = found.accepted().filter(|_| told);
+        let subject = store.zip(best).map(|(store, best)| store.subject(best.subject.as_str()));
+        let subject = subject.transpose()?;
         if reason == "empty_gallery" {
             session.mention(format!("try: {ENROL}"));
-            mention_idle(session, &config, networks.cards());
+            usable::mention(session, &usable::idle_here(store, &config, cards));
         }
         let (what, remedy) = operating.beyond_words(config.accepted_fpir());
         if reason == "beyond_calibration" {
@@ -104,18 +109,17 @@ impl Arguments {
 }
 
 /// What can be claimed of the gallery that decides: the confirming embedder's, where there is one.
-fn deciding(config: &Config, networks: &Networks, references: usize) -> Result<Operating, Failure> {
-    let of = |key: &ModelKey| references_of(config, networks.cards(), &key.id);
+fn deciding(
+    store: Option<&Store>,
+    config: &Config,
+    networks: &Networks,
+    references: usize,
+) -> Result<Operating, Failure> {
+    let of = |key: &ModelKey| usable::references(store, config, networks.cards(), &key.id);
     match networks.confirming(config, of)? {
         Some(second) => Ok(second.gallery.operating()),
         None => Ok(networks.cards().operating(config, config.recognise.metric, references)?),
     }
-}
-
-fn named(config: &Config, found: &Match) -> Result<Option<Subject>, Failure> {
-    let Some(best) = found.accepted() else { return Ok(None) };
-    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-    Ok(Some(store.subject(best.subject.as_str())?))
 }
 
 fn as_text(outcome: &str, reason: &str, subject: Option<&Subject>, found: &Match) -> String {

@@ -27,7 +27,7 @@ use crate::config::{Config, default_file, read_file};
 use crate::equip::Cards;
 use crate::inference::ProcedureHash;
 use crate::store::backup::{Held, Manifest, NewConfig, Placed, Received};
-use crate::store::{Administrative, BackupProblem, Error, Store};
+use crate::store::{Administrative, BackupProblem, Error, Store, Subject};
 
 /// Arguments of `restore`.
 #[derive(Debug, Args)]
@@ -296,13 +296,16 @@ fn said_of(text: &mut String, plan: &Plan, placed: &Placed, door: &str) {
 
 impl Changes {
     fn between(gallery: &Path, received: &Store, config: &Config) -> Result<Self, Error> {
-        let mut changes = Self::default();
+        let then = received.subjects()?;
+        let changes = Store::open_read_only(gallery, config.store_settings())
+            .and_then(|here| Self::since(&then, &here));
         // What cannot be read has nothing to say.
-        let Ok(here) = Store::open_read_only(gallery, config.store_settings()) else {
-            return Ok(changes);
-        };
-        let (now, then) = (here.subjects()?, received.subjects()?);
-        for subject in &then {
+        Ok(changes.unwrap_or_default())
+    }
+
+    fn since(then: &[Subject], here: &Store) -> Result<Self, Error> {
+        let (mut changes, now) = (Self::default(), here.subjects()?);
+        for subject in then {
             if here.has_retired(&subject.id)? {
                 changes.removed.push(subject.id.clone());
             } else if subject.enabled

@@ -22,23 +22,22 @@ pub(super) fn usable(held: &[HeldReferences], keys: &[ModelKey]) -> Usable {
     Usable::of(held, &keys.iter().collect::<Vec<_>>())
 }
 
-/// The references of the configured embedder; none when there is no database yet.
-pub(super) fn references(config: &Config, cards: &Cards) -> Result<Vec<Reference>, Failure> {
-    references_of(config, cards, &config.models.embedder)
+/// The database, to be read; `None` when there is none yet.
+pub(super) fn opened(config: &Config) -> Result<Option<Store>, Failure> {
+    let path = &config.store.path;
+    let open = || Store::open_read_only(path, config.store_settings());
+    Ok(path.exists().then(open).transpose()?)
 }
 
 /// The references of `model` by the procedure in use; none when there is no database yet.
-pub(super) fn references_of(
+pub(super) fn references(
+    store: Option<&Store>,
     config: &Config,
     cards: &Cards,
     model: &ModelId,
 ) -> Result<Vec<Reference>, Failure> {
-    if !config.store.path.exists() {
-        return Ok(Vec::new());
-    }
-    let key = cards.key(config, model)?;
-    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-    Ok(store.references(&key)?)
+    let Some(store) = store else { return Ok(Vec::new()) };
+    Ok(store.references(&cards.key(config, model)?)?)
 }
 
 /// Why references are idle, one entry for each model file and procedure.
@@ -108,19 +107,17 @@ fn confirming(cards: Option<&Cards>, config: &Config) -> Option<ModelId> {
     Some(fusion.second.id.clone())
 }
 
-/// Tells why nobody could be compared, where references are there all the same.
-pub(super) fn mention_idle(session: &Session, config: &Config, cards: &Cards) {
-    for Idle { what, remedy } in idle_here(config, cards) {
+/// Tells why references are not compared.
+pub(super) fn mention(session: &Session, idle: &[Idle]) {
+    for Idle { what, remedy } in idle {
         session.mention(format_args!("note: {what}\n  try: {remedy}"));
     }
 }
 
-/// Why references of the configured database are idle; nothing where it cannot be read.
-pub(super) fn idle_here(config: &Config, cards: &Cards) -> Vec<Idle> {
-    let held = Store::open_read_only(&config.store.path, config.store_settings())
-        .and_then(|store| store.held());
-    match (held, cards.keys_in_use(config)) {
-        (Ok(held), Ok(keys)) => idle(&usable(&held, &keys), Some(cards), config),
+/// Why references of the database are idle; nothing where it cannot be read.
+pub(super) fn idle_here(store: Option<&Store>, config: &Config, cards: &Cards) -> Vec<Idle> {
+    match (store.map(Store::held), cards.keys_in_use(config)) {
+        (Some(Ok(held)), Ok(keys)) => idle(&usable(&held, &keys), Some(cards), config),
         _ => Vec::new(),
     }
 }

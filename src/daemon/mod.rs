@@ -142,7 +142,7 @@ pub enum DaemonError {
 /// [`DaemonError`] when it cannot start, or when one of its threads dies.
 pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summary, DaemonError> {
     let listening = Listening::begin()?;
-    let store = Store::open(&config.store.path, config.store_settings())?;
+    let store = Store::open_checked(&config.store.path, config.store_settings())?;
     let clock = Arc::new(SystemClock::new(config.clock.require, store.clock_floor()?));
     let started = clock.now();
     let networks = Networks::open(config)?;

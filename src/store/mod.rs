@@ -6,8 +6,8 @@
 //! Invariants: whatever returned `Ok` from a write is on the disk (WAL with `synchronous=FULL`);
 //! the order of `seq` is the order of writing; what an administrator changes is one transaction with
 //! its record; references are only ever handed out for the model file and the procedure that were
-//! asked for; a file that is damaged, foreign or of a newer schema is refused and left as
-//! it was found. Deliberately absent: pictures, and names anywhere but in `subjects.name`.
+//! asked for; a file that is foreign or of a newer schema is refused and left as it was
+//! found, and so is a damaged one by whoever looks for damage. Deliberately absent: pictures, and names anywhere but in `subjects.name`.
 //!
 //! The way off the board and back is `backup`, encrypted.
 //!

@@ -1,8 +1,10 @@
 //! Opening: refuse what is not ours, make what is missing, migrate what is older.
 //!
-//! Path → [`Store`]. The order matters: a file's identity and version are read, and its pages
-//! checked, before anything is written to it, so a refused file is byte for byte what it was. A new
-//! file is made with mode 0600 before SQLite sees it, and SQLite gives its WAL the same mode.
+//! Path → [`Store`]. The order matters: a file's identity and version are read, and where pages are
+//! checked that is done, before anything is written to it, so a refused file is byte for byte what it
+//! was. A new file is made with mode 0600 before SQLite sees it, and SQLite gives its WAL the same
+//! mode. Checking pages reads the whole file: the daemon does so at its start, a migration before it
+//! writes, and a command only where it is for that.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind as IoKind;
@@ -21,16 +23,33 @@ impl Store {
     /// # Errors
     /// [`Error`] says why the file was refused; a refused file is left as it was found.
     pub fn open(path: &Path, settings: StoreSettings) -> Result<Self, Error> {
+        Self::open_for_writing(path, settings, false)
+    }
+
+    /// As [`Store::open`], after a look at every page of the file and at what its rows point to.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and [`Error::Corrupt`] for a file that is damaged anywhere.
+    pub fn open_checked(path: &Path, settings: StoreSettings) -> Result<Self, Error> {
+        Self::open_for_writing(path, settings, true)
+    }
+
+    fn open_for_writing(path: &Path, settings: StoreSettings, checks: bool) -> Result<Self, Error> {
         make_file(path)?;
         let mut store = Self::connect(path, settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let version = store.identify()?;
-        store.check_pages()?;
+        if checks || version < schema::VERSION {
+            store.check_pages()?;
+        }
         tighten(path)?;
         store.prepare()?;
         if version < schema::VERSION {
             store.bring_up(version)?;
         }
         store.check_tables()?;
+        if checks {
+            store.check_rows()?;
+        }
         Ok(store)
     }
 
@@ -41,7 +60,6 @@ impl Store {
     pub fn open_read_only(path: &Path, settings: StoreSettings) -> Result<Self, Error> {
         let store = Self::connect(path, settings, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let found = store.identify()?;
-        store.check_pages()?;
         if found < schema::VERSION {
             return Err(Error::Older { path: path.to_owned(), found, wanted: schema::VERSION });
         }
@@ -50,13 +68,14 @@ impl Store {
     }
 
     /// Checks the whole file: pages, indices, tables and foreign keys. Slower than what
-    /// [`Store::open`] checks; `doctor` runs it.
+    /// [`Store::open_checked`] does; `doctor` runs it.
     ///
     /// # Errors
     /// What was found.
     pub fn check(&self) -> Result<(), Error> {
         self.expect_ok("integrity_check(1)")?;
-        self.check_tables()
+        self.check_tables()?;
+        self.check_rows()
     }
 
     fn connect(path: &Path, settings: StoreSettings, access: OpenFlags) -> Result<Self, Error> {
@@ -101,7 +120,7 @@ impl Store {
         Ok(version)
     }
 
-    fn check_pages(&self) -> Result<(), Error> {
+    pub(super) fn check_pages(&self) -> Result<(), Error> {
         self.expect_ok("quick_check(1)")
     }
 
@@ -119,15 +138,16 @@ impl Store {
 
     fn check_tables(&self) -> Result<(), Error> {
         match schema::differences(&self.connection).map_err(|source| self.error(source))? {
-            None => {}
-            Some(what) => {
-                return Err(Error::SchemaDiffers {
-                    path: self.path.clone(),
-                    version: schema::VERSION,
-                    what,
-                });
-            }
+            None => Ok(()),
+            Some(what) => Err(Error::SchemaDiffers {
+                path: self.path.clone(),
+                version: schema::VERSION,
+                what,
+            }),
         }
+    }
+
+    fn check_rows(&self) -> Result<(), Error> {
         let orphans: i64 = self
             .connection
             .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0))

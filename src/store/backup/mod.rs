@@ -107,7 +107,8 @@ pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
 impl Store {
     /// Writes a backup to the new file `to`, readable by its owner alone. Others may go on writing
-    /// to the database; the copy is of one moment.
+    /// to the database; the copy is of one moment. A damaged database is found now, not when the
+    /// backup is needed.
     ///
     /// # Errors
     /// [`Error::Backup`], or what the database says. `to` is there whole, or not at all.
@@ -125,6 +126,7 @@ impl Store {
         }
         // Tried first: nobody wants to hear of a wrong path after the whole gallery was copied.
         let mut work = Workfile::claim(to, ".partial")?;
+        self.check_pages()?;
         let (copy, manifest, config) = self.gather(occasion)?;
         let out = BufWriter::new(&mut work);
         write(&manifest, config.as_deref(), copy, passphrase, work_factor, out, progress)
