@@ -42,7 +42,7 @@ use std::time::Duration;
 pub use decode::{Decoder, PictureError, Undecodable};
 pub use error::{CaptureError, RecordingProblem};
 pub use format::OtherFormat;
-pub use source::{Origin, SourceSettings, open};
+pub use source::{Feed, SourceSettings, open};
 pub use state::{CameraState, CameraStatus};
 pub use watch::Readability;
 

@@ -17,7 +17,7 @@ use crate::geometry::View;
 
 /// Where frames come from.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Origin {
+pub enum Feed {
     /// A camera whose faults come through.
     Camera(CameraSettings),
     /// A camera that is opened again after each fault.
@@ -30,7 +30,7 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceSettings {
     /// Camera or recording.
-    pub origin: Origin,
+    pub feed: Feed,
     /// How the camera hangs, also the one that made the recording.
     pub view: View,
 }
@@ -39,16 +39,16 @@ impl SourceSettings {
     /// The same with its camera supervised.
     #[must_use]
     pub fn supervised(self) -> Self {
-        match self.origin {
-            Origin::Camera(settings) => Self { origin: Origin::Supervised(settings), ..self },
-            Origin::Supervised(_) | Origin::Recording(_) => self,
+        match self.feed {
+            Feed::Camera(settings) => Self { feed: Feed::Supervised(settings), ..self },
+            Feed::Supervised(_) | Feed::Recording(_) => self,
         }
     }
 
     /// The recording at `path`, made by this camera, played once and as fast as frames are asked for.
     #[must_use]
     pub fn recorded_at(&self, path: &Path) -> Self {
-        Self { origin: Origin::Recording(ReplaySettings::once(path)), view: self.view }
+        Self { feed: Feed::Recording(ReplaySettings::once(path)), view: self.view }
     }
 }
 
@@ -57,13 +57,13 @@ impl SourceSettings {
 /// # Errors
 /// [`CaptureError`]: the camera or the recording cannot be used.
 pub fn open(
-    SourceSettings { origin, view }: SourceSettings,
+    SourceSettings { feed, view }: SourceSettings,
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn FrameSource>, CaptureError> {
-    let source: Box<dyn FrameSource> = match origin {
-        Origin::Camera(settings) => Box::new(Camera::open(&settings, clock)?),
-        Origin::Supervised(settings) => supervised(settings, clock),
-        Origin::Recording(settings) => Box::new(Replay::open(settings, clock)?),
+    let source: Box<dyn FrameSource> = match feed {
+        Feed::Camera(settings) => Box::new(Camera::open(&settings, clock)?),
+        Feed::Supervised(settings) => supervised(settings, clock),
+        Feed::Recording(settings) => Box::new(Replay::open(settings, clock)?),
     };
     Ok(Box::new(Turned::new(source, view)))
 }

@@ -7,7 +7,8 @@
 //! configuration: values that are right in two files may be wrong together.
 //! Deliberately absent: values; a list of changes names keys alone, so that it may be published.
 
-use super::keys::{Change, KEYS};
+use super::key::Change;
+use super::keys::KEYS;
 use super::layers::Setting;
 use super::{Config, ConfigError};
 

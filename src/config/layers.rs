@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use config::{File, FileFormat, Map, Source, Value, ValueKind};
 use serde_json::Value as Json;
 
-use super::keys::{self, KEYS, Key};
+use super::key::{self, Key};
+use super::keys::{KEYS, SECTIONS};
 use super::kind::Kind;
 use super::problem::{ConfigError, Origin, Problem};
 use crate::mask;
@@ -165,13 +166,13 @@ fn misspelt_variables(environment: &[(String, String)]) -> Vec<Problem> {
         .filter_map(|(name, _)| {
             let rest = name.strip_prefix(OWN_PREFIX)?.to_lowercase();
             let (section, _) = rest.split_once('_')?;
-            keys::SECTIONS.iter().find(|known| known.name == section)?;
+            SECTIONS.iter().find(|known| known.name == section)?;
             let plain = rest.replace("__", "_");
             let key = KEYS
                 .iter()
                 .map(|key| key.name)
                 .find(|key| key.replace('.', "_") == plain)
-                .or_else(|| keys::nearest(&rest.replace("__", ".")));
+                .or_else(|| key::nearest(&rest.replace("__", ".")));
             let nearest = key.map(environment_name);
             Some(Problem::MisspeltVariable { origin: Origin::Environment(name.clone()), nearest })
         })
@@ -196,7 +197,7 @@ fn check(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
         Written::Typed(value) => shown(value),
         Written::Text(text) => format!("{:?}", mask::value(text)),
     };
-    let Some(key) = keys::find(&entry.key) else {
+    let Some(key) = key::find(&entry.key) else {
         if is_section(&entry.key) {
             return Err(Problem::Impossible {
                 origin: entry.origin.clone(),
@@ -211,7 +212,7 @@ fn check(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
             origin: entry.origin.clone(),
             key: mask::value(&entry.key).into_owned(),
             found,
-            nearest: keys::nearest(&entry.key),
+            nearest: key::nearest(&entry.key),
         });
     };
     let one_control = matches!(key.kind, Kind::Controls) && entry.key != key.name;
@@ -296,7 +297,7 @@ fn flatten(table: Map<String, Value>, origin: &Origin) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut open: Vec<(String, Value)> = table.into_iter().collect();
     while let Some((key, value)) = open.pop() {
-        let is_value = keys::find(&key).is_some();
+        let is_value = key::find(&key).is_some();
         match value.kind {
             ValueKind::Table(inner) if !is_value && !inner.is_empty() => {
                 open.extend(
@@ -321,7 +322,7 @@ fn without_values(message: &str) -> String {
 }
 
 fn is_section(name: &str) -> bool {
-    keys::SECTIONS.iter().any(|section| section.name == name)
+    SECTIONS.iter().any(|section| section.name == name)
 }
 
 fn from_environment(environment: &[(String, String)]) -> Vec<Entry> {

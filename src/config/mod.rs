@@ -10,6 +10,7 @@
 mod changes;
 mod fitting;
 mod host;
+mod key;
 mod keys;
 mod kind;
 mod layers;
@@ -21,16 +22,17 @@ mod sections;
 use std::path::{Path, PathBuf};
 
 pub use changes::{Changes, diff};
-pub use keys::{Change, KEYS, Key, SECTIONS, Section, nearest};
+pub use key::{Change, Key, Section, nearest};
+pub use keys::{
+    Camera, ClockSection, Detect, Door, HomeAssistant, KEYS, Log, Models, Mqtt, Quality, Recognise,
+    Replay, SECTIONS, Store, Tls, Visit,
+};
 pub use kind::{Kind, Rule};
 pub use layers::{Setting, environment_name, read as read_file};
 pub use lookup::checkout;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sample::{default_file, manual_section};
-pub use sections::{
-    Camera, CameraFormat, ClockSection, Detect, Door, HomeAssistant, Log, LogFormat, LogLevel,
-    Models, Mqtt, Pace, Quality, Recognise, Replay, Sections, Store, Tls, Visit,
-};
+pub use sections::{CameraFormat, LogFormat, LogLevel, Pace, Sections};
 
 /// Read when no other file is named; it may be absent.
 pub const STANDARD_FILE: &str = "/etc/deepid-edge/config.toml";

@@ -91,7 +91,7 @@ impl Problem {
     pub fn key(&self) -> Option<&'static str> {
         match self {
             Self::UnknownKey { .. } | Self::MisspeltVariable { .. } => None,
-            Self::Impossible { key, .. } => super::keys::find(key).map(|key| key.name),
+            Self::Impossible { key, .. } => super::key::find(key).map(|key| key.name),
             Self::Contradiction { key, .. } => Some(key),
         }
     }

@@ -51,6 +51,27 @@ fn every_example_of_a_key_without_default_is_right() {
 }
 
 #[test]
+fn every_limit_and_every_word_fits_its_field() {
+    for key in KEYS {
+        let values: Vec<String> = match key.kind {
+            Kind::Whole { min, max } => vec![min.to_string(), max.to_string()],
+            Kind::Real { min, max } => vec![min.to_string(), max.to_string()],
+            Kind::OneOf(numbers) => numbers.iter().map(i64::to_string).collect(),
+            Kind::Choice(words) | Kind::Choices(words) => {
+                words.iter().map(|word| (*word).to_owned()).collect()
+            }
+            _ => continue,
+        };
+        for value in values {
+            let flags = vec![flag(key.name, &value)];
+            let loaded = Config::load(&Sources { flags, ..Sources::default() });
+            let text = loaded.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!text.contains("report it"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn the_later_layer_counts_and_each_says_where_it_came_from() {
     let (_folder, path) = written("[mqtt]\nhost = 'file'\nport = 1884\nbase = 'file'\n");
     let config = Config::load(&Sources {

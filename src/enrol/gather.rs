@@ -188,7 +188,7 @@ fn take(
     mut may_go_on: impl FnMut(u32) -> bool,
 ) -> Result<Gathered, EnrolError> {
     let mut gathered = Gathered::nothing(from.source);
-    let mut tally = Tally { wanted: count, is_folder: from.pictures > 0, ..Tally::default() };
+    let mut tally = Tally::new(count, from.pictures > 0);
     let mut captured = CapturedFrame::new();
     let mut decoder = Decoder::new();
     let mut turns = 0;

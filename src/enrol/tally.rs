@@ -24,6 +24,10 @@ pub struct Tally {
 }
 
 impl Tally {
+    pub(super) fn new(wanted: u32, is_folder: bool) -> Self {
+        Self { wanted, is_folder, ..Self::default() }
+    }
+
     pub(super) fn refuse(&mut self, why: Unusable) {
         // How many the several were, and what a text says, makes no reason of its own.
         let same =

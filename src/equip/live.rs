@@ -68,78 +68,33 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Change, Changes, ConfigError, Flag, KEYS, Sources, diff};
+    use crate::config::{Change, Changes, ConfigError, Flag, KEYS, Key, Kind, Rule, Sources, diff};
 
-    /// Another value than the default for every key, that fits the other keys' defaults.
-    const OTHER: &[(&str, &str)] = &[
-        ("door.id", "back"),
-        ("camera.device", "/dev/video7"),
-        ("camera.width", "1280"),
-        ("camera.height", "720"),
-        ("camera.fps", "30"),
-        ("camera.formats", "mjpg"),
-        ("camera.controls.gain", "3"),
-        ("camera.rotate", "180"),
-        ("camera.mirror", "true"),
-        ("camera.replay.path", "/tmp/visit.mjpeg"),
-        ("camera.replay.repeat", "true"),
-        ("camera.replay.pace", "fast"),
-        ("models.directory", "/tmp"),
-        ("models.library", "/tmp/libLiteRt.so"),
-        ("models.find", "blazeface-short-range"),
-        ("models.follow", "blazeface-full-range"),
-        ("models.embedder", "mobilefacenet"),
-        ("models.confirm", "deepid2-mobilefacenet"),
-        ("models.threads", "2"),
-        ("detect.min_face_px", "41"),
-        ("detect.score", "0.6"),
-        ("detect.strategy", "find"),
-        ("detect.refresh_frames", "1"),
-        ("detect.crop_in_faces", "3.0"),
-        ("detect.central", "0.8"),
-        ("detect.ignore", "[[0.0, 0.0, 0.2, 0.3]]"),
-        ("detect.only", "[[0.1, 0.0, 0.9, 1.0]]"),
-        ("quality.eye_distance_min_px", "17"),
-        ("quality.sharpness_min", "31"),
-        ("quality.exposure_min", "36"),
-        ("quality.exposure_max", "224"),
-        ("quality.yaw_max", "0.3"),
-        ("quality.roll_max_degrees", "30"),
-        ("quality.outside_max", "0.05"),
-        ("recognise.metric", "euclidean"),
-        ("recognise.mirrored", "false"),
-        ("recognise.target_fpir", "0.002"),
-        ("recognise.accept_fpir", "0.02"),
-        ("recognise.threshold", "0.7"),
-        ("recognise.margin", "0.06"),
-        ("visit.agreeing", "4"),
-        ("visit.window", "6"),
-        ("visit.spacing_ms", "110"),
-        ("visit.weight_min", "2.5"),
-        ("visit.absence_ms", "1600"),
-        ("visit.cooldown_ms", "6000"),
-        ("visit.several_faces", "principal"),
-        ("visit.stale_ms", "400"),
-        ("visit.timeout_ms", "2500"),
-        ("store.path", "/tmp/other.db"),
-        ("store.records_max", "5000"),
-        ("mqtt.enabled", "false"),
-        ("mqtt.host", "broker.lan"),
-        ("mqtt.port", "1884"),
-        ("mqtt.base", "doors"),
-        ("mqtt.username", "door"),
-        ("mqtt.password_file", "/tmp/password"),
-        ("mqtt.tls.enabled", "true"),
-        ("mqtt.tls.ca", "/tmp/ca.pem"),
-        ("mqtt.tls.cert", "/tmp/client.pem"),
-        ("mqtt.tls.key", "/tmp/client.key"),
-        ("mqtt.home_assistant.discovery", "true"),
-        ("mqtt.home_assistant.prefix", "ha"),
-        ("mqtt.home_assistant.retain", "true"),
-        ("clock.require", "synchronised"),
-        ("log.level", "debug"),
-        ("log.format", "json"),
-    ];
+    /// Another value than the default of `key`, that fits the other keys' defaults; and where to set
+    /// it.
+    fn other(key: &Key) -> (String, String) {
+        let name = key.name.to_owned();
+        let Some(default) = key.default else {
+            return (name, key.example.trim_matches('"').to_owned());
+        };
+        let value = match key.kind {
+            // One more would be as many as have to agree.
+            _ if name == "detect.refresh_frames" => "1".to_owned(),
+            Kind::Text(Rule::Device) => "/dev/video7".to_owned(),
+            Kind::Text(_) | Kind::Path => format!("{}-2", default.trim_matches('"')),
+            Kind::Whole { .. } => (default.parse::<i64>().unwrap() + 1).to_string(),
+            Kind::Real { .. } => (default.parse::<f64>().unwrap() * 0.9).to_string(),
+            Kind::OneOf(numbers) => numbers.last().unwrap().to_string(),
+            Kind::Switch => (default != "true").to_string(),
+            Kind::Choice(words) | Kind::Choices(words) => {
+                let other = words.iter().find(|word| !default.starts_with(&format!("\"{word}")));
+                (*other.unwrap()).to_owned()
+            }
+            Kind::Controls => return (format!("{name}.gain"), "3".to_owned()),
+            Kind::Rectangles => "[[0.1, 0.0, 0.2, 0.3]]".to_owned(),
+        };
+        (name, value)
+    }
 
     /// Keys that stand for nothing unless others are set too, and a base where they do.
     const BASE: &[(&str, &str)] = &[
@@ -174,10 +129,9 @@ mod tests {
 
     #[test]
     fn every_key_is_live_or_needs_a_restart_as_the_table_says() {
-        assert_eq!(OTHER.len(), KEYS.len(), "a new key belongs into OTHER");
-        for (key, (name, value)) in KEYS.iter().zip(OTHER) {
-            assert!(name.starts_with(key.name), "{} stands where {name} is", key.name);
-            let (old, new) = pair(name, value);
+        for key in KEYS {
+            let (name, value) = other(key);
+            let (old, new) = pair(&name, &value);
             let changes = diff(&old, &new);
             let reloaded = old.reloaded(&new).expect("one changed key fits the rest");
             let (live, restart) = match key.change {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::capture::negotiate::Wish;
 use crate::capture::replay::{self, ReplaySettings};
 use crate::capture::v4l2::CameraSettings;
-use crate::capture::{Encoding, FrameRate, Origin, SourceSettings};
+use crate::capture::{Encoding, Feed, FrameRate, SourceSettings};
 use crate::clock::Monotonic;
 use crate::config::{CameraFormat, Config, Pace};
 use crate::decide::{Gate, Gates, VisitPolicy};
@@ -126,11 +126,9 @@ impl Config {
     /// Camera or recording; a recording's first frame is captured at `start`.
     #[must_use]
     pub fn source_settings(&self, start: Monotonic) -> SourceSettings {
-        let recording = self.replay_settings(start).map(Origin::Recording);
-        SourceSettings {
-            origin: recording.unwrap_or_else(|| Origin::Camera(self.camera_settings())),
-            view: self.camera_view(),
-        }
+        let recording = self.replay_settings(start).map(Feed::Recording);
+        let feed = recording.unwrap_or_else(|| Feed::Camera(self.camera_settings()));
+        SourceSettings { feed, view: self.camera_view() }
     }
 
     /// Whether a recording is played as fast as frames are judged, in its own time.
