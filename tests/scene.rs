@@ -152,9 +152,8 @@ fn a_portrait_is_named_with_the_line_that_ignores_it() {
     assert!(x + width <= right && y + height <= bottom, "no larger than the portrait: {told}");
 
     // The line does what it says: nobody is there, and nothing is to be named.
-    let flag =
-        Flag { given_as: "--set".into(), key: "detect.ignore".into(), value: line.to_owned() };
-    let config = Config::load(&Sources { flags: vec![flag], ..Sources::default() }).unwrap();
+    let flags = vec![Flag::set("detect.ignore", line)];
+    let config = Config::load(&Sources { flags, ..Sources::default() }).unwrap();
     assert_eq!(config.detect.ignore, [[x, y, width, height]]);
     let ignoring = Home::new().set("detect.ignore", line);
     assert_eq!(decided(&ignoring, &recording), [""; 0]);

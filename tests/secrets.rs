@@ -204,12 +204,7 @@ fn furnished(key: &'static str) -> (Home, String) {
 }
 
 fn is_right(key: &str, value: &str) -> bool {
-    let flag = |key: &str, value: &str| Flag {
-        given_as: "--set".to_owned(),
-        key: key.to_owned(),
-        value: value.to_owned(),
-    };
-    let flags = vec![flag("mqtt.username", "door"), flag(key, value)];
+    let flags = vec![Flag::set("mqtt.username", "door"), Flag::set(key, value)];
     Config::load(&Sources { flags, ..Sources::default() }).is_ok()
 }
 

@@ -15,7 +15,6 @@ use serde_json::{Value as Json, json};
 
 use super::draw::{Canvas, Ink, Lettering};
 use super::exit::Kind;
-use super::faces::quality_json;
 use super::failure::Failure;
 use super::session::Session;
 use crate::capture::picture::Picture;
@@ -120,7 +119,7 @@ fn as_json(Listed { face, quality, hidden_by }: &Listed) -> Json {
         "score": face.score(),
         "box": { "x": bounds.x, "y": bounds.y, "width": bounds.width, "height": bounds.height },
         "keypoints": points,
-        "quality": quality.as_ref().map(quality_json),
+        "quality": quality,
         "not_seen_for": hidden_by,
     })
 }

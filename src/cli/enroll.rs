@@ -11,15 +11,12 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::exit::Kind;
-use super::faces::{kind, quality_json};
 use super::failure::Failure;
 use super::session::Session;
 use super::{progress, subjects};
 use crate::clock::{Floor, SystemClock};
 use crate::config::Config;
-use crate::enrol::{
-    Draft, EnrolError, Gathered, Judge, Pictures, Step, Tally, Warning, Whom, Wish, gather,
-};
+use crate::enrol::{Draft, Gathered, Judge, Pictures, Step, Tally, Warning, Whom, Wish, gather};
 use crate::equip::Networks;
 use crate::store::{Error, Store, Subject};
 
@@ -135,29 +132,8 @@ fn opened(config: &Config) -> Result<Option<Store>, Failure> {
     Ok(path.exists().then(|| Store::open(path, config.store_settings())).transpose()?)
 }
 
-impl std::convert::From<EnrolError> for Failure {
-    fn from(error: EnrolError) -> Self {
-        let remedy = error.remedy().unwrap_or_default();
-        match error {
-            EnrolError::Equip(error) => error.into(),
-            EnrolError::Store(error) => error.into(),
-            EnrolError::Source(error) => Self::of_recording(&error),
-            EnrolError::Picture(error) => error.into(),
-            EnrolError::NetworkFailed => Self::new(Kind::Model, error.to_string(), remedy),
-            EnrolError::Refused(ref gathered) => {
-                let remedy = if gathered.faces.is_empty() {
-                    remedy.to_owned()
-                } else {
-                    format!("{remedy}; or say --skip-poor to take the usable pictures alone")
-                };
-                let kind = gathered.refused.first().map_or(Kind::Face, |(_, why)| kind(why));
-                Self::new(kind, error.to_string(), remedy).with_problems(refusals(gathered))
-            }
-        }
-    }
-}
-
-fn refusals(gathered: &Gathered) -> Json {
+/// What was refused, for machines.
+pub(super) fn refusals(gathered: &Gathered) -> Json {
     gathered
         .refused
         .iter()
@@ -180,23 +156,17 @@ fn mention_tally(session: &Session, tally: &Tally) {
 }
 
 fn tally_json(tally: &Tally) -> Json {
-    let reasons: serde_json::Map<String, Json> = tally
-        .reasons()
-        .into_iter()
-        .fold(BTreeMap::new(), |mut sums: BTreeMap<String, u32>, (why, count)| {
-            *sums.entry(why.reason().to_owned()).or_default() += count;
-            sums
-        })
-        .into_iter()
-        .map(|(reason, count)| (reason, count.into()))
-        .collect();
+    let mut refused: BTreeMap<&str, u32> = BTreeMap::new();
+    for (why, count) in tally.reasons() {
+        *refused.entry(why.reason()).or_default() += count;
+    }
     json!({
         "wanted": tally.wanted,
         "looked_at": tally.looked_at,
         "taken": tally.taken,
         "too_soon": tally.too_soon,
         "not_looked_at": tally.left,
-        "refused": reasons,
+        "refused": refused,
     })
 }
 
@@ -224,9 +194,7 @@ fn tell(session: &Session, subject: &Subject, draft: &Draft) -> Result<Kind, Fai
     let pictures: Vec<Json> = gathered
         .faces
         .iter()
-        .map(
-            |(picture, face)| json!({ "picture": picture, "quality": quality_json(&face.quality) }),
-        )
+        .map(|(picture, face)| json!({ "picture": picture, "quality": face.quality }))
         .collect();
     let warnings: Vec<Json> = draft
         .warnings()

@@ -4,12 +4,16 @@
 //! remedy. Invariant: an error is one object on standard error; results alone go to standard
 //! output. Deliberately absent: backtraces; room errors carry what a person needs in their text.
 
+use std::path::Path;
+
 use serde_json::{Value as Json, json};
 
+use super::enroll::refusals;
 use super::exit::Kind;
 use crate::capture::{CaptureError, RecordingProblem};
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
+use crate::enrol::{EnrolError, Unusable};
 use crate::equip::EquipError;
 
 /// What may stand in for a camera.
@@ -75,6 +79,12 @@ impl Failure {
             }
             _ => Self::of(Kind::Camera, error),
         }
+    }
+
+    /// A picture in which no face can be used.
+    #[must_use]
+    pub fn of_face(picture: &Path, why: &Unusable) -> Self {
+        Self::new(of_face(why), why.finding(), why.remedy()).at(picture.display().to_string())
     }
 
     /// The same, told as the cause of something else.
@@ -182,6 +192,39 @@ impl From<EquipError> for Failure {
             EquipError::Inference(error) => Self::of(Kind::Model, &error),
             EquipError::Keypoints { .. } => Self::of(Kind::Model, &error),
         }
+    }
+}
+
+impl From<EnrolError> for Failure {
+    fn from(error: EnrolError) -> Self {
+        let remedy = error.remedy().unwrap_or_default();
+        match error {
+            EnrolError::Equip(error) => error.into(),
+            EnrolError::Store(error) => error.into(),
+            EnrolError::Source(error) => Self::of_recording(&error),
+            EnrolError::Picture(error) => error.into(),
+            EnrolError::NetworkFailed => Self::new(Kind::Model, error.to_string(), remedy),
+            EnrolError::Refused(ref gathered) => {
+                let remedy = if gathered.faces.is_empty() {
+                    remedy.to_owned()
+                } else {
+                    format!("{remedy}; or say --skip-poor to take the usable pictures alone")
+                };
+                let kind = gathered.refused.first().map_or(Kind::Face, |(_, why)| of_face(why));
+                Self::new(kind, error.to_string(), remedy).with_problems(refusals(gathered))
+            }
+        }
+    }
+}
+
+const fn of_face(why: &Unusable) -> Kind {
+    match why {
+        Unusable::Unreadable(_) | Unusable::Undecodable(_) => Kind::Input,
+        Unusable::NoFace
+        | Unusable::Several(_)
+        | Unusable::Poor(_)
+        | Unusable::CameraTurned { .. } => Kind::Face,
+        Unusable::Fault => Kind::Model,
     }
 }
 

@@ -10,7 +10,6 @@ use clap::Args;
 use serde_json::json;
 
 use super::exit::Kind;
-use super::faces::{quality_json, refused};
 use super::failure::Failure;
 use super::session::Session;
 use super::usable;
@@ -57,7 +56,7 @@ impl Arguments {
         let enrolled = usable::references(store, &config, cards, embedder)?;
         let operating = deciding(store, &config, &networks, enrolled.len())?;
         let mut judge = Judge::new(&config, &networks, enrolled)?;
-        let face = judge.picture(&picture).map_err(|why| refused(&self.image, &why))?;
+        let face = judge.picture(&picture).map_err(|why| Failure::of_face(&self.image, &why))?;
         if face.faces > 1 {
             let path = self.image.display();
             session.mention(format!(
@@ -101,7 +100,7 @@ impl Arguments {
                 "claimed_fpir": operating.claimed_fpir,
                 "model": found.model,
                 "faces": face.faces,
-                "quality": quality_json(&face.quality),
+                "quality": face.quality,
             }),
         )?;
         Ok(if outcome == "recognised" { Kind::Done } else { Kind::Negative })

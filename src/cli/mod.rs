@@ -20,7 +20,6 @@ mod detect;
 mod doctor;
 mod enroll;
 mod evaluate;
-mod faces;
 mod findings;
 mod identify;
 mod logging;

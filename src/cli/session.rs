@@ -48,12 +48,7 @@ pub struct Shared {
 
 fn assignment(text: &str) -> Result<Flag, String> {
     match text.split_once('=') {
-        Some((key, value)) if key.contains('.') => Ok(Flag {
-            // Without the value: it may be a secret, and is shown where it is wrong.
-            given_as: format!("--set {}", key.trim()),
-            key: key.trim().to_owned(),
-            value: value.to_owned(),
-        }),
+        Some((key, value)) if key.contains('.') => Ok(Flag::set(key.trim(), value)),
         _ => Err("must be section.key=value, such as camera.width=1280".to_owned()),
     }
 }

@@ -12,7 +12,6 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::exit::Kind;
-use super::faces::{quality_json, refused};
 use super::failure::Failure;
 use super::session::Session;
 use crate::capture::picture::Picture;
@@ -56,8 +55,8 @@ impl Arguments {
         let (picture_a, picture_b) = (Picture::read(&self.a)?, Picture::read(&self.b)?);
         let networks = Networks::open(&config)?;
         let mut judge = Judge::new(&config, &networks, Vec::new())?;
-        let a = judge.picture(&picture_a).map_err(|why| refused(&self.a, &why))?;
-        let b = judge.picture(&picture_b).map_err(|why| refused(&self.b, &why))?;
+        let a = judge.picture(&picture_a).map_err(|why| Failure::of_face(&self.a, &why))?;
+        let b = judge.picture(&picture_b).map_err(|why| Failure::of_face(&self.b, &why))?;
 
         let mut rows = Vec::new();
         for metric in [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2] {
@@ -101,7 +100,7 @@ impl Arguments {
 }
 
 fn picture_json(path: &std::path::Path, face: &UsableFace) -> Json {
-    json!({ "picture": path, "faces": face.faces, "quality": quality_json(&face.quality) })
+    json!({ "picture": path, "faces": face.faces, "quality": face.quality })
 }
 
 fn as_json(row: &Compared) -> Json {

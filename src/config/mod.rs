@@ -48,6 +48,16 @@ pub struct Flag {
     pub value: String,
 }
 
+impl Flag {
+    /// `--set key=value`. It is known without its value, which may be a secret, and is shown where it
+    /// is wrong.
+    #[must_use]
+    pub fn set(key: &str, value: &str) -> Self {
+        let given_as = format!("--set {key}");
+        Self { given_as, key: key.to_owned(), value: value.to_owned() }
+    }
+}
+
 /// Everything that a configuration is made from.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {

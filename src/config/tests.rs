@@ -11,10 +11,6 @@ fn written(text: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-fn flag(key: &str, value: &str) -> Flag {
-    Flag { given_as: format!("--set {key}"), key: key.to_owned(), value: value.to_owned() }
-}
-
 fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
@@ -63,7 +59,7 @@ fn every_limit_and_every_word_fits_its_field() {
             _ => continue,
         };
         for value in values {
-            let flags = vec![flag(key.name, &value)];
+            let flags = vec![Flag::set(key.name, &value)];
             let loaded = Config::load(&Sources { flags, ..Sources::default() });
             let text = loaded.err().map(|error| error.to_string()).unwrap_or_default();
             assert!(!text.contains("report it"), "{text}");
@@ -83,7 +79,7 @@ fn the_later_layer_counts_and_each_says_where_it_came_from() {
             ("DEEPID_EDGE_CONFIG", "is of the command line"),
             ("PATH", "/usr/bin"),
         ]),
-        flags: vec![flag("mqtt.host", "first"), flag("mqtt.host", "last")],
+        flags: vec![Flag::set("mqtt.host", "first"), Flag::set("mqtt.host", "last")],
     })
     .expect("right");
     assert_eq!(config.mqtt.host, "last");
@@ -130,7 +126,7 @@ fn a_wrong_value_is_reported_even_where_a_flag_hides_it() {
     let (_folder, path) = written("[camera]\nwidth = 'wide'\n");
     let sources = Sources {
         file: Some(path),
-        flags: vec![flag("camera.width", "640")],
+        flags: vec![Flag::set("camera.width", "640")],
         ..Sources::default()
     };
     assert!(Config::load(&sources).is_err());
@@ -142,7 +138,7 @@ fn a_target_of_a_higher_layer_undoes_a_threshold_of_a_lower_one() {
     let load =
         |flags| Config::load(&Sources { file: Some(path.clone()), flags, ..Sources::default() });
     assert_eq!(load(vec![]).expect("right").recognise.threshold, Some(0.5));
-    let config = load(vec![flag("recognise.target_fpir", "0.01")]).expect("right");
+    let config = load(vec![Flag::set("recognise.target_fpir", "0.01")]).expect("right");
     assert_eq!(config.recognise.threshold, None);
     assert!((config.recognise.target_fpir - 0.01).abs() < 1e-12);
 }
@@ -194,7 +190,7 @@ fn mistakes_in_environment_and_flags_name_variable_and_flag() {
             ("DEEPID_EDGE__MQTT__PROT", "1883"),
             ("DEEPID_EDGE__MQTT__PORT", "many"),
         ]),
-        flags: vec![flag("mirrored", "true"), flag("recognise.mirrored", "perhaps")],
+        flags: vec![Flag::set("mirrored", "true"), Flag::set("recognise.mirrored", "perhaps")],
     })
     .expect_err("wrong");
     insta::assert_snapshot!(error);
@@ -245,7 +241,7 @@ fn the_default_file_sets_nothing_and_shows_the_defaults() {
 #[test]
 fn less_is_accepted_than_is_asked_for_only_beside_a_threshold() {
     let load = |flags: &[(&'static str, &str)]| {
-        let flags = flags.iter().map(|(key, value)| flag(key, value)).collect();
+        let flags = flags.iter().map(|(key, value)| Flag::set(key, value)).collect();
         Config::load(&Sources { flags, ..Sources::default() })
     };
     let error = load(&[("recognise.target_fpir", "0.05")]).expect_err("0.05 is beyond 0.01");
@@ -268,8 +264,8 @@ fn the_deployed_file_is_made_from_the_table() {
 fn folders_and_library_that_are_set_are_never_replaced() {
     let config = Config::load(&Sources {
         flags: vec![
-            flag("models.directory", "/nonexistent/models"),
-            flag("models.library", "/nonexistent/lib.so"),
+            Flag::set("models.directory", "/nonexistent/models"),
+            Flag::set("models.library", "/nonexistent/lib.so"),
         ],
         ..Sources::default()
     })

@@ -183,7 +183,7 @@ impl Default for QualityLimits {
 }
 
 /// Measures of one aligned face and the weight that they give its evidence.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Quality {
     /// Eye distance in camera pixels.
     pub eye_distance_px: f32,

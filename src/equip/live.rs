@@ -106,12 +106,8 @@ mod tests {
     ];
 
     fn config(flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let flag = |(key, value): &(&str, &str)| Flag {
-            given_as: "--set".to_owned(),
-            key: (*key).to_owned(),
-            value: (*value).to_owned(),
-        };
-        Config::load(&Sources { flags: flags.iter().map(flag).collect(), ..Sources::default() })
+        let flags = flags.iter().map(|(key, value)| Flag::set(key, value)).collect();
+        Config::load(&Sources { flags, ..Sources::default() })
     }
 
     /// Two configurations that differ in one key, which is set to its other value.

@@ -203,12 +203,7 @@ mod tests {
     use crate::config::{Flag, Sources};
 
     fn config(flags: &[(&str, &str)]) -> Config {
-        let flag = |(key, value): &(&str, &str)| Flag {
-            given_as: "--set".to_owned(),
-            key: (*key).to_owned(),
-            value: (*value).to_owned(),
-        };
-        let flags = flags.iter().map(flag).collect();
+        let flags = flags.iter().map(|(key, value)| Flag::set(key, value)).collect();
         Config::load(&Sources { flags, ..Sources::default() }).expect("right")
     }
 
