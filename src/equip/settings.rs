@@ -5,6 +5,7 @@
 //! defaults and the table of keys agree, by test.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::capture::negotiate::Wish;
@@ -126,8 +127,20 @@ impl Config {
     /// Camera or recording; a recording's first frame is captured at `start`.
     #[must_use]
     pub fn source_settings(&self, start: Monotonic) -> SourceSettings {
-        let recording = self.replay_settings(start).map(Feed::Recording);
-        let feed = recording.unwrap_or_else(|| Feed::Camera(self.camera_settings()));
+        let replay = &self.camera.replay;
+        let recording = |path: PathBuf| ReplaySettings {
+            path,
+            rate: None,
+            pace: match replay.pace {
+                Pace::RealTime => replay::Pace::RealTime,
+                Pace::Fast => replay::Pace::AsFastAsPossible { start },
+            },
+            passes: if replay.repeat { None } else { Some(NonZeroU32::MIN) },
+        };
+        let feed = match replay.path.clone().map(recording) {
+            Some(recording) => Feed::Recording(recording),
+            None => Feed::Camera(self.camera_settings()),
+        };
         SourceSettings { feed, view: self.camera_view() }
     }
 
@@ -141,19 +154,6 @@ impl Config {
     #[must_use]
     pub fn camera_view(&self) -> View {
         View { turn: self.camera.rotate, mirrored: self.camera.mirror }
-    }
-
-    fn replay_settings(&self, start: Monotonic) -> Option<ReplaySettings> {
-        let replay = &self.camera.replay;
-        Some(ReplaySettings {
-            path: replay.path.clone()?,
-            rate: None,
-            pace: match replay.pace {
-                Pace::RealTime => replay::Pace::RealTime,
-                Pace::Fast => replay::Pace::AsFastAsPossible { start },
-            },
-            passes: if replay.repeat { None } else { Some(NonZeroU32::MIN) },
-        })
     }
 
     /// How to reach the broker; `None` when nobody is to be told.
