@@ -18,6 +18,7 @@ use super::session::{Session, direct_flag};
 use crate::config::Config;
 use crate::equip::Networks;
 use crate::evaluate::{self, EvaluateError, FaceFolder, Origin, PairList, Pairs, Stage};
+use crate::liveness::Mode;
 
 /// The page that `--report` writes.
 const PAGE: &str = "report.md";
@@ -31,6 +32,8 @@ pub(super) enum Verb {
     Detection(Arguments),
     /// How many faces that do not stand upright are compared, and how many upright ones are refused
     Orientation(Arguments),
+    /// How many films of pictures of faces end in a grant, and how many of faces do not
+    Liveness(LivenessArguments),
     /// Verify photographs in pairs, such as LFW's: accuracy, EER, FNMR at fixed FMR, by each metric
     Pairs(PairArguments),
 }
@@ -55,6 +58,23 @@ pub(super) struct PairArguments {
     report: Option<PathBuf>,
 }
 
+/// Arguments of `liveness`.
+#[derive(Debug, Args)]
+pub(super) struct LivenessArguments {
+    /// Folder with live/* and attack/KIND/*: films, each of one visit
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Frames a second of films that are Motion JPEG, which does not say
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=120))]
+    rate: u32,
+    /// The network, above models.liveness
+    #[arg(long, value_name = "ID")]
+    model: Option<String>,
+    /// Also write what each visit showed, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    visits: Option<PathBuf>,
+}
+
 /// Arguments of the others.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -69,6 +89,7 @@ impl Verb {
             Self::E2e(arguments) => arguments.run(session, evaluate::end_to_end)?,
             Self::Detection(arguments) => arguments.run(session, evaluate::detection)?,
             Self::Orientation(arguments) => arguments.run(session, evaluate::orientation)?,
+            Self::Liveness(arguments) => arguments.run(session)?,
             Self::Pairs(arguments) => arguments.run(session)?,
         }
         Ok(Kind::Done)
@@ -110,6 +131,34 @@ impl PairArguments {
             let what = format!("report {}: {source}", folder.join(PAGE).display());
             Failure::new(Kind::Input, what, "name a folder that this user can write to")
         })
+    }
+}
+
+impl LivenessArguments {
+    fn run(self, session: &Session) -> Result<(), Failure> {
+        let flag = self.model.map(|id| direct_flag("--model", "models.liveness", &id));
+        let config = session.config_with(flag.into_iter().collect())?;
+        if config.live.mode == Mode::Off {
+            let what = "evaluate liveness: live.mode is 'off', so that nothing is looked at";
+            return Err(Failure::new(
+                Kind::Configuration,
+                what,
+                "set live.mode to 'deny' or 'confirm'",
+            ));
+        }
+        let networks = Networks::open(&config)?;
+        let report = with_progress(session, |progress| {
+            evaluate::liveness(&config, &networks, &self.folder, self.rate, progress)
+        })?;
+        if let Some(path) = &self.visits {
+            let lines = report.visits.iter().filter_map(|visit| serde_json::to_string(visit).ok());
+            let text: String = lines.map(|line| line + "\n").collect();
+            std::fs::write(path, text).map_err(|source| {
+                let what = format!("visits {}: {source}", path.display());
+                Failure::new(Kind::Input, what, "name a file that this user can write")
+            })?;
+        }
+        session.tell(&report, &report)
     }
 }
 

@@ -27,6 +27,7 @@ use crate::decide::SeveralFaces;
 use crate::detect::Strategy;
 use crate::geometry::Turn;
 use crate::inference::ModelId;
+use crate::liveness::Mode;
 
 /// Writes the two lists and the structs from the table below, and adds nothing to it.
 macro_rules! table {
@@ -114,6 +115,8 @@ table! {
             "The network that turns a face into a feature vector. References made by another one do not count: enrol again after a change.");
         confirm: Option<ModelId> = unset(Kind::Text(Rule::ModelName), r#""deepid2-mobilefacenet""#,
             "The fusion card by which a second embedder must confirm each grant. Unset: none does. Enrol everybody again after setting it: both networks need references.");
+        liveness: ModelId = key(Kind::Text(Rule::ModelName), r#""liveness""#,
+            "The network that tells a face from a picture of one, where live.mode is not 'off'.");
         threads: u8 = key(whole(1, 8), "1",
             "How many threads run a network. Two take about half the time of one where two cores are idle; a decision then comes hardly sooner, because it waits for frames that agree.");
     }
@@ -185,6 +188,13 @@ table! {
         stale_ms: u64 = live(whole(50, 10_000), "500", "Frames older than this are no evidence.");
         timeout_ms: u64 = live(whole(500, 120_000), "2000",
             "A visit without agreement is decided as it stands after this long.");
+    }
+
+    ["live"] Live "What a visit must show to be of a face and not of a picture of one (docs/liveness.md)." {
+        mode: Mode = key(Kind::Choice(&["off", "deny", "confirm"]), r#""off""#,
+            "'off': whoever is recognised is let in, also a photograph. 'deny': nothing of an attack was seen, and the network takes face and surroundings for live; who stands so close that the surroundings cannot be seen is not let in. 'confirm': besides, the nose moves against the eyes as on a head that turns, which no flat picture shows: visitors turn the head a little.");
+        bpcer: f64 = key(real(0.0, 0.5), "0.01",
+            "Which share of live visitors the network may refuse: the threshold is the card's for this share. Larger refuses more attacks.");
     }
 
     ["store"] Store "Enrolled subjects, references and audit records." {

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::{
-    Camera, ClockSection, Detect, Door, Log, Models, Mqtt, Quality, Recognise, Store, Visit,
+    Camera, ClockSection, Detect, Door, Live, Log, Models, Mqtt, Quality, Recognise, Store, Visit,
 };
 
 /// A pixel format that may be asked of a camera.
@@ -94,6 +94,8 @@ pub struct Sections {
     pub recognise: Recognise,
     /// How frames become a decision.
     pub visit: Visit,
+    /// What a visit must show to be of a live face.
+    pub live: Live,
     /// The database.
     pub store: Store,
     /// The broker.

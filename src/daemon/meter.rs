@@ -28,6 +28,8 @@ pub enum Stage {
     Embed,
     /// Search of the gallery.
     Compare,
+    /// Cues of a live face.
+    Liveness,
     /// The whole path of one frame.
     Frame,
     /// From the visit's first frame to its decision.
@@ -36,12 +38,13 @@ pub enum Stage {
 
 impl Stage {
     /// All stages, in the order of the path.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Decode,
         Self::Detect,
         Self::Align,
         Self::Embed,
         Self::Compare,
+        Self::Liveness,
         Self::Frame,
         Self::Decision,
     ];
@@ -55,6 +58,7 @@ impl Stage {
             Self::Align => "align",
             Self::Embed => "embed",
             Self::Compare => "compare",
+            Self::Liveness => "liveness",
             Self::Frame => "frame",
             Self::Decision => "decision",
         }
@@ -108,7 +112,7 @@ pub struct Meter {
     present: AtomicU32,
     /// In microseconds of the machine's monotonic clock.
     contested_until: AtomicU64,
-    stages: Mutex<[Ring; 7]>,
+    stages: Mutex<[Ring; 8]>,
 }
 
 impl Default for Meter {
@@ -121,7 +125,7 @@ impl Default for Meter {
             decisions: AtomicU64::new(0),
             present: AtomicU32::new(0),
             contested_until: AtomicU64::new(0),
-            stages: Mutex::new([const { Ring::new() }; 7]),
+            stages: Mutex::new([const { Ring::new() }; 8]),
         }
     }
 }
@@ -181,6 +185,7 @@ impl Meter {
             (Stage::Align, times.align),
             (Stage::Embed, times.embed),
             (Stage::Compare, times.compare),
+            (Stage::Liveness, times.liveness),
             (Stage::Frame, whole),
         ] {
             if !time.is_zero() {

@@ -52,6 +52,7 @@ use crate::detect::StillFaces;
 use crate::door::Door;
 use crate::equip::{EquipError, Networks};
 use crate::inference::{ModelCard, ModelKind, ProcedureHash};
+use crate::liveness::Mode;
 use crate::recognize::Galleries;
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
@@ -268,6 +269,7 @@ fn models(
     let mut cards: Vec<Arc<ModelCard>> = named
         .into_iter()
         .chain(galleries.confirming_model())
+        .chain((config.live.mode != Mode::Off).then_some(&config.models.liveness))
         .map(|id| networks.card(id))
         .collect::<Result<_, _>>()?;
     let landmarkers = cards.iter().map(|card| networks.cards().landmarker_of(card));

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::detect::{Follower, SsdDetector};
 use crate::embed::{Embedder, QualityLimits};
 use crate::inference::{InstallError, ModelCard, ModelId, ModelKey, Procedure, Runtime, Staged};
+use crate::liveness::{Liveness, LivenessNetwork, LivenessPolicy, Mode};
 use crate::recognize::{Confirmer, Confirming, Fusion, Galleries, Recognizer};
 use crate::store::Reference;
 
@@ -225,7 +226,26 @@ impl Networks {
             limits,
             config.detect.central,
         );
-        Ok(recognizer.confirmed_by(confirmer))
+        Ok(recognizer.confirmed_by(confirmer).telling_liveness(self.liveness(config)?))
+    }
+
+    /// The cues of a live face; `None` where nobody looks at them.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`] when the network cannot be loaded, or is none.
+    fn liveness(&self, config: &Config) -> Result<Option<Liveness>, EquipError> {
+        let mode = config.live.mode;
+        if mode == Mode::Off {
+            return Ok(None);
+        }
+        let card = self.card(&config.models.liveness)?;
+        let engine = Box::new(self.runtime.load(&card, &self.cards.directory)?);
+        let network = LivenessNetwork::new(&card, engine)?;
+        let threshold = card.liveness.as_ref().and_then(|head| head.threshold(config.live.bpcer));
+        // A network without a threshold is refused with its card.
+        let median_min = threshold.map_or(1.0, |threshold| threshold.median);
+        let policy = LivenessPolicy { mode, median_min, ..LivenessPolicy::default() };
+        Ok(Some(Liveness::new(policy, network)))
     }
 }
 

@@ -19,7 +19,7 @@ use crate::detect::{FollowerSettings, Zones};
 use crate::embed::QualityLimits;
 use crate::frame::PixelFormat;
 use crate::geometry::View;
-use crate::liveness::LivenessPolicy;
+use crate::liveness::Mode;
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognize::Tuning;
@@ -74,7 +74,6 @@ impl Config {
             follower: self.follower_settings(),
             min_score: self.detect.score,
             zones: self.zones(),
-            liveness: LivenessPolicy::default(),
         }
     }
 
@@ -105,7 +104,9 @@ impl Config {
             several_faces: visit.several_faces,
             stale: Duration::from_millis(visit.stale_ms),
             timeout: Duration::from_millis(visit.timeout_ms),
-            gates: Gates::NONE.with(Gate::Confirm, self.models.confirm.is_some()),
+            gates: Gates::NONE
+                .with(Gate::Confirm, self.models.confirm.is_some())
+                .with(Gate::Liveness, self.live.mode != Mode::Off),
         }
     }
 

@@ -193,7 +193,7 @@ fn visits(
     for (index, clip) in first.values().enumerate() {
         progress(Stage { name: "enrolling from clips", done: index, of: first.len() });
         let recording = transcoder.recording(&clip.path)?;
-        for vectors in clip_vectors(&mut recognizer, &recording)? {
+        for vectors in clip_vectors(&mut recognizer, &recording, RATE)? {
             references.add(index, vectors);
         }
     }
@@ -236,14 +236,15 @@ fn visits(
 }
 
 /// Vectors of usable single faces, evenly spread over a recording.
-fn clip_vectors(
+pub(super) fn clip_vectors(
     recognizer: &mut Recognizer,
     recording: &Path,
+    rate: u32,
 ) -> Result<Vec<Vectors>, EvaluateError> {
     let mut vectors = Vec::new();
     let clock = still_clock();
     recognizer.forget();
-    replay(recording, RATE, &clock, |frame, clock| {
+    replay(recording, rate, &clock, |frame, clock| {
         let observation = recognizer.observe(frame, clock);
         let alone = matches!(&observation.seen, Seen::Faces { count: 1, .. });
         if let (true, Attempt::Compared { vectors: of_face, .. }) =

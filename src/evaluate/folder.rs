@@ -9,16 +9,20 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+/// What the whole folder holds.
+const EXPECTED: &str =
+    "london/ID/neutral.jpg and smiling.jpg, portraits/*.jpg, visits/PERSON-WORD.mkv";
+
 /// Why a folder cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// A part cannot be listed.
-    #[error(
-        "evaluation folder {path}: {source}; expected a folder with london/ID/neutral.jpg and smiling.jpg, portraits/*.jpg, visits/PERSON-WORD.mkv"
-    )]
+    #[error("evaluation folder {path}: {source}; expected a folder with {expected}")]
     Unreadable {
         /// What was to be listed.
         path: PathBuf,
+        /// What the whole folder should hold.
+        expected: &'static str,
         /// The system's words.
         source: std::io::Error,
     },
@@ -79,7 +83,7 @@ impl FaceFolder {
     /// [`FolderError`] when it cannot be listed or is empty.
     pub fn sitters(&self) -> Result<Vec<Sitter>, FolderError> {
         let part = self.root.join("london");
-        let sitters: Vec<_> = entries(&part)?
+        let sitters: Vec<_> = entries(&part, EXPECTED)?
             .into_iter()
             .filter_map(|path| {
                 let (neutral, smiling) = (path.join("neutral.jpg"), path.join("smiling.jpg"));
@@ -96,7 +100,7 @@ impl FaceFolder {
     /// [`FolderError`] when it cannot be listed or is empty.
     pub fn portraits(&self) -> Result<Vec<PathBuf>, FolderError> {
         let part = self.root.join("portraits");
-        let mut portraits = entries(&part)?;
+        let mut portraits = entries(&part, EXPECTED)?;
         portraits.retain(|path| ["jpg", "jpeg", "png"].contains(&ending(path)));
         not_empty(portraits, &part, "photographs (.jpg, .png)")
     }
@@ -107,7 +111,7 @@ impl FaceFolder {
     /// [`FolderError`] when it cannot be listed, is empty, or a clip's name names nobody.
     pub fn clips(&self) -> Result<Vec<Clip>, FolderError> {
         let part = self.root.join("visits");
-        let mut paths = entries(&part)?;
+        let mut paths = entries(&part, EXPECTED)?;
         paths.retain(|path| ["mkv", "mp4", "webm", "mjpeg"].contains(&ending(path)));
         let clips = paths.into_iter().map(|path| {
             let name = path.file_stem().and_then(OsStr::to_str).unwrap_or_default().to_owned();
@@ -126,8 +130,9 @@ fn ending(path: &Path) -> &str {
     path.extension().and_then(OsStr::to_str).unwrap_or_default()
 }
 
-fn entries(part: &Path) -> Result<Vec<PathBuf>, FolderError> {
-    let unreadable = |source| FolderError::Unreadable { path: part.to_owned(), source };
+/// What lies in `part` of a folder that should hold what is `expected`.
+pub(super) fn entries(part: &Path, expected: &'static str) -> Result<Vec<PathBuf>, FolderError> {
+    let unreadable = |source| FolderError::Unreadable { path: part.to_owned(), expected, source };
     let mut paths = std::fs::read_dir(part)
         .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>())
         .map_err(unreadable)?;

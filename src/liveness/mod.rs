@@ -170,10 +170,10 @@ impl Liveness {
         self.motion
     }
 
-    /// Goes on by another policy, with another visit.
-    pub fn tune(&mut self, policy: LivenessPolicy) {
-        self.policy = policy;
-        self.begin_anew();
+    /// By which the cues are judged.
+    #[must_use]
+    pub const fn policy(&self) -> &LivenessPolicy {
+        &self.policy
     }
 
     /// The next face is of another visit, or of somebody else.

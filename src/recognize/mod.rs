@@ -41,7 +41,7 @@ use crate::detect::{
 use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
 use crate::frame::Frame;
 use crate::inference::InferenceError;
-use crate::liveness::{Lacking, Liveness, LivenessEvidence, LivenessPolicy, Verdict};
+use crate::liveness::{Lacking, Liveness, LivenessEvidence, Verdict};
 
 /// How long each stage of the last frame took; zero for stages that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,8 +72,6 @@ pub struct Tuning {
     pub min_score: f32,
     /// Where faces are seen.
     pub zones: Zones,
-    /// What a visit must show to be of a live face.
-    pub liveness: LivenessPolicy,
 }
 
 /// What stands between a face and a match.
@@ -412,13 +410,10 @@ impl Recognizer {
 
     /// Sees the next frame by other settings, as if it were the first one.
     pub fn tune(&mut self, tuning: &Tuning) {
-        let Tuning { limits, central, follower, min_score, zones, liveness } = tuning;
+        let Tuning { limits, central, follower, min_score, zones } = tuning;
         self.limits = *limits;
         self.central = *central;
         self.detector.tune(*follower, *min_score);
-        if let Some(cues) = &mut self.liveness {
-            cues.tune(*liveness);
-        }
         self.set_zones(zones);
     }
 

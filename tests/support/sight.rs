@@ -9,7 +9,7 @@ use deepid_edge::decide::{Answer, Gate, Observation, Question, Seen};
 use deepid_edge::detect::{FollowerSettings, Zones};
 use deepid_edge::door::{Door, Sight};
 use deepid_edge::embed::QualityLimits;
-use deepid_edge::liveness::{LivenessEvidence, LivenessPolicy};
+use deepid_edge::liveness::LivenessEvidence;
 use deepid_edge::recognize::{Galleries, Tuning};
 
 /// What a scripted sight is told, and what it was asked.
@@ -85,6 +85,5 @@ pub fn tuning() -> Tuning {
         follower: FollowerSettings::default(),
         min_score: 0.5,
         zones: Zones::default(),
-        liveness: LivenessPolicy::default(),
     }
 }
