@@ -16,8 +16,11 @@ use std::collections::BTreeSet;
 use deepid_edge::clock::{ClockTrust, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{AmbiguousReason, DeniedReason, UnknownReason, Verdict};
+use deepid_edge::door::Guidance;
 use deepid_edge::publish::topic::Payload;
-use deepid_edge::publish::{Access, Audit, Camera, CameraState, Message, Presence, Topic, Topics};
+use deepid_edge::publish::{
+    Access, Audit, Camera, CameraState, GuidanceMessage, Message, Presence, Topic, Topics,
+};
 use deepid_edge::store::{
     Administrative, AuditRecord, Body, ConfigurationRefusal, DecisionRecord, RequestVerdict,
     TwinSign,
@@ -194,6 +197,8 @@ fn everything() -> Vec<(&'static str, Value)> {
         ("info", written(&info())),
         ("health", written(&health())),
         ("presence", written(&Presence::new(false, 0))),
+        ("guidance", written(&GuidanceMessage::new(None))),
+        ("guidance", written(&GuidanceMessage::new(Some(Guidance::StepBack)))),
     ];
     let bare_info = deepid_edge::publish::Info { camera: None, models: vec![], ..info() };
     all.push(("info", written(&bare_info)));

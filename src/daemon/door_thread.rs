@@ -28,10 +28,13 @@ use crate::capture::{CameraStatus, CapturedFrame, Decoder, Encoding};
 use crate::clock::{Clock, ManualClock, Monotonic};
 use crate::decide::{Effect, Fault, Seen};
 use crate::detect::StillFaces;
-use crate::door::{Door, Event, Time};
+use crate::door::{Door, Event, Guidance, Time};
 use crate::frame::Frame;
 use crate::geometry::{Turn, View};
-use crate::publish::{Outgoing, Presence};
+use crate::publish::{GuidanceMessage, Outgoing, Presence};
+
+/// How often guidance is said again while it holds: it expires after 5 s.
+const GUIDE_AGAIN: Duration = Duration::from_secs(3);
 
 /// What the door thread works with.
 pub(super) struct DoorThread {
@@ -48,6 +51,8 @@ pub(super) struct DoorThread {
     /// How the camera is looked at, and how it hangs by the faces that it shows.
     pub view: View,
     pub bearing: Bearing,
+    /// What the visitor was told to do last, and when.
+    pub guided: Option<(Guidance, Monotonic)>,
 }
 
 /// Runs until the slot closes or the daemon stops.
@@ -69,6 +74,7 @@ pub(super) fn run(shared: &Shared, mut work: DoorThread) {
             }
         }
         work.execute(shared, &mut effects);
+        work.guide(shared);
     }
     if let Some(clock) = &work.replay_clock {
         clock.advance(work.absence);
@@ -218,6 +224,22 @@ impl DoorThread {
                     self.hand_over(shared, Task::Decided { decision, announce });
                 }
             }
+        }
+    }
+
+    /// Says what the visitor should do, when that changes and again while it holds.
+    fn guide(&mut self, shared: &Shared) {
+        let (guidance, now) = (self.door.guidance(), shared.clock.now());
+        let due = match (guidance, self.guided) {
+            (Some(new), Some((said, at))) => new != said || now.since(at) >= GUIDE_AGAIN,
+            (None, None) => false,
+            _ => true,
+        };
+        if due {
+            self.guided = guidance.map(|guidance| (guidance, now));
+            let message = GuidanceMessage::new(guidance);
+            // A full channel: the session is behind, and this is of the moment.
+            drop(self.outgoing.try_send(Outgoing::Guidance(message)));
         }
     }
 

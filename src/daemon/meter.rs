@@ -112,7 +112,7 @@ pub struct Meter {
     present: AtomicU32,
     /// In microseconds of the machine's monotonic clock.
     contested_until: AtomicU64,
-    stages: Mutex<[Ring; 8]>,
+    stages: Mutex<Box<[Ring]>>,
 }
 
 impl Default for Meter {
@@ -125,7 +125,7 @@ impl Default for Meter {
             decisions: AtomicU64::new(0),
             present: AtomicU32::new(0),
             contested_until: AtomicU64::new(0),
-            stages: Mutex::new([const { Ring::new() }; 8]),
+            stages: Mutex::new(vec![Ring::new(); Stage::ALL.len()].into_boxed_slice()),
         }
     }
 }

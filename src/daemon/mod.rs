@@ -192,6 +192,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         absence: config.visit_policy().absence,
         view: config.camera_view(),
         bearing: Bearing::default(),
+        guided: None,
     };
     let make = Box::new(move |config: &Config, store: &Store| {
         let galleries = read_galleries(config, &networks, store)?;

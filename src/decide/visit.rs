@@ -220,6 +220,12 @@ impl Visit {
         !matches!(self.state, State::Idle)
     }
 
+    /// Whether somebody is there who was decided upon.
+    #[must_use]
+    pub const fn is_decided(&self) -> bool {
+        matches!(self.state, State::Decided { .. })
+    }
+
     /// When [`Self::tick`] is to be called if no frame comes before; `None` while nobody is there.
     #[must_use]
     pub fn poll_at(&self) -> Option<Monotonic> {

@@ -14,11 +14,18 @@
 //! allocates after the first frames. Deliberately absent: threads, files, sockets, and any clock but
 //! the one that is passed in.
 
+mod guidance;
+
+pub use guidance::Guidance;
+
 use crate::clock::{Clock, Monotonic};
-use crate::decide::{Answer, Effect, Fault, Observation, Question, Seen, Visit, VisitPolicy};
+use crate::decide::{
+    Answer, Effect, Fault, Observation, Question, Seen, SeveralFaces, Visit, VisitPolicy,
+};
 use crate::frame::Frame;
-use crate::liveness::LivenessEvidence;
+use crate::liveness::{Lacking, LivenessEvidence};
 use crate::recognize::{Galleries, Recognizer, Tuning};
+use guidance::Guide;
 
 /// What sees for a door: the networks, or a script in a test.
 pub trait Sight {
@@ -44,6 +51,10 @@ pub trait Sight {
 
     /// What was seen of the visit's liveness, where somebody looks at it.
     fn liveness(&self) -> Option<LivenessEvidence>;
+
+    /// What is lacking before the last face counts as live; `None` where nothing is, or it was not
+    /// looked at.
+    fn lacking(&self) -> Option<Lacking>;
 
     /// Nobody is there any more: what was gathered of the last visitor counts for no other.
     fn end_visit(&mut self);
@@ -84,6 +95,10 @@ impl Sight for Recognizer {
 
     fn liveness(&self) -> Option<LivenessEvidence> {
         self.liveness_evidence()
+    }
+
+    fn lacking(&self) -> Option<Lacking> {
+        self.lacks()
     }
 
     fn end_visit(&mut self) {
@@ -171,6 +186,8 @@ pub struct Door<S = Recognizer> {
     /// Whether somebody was there after the last event.
     visited: bool,
     observed: Option<Observation>,
+    several_faces: SeveralFaces,
+    guide: Guide,
 }
 
 impl<S: Sight> Door<S> {
@@ -184,6 +201,8 @@ impl<S: Sight> Door<S> {
             database_failed: false,
             visited: false,
             observed: None,
+            several_faces: policy.several_faces,
+            guide: Guide::default(),
         }
     }
 
@@ -239,6 +258,8 @@ impl<S: Sight> Door<S> {
                 let (tuning, policy) = *settings;
                 self.sight.tune(&tuning);
                 self.sight.end_visit();
+                self.several_faces = policy.several_faces;
+                self.guide.fall_silent();
                 return self.visit.restart(policy, time.frames.now());
             }
         };
@@ -246,6 +267,12 @@ impl<S: Sight> Door<S> {
         while let Some(question) = self.visit.question() {
             let answer = self.sight.answer(question);
             self.visit.answer(answer, time.frames.now(), effects);
+        }
+        if self.visit.is_decided() {
+            self.guide.fall_silent();
+        } else {
+            let lacking = self.sight.lacking();
+            self.guide.see(&observation, self.several_faces, lacking, time.frames.now());
         }
         self.observed = Some(observation);
         self.attach(effects, before);
@@ -265,6 +292,7 @@ impl<S: Sight> Door<S> {
         let visited = self.visit.is_under_way();
         if self.visited && !visited {
             self.sight.end_visit();
+            self.guide.fall_silent();
         }
         self.visited = visited;
     }
@@ -291,6 +319,12 @@ impl<S: Sight> Door<S> {
     #[must_use]
     pub const fn observed(&self) -> Option<&Observation> {
         self.observed.as_ref()
+    }
+
+    /// What the visitor should do to be recognised.
+    #[must_use]
+    pub const fn guidance(&self) -> Option<Guidance> {
+        self.guide.said()
     }
 
     /// What sees.

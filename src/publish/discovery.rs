@@ -8,8 +8,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::topic::{Delivery, Message, Topic, Topics};
+use super::topic::{Delivery, GUIDANCE_EXPIRY_S, Message, Topic, Topics};
 use crate::decide::Outcome;
+use crate::door::Guidance;
 
 /// Where Home Assistant listens, unless its owner has changed it.
 pub const PREFIX: &str = "homeassistant";
@@ -98,6 +99,18 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "value_template": "{{ 'ON' if value_json.present else 'OFF' }}",
         "off_delay": PRESENCE_OFF_S,
     });
+    let options: Vec<&str> =
+        std::iter::once("none").chain(Guidance::ALL.map(Guidance::name)).collect();
+    let guidance = json!({
+        "platform": "sensor",
+        "name": "Guidance",
+        "icon": "mdi:account-voice",
+        "device_class": "enum",
+        "options": options,
+        "state_topic": topics.of(Topic::Guidance),
+        "value_template": "{{ value_json.guidance }}",
+        "expire_after": GUIDANCE_EXPIRY_S,
+    });
     let camera_problem = json!({
         "platform": "binary_sensor",
         "name": "Camera problem",
@@ -138,6 +151,7 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
     vec![
         ("access", access),
         ("presence", with(presence, needs_camera(topics))),
+        ("guidance", guidance),
         ("camera_problem", camera_problem),
         ("database_problem", database_problem),
         ("calibration_problem", calibration_problem),

@@ -17,6 +17,7 @@ pub use crate::capture::CameraState;
 use crate::clock::{ClockTrust, WallClock};
 use crate::compare::{Metric, SubjectId};
 use crate::decide::{FramesCounted, Outcome};
+use crate::door::Guidance;
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
 use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
@@ -147,6 +148,15 @@ pub struct Presence {
     pub present: bool,
     /// How many.
     pub faces: u32,
+}
+
+/// What the visitor should do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuidanceMessage {
+    /// `deepid-edge/guidance/1`.
+    pub schema: Schema,
+    /// What; `none`: nothing.
+    pub guidance: Cow<'static, str>,
 }
 
 /// How the camera is.
@@ -346,7 +356,7 @@ macro_rules! payload {
     )+ };
 }
 payload!(
-    Access => Access, Audit => Audit, Presence => Presence, Camera => Camera, Info => Info,
+    Access => Access, Audit => Audit, Presence => Presence, GuidanceMessage => Guidance, Camera => Camera, Info => Info,
     Health => Health,
 );
 
@@ -414,6 +424,15 @@ impl Audit {
                 Body::Administrative(event) => AuditWhat::Administrative(event.clone()),
             },
         }
+    }
+}
+
+impl GuidanceMessage {
+    /// What a visitor should do, if anything.
+    #[must_use]
+    pub fn new(guidance: Option<Guidance>) -> Self {
+        let name = guidance.map_or("none", Guidance::name);
+        Self { schema: Self::schema(), guidance: Cow::Borrowed(name) }
     }
 }
 

@@ -21,7 +21,7 @@ pub mod topic;
 pub mod twin;
 
 pub use diagnosis::BrokerError;
-pub use message::{Access, Audit, Camera, CameraState, Health, Info, Presence};
+pub use message::{Access, Audit, Camera, CameraState, GuidanceMessage, Health, Info, Presence};
 pub use session::{
     BrokerFacts, Credentials, HomeAssistantSettings, Outgoing, Reply, Session, SessionEvent,
     SessionSettings, forget, probe,

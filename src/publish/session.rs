@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 
-use super::message::{Camera, Health, Info, Presence};
+use super::message::{Camera, GuidanceMessage, Health, Info, Presence};
 use super::request::Gate;
 use super::topic::{ACCESS_EXPIRY_MS, Topic};
 use super::twin::{Contest, TwinWatch};
@@ -54,6 +54,8 @@ pub enum Outgoing {
     /// Presence changed. While somebody is present it must be said again at least every 5 s,
     /// because consumers take silence for absence.
     Presence(Presence),
+    /// What the visitor should do has changed, or still holds: it expires unless it is said again.
+    Guidance(GuidanceMessage),
     /// The camera's state changed.
     Camera(Camera),
     /// Health, every 30 s and on change.
@@ -313,6 +315,7 @@ impl Known {
             Outgoing::Recorded
             | Outgoing::Audit(_)
             | Outgoing::Health(_)
+            | Outgoing::Guidance(_)
             | Outgoing::Answer { .. }
             | Outgoing::Stop => {}
         }

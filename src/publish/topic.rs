@@ -11,6 +11,9 @@ use serde::Serialize;
 /// How long an `access` message may be acted upon, in milliseconds.
 pub const ACCESS_EXPIRY_MS: u32 = 5_000;
 
+/// How long a word of guidance stands, in seconds: it is said again while it holds.
+pub const GUIDANCE_EXPIRY_S: u32 = 5;
+
 /// What the daemon publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -24,6 +27,8 @@ pub enum Topic {
     Health,
     /// Whether anybody is there.
     Presence,
+    /// What the visitor should do to be recognised.
+    Guidance,
     /// A decision made now.
     Access,
     /// Every record, in order, late if need be.
@@ -43,12 +48,13 @@ pub struct Delivery {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Status,
         Self::Info,
         Self::Camera,
         Self::Health,
         Self::Presence,
+        Self::Guidance,
         Self::Access,
         Self::Audit,
     ];
@@ -62,6 +68,7 @@ impl Topic {
             Self::Camera => "camera",
             Self::Health => "health",
             Self::Presence => "presence",
+            Self::Guidance => "guidance",
             Self::Access => "access",
             Self::Audit => "audit",
         }
@@ -76,6 +83,7 @@ impl Topic {
             Self::Camera => "deepid-edge/camera/1",
             Self::Health => "deepid-edge/health/1",
             Self::Presence => "deepid-edge/presence/1",
+            Self::Guidance => "deepid-edge/guidance/1",
             Self::Access => "deepid-edge/access/1",
             Self::Audit => "deepid-edge/audit/1",
         })
@@ -88,6 +96,7 @@ impl Topic {
             Self::Status | Self::Info | Self::Camera => (true, 1, None),
             Self::Health => (false, 0, Some(90)),
             Self::Presence => (false, 0, Some(10)),
+            Self::Guidance => (false, 0, Some(GUIDANCE_EXPIRY_S)),
             Self::Access => (false, 1, Some(ACCESS_EXPIRY_MS / 1000)),
             Self::Audit => (false, 1, None),
         };

@@ -361,6 +361,16 @@ impl Recognizer {
         self.liveness.as_ref().map(Liveness::told)
     }
 
+    /// What is lacking before the last face, which somebody is recognised by, counts as live.
+    #[must_use]
+    pub fn lacks(&self) -> Option<Lacking> {
+        self.shown.as_ref()?;
+        match self.liveness.as_ref()?.verdict() {
+            Verdict::Undecided(lacking) => Some(lacking),
+            Verdict::Live | Verdict::Attack(_) => None,
+        }
+    }
+
     /// The cues of a live face, where somebody looks at them.
     #[must_use]
     pub const fn liveness(&self) -> Option<&Liveness> {

@@ -9,7 +9,7 @@ use deepid_edge::decide::{Answer, Gate, Observation, Question, Seen};
 use deepid_edge::detect::{FollowerSettings, Zones};
 use deepid_edge::door::{Door, Sight};
 use deepid_edge::embed::QualityLimits;
-use deepid_edge::liveness::LivenessEvidence;
+use deepid_edge::liveness::{Lacking, LivenessEvidence};
 use deepid_edge::recognize::{Galleries, Tuning};
 
 /// What a scripted sight is told, and what it was asked.
@@ -64,6 +64,10 @@ impl Sight for Script {
 
     fn liveness(&self) -> Option<LivenessEvidence> {
         self.evidence
+    }
+
+    fn lacking(&self) -> Option<Lacking> {
+        None
     }
 
     fn end_visit(&mut self) {

@@ -163,6 +163,9 @@ impl<'a> Live<'a> {
                 self.known.info = info;
             }
             Outgoing::Health(health) => self.publish(&self.settings.topics.message(&health)),
+            Outgoing::Guidance(guidance) => {
+                self.publish(&self.settings.topics.message(&guidance));
+            }
             Outgoing::Answer { reply, health } => self.answer(&reply, json(&health)),
             other @ (Outgoing::Settings(_) | Outgoing::Stop) => {
                 self.known.keep(other);
