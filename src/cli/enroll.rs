@@ -62,7 +62,9 @@ struct From {
 impl Arguments {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         let config = session.config()?;
-        let mut store = opened(&config)?;
+        // Brought up to date, because this verb is going to write to it.
+        let open = || Store::open(&config.store.path, config.store_settings());
+        let store = config.store.path.exists().then(open).transpose()?;
         let whom = self.whom(store.as_ref())?;
         let networks = Networks::open(&config)?;
         let key = networks.cards().key(&config, &config.models.embedder)?;
@@ -71,10 +73,7 @@ impl Arguments {
         let gathered = self.gather(session, &config, &mut judge)?;
         let skip = self.skip_poor;
         let draft = Draft::new(whom, gathered, skip, &config, &networks, store.as_ref())?;
-        let mut store = match store.take() {
-            Some(store) => store,
-            None => Store::open(&config.store.path, config.store_settings())?,
-        };
+        let mut store = store.map_or_else(open, Ok)?;
         let by = subjects::signature(&store, &config)?;
         let (subject, done) = draft.write(&mut store, &config.models.embedder, by)?;
         subjects::mention_left_in_log(session, &done);
@@ -124,12 +123,6 @@ impl Arguments {
         bar.finish_and_clear();
         Ok(gathered?)
     }
-}
-
-/// The database, if it is there: brought up to date, because this verb is going to write to it.
-fn opened(config: &Config) -> Result<Option<Store>, Failure> {
-    let path = &config.store.path;
-    Ok(path.exists().then(|| Store::open(path, config.store_settings())).transpose()?)
 }
 
 /// What was refused, for machines.
