@@ -25,6 +25,9 @@ use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSet
 use crate::recognize::Tuning;
 use crate::store::StoreSettings;
 
+/// How long a visit may take in which the visitor is asked to turn the head.
+const TURNING: Duration = Duration::from_secs(6);
+
 impl Config {
     /// The FPIR that is accepted of each comparison that decides: of a visit's tries at the
     /// confirming embedder each gets its share, as of the target.
@@ -103,10 +106,19 @@ impl Config {
             cooldown: Duration::from_millis(visit.cooldown_ms),
             several_faces: visit.several_faces,
             stale: Duration::from_millis(visit.stale_ms),
-            timeout: Duration::from_millis(visit.timeout_ms),
+            timeout: self.visit_timeout(),
             gates: Gates::NONE
                 .with(Gate::Confirm, self.models.confirm.is_some())
                 .with(Gate::Liveness, self.live.mode != Mode::Off),
+        }
+    }
+
+    /// How long a visit may take; whoever is to turn the head needs more time than who is not.
+    fn visit_timeout(&self) -> Duration {
+        let timeout = Duration::from_millis(self.visit.timeout_ms);
+        match self.live.mode {
+            Mode::Confirm => timeout.max(TURNING),
+            Mode::Off | Mode::Deny => timeout,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::decide::{Decision, Effect, Outcome};
 use crate::door::{Door, Event, Time};
 use crate::equip::Networks;
-use crate::liveness::LivenessEvidence;
+use crate::liveness::{LivenessEvidence, Motion};
 
 /// What films of living people are filed under.
 const LIVE: &str = "live";
@@ -60,7 +60,7 @@ pub struct LivenessVisit {
     pub depth: f32,
     /// How much better the surroundings fit when they stand still than when they move with the face,
     /// where that could be told.
-    pub motion: Option<f32>,
+    pub motion: Option<Motion>,
 }
 
 /// What came of the visits of one kind.
@@ -155,7 +155,7 @@ fn visit(
         if let Some(liveness) = door.sight().liveness() {
             found.liveness = liveness.told();
             found.depth = liveness.evidence().depth();
-            found.motion = liveness.motion().map(|motion| motion.ratio);
+            found.motion = liveness.motion();
         }
         Ok(())
     })?;

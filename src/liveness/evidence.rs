@@ -37,7 +37,7 @@ pub struct LivenessPolicy {
     pub mode: Mode,
     /// What the median of the network's live probability must reach, 0 to 1.
     pub median_min: f32,
-    /// Looks that a median needs, ≥ 1.
+    /// Looks that a median needs, ≥ 1; the cards' thresholds are of five.
     pub looks_min: u32,
     /// How often the network looks at most.
     pub spacing: Duration,
@@ -52,9 +52,9 @@ impl Default for LivenessPolicy {
         Self {
             mode: Mode::Deny,
             median_min: 0.5,
-            looks_min: 3,
+            looks_min: 5,
             spacing: Duration::from_millis(90),
-            motion_min: 0.6,
+            motion_min: 0.5,
             depth_min: 0.12,
         }
     }
@@ -231,12 +231,13 @@ mod tests {
     fn the_median_decides_and_only_after_enough_looks() {
         let said = |probabilities: &[f32]| looked(probabilities).verdict(&policy(Mode::Deny));
         assert_eq!(said(&[]), Verdict::Undecided(Lacking::Looks));
-        assert_eq!(said(&[0.9, 0.9]), Verdict::Undecided(Lacking::Looks));
-        assert_eq!(said(&[0.9, 0.1, 0.9]), Verdict::Live);
-        assert_eq!(said(&[0.9, 0.1, 0.1]), Verdict::Undecided(Lacking::Median));
-        assert_eq!(said(&[0.9, 0.1, 0.1, 0.9]), Verdict::Undecided(Lacking::Median), "the lower");
+        assert_eq!(said(&[0.9; 4]), Verdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.9]), Verdict::Live);
+        assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.1]), Verdict::Undecided(Lacking::Median));
+        let even = [0.9, 0.1, 0.1, 0.9, 0.1, 0.9];
+        assert_eq!(said(&even), Verdict::Undecided(Lacking::Median), "the lower of the two");
         assert_eq!(said(&[0.1, 0.1, 0.9, 0.9, 0.9]), Verdict::Live, "it may rise");
-        assert_eq!(said(&[f32::NAN; 3]), Verdict::Undecided(Lacking::Median));
+        assert_eq!(said(&[f32::NAN; 5]), Verdict::Undecided(Lacking::Median));
         let many = looked(&[[0.1; 64], [0.9; 64]].concat());
         assert_eq!((many.looks(), many.median()), (128, Some(0.9)), "the last 64 count");
         assert_eq!(looked(&[0.1; 9]).verdict(&policy(Mode::Off)), Verdict::Live);

@@ -1,8 +1,8 @@
 //! Whether a visit shows a face or a picture of one (presentation attack detection, ISO/IEC 30107-3).
 //!
 //! In: each face of a visit that was compared, with its frame and its feature vector. Out: a
-//! [`Verdict`] on the visit so far. Cues are small parts of their own: the [`network`] looks at face
-//! and surroundings, [`surroundings`] at whether both move together, [`Evidence`] at whether anything
+//! [`Verdict`] on the visit so far. Cues are small parts of their own: the network looks at face
+//! and surroundings, `Surroundings` at whether both move together, [`Evidence`] at whether anything
 //! changes at all and whether the head has depth.
 //!
 //! Invariants: no weighted sum: one denying cue is an attack for the rest of the visit, and nothing
@@ -111,7 +111,7 @@ impl Liveness {
         }
     }
 
-    /// Sees a face that was compared: `yaw` in eye distances, as [`Quality`](crate::embed::Quality)
+    /// Sees a face that was compared: `yaw` in eye distances, as `Quality`
     /// has it. The network looks once in [`LivenessPolicy::spacing`].
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Liveness {
             let look = self.network.look(frame, face)?;
             self.evidence.note_look(look, at);
             self.motion = self.surroundings.see(frame, face);
-            if self.motion.is_some_and(|motion| motion.ratio < self.policy.motion_min) {
+            if self.motion.is_some_and(|motion| motion.is_with_the_face(self.policy.motion_min)) {
                 self.evidence.latch(Cue::Surroundings);
             }
         }

@@ -14,25 +14,33 @@ use crate::geometry::{Point, Similarity};
 
 /// Points around the face: so many directions, at each of [`RADII`].
 const DIRECTIONS: usize = 24;
-/// How far from the centre, in longer sides of the box: just outside of the head, where a bezel or the
-/// margin of a sheet is, and beyond.
-const RADII: [f32; 4] = [0.95, 1.15, 1.35, 1.55];
+/// How far from the centre, in longer sides of the box: outside of the head with its hair, where a
+/// tablet or a sheet still is, and whatever fills the view.
+const RADII: [f32; 4] = [1.3, 1.5, 1.7, 1.9];
 const POINTS: usize = DIRECTIONS * RADII.len();
 /// The face must have moved so far since the reference, in longer sides of its box.
-const MOVED_MIN: f32 = 0.12;
+const MOVED_MIN: f32 = 0.07;
 /// Mean difference of luminance, 0 to 255, by which points tell: below it there is no texture.
-const DIFFERENCE_MIN: f32 = 6.0;
-/// Both sums of differences count together over a visit; so many comparisons are needed.
+const DIFFERENCE_MIN: f32 = 3.0;
+/// The differences count together over a visit; so many comparisons are needed.
 const COMPARISONS_MIN: u32 = 3;
 
 /// What the motion so far says.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Motion {
     /// How much better the surroundings fit when they stand still than when they move with the face:
     /// the ratio of the mean differences; below 1 they move with it.
     pub ratio: f32,
     /// Over so many comparisons.
     pub comparisons: u32,
+}
+
+impl Motion {
+    /// Whether the surroundings have moved with the face, by a ratio below `ratio_min`.
+    #[must_use]
+    pub fn is_with_the_face(&self, ratio_min: f32) -> bool {
+        self.comparisons >= COMPARISONS_MIN && self.ratio < ratio_min
+    }
 }
 
 /// The face and what was around it, to compare with.
@@ -78,9 +86,8 @@ impl Surroundings {
     }
 
     fn motion(&self) -> Option<Motion> {
-        let enough = self.comparisons >= COMPARISONS_MIN;
         let ratio = self.moving / self.still.max(f32::EPSILON);
-        enough.then_some(Motion { ratio, comparisons: self.comparisons })
+        (self.comparisons > 0).then_some(Motion { ratio, comparisons: self.comparisons })
     }
 
     /// The next face is of another visit.
@@ -100,8 +107,8 @@ fn around(frame: &Frame<'_>, centre: Point, side: f32) -> [u8; POINTS] {
         let (x, y) =
             (centre.x + radius * side * angle.cos(), centre.y - radius * side * angle.sin());
         let mut pixel = [[0; 3]];
-        // One pixel that is as wide as a tenth of the face, so that noise weighs little.
-        let scale = (side / 10.0).max(1.0);
+        // One pixel that is as wide as a sixteenth of the face, so that noise weighs little.
+        let scale = (side / 16.0).max(1.0);
         let half = scale / 2.0;
         let pose = Similarity { a: scale, b: 0.0, tx: x - half, ty: y - half };
         sampler.fill(&mut pixel, 1, pose, 3);
