@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras convert-onnx test-arm64 bench-arm64 setup-system
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras convert-onnx test-arm64 bench-arm64 setup-system
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -14,10 +14,13 @@ demo: setup-demo assets ## Enrol a person, replay a visit, watch the decisions a
 	$(CARGO) run --release --locked --features demo -- demo
 
 test: setup assets lint doc ## Run every check that a change must pass
-	DEEPID_EDGE_REQUIRE_ALL=1 $(CARGO) test --locked --features demo
+	CARGO=$(CARGO) tools/run_tests.sh
 	$(PYTHON) -m unittest discover --start-directory tools --pattern '*_test.py'
 	$(PYTHON) -m unittest discover --start-directory tests/system --pattern '*_test.py'
 	$(PYTHON) -m unittest discover --verbose --start-directory models/training/tests --top-level-directory models/training
+
+test-nightly: setup assets ## Run the tests that take minutes
+	CARGO=$(CARGO) tools/run_tests.sh nightly
 
 test-training: assets ## Test the training project with PyTorch and TensorFlow (a large download, once)
 	models/training/test.sh
