@@ -149,7 +149,9 @@ fn other_settings_are_a_goodbye_here_and_a_clean_start_there() {
 fn the_will_speaks_when_we_cannot() {
     let Some(broker) = start() else { return };
     let subscriber = Subscriber::connect(broker.port(), STATUS);
-    let mut door = Door::open(settings(broker.port()));
+    // The thief is not to be pushed out before it has asked for anything.
+    let backoff_first = Duration::from_secs(2);
+    let mut door = Door::open(SessionSettings { backoff_first, ..settings(broker.port()) });
     door.until_connected();
     assert_eq!(subscriber.on(STATUS).text(), "online");
     // The broker hangs up on the first of two clients with one id, as if its cable were cut: no
