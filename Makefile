@@ -4,20 +4,23 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras convert-onnx test-arm64 bench-arm64 setup-system
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras convert-onnx test-arm64 bench-arm64 setup-system
 .NOTPARALLEL:
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-demo assets ## Enrol a person, replay a visit, watch the decisions arrive over MQTT
-	$(CARGO) run --release --locked -- demo
+	$(CARGO) run --release --locked --features demo -- demo
 
 test: setup assets lint doc ## Run every check that a change must pass
-	DEEPID_EDGE_REQUIRE_ALL=1 $(CARGO) test --locked
+	CARGO=$(CARGO) tools/run_tests.sh
 	$(PYTHON) -m unittest discover --start-directory tools --pattern '*_test.py'
 	$(PYTHON) -m unittest discover --start-directory tests/system --pattern '*_test.py'
 	$(PYTHON) -m unittest discover --verbose --start-directory models/training/tests --top-level-directory models/training
+
+test-nightly: setup assets ## Run the tests that take minutes
+	CARGO=$(CARGO) tools/run_tests.sh nightly
 
 test-training: assets ## Test the training project with PyTorch and TensorFlow (a large download, once)
 	models/training/test.sh
@@ -27,11 +30,12 @@ bench: assets ## Measure every stage and the whole frame
 
 lint: ## Check formatting, clippy, licences, advisories, unused dependencies, the stated Rust version
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features demo -- -D warnings
+	$(CARGO) clippy --locked -- -D warnings
 	tools/check_dependencies.sh
 
 doc: ## Build the library's documentation; a broken link fails
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --features demo --no-deps --document-private-items
 
 assets: ## Fetch the TFLite library, the detectors and the demo's photographs (assets.toml)
 	@$(PYTHON) tools/fetch_assets.py
@@ -94,16 +98,16 @@ bench-arm64: assets ## Count the instructions of a frame and its stages on those
 	$(PYTHON) tests/arm64/count_instructions.py
 
 system-test: setup-system deb ## Test the package on a real kernel: a virtual machine with systemd and cameras
-	$(CARGO) build --locked
+	$(CARGO) build --locked --features demo
 	tests/system/run.py
 
 system-test-smoke: setup-system deb ## The part of it that every change must pass
-	$(CARGO) build --locked
+	$(CARGO) build --locked --features demo
 	tests/system/run.py --smoke
 
 system-test-arm64: deb deb-arm64 ## The same for the arm64 package, on an emulated Raspberry Pi 4's processor
 	@tools/setup_debian.sh system-arm64
-	$(CARGO) build --locked
+	$(CARGO) build --locked --features demo
 	tests/system/run.py --architecture arm64
 
 setup-system: ## The same as setup for `make system-test`

@@ -149,7 +149,9 @@ fn other_settings_are_a_goodbye_here_and_a_clean_start_there() {
 fn the_will_speaks_when_we_cannot() {
     let Some(broker) = start() else { return };
     let subscriber = Subscriber::connect(broker.port(), STATUS);
-    let mut door = Door::open(settings(broker.port()));
+    // The thief is not to be pushed out before it has asked for anything.
+    let backoff_first = Duration::from_secs(2);
+    let mut door = Door::open(SessionSettings { backoff_first, ..settings(broker.port()) });
     door.until_connected();
     assert_eq!(subscriber.on(STATUS).text(), "online");
     // The broker hangs up on the first of two clients with one id, as if its cable were cut: no
@@ -226,6 +228,26 @@ fn two_boards_that_may_not_read_their_topics_are_noticed_by_their_losses() {
         assert!(matches!(by, TwinSign::TakenOver | TwinSign::Losses), "{by:?}");
         withheld(door);
     }
+}
+
+#[test]
+fn what_another_board_left_as_our_info_is_noticed_before_ours_replaces_it() {
+    let Some(broker) = start() else { return };
+    let backoff_first = Duration::from_secs(4);
+    let mut ours = Door::open(SessionSettings { backoff_first, ..settings(broker.port()) });
+    ours.until_connected();
+    Subscriber::connect(broker.port(), INFO).on(INFO);
+    let thief = Subscriber::connect_with(broker.port(), "nothing", |options| {
+        options.set_client_id("deepid-edge-front".to_owned());
+    });
+    ours.until("taken over", |e| matches!(e, SessionEvent::Disconnected { .. }));
+    thief.publish(INFO, true, &format!(r#"{{"boot":"{OTHER_BOOT}"}}"#));
+    // A sign that prolongs the doubt by nothing is not told.
+    ours.clock.advance(Duration::from_secs(5));
+    ours.until(
+        "its info",
+        |e| matches!(e, SessionEvent::Contested(contest) if contest.by == TwinSign::InfoReplaced),
+    );
 }
 
 #[test]
@@ -526,7 +548,7 @@ fn the_example_of_access_control_lets_the_door_work_and_nobody_speak_for_it() {
     let Some(broker) = Mosquitto::start(&broker) else { return };
     let client = |user: &str, password: &str, filter: &str| {
         Subscriber::connect_with(broker.port(), filter, |options| {
-            options.set_credentials(user, password);
+            options.set_credentials(user, password.to_owned());
         })
     };
     let home = client("homeassistant", "h", "#");

@@ -623,6 +623,7 @@ fn decisions_after(home: &Home, seq: u64) -> Vec<String> {
 }
 
 #[test]
+#[ignore = "takes minutes: make test-nightly"]
 fn half_an_hour_of_visits_does_not_grow() {
     if !assets() {
         return;

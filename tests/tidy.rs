@@ -102,6 +102,12 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
+/// The same lines, those of comments empty.
+fn without_comments(text: &str) -> String {
+    let line = |line| if str::trim_start(line).starts_with("//") { "" } else { line };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 fn none_of(rule: &str, broken: &[String]) {
     assert!(broken.is_empty(), "{rule}\n  {}", broken.join("\n  "));
 }
@@ -113,19 +119,63 @@ fn room(path: &str) -> Option<usize> {
     ROOMS.iter().position(|room| *room == name)
 }
 
-/// The names that follow `crate::` in a line, also in braces.
-fn crate_names(line: &str) -> Vec<&str> {
-    let mut names = Vec::new();
-    for rest in line.split("crate::").skip(1) {
-        let listed = rest.strip_prefix('{').map_or(rest, |r| r.split('}').next().unwrap_or(r));
-        let many = if rest.starts_with('{') { listed.split(',').collect() } else { vec![rest] };
-        for one in many {
-            let end = one.trim().find(|c: char| !c.is_alphanumeric() && c != '_');
-            let one = one.trim();
-            names.push(end.map_or(one, |end| one.get(..end).unwrap_or(one)));
+/// How many `super` lead from a source file's module to the crate: `src/daemon/front.rs` needs two.
+fn depth(path: &str) -> usize {
+    let inside = path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    inside.split('/').count()
+}
+
+/// The identifier that `text` begins with; empty if it begins with none.
+fn identifier(text: &str) -> &str {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
+}
+
+/// What stands first in a path, or in each path of a list in braces, over as many lines as it takes.
+fn heads(path: &str) -> Vec<&str> {
+    let Some(list) = path.trim_start().strip_prefix('{') else { return vec![identifier(path)] };
+    let mut heads = vec![identifier(list)];
+    let mut nested = 0_usize;
+    for (place, letter) in list.char_indices() {
+        match letter {
+            '{' => nested += 1,
+            '}' if nested == 0 => break,
+            '}' => nested -= 1,
+            ',' if nested == 0 => {
+                heads.push(identifier(list.get(place + 1..).unwrap_or_default()));
+            }
+            _ => {}
         }
     }
-    names
+    heads
+}
+
+/// What a source file takes from the crate's top, by `crate::` or by as many `super::` as lead there,
+/// with the line where that stands.
+fn taken_from_the_top<'t>(path: &str, text: &'t str) -> Vec<(usize, &'t str)> {
+    let mut found = Vec::new();
+    let mut supers = 0;
+    let mut last_end = 0;
+    let starts = text.match_indices("crate::").chain(text.match_indices("super::"));
+    let mut starts: Vec<(usize, &str)> = starts.collect();
+    starts.sort_unstable();
+    for (start, word) in starts {
+        let end = start + word.len();
+        supers = match word {
+            "super::" if start == last_end => supers + 1,
+            "super::" => 1,
+            _ => 0,
+        };
+        last_end = end;
+        let rest = text.get(end..).unwrap_or_default();
+        let goes_on = rest.starts_with("super::");
+        if word == "crate::" || (supers >= depth(path) && !goes_on) {
+            let line = 1 + text.get(..start).unwrap_or_default().matches('\n').count();
+            found.extend(heads(rest).into_iter().map(|head| (line, head)));
+        }
+    }
+    found
 }
 
 #[test]
@@ -133,17 +183,30 @@ fn rooms_use_only_rooms_before_them() {
     let mut broken = Vec::new();
     for (path, text) in sources() {
         let Some(own) = room(&path) else { continue };
-        for (number, line) in code(&text) {
-            let detour = ROOMS.iter().find(|r| line.contains(&format!("super::super::{r}::")));
-            let used = crate_names(line).into_iter().chain(detour.copied());
-            for name in used {
-                if ROOMS.iter().position(|room| *room == name).is_some_and(|used| used > own) {
-                    broken.push(format!("{path}:{number}: uses {name}, which comes after it"));
-                }
+        for (number, name) in taken_from_the_top(&path, &without_comments(&text)) {
+            if ROOMS.iter().position(|room| *room == name).is_some_and(|used| used > own) {
+                broken.push(format!("{path}:{number}: uses {name}, which comes after it"));
             }
         }
     }
     none_of("a room may use only rooms before it; pass a value in, or move the type up:", &broken);
+}
+
+#[test]
+fn what_a_file_uses_is_seen_however_it_is_written() {
+    let of = |path, text| -> Vec<&str> {
+        taken_from_the_top(path, text).into_iter().map(|(_, head)| head).collect()
+    };
+    let nested = "use crate::{\n    clock::{Clock, Monotonic},\n    daemon,\n    store::{\n        Store,\n    },\n};\n";
+    assert_eq!(of("src/decide/visit.rs", nested), ["clock", "daemon", "store", ""]);
+    assert_eq!(of("src/decide/visit.rs", "crate::cli::run(); $crate::mask!()"), ["cli", "mask"]);
+    let above = "use super::super::{\n    cli,\n};\nuse super::reason;";
+    assert_eq!(of("src/decide/visit.rs", above), ["cli", ""], "from the room itself takes nothing");
+    assert_eq!(of("src/decide/mod.rs", "use super::daemon;"), ["daemon"]);
+    assert_eq!(of("src/recognize.rs", "use super::daemon::Slot;"), ["daemon"]);
+    assert!(of("src/publish/session/live.rs", "use super::super::cli;").is_empty());
+    let lines = taken_from_the_top("src/mask.rs", "\n\nuse crate::{\n  cli};");
+    assert_eq!(lines, [(3, "cli")]);
 }
 
 #[test]

@@ -25,7 +25,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def metadata(target: str) -> dict:
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", target]
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features", "--filter-platform", target]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 

@@ -31,7 +31,7 @@ CODE = {".rs", ".py", ".toml", ".sh", ".json", ".yml", ".lock"}
 
 def compiled_in(target: str) -> set[str]:
     """The ids `name version` of the crates that end up in the binary, this one's own left out."""
-    command = ["cargo", "tree", "--locked", "--quiet", "--no-default-features", "--edges", "normal", "--prefix", "none", "--target", target]
+    command = ["cargo", "tree", "--locked", "--quiet", "--edges", "normal", "--prefix", "none", "--target", target]
     lines = subprocess.run([*command, "--format", "{p}"], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
     found = set()
     for line in lines.stdout.splitlines():
@@ -44,7 +44,7 @@ def compiled_in(target: str) -> set[str]:
 
 def crates(target: str) -> list[dict]:
     """What cargo knows of them, sorted by name."""
-    command = ["cargo", "metadata", "--locked", "--no-default-features", "--format-version", "1", "--filter-platform", target]
+    command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target]
     said = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
     wanted = compiled_in(target)
     packages = [p for p in json.loads(said.stdout)["packages"] if p["source"] is not None]

@@ -32,8 +32,7 @@ export PATH=$PATH:$PWD/assets/cargo/bin
 python3 tools/fetch_assets.py --target "$machine"
 DEEPID_EDGE_COMMIT=$(git describe --always --dirty 2>/dev/null || echo 'commit not recorded')
 export DEEPID_EDGE_COMMIT
-# Without the verb `demo` and the broker that it brings (Cargo.toml).
-"$cargo" build --release --locked --no-default-features "${target[@]}"
+"$cargo" build --release --locked "${target[@]}"
 program() { "${runner[@]}" "$built/release/deepid-edge" "$@"; }
 
 rm -rf "$files"

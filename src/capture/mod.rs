@@ -20,6 +20,7 @@
 pub mod control;
 mod decode;
 pub mod device;
+mod driver_controls;
 mod error;
 pub mod fault;
 mod format;

@@ -3,11 +3,11 @@
 //! In: [`CameraSettings`]. Out: frames, copied once from the driver's mapped buffers. All that can
 //! be decided without a device is decided elsewhere ([`negotiate`](super::negotiate),
 //! [`control`], [`stamp`](mod@super::stamp), [`device`]); this file asks,
-//! tells and waits.
+//! tells and waits. Controls are asked for and set by `driver_controls`.
 //!
 //! Invariants: no wait is longer than [`PATIENCE`]; one buffer at most is out of the driver's
-//! hands; a panic of the `v4l` crate (it unwraps what drivers say: names that are not UTF-8, kinds
-//! of controls newer than itself) is an error here and nothing more.
+//! hands; a panic of the `v4l` crate (it unwraps what drivers say: names that are not UTF-8) is an
+//! error here and nothing more.
 //! Deliberately absent: opening again, which is [`supervise`](super::supervise)'s; multi-planar
 //! devices; libcamera.
 //! Source: the V4L2 documentation, "Streaming I/O (Memory Mapping)".
@@ -20,7 +20,6 @@ use std::sync::Arc;
 
 use v4l::buffer::{Flags as BufferFlags, Type as BufferType};
 use v4l::capability::Flags as Capability;
-use v4l::control::{Control, Value};
 use v4l::format::FieldOrder;
 use v4l::frameinterval::FrameIntervalEnum;
 use v4l::framesize::FrameSizeEnum;
@@ -30,8 +29,9 @@ use v4l::video::Capture;
 use v4l::video::capture::Parameters;
 use v4l::{Device, Format, Fraction};
 
-use super::control::{self, KnownControl};
+use super::control;
 use super::device::{self, Wanted};
+use super::driver_controls::{self, Call};
 use super::negotiate::{
     Choice, FormatOffer, FourCc, NegotiationError, Offer, Rates, SizeOffer, Sizes, Wish, choose,
     list,
@@ -376,28 +376,19 @@ fn set_controls(
         control,
         problem,
     };
-    let known = guarded(location, "VIDIOC_QUERY_EXT_CTRL", || device.query_controls()).ok();
-    let known: Option<Vec<KnownControl>> = known.map(|all| {
-        let described = all.into_iter().map(|one| KnownControl {
-            id: one.id,
-            name: one.name,
-            min: one.minimum,
-            max: one.maximum,
-        });
-        described.collect()
-    });
+    let handle = device.handle();
+    let call = |call: Call<'_>| call.on(&handle);
+    let known = driver_controls::known(call).ok();
     let plan = control::plan(wanted, known.as_deref())
         .map_err(|error| wrong(error.control, error.problem))?;
     for (name, id, value) in plan {
-        let control = Control { id, value: Value::Integer(value) };
-        guarded(location, "VIDIOC_S_EXT_CTRLS", || device.set_control(control)).map_err(
-            |error| {
-                wrong(
-                    name,
-                    format!("the driver refuses {value} ({error}): see 'v4l2-ctl --list-ctrls'"),
-                )
-            },
-        )?;
+        driver_controls::set(call, id, value).map_err(|error| {
+            let error = CaptureError::from_system(location, "VIDIOC_S_EXT_CTRLS", &error);
+            wrong(
+                name,
+                format!("the driver refuses {value} ({error}): see 'v4l2-ctl --list-ctrls'"),
+            )
+        })?;
     }
     Ok(())
 }

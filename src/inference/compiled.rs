@@ -1,23 +1,23 @@
 //! One compiled network of LiteRT, run by a stated number of threads.
 //!
 //! In: a model file's bytes, how many threads. Out: the types of its tensors; [`Compiled`], which
-//! copies bytes in, runs, and copies bytes out. `edgefirst-tflite` opens the library and knows the
-//! types of its functions; its options cannot carry a number of threads, and its handles are its own.
-//! So the functions between bytes and a run are called here.
+//! copies bytes in, runs, and copies bytes out. `edgefirst-tflite-sys` knows the types of LiteRT's
+//! functions and finds them in the library; they are called here, because the options of the safe crate
+//! above it cannot carry a number of threads, and its handles are its own.
 //!
 //! Invariants: handles are made once and live as long as the process, so none is used after its end;
 //! a buffer is only touched between lock and unlock, within the size that LiteRT states for it.
 //! Source of the functions' contracts: `litert/c/*.h` of LiteRT 2.1.
 
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::ptr;
+use std::path::Path;
+use std::{fmt, ptr};
 
-use edgefirst_tflite::Library;
-use edgefirst_tflite::litert::RankedTensorType;
 use edgefirst_tflite_sys::litert::{
-    self as sys, CompiledModel, Environment, LiteRtFunctions, ParamIndex, Status, TensorBuffer,
-    TensorBufferRequirements,
+    self as sys, CompiledModel, Environment, LiteRtFunctions, ParamIndex, RankedTensorType, Status,
+    TensorBuffer, TensorBufferRequirements,
 };
+use edgefirst_tflite_sys::{discovery, tensorflowlite_c};
 
 /// The identifier under which LiteRT's CPU accelerator looks for its options; their payload is TOML.
 const CPU_OPTIONS: &CStr = c"xnnpack";
@@ -33,8 +33,11 @@ pub(super) enum CompileError {
         /// `LiteRtStatus` of `litert_common.h`.
         status: Status,
     },
+    /// It is no library that can be opened here.
+    #[error("{0}")]
+    Unopened(String),
     /// A function is not in the library.
-    #[error("the library lacks the function {0}")]
+    #[error("it lacks LiteRT's function {0}")]
     Lacks(&'static str),
     /// More bytes than a buffer has.
     #[error("{wanted} bytes for a buffer of {holds}")]
@@ -55,6 +58,34 @@ type CreateOpaqueOptions = unsafe extern "C" fn(
     *mut *mut c_void,
 ) -> Status;
 type AddOpaqueOptions = unsafe extern "C" fn(sys::Options, *mut c_void) -> Status;
+
+/// LiteRT's library, opened, with the functions that were found in it.
+pub(super) struct Library {
+    opened: tensorflowlite_c,
+    functions: LiteRtFunctions,
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Library").finish_non_exhaustive()
+    }
+}
+
+impl Library {
+    /// Opens the library at `path`.
+    ///
+    /// # Errors
+    /// [`CompileError::Unopened`], [`CompileError::Lacks`].
+    #[expect(unsafe_code, reason = "LiteRT is a C library")]
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let opened =
+            discovery::load(path).map_err(|error| CompileError::Unopened(error.to_string()))?;
+        // SAFETY: the functions stand beside the library that they belong to, and leave it never.
+        let functions = unsafe { LiteRtFunctions::try_load(opened.library()) }
+            .map_err(|missing| CompileError::Lacks(missing.name()))?;
+        Ok(Self { opened, functions })
+    }
+}
 
 /// The library, ready to compile.
 #[derive(Debug)]
@@ -114,10 +145,10 @@ impl Compiler {
     /// Makes LiteRT's environment.
     ///
     /// # Errors
-    /// [`CompileError::Status`], [`CompileError::Lacks`].
+    /// [`CompileError::Status`].
     #[expect(unsafe_code, reason = "LiteRT is a C library")]
     pub(super) fn new(library: &'static Library) -> Result<Self> {
-        let functions = library.litert().ok_or(CompileError::Lacks("LiteRtCreateEnvironment"))?;
+        let functions = &library.functions;
         let mut environment = ptr::null_mut();
         // SAFETY: no options are given, and the out-parameter is a live local.
         let status =
@@ -338,7 +369,7 @@ fn options(library: &Library, functions: &LiteRtFunctions, threads: u8) -> Resul
 #[expect(unsafe_code, reason = "only the caller knows a C function's type")]
 fn function<F: Copy>(library: &Library, name: &'static str) -> Result<F> {
     // SAFETY: the types above are those of `litert_opaque_options.h` and `litert_options.h`.
-    let found = unsafe { library.as_sys().library().get::<F>(name.as_bytes()) };
+    let found = unsafe { library.opened.library().get::<F>(name.as_bytes()) };
     found.map(|symbol| *symbol).map_err(|_| CompileError::Lacks(name))
 }
 

@@ -1,4 +1,4 @@
-//! TFLite models through LiteRT's C library, opened by explicit path with `edgefirst-tflite`.
+//! TFLite models through LiteRT's C library, opened by explicit path.
 //!
 //! In: a library path, cards, model files. Out: [`TfliteEngine`]s that run on the CPU by XNNPACK,
 //! with as many threads as they are told. The library, its environment and every loaded model live as long
@@ -9,12 +9,11 @@
 use std::io::Read;
 use std::path::Path;
 
-use edgefirst_tflite::Library;
-use edgefirst_tflite::litert::RankedTensorType;
+use edgefirst_tflite_sys::litert::RankedTensorType;
 
 use super::card::{ElementType, ModelCard, ModelId, TensorFacts};
 use super::chatter;
-use super::compiled::{CompileError, Compiled, Compiler, Model};
+use super::compiled::{CompileError, Compiled, Compiler, Library, Model};
 use super::error::InferenceError;
 use super::files::ModelDirectory;
 use super::{Engine, Tensor};
@@ -43,10 +42,7 @@ impl Runtime {
         let unusable =
             |problem: String| InferenceError::LibraryUnusable { path: path.to_owned(), problem };
         let (opened, _said) = chatter::to_log(|| {
-            let library = Library::from_path(path).map_err(|e| unusable(e.to_string()))?;
-            if let Some(symbol) = library.litert_missing_symbol() {
-                return Err(unusable(format!("it lacks LiteRT's function {symbol}")));
-            }
+            let library = Library::open(path).map_err(|e| unusable(e.to_string()))?;
             let library: &'static Library = Box::leak(Box::new(library));
             let compiler = Compiler::new(library).map_err(|e| unusable(e.to_string()))?;
             Ok(Self { compiler, threads: 1 })

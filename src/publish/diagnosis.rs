@@ -9,8 +9,7 @@ use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode};
-use rumqttc::v5::{ConnectionError, StateError};
+use rumqttc::{ConnectReturnCode, ConnectionError, DisconnectReasonCode, StateError};
 use rustls::{AlertDescription, CertificateError};
 
 use super::tls::{CertificateTrouble, TlsTrouble};

@@ -12,6 +12,7 @@
 //! is no connection. Deliberately absent: SQLite. Source: OASIS MQTT 5.0, 4.4 (delivery retry).
 
 mod connection;
+mod in_flight;
 mod live;
 mod options;
 mod window;

@@ -8,9 +8,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Packet, PublishProperties};
-use rumqttc::v5::{Client, Event, MqttOptions};
+use rumqttc::{Client, Event, MqttOptions, Packet, PublishOptions, PublishProperties, QoS};
 use serde_json::Value;
 
 use super::mosquitto::PATIENCE;
@@ -49,10 +47,10 @@ impl Subscriber {
 
     pub fn connect_with(port: u16, filter: &str, adjust: impl FnOnce(&mut MqttOptions)) -> Self {
         let id = format!("subscriber-{}", uuid::Uuid::new_v4().simple());
-        let mut options = MqttOptions::new(id, "127.0.0.1", port);
-        options.set_keep_alive(Duration::from_secs(5));
+        let mut options = MqttOptions::new(id, ("127.0.0.1", port));
+        options.set_keep_alive(5);
         adjust(&mut options);
-        let (client, mut connection) = Client::new(options, 64);
+        let (client, mut connection) = Client::builder(options).capacity(64).build();
         client.subscribe(filter, QoS::AtLeastOnce).unwrap();
         let (sender, messages) = channel();
         let (ready, agreed) = channel();
@@ -86,7 +84,8 @@ impl Subscriber {
 
     /// Publishes, to be acknowledged.
     pub fn publish(&self, topic: &str, retain: bool, payload: &str) {
-        self.client.publish(topic, QoS::AtLeastOnce, retain, payload.to_owned()).unwrap();
+        let options = PublishOptions::at_least_once().retain(retain);
+        self.client.publish(topic, payload, options).unwrap();
     }
 
     /// Publishes a request with response topic and correlation data.
@@ -96,15 +95,8 @@ impl Subscriber {
             correlation_data: Some(mark.to_vec().into()),
             ..PublishProperties::default()
         };
-        self.client
-            .publish_with_properties(
-                topic,
-                QoS::AtLeastOnce,
-                retain,
-                payload.to_owned(),
-                properties,
-            )
-            .unwrap();
+        let options = PublishOptions::at_least_once().retain(retain).properties(properties);
+        self.client.publish(topic, payload, options).unwrap();
     }
 
     /// The next message that `wanted` is true of; what comes before is passed over.

@@ -11,9 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{Packet, PublishProperties};
-use rumqttc::v5::{Client, Event, MqttOptions};
+use rumqttc::{Client, Event, MqttOptions, Packet, PublishOptions, PublishProperties, QoS};
 
 use crate::clock::{Clock, Monotonic};
 
@@ -56,9 +54,9 @@ impl Listener {
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
         let id = format!("demo-listener-{}", std::process::id());
-        let mut options = MqttOptions::new(id, broker.ip().to_string(), broker.port());
-        options.set_keep_alive(Duration::from_secs(30));
-        let (client, mut connection) = Client::new(options, REQUESTS_MAX);
+        let mut options = MqttOptions::new(id, (broker.ip().to_string(), broker.port()));
+        options.set_keep_alive(30);
+        let (client, mut connection) = Client::builder(options).capacity(REQUESTS_MAX).build();
         let (sender, messages) = channel();
         let (subscriber, below) = (client.clone(), prefix.clone());
         std::thread::Builder::new().name("demo-listener".to_owned()).spawn(move || {
@@ -109,8 +107,8 @@ impl Listener {
             correlation_data: Some(mark.to_vec().into()),
             ..PublishProperties::default()
         };
-        let (qos, payload) = (QoS::AtLeastOnce, Vec::<u8>::new());
-        let sent = self.client.try_publish_with_properties(topic, qos, false, payload, properties);
+        let options = PublishOptions::at_least_once().properties(properties);
+        let sent = self.client.try_publish(topic, Vec::new(), options);
         if let Err(error) = sent {
             tracing::debug!(%error, "a request of the demo was not sent");
         }

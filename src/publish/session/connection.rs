@@ -7,9 +7,7 @@
 
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::Packet;
-use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, Packet, QoS};
 use tokio::sync::mpsc;
 
 use super::live::{Live, Step, hand};
@@ -65,7 +63,7 @@ impl Connection {
     ) -> Result<Self, BrokerError> {
         let will = with_will.then(|| settings.topics.status(false));
         let options = settings.options(suffix, will.as_ref())?;
-        let (client, event_loop) = AsyncClient::new(options, CLIENT_CHANNEL);
+        let (client, event_loop) = AsyncClient::builder(options).capacity(CLIENT_CHANNEL).build();
         Ok(Self {
             client,
             event_loop,
@@ -99,7 +97,7 @@ impl Connection {
                 Ok(self.event_loop.poll().await)
             };
             let Ok(event) = event else {
-                drop(self.client.try_disconnect());
+                drop(self.client.try_disconnect_now());
                 return facts.ok_or(BrokerError::TimedOut { at: self.at });
             };
             match event {
@@ -118,7 +116,7 @@ impl Connection {
                     if let Some(facts) = &mut facts {
                         facts.speaks = whose(&publish.payload);
                     }
-                    drop(self.client.try_disconnect());
+                    drop(self.client.try_disconnect_now());
                 }
                 Ok(_) => {}
                 Err(error) => return facts.ok_or_else(|| self.diagnose(&error, false)),
@@ -131,7 +129,8 @@ impl Connection {
         loop {
             match self.event_loop.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
-                    hand(&self.client, message, None);
+                    // Its acknowledgement is the only one to come.
+                    drop(hand(&self.client, message, None));
                 }
                 Ok(Event::Incoming(Packet::PubAck(ack))) => {
                     if !accepted(ack.reason) {
@@ -139,7 +138,7 @@ impl Connection {
                         return Err(BrokerError::Rejected { at: self.at, what });
                     }
                     acknowledged = true;
-                    drop(self.client.try_disconnect());
+                    drop(self.client.try_disconnect_now());
                 }
                 Ok(_) => {}
                 Err(_) if acknowledged => return Ok(()),
@@ -190,7 +189,7 @@ impl Connection {
                     if live.leaving_since.is_some() {
                         return End::Stopped;
                     }
-                    let connected = live.connected_at.is_some();
+                    let connected = live.accepted_at.is_some();
                     let attempt = Attempt { at: &at, user: user.as_deref(), tls, connected };
                     return End::Failed { why: attempt.diagnose(&error), lived: live.lived() };
                 }

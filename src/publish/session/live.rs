@@ -4,17 +4,17 @@
 //! rumqttc, events for the daemon, and whether to go on. It never waits: what does not fit is told.
 //! Nothing of it reaches the next connection.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::{
-    Filter, Packet, PubAckReason, Publish, PublishProperties, RetainForwardRule,
+use rumqttc::{
+    AsyncClient, Event, Packet, PubAckReason, Publish, PublishNotice, PublishNoticeError,
+    PublishOptions, PublishProperties, QoS, RetainForwardRule, SubscribeFilter,
     SubscribeReasonCode,
 };
-use rumqttc::v5::{AsyncClient, Event};
 use tokio::sync::mpsc;
 
+use super::in_flight::{InFlight, Sent};
 use super::options::IN_FLIGHT_MAX;
 use super::window::{AuditWindow, accepted};
 use super::{AUDIT_WINDOW, Known, Outgoing, Reply, SessionEvent, SessionSettings, discovery};
@@ -46,21 +46,6 @@ const OWN: [Topic; 2] = [Topic::Info, Topic::Access];
 /// How long our `info` is not said again after another's.
 const INFO_AGAIN: Duration = Duration::from_secs(30);
 
-/// What a message in flight was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Sent {
-    Audit(u64),
-    Goodbye,
-    Other(String),
-}
-
-/// A message that waits for its acknowledgement.
-#[derive(Debug)]
-struct InFlight {
-    sent: Sent,
-    handed_at: Monotonic,
-}
-
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
@@ -75,12 +60,12 @@ pub(super) struct Live<'a> {
     settings: &'a SessionSettings,
     clock: &'a dyn Clock,
     known: &'a mut Known,
-    pub(super) connected_at: Option<Monotonic>,
+    /// When the broker accepted us.
+    pub(super) accepted_at: Option<Monotonic>,
+    /// When it had heard what we listen to, and our first words could follow.
+    connected_at: Option<Monotonic>,
     pub(super) leaving_since: Option<Monotonic>,
-    /// Handed to rumqttc, and not yet written to the socket: in that order.
-    handed: VecDeque<InFlight>,
-    /// Written, by packet id.
-    unacknowledged: BTreeMap<u16, InFlight>,
+    in_flight: InFlight,
     in_flight_max: usize,
     window: AuditWindow,
     /// Records of decisions that could not be announced: late, however young.
@@ -110,10 +95,10 @@ impl<'a> Live<'a> {
             settings,
             clock,
             known,
+            accepted_at: None,
             connected_at: None,
             leaving_since: None,
-            handed: VecDeque::new(),
-            unacknowledged: BTreeMap::new(),
+            in_flight: InFlight::default(),
             in_flight_max: IN_FLIGHT_MAX.into(),
             window: AuditWindow::new(clock.now()),
             unannounced: BTreeSet::new(),
@@ -127,7 +112,7 @@ impl<'a> Live<'a> {
     }
 
     pub(super) fn lived(&self) -> Duration {
-        self.connected_at.map_or(Duration::ZERO, |at| self.clock.now().since(at))
+        self.accepted_at.map_or(Duration::ZERO, |at| self.clock.now().since(at))
     }
 
     /// Takes what the daemon hands over.
@@ -191,8 +176,8 @@ impl<'a> Live<'a> {
         let fresh = record.boot == self.known.boot && left_ms > 0;
         let contested =
             access.statement.outcome == Outcome::Granted && self.known.twin.is_contested(now);
-        let flowing = self.in_flight() < self.in_flight_max
-            && self.silence(now) < Duration::from_millis(ACCESS_EXPIRY_MS.into());
+        let flowing = self.in_flight.len() < self.in_flight_max
+            && self.in_flight.silence(now) < Duration::from_millis(ACCESS_EXPIRY_MS.into());
         let mut message = self.settings.topics.message(&access);
         message.delivery.expiry_s = Some(u32::try_from(left_ms.div_ceil(1000)).unwrap_or(1));
         let sent = fresh && flowing && !contested && {
@@ -261,22 +246,16 @@ impl<'a> Live<'a> {
     /// Hears what rumqttc reports.
     pub(super) fn hear(&mut self, event: Event) {
         match event {
-            Event::Outgoing(rumqttc::Outgoing::Publish(packet)) => {
-                // rumqttc reports publishes in the order in which they were handed over; those of
-                // QoS 0 have packet id 0 and are never acknowledged.
-                if let Some(in_flight) = self.handed.pop_front()
-                    && packet != 0
-                {
-                    self.unacknowledged.insert(packet, in_flight);
-                }
-            }
             Event::Incoming(Packet::ConnAck(ack)) => {
                 let receive_max = ack.properties.and_then(|p| p.receive_max);
                 self.in_flight_max = receive_max.unwrap_or(IN_FLIGHT_MAX).min(IN_FLIGHT_MAX).into();
-                self.greet();
+                self.listen();
             }
             Event::Incoming(Packet::PubAck(ack)) => self.acknowledged(ack.pkid, ack.reason),
-            Event::Incoming(Packet::SubAck(ack)) => self.subscribed(&ack.return_codes),
+            Event::Incoming(Packet::SubAck(ack)) => {
+                self.greet();
+                self.subscribed(&ack.return_codes);
+            }
             Event::Incoming(Packet::Publish(publish)) => self.incoming(&publish),
             _ => {}
         }
@@ -298,35 +277,45 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// The first words on a new connection.
+    /// Says what we listen to on a new connection.
+    fn listen(&mut self) {
+        self.accepted_at = Some(self.clock.now());
+        let topics = &self.settings.topics;
+        let own = OWN.map(|topic| SubscribeFilter {
+            // Our own echo says nothing.
+            nolocal: topic == Topic::Access,
+            ..SubscribeFilter::new(topics.of(topic), QoS::AtMostOnce)
+        });
+        let mut filters = Vec::from(own);
+        filters.push(SubscribeFilter {
+            // A request that was published as retained must be seen as such, to be refused.
+            preserve_retain: true,
+            ..SubscribeFilter::new(format!("{}+", topics.request_prefix()), QoS::AtLeastOnce)
+        });
+        if let Some(home_assistant) = &self.settings.home_assistant {
+            filters.push(SubscribeFilter {
+                retain_forward_rule: RetainForwardRule::Never,
+                ..SubscribeFilter::new(
+                    discovery::birth_topic(&home_assistant.prefix),
+                    QoS::AtMostOnce,
+                )
+            });
+        }
+        if self.client.try_subscribe_many(filters).is_err() {
+            tracing::warn!("the subscription to requests could not be handed over");
+        }
+    }
+
+    /// The first words on a new connection, once the broker knows what we listen to: rumqttc writes
+    /// subscriptions after whatever is to be published, and `info` that was retained there may be
+    /// another board's, which our own would hide from us.
     fn greet(&mut self) {
         let now = self.clock.now();
         self.connected_at = Some(now);
         self.tell(SessionEvent::Connected);
         tracing::info!("connected to the broker");
         let topics = &self.settings.topics;
-        // Before our own `info` goes out: what is retained there may be another board's.
-        let own = OWN.map(|topic| Filter {
-            // Our own echo says nothing.
-            nolocal: topic == Topic::Access,
-            ..Filter::new(topics.of(topic), QoS::AtMostOnce)
-        });
-        let mut filters = Vec::from(own);
-        filters.push(Filter {
-            // A request that was published as retained must be seen as such, to be refused.
-            preserve_retain: true,
-            ..Filter::new(format!("{}+", topics.request_prefix()), QoS::AtLeastOnce)
-        });
-        if let Some(home_assistant) = &self.settings.home_assistant {
-            filters.push(Filter {
-                retain_forward_rule: RetainForwardRule::Never,
-                ..Filter::new(discovery::birth_topic(&home_assistant.prefix), QoS::AtMostOnce)
-            });
-            self.discovery_at = Some(now);
-        }
-        if self.client.try_subscribe_many(filters).is_err() {
-            tracing::warn!("the subscription to requests could not be handed over");
-        }
+        self.discovery_at = self.settings.home_assistant.as_ref().map(|_| now);
         self.publish(&topics.status(true));
         let first = [
             Some(topics.message(&self.known.info)),
@@ -341,9 +330,9 @@ impl<'a> Live<'a> {
     }
 
     fn acknowledged(&mut self, packet: u16, reason: PubAckReason) {
-        let Some(InFlight { sent, .. }) = self.unacknowledged.remove(&packet) else { return };
+        let Some(sent) = self.in_flight.acknowledged(packet) else { return };
         match sent {
-            Sent::Goodbye => drop(self.client.try_disconnect()),
+            Sent::Goodbye => drop(self.client.try_disconnect_now()),
             Sent::Audit(seq) => {
                 let outcome = self.window.settle(seq, reason, self.clock.now());
                 for seq in outcome.delivered {
@@ -449,8 +438,21 @@ impl<'a> Live<'a> {
         self.record_requests(due);
         self.discover(now);
         self.remind_outbox(now);
-        let silence = self.silence(now);
+        self.give_up();
+        let unheard = self.accepted_at.filter(|_| self.connected_at.is_none());
+        let unheard = unheard.map_or(Duration::ZERO, |at| now.since(at));
+        let silence = self.in_flight.silence(now).max(unheard);
         if silence > SILENCE_MAX { Step::Silent(silence) } else { Step::Go }
+    }
+
+    /// Tells of what rumqttc did not even send: what is retained, to a broker that retains nothing.
+    fn give_up(&mut self) {
+        for (sent, error) in self.in_flight.given_up() {
+            if let (Sent::Other(topic), PublishNoticeError::RetainNotSupported) = (sent, error) {
+                let what = "the broker retains nothing".to_owned();
+                self.tell(SessionEvent::NotAllowed { topic, what });
+            }
+        }
     }
 
     /// Sends the discovery message if it is due.
@@ -479,23 +481,12 @@ impl<'a> Live<'a> {
 
     /// Hands a message to rumqttc, or drops it when too much waits there already.
     fn send(&mut self, message: &Message, correlation: Option<&[u8]>, sent: Sent) -> bool {
-        let handed = hand(&self.client, message, correlation);
-        if handed {
-            self.handed.push_back(InFlight { sent, handed_at: self.clock.now() });
-        } else {
+        let Some(notice) = hand(&self.client, message, correlation) else {
             tracing::warn!(topic = message.topic, "not published: too much waits already");
-        }
-        handed
-    }
-
-    fn in_flight(&self) -> usize {
-        self.handed.len() + self.unacknowledged.len()
-    }
-
-    /// How long the oldest message has been waiting for its acknowledgement.
-    fn silence(&self, now: Monotonic) -> Duration {
-        let oldest = self.handed.iter().chain(self.unacknowledged.values()).map(|f| f.handed_at);
-        oldest.min().map_or(Duration::ZERO, |at| now.since(at))
+            return false;
+        };
+        self.in_flight.hand(sent, self.clock.now(), notice);
+        true
     }
 
     /// Queues an event for the daemon.
@@ -522,8 +513,12 @@ impl<'a> Live<'a> {
     }
 }
 
-/// Hands a message to rumqttc; false when its channel is full.
-pub(super) fn hand(client: &AsyncClient, message: &Message, correlation: Option<&[u8]>) -> bool {
+/// Hands a message to rumqttc; `None` when its channel is full. The notice says what became of it.
+pub(super) fn hand(
+    client: &AsyncClient,
+    message: &Message,
+    correlation: Option<&[u8]>,
+) -> Option<PublishNotice> {
     let qos = if message.delivery.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce };
     let json = !message.payload.is_empty();
     let properties = PublishProperties {
@@ -534,7 +529,6 @@ pub(super) fn hand(client: &AsyncClient, message: &Message, correlation: Option<
         ..PublishProperties::default()
     };
     let (topic, payload) = (message.topic.clone(), message.payload.clone());
-    client
-        .try_publish_with_properties(topic, qos, message.delivery.retained, payload, properties)
-        .is_ok()
+    let options = PublishOptions::new(qos).retain(message.delivery.retained).properties(properties);
+    client.try_publish_tracked(topic, payload, options).ok()
 }

@@ -6,10 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rumqttc::v5::MqttOptions;
-use rumqttc::v5::mqttbytes::QoS;
-use rumqttc::v5::mqttbytes::v5::LastWill;
-use rumqttc::{NetworkOptions, TlsConfiguration, Transport};
+use rumqttc::{LastWill, MqttOptions, NetworkOptions, QoS, TlsConfiguration, Transport};
 
 use crate::publish::diagnosis::unreadable;
 use crate::publish::topic::{Message, Topics};
@@ -18,8 +15,8 @@ use crate::secret::{Secret, SecretError};
 
 /// The largest packet that we accept; the broker keeps larger ones from us.
 const PACKET_BYTES_MAX: u32 = 16 * 1024;
-/// Seconds for name, connection, TLS and CONNACK together.
-const CONNECT_TIMEOUT_S: u64 = 5;
+/// For name, connection, TLS and CONNACK together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Unacknowledged messages at once.
 pub(super) const IN_FLIGHT_MAX: u16 = 16;
 /// The delays between attempts. The broker is in the house, and a door that nobody hears opens
@@ -117,11 +114,11 @@ impl SessionSettings {
             "" => format!("deepid-edge-{door}"),
             suffix => format!("deepid-edge-{door}-{suffix}"),
         };
-        let mut options = MqttOptions::new(id, self.host.clone(), self.port);
-        // rumqttc panics below 5 s.
-        options.set_keep_alive(Duration::from_secs(self.keep_alive_s.max(5).into()));
+        let mut options = MqttOptions::new(id, (self.host.clone(), self.port));
+        // 0 would never test the connection.
+        options.set_keep_alive(self.keep_alive_s.max(5));
         options.set_clean_start(true);
-        options.set_connection_timeout(CONNECT_TIMEOUT_S);
+        options.set_connect_timeout(CONNECT_TIMEOUT);
         options.set_max_packet_size(Some(PACKET_BYTES_MAX));
         options.set_outgoing_inflight_upper_limit(IN_FLIGHT_MAX);
         let mut network = NetworkOptions::new();

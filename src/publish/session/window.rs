@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rumqttc::v5::mqttbytes::v5::PubAckReason;
+use rumqttc::PubAckReason;
 
 use crate::clock::Monotonic;
 
