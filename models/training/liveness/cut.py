@@ -3,7 +3,7 @@
 
 in   --photographs FOLDER (looked through to its depths), --out FOLDER
 out  OUT/NAME.png for each photograph: 256 × 256 uint8, the photograph stretched to a square, 255 where
-     a person is
+     a person is; OUT/complete at the end
 
 Drawings put people before other backgrounds with these, and cut masks out of paper. Resumable: what
 is there is not made again.
@@ -50,6 +50,7 @@ def main() -> int:
                 cv2.imwrite(str(out), (np.clip(mask, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8))
             if number % 1000 == 0 or number == len(paths):
                 print(f"cut: {number}/{len(paths)}", flush=True)
+    (options.out / "complete").touch()
     return 0
 
 
