@@ -40,25 +40,27 @@ class Camera:
 
     @staticmethod
     def drawn(rng: Rng) -> Camera:
-        moving = rng.uniform(0, 6) if rng.random() < 0.3 else 0.0
+        # Two of five cameras are good ones: all that a camera does wrong is a third as strong.
+        wrong = 0.33 if rng.random() < 0.4 else 1.0
+        moving = rng.uniform(0, 5) * wrong if rng.random() < 0.25 else 0.0
         angle = rng.uniform(0, np.pi)
         return Camera(
-            brightness=float(np.exp(rng.normal(np.log(0.2), 0.45))),
-            white=(float(np.exp(rng.normal(0, 0.07))), 1.0, float(np.exp(rng.normal(0, 0.08)))),
-            saturation=float(rng.uniform(0.6, 1.25)),
-            contrast=float(rng.uniform(0.8, 1.25)),
-            gamma=float(np.exp(rng.normal(0, 0.08))),
-            vignette=float(rng.uniform(0, 0.3)) if rng.random() < 0.4 else 0.0,
-            defocus=float(rng.uniform(0.3, 1.8)) if rng.random() < 0.5 else 0.0,
-            sharpness=float(rng.uniform(0.45, 0.95)) if rng.random() < 0.45 else 1.0,
+            brightness=float(np.exp(rng.normal(np.log(0.2), 0.45 * wrong))),
+            white=(float(np.exp(rng.normal(0, 0.07 * wrong))), 1.0, float(np.exp(rng.normal(0, 0.08 * wrong)))),
+            saturation=1.0 + wrong * float(rng.uniform(-0.3, 0.2)),
+            contrast=1.0 + wrong * float(rng.uniform(-0.15, 0.2)),
+            gamma=float(np.exp(rng.normal(0, 0.08 * wrong))),
+            vignette=float(rng.uniform(0, 0.3)) * wrong if rng.random() < 0.4 else 0.0,
+            defocus=float(rng.uniform(0.3, 1.3)) * wrong if rng.random() < 0.35 else 0.0,
+            sharpness=1.0 - wrong * float(rng.uniform(0.05, 0.45)) if rng.random() < 0.35 else 1.0,
             motion=(moving * np.cos(angle), moving * np.sin(angle)),
-            noise=float(np.exp(rng.uniform(np.log(0.002), np.log(0.035)))),
-            chroma_noise=float(rng.uniform(0, 0.012)) if rng.random() < 0.5 else 0.0,
-            denoise=float(rng.uniform(0.5, 1.0)) if rng.random() < 0.35 else 0.0,
-            sharpening=float(rng.uniform(0.2, 1.3)) if rng.random() < 0.45 else 0.0,
-            quality=int(rng.integers(45, 96)),
+            noise=float(np.exp(rng.uniform(np.log(0.002), np.log(0.025)))) * wrong,
+            chroma_noise=float(rng.uniform(0, 0.012)) * wrong if rng.random() < 0.5 else 0.0,
+            denoise=float(rng.uniform(0.5, 1.0)) * wrong if rng.random() < 0.35 else 0.0,
+            sharpening=float(rng.uniform(0.2, 1.3)) * wrong if rng.random() < 0.45 else 0.0,
+            quality=int(rng.integers(50, 97)) if wrong == 1.0 else int(rng.integers(80, 97)),
             subsampled=bool(rng.random() < 0.8),
-            again=int(rng.integers(30, 85)) if rng.random() < 0.3 else None,
+            again=int(rng.integers(40, 85)) if rng.random() < 0.2 * wrong else None,
         )  # fmt: skip
 
     def take(self, scene: np.ndarray, rng: Rng) -> np.ndarray:

@@ -1,0 +1,148 @@
+"""The liveness network and MiniFASNet in PyTorch: folding, tables, and what the public file's keys tell."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+from . import TRAINING  # noqa: F401
+
+try:
+    import numpy as np
+    import torch
+    from liveness import minifasnet, plan
+    from liveness.export_minifasnet import written
+    from liveness.network import Liveness, folded
+except ImportError as absent:
+    raise unittest.SkipTest(f"{absent}: run 'make test-training'") from None
+
+
+def unit(weights: dict, prefix: str, made: int, each: int, side: int, prelu: bool = True) -> None:
+    weights[f"{prefix}.conv.weight"] = torch.randn(made, each, side, side) * (2.0 / (each * side * side)) ** 0.5
+    norm(weights, f"{prefix}.bn", made)
+    if prelu:
+        weights[f"{prefix}.prelu.weight"] = torch.rand(made) * 0.3
+
+
+def norm(weights: dict, prefix: str, count: int) -> None:
+    weights |= {f"{prefix}.weight": torch.rand(count) + 0.5, f"{prefix}.bias": torch.randn(count) * 0.1, f"{prefix}.running_mean": torch.randn(count) * 0.1,
+                f"{prefix}.running_var": torch.rand(count) + 0.5, f"{prefix}.num_batches_tracked": torch.tensor(1)}  # fmt: skip
+
+
+def bottleneck(weights: dict, prefix: str, given: int, wide: int, made: int, excited: bool) -> None:
+    unit(weights, f"{prefix}.conv", wide, given, 1)
+    unit(weights, f"{prefix}.conv_dw", wide, 1, 3)
+    unit(weights, f"{prefix}.project", made, wide, 1, prelu=False)
+    if excited:
+        weights |= {f"{prefix}.se_module.fc1.weight": torch.randn(2, made, 1, 1), f"{prefix}.se_module.fc2.weight": torch.randn(made, 2, 1, 1)}
+        norm(weights, f"{prefix}.se_module.bn1", 2)
+        norm(weights, f"{prefix}.se_module.bn2", made)
+
+
+def small_minifasnet(excited: bool) -> dict:
+    """A MiniFASNet of eight channels, with the public file's names."""
+    torch.manual_seed(3)
+    weights: dict = {}
+    unit(weights, "conv1", 8, 3, 3)
+    unit(weights, "conv2_dw", 8, 1, 3)
+    for name, stride in minifasnet.STAGES:
+        for number in range(1 if stride == 2 else 2):
+            prefix = name if stride == 2 else f"{name}.model.{number}"
+            bottleneck(weights, prefix, 8, 12, 8, excited and stride == 1 and number == 1)
+    unit(weights, "conv_6_sep", 16, 8, 1)
+    unit(weights, "conv_6_dw", 16, 1, 5, prelu=False)
+    weights["linear.weight"] = torch.randn(6, 16)
+    norm(weights, "bn", 6)
+    weights["prob.weight"] = torch.randn(3, 6)
+    return weights
+
+
+class Ours(unittest.TestCase):
+    def test_the_table_fits_together_and_stays_small(self):
+        for before, layer in zip(plan.LAYERS, plan.LAYERS[1:], strict=False):
+            self.assertEqual(before.made, layer.given, layer.name)
+        self.assertLessEqual(plan.multiplications(), 30e6)
+        self.assertLessEqual(plan.parameters(), 600_000)
+
+    def test_folding_changes_nothing_and_mixes_the_heads(self):
+        torch.manual_seed(1)
+        network = Liveness(9, 3)
+        with torch.no_grad():
+            for step in network.steps:
+                step.norm.running_mean.normal_(0, 0.1)
+                step.norm.running_var.uniform_(0.5, 1.5)
+        network.eval()
+        weights = folded(network, np.array([0.5, 0.25, 0.25, 0.0]))
+        self.assertEqual({n: w.shape for n, w in weights.items()}, plan.shapes())
+        plain = Liveness(9, 3).eval()
+        with torch.no_grad():
+            for step in plain.steps:
+                kernel = torch.from_numpy(weights[f"{step.layer.name}.kernel"])
+                step.conv.weight.copy_(kernel.permute(2, 3, 0, 1) if step.layer.deep else kernel.permute(3, 2, 0, 1))
+                step.norm.running_mean.zero_()
+                step.norm.running_var.fill_(1.0 - step.norm.eps)
+                step.norm.weight.fill_(1.0)
+                step.norm.bias.copy_(torch.from_numpy(weights[f"{step.layer.name}.bias"]))
+            pictures = torch.rand(2, 3, plan.SIDE, plan.SIDE) * 2 - 1
+            label, _, teach = network(pictures)
+            wanted = 0.5 * label + 0.25 * teach[:, 0] + 0.25 * teach[:, 1]
+            found = plain.features(pictures) @ torch.from_numpy(weights["prob.kernel"])[:, 0] + weights["prob.bias"][0]
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-3, atol=1e-3)
+
+    def test_weights_are_checked(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "weights.npz"
+            good = {name: np.zeros(shape, np.float32) for name, shape in plan.shapes().items()}
+            plan.write(path, good)
+            self.assertEqual(set(plan.read(path)), set(good))
+            for wrong, words in ((good | {"prob.bias": np.zeros(2)}, "shape"), (good | {"prob.bias": np.array([np.nan])}, "finite")):
+                with self.assertRaisesRegex(plan.WeightsError, words):
+                    plan.write(path, wrong)
+
+
+class MiniFASNet(unittest.TestCase):
+    def test_its_file_tells_the_widths_and_the_plain_layers_compute_the_same(self):
+        for excited in (False, True):
+            weights = small_minifasnet(excited)
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "small.pth"
+                torch.save({f"module.{k}": v for k, v in weights.items()}, path)
+                network = minifasnet.read(path)
+                (Path(folder) / "no.pth").write_bytes(b"no such thing")
+                with self.assertRaisesRegex(minifasnet.WeightsError, "not a PyTorch file"):
+                    minifasnet.read(Path(folder) / "no.pth")
+                torch.save({"a": torch.zeros(1)}, path)
+                with self.assertRaisesRegex(minifasnet.WeightsError, "not a MiniFASNet"):
+                    minifasnet.read(path)
+            picture = torch.rand(1, 3, minifasnet.SIDE, minifasnet.SIDE) * 255
+            with torch.inference_mode():
+                wanted = network(picture).numpy()
+            self.assertEqual(wanted.shape, (1, 3))
+            writer = written(network)
+            np.testing.assert_allclose(in_torch(writer, picture), wanted, rtol=1e-3, atol=1e-3)
+
+
+def in_torch(writer, picture: "torch.Tensor") -> "np.ndarray":
+    """The plain layers once more, by their definition."""
+    from torch.nn import functional
+
+    values = {"picture": picture}
+    simple = {"add": torch.add, "multiply": torch.mul, "relu": torch.relu, "sigmoid": torch.sigmoid, "mean": lambda v: v.mean((2, 3), keepdim=True)}
+    constant = {name: torch.from_numpy(np.ascontiguousarray(value)).float() for name, value in writer.constants.items()}
+    for name, *parts in writer.steps:
+        if name == "conv":
+            given, made, key, stride, padding, deep = parts
+            kernel = constant[f"{key}.kernel"]
+            turned = kernel.permute(2, 3, 0, 1) if deep else kernel.permute(3, 2, 0, 1)
+            values[made] = functional.conv2d(values[given], turned, constant[f"{key}.bias"], stride, padding, groups=turned.shape[0] if deep else 1)
+        elif name == "prelu":
+            values[parts[1]] = functional.prelu(values[parts[0]], constant[parts[2]])
+        elif name == "dense":
+            values[parts[1]] = values[parts[0]].flatten(1) @ constant["prob.kernel"] + constant["prob.bias"]
+        else:
+            *given, made = parts
+            values[made] = simple[name](*(values[g] for g in given))
+    return values["logits"].detach().numpy()
+
+
+if __name__ == "__main__":
+    unittest.main()
