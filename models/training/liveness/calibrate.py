@@ -13,10 +13,11 @@ import json
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
-from liveness import plan, rates
+from liveness import rates
 from liveness.prepare import NAMES
-from liveness.runner import Facts, Judge
+from liveness.runner import OURS, Judge
 from liveness.teachers import NAMES as TEACHERS
 from liveness.train import Drawn
 
@@ -60,8 +61,9 @@ def main() -> int:
     if not data.refresh():
         print(f"calibrate: {options.cache / 'calibration'}: nothing drawn there: prepare.py --part calibration", file=sys.stderr)
         return 1
-    judge = Judge(options.model, Facts(plan.CROP, 1 / 127.5, -1.0))
-    scores = np.array([judge.live(crop) for block in data.crops for crop in block])
+    judge = Judge(options.model, OURS)
+    size = (judge.side, judge.side)
+    scores = np.array([judge.live(cv2.resize(crop, size, interpolation=cv2.INTER_AREA)) for block in data.crops for crop in block])
     document = {"model": report(scores, data), **{name: report(data.teachers[:, i], data) for i, name in enumerate(TEACHERS)}, "mean": report(data.teachers[:, :2].mean(1), data)}
     options.out.write_text(json.dumps(document, indent=1), encoding="utf-8")
     for name, found in document.items():

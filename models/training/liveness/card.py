@@ -17,11 +17,11 @@ from pathlib import Path
 from ai_edge_litert.interpreter import Interpreter
 from card import text
 from dataset import sources
-from liveness import plan
+from liveness.runner import OURS as FACTS
 from liveness.subjects import SET
 
 OURS = [
-    "Trained on drawn attacks only: photographs of a face on drawn paper, screens and masks, through a drawn camera. What it makes of attacks that were not drawn so, three-dimensional masks above all, is not known; models/RESULTS.md has the little that was measured on real films.",
+    "Begun with weights whose makers do not name their data, and trained further on drawn attacks only: photographs of a face on drawn paper, screens and masks, through a drawn camera. What it makes of attacks that were not drawn so, three-dimensional masks above all, is not known; models/RESULTS.md has the little that was measured on real films.",
     "A picture that fills the view, so that no edge of paper or screen is seen, is found least often.",
     "The thresholds are those of drawn visits. A camera, a light or a background of another kind moves them: check at the door how many live visitors are refused.",
     "Judges one frame by its surroundings and its texture; it knows nothing of movement. Not to be relied on as the only defence of a door that matters.",
@@ -72,12 +72,12 @@ def main() -> int:
     parser.add_argument("--title", default="liveness network")
     parser.add_argument("--licence", default="unknown: that of the file it was converted from")
     parser.add_argument("--limitation", action="append", default=[])
-    parser.add_argument("--crop", type=float, default=plan.CROP)
+    parser.add_argument("--crop", type=float, default=FACTS.crop)
     parser.add_argument("--channels", choices=("rgb", "bgr"), default="rgb")
     parser.add_argument("--live", type=int, default=0)
     parser.add_argument("--activation", choices=("softmax", "sigmoid", "none"), default="sigmoid")
-    parser.add_argument("--scale", type=float, default=1 / 127.5)
-    parser.add_argument("--offset", type=float, default=-1.0)
+    parser.add_argument("--scale", type=float, default=FACTS.scale)
+    parser.add_argument("--offset", type=float, default=FACTS.offset)
     options = parser.parse_args()
     given, made = tensors(options.model)
     if options.calibration:
@@ -85,11 +85,12 @@ def main() -> int:
             parser.error("--calibration needs --run and --date: a card says of what and when")
         calibration = json.loads(options.calibration.read_text(encoding="utf-8"))["model"]
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in options.run]
-        title = f"Liveness of the face in a square of four faces, {plan.multiplications() / 1e6:.0f} M multiplications, int8"
-        licence = "MIT OR Apache-2.0 for the file; trained on drawings of research photographs (see limitations)"
+        title = "Liveness of the face in a square of four faces, MiniFASNetV1SE trained further, int8"
+        licence = "Apache-2.0: begun with weights of Minivision's, changed; trained on drawings of research photographs (see limitations)"
         terms = sources()[SET].terms.split(":")[0]
         source = (
-            f"Trained for this project by models/training/liveness, {options.date}: {sum(r['pictures'] for r in runs):,} pictures, of {runs[-1]['frames']:,} drawn frames of {runs[-1]['scenes']:,} scenes; "
+            f"Trained for this project by models/training/liveness, {options.date}, from the weights of MiniFASNetV1SE (minivision-ai/Silent-Face-Anti-Spoofing, Apache-2.0, (c) Minivision, training data undisclosed): "
+            f"{sum(r['pictures'] for r in runs):,} pictures, of {runs[-1]['frames']:,} drawn frames of {runs[-1]['scenes']:,} scenes; "
             f"taught by {', '.join(runs[-1]['teachers'])} besides the labels. Data: {SET} ({terms})"
         )
         limitations, points = [measured(calibration), *OURS], thresholds(calibration)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes a float32 `.tflite` out of the plain layers of a MiniFASNet, with TensorFlow in its own environment.
+"""Makes a `.tflite` out of the plain layers of a MiniFASNet, with TensorFlow in its own environment.
 
-in   --weights FILE.npz (export_minifasnet.py)
-out  --out NAME.tflite: 1 × 80 × 80 × 3 float32, BGR 0 … 255 → 1 × 3 float32, logits; number 1 is live
+in   --weights FILE.npz (export_minifasnet.py); --representative representative.npz for int8
+out  --out NAME.tflite: 1 × 80 × 80 × 3, 0 … 255 → logits; float32, or fully int8 with --representative
 
 Invariant: the result was compared with PyTorch's own on one picture; where they differ, nothing is written.
 """
@@ -41,7 +41,8 @@ def computed(steps: list[list], constants: dict[str, np.ndarray], picture: tf.Te
             values[made] = conv(values[given], constants[f"{key}.kernel"], constants[f"{key}.bias"], stride, padding, deep)
         elif name == "prelu":
             given, made, key = parts
-            values[made] = tf.nn.relu(values[given]) - constants[key] * tf.nn.relu(-values[given])
+            # As multiplications and an addition, since XNNPACK runs no PReLU of int8.
+            values[made] = values[given] * constants[key] + tf.nn.relu(values[given]) * (1.0 - constants[key])
         elif name == "dense":
             given, made, key = parts
             flat = tf.reshape(values[given], [1, -1])
@@ -61,7 +62,7 @@ SIMPLE = {
 }
 
 
-def convert(path: Path) -> bytes:
+def convert(path: Path, pictures: np.ndarray | None = None) -> bytes:
     with np.load(path) as stored:
         constants = {name: stored[name] for name in stored.files}
     steps = json.loads(str(constants.pop("plan")))
@@ -82,16 +83,30 @@ def convert(path: Path) -> bytes:
     if not apart <= ALIKE * max(1.0, float(np.abs(wanted).max())):
         raise ValueError(f"{path}: the result differs from PyTorch's own by {apart:.5f}; it was not written")
     print(f"convert: PyTorch's logits within {apart:.6f}")
-    return made
+    return made if pictures is None else quantised(function, pictures)
+
+
+def quantised(function: tf.types.experimental.ConcreteFunction, pictures: np.ndarray) -> bytes:
+    made = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    made.optimizations = [tf.lite.Optimize.DEFAULT]
+    made.representative_dataset = lambda: ([p[None].astype(np.float32)] for p in pictures)
+    made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    made.inference_input_type = made.inference_output_type = tf.int8
+    return made.convert()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--representative", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    pictures = None
+    if options.representative:
+        with np.load(options.representative) as stored:
+            pictures = stored["pictures"]
     try:
-        made = convert(options.weights)
+        made = convert(options.weights, pictures)
     except ValueError as error:
         print(f"convert: {error}", file=sys.stderr)
         return 1

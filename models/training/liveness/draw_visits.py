@@ -30,8 +30,8 @@ from liveness.cut import name_of
 
 Rng = np.random.Generator
 HEIGHT, WIDTH, RATE = 480, 640, 15
-# Scenes are drawn so much finer than the frame, which then averages.
-FINE = 1.3
+# Scenes are drawn so much finer than the frame, which then averages; a medium's raster is averaged anyway.
+FINE = 1.0
 KINDS = ("print", "print-bent", "print-close", "mask", "telephone", "tablet", "laptop", "screen-close", "video-tablet")
 TRIES = 8
 
@@ -192,27 +192,42 @@ class Walk:
         )  # fmt: skip
 
 
-def turned(person: Person, yaw: float, pitch: float, shut: float) -> tuple[np.ndarray, np.ndarray]:
-    """The photograph with the head turned: nearer points of an ellipsoid move further; lids may close."""
-    height, width = person.matte.shape
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    u = (x - person.centre[0]) / (0.85 * person.face)
-    v = (y - person.centre[1]) / (1.05 * person.face)
-    round_ = np.sqrt(np.clip(1.0 - u * u - v * v, 0.0, 1.0))
-    nose = np.exp(-((x - person.centre[0]) ** 2 + (y - person.centre[1] - 0.12 * person.face) ** 2) / (2 * (0.13 * person.face) ** 2))
-    depth = (0.42 * round_ + 0.16 * nose) * person.face
-    x, y = x - depth * np.float32(np.sin(yaw)), y - depth * np.float32(np.sin(pitch))
-    if shut > 0.05:
-        for eye in person.eyes:
-            near = np.exp(-((((x - eye[0]) / (0.13 * person.face)) ** 4) + (((y - eye[1]) / (0.075 * person.face)) ** 4)))
-            y = y - near * np.float32(shut * 0.11 * person.face)
-    x, y = x.astype(np.float32), y.astype(np.float32)
-    return cv2.remap(person.pixels, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE), cv2.remap(person.matte, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+@dataclass
+class Head:
+    """Where each pixel of somebody's photograph lies, how near it is to the camera, and how much of a lid it is."""
+
+    person: Person
+    x: np.ndarray
+    y: np.ndarray
+    depth: np.ndarray
+    lids: np.ndarray
+
+    @staticmethod
+    def of(person: Person) -> Head:
+        height, width = person.matte.shape
+        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+        u = (x - person.centre[0]) / (0.85 * person.face)
+        v = (y - person.centre[1]) / (1.05 * person.face)
+        round_ = np.sqrt(np.clip(1.0 - u * u - v * v, 0.0, 1.0))
+        nose = np.exp(-((x - person.centre[0]) ** 2 + (y - person.centre[1] - 0.12 * person.face) ** 2) / (2 * (0.13 * person.face) ** 2))
+        lids = sum(np.exp(-((((x - eye[0]) / (0.13 * person.face)) ** 4) + (((y - eye[1]) / (0.075 * person.face)) ** 4))) for eye in person.eyes)
+        depth = (0.42 * round_ + 0.16 * nose) * person.face
+        return Head(person, x, y, depth.astype(np.float32), np.asarray(lids, np.float32))
+
+    def turned(self, yaw: float, pitch: float, shut: float) -> tuple[np.ndarray, np.ndarray]:
+        """The photograph with the head turned: nearer points of an ellipsoid move further; lids may close."""
+        x, y = self.x - self.depth * np.float32(np.sin(yaw)), self.y - self.depth * np.float32(np.sin(pitch))
+        if shut > 0.05:
+            y = y - self.lids * np.float32(shut * 0.11 * self.person.face)
+        maps = cv2.convertMaps(x, y, cv2.CV_16SC2)
+        parts = (self.person.pixels, self.person.matte)
+        return tuple(cv2.remap(part, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for part in parts)  # type: ignore[return-value]
 
 
-def standing(person: Person, scene: np.ndarray, walk: Walk, at: int, light: np.ndarray, scale: float = FINE) -> np.ndarray:
+def standing(head: Head, scene: np.ndarray, walk: Walk, at: int, light: np.ndarray, scale: float = FINE) -> np.ndarray:
     """The person before a scene `scale` times as fine as the frame, at one moment."""
-    pixels, matte = turned(person, float(walk.yaw[at]), float(walk.pitch[at]), float(walk.shut[at]))
+    person = head.person
+    pixels, matte = head.turned(float(walk.yaw[at]), float(walk.pitch[at]), float(walk.shut[at]))
     size = walk.face[at] / person.face * scale
     cos, sin = np.cos(walk.roll[at]) * size, np.sin(walk.roll[at]) * size
     turn = np.array([[cos, -sin], [sin, cos]])
@@ -221,7 +236,7 @@ def standing(person: Person, scene: np.ndarray, walk: Walk, at: int, light: np.n
         soft = 0.45 / size
         pixels, matte = cv2.GaussianBlur(pixels, (0, 0), soft), cv2.GaussianBlur(matte, (0, 0), soft)
     shape = scene.shape[1::-1]
-    seen = cv2.warpAffine(pixels, matrix, shape, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32) / 255.0
+    seen = cv2.warpAffine(pixels, matrix, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).astype(np.float32) / 255.0
     alpha = cv2.warpAffine(matte, matrix, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     top = walk.y[at] * scale - person.centre[1] * size
     alpha[: max(0, int(top))] = 0.0
@@ -444,15 +459,16 @@ class Webcam:
         films, before, level = [], None, None
         for scene in scenes:
             scene = cv2.GaussianBlur(scene, (0, 0), self.soft) if self.soft > 0.6 else scene
-            light = cv2.resize(scene, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+            light = cv2.resize(scene, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA).astype(np.float32)
             light = np.clip(light, 0, 2)
             light = light * light * self.gain
-            now = 0.21 / (float(np.median(light)) + 0.03)
+            now = 0.21 / (float(np.median(light[::4, ::4])) + 0.03)
             level = now if level is None else 0.9 * level + 0.1 * now
             light = light * np.float32(np.clip(level, 0.4, 3.0) ** 0.7)
             before = light if before is None else self.drag * before + (1 - self.drag) * light
-            counted = rng.normal(before, np.sqrt(np.clip(before, 1e-4, None) / self.photons + 1e-5)).astype(np.float32)
-            shown = 1.04 * (1 - np.exp(-2.2 * self.steep * np.sqrt(np.clip(counted, 0, None))))
+            grain = rng.standard_normal(before.shape, dtype=np.float32)
+            counted = before + grain * cv2.sqrt(np.clip(before, 1e-4, None) / np.float32(self.photons) + np.float32(1e-5))
+            shown = 1.04 * (1 - cv2.exp(np.float32(-2.2 * self.steep) * cv2.sqrt(np.clip(counted, 0, None))))
             shown = shown * shown * (1.6 - 0.6 * shown)
             if self.crisp:
                 shown = shown + np.float32(self.crisp) * (shown - cv2.boxFilter(shown, -1, (3, 3)))
@@ -466,7 +482,8 @@ def live(person: Person, rng: Rng, photographs: list[Path]) -> list[bytes]:
     walk = Walk.drawn(rng, count)
     scene = cv2.resize(backdrop(rng, photographs), (int(FINE * WIDTH), int(FINE * HEIGHT)), interpolation=cv2.INTER_LINEAR)
     light = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.04, 3)).astype(np.float32)
-    return Webcam.drawn(rng).film((standing(person, scene, walk, i, light) for i in range(count)), rng)
+    head = Head.of(person)
+    return Webcam.drawn(rng).film((standing(head, scene, walk, i, light) for i in range(count)), rng)
 
 
 def attack(person: Person, kind: str, rng: Rng, photographs: list[Path], others: list[Person]) -> list[bytes]:
@@ -475,7 +492,7 @@ def attack(person: Person, kind: str, rng: Rng, photographs: list[Path], others:
     face = rng.uniform(190, 260) if close else np.exp(rng.uniform(np.log(62), np.log(190)))
     scene = cv2.resize(backdrop(rng, photographs), (int(FINE * WIDTH), int(FINE * HEIGHT)), interpolation=cv2.INTER_LINEAR)
     skin = np.array([(0.87, 0.68, 0.57), (0.72, 0.5, 0.38), (0.48, 0.31, 0.22)][int(rng.integers(3))], np.float32) * rng.uniform(0.8, 1.1)
-    attacker, walk = others[int(rng.integers(len(others)))], Walk.drawn(rng, count, 60, 140)
+    attacker, walk = Head.of(others[int(rng.integers(len(others)))]), Walk.drawn(rng, count, 60, 140)
     in_view = kind == "mask" or (not close and rng.random() < 0.4)
     light = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.04, 3)).astype(np.float32)
     things = media(person, kind, rng, count, photographs)
@@ -506,13 +523,13 @@ def media(person: Person, kind: str, rng: Rng, count: int, photographs: list[Pat
     elif kind.startswith("print"):
         thing = paper(person, kind, rng)
     elif kind == "video-tablet":
-        walk = Walk.drawn(rng, count, 130, 190)
+        head, walk = Head.of(person), Walk.drawn(rng, count, 130, 190)
         scene = backdrop(rng, photographs)
         state = rng.bit_generator.state
         light = np.float32([1.0, 1.0, 1.0])
 
         def moment(i: int) -> Thing:
-            picture = standing(person, scene, walk, i, light, scale=1.0)
+            picture = standing(head, scene, walk, i, light, scale=1.0)
             same = np.random.default_rng()
             same.bit_generator.state = state
             half = walk.face[i] / 2

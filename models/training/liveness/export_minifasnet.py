@@ -66,14 +66,19 @@ class Writer:
         return self.simple("add", value, made) if block.residual else made
 
 
-def written(network: minifasnet.MiniFASNet) -> Writer:
-    writer = Writer()
+def trunk(writer: Writer, network: minifasnet.MiniFASNet) -> str:
+    """Everything before the connected layers; the value that they are given."""
     value = writer.unit(writer.unit("picture", network.conv1), network.conv2_dw)
     for name, stride in minifasnet.STAGES:
         part = getattr(network, name)
         for block in [part] if stride == 2 else part.model:
             value = writer.block(value, block)
-    value = writer.unit(writer.unit(value, network.conv_6_sep), network.conv_6_dw)
+    return writer.unit(writer.unit(value, network.conv_6_sep), network.conv_6_dw)
+
+
+def written(network: minifasnet.MiniFASNet) -> Writer:
+    writer = Writer()
+    value = trunk(writer, network)
     norm = network.bn
     assert norm.running_var is not None and norm.running_mean is not None
     scale = (norm.weight / torch.sqrt(norm.running_var + norm.eps)).double()

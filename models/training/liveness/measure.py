@@ -21,9 +21,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from liveness import plan, rates
+from liveness import rates
 from liveness.films import Boxes, Film, listed
-from liveness.runner import Facts, Judge, facts_of
+from liveness.runner import OURS, Judge, facts_of
 from liveness.teachers import NAMES as TEACHERS
 from liveness.teachers import Teachers, crops_of
 
@@ -104,7 +104,7 @@ def main() -> int:
         names.append(card.stem)
         thresholds[card.stem] = threshold_of(card, options.bpcer) or 0.5
     for file in options.model:
-        asked.append(judge(file.stem, Judge(file, Facts(plan.CROP, 1 / 127.5, -1.0))))
+        asked.append(judge(file.stem, Judge(file, OURS)))
         names.append(file.stem)
     if options.data:
         asked.append(teachers(options.data))
