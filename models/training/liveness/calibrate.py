@@ -13,13 +13,12 @@ import json
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 from liveness import rates
+from liveness.drawn import Drawn, shrunk
 from liveness.prepare import NAMES
 from liveness.runner import OURS, Judge
 from liveness.teachers import NAMES as TEACHERS
-from liveness.train import Drawn
 
 RATES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 LOOKS_MIN = 3
@@ -62,8 +61,7 @@ def main() -> int:
         print(f"calibrate: {options.cache / 'calibration'}: nothing drawn there: prepare.py --part calibration", file=sys.stderr)
         return 1
     judge = Judge(options.model, OURS)
-    size = (judge.side, judge.side)
-    scores = np.array([judge.live(cv2.resize(crop, size, interpolation=cv2.INTER_AREA)) for block in data.crops for crop in block])
+    scores = np.array([judge.live(crop) for block in data.crops for crop in shrunk(block, judge.side)])
     document = {"model": report(scores, data), **{name: report(data.teachers[:, i], data) for i, name in enumerate(TEACHERS)}, "mean": report(data.teachers[:, :2].mean(1), data)}
     options.out.write_text(json.dumps(document, indent=1), encoding="utf-8")
     for name, found in document.items():

@@ -22,7 +22,7 @@ from liveness.subjects import SET
 
 OURS = [
     "Begun with weights whose makers do not name their data, and trained further on drawn attacks only: photographs of a face on drawn paper, screens and masks, through a drawn camera. What it makes of attacks that were not drawn so, three-dimensional masks above all, is not known; models/RESULTS.md has the little that was measured on real films.",
-    "A picture that fills the view, so that no edge of paper or screen is seen, is found least often.",
+    "A picture that fills the view, so that no edge of paper or screen is seen, and a mask cut out of paper are found least often.",
     "The thresholds are those of drawn visits. A camera, a light or a background of another kind moves them: check at the door how many live visitors are refused.",
     "Judges one frame by its surroundings and its texture; it knows nothing of movement. Not to be relied on as the only defence of a door that matters.",
     "The photographs are web pictures of public figures under non-commercial research terms, and nobody in them was asked: whoever uses this commercially must retrain on cleared data, or clear it. The data is unbalanced: mostly light-skinned adults; figures by group were not measured.",

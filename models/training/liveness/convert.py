@@ -1,77 +1,123 @@
 #!/usr/bin/env python3
-"""Makes the int8 `.tflite` of the liveness network, with TensorFlow in its own environment.
+"""Makes a `.tflite` out of the plain layers of a MiniFASNet, with TensorFlow in its own environment.
 
-in   --weights weights.npz (plan.py), --representative representative.npz
-out  --out NAME.tflite: 1 × SIDE × SIDE × 3 int8 → 1 × 1 int8, one logit; --float NAME.tflite, the same in float32
+in   --weights FILE.npz (export_minifasnet.py); --representative representative.npz for int8
+out  --out NAME.tflite: 1 × 80 × 80 × 3, 0 … 255 → logits; float32, or fully int8 with --representative
 
-Weights are quantised for each output channel, activations by the pictures' ranges; convolutions, ReLU
-and additions only.
+Invariant: the result was compared with PyTorch's own on one picture; where they differ, nothing is written.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import convert as writer  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
-from liveness import plan  # noqa: E402
+
+# Logits are some units large.
+ALIKE = 1e-3
 
 
-def network(weights: dict[str, np.ndarray]) -> tf.types.experimental.ConcreteFunction:
-    constants = {name: tf.constant(value, tf.float32) for name, value in weights.items()}
+def conv(value: tf.Tensor, kernel: np.ndarray, bias: np.ndarray, stride: int, padding: int, deep: bool) -> tf.Tensor:
+    same = padding and stride == 1
+    if padding and not same:
+        value = tf.pad(value, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
+    how = "SAME" if same else "VALID"
+    made = tf.nn.depthwise_conv2d(value, kernel, [1, stride, stride, 1], how) if deep else tf.nn.conv2d(value, kernel, stride, how)
+    return tf.nn.bias_add(made, bias)
 
-    @tf.function(input_signature=[tf.TensorSpec([1, plan.SIDE, plan.SIDE, 3], tf.float32, name="face")])
+
+def prelu(value: tf.Tensor, slopes: np.ndarray) -> tf.Tensor:
+    """As two depthwise convolutions of 1 × 1 and an addition: XNNPACK runs neither PReLU nor a product
+    with one number for each channel in int8, and the kernels that then do are five times slower."""
+    left, right = (tf.nn.depthwise_conv2d(value, v.reshape(1, 1, -1, 1), [1, 1, 1, 1], "VALID") for v in (slopes, 1.0 - slopes))
+    return left + tf.nn.relu(right)
+
+
+def computed(steps: list[list], constants: dict[str, np.ndarray], picture: tf.Tensor) -> tf.Tensor:
+    values = {"picture": picture}
+    for name, *parts in steps:
+        if name == "conv":
+            given, made, key, stride, padding, deep = parts
+            values[made] = conv(values[given], constants[f"{key}.kernel"], constants[f"{key}.bias"], stride, padding, deep)
+        elif name == "prelu":
+            given, made, key = parts
+            values[made] = prelu(values[given], constants[key])
+        elif name == "dense":
+            given, made, key = parts
+            flat = tf.reshape(values[given], [1, -1])
+            values[made] = tf.nn.bias_add(tf.matmul(flat, constants[f"{key}.kernel"]), constants[f"{key}.bias"])
+        else:
+            *given, made = parts
+            values[made] = SIMPLE[name](*(values[g] for g in given))
+    return values["logits"]
+
+
+SIMPLE = {
+    "add": tf.add,
+    "mean": lambda value: tf.reduce_mean(value, [1, 2], keepdims=True),
+    "multiply": tf.multiply,
+    "relu": tf.nn.relu,
+    "sigmoid": tf.sigmoid,
+}
+
+
+def convert(path: Path, pictures: np.ndarray | None = None) -> bytes:
+    with np.load(path) as stored:
+        constants = {name: stored[name] for name in stored.files}
+    steps = json.loads(str(constants.pop("plan")))
+    picture, wanted = constants.pop("check_input"), constants.pop("check_output")
+
+    @tf.function(input_signature=[tf.TensorSpec(picture.shape, tf.float32, name="face")])
     def liveness(face: tf.Tensor) -> dict[str, tf.Tensor]:
-        values, inputs = face, {}
-        for layer in plan.LAYERS:
-            inputs[layer.name] = values
-            values = convolution(values, layer, constants[f"{layer.name}.kernel"], constants[f"{layer.name}.bias"])
-            if layer.adds:
-                values = values + inputs[layer.adds]
-        flat = tf.reshape(values, [1, plan.FEATURES])
-        return {"liveness": tf.nn.bias_add(tf.matmul(flat, constants["prob.kernel"]), constants["prob.bias"])}
+        return {"liveness": computed(steps, constants, face)}
 
-    return liveness.get_concrete_function()
+    function = liveness.get_concrete_function()
+    made = tf.lite.TFLiteConverter.from_concrete_functions([function]).convert()
+    interpreter = tf.lite.Interpreter(model_content=made)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    apart = float(np.abs(found - wanted).max())
+    if not apart <= ALIKE * max(1.0, float(np.abs(wanted).max())):
+        raise ValueError(f"{path}: the result differs from PyTorch's own by {apart:.5f}; it was not written")
+    print(f"convert: PyTorch's logits within {apart:.6f}")
+    return made if pictures is None else quantised(function, pictures)
 
 
-def convolution(values: tf.Tensor, layer: plan.Layer, kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    edge = layer.side // 2 if layer.padded else 0
-    padding = "SAME" if layer.padded and layer.stride == 1 else "VALID"
-    if layer.padded and layer.stride > 1 and edge:
-        # PyTorch pads both ends alike; TensorFlow's own padding would shift the stride by a pixel.
-        values = tf.pad(values, [[0, 0], [edge, edge], [edge, edge], [0, 0]])
-    if layer.deep:
-        made = tf.nn.depthwise_conv2d(values, kernel, [1, layer.stride, layer.stride, 1], padding)
-    else:
-        made = tf.nn.conv2d(values, kernel, layer.stride, padding)
-    made = tf.nn.bias_add(made, bias)
-    return tf.nn.relu(made) if layer.relu else made
+def quantised(function: tf.types.experimental.ConcreteFunction, pictures: np.ndarray) -> bytes:
+    made = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    made.optimizations = [tf.lite.Optimize.DEFAULT]
+    made.representative_dataset = lambda: ([p[None].astype(np.float32)] for p in pictures)
+    made.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    made.inference_input_type = made.inference_output_type = tf.int8
+    return made.convert()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, required=True)
-    parser.add_argument("--representative", type=Path, required=True)
+    parser.add_argument("--representative", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--float", type=Path)
     options = parser.parse_args()
+    pictures = None
+    if options.representative:
+        with np.load(options.representative) as stored:
+            pictures = stored["pictures"]
     try:
-        function = network(plan.read(options.weights))
-    except (plan.WeightsError, OSError) as error:
+        made = convert(options.weights, pictures)
+    except ValueError as error:
         print(f"convert: {error}", file=sys.stderr)
         return 1
-    with np.load(options.representative) as stored:
-        pictures = stored["pictures"]
-    options.out.write_bytes(writer.quantised(function, pictures, "signed"))
-    print(f"convert: wrote {options.out} ({options.out.stat().st_size:,} bytes)")
-    if options.float:
-        options.float.write_bytes(writer.converter(function).convert())
+    options.out.write_bytes(made)
+    print(f"convert: wrote {options.out} ({len(made):,} bytes)")
     return 0
 
 

@@ -18,7 +18,7 @@ export PYTHONPATH=models/training
 mkdir -p "$out"
 
 tools/in_venv.sh $torch -m liveness.export_minifasnet "$file" --out "$out/$id.npz"
-tools/in_venv.sh $tensorflow -m liveness.convert_minifasnet --weights "$out/$id.npz" --out "$out/$id.tflite"
+tools/in_venv.sh $tensorflow -m liveness.convert --weights "$out/$id.npz" --out "$out/$id.tflite"
 rm "$out/$id.npz"
 tools/in_venv.sh $torch -m liveness.card --model "$out/$id.tflite" --id "$id" --out "$out/$id.toml" \
     --title "${TITLE:-$name of Silent-Face-Anti-Spoofing, converted}" --licence "${LICENCE:-Apache-2.0}" \

@@ -41,10 +41,9 @@ drawn train "${SCENES:-20000}"
 drawn validation 1000
 drawn calibration 1500
 # shellcheck disable=SC2086 # options are words
-step "$out/run.json" $torch liveness.train --cache "$out" --out "$out" ${TRAIN_OPTIONS:-}
-step "$out/weights.npz" $torch liveness.export --weights "$out/averaged.pt" --cache "$out" --out "$out"
-step "$out/$id.tflite" $tensorflow liveness.convert --weights "$out/weights.npz" --representative "$out/representative.npz" \
-    --out "$out/$id.tflite" --float "$out/$id-float.tflite"
+step "$out/run.json" $torch liveness.train --data "$data" --cache "$out" --out "$out" ${TRAIN_OPTIONS:-}
+step "$out/plain.npz" $torch liveness.export --weights "$out/trained.pt" --data "$data" --cache "$out" --out "$out"
+step "$out/$id.tflite" $tensorflow liveness.convert --weights "$out/plain.npz" --representative "$out/representative.npz" --out "$out/$id.tflite"
 step "$out/calibration.json" $torch liveness.calibrate --model "$out/$id.tflite" --cache "$out" --out "$out/calibration.json"
 step "$out/$id.toml" $torch liveness.card --model "$out/$id.tflite" --calibration "$out/calibration.json" --run "$out/run.json" \
     --date "$date" --id "$id" --out "$out/$id.toml"

@@ -1,74 +1,67 @@
-"""The network of plan.py in PyTorch: the form that is trained, and its folding to plain weights.
+"""The liveness network: MiniFASNetV1SE, begun with its public weights, with heads of ours.
 
-in   pictures, batch × 3 × SIDE × SIDE, pixel/127.5 − 1
-out  features; from these `heads`: the label's logit, the kinds', and one for each teacher
+in   pictures: BGR 0 … 255, batch × 3 × 80 × 80, the square around the face at 4 sides of its box
+out  logits: the label's, and what each teacher says
 
-Each convolution has a batch norm, which `folded` takes into it. The one logit that ships is a weighted
-sum of the label's and the teachers' logits, which is one linear layer again.
+The one logit that ships is a weighted sum of the label's head and the teachers' (SHARES), which is
+again one linear layer.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+
 import torch
-from liveness.plan import FEATURES, LAYERS, Layer
+from dataset import file_of
+from liveness import minifasnet
+from liveness.teachers import NAMES as TEACHERS
 from torch import Tensor, nn
+from torch.nn import functional
 
-
-class Step(nn.Module):
-    def __init__(self, layer: Layer) -> None:
-        super().__init__()
-        self.layer = layer
-        groups = layer.made if layer.deep else 1
-        self.conv = nn.Conv2d(layer.given, layer.made, layer.side, layer.stride, layer.side // 2 if layer.padded else 0, groups=groups, bias=False)
-        self.norm = nn.BatchNorm2d(layer.made)
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out" if not layer.deep else "fan_in", nonlinearity="relu")
-        if layer.adds:
-            nn.init.constant_(self.norm.weight, 0.3)
-
-    def forward(self, values: Tensor) -> Tensor:
-        values = self.norm(self.conv(values))
-        return torch.relu(values) if self.layer.relu else values
+BEGUN_WITH = "minifasnet-v1se"
+CROP, SIDE = 4.0, minifasnet.SIDE
+LOWER = ("conv1", "conv2_dw", "conv_23", "conv_3", "conv_34", "conv_4")
+UPPER = ("conv_45", "conv_5", "conv_6_sep", "conv_6_dw")
+# Of the label's logit and of what each teacher would say, in the logit that ships.
+SHARES = (0.5, 0.25, 0.25, 0.0)
 
 
 class Liveness(nn.Module):
-    def __init__(self, kinds: int, teachers: int, dropout: float = 0.2) -> None:
+    def __init__(self, network: minifasnet.MiniFASNet) -> None:
         super().__init__()
-        self.steps = nn.ModuleList(Step(layer) for layer in LAYERS)
-        self.drop = nn.Dropout(dropout)
-        self.label = nn.Linear(FEATURES, 1)
-        self.kind = nn.Linear(FEATURES, kinds)
-        self.teach = nn.Linear(FEATURES, teachers)
+        self.network, self.dropout = network, 0.0
+        features = network.prob.weight.shape[1]
+        self.label, self.teach = nn.Linear(features, 1), nn.Linear(features, len(TEACHERS))
+        with torch.no_grad():
+            prob = network.prob.weight
+            live = prob[minifasnet.LIVE] - (prob.sum(0) - prob[minifasnet.LIVE]) / (len(prob) - 1)
+            for head in (self.label, self.teach):
+                head.weight.copy_(live[None].expand_as(head.weight))
+                head.bias.zero_()
 
-    def features(self, pictures: Tensor) -> Tensor:
-        values, inputs = pictures, {}
-        for step in self.steps:
-            inputs[step.layer.name] = values
-            values = step(values)
-            if step.layer.adds:
-                values = values + inputs[step.layer.adds]
-        return values.flatten(1)
+    def lower(self, pictures: Tensor) -> Tensor:
+        for name in LOWER:
+            pictures = getattr(self.network, name)(pictures)
+        return pictures
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of the label, batch; of the kinds; of each teacher's p(live)."""
-        values = self.drop(self.features(pictures))
-        return self.label(values)[:, 0], self.kind(values), self.teach(values)
+    def upper(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits: the label's, batch; and each teacher's."""
+        for name in UPPER:
+            maps = getattr(self.network, name)(maps)
+        values = self.network.bn(self.network.linear(maps.flatten(1)))
+        values = functional.dropout(values, self.dropout, self.dropout > 0.0)
+        return self.label(values)[:, 0], self.teach(values)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        return self.upper(self.lower(pictures))
 
 
-def folded(network: Liveness, shares: np.ndarray) -> dict[str, np.ndarray]:
-    """Plain weights in the layout of plan.py; `shares` of the label's logit and of each teacher's in the one that ships."""
-    weights: dict[str, np.ndarray] = {}
-    for step in network.steps:
-        norm = step.norm
-        assert norm.running_var is not None and norm.running_mean is not None
-        scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-        kernel = (step.conv.weight.double() * scale[:, None, None, None]).detach().numpy()
-        # PyTorch has output × input × height × width; a depthwise one channels × 1 × height × width.
-        turned = kernel.transpose(2, 3, 0, 1) if step.layer.deep else kernel.transpose(2, 3, 1, 0)
-        weights[f"{step.layer.name}.kernel"] = turned.astype(np.float32)
-        weights[f"{step.layer.name}.bias"] = (norm.bias.double() - norm.running_mean.double() * scale).detach().numpy().astype(np.float32)
-    kernels = torch.cat([network.label.weight, network.teach.weight]).detach().numpy()
-    biases = torch.cat([network.label.bias, network.teach.bias]).detach().numpy()
-    weights["prob.kernel"] = (shares @ kernels)[:, None].astype(np.float32)
-    weights["prob.bias"] = np.array([shares @ biases], np.float32)
-    return weights
+def begun(data: Path) -> Liveness:
+    """The network with the public weights, ready to learn."""
+    return Liveness(minifasnet.read(file_of(BEGUN_WITH, data))).eval()
+
+
+def trained(weights: Path, data: Path) -> Liveness:
+    network = begun(data)
+    network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return network

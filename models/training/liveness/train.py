@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Trains the liveness network on what prepare.py drew, by its labels and by what the teachers say.
+"""Trains the liveness network (network.py) on what prepare.py drew, by its labels and by what the teachers say.
 
-in   --cache FOLDER with train/ and validation/, --out FOLDER, --minutes M; --start-from averaged.pt
-out  OUT/averaged.pt (weights averaged over steps; the form that is used), OUT/checkpoint.pt,
-     OUT/run.json (the settings, validation figures, hours), a line of progress every half minute
+in   --data FOLDER (the weights that it begins with), --cache FOLDER of prepare.py, --out FOLDER, --minutes M
+     --upper: only what comes after the fourth stage learns, from maps that are made once and kept: a
+     tenth of the work; --start-from trained.pt: go on with an earlier run
+out  OUT/trained.pt (averaged weights), OUT/run.json, progress
 
-Losses: the label (binary cross entropy), the kind (cross entropy, which keeps the kinds apart), each
-teacher's p(live) (binary cross entropy with soft targets). The rate falls by a half cosine over the
-minutes. Shards that prepare.py adds meanwhile join at the next pass.
+What those weights know of real attacks must not be lost to drawings: batch norms stay as they are,
+weights are held near where they began, and heads go on saying what each teacher says.
 """
 
 from __future__ import annotations
@@ -17,179 +17,152 @@ import copy
 import json
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from liveness import rates
-from liveness.network import Liveness
+from liveness.drawn import Drawn, shrunk
+from liveness.network import BEGUN_WITH, LOWER, SHARES, SIDE, Liveness, begun
 from liveness.prepare import NAMES
 from liveness.teachers import NAMES as TEACHERS
 from torch import Tensor
 from torch.nn import functional
 
-SMOOTHING = 0.02
+# Teachers' probabilities are kept from 0 and 1 by so much, and labels by SMOOTHING.
 CLIP = 1e-3
+SMOOTHING = 0.02
 
 
-@dataclass
-class Drawn:
-    """All shards of a part, one after another."""
-
-    folder: Path
-    seen: set[str] = field(default_factory=set)
-    crops: list[np.ndarray] = field(default_factory=list)
-    kinds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    scenes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    faces: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
-    teachers: np.ndarray = field(default_factory=lambda: np.zeros((0, len(TEACHERS)), np.float32))
-    starts: list[int] = field(default_factory=lambda: [0])
-
-    def refresh(self) -> int:
-        for path in sorted(self.folder.glob("*.npz")):
-            if path.name in self.seen or ".partial." in path.name:
-                continue
-            with np.load(path) as stored:
-                self.crops.append(stored["crops"])
-                for name in ("kinds", "scenes", "faces", "teachers"):
-                    setattr(self, name, np.concatenate([getattr(self, name), stored[name]]))
-            self.starts.append(len(self.kinds))
-            self.seen.add(path.name)
-        return len(self.kinds)
-
-    def pictures(self, numbers: np.ndarray) -> np.ndarray:
-        blocks = np.searchsorted(self.starts, numbers, side="right") - 1
-        return np.stack([self.crops[block][number - self.starts[block]] for block, number in zip(blocks, numbers, strict=True)])
+def inputs(crops: np.ndarray) -> Tensor:
+    """BGR 0 … 255, batch × 3 × 80 × 80, of drawn crops."""
+    small = shrunk(crops, SIDE)
+    return torch.from_numpy(np.ascontiguousarray(small[..., ::-1].transpose(0, 3, 1, 2))).float()
 
 
-def tensor_of(pictures: np.ndarray) -> Tensor:
-    values = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-    return values.contiguous(memory_format=torch.channels_last)
-
-
-def augmented(pictures: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Mirrored or not; moved by up to three pixels; now and then brighter, darker, of another colour, or a part covered."""
-    values = tensor_of(pictures)
-    for number in range(len(values)):
-        one = values[number]
+def shaken(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Mirrored or not, a little brighter or darker, of a slightly other colour."""
+    for number in range(len(pictures)):
         if rng.random() < 0.5:
-            one = one.flip(2)
+            pictures[number] = pictures[number].flip(2)
         if rng.random() < 0.5:
-            one = torch.roll(one, tuple(int(v) for v in rng.integers(-3, 4, 2)), (1, 2))
-        if rng.random() < 0.5:
-            gains = np.exp(rng.normal(0, 0.12) + rng.normal(0, 0.04, 3)).astype(np.float32)
-            one = ((one + 1.0) * torch.from_numpy(gains)[:, None, None] - 1.0 + float(rng.normal(0, 0.06))).clamp(-1.0, 1.0)
-        if rng.random() < 0.12:
-            side = [int(v) for v in rng.integers(16, 64, 2)]
-            top, left = int(rng.integers(0, 128 - side[0])), int(rng.integers(0, 128 - side[1]))
-            one = one.clone()
-            one[:, top : top + side[0], left : left + side[1]] = float(rng.uniform(-1, 1))
-        values[number] = one
-    return values
+            gains = np.exp(rng.normal(0, 0.1) + rng.normal(0, 0.03, 3)).astype(np.float32)
+            pictures[number] = (pictures[number] * torch.from_numpy(gains)[:, None, None]).clamp(0, 255)
+    return pictures
 
 
-def batches(data: Drawn, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Numbers of pictures, pass after pass."""
-    while True:
-        order = rng.permutation(data.refresh())
-        for start in range(0, len(order) - size + 1, size):
-            yield order[start : start + size]
-
-
-def judged(network: Liveness, data: Drawn, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Label's, kinds' and teachers' logits of each picture."""
-    parts: list[list[np.ndarray]] = [[], [], []]
+def maps_of(network: Liveness, data: Drawn) -> np.ndarray:
+    """What the lower part makes of every picture, as float16."""
+    parts = []
     with torch.inference_mode():
-        for start in range(0, len(numbers), 128):
-            for part, made in zip(parts, network.eval()(tensor_of(data.pictures(numbers[start : start + 128]))), strict=True):
-                part.append(made.numpy())
-    return tuple(np.concatenate(p) for p in parts)  # type: ignore[return-value]
+        for start in range(0, len(data.kinds), 128):
+            numbers = np.arange(start, min(start + 128, len(data.kinds)))
+            parts.append(network.lower(inputs(data.pictures(numbers))).half().numpy())
+            if start % 2560 == 0:
+                print(f"train: maps {start} of {len(data.kinds)}", flush=True)
+    return np.concatenate(parts)
 
 
-def figures(network: Liveness, data: Drawn) -> dict[str, float]:
-    label, _, teach = judged(network, data, np.arange(len(data.kinds)))
+def figures(label: np.ndarray, teach: np.ndarray, data: Drawn, shares: tuple[float, ...] = SHARES) -> dict[str, float]:
     live = data.kinds == 0
-    wanted = np.log(np.clip(data.teachers, CLIP, 1 - CLIP) / (1 - np.clip(data.teachers, CLIP, 1 - CLIP)))
-    found = {"auc": rates.auc(label[live], label[~live]), "apcer_at_5": rates.apcer(label[~live], rates.threshold_at(label[live], 0.05))}
-    for number, name in enumerate(TEACHERS):
-        found[f"auc {name}"] = rates.auc(data.teachers[live, number], data.teachers[~live, number])
-        found[f"taught {name}"] = float(np.corrcoef(teach[:, number], wanted[:, number])[0, 1])
+    clipped = np.clip(data.teachers, CLIP, 1 - CLIP)
+    wanted = np.log(clipped / (1 - clipped))
+    both = wanted[:, :2].mean(1)
+    shipped = label * shares[0] + teach @ np.array(shares[1:])
+    found = {}
+    for name, scores in (("label", label), ("teach", teach[:, :2].mean(1)), ("shipped", shipped), ("teachers", both)):
+        found[f"{name} auc"] = rates.auc(scores[live], scores[~live])
+        found[f"{name} agrees"] = float(np.corrcoef(scores, both)[0, 1])
+        found[f"{name} apcer_at_5"] = rates.apcer(scores[~live], rates.threshold_at(scores[live], 0.05))
     for number, name in enumerate(NAMES[1:], start=1):
-        found[f"auc {name}"] = rates.auc(label[live], label[data.kinds == number])
+        found[name] = rates.auc(shipped[live], shipped[data.kinds == number])
     return {name: round(value, 4) for name, value in found.items()}
 
 
-def loss_of(network: Liveness, pictures: Tensor, data: Drawn, numbers: np.ndarray, share: float) -> Tensor:
-    label, kind, teach = network(pictures)
-    kinds = torch.from_numpy(data.kinds[numbers].astype(np.int64))
-    live = (kinds == 0).float() * (1.0 - 2.0 * SMOOTHING) + SMOOTHING
-    soft = torch.from_numpy(np.clip(data.teachers[numbers], CLIP, 1.0 - CLIP))
-    return (
-        functional.binary_cross_entropy_with_logits(label, live)
-        + 0.2 * functional.cross_entropy(kind, kinds)
-        + share * functional.binary_cross_entropy_with_logits(teach, soft) * teach.shape[1]
-    )
+def judged(network: Liveness, data: Drawn, maps: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    labels, taught = [], []
+    with torch.inference_mode():
+        for start in range(0, len(data.kinds), 128):
+            numbers = np.arange(start, min(start + 128, len(data.kinds)))
+            made = network(inputs(data.pictures(numbers))) if maps is None else network.upper(torch.from_numpy(maps[numbers]).float())
+            labels.append(made[0].numpy())
+            taught.append(made[1].numpy())
+    return np.concatenate(labels), np.concatenate(taught)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=40.0)
-    parser.add_argument("--batch", type=int, default=96)
-    parser.add_argument("--rate", type=float, default=2.5e-3)
-    parser.add_argument("--teachers", type=float, default=0.4, help="weight of what each teacher says")
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--upper", action="store_true")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--teachers", type=float, default=1.0, help="weight of what the teachers say")
+    parser.add_argument("--near", type=float, default=2e-3, help="weight of the distance from where the weights began")
+    parser.add_argument("--dropout", type=float, default=0.4)
     parser.add_argument("--start-from", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    cv2.setNumThreads(1)
     torch.set_num_threads(options.threads)
     torch.manual_seed(7)
     rng = np.random.default_rng(7)
     options.out.mkdir(parents=True, exist_ok=True)
     data, validation = Drawn(options.cache / "train"), Drawn(options.cache / "validation")
+    data.refresh()
     validation.refresh()
-    network = Liveness(len(NAMES), len(TEACHERS))
+    network = begun(options.data)
+    first = {name: value.detach().clone() for name, value in network.named_parameters()}
     if options.start_from:
         network.load_state_dict(torch.load(options.start_from, map_location="cpu", weights_only=True))
-    network = network.to(memory_format=torch.channels_last)
+    maps = maps_of(network, data) if options.upper else None
+    kept = maps_of(network, validation) if options.upper else None
+    print("train: before,", json.dumps(figures(*judged(network, validation, kept), validation)), flush=True)
+    learning = {n: p for n, p in network.named_parameters() if not n.startswith("network.prob") and not (options.upper and n.split(".")[1] in LOWER)}
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in learning)
     averaged = copy.deepcopy(network)
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}], lr=options.rate)
-    began, told, count, running = time.monotonic(), 0.0, 0, 0.0
-    for step, numbers in enumerate(batches(data, options.batch, rng)):
-        passed = (time.monotonic() - began) / 60.0 / options.minutes
-        if passed >= 1.0:
-            break
-        rate = options.rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * np.cos(np.pi * passed)) + 1e-6
+    network.dropout = options.dropout
+    optimiser = torch.optim.AdamW(learning.values(), lr=options.rate, weight_decay=0.0)
+    began, told, count, running, step, order, at = time.monotonic(), time.monotonic(), 0, 0.0, 0, rng.permutation(len(data.kinds)), 0
+    tested = time.monotonic()
+    while (passed := (time.monotonic() - began) / 60.0 / options.minutes) < 1.0:
+        if at + options.batch > len(order):
+            if maps is None:
+                data.refresh()
+            order, at = rng.permutation(len(data.kinds)), 0
+        numbers, at = order[at : at + options.batch], at + options.batch
         for group in optimiser.param_groups:
-            group["lr"] = rate
-        network.train()
-        loss = loss_of(network, augmented(data.pictures(numbers), rng), data, numbers, options.teachers)
+            group["lr"] = options.rate * min(1.0, (step + 1) / 50) * (0.5 + 0.5 * np.cos(np.pi * passed))
+        label, teach = network.upper(torch.from_numpy(maps[numbers]).float()) if maps is not None else network(shaken(inputs(data.pictures(numbers)), rng))
+        live = torch.from_numpy((data.kinds[numbers] == 0).astype(np.float32)) * (1 - 2 * SMOOTHING) + SMOOTHING
+        soft = torch.from_numpy(np.clip(data.teachers[numbers], CLIP, 1 - CLIP))
+        loss = functional.binary_cross_entropy_with_logits(label, live) + options.teachers * functional.binary_cross_entropy_with_logits(teach, soft)
+        away = sum(((p - first[n]) ** 2).sum() for n, p in learning.items() if n.startswith("network"))
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
+        (loss + options.near * away).backward()
+        torch.nn.utils.clip_grad_norm_(learning.values(), 5.0)
         optimiser.step()
-        keep = min(0.997, (step + 1) / (step + 20))
+        step, count = step + 1, count + len(numbers)
+        keep = min(0.995, step / (step + 10))
         with torch.no_grad():
-            for mean, value in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
-                mean.copy_(value if not value.is_floating_point() else mean * keep + value * (1.0 - keep))
-        count += len(numbers)
-        running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
-        if time.monotonic() - told > 30.0:
+            for mean, value in zip(averaged.parameters(), network.parameters(), strict=True):
+                mean.lerp_(value, 1.0 - keep)
+        running = loss.item() if step == 1 else 0.97 * running + 0.03 * loss.item()
+        if time.monotonic() - told > 20.0:
             told = time.monotonic()
-            print(f"train: {100 * passed:.0f} %, {count:,} pictures, {count / len(data.kinds):.1f} passes of {len(data.kinds):,}, {count / (told - began):.0f}/s, loss {running:.3f}", flush=True)
-            if step % 4 == 0 or passed > 0.9:
-                torch.save(averaged.state_dict(), options.out / "averaged.pt")
-        if step % 400 == 399:
-            print("train:", json.dumps(figures(averaged, validation)), flush=True)
-    torch.save(averaged.state_dict(), options.out / "averaged.pt")
-    torch.save({"network": network.state_dict(), "optimiser": optimiser.state_dict()}, options.out / "checkpoint.pt")
-    end = figures(averaged, validation)
-    run = {"minutes": options.minutes, "pictures": count, "passes": round(count / max(1, len(data.kinds)), 1), "frames": len(data.kinds), "scenes": len(np.unique(data.scenes)),
-           "teachers": list(TEACHERS), "teachers_weight": options.teachers, "start_from": str(options.start_from) if options.start_from else None, "validation": end}  # fmt: skip
+            print(f"train: {100 * passed:.0f} %, {count:,} pictures of {len(data.kinds):,}, {count / (told - began):.0f}/s, loss {running:.3f}, moved {float(away.detach()):.2f}", flush=True)
+            torch.save(averaged.state_dict(), options.out / "trained.pt")
+        if time.monotonic() - tested > 150.0:
+            tested = time.monotonic()
+            print("train:", json.dumps(figures(*judged(averaged, validation, kept), validation)), flush=True)
+    torch.save(averaged.state_dict(), options.out / "trained.pt")
+    end = figures(*judged(averaged, validation, kept), validation)
+    run = {"minutes": options.minutes, "pictures": count, "frames": len(data.kinds), "scenes": len(np.unique(data.scenes)), "teachers": list(TEACHERS), "begun_with": BEGUN_WITH,
+           "upper": options.upper, "start_from": str(options.start_from) if options.start_from else None, "validation": end}  # fmt: skip
     (options.out / "run.json").write_text(json.dumps(run, indent=1), encoding="utf-8")
     print("train: done,", json.dumps(end), flush=True)
     return 0

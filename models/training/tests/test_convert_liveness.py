@@ -1,4 +1,4 @@
-"""Conversion of the liveness network with TensorFlow: float32 as the table says, int8 near it."""
+"""Conversion of plain layers with TensorFlow: float32 as they say, int8 near it."""
 
 import json
 import tempfile
@@ -10,36 +10,9 @@ from . import TRAINING  # noqa: F401
 try:
     import numpy as np
     import tensorflow as tf
-    import convert as writer
-    from liveness import convert, convert_minifasnet, plan
+    from liveness import convert
 except ImportError as absent:
     raise unittest.SkipTest(f"{absent}: run 'make test-training'") from None
-
-
-def some_weights() -> dict:
-    rng = np.random.default_rng(12)
-    weights = {}
-    for name, shape in plan.shapes().items():
-        layer = next((la for la in plan.LAYERS if name.startswith(f"{la.name}.")), None)
-        many = np.prod(shape[:2]) if layer is not None and layer.deep else np.prod(shape[:-1])
-        spread = 0.05 if name.endswith("bias") else (1.5 / many) ** 0.5
-        weights[name] = rng.normal(0, spread, shape).astype(np.float32)
-    return weights
-
-
-def in_numpy(weights: dict, values: "np.ndarray") -> float:
-    """The network once more, by the table's own definition."""
-    inputs = {}
-    for layer in plan.LAYERS:
-        inputs[layer.name] = values
-        edge = layer.side // 2 if layer.padded else 0
-        padded = np.pad(values, ((edge, edge), (edge, edge), (0, 0)))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (layer.side, layer.side), axis=(0, 1))[:: layer.stride, :: layer.stride]
-        kernel = weights[f"{layer.name}.kernel"]
-        made = np.einsum("yxcij,ijcm->yxc" if layer.deep else "yxcij,ijcm->yxm", windows, kernel, optimize=True) + weights[f"{layer.name}.bias"]
-        values = np.maximum(made, 0) if layer.relu else made
-        values = values + inputs[layer.adds] if layer.adds else values
-    return float(values.reshape(-1) @ weights["prob.kernel"][:, 0] + weights["prob.bias"][0])
 
 
 def run(model: bytes, values: "np.ndarray") -> float:
@@ -57,31 +30,29 @@ def run(model: bytes, values: "np.ndarray") -> float:
 
 
 class Conversion(unittest.TestCase):
-    def test_float_is_the_table_and_int8_is_near(self):
-        weights, rng = some_weights(), np.random.default_rng(4)
-        pictures = rng.integers(0, 256, (24, plan.SIDE, plan.SIDE, 3), dtype=np.uint8)
-        function = convert.network(weights)
-        values = pictures[0].astype(np.float32) / 127.5 - 1.0
-        wanted = in_numpy(weights, values)
-        self.assertAlmostEqual(run(writer.converter(function).convert(), values), wanted, delta=1e-2 + 1e-3 * abs(wanted))
-        int8 = writer.quantised(function, pictures, "signed")
-        self.assertLess(len(int8), 600_000)
-        self.assertAlmostEqual(run(int8, values), wanted, delta=0.15 + 0.1 * abs(wanted))
-
     def test_plain_layers_are_compared_before_they_are_written(self):
         rng = np.random.default_rng(1)
-        constants = {"v1.kernel": rng.normal(0, 1, (3, 3, 3, 4)), "v1.bias": np.zeros(4), "v2": np.full(4, 0.25), "prob.kernel": rng.normal(0, 1, (64, 3)), "prob.bias": np.zeros(3)}
-        steps = [["conv", "picture", "v1", "v1", 2, 1, False], ["prelu", "v1", "v2", "v2"], ["dense", "v2", "logits", "prob"]]
-        picture = rng.uniform(0, 1, (1, 8, 8, 3)).astype(np.float32)
-        as_written = {name: value.astype(np.float32) for name, value in constants.items()}
-        wanted = convert_minifasnet.computed(steps, as_written, tf.constant(picture)).numpy()
+        steps = [
+            ["conv", "picture", "a", "a", 2, 1, False], ["prelu", "a", "b", "b"], ["conv", "b", "c", "c", 1, 1, True], ["mean", "c", "d"], ["conv", "d", "e", "e", 1, 0, False],
+            ["relu", "e", "f"], ["sigmoid", "f", "g"], ["multiply", "c", "g", "h"], ["add", "b", "h", "i"], ["dense", "i", "logits", "prob"],
+        ]  # fmt: skip
+        shapes = {"a.kernel": (3, 3, 3, 4), "c.kernel": (3, 3, 4, 1), "e.kernel": (1, 1, 4, 4), "prob.kernel": (64, 1)}
+        constants = {name: rng.normal(0, (1.0 / np.prod(shape[:-1])) ** 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
+        constants |= {"b": np.array([0.25, -0.3, 0.1, 0.5], np.float32), **{f"{name}.bias": np.zeros(1 if name == "prob" else 4, np.float32) for name in ("a", "c", "e", "prob")}}
+        picture = rng.uniform(0, 255, (1, 8, 8, 3)).astype(np.float32)
+        wanted = convert.computed(steps, constants, tf.constant(picture)).numpy()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "plain.npz"
-            np.savez(path, plan=json.dumps(steps), check_input=picture, check_output=wanted, **as_written)
-            self.assertGreater(len(convert_minifasnet.convert(path)), 100)
-            np.savez(path, plan=json.dumps(steps), check_input=picture, check_output=wanted + 1.0, **as_written)
+            np.savez(path, plan=json.dumps(steps), check_input=picture, check_output=wanted, **constants)
+            self.assertAlmostEqual(run(convert.convert(path), picture[0]), float(wanted[0, 0]), delta=1e-2)
+            pictures = rng.uniform(0, 255, (30, 8, 8, 3)).astype(np.uint8)
+            int8 = convert.convert(path, pictures)
+            floats = [float(convert.computed(steps, constants, tf.constant(p[None].astype(np.float32))).numpy()[0, 0]) for p in pictures]
+            found = [run(int8, p.astype(np.float32)) for p in pictures]
+            self.assertGreater(np.corrcoef(found, floats)[0, 1], 0.99)
+            np.savez(path, plan=json.dumps(steps), check_input=picture, check_output=wanted + 100.0, **constants)
             with self.assertRaisesRegex(ValueError, "differs from PyTorch"):
-                convert_minifasnet.convert(path)
+                convert.convert(path)
 
 
 if __name__ == "__main__":

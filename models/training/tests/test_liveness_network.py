@@ -1,4 +1,4 @@
-"""The liveness network and MiniFASNet in PyTorch: folding, tables, and what the public file's keys tell."""
+"""The liveness network and MiniFASNet in PyTorch: what the public file's keys tell, and plain layers."""
 
 import tempfile
 import unittest
@@ -9,9 +9,10 @@ from . import TRAINING  # noqa: F401
 try:
     import numpy as np
     import torch
-    from liveness import minifasnet, plan
+    from liveness import minifasnet
+    from liveness.export import written as written_ours
     from liveness.export_minifasnet import written
-    from liveness.network import Liveness, folded
+    from liveness.network import SIDE, Liveness
 except ImportError as absent:
     raise unittest.SkipTest(f"{absent}: run 'make test-training'") from None
 
@@ -57,46 +58,30 @@ def small_minifasnet(excited: bool) -> dict:
 
 
 class Ours(unittest.TestCase):
-    def test_the_table_fits_together_and_stays_small(self):
-        for before, layer in zip(plan.LAYERS, plan.LAYERS[1:], strict=False):
-            self.assertEqual(before.made, layer.given, layer.name)
-        self.assertLessEqual(plan.multiplications(), 30e6)
-        self.assertLessEqual(plan.parameters(), 600_000)
+    def test_begins_as_the_public_network_and_its_plain_layers_take_rgb(self):
+        base = minifasnet.MiniFASNet(small_minifasnet(True))
+        base.load_state_dict(small_minifasnet(True))
+        network = Liveness(base.eval()).eval()
+        picture = torch.rand(3, 3, SIDE, SIDE) * 255
+        with torch.inference_mode():
+            logits = base(picture)
+            label, teach = network(picture)
+            live = logits[:, minifasnet.LIVE] - (logits.sum(1) - logits[:, minifasnet.LIVE]) / 2
+            np.testing.assert_allclose(label.numpy(), live.numpy(), rtol=1e-3, atol=1e-3)
+            np.testing.assert_allclose(teach[:, 2].numpy(), live.numpy(), rtol=1e-3, atol=1e-3)
+            network.label.weight.normal_()
+            network.teach.bias.normal_()
+            label, teach = network(picture[:1])
+        shares = np.array([0.5, 0.2, 0.2, 0.1])
+        found = in_torch(written_ours(network, shares), picture[:1].flip(1))
+        np.testing.assert_allclose(found[:, 0], shares[0] * label.numpy() + teach.numpy() @ shares[1:], rtol=1e-3, atol=1e-3)
 
-    def test_folding_changes_nothing_and_mixes_the_heads(self):
-        torch.manual_seed(1)
-        network = Liveness(9, 3)
-        with torch.no_grad():
-            for step in network.steps:
-                step.norm.running_mean.normal_(0, 0.1)
-                step.norm.running_var.uniform_(0.5, 1.5)
-        network.eval()
-        weights = folded(network, np.array([0.5, 0.25, 0.25, 0.0]))
-        self.assertEqual({n: w.shape for n, w in weights.items()}, plan.shapes())
-        plain = Liveness(9, 3).eval()
-        with torch.no_grad():
-            for step in plain.steps:
-                kernel = torch.from_numpy(weights[f"{step.layer.name}.kernel"])
-                step.conv.weight.copy_(kernel.permute(2, 3, 0, 1) if step.layer.deep else kernel.permute(3, 2, 0, 1))
-                step.norm.running_mean.zero_()
-                step.norm.running_var.fill_(1.0 - step.norm.eps)
-                step.norm.weight.fill_(1.0)
-                step.norm.bias.copy_(torch.from_numpy(weights[f"{step.layer.name}.bias"]))
-            pictures = torch.rand(2, 3, plan.SIDE, plan.SIDE) * 2 - 1
-            label, _, teach = network(pictures)
-            wanted = 0.5 * label + 0.25 * teach[:, 0] + 0.25 * teach[:, 1]
-            found = plain.features(pictures) @ torch.from_numpy(weights["prob.kernel"])[:, 0] + weights["prob.bias"][0]
-        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-3, atol=1e-3)
-
-    def test_weights_are_checked(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "weights.npz"
-            good = {name: np.zeros(shape, np.float32) for name, shape in plan.shapes().items()}
-            plan.write(path, good)
-            self.assertEqual(set(plan.read(path)), set(good))
-            for wrong, words in ((good | {"prob.bias": np.zeros(2)}, "shape"), (good | {"prob.bias": np.array([np.nan])}, "finite")):
-                with self.assertRaisesRegex(plan.WeightsError, words):
-                    plan.write(path, wrong)
+    def test_the_upper_part_goes_on_where_the_lower_ends(self):
+        network = Liveness(minifasnet.MiniFASNet(small_minifasnet(False)).eval()).eval()
+        picture = torch.rand(2, 3, SIDE, SIDE) * 255
+        with torch.inference_mode():
+            for one, other in zip(network(picture), network.upper(network.lower(picture)), strict=True):
+                np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
 class MiniFASNet(unittest.TestCase):
