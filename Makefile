@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model convert-keras convert-onnx test-arm64 bench-arm64 setup-system
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -63,6 +63,15 @@ convert-keras: assets ## Make an int8 TFLite with a card out of a Keras DeepID2 
 
 convert-onnx: assets ## Make a TFLite with a card out of an ONNX face embedder (FILE=x.onnx)
 	@models/training/convert_onnx.sh
+
+liveness: assets ## Draw attacks, train, quantise and calibrate the liveness network (hours; DATA=, OUT=)
+	@models/training/liveness/make_liveness.sh
+
+liveness-visits: assets ## Draw films of live visits and attacks to measure by (FACES=folder OUT=folder)
+	@models/training/liveness/make_visits.sh
+
+convert-liveness: assets ## Make a TFLite with a card out of a MiniFASNet's public weights (FILE=x.pth)
+	@models/training/liveness/convert_liveness.sh
 
 clean-machine: ## Run `make demo` and `make test` in a bare Debian 12 with only Rust added (root)
 	tools/try_clean_debian.sh

@@ -124,7 +124,7 @@ def main() -> int:
         if options.folder:
             listed = {options.name: (pictures_in(options.folder), options.folder)}
         else:
-            chosen = [s for s in sources().values() if s.pictures and (not options.sets or s.name in options.sets)]
+            chosen = [s for s in sources().values() if s.pictures and (s.name in options.sets if options.sets else s.use != "liveness")]
             listed = {s.name: (pictures_of(s, options.data), obtain(s, options.data)) for s in chosen}
         for name, (pictures, root) in listed.items():
             align_set(name, pictures, root, options.cache, options.workers)
