@@ -29,6 +29,7 @@ use crate::enrol::{Bearing, Judge};
 use crate::equip::{Cards, Networks};
 use crate::frame::{Frame, PixelFormat};
 use crate::inference::ModelKind;
+use crate::liveness::Mode;
 use crate::publish::message::rfc3339;
 use crate::store::{Store, Usable};
 
@@ -103,6 +104,27 @@ fn networks(findings: &mut Findings, config: &Config, store: Option<&Store>) {
     }
     threshold(findings, config, &cards, store);
     confirming(findings, config, &cards, store);
+    liveness(findings, config, &cards);
+}
+
+/// What a visit must show to be of a face and not of a picture of one.
+fn liveness(findings: &mut Findings, config: &Config, cards: &Cards) {
+    let (mode, name) = (config.live.mode, &config.models.liveness);
+    if mode == Mode::Off {
+        return findings.warn(
+            "liveness",
+            "nothing is asked: a photograph of somebody enrolled opens this door".to_owned(),
+            "set live.mode to 'deny' or 'confirm' (docs/liveness.md)",
+        );
+    }
+    let median = cards.with_its_files(name).and_then(|card| cards.liveness_median(config, &card));
+    match median {
+        Ok(median) => findings.ok(
+            "liveness",
+            format!("{name}: mode '{}', a visit's median must reach {median:.3}", mode.name()),
+        ),
+        Err(error) => findings.fail("liveness", &error.into()),
+    }
 }
 
 /// The confirming stage, where one is configured: its networks, and who can be confirmed.

@@ -186,7 +186,9 @@ impl From<EquipError> for Failure {
     fn from(error: EquipError) -> Self {
         match error {
             EquipError::Config(error) => error.into(),
-            EquipError::Confirm { .. } => Self::of(Kind::Configuration, &error),
+            EquipError::Confirm { .. } | EquipError::LivenessThreshold { .. } => {
+                Self::of(Kind::Configuration, &error)
+            }
             EquipError::Threshold(error) => Self::of(Kind::Configuration, &error),
             EquipError::Compare(error) => Self::of(Kind::Store, &error),
             EquipError::Inference(error) => Self::of(Kind::Model, &error),

@@ -188,8 +188,12 @@ struct Told {
 impl Listed {
     fn network(config: &Config, cards: &Cards, card: Result<ModelCard, InferenceError>) -> Self {
         let models = &config.models;
-        let roles =
-            [("find", &models.find), ("follow", &models.follow), ("embedder", &models.embedder)];
+        let roles = [
+            ("find", &models.find),
+            ("follow", &models.follow),
+            ("embedder", &models.embedder),
+            ("liveness", &models.liveness),
+        ];
         Self::of(card, |card| {
             let used = roles.into_iter().filter(|(_, id)| **id == card.id);
             let told = Told {

@@ -195,6 +195,8 @@ table! {
             "'off': whoever is recognised is let in, also a photograph. 'deny': nothing of an attack was seen, and the network takes face and surroundings for live; who stands so close that the surroundings cannot be seen is not let in. 'confirm': besides, the nose moves against the eyes as on a head that turns, which no flat picture shows: visitors turn the head a little, are told so on the topic 'guidance', and have six seconds for it.");
         bpcer: f64 = key(real(0.0, 0.5), "0.1",
             "Which share of live visits the network may refuse: the threshold is the card's for this share, of the data that the card names (drawn visits, which are harder than the ones of real cameras that were measured, docs/liveness.md). Larger refuses more attacks.");
+        median: Option<f32> = unset(real(0.0, 1.0), "0.5",
+            "What the median of the network's live probability over a visit must reach, 0 to 1, in place of the card's threshold: for a network whose card has none, and for a door that was measured by 'evaluate liveness'.");
     }
 
     ["store"] Store "Enrolled subjects, references and audit records." {

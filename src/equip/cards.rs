@@ -170,6 +170,16 @@ impl Cards {
         }
     }
 
+    /// What the median of the liveness network `card` must reach over a visit, 0 to 1.
+    ///
+    /// # Errors
+    /// [`EquipError::LivenessThreshold`] when neither the configuration nor the card says.
+    pub fn liveness_median(&self, config: &Config, card: &ModelCard) -> Result<f32, EquipError> {
+        let of_card = || Some(card.liveness.as_ref()?.threshold(config.live.bpcer)?.median);
+        let median = config.live.median.or_else(of_card);
+        median.ok_or_else(|| EquipError::LivenessThreshold { model: card.id.clone() })
+    }
+
     /// Every fusion card there is, or why it cannot be read.
     #[must_use]
     pub fn fusions(&self) -> Vec<Result<FusionCard, InferenceError>> {

@@ -51,6 +51,14 @@ pub enum EquipError {
         /// What is wrong.
         source: Box<InferenceError>,
     },
+    /// Nothing says what the median of a liveness network must reach.
+    #[error(
+        "model {model} tells faces from pictures, and its card has no threshold: measure one by 'deepid-edge evaluate liveness DIR' and set live.median, or set models.liveness = \"liveness\""
+    )]
+    LivenessThreshold {
+        /// The network.
+        model: ModelId,
+    },
     /// A reference that cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),

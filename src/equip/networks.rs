@@ -241,9 +241,7 @@ impl Networks {
         let card = self.card(&config.models.liveness)?;
         let engine = Box::new(self.runtime.load(&card, &self.cards.directory)?);
         let network = LivenessNetwork::new(&card, engine)?;
-        let threshold = card.liveness.as_ref().and_then(|head| head.threshold(config.live.bpcer));
-        // A network without a threshold is refused with its card.
-        let median_min = threshold.map_or(1.0, |threshold| threshold.median);
+        let median_min = self.cards.liveness_median(config, &card)?;
         let policy = LivenessPolicy { mode, median_min, ..LivenessPolicy::default() };
         Ok(Some(Liveness::new(policy, network)))
     }

@@ -42,8 +42,9 @@ pub struct LivenessHead {
     pub live: usize,
     /// What makes the output probabilities.
     pub activation: Activation,
-    /// Which threshold supports which errors, the lowest BPCER first.
-    #[serde(rename = "threshold")]
+    /// Which threshold supports which errors, the lowest BPCER first; none of a network that was not
+    /// measured.
+    #[serde(default, rename = "threshold", skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<LivenessThreshold>,
 }
 
@@ -104,9 +105,6 @@ impl LivenessHead {
                 "liveness.activation",
                 format!("is 'sigmoid', which is of one number; the output has {}", output.len()),
             );
-        }
-        if self.thresholds.is_empty() {
-            return wrong("liveness.threshold", "is missing; one or more are needed".to_owned());
         }
         let mut before: Option<&LivenessThreshold> = None;
         for threshold in &self.thresholds {

@@ -30,6 +30,18 @@ pub enum Mode {
     Confirm,
 }
 
+impl Mode {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Deny => "deny",
+            Self::Confirm => "confirm",
+        }
+    }
+}
+
 /// By which the cues are judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LivenessPolicy {
@@ -54,7 +66,7 @@ impl Default for LivenessPolicy {
             median_min: 0.5,
             looks_min: 5,
             spacing: Duration::from_millis(90),
-            motion_min: 0.5,
+            motion_min: 0.85,
             depth_min: 0.12,
         }
     }

@@ -59,6 +59,8 @@ impl Home {
             ("store.path", folder.path().join("door.db").display().to_string()),
             ("mqtt.enabled", "false".to_owned()),
             ("camera.replay.pace", "fast".to_owned()),
+            // What the tests show is rendered from photographs: pictures, and no living people.
+            ("live.mode", "off".to_owned()),
         ];
         Self { folder, settings, file: "/dev/null".into() }
     }
