@@ -147,7 +147,7 @@ fn text(path: &Path) -> &str {
 }
 
 fn record(store: &mut Store, at_ms: u64) {
-    let event = Administrative::Started { version: format!("0.0.{at_ms}") };
+    let event = Administrative::Started { version: format!("0.0.{at_ms}"), recording: false };
     let at = Monotonic::from_millis(at_ms);
     store.record_admin(event, "back", uuid::Uuid::nil(), at, WALL).unwrap();
 }

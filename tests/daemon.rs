@@ -563,7 +563,7 @@ fn a_clock_that_once_stood_ahead_is_named_and_settled_without_a_restart() {
     let ahead =
         WallClock { unix_ms: 2_085_978_495_000, trust: ClockTrust::Trusted, synchronised: true };
     let mut store = Store::open(&home.path("door.db"), StoreSettings::default()).unwrap();
-    let event = Administrative::Started { version: "0.1.0".to_owned() };
+    let event = Administrative::Started { version: "0.1.0".to_owned(), recording: false };
     let boot = uuid::Uuid::nil();
     let seq = store.record_admin(event, "front", boot, Monotonic::default(), ahead).unwrap().seq;
     drop(store);
@@ -726,12 +726,18 @@ fn a_lamp_that_strobes_keeps_nobody_out_and_is_named() {
     let recording = home.path("visit.mjpeg");
     Recording::new().person("obama3.jpg", 0.16, 60).strobing().write(&recording, 1);
     let mut daemon = home.run(&recording);
-    let named = subscriber.next("a remedy", |m| m.text().contains("remedy")).json();
+    let named = subscriber.next("a remedy", |m| m.text().contains("steady light")).json();
     assert_eq!(named["state"], "streaming", "{named:#}");
-    assert!(named["remedy"].as_str().unwrap().contains("steady light"), "{named:#}");
+    // A recording in place of the camera is named as what it is.
+    assert!(named["remedy"].as_str().unwrap().contains("camera.replay.path"), "{named:#}");
     assert!(daemon.until_ended().success(), "{}", daemon.log());
     assert_eq!(decisions(&home.records()), ["Granted matched"]);
     assert_eq!(daemon.log().matches("the light strobes").count(), 1, "{}", daemon.log());
+    assert!(daemon.log().contains("a recording stands in for the camera"), "{}", daemon.log());
+    let began = |record: &AuditRecord| {
+        matches!(record.body, Body::Administrative(Administrative::Started { recording: true, .. }))
+    };
+    assert!(home.records().iter().any(began), "the record of the start says so too");
 }
 
 #[test]

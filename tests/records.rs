@@ -58,7 +58,10 @@ impl Door {
     fn with_a_day() -> Self {
         let mut door = Self::new();
         let ada = door.ada.clone();
-        door.administer(Administrative::Started { version: "0.1.0".to_owned() }, 0);
+        door.administer(
+            Administrative::Started { version: "0.1.0".to_owned(), recording: false },
+            0,
+        );
         door.decide(Verdict::Granted { subject: ada.clone() }, wall(START_MS + HOUR_MS));
         let reason = DeniedReason::ClockUntrusted;
         let doubted = WallClock { trust: ClockTrust::Untrusted, ..wall(START_MS + 2 * HOUR_MS) };

@@ -13,6 +13,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use deepid_edge::capture::DoubtKind;
 use deepid_edge::clock::{ClockTrust, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{AmbiguousReason, DeniedReason, UnknownReason, Verdict};
@@ -116,7 +117,8 @@ fn administrative() -> Vec<Administrative> {
         RequestVerdict::RefusedResponseTopic,
     ];
     let mut all = vec![
-        A::Started { version: "0.1.0".to_owned() },
+        A::Started { version: "0.1.0".to_owned(), recording: false },
+        A::Started { version: "0.1.0".to_owned(), recording: true },
         A::Stopped,
         A::SubjectEnrolled { subject: subject(), model: embedder(), references: 3, replaced: None },
         A::SubjectEnrolled {
@@ -141,6 +143,13 @@ fn administrative() -> Vec<Administrative> {
         A::DoorContested { by: TwinSign::Losses },
         A::DoorContested { by: TwinSign::Heard },
     ];
+    let camera = |bus: &str| format!("usb:046d:0825:1A2B3C4D (HD Webcam, uvcvideo, {bus})");
+    for doubt in [DoubtKind::Changed, DoubtKind::Virtual, DoubtKind::Foreign] {
+        let (before, after) = (camera("usb-0000:01:00.0-1.2"), camera("usb-0000:01:00.0-1.3"));
+        all.push(A::CameraChanged { doubt, before: Some(before), after, count: 2 });
+    }
+    let (doubt, after) = (DoubtKind::Virtual, camera("platform:v4l2loopback-000"));
+    all.push(A::CameraChanged { doubt, before: None, after, count: 1 });
     let keys = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
     let (changed, restart) = (keys(&["visit.agreeing", "log.level"]), keys(&["camera.width"]));
     all.push(A::ConfigurationReloaded { changed, restart });
@@ -175,6 +184,7 @@ fn cameras() -> Vec<Camera> {
         S::Unsupported,
         S::Undecodable,
         S::Misoriented,
+        S::Foreign,
     ]
     .map(|state| {
         let remedy = (state != S::Streaming).then(|| "what to do".to_owned());

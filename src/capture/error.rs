@@ -54,6 +54,20 @@ pub enum CaptureError {
         /// Why not, and what to do.
         reason: NegotiationError,
     },
+    /// It can be used, and is not the one that the configuration names.
+    #[error(
+        "camera {device}: is {found}, and camera.identity names {wanted}: no picture of it is judged: put the right camera back; where this one was put there on purpose, set {line} and restart the service"
+    )]
+    Foreign {
+        /// The device node.
+        device: String,
+        /// What the configuration names.
+        wanted: String,
+        /// Which camera it is.
+        found: String,
+        /// The line of the configuration that would name it.
+        line: String,
+    },
     /// A control that the configuration asks for cannot be set.
     #[error("camera {device}: control '{control}': {problem}")]
     Control {
@@ -192,6 +206,7 @@ impl CaptureError {
             } => CameraState::Searching,
             Self::Busy { .. } => CameraState::Busy,
             Self::Denied { .. } => CameraState::Denied,
+            Self::Foreign { .. } => CameraState::Foreign,
             Self::Unsupported { .. } | Self::Control { .. } | Self::Recording { .. } => {
                 CameraState::Unsupported
             }

@@ -197,7 +197,7 @@ impl<S: FrameSource> FrameSource for FaultySource<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::Encoding;
+    use crate::capture::{Encoding, Origin};
     use crate::clock::{ManualClock, PLAUSIBLE_FROM_UNIX_MS};
     use crate::frame::PixelFormat;
 
@@ -232,6 +232,7 @@ mod tests {
         let description = SourceDescription {
             name: "counting".into(),
             location: "/dev/counting".into(),
+            origin: Origin::Unopened,
             encoding: Encoding::Raw(PixelFormat::Grey),
             width: 8,
             height: 8,

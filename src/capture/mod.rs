@@ -7,7 +7,7 @@
 //!
 //! # Layout
 //! [`negotiate`] chooses format, size and rate from what a device offers; [`v4l2`] does so for real,
-//! with [`device`] to find it,
+//! with [`device`] to find it, [`identity`] to tell which camera it is, `doubt` to notice another one,
 //! [`control`] to set it up and [`stamp`] to doubt its time stamps; [`watch`] notices stalls and
 //! frozen pictures; [`supervise`] opens a camera again after faults. [`replay`] plays recordings,
 //! [`picture`] reads single ones, [`fault`] breaks any source on purpose. [`open`] opens whichever is
@@ -20,10 +20,12 @@
 pub mod control;
 mod decode;
 pub mod device;
+mod doubt;
 mod driver_controls;
 mod error;
 pub mod fault;
 mod format;
+pub mod identity;
 mod jpeg;
 pub mod negotiate;
 pub mod picture;
@@ -41,8 +43,10 @@ pub mod watch;
 use std::time::Duration;
 
 pub use decode::{Decoder, PictureError, Undecodable};
+pub use doubt::{CameraDoubt, DoubtKind};
 pub use error::{CaptureError, RecordingProblem};
 pub use format::OtherFormat;
+pub use identity::{CameraIdentity, Origin};
 pub use source::{Feed, SourceSettings, open};
 pub use state::{CameraState, CameraStatus};
 pub use watch::Readability;
@@ -77,6 +81,12 @@ pub trait FrameSource: Send {
         None
     }
 
+    /// What is doubtful about the camera that was opened or refused last; a source that is opened
+    /// once has nothing to compare it with.
+    fn doubt(&self) -> Option<&CameraDoubt> {
+        None
+    }
+
     /// Hears how the frames that it gave last could be decoded. `true` when it closed the camera for
     /// it: the frames are then to be counted anew.
     fn hear(&mut self, _: Readability) -> bool {
@@ -95,6 +105,10 @@ impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
 
     fn status(&self) -> Option<&CameraStatus> {
         (**self).status()
+    }
+
+    fn doubt(&self) -> Option<&CameraDoubt> {
+        (**self).doubt()
     }
 
     fn hear(&mut self, readability: Readability) -> bool {
@@ -144,6 +158,8 @@ pub struct SourceDescription {
     pub name: String,
     /// The device node, or the recording's path.
     pub location: String,
+    /// Which camera it is, or that it is none.
+    pub origin: Origin,
     /// The format of its frames.
     pub encoding: Encoding,
     /// Pixels across; of the first picture where they differ, 0 where not known before decoding.

@@ -69,11 +69,12 @@ pub fn open(
 }
 
 fn supervised(settings: CameraSettings, clock: Arc<dyn Clock>) -> Box<dyn FrameSource> {
-    let device = settings.device.clone();
+    let (device, identity) = (settings.device.clone(), settings.identity.clone());
     let camera_clock = Arc::clone(&clock);
     let opener = Box::new(move || {
         let camera = Camera::open(&settings, Arc::clone(&camera_clock))?;
         Ok(Box::new(camera) as Box<dyn FrameSource>)
     });
-    Box::new(Supervised::new(&device, opener, clock, SuperviseSettings::default()))
+    let supervised = Supervised::new(&device, opener, clock, SuperviseSettings::default());
+    Box::new(supervised.wanting(identity))
 }

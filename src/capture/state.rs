@@ -1,6 +1,6 @@
 //! How the camera is, in the words of the topic `camera`.
 //!
-//! In: an error or a frame. Out: one of seven states, since when, and what a person can do about it.
+//! In: an error or a frame. Out: one of nine states, since when, and what a person can do about it.
 //! Invariant: the remedy is never empty unless the state is `streaming`.
 //! Deliberately absent: the wire message itself, which `publish` makes of this.
 
@@ -28,6 +28,8 @@ pub enum CameraState {
     Unsupported,
     /// Frames arrive, and most faces in them stand otherwise than upright.
     Misoriented,
+    /// Another camera is in the place of the one that `camera.identity` names: nothing of it is judged.
+    Foreign,
 }
 
 impl CameraState {
@@ -43,6 +45,7 @@ impl CameraState {
             Self::Denied => "denied",
             Self::Unsupported => "unsupported",
             Self::Misoriented => "misoriented",
+            Self::Foreign => "foreign",
         }
     }
 
@@ -60,6 +63,7 @@ impl CameraState {
             Self::Busy => "stop the other program that uses the camera ('fuser -v /dev/video*')",
             Self::Denied => "add the service's user to the group 'video' and restart the service",
             Self::Unsupported => "use a UVC (USB) camera; 'deepid-edge doctor' says what is wrong",
+            Self::Foreign => "'deepid-edge doctor' shows which cameras are there",
             Self::Misoriented => "whoever was enrolled through it so has to be enrolled again",
         }
     }
@@ -170,11 +174,20 @@ mod tests {
     #[test]
     fn names_are_those_of_the_wire_and_every_fault_has_a_remedy() {
         use CameraState::{
-            Busy, Denied, Misoriented, Searching, Stalled, Streaming, Undecodable, Unsupported,
+            Busy, Denied, Foreign, Misoriented, Searching, Stalled, Streaming, Undecodable,
+            Unsupported,
         };
-        for state in
-            [Streaming, Searching, Stalled, Undecodable, Busy, Denied, Unsupported, Misoriented]
-        {
+        for state in [
+            Streaming,
+            Searching,
+            Stalled,
+            Undecodable,
+            Busy,
+            Denied,
+            Unsupported,
+            Misoriented,
+            Foreign,
+        ] {
             let wire = serde_json::to_string(&state).unwrap();
             assert_eq!(wire, format!("\"{}\"", state.name()));
             assert_eq!(state.remedy().is_empty(), state == Streaming);

@@ -7,12 +7,15 @@
 //!
 //! Invariants: numbers of frames only grow, also over a reopening; a call lasts about
 //! [`PATIENCE`] at most, unless opening itself hangs in the driver; a frame equal to the one before
-//! it is a [`Progress::Repeat`], never a new frame.
+//! it is a [`Progress::Repeat`], never a new frame; no frame comes of a camera that is not the wanted
+//! one.
 //! Deliberately absent: threads, and giving up.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::doubt::{CameraDoubt, IdentityWatch};
+use super::identity::Origin;
 use super::watch::{Freshness, FrozenWatch, StallWatch, fingerprint};
 use super::{
     CameraStatus, CaptureError, CapturedFrame, Encoding, FrameSource, PATIENCE, Progress,
@@ -93,6 +96,7 @@ pub struct Supervised {
     /// Too few of its last frames can be decoded: what arrives is no streaming.
     undecodable: bool,
     numbers: Numbers,
+    identity: IdentityWatch,
 }
 
 /// Numbers of frames that go on over a reopening.
@@ -129,6 +133,7 @@ impl Supervised {
         let description = SourceDescription {
             name: device.to_owned(),
             location: device.to_owned(),
+            origin: Origin::Unopened,
             encoding: Encoding::Jpeg,
             width: 0,
             height: 0,
@@ -150,7 +155,14 @@ impl Supervised {
             damaged_in_a_row: 0,
             undecodable: false,
             numbers: Numbers::default(),
+            identity: IdentityWatch::default(),
         }
+    }
+
+    /// The same for a camera that has to be the one that `identity` means; every other one is refused.
+    #[must_use]
+    pub fn wanting(self, identity: Option<String>) -> Self {
+        Self { identity: IdentityWatch::wanting(identity), ..self }
     }
 
     /// What happened since the start.
@@ -165,9 +177,14 @@ impl Supervised {
             self.clock.sleep(self.retry_at.since(now).min(PATIENCE));
             return Progress::Waiting;
         }
-        match (self.opener)() {
+        let opened = (self.opener)();
+        let now = self.clock.now();
+        let admitted = opened.and_then(|source| {
+            self.identity.admit(source.description(), now)?;
+            Ok(source)
+        });
+        match admitted {
             Ok(source) => {
-                let now = self.clock.now();
                 self.description.clone_from(source.description());
                 self.source = Some(source);
                 self.counts.opened += 1;
@@ -184,6 +201,7 @@ impl Supervised {
     /// Closes the source and waits before the next try.
     fn fail(&mut self, error: &CaptureError) {
         let now = self.clock.now();
+        self.identity.failed(error, now);
         let worked = self.source.take().is_some();
         if worked && now.since(self.opened_at) >= self.settings.healthy_after {
             self.waits.reset();
@@ -278,6 +296,10 @@ impl FrameSource for Supervised {
         Some(&self.status)
     }
 
+    fn doubt(&self) -> Option<&CameraDoubt> {
+        self.identity.doubt()
+    }
+
     fn hear(&mut self, readability: Readability) -> bool {
         self.undecodable = readability.is_poor(self.undecodable);
         if !self.undecodable || self.source.is_none() {
@@ -301,8 +323,10 @@ impl FrameSource for Supervised {
 mod tests {
     use super::*;
     use crate::capture::CameraState::{
-        self, Busy, Denied, Searching, Stalled, Streaming, Undecodable,
+        self, Busy, Denied, Foreign, Searching, Stalled, Streaming, Undecodable,
     };
+    use crate::capture::DoubtKind;
+    use crate::capture::identity::{CameraIdentity, made_up};
     use crate::capture::watch::Decoded;
     use crate::clock::{ManualClock, PLAUSIBLE_FROM_UNIX_MS};
     use crate::frame::PixelFormat;
@@ -341,6 +365,17 @@ mod tests {
         }
     }
 
+    /// Which camera a script is of: its first word, before a blank, names it.
+    fn identity(script: &str) -> CameraIdentity {
+        match script.split_once(' ').map(|(name, _)| name) {
+            None => made_up::usb(0x0825, Some("1"), "1.2"),
+            Some("loopback") => {
+                made_up::other("v4l2 loopback", "HD Webcam", "platform:v4l2loopback-000")
+            }
+            Some(serial) => made_up::usb(0x0825, Some(serial), "1.2"),
+        }
+    }
+
     /// Each text is one opening: a script, or `-` busy, `_` missing, `x` denied.
     fn supervised(openings: &[&str]) -> (Supervised, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::new(Monotonic::default(), PLAUSIBLE_FROM_UNIX_MS));
@@ -358,12 +393,13 @@ mod tests {
                     description: SourceDescription {
                         name: "scripted".into(),
                         location: device,
+                        origin: Origin::Camera(identity(script)),
                         encoding: Encoding::Raw(PixelFormat::Grey),
                         width: 2,
                         height: 2,
                         rate: None,
                     },
-                    script: script.chars().collect(),
+                    script: script.rsplit(' ').next().unwrap_or(script).chars().collect(),
                     next: 0,
                     clock: Arc::clone(&for_sources),
                 }) as Box<dyn FrameSource>),
@@ -495,6 +531,52 @@ mod tests {
         assert!(!source.hear(heard(&(rarely + &"+".repeat(40)))));
         assert_eq!(states(&mut source, 1)[0].0, Streaming, "it has recovered");
         assert_eq!(source.counts().opened, 1);
+    }
+
+    /// The doubts of so many calls, each as it changes, and how many frames came.
+    fn doubts(source: &mut Supervised, calls: usize) -> (Vec<Option<DoubtKind>>, usize) {
+        let mut frame = CapturedFrame::new();
+        let (mut found, mut frames) = (Vec::new(), 0);
+        for _ in 0..calls {
+            frames += usize::from(source.next_frame(&mut frame).unwrap() == Progress::Frame);
+            let kind = source.doubt().map(|doubt| doubt.kind);
+            if found.last() != Some(&kind) {
+                found.push(kind);
+            }
+        }
+        (found, frames)
+    }
+
+    #[test]
+    fn another_camera_than_at_first_and_a_virtual_one_are_noticed_and_told() {
+        let (mut source, _) = supervised(&["A ab!", "B cd!", "_", "A ef!", "loopback gh!", "A ij"]);
+        let (found, frames) = doubts(&mut source, 200);
+        let (changed, virtual_one) = (Some(DoubtKind::Changed), Some(DoubtKind::Virtual));
+        assert_eq!(found, [None, changed, None, virtual_one, None]);
+        assert_eq!(frames, 10, "they are told, not refused");
+        let (mut source, _) = supervised(&["loopback ab"]);
+        assert_eq!(doubts(&mut source, 4).0, [virtual_one], "from its first opening on");
+        let doubt = source.doubt().unwrap();
+        assert_eq!((doubt.before.as_ref(), doubt.since), (None, Monotonic::default()));
+    }
+
+    #[test]
+    fn a_camera_that_is_not_the_wanted_one_gives_no_frame() {
+        let openings = ["B ab", "B ab", "loopback cd", "A ef!", "B gh"];
+        let (source, _) = supervised(&openings);
+        let mut source = source.wanting(Some("usb:046d:0825:A".to_owned()));
+        let (found, frames) = doubts(&mut source, 3);
+        assert_eq!((found, frames), (vec![Some(DoubtKind::Foreign)], 0));
+        let status = source.status().cloned().unwrap();
+        assert_eq!(status.state, Foreign);
+        for part in ["usb:046d:0825:B", "usb:046d:0825:A", "camera.identity = "] {
+            assert!(status.detail.contains(part), "{}", status.detail);
+        }
+        let (source, _) = supervised(&openings);
+        let mut source = source.wanting(Some("usb:046d:0825:A".to_owned()));
+        let states: Vec<_> = states(&mut source, 80).into_iter().map(|(state, _)| state).collect();
+        assert_eq!(states, [Foreign, Streaming, Searching, Foreign]);
+        assert_eq!(source.counts().frames, 2, "of the wanted one alone");
     }
 
     #[test]

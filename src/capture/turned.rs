@@ -6,7 +6,7 @@
 //! on with the camera.
 
 use super::{
-    CameraStatus, CaptureError, CapturedFrame, FrameSource, Progress, Readability,
+    CameraDoubt, CameraStatus, CaptureError, CapturedFrame, FrameSource, Progress, Readability,
     SourceDescription,
 };
 use crate::geometry::View;
@@ -37,6 +37,10 @@ impl FrameSource for Turned {
 
     fn status(&self) -> Option<&CameraStatus> {
         self.source.status()
+    }
+
+    fn doubt(&self) -> Option<&CameraDoubt> {
+        self.source.doubt()
     }
 
     fn hear(&mut self, readability: Readability) -> bool {

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use v4l::{Device, Format, Fraction};
 use super::control;
 use super::device::{self, Wanted};
 use super::driver_controls::{self, Call};
+use super::identity::{CameraIdentity, Hardware, Origin};
 use super::negotiate::{
     Choice, FormatOffer, FourCc, NegotiationError, Offer, Rates, SizeOffer, Sizes, Wish, choose,
     list,
@@ -46,6 +48,9 @@ use crate::clock::{Clock, Monotonic};
 /// Where device nodes are.
 const DEV: &str = "/dev";
 
+/// Where the kernel tells what is behind them.
+const SYS: &str = "/sys";
+
 /// How many buffers the driver is asked for: one being read here, one being filled, two between.
 const BUFFERS: u32 = 4;
 
@@ -57,6 +62,8 @@ const MAX_BUFFERS: usize = 32;
 pub struct CameraSettings {
     /// `auto`, a device node, or a stable name; see [`device`].
     pub device: String,
+    /// Which camera it has to be: a text by which [`CameraIdentity::is_meant_by`] knows it.
+    pub identity: Option<String>,
     /// Size, rate and formats that are wished for.
     pub wish: Wish,
     /// Controls to set when it is opened, by name or number.
@@ -88,10 +95,8 @@ pub struct Listing {
     pub node: PathBuf,
     /// The name that stays the same when cameras are plugged in another order.
     pub stable_name: Option<PathBuf>,
-    /// The camera's name; empty where it could not be asked.
-    pub name: String,
-    /// The driver's name, likewise.
-    pub driver: String,
+    /// Which camera it is; `None` where it could not be asked.
+    pub identity: Option<CameraIdentity>,
     /// What it offers, in one line.
     pub offered: String,
     /// What would be chosen, or why it cannot be used.
@@ -107,26 +112,29 @@ pub fn list_cameras(wish: &Wish) -> Vec<Listing> {
 fn list_cameras_under(dev: &Path, wish: &Wish) -> Vec<Listing> {
     let look_at = |node: PathBuf| {
         let name = node.display().to_string();
-        let (card, offer, verdict) = match inspect(&node, wish) {
-            Ok((_, card, offer)) => {
+        let (identity, offer, verdict) = match inspect(&node, wish) {
+            Ok((_, identity, offer)) => {
                 let verdict = choose(&offer, wish)
                     .map_err(|reason| CaptureError::Unsupported { device: name, reason });
-                (card, offer, verdict)
+                (Some(identity), offer, verdict)
             }
-            Err(error) => (String::new(), Offer::default(), Err(error)),
+            Err(error) => (None, Offer::default(), Err(error)),
         };
         let stable_name = device::stable_name(dev, &node);
         let offered = list(&offer);
-        Listing { node, stable_name, name: card, driver: offer.driver, offered, verdict }
+        Listing { node, stable_name, identity, offered, verdict }
     };
     device::nodes(dev).into_iter().map(look_at).collect()
 }
 
-/// The first camera that can be used; else the error that a person can do most about.
-fn pick(listings: Vec<Listing>) -> Result<PathBuf, CaptureError> {
+/// The first camera that can be used and is the `wanted` one; else the error that a person can do
+/// most about.
+fn pick(listings: Vec<Listing>, wanted: Option<&str>) -> Result<PathBuf, CaptureError> {
     let mut failure = CaptureError::Missing { device: "auto".to_owned() };
     for listing in listings {
-        match listing.verdict {
+        let node = listing.node.display().to_string();
+        let meant = listing.identity.map_or(Ok(()), |identity| identity.check(wanted, &node));
+        match listing.verdict.and_then(|choice| meant.map(|()| choice)) {
             Ok(_) => return Ok(listing.stable_name.unwrap_or(listing.node)),
             Err(error) if usefulness(&error) > usefulness(&failure) => failure = error,
             Err(_) => {}
@@ -137,6 +145,7 @@ fn pick(listings: Vec<Listing>) -> Result<PathBuf, CaptureError> {
 
 const fn usefulness(error: &CaptureError) -> u8 {
     match error {
+        CaptureError::Foreign { .. } => 5,
         CaptureError::Denied { .. } | CaptureError::Busy { .. } => 4,
         CaptureError::Unsupported { reason: NegotiationError::NeedsLibcamera { .. }, .. } => 3,
         CaptureError::Unsupported { reason: NegotiationError::NotACamera, .. } => 0,
@@ -161,14 +170,24 @@ fn guarded<T>(
     }
 }
 
+/// What the kernel knows of the hardware behind the node that `device` has open. By the number of
+/// what is open, which cannot come to mean another camera meanwhile, as a path can.
+fn hardware(device: &Device) -> Hardware {
+    let open = format!("/proc/self/fd/{}", device.handle().fd());
+    let Ok(about) = std::fs::metadata(open) else { return Hardware::default() };
+    let number = about.rdev();
+    Hardware::of(Path::new(SYS), (libc::major(number), libc::minor(number)))
+}
+
 /// Opens a node and asks what it is.
-fn inspect(path: &Path, wish: &Wish) -> Result<(Device, String, Offer), CaptureError> {
+fn inspect(path: &Path, wish: &Wish) -> Result<(Device, CameraIdentity, Offer), CaptureError> {
     let name = path.display().to_string();
     let device = guarded(&name, "open", || Device::with_path(path))?;
     let about = guarded(&name, "VIDIOC_QUERYCAP", || device.query_caps())?;
     let can = |flag| {
         about.capabilities.contains(flag) && about.capabilities.contains(Capability::STREAMING)
     };
+    let identity = CameraIdentity::new(&about.driver, &about.card, &about.bus, hardware(&device));
     let (single, multi) = (can(Capability::VIDEO_CAPTURE), can(Capability::VIDEO_CAPTURE_MPLANE));
     let mut offer = Offer {
         driver: about.driver,
@@ -179,7 +198,7 @@ fn inspect(path: &Path, wish: &Wish) -> Result<(Device, String, Offer), CaptureE
     if single {
         offer.formats = guarded(&name, "VIDIOC_ENUM_FMT", || read_formats(&device, wish))?;
     }
-    Ok((device, about.card, offer))
+    Ok((device, identity, offer))
 }
 
 fn read_formats(device: &Device, wish: &Wish) -> io::Result<Vec<FormatOffer>> {
@@ -227,14 +246,16 @@ impl Camera {
     /// [`CaptureError`] says what is wrong with which device and what to do.
     pub fn open(settings: &CameraSettings, clock: Arc<dyn Clock>) -> Result<Self, CaptureError> {
         let path = match device::resolve(Path::new(DEV), &settings.device) {
-            Wanted::Any => pick(list_cameras(&settings.wish))?,
+            Wanted::Any => pick(list_cameras(&settings.wish), settings.identity.as_deref())?,
             Wanted::Path(path) => path,
             Wanted::Missing => {
                 return Err(CaptureError::Missing { device: settings.device.clone() });
             }
         };
         let location = path.display().to_string();
-        let (device, name, offer) = inspect(&path, &settings.wish)?;
+        let (device, identity, offer) = inspect(&path, &settings.wish)?;
+        // Before anything is asked of a camera that is none of ours.
+        identity.check(settings.identity.as_deref(), &location)?;
         let choice = choose(&offer, &settings.wish)
             .map_err(|reason| CaptureError::Unsupported { device: location.clone(), reason })?;
         let (agreed, rate) = agree(&device, &location, choice)?;
@@ -242,7 +263,9 @@ impl Camera {
         let stream = start(&device, &location)?;
         let (width, height) = agreed.size;
         let encoding = agreed.encoding;
-        let description = SourceDescription { name, location, encoding, width, height, rate };
+        let (name, origin) = (identity.card().to_owned(), Origin::Camera(identity));
+        let description =
+            SourceDescription { name, location, origin, encoding, width, height, rate };
         let stamps = Stamps::default();
         Ok(Self { description, device, stream: Some(stream), agreed, stamps, clock })
     }
@@ -425,12 +448,13 @@ fn stamp_of(timestamp: v4l::Timestamp) -> Option<Monotonic> {
 mod tests {
     use super::*;
     use crate::capture::CameraState;
+    use crate::capture::identity::made_up;
     use crate::clock::{ClockRequirement, Floor, SystemClock};
     use crate::frame::PixelFormat;
 
     fn settings(device: &str) -> CameraSettings {
         let (device, wish) = (device.to_owned(), Wish::default());
-        CameraSettings { device, wish, controls: BTreeMap::new() }
+        CameraSettings { device, identity: None, wish, controls: BTreeMap::new() }
     }
 
     fn open(device: &str) -> CaptureError {
@@ -466,7 +490,7 @@ mod tests {
         let found = list_cameras_under(dev.path(), &Wish::default());
         let [only] = found.as_slice() else { panic!("{found:?}") };
         assert!(only.node.ends_with("video3") && only.verdict.is_err());
-        assert!(matches!(pick(found), Err(CaptureError::Missing { .. })));
+        assert!(matches!(pick(found, None), Err(CaptureError::Missing { .. })));
     }
 
     #[test]
@@ -475,8 +499,7 @@ mod tests {
         let listing = |verdict| Listing {
             node: PathBuf::from("/dev/video0"),
             stable_name: Some(PathBuf::from("/dev/v4l/by-id/x")),
-            name: String::new(),
-            driver: String::new(),
+            identity: None,
             offered: String::new(),
             verdict,
         };
@@ -494,15 +517,25 @@ mod tests {
             let (code, encoding) = (FourCc(*b"MJPG"), Encoding::Jpeg);
             listing(Ok(Choice { code, encoding, size: (640, 480), rate: None }))
         };
-        let told = |listings| match pick(listings) {
+        let told_of = |listings, wanted| match pick(listings, wanted) {
             Ok(path) => path.display().to_string(),
             Err(error) => error.state().name().to_owned(),
         };
+        let told = |listings| told_of(listings, None);
         assert_eq!(told(vec![]), "searching");
         assert_eq!(told(vec![metadata()]), "searching");
         assert_eq!(told(vec![metadata(), sensor()]), "unsupported");
         assert_eq!(told(vec![sensor(), denied(), sensor()]), "denied");
         assert_eq!(told(vec![sensor(), denied(), usable()]), "/dev/v4l/by-id/x");
+        let one = |serial, stable_name: &str| Listing {
+            identity: Some(made_up::usb(0x0825, Some(serial), "1.2")),
+            stable_name: Some(PathBuf::from(stable_name)),
+            ..usable()
+        };
+        let two = || vec![one("A", "/dev/a"), one("B", "/dev/b")];
+        assert_eq!(told(two()), "/dev/a");
+        assert_eq!(told_of(two(), Some("usb:046d:0825:B")), "/dev/b", "the one that is wanted");
+        assert_eq!(told_of(two(), Some("usb:046d:0825:C")), "foreign");
     }
 
     #[test]

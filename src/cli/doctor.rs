@@ -380,6 +380,16 @@ fn unreadable(findings: &mut Findings, store: &Store) {
 fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, Floor::default()));
     let opened = capture::open(config.source_settings(clock.now()), Arc::clone(&clock));
+    if config.camera.replay.path.is_none() {
+        let listings = list_cameras(&config.camera_settings().wish);
+        if listings.is_empty() {
+            let remedy = "plug a camera in (a USB camera needs no driver of its own)";
+            findings.warn("camera found", "none is plugged in", remedy);
+        }
+        for listing in listings {
+            found(findings, &listing, config.camera.identity.as_deref());
+        }
+    }
     if let Err(error @ CaptureError::Busy { .. }) = &opened {
         // On a door that works, this is the daemon.
         return findings.warn(
@@ -389,16 +399,6 @@ fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
         );
     }
     let looked = || look_through(&mut *opened?, config, &*clock, patience_s);
-    if config.camera.replay.path.is_none() {
-        let listings = list_cameras(&config.camera_settings().wish);
-        if listings.is_empty() {
-            let remedy = "plug a camera in (a USB camera needs no driver of its own)";
-            findings.warn("camera found", "none is plugged in", remedy);
-        }
-        for listing in listings {
-            findings.ok("camera found", listed(&listing));
-        }
-    }
     match looked() {
         Err(failure) => findings.fail("camera", &failure),
         Ok(what) if config.camera.replay.path.is_some() => findings.warn(
@@ -445,14 +445,31 @@ fn look_through(
     }
 }
 
-/// One line of what is plugged in; that it is there is all right, whatever it can do.
+/// What is plugged in; that it is there is all right, whatever it can do, where it has a lens.
+fn found(findings: &mut Findings, listing: &Listing, wanted: Option<&str>) {
+    let what = listed(listing);
+    match &listing.identity {
+        Some(identity) if identity.is_virtual() && wanted.is_none() => findings.warn(
+            "camera found",
+            format!("{what}; it is virtual: whoever feeds it shows the door any face"),
+            "name the camera of the door by camera.identity, so that this one never counts, and remove it",
+        ),
+        _ => findings.ok("camera found", what),
+    }
+}
+
+/// One line of it.
 fn listed(listing: &Listing) -> String {
     let name = listing.stable_name.as_ref().unwrap_or(&listing.node).display();
     let choice = match &listing.verdict {
         Ok(choice) => format!("would give {choice}"),
         Err(error) => error.to_string(),
     };
-    format!("{} ({name}), {}: {choice}", listing.node.display(), listing.name)
+    let Some(identity) = &listing.identity else {
+        return format!("{} ({name}): {choice}", listing.node.display());
+    };
+    let (node, card, line) = (listing.node.display(), identity.card(), identity.line());
+    format!("{node} ({name}), {card}: {choice}; {line} lets no other count")
 }
 
 /// Whether the files for the broker are what they should be, and secrets kept from other users.

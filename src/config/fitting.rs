@@ -42,6 +42,7 @@ const fn layer(origin: &Origin) -> u8 {
 /// Everything that does not fit.
 pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<Problem> {
     let mut found = Contradictions { settings, problems: Vec::new() };
+    found.of_the_camera(sections);
     found.of_seeing(sections);
     found.of_deciding(sections);
     found.of_recognising(sections);
@@ -69,6 +70,17 @@ impl Contradictions<'_> {
             other: other.into(),
             remedy,
         });
+    }
+
+    fn of_the_camera(&mut self, Sections { camera, .. }: &Sections) {
+        if let (Some(identity), Some(path)) = (&camera.identity, &camera.replay.path) {
+            self.add(
+                "camera.replay.path",
+                &path.display(),
+                format!("camera.identity = \"{identity}\""),
+                "a recording is not that camera; unset one of the two",
+            );
+        }
     }
 
     fn of_seeing(&mut self, Sections { detect, quality, visit, .. }: &Sections) {

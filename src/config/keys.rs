@@ -77,6 +77,8 @@ table! {
     ["camera"] Camera "Where frames come from." {
         device: String = key(Kind::Text(Rule::Device), r#""auto""#,
             "'auto' takes the first device that can capture; otherwise a path. Names under /dev/v4l/by-id and /dev/v4l/by-path stay the same when cameras are plugged in another order.");
+        identity: Option<String> = unset(Kind::Text(Rule::CameraIdentity), r#""usb:046d:0825:1A2B3C4D""#,
+            "Which camera it has to be, as 'deepid-edge doctor' prints it: vendor, product and serial number of a USB camera, or its vendor and product alone, or the bus that it is at. No frame of another camera is judged, and with camera.device = 'auto' this one is looked for. Unset: another camera than at the start, and a virtual one, is told of and judged.");
         width: u32 = key(whole(32, 8192), "640",
             "Pixels across. The nearest size that the camera offers is taken, and logged.");
         height: u32 = key(whole(32, 8192), "480", "Pixels down.");

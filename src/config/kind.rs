@@ -54,6 +54,8 @@ pub enum Rule {
     DoorId,
     /// `auto`, a device node, or a stable name.
     Device,
+    /// What is known of a camera in one word.
+    CameraIdentity,
     /// A model's name, as in its card.
     ModelName,
     /// A host name or an address.
@@ -74,6 +76,14 @@ impl Rule {
             }
             Self::Device => {
                 long(4095) && !text.chars().any(char::is_control) && !is_no_device(text)
+            }
+            Self::CameraIdentity => {
+                long(256)
+                    && text.contains([':', '-'])
+                    && !text.contains("//")
+                    && all(|b| {
+                        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/')
+                    })
             }
             Self::ModelName => crate::inference::ModelId::new(text).is_ok(),
             Self::Host => host::is_host(text),
@@ -97,6 +107,9 @@ impl Rule {
             Self::DoorId => "1 to 32 characters of a-z, 0-9, '_' and '-'",
             Self::Device => {
                 "\"auto\", a path such as \"/dev/video0\", or a name under /dev/v4l/by-id or by-path; a network camera's address is none: it is not read"
+            }
+            Self::CameraIdentity => {
+                "a camera as 'deepid-edge doctor' names it, such as \"usb:046d:0825:1A2B3C4D\" or \"platform:fe801000.csi\""
             }
             Self::ModelName => "a model's name: 1 to 64 characters of a-z, 0-9, '-' and '.'",
             Self::Host => "a host name or an address, without scheme and port",
@@ -420,6 +433,9 @@ mod tests {
             (Rule::Device, "v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0", "0"),
             (Rule::Device, "video0", "192.168.1.5:554/stream"),
             (Rule::Device, "/dev/odd@name", "http://cam/video.mjpg"),
+            (Rule::CameraIdentity, "usb:046d:0825:1A2B3C4D", "user:secret@cam"),
+            (Rule::CameraIdentity, "usb:046d:0825/usb-0000:01:00.0-1.2", "http://cam"),
+            (Rule::CameraIdentity, "platform:fe801000.csi", "HD Webcam"),
             (Rule::ModelName, "deepid2", "DeepID2"),
             (Rule::Host, "broker.lan", "mqtt://broker"),
             (Rule::Host, "fe80::1", ""),

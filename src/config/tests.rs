@@ -176,6 +176,8 @@ fn every_kind_of_mistake_is_named_with_its_remedy() {
         "[store]\npath = ''\n",
         "[log]\nlevel = 'loud'\n",
         "[camera\n",
+        "[camera]\nidentity = 'HD Webcam'\n",
+        "[camera]\nidentity = 'usb:046d:0825'\n[camera.replay]\npath = '/tmp/visit.mjpeg'\n",
     ];
     let report: Vec<String> =
         cases.iter().map(|case| format!("{case}=>\n{}\n\n", problems_of(case))).collect();

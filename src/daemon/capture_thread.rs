@@ -75,6 +75,9 @@ fn note_camera(shared: &Shared, source: &dyn FrameSource) {
         }
         camera.status = source.status().cloned();
     }
+    if camera.doubt.as_ref() != source.doubt() {
+        camera.doubt = source.doubt().cloned();
+    }
     if camera.description != *source.description() {
         camera.description = source.description().clone();
     }

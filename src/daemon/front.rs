@@ -19,15 +19,16 @@ use uuid::Uuid;
 
 use super::desk::Task;
 use super::desk_thread::Order;
+use super::doubts::Doubts;
 use super::enrolments::Enrolled;
 use super::pulse::Thread;
 use super::rate::Rate;
 use super::reload::{self, Control, Plan, Refusal, Reload, Renewal};
-use super::service::notify;
+use super::service::{Status, notify};
 use super::shared::Shared;
 use super::signals::{Heard, Signals};
 use super::{CHANNEL_LENGTH, DaemonError, Model, Stop, health};
-use crate::capture::CameraState;
+use crate::capture::{CameraDoubt, CameraState, Origin};
 use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
 use crate::config::Config;
 use crate::detect::StillFace;
@@ -91,6 +92,7 @@ pub(super) struct Front<'a> {
     pub outgoing: mpsc::Sender<Outgoing>,
     pub owed: Owed,
     pub status: Status,
+    pub doubts: Doubts,
 }
 
 /// What must reach somebody before a reload is said to be done, and waits for room in a channel.
@@ -99,25 +101,6 @@ pub(super) struct Owed {
     records: VecDeque<Administrative>,
     session: Option<Outgoing>,
     ready: bool,
-}
-
-/// What systemd shows of the daemon.
-#[derive(Default)]
-pub(super) struct Status {
-    connected: Option<bool>,
-    reload: Option<String>,
-}
-
-impl Status {
-    fn text(&self) -> String {
-        let broker = match self.connected {
-            None => "",
-            Some(true) => ", connected",
-            Some(false) => ", no connection to the broker",
-        };
-        let reload = self.reload.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
-        format!("deciding{broker}{reload}")
-    }
 }
 
 impl Workers {
@@ -144,6 +127,7 @@ struct Said {
     info: Option<Info>,
     /// A recording that nothing is wrong with counts as streaming.
     camera: Option<CameraState>,
+    doubt: Option<CameraDoubt>,
     strobing: bool,
     still: Vec<StillFace>,
     presence_at: Option<Monotonic>,
@@ -160,6 +144,7 @@ impl Said {
             rate: Rate::new(started),
             info: None,
             camera: None,
+            doubt: None,
             strobing: false,
             still: Vec::new(),
             presence_at: None,
@@ -336,8 +321,10 @@ impl Front<'_> {
         if stop.requested() {
             return Some(Ok(()));
         }
-        self.settle();
         let now = self.shared.clock.now();
+        let doubt = self.shared.camera().doubt.clone();
+        self.owed.records.extend(self.doubts.see(doubt.as_ref(), now));
+        self.settle();
         self.shared.pulse.beat(Thread::Front, now);
         said.rate.mark(now, self.shared.meter.processed());
         self.say(now, said);
@@ -353,9 +340,16 @@ impl Front<'_> {
         if said.camera != Some(state) {
             changed = true;
             said.camera = Some(state);
+            if camera.description.origin == Origin::Recording {
+                tracing::warn!(recording = %camera.description.location, "{}", health::RECORDING);
+            }
             if let Some(status) = camera.told() {
                 tracing::info!(state = status.state.name(), detail = %status.detail, "camera");
             }
+        }
+        if said.doubt != camera.doubt {
+            changed = true;
+            said.doubt.clone_from(&camera.doubt);
         }
         let light_changed = said.strobing != strobing;
         if light_changed {

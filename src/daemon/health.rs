@@ -10,6 +10,7 @@ use super::enrolments::Enrolled;
 use super::meter::Stage;
 use super::shared::{Camera, Shared};
 use super::{Model, board};
+use crate::capture::{CameraIdentity, Origin};
 use crate::clock::{Clock, WallClock};
 use crate::detect::{StillFace, Zones};
 use crate::inference::ModelKind;
@@ -94,6 +95,8 @@ pub(super) fn info(
             .collect(),
         camera: (description.width > 0).then(|| CameraInfo {
             name: description.name.clone(),
+            identity: description.origin.camera().map(CameraIdentity::text),
+            recording: description.origin == Origin::Recording,
             format: description.encoding.to_string(),
             width: description.width,
             height: description.height,
@@ -112,6 +115,9 @@ pub(super) fn info(
 /// What helps where the light strobes.
 pub(super) const STROBES: &str = "the light strobes: dark and lit frames alternate, so that fewer of them can be judged: use a lamp with steady light, or an infrared lamp that keeps step with the camera; or let the camera expose for a whole period of the lamp (camera.controls: auto_exposure, exposure_time_absolute, power_line_frequency)";
 
+/// What is to be said of a recording in place of the camera.
+pub(super) const RECORDING: &str = "a recording stands in for the camera: unset camera.replay.path at a real door: whoever can change the recording can show any face";
+
 /// `camera` as it is now; a recording counts as streaming since the start. `strobing` says that the
 /// light does. Faces that do not move are named with the line that lets them be ignored, on top of
 /// what `zones` ignore.
@@ -122,8 +128,16 @@ pub(super) fn camera(
     clock: &dyn Clock,
     started: WallClock,
 ) -> message::Camera {
-    let advice = strobing.then(|| STROBES.to_owned());
-    let advice: Vec<_> = advice.into_iter().chain(still_remedy(&camera.still, zones)).collect();
+    let recorded = camera.description.origin == Origin::Recording;
+    let advice: Vec<_> = [
+        camera.doubt.as_ref().map(|doubt| doubt.remedy.clone()),
+        recorded.then(|| RECORDING.to_owned()),
+        strobing.then(|| STROBES.to_owned()),
+        still_remedy(&camera.still, zones),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let advice = (!advice.is_empty()).then(|| advice.join("; "));
     let rectangles = camera.still.iter().map(StillFace::rectangle).collect();
     state(camera, advice, clock, started).with_still_faces(rectangles)
@@ -162,4 +176,37 @@ pub(super) fn still_remedy(faces: &[StillFace], zones: &Zones) -> Option<String>
     Some(format!(
         "{subject}: if that is a portrait, a poster or a reflection, take it out of the picture or {ignore}"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{CameraDoubt, CameraStatus, DoubtKind, Encoding, SourceDescription};
+    use crate::clock::{ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
+
+    #[test]
+    fn a_doubtful_camera_streams_with_a_remedy_and_so_does_a_recording() {
+        let clock = ManualClock::new(Monotonic::default(), PLAUSIBLE_FROM_UNIX_MS);
+        let mut status = CameraStatus::searching(clock.now());
+        status.streaming(clock.now());
+        let doubt = CameraDoubt {
+            kind: DoubtKind::Virtual,
+            before: None,
+            after: "platform:v4l2loopback-000".to_owned(),
+            remedy: "what to do".to_owned(),
+            since: clock.now(),
+        };
+        let (name, location) = ("a".to_owned(), "b".to_owned());
+        let (origin, encoding) = (Origin::Unopened, Encoding::Jpeg);
+        let description =
+            SourceDescription { name, location, origin, encoding, width: 1, height: 1, rate: None };
+        let (misoriented, still) = (None, Vec::new());
+        let mut seen =
+            Camera { description, status: Some(status), doubt: Some(doubt), misoriented, still };
+        let told = |seen: &Camera| camera(seen, false, &Zones::default(), &clock, clock.wall());
+        assert_eq!(told(&seen).state, CameraState::Streaming);
+        assert_eq!(told(&seen).remedy.as_deref(), Some("what to do"));
+        (seen.doubt, seen.status, seen.description.origin) = (None, None, Origin::Recording);
+        assert_eq!(told(&seen).remedy.as_deref(), Some(RECORDING));
+    }
 }

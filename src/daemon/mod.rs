@@ -21,6 +21,7 @@ mod decoding;
 pub mod desk;
 mod desk_thread;
 mod door_thread;
+mod doubts;
 mod enrolments;
 mod front;
 mod health;
@@ -60,11 +61,13 @@ use decoding::Decoding;
 use desk::Desk;
 use desk_thread::DeskThread;
 use door_thread::DoorThread;
+use doubts::Doubts;
 use enrolments::{Enrolled, Enrolments, Handover, Loaded};
-use front::{Front, Listening, Owed, Status, Workers};
+use front::{Front, Listening, Owed, Workers};
 use meter::Meter;
 use pulse::{Pulse, Thread};
 pub use reload::Control;
+use service::Status;
 use shared::{Camera, DeskStatus, Shared};
 use slot::{Pressure, Slot};
 
@@ -159,7 +162,9 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let source = capture::open(config.source_settings(started).supervised(), clock.clone())?;
 
     let boot = Uuid::new_v4();
-    let start = Administrative::Started { version: env!("CARGO_PKG_VERSION").to_owned() };
+    let version_now = env!("CARGO_PKG_VERSION").to_owned();
+    let recording = config.camera.replay.path.is_some();
+    let start = Administrative::Started { version: version_now, recording };
     let mut desk = Desk::new(store, config.door.id.clone(), boot);
     desk.begin(start, started, clock.wall())?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
@@ -233,6 +238,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         outgoing,
         owed: Owed::default(),
         status: Status::default(),
+        doubts: Doubts::default(),
     };
     let ended = front.run(listening, stop, workers, outgoing_received);
     let summary = Summary {

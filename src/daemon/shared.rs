@@ -11,7 +11,7 @@ use super::decoding::Decoding;
 use super::meter::Meter;
 use super::pulse::{Pulse, Thread};
 use super::slot::Slot;
-use crate::capture::{CameraState, CameraStatus, FrameSource, SourceDescription};
+use crate::capture::{CameraDoubt, CameraState, CameraStatus, FrameSource, SourceDescription};
 use crate::clock::{Clock, SystemClock};
 use crate::detect::StillFace;
 use crate::store::Condition;
@@ -44,6 +44,8 @@ pub(super) struct Camera {
     pub description: SourceDescription,
     /// `None` for a recording whose frames can be decoded.
     pub status: Option<CameraStatus>,
+    /// What is doubtful about which camera it is.
+    pub doubt: Option<CameraDoubt>,
     /// Where most faces stand otherwise than upright.
     pub misoriented: Option<CameraStatus>,
     /// Faces that have not moved for minutes, as last seen by the door thread.
@@ -56,6 +58,7 @@ impl Camera {
         Self {
             description: source.description().clone(),
             status: source.status().cloned(),
+            doubt: source.doubt().cloned(),
             misoriented: None,
             still: Vec::new(),
         }

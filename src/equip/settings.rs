@@ -128,6 +128,7 @@ impl Config {
         let camera = &self.camera;
         CameraSettings {
             device: camera.device.clone(),
+            identity: camera.identity.clone(),
             wish: Wish {
                 size: (camera.width, camera.height),
                 rate: FrameRate::per_second(camera.fps),

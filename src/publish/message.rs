@@ -236,6 +236,12 @@ pub struct ModelInfo {
 pub struct CameraInfo {
     /// What it calls itself.
     pub name: String,
+    /// Which one it is, as `camera.identity` names it; absent for a recording.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Whether it is none: a recording stands in for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recording: bool,
     /// Pixel format, such as `YUYV`.
     pub format: String,
     /// Columns.

@@ -314,7 +314,7 @@ mod tests {
         store.connection.pragma_update(None, "max_page_count", pages + 1).unwrap();
         let mut recorded = 0;
         let error = loop {
-            let event = Administrative::Started { version: "x".repeat(2000) };
+            let event = Administrative::Started { version: "x".repeat(2000), recording: false };
             match store.record_admin(event, "front", uuid::Uuid::nil(), Monotonic::default(), WALL)
             {
                 Ok(_) => recorded += 1,

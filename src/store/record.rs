@@ -6,6 +6,7 @@
 
 use uuid::Uuid;
 
+use crate::capture::DoubtKind;
 use crate::clock::ClockTrust;
 use crate::compare::{Metric, SubjectId};
 use crate::decide::{Decision, FramesCounted, Outcome};
@@ -94,6 +95,10 @@ pub enum Administrative {
     Started {
         /// Its version.
         version: String,
+        /// Whether a recording stood in for the camera (`camera.replay.path`): what was decided in
+        /// this run was decided of that.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        recording: bool,
     },
     /// The daemon was told to stop.
     Stopped,
@@ -173,6 +178,19 @@ pub enum Administrative {
     DoorContested {
         /// By what it was noticed.
         by: TwinSign,
+    },
+    /// The camera is another one than it was, has no lens, or was refused.
+    CameraChanged {
+        /// Which of that.
+        doubt: DoubtKind,
+        /// The camera that the run began with, where it is another one; of a refused one, what
+        /// `camera.identity` names.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        before: Option<String>,
+        /// The camera.
+        after: String,
+        /// How many changes this record stands for; it tells the newest.
+        count: u32,
     },
     /// A client of the broker asked for something.
     Requested {

@@ -63,6 +63,8 @@ pub fn info() -> Info {
         }],
         camera: Some(CameraInfo {
             name: "A camera".to_owned(),
+            identity: Some("usb:046d:0825:1A2B3C4D".to_owned()),
+            recording: false,
             format: "YUYV".to_owned(),
             width: 640,
             height: 480,

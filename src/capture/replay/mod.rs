@@ -27,7 +27,7 @@ use super::format::{self, Format};
 use super::picture::{self, Picture};
 use super::{
     CameraState, CameraStatus, CaptureError, CapturedFrame, Encoding, FrameRate, FrameSource,
-    PATIENCE, Progress, Readability, SourceDescription,
+    Origin, PATIENCE, Progress, Readability, SourceDescription,
 };
 use crate::clock::{Clock, Monotonic};
 use crate::frame::PixelFormat;
@@ -331,6 +331,7 @@ fn describe(path: &Path, reader: &Reader, rate: FrameRate) -> SourceDescription 
     SourceDescription {
         name: path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
         location: path.display().to_string(),
+        origin: Origin::Recording,
         encoding,
         width,
         height,
