@@ -1,0 +1,94 @@
+//! A picture of a face opens nothing: the daemon and the evaluation with liveness in force.
+//!
+//! In: recordings in which a photograph is carried past the camera, through the networks that ship. Out:
+//! decisions. What living people get is measured on real clips by `evaluate liveness`
+//! (`docs/liveness.md`); no photograph is a living person.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use deepid_edge::decide::Outcome;
+use deepid_edge::liveness::Cue;
+use deepid_edge::store::{Body, DecisionRecord};
+use support::command::{assets, deepid_edge, json};
+use support::daemon::Home;
+use support::scene::Recording;
+
+/// The decisions of a door in `mode` before which the enrolled person's photograph is carried past.
+fn decisions(mode: &str) -> Vec<DecisionRecord> {
+    let home = Home::new().enrol_obama().set("live.mode", mode);
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(5).person("obama3.jpg", 0.16, 60).nobody(40).write(&recording, 1);
+    assert!(home.run(&recording).until_ended().success());
+    let records = home.records().into_iter();
+    records
+        .filter_map(|record| match record.body {
+            Body::Decision(decision) => Some(decision),
+            Body::Administrative(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_photograph_is_refused_with_what_told_it_and_nobody_is_named() {
+    if !assets() {
+        return;
+    }
+    let without = decisions("off");
+    assert_eq!(without[0].outcome, Outcome::Granted, "the very film that is granted without");
+    assert!(without[0].liveness.is_none());
+    for mode in ["deny", "confirm"] {
+        let decisions = decisions(mode);
+        assert!(!decisions.is_empty(), "{mode}");
+        for decision in decisions {
+            assert_eq!(decision.reason, "not_live", "{mode}: {decision:?}");
+            assert!(decision.subject.is_none(), "{mode}: {decision:?}");
+            let told = decision.liveness.unwrap();
+            assert!(told.looks >= 5 && told.median.is_some(), "{mode}: {told:?}");
+            assert!(matches!(told.cue, Some(Cue::Network | Cue::Surroundings)), "{told:?}");
+        }
+    }
+}
+
+#[test]
+fn a_film_of_a_photograph_counts_as_an_attack_and_its_kind_is_told() {
+    if !assets() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (live, sheet) = (folder.path().join("live"), folder.path().join("attack/sheet"));
+    std::fs::create_dir_all(&live).unwrap();
+    std::fs::create_dir_all(&sheet).unwrap();
+    let film = Recording::new().nobody(5).person("obama.jpg", 0.2, 45).nobody(30);
+    film.write(&sheet.join("a.mjpeg"), 1);
+    let visits = folder.path().join("visits.jsonl");
+    let output = deepid_edge(&[
+        "--json",
+        "evaluate",
+        "liveness",
+        folder.path().to_str().unwrap(),
+        "--visits",
+        visits.to_str().unwrap(),
+    ]);
+    let report = json(&output);
+    assert_eq!(report["schema"], "deepid-edge/evaluate-liveness/1");
+    let sheet = &report["attacks"]["sheet"];
+    assert_eq!((&sheet["granted"]["of"], &sheet["granted"]["count"]), (&1.into(), &0.into()));
+    assert_eq!(sheet["not_live"]["count"], 1);
+    let line = std::fs::read_to_string(&visits).unwrap();
+    assert!(line.contains("a.mjpeg") && line.lines().count() == 1, "{line}");
+
+    let output = deepid_edge(&[
+        "evaluate",
+        "liveness",
+        folder.path().to_str().unwrap(),
+        "--set",
+        "live.mode=off",
+    ]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("live.mode"), "{said}");
+}
