@@ -226,7 +226,9 @@ mod tests {
         let config = config(&[]);
         assert_eq!(config.quality_limits(), QualityLimits::default());
         assert_eq!(config.follower_settings(), FollowerSettings::default());
-        assert_eq!(config.visit_policy(), VisitPolicy::default());
+        // A door looks at liveness; a visit by itself asks nobody.
+        let gates = Gates::NONE.with(Gate::Liveness, true);
+        assert_eq!(config.visit_policy(), VisitPolicy { gates, ..VisitPolicy::default() });
         assert_eq!(config.store_settings(), StoreSettings::default());
     }
 
