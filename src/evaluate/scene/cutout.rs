@@ -10,12 +10,15 @@
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-use super::script::Actor;
+use super::script::{Actor, Tablet};
 use crate::geometry::Point;
 
 /// Width of the face in the largest level, in pixels: no recording shows faces larger than this
 /// without blur.
 const FACE_WIDTH_PX: f32 = 160.0;
+
+/// How far the outline of a tablet stays within its picture, in pixels of the largest level.
+const EDGE: f32 = 2.0;
 
 /// Smallest number of pixels across that a level may have.
 const LEVEL_WIDTH_MIN: usize = 16;
@@ -49,6 +52,7 @@ pub(super) struct CutOut {
     face_width_px: f32,
     width: f32,
     height: f32,
+    held: bool,
 }
 
 impl CutOut {
@@ -73,15 +77,25 @@ impl CutOut {
             ((bottom - top) as u32).max(1),
         )
         .to_image();
+        let bezel = actor.tablet.map_or(0.0, |tablet| tablet.bezel_px.round());
+        let view = actor.tablet.map_or(view.clone(), |tablet| mounted(&view, tablet));
         let size = |v: u32| ((v as f32 * scale).round() as u32).max(1);
         let (width, height) = (size(view.width()), size(view.height()));
         let view = imageops::resize(&view, width, height, FilterType::Triangle);
         let corner = |p: &[f32; 2]| {
             let [x, y] = p;
-            Point::new((x - left.floor()) * scale, (y - top.floor()) * scale)
+            Point::new((x - left.floor() + bezel) * scale, (y - top.floor() + bezel) * scale)
         };
-        let corners: Vec<Point> = actor.outline.iter().map(corner).collect();
-        let mask = soften(&coverage(&smooth(&corners), width as usize, height as usize), width);
+        let curve = if actor.tablet.is_some() {
+            // To the edges of the bezel, but for what the softening needs.
+            let (right, bottom) = (width as f32 - EDGE, height as f32 - EDGE);
+            [(EDGE, EDGE), (right, EDGE), (right, bottom), (EDGE, bottom)]
+                .map(|(x, y)| Point::new(x, y))
+                .to_vec()
+        } else {
+            smooth(&actor.outline.iter().map(corner).collect::<Vec<_>>())
+        };
+        let mask = soften(&coverage(&curve, width as usize, height as usize), width);
         let samples = view.pixels().zip(mask).map(|(pixel, alpha)| {
             let [r, g, b] = pixel.0.map(|v| f32::from(v) / 255.0 * alpha);
             [r, g, b, alpha]
@@ -97,7 +111,13 @@ impl CutOut {
             face_width_px: actor.face_width_px() * scale,
             width: width as f32,
             height: height as f32,
+            held: actor.tablet.is_some(),
         })
+    }
+
+    /// Whether it is a thing that somebody holds, not somebody on two feet.
+    pub(super) const fn held(&self) -> bool {
+        self.held
     }
 
     /// Centre of the face, in pixels of the largest level.
@@ -185,6 +205,18 @@ impl Level {
         }
         Some(Self { width, samples })
     }
+}
+
+/// `view` on the screen of a tablet, with its bezel around.
+fn mounted(view: &RgbImage, Tablet { bezel_px, colour, glow }: Tablet) -> RgbImage {
+    let bezel = bezel_px.round() as u32;
+    let (width, height) = (view.width() + 2 * bezel, view.height() + 2 * bezel);
+    let mut tablet = RgbImage::from_pixel(width, height, image::Rgb(colour));
+    for (x, y, pixel) in view.enumerate_pixels() {
+        let lit = pixel.0.map(|v| (f32::from(v) * glow).round().min(255.0) as u8);
+        tablet.put_pixel(x + bezel, y + bezel, image::Rgb(lit));
+    }
+    tablet
 }
 
 fn mix(from: Sample, to: Sample, share: f32) -> Sample {
@@ -286,6 +318,7 @@ mod tests {
             photograph: "square.png".to_owned(),
             face: [100.0, 100.0, 160.0],
             outline: vec![[20.0, 20.0], [180.0, 20.0], [180.0, 180.0], [20.0, 180.0]],
+            tablet: None,
         };
         (actor, RgbImage::from_pixel(200, 200, image::Rgb([255, 128, 0])))
     }
@@ -311,6 +344,24 @@ mod tests {
             let at = Point::new(f32::from(i % 20) * 9.0 - 5.0, f32::from(i / 20) * 9.0 - 5.0);
             let [r, g, b, a] = cut.sample(at, 1.0 + f32::from(i) / 100.0);
             assert!((0.0..=1.0 + 1e-5).contains(&a) && r.max(g).max(b) <= a + 1e-5);
+        }
+    }
+
+    #[test]
+    fn a_tablet_shows_the_photograph_within_its_bezel() {
+        let (mut actor, photograph) = square();
+        actor.tablet = Some(Tablet { bezel_px: 16.0, colour: [0, 0, 255], glow: 1.5 });
+        let cut = CutOut::new(&actor, &photograph).expect("the outline fits");
+        assert!(cut.held());
+        // The face's middle lies where it did on the photograph, the bezel further in.
+        let face = cut.face();
+        assert!((face.x - 96.0).abs() < 1e-3 && (face.y - 96.0).abs() < 1e-3, "{face:?}");
+        let at = |x: f32, y: f32| cut.sample(Point::new(x, y), 1.0);
+        let [red, green, blue, alpha] = at(face.x, face.y);
+        assert!(red > 0.99 && (green - 0.753).abs() < 0.01 && blue < 0.01 && alpha > 0.99);
+        for (x, y) in [(8.0, 96.0), (184.0, 96.0), (96.0, 8.0), (96.0, 184.0)] {
+            let [red, _, blue, alpha] = at(x, y);
+            assert!(blue > 0.99 && red < 0.01 && alpha > 0.99, "the bezel at {x}, {y}");
         }
     }
 

@@ -20,7 +20,8 @@ use image::RgbImage;
 
 pub use cutout::OutlineError;
 pub use script::{
-    Actor, Enrolment, Expectation, Fixture, Part, Picture, Pose, Script, ScriptError, Walk, Wall,
+    Actor, Enrolment, Expectation, Fixture, Part, Picture, Pose, Script, ScriptError, Tablet, Walk,
+    Wall,
 };
 
 use crate::geometry::{Point, Similarity};
@@ -95,7 +96,8 @@ impl Scene {
                 let walks = part.walks.iter().filter(|walk| walk.actor == *name);
                 for pose in walks.filter_map(|walk| walk.pose_at(seconds)) {
                     let time = index as f32 / rate as f32;
-                    self.place(cut, gait(pose, time, number as f32), &mut light);
+                    let moved = if cut.held() { hand } else { gait };
+                    self.place(cut, moved(pose, time, number as f32), &mut light);
                 }
             }
         }
@@ -202,6 +204,20 @@ fn gait(pose: Pose, time: f32, number: f32) -> Pose {
         ),
         face_width_px: pose.face_width_px,
         lean: pose.lean + sway * 0.012,
+    }
+}
+
+/// The sway of an arm that holds something up, and the small tremor of its hand (8 to 12 a second).
+fn hand(pose: Pose, time: f32, number: f32) -> Pose {
+    let wave = |per_second: f32, phase: f32| (TAU * per_second * time + phase + number).sin();
+    let width = pose.face_width_px;
+    Pose {
+        face: Point::new(
+            pose.face.x + width * (0.05 * wave(0.43, 0.0) + 0.006 * wave(9.1, 1.0)),
+            pose.face.y + width * (0.04 * wave(0.61, 2.0) + 0.006 * wave(8.3, 0.5)),
+        ),
+        face_width_px: width * (1.0 + 0.03 * wave(0.29, 1.3)),
+        lean: pose.lean + 0.05 * wave(0.37, 0.7) + 0.003 * wave(9.7, 0.2),
     }
 }
 
@@ -347,6 +363,45 @@ mod tests {
         }
         let (first, last) = (seen[0].0, seen[19].0);
         assert!(last > 1.6 * first, "from 20 to 30 pixels of face: {first} to {last} pixels");
+    }
+
+    #[test]
+    fn a_tablet_with_a_photograph_is_drawn_in_its_bezel_and_swayed_by_a_hand() {
+        let (walker, folder) = scene();
+        let mut script = walker.script().clone();
+        script.actors[0].tablet = Some(Tablet { bezel_px: 30.0, colour: [10, 10, 12], glow: 1.1 });
+        script.parts[1].light.clear();
+        // Held where it is: whatever moves is the hand.
+        script.parts[1].walks[0].path =
+            vec![[0.0, 80.0, 60.0, 30.0, 0.0], [2.0, 80.0, 60.0, 30.0, 0.0]];
+        let tablet = Scene::load(script, folder.path()).expect("its photograph exists");
+        let picture = tablet.render(10);
+        let (area, middle) = red(&picture);
+        assert!(area > 30.0 * 30.0, "the photograph's whole rectangle: {area}");
+        let dark = |x: f32| picture.get_pixel(x as u32, middle.y as u32).0.iter().all(|v| *v < 60);
+        let half = area.sqrt() / 2.0;
+        for side in [middle.x - half - 4.0, middle.x + half + 4.0] {
+            assert!(dark(side), "a bezel at {side} of {middle:?}");
+        }
+        let seen: Vec<Point> = (5..25).map(|index| red(&tablet.render(index)).1).collect();
+        let spread =
+            seen.iter().map(|at| at.x).fold(0.0_f32, |most, x| most.max((x - seen[0].x).abs()));
+        assert!((0.5..6.0).contains(&spread), "a hand sways a little: {spread}");
+    }
+
+    #[test]
+    fn the_act_with_the_tablet_goes_on_where_the_visit_ends() {
+        let visit = include_str!("../../../tests/data/visit.toml");
+        let story = Script::parse(visit).expect("a right script");
+        let act = include_str!("../../../tests/data/tablet.toml");
+        let longer = Script::parse(&format!("{visit}\n{act}")).expect("a right script");
+        assert_eq!(longer.parts.len(), story.parts.len() + 2);
+        let attack = &longer.parts[story.parts.len()];
+        let expected = attack.expect.as_ref().and_then(|expected| expected.reason.as_deref());
+        assert_eq!(expected, Some("not_live"));
+        let shown = longer.actors.iter().find(|actor| actor.tablet.is_some()).expect("a tablet");
+        let known = story.enrolments.iter().flat_map(|person| &person.photographs);
+        assert!(known.into_iter().any(|photograph| *photograph == shown.photograph));
     }
 
     #[test]

@@ -112,6 +112,22 @@ pub struct Actor {
     pub face: [f32; 3],
     /// The silhouette: corners of a closed smooth curve, in pixels of the photograph.
     pub outline: Vec<[f32; 2]>,
+    /// The photograph is shown on a tablet, and that is held before the camera: nobody is there. The
+    /// picture on it is the rectangle around the outline.
+    #[serde(default)]
+    pub tablet: Option<Tablet>,
+}
+
+/// A tablet that shows a photograph.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tablet {
+    /// Width of its bezel in pixels of the photograph, 1 to 1024.
+    pub bezel_px: f32,
+    /// The bezel, R G B.
+    pub colour: [u8; 3],
+    /// How bright its screen is against the photograph, 0.2 to 3: it lights itself.
+    pub glow: f32,
 }
 
 impl Actor {
@@ -263,6 +279,10 @@ impl Actor {
         within(&place, x, 0.0, 8192.0, "a face within the photograph")?;
         within(&place, y, 0.0, 8192.0, "a face within the photograph")?;
         within(&place, width, 16.0, 4096.0, "a face 16 to 4096 pixels wide")?;
+        if let Some(Tablet { bezel_px, glow, .. }) = self.tablet {
+            within(&place, bezel_px, 1.0, 1024.0, "a bezel of 1 to 1024 pixels")?;
+            within(&place, glow, 0.2, 3.0, "a glow of 0.2 to 3")?;
+        }
         let corners = self.outline.len();
         demand((3..=500).contains(&corners), &place, || format!("{corners} corners"), "3 to 500")?;
         self.outline
