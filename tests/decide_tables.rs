@@ -261,6 +261,10 @@ impl Run {
                 self.step(Event::Tick);
                 return words.next().map_or(Ok(()), |word| Err(format!("'{word}' after tick")));
             }
+            Some("reopened") => {
+                self.step(Event::Reopened);
+                return Ok(());
+            }
             Some("reload") => {
                 let settings = (sight::tuning(), policy(words)?);
                 self.step(Event::Tuned(Box::new(settings)));

@@ -33,8 +33,13 @@ fn the_demonstration_grants_the_enrolled_person_alone() {
             format!("{} {}", text("outcome"), text("reason"))
         })
         .collect();
-    let expected =
-        ["unknown no_match", "granted matched", "denied several_faces", "unknown no_match"];
+    let expected = [
+        "unknown no_match",
+        "granted matched",
+        "denied several_faces",
+        "unknown no_match",
+        "ambiguous not_live",
+    ];
     assert_eq!(came, expected);
     assert_eq!(closing["health"]["frames"]["processed"], closing["frames_recorded"]);
     let sheet = image::open(&sheet).expect("the contact sheet is a picture").to_rgb8();

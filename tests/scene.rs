@@ -143,7 +143,7 @@ fn a_portrait_is_named_with_the_line_that_ignores_it() {
     assert_eq!(told["state"], "streaming");
     let remedy = told["remedy"].as_str().unwrap();
     let (_, line) = remedy.split_once("detect.ignore = ").expect("the very line");
-    assert!(daemon.log().contains(remedy), "{}", daemon.log());
+    assert!(daemon.log().contains(&format!("detect.ignore = {line}")), "{}", daemon.log());
     daemon.signal("-TERM");
     daemon.until_ended();
     let [x, y, width, height] =

@@ -166,6 +166,7 @@ impl DoorThread {
         }
         if shared.opened_anew.swap(false, Ordering::Relaxed) {
             self.door.sight_mut().forget();
+            self.step(shared, Event::Reopened, effects);
             self.bearing = Bearing::default();
             self.note_bearing(shared, Turn::None);
         }

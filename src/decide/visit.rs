@@ -151,6 +151,12 @@ impl Visit {
         }
     }
 
+    /// What was seen so far may be of somebody else: nothing of a visit under way counts but that
+    /// somebody is there.
+    pub fn doubt(&mut self, now: Monotonic) {
+        self.restart(self.policy, now);
+    }
+
     /// From now on another client speaks as this door, or none does any more: while one does, who
     /// is recognised is denied.
     pub const fn contest(&mut self, contested: bool) {

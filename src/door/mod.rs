@@ -139,6 +139,8 @@ pub enum Event<'e, F> {
         /// Why.
         fault: Fault,
     },
+    /// The camera was opened anew: what it shows now may be another place, or another camera.
+    Reopened,
     /// Time has passed.
     Tick,
     /// Compare with these from now on.
@@ -243,6 +245,11 @@ impl<S: Sight> Door<S> {
                 self.visit.tick(time.frames.now(), effects);
                 self.attach(effects, before);
                 return self.note_end();
+            }
+            Event::Reopened => {
+                self.sight.end_visit();
+                self.guide.fall_silent();
+                return self.visit.doubt(time.frames.now());
             }
             Event::Enrolled(galleries) => {
                 self.withdrawn = false;

@@ -42,7 +42,11 @@ use process::{Daemon, Memory, Settings};
 use story::{Access, Arrived};
 
 /// The visit that is replayed.
-const VISIT: &str = include_str!("../../../tests/data/visit.toml");
+const VISIT: &str = concat!(
+    include_str!("../../../tests/data/visit.toml"),
+    "\n",
+    include_str!("../../../tests/data/tablet.toml")
+);
 /// First part of the demonstration's topics, and its door.
 const BASE: &str = "deepid-edge";
 const DOOR: &str = "demo";
