@@ -48,7 +48,7 @@ fn a_photograph_is_refused_with_what_told_it_and_nobody_is_named() {
             assert_eq!(decision.reason, "not_live", "{mode}: {decision:?}");
             assert!(decision.subject.is_none(), "{mode}: {decision:?}");
             let told = decision.liveness.unwrap();
-            assert!(told.looks >= 5 && told.median.is_some(), "{mode}: {told:?}");
+            assert!(told.looks > 0 && told.median.is_some(), "{mode}: {told:?}");
             assert!(matches!(told.cue, Some(Cue::Network | Cue::Surroundings)), "{told:?}");
         }
     }
