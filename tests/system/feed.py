@@ -1,6 +1,6 @@
 """What the camera shall see: parts of the demonstration's visit, as files that ffmpeg plays.
 
-in   the visit as the program renders it (MJPEG), and its script (tests/data/visit.toml)
+in   the visit as the program renders it (MJPEG), and its script (tests/data)
 out  NAME.mjpeg and NAME.yuyv for each name of `PARTS`: a third of its frames, then an empty room
 
 The photographs are those that assets.toml names; nobody else's face is in any test.
@@ -12,6 +12,9 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+
+# The files of the script, in their order.
+SCRIPTS = ("visit.toml", "tablet.toml")
 
 # Our names for the parts of the visit, by theirs.
 PARTS = {
@@ -56,6 +59,11 @@ def part_frames(script: dict, name: str) -> range:
     raise FeedError(f"the script of the visit has no part '{name}'")
 
 
+def script_of(root: Path) -> dict:
+    """The script of the demonstration, as the program reads it: its files one behind the other."""
+    return tomllib.loads("\n".join((root / "tests/data" / name).read_text() for name in SCRIPTS))
+
+
 def make(program: Path, root: Path, folder: Path) -> None:
     """Renders the visit and cuts it into the files of `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,7 +72,7 @@ def make(program: Path, root: Path, folder: Path) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise FeedError(f"{' '.join(command)}: {done.stderr.strip()}")
-    script = tomllib.loads((root / "tests/data/visit.toml").read_text())
+    script = script_of(root)
     pictures = split_jpeg(recording.read_bytes())
     expected = sum(frames_of(script, part) for part in script["part"])
     if len(pictures) != expected:

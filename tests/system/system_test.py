@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 import unittest
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import guide
 import run
 from checks import CHECKS
 
-SCRIPT = tomllib.loads((Path(__file__).resolve().parent.parent / "data" / "visit.toml").read_text())
+SCRIPT = feed.script_of(Path(__file__).resolve().parents[2])
 
 
 def chosen(**options: object) -> list[str]:
