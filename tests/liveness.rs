@@ -63,7 +63,7 @@ fn a_film_of_a_photograph_counts_as_an_attack_and_its_kind_is_told() {
     let (live, sheet) = (folder.path().join("live"), folder.path().join("attack/sheet"));
     std::fs::create_dir_all(&live).unwrap();
     std::fs::create_dir_all(&sheet).unwrap();
-    let film = Recording::new().nobody(5).person("obama.jpg", 0.2, 45).nobody(30);
+    let film = Recording::new().nobody(5).person("obama3.jpg", 0.16, 60).nobody(40);
     film.write(&sheet.join("a.mjpeg"), 1);
     let visits = folder.path().join("visits.jsonl");
     let output = deepid_edge(&[

@@ -66,7 +66,7 @@ impl Default for LivenessPolicy {
             median_min: 0.5,
             looks_min: 5,
             spacing: Duration::from_millis(90),
-            motion_min: 0.85,
+            motion_min: 0.5,
             depth_min: 0.12,
         }
     }

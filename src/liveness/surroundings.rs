@@ -19,11 +19,11 @@ const DIRECTIONS: usize = 24;
 const RADII: [f32; 4] = [1.3, 1.5, 1.7, 1.9];
 const POINTS: usize = DIRECTIONS * RADII.len();
 /// The face must have moved so far since the reference, in longer sides of its box.
-const MOVED_MIN: f32 = 0.05;
+const MOVED_MIN: f32 = 0.07;
 /// Mean difference of luminance, 0 to 255, by which points tell: below it there is no texture.
-const DIFFERENCE_MIN: f32 = 3.0;
+const DIFFERENCE_MIN: f32 = 6.0;
 /// The differences count together over a visit; so many comparisons are needed.
-const COMPARISONS_MIN: u32 = 2;
+const COMPARISONS_MIN: u32 = 3;
 
 /// What the motion so far says.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
