@@ -77,6 +77,7 @@ impl DeskThread {
                 if self.enrolments.renew(*renewal, self.desk.store()) {
                     self.desk.store_mut().keep_records(records_max);
                     self.note(Looked::Loaded, shared);
+                    self.report(shared);
                 }
             }
             Order::Stop => {}
@@ -93,6 +94,7 @@ impl DeskThread {
         }
         self.note(looked, shared);
         self.desk.retry_start(shared.clock.wall(), outgoing);
+        self.report(shared);
         // Another program may have made records, or settled the clock.
         if let Ok(floor) = self.desk.store().clock_floor() {
             shared.clock.set_floor(floor);
@@ -101,7 +103,7 @@ impl DeskThread {
 
     fn note(&mut self, looked: Looked, shared: &Shared) {
         match looked {
-            Looked::TooEarly | Looked::Same => return,
+            Looked::TooEarly | Looked::Same => {}
             Looked::Loaded => {
                 shared.desk.set_withdrawn(false);
                 shared.desk.set_overrun(false);
@@ -116,7 +118,6 @@ impl DeskThread {
                 }
             }
         }
-        self.report(shared);
     }
 
     /// Says how the desk is.
