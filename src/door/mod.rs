@@ -211,8 +211,11 @@ impl<S: Sight> Door<S> {
     /// Forgets everybody who was here, the frames and the cooldowns: another recording begins.
     pub fn begin_anew(&mut self, policy: VisitPolicy) {
         self.visit = Visit::new(policy);
+        self.visited = false;
         self.observed = None;
-        self.note_end();
+        self.several_faces = policy.several_faces;
+        self.guide.fall_silent();
+        self.sight.end_visit();
     }
 
     /// Takes in what has happened and appends what is to be done to `effects`.

@@ -147,7 +147,6 @@ fn visit(
     }
     door.sight_mut().set_galleries(references.galleries(config, networks)?);
     door.sight_mut().forget();
-    door.sight_mut().end_visit();
     door.begin_anew(config.visit_policy());
     let (clock, mut effects) = (still_clock(), Vec::new());
     replay(recording, rate, &clock, |frame, clock| {
