@@ -10,8 +10,9 @@ use crate::clock::Monotonic;
 
 /// Looks that are remembered; the oldest is forgotten first.
 const LOOKS_MAX: usize = 64;
-/// A living face's feature vectors of neighbouring frames are never so alike throughout: people at a
-/// door 0.90 to 0.97, sitting still 0.98 to 0.995 (2026-11, `docs/liveness.md`).
+/// Cosine of the feature vectors of neighbouring frames. A living face's are never so alike
+/// throughout: people at a door 0.90 to 0.97, sitting still 0.98 to 0.995; a still on a stand before a
+/// camera with noise 0.984 and more (2026-11). So this is for a still that is injected.
 const FROZEN: f32 = 0.9995;
 /// For so long, and so many frames.
 const FROZEN_FOR: Duration = Duration::from_millis(600);

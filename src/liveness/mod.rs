@@ -94,7 +94,6 @@ pub struct Liveness {
     policy: LivenessPolicy,
     network: LivenessNetwork,
     surroundings: Surroundings,
-    motion: Option<Motion>,
     evidence: Evidence,
 }
 
@@ -106,7 +105,6 @@ impl Liveness {
             policy,
             network,
             surroundings: Surroundings::default(),
-            motion: None,
             evidence: Evidence::default(),
         }
     }
@@ -129,8 +127,8 @@ impl Liveness {
         if self.is_due(at) {
             let look = self.network.look(frame, face)?;
             self.evidence.note_look(look, at);
-            self.motion = self.surroundings.see(frame, face);
-            if self.motion.is_some_and(|motion| motion.is_with_the_face(self.policy.motion_min)) {
+            self.surroundings.see(frame, face);
+            if self.motion().is_some_and(|motion| motion.is_with_the_face(self.policy.motion_min)) {
                 self.evidence.latch(Cue::Surroundings);
             }
         }
@@ -166,8 +164,8 @@ impl Liveness {
 
     /// How the surroundings have moved, where that could be told.
     #[must_use]
-    pub const fn motion(&self) -> Option<Motion> {
-        self.motion
+    pub fn motion(&self) -> Option<Motion> {
+        self.surroundings.motion()
     }
 
     /// By which the cues are judged.
@@ -180,6 +178,5 @@ impl Liveness {
     pub fn begin_anew(&mut self) {
         self.evidence.clear();
         self.surroundings.forget();
-        self.motion = None;
     }
 }

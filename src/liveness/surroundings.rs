@@ -61,31 +61,28 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
-    /// Sees the face of a frame; what its motion says so far.
-    pub fn see(&mut self, frame: &Frame<'_>, face: &Detection) -> Option<Motion> {
+    /// Sees the face of a frame.
+    pub fn see(&mut self, frame: &Frame<'_>, face: &Detection) {
         let bounds = face.bounds();
         let (centre, side) = (bounds.centre(), bounds.width.max(bounds.height));
-        let now = Reference { centre, side, seen: around(frame, centre, side) };
-        let Some(before) = &self.reference else {
-            self.reference = Some(now);
-            return self.motion();
-        };
-        let moved = centre.distance(before.centre) / before.side.max(1.0);
-        if moved < MOVED_MIN {
-            return self.motion();
+        let moved = |before: &Reference| centre.distance(before.centre) / before.side.max(1.0);
+        if self.reference.as_ref().is_some_and(|before| moved(before) < MOVED_MIN) {
+            return;
         }
+        let now = Reference { centre, side, seen: around(frame, centre, side) };
+        let Some(before) = self.reference.replace(now) else { return };
         let still = difference(&around(frame, before.centre, before.side), &before.seen);
         let moving = difference(&now.seen, &before.seen);
-        self.reference = Some(now);
         if still.max(moving) >= DIFFERENCE_MIN {
             self.still += still;
             self.moving += moving;
             self.comparisons = self.comparisons.saturating_add(1);
         }
-        self.motion()
     }
 
-    fn motion(&self) -> Option<Motion> {
+    /// What the motion so far says.
+    #[must_use]
+    pub fn motion(&self) -> Option<Motion> {
         let ratio = self.moving / self.still.max(f32::EPSILON);
         (self.comparisons > 0).then_some(Motion { ratio, comparisons: self.comparisons })
     }
@@ -140,7 +137,6 @@ mod tests {
     /// A face of 60 at `x`: a disc of the head, in front of what stands still or moves with it.
     fn motion(with_the_face: bool, textured: bool) -> Option<Motion> {
         let mut surroundings = Surroundings::default();
-        let mut said = None;
         for step in 0..12 {
             let x = 100.0 + 10.0 * step as f32;
             let pixels: Vec<u8> = (0..SIZE * SIZE)
@@ -160,9 +156,9 @@ mod tests {
                 Frame::new(&pixels, PixelFormat::Grey, size, SIZE, step, Monotonic::default());
             let face =
                 Detection::made_up(Rect::new(x - 30.0, 130.0, 60.0, 60.0), [Point::default(); 4]);
-            said = surroundings.see(&frame.unwrap(), &face);
+            surroundings.see(&frame.unwrap(), &face);
         }
-        said
+        surroundings.motion()
     }
 
     #[test]
@@ -183,7 +179,8 @@ mod tests {
                 Frame::new(&pixels, PixelFormat::Grey, size, SIZE, step, Monotonic::default());
             let face =
                 Detection::made_up(Rect::new(100.0, 100.0, 60.0, 60.0), [Point::default(); 4]);
-            assert_eq!(surroundings.see(&frame.unwrap(), &face), None);
+            surroundings.see(&frame.unwrap(), &face);
+            assert_eq!(surroundings.motion(), None);
         }
     }
 }
