@@ -78,11 +78,13 @@ fn ratios() {
     let Some(two_threads) = two_threads else { return };
     let bare = ["bare/full-range", "bare/short-range", "bare/deepid2"];
     let scenes = ["frame/nobody", "frame/somebody", "stage/orientation"];
+    let live = ["frame/recognised, liveness", "frame/recognised"];
     let turned = TURNED.map(|(turned, _, _)| turned);
     let names: Vec<&str> = bare
         .into_iter()
         .chain(BESIDE_NETWORKS.map(|(frame, _, _)| frame))
         .chain(scenes)
+        .chain(live)
         .chain(turned)
         .collect();
     let mut turns: Vec<Turn<'_>> =
@@ -104,6 +106,8 @@ fn ratios() {
     for (turned, upright, line) in TURNED {
         println!("{}", ratio(line, time(turned), time(upright)));
     }
+    let line = "YUYV, recognised, 15 frames a second: live.mode deny / off";
+    println!("{}", ratio(line, time(live[0]), time(live[1])));
     let line = "YUYV, default strategy: nobody there / one face";
     println!("{}", ratio(line, time("frame/nobody"), time("frame/somebody")));
     for (name, two) in bare.iter().zip(twice) {

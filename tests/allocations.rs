@@ -198,3 +198,34 @@ fn asking_the_confirming_embedder_allocates_nothing_after_warm_up() {
     }
     assert!(confirmed >= 50, "{confirmed} of 59 frames were confirmed");
 }
+
+#[test]
+fn looking_whether_a_face_is_live_allocates_nothing_after_warm_up() {
+    let Some(runtime) = runtime() else { return };
+    let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
+    // The picture goes from side to side, so that the surroundings are compared as well.
+    let pictures: Vec<_> = (0..8)
+        .map(|step| scene::yuyv(&scene::rgb("obama.jpg", 0.26, (200 + 12 * (step % 4), 60))))
+        .collect();
+    let (size, stride) = ((scene::WIDTH, scene::HEIGHT), scene::WIDTH as usize * 2);
+    let frame = |number: u64| {
+        let picture = &pictures[number as usize / 3 % pictures.len()];
+        Frame::new(picture, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap()
+    };
+    let settings = FollowerSettings::default();
+    let mut stranger = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+    stranger.observe(&frame(0), &clock);
+    let enrolled = stranger.features().clone();
+    let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![enrolled]))
+        .telling_liveness(Some(path::liveness(&runtime)));
+    for number in 1..90_u64 {
+        clock.advance(std::time::Duration::from_millis(33));
+        let frame = frame(number);
+        let count = allocations(|| {
+            recognizer.observe(&frame, &clock);
+        });
+        assert!(number < 20 || count == 0, "frame {number} allocated {count} times");
+    }
+    let evidence = recognizer.liveness_evidence().unwrap();
+    assert!(evidence.looks >= 20, "{evidence:?}");
+}

@@ -18,12 +18,13 @@ use std::hint::black_box;
 use crate::support::models::{card, models};
 use crate::support::{path, scene};
 use deepid_edge::capture::{CapturedFrame, Decoder};
-use deepid_edge::clock::{Clock, Floor, Monotonic, SystemClock};
+use deepid_edge::clock::{Clock, Floor, ManualClock, Monotonic, SystemClock};
 use deepid_edge::compare::SearchScratch;
 use deepid_edge::decide::{Seen, Visit, VisitPolicy};
 use deepid_edge::detect::{
     Detection, Detections, Follower, FollowerSettings, Orientation, SsdDetector, Strategy,
 };
+use deepid_edge::door::{Door, Event, Time};
 use deepid_edge::embed::{FeatureVector, Quality, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::geometry::{Rect, Turn, View};
@@ -48,7 +49,7 @@ pub type Work = Box<dyn FnMut()>;
 pub type Prepare = fn(&Runtime) -> Work;
 
 /// Kinds, how many pieces make a cycle that repeats, and how one is prepared.
-pub const KINDS: [(&str, usize, Prepare); 24] = [
+pub const KINDS: [(&str, usize, Prepare); 26] = [
     ("bare/full-range", 1, |r| bare(r, "blazeface-full-range")),
     ("bare/short-range", 1, |r| bare(r, "blazeface-short-range")),
     ("bare/deepid2", 1, |r| bare(r, path::EMBEDDER)),
@@ -93,6 +94,10 @@ pub const KINDS: [(&str, usize, Prepare); 24] = [
     ("frame/somebody MJPG", 3, |r| {
         frame(r, FollowerSettings::default(), true, &Picture::Jpeg(scene::one_face()))
     }),
+    // Who stands there is recognised, 15 frames a second: the network of liveness looks at every
+    // second frame. The other stages are those of the frames above.
+    ("frame/recognised", 6, |r| recognised(r, false)),
+    ("frame/recognised, liveness", 6, |r| recognised(r, true)),
     ("frame/nobody", 3, |r| {
         frame(r, FollowerSettings::default(), true, &Picture::Yuyv(scene::nobody()))
     }),
@@ -261,6 +266,31 @@ fn full_range_alone() -> FollowerSettings {
 
 fn refreshed_after(refresh: u32) -> FollowerSettings {
     FollowerSettings { refresh, ..FollowerSettings::default() }
+}
+
+/// One frame of somebody who is enrolled, through the door that the daemon runs.
+fn recognised(runtime: &Runtime, liveness: bool) -> Work {
+    let machine =
+        SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, Floor::default());
+    let pixels = scene::yuyv(&scene::one_face());
+    let settings = FollowerSettings::default();
+    let mut before = path::recognizer(runtime, settings, true, path::gallery(vec![]));
+    before.observe(&yuyv_frame(&pixels), &machine);
+    let mut references = strangers(REFERENCES - 1);
+    references.push(before.features().clone());
+    let cues = liveness.then(|| path::liveness(runtime));
+    let recognizer = path::recognizer(runtime, settings, true, path::gallery(references));
+    let mut door = Door::new(recognizer.telling_liveness(cues), VisitPolicy::default());
+    let frames = ManualClock::new(Monotonic::from_millis(1), 1_790_000_000_000);
+    let (mut effects, mut number) = (Vec::new(), 0);
+    Box::new(move || {
+        number += 1;
+        frames.advance(std::time::Duration::from_micros(66_667));
+        let frame = Frame::new(&pixels, PixelFormat::Yuyv, SIZE, STRIDE, number, frames.now());
+        let time = Time { machine: &machine, frames: &frames };
+        door.step(Event::Frame(&frame.unwrap()), time, &mut effects);
+        effects.clear();
+    })
 }
 
 /// From the camera's bytes to the visit.

@@ -16,6 +16,7 @@ use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, S
 use deepid_edge::detect::{Follower, FollowerSettings, SsdDetector};
 use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
 use deepid_edge::inference::{ModelKey, Procedure, Runtime};
+use deepid_edge::liveness::{Liveness, LivenessNetwork, LivenessPolicy};
 use deepid_edge::recognize::Recognizer;
 
 use super::models::{card, models};
@@ -48,6 +49,14 @@ pub fn landmarker(runtime: &Runtime) -> Landmarker {
     let card = card("face-mesh");
     let engine = runtime.load(&card, &models()).unwrap();
     Landmarker::new(&card, Box::new(engine)).unwrap()
+}
+
+/// The cues of a live face, as a door in the mode `deny` looks at them.
+pub fn liveness(runtime: &Runtime) -> Liveness {
+    let card = card("liveness");
+    let engine = runtime.load(&card, &models()).unwrap();
+    let network = LivenessNetwork::new(&card, Box::new(engine)).unwrap();
+    Liveness::new(LivenessPolicy::default(), network)
 }
 
 /// A gallery of `references`, each of a subject of its own.
