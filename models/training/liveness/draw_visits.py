@@ -26,6 +26,7 @@ import cv2
 import faces
 import numpy as np
 from liveness import crops
+from liveness.boxed import Boxed
 from liveness.cut import name_of
 
 Rng = np.random.Generator
@@ -37,21 +38,13 @@ TRIES = 8
 
 
 @dataclass(frozen=True)
-class Person:
+class Person(Boxed):
     name: str
     pixels: np.ndarray
     matte: np.ndarray
     box: np.ndarray
     eyes: np.ndarray
     mouth: np.ndarray
-
-    @property
-    def face(self) -> float:
-        return float(max(self.box[2:] - self.box[:2]))
-
-    @property
-    def centre(self) -> np.ndarray:
-        return (self.box[:2] + self.box[2:]) / 2.0
 
 
 def people(folder: Path, mattes: Path) -> list[Person]:

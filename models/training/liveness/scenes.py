@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from liveness.boxed import Boxed
 from liveness.subjects import Subject
 
 Rng = np.random.Generator
@@ -25,17 +26,9 @@ SKINS = np.array([(236, 200, 178), (224, 178, 150), (205, 154, 124), (178, 124, 
 
 
 @dataclass(frozen=True)
-class Scene:
+class Scene(Boxed):
     pixels: np.ndarray
     box: np.ndarray
-
-    @property
-    def face(self) -> float:
-        return float(max(self.box[2:] - self.box[:2]))
-
-    @property
-    def centre(self) -> np.ndarray:
-        return (self.box[:2] + self.box[2:]) / 2.0
 
 
 def frame_size(rng: Rng) -> tuple[int, int]:

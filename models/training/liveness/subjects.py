@@ -23,6 +23,7 @@ import cv2
 import faces
 import numpy as np
 from dataset import Source, celeba_identities, obtain, sources
+from liveness.boxed import Boxed
 
 SET = "celeba-wild"
 FACE_MIN = 60.0
@@ -34,7 +35,7 @@ KEPT = 120
 
 
 @dataclass(frozen=True)
-class Subject:
+class Subject(Boxed):
     """A photograph of somebody: RGB uint8, box and keypoints in its pixels, matte 0 … 1 or None."""
 
     pixels: np.ndarray
@@ -42,15 +43,6 @@ class Subject:
     keypoints: np.ndarray
     matte: np.ndarray | None
     alone: bool
-
-    @property
-    def face(self) -> float:
-        """The longer side of the box."""
-        return float(max(self.box[2:] - self.box[:2]))
-
-    @property
-    def centre(self) -> np.ndarray:
-        return (self.box[:2] + self.box[2:]) / 2.0
 
 
 def part_of(person: str) -> str:
