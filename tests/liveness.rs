@@ -65,7 +65,10 @@ fn a_film_of_a_photograph_counts_as_an_attack_and_its_kind_is_told() {
     std::fs::create_dir_all(&sheet).unwrap();
     let film = Recording::new().nobody(5).person("obama3.jpg", 0.16, 60).nobody(40);
     film.write(&sheet.join("a.mjpeg"), 1);
+    let photograph = format!("{}/assets/photographs/obama.jpg", env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(photograph, live.join("b.jpg")).unwrap();
     let visits = folder.path().join("visits.jsonl");
+    let det = folder.path().join("det.svg");
     let output = deepid_edge(&[
         "--json",
         "evaluate",
@@ -73,6 +76,8 @@ fn a_film_of_a_photograph_counts_as_an_attack_and_its_kind_is_told() {
         folder.path().to_str().unwrap(),
         "--visits",
         visits.to_str().unwrap(),
+        "--plot",
+        det.to_str().unwrap(),
     ]);
     let report = json(&output);
     assert_eq!(report["schema"], "deepid-edge/evaluate-liveness/1");
@@ -80,7 +85,9 @@ fn a_film_of_a_photograph_counts_as_an_attack_and_its_kind_is_told() {
     assert_eq!((&sheet["granted"]["of"], &sheet["granted"]["count"]), (&1.into(), &0.into()));
     assert_eq!(sheet["not_live"]["count"], 1);
     let line = std::fs::read_to_string(&visits).unwrap();
-    assert!(line.contains("a.mjpeg") && line.lines().count() == 1, "{line}");
+    assert!(line.contains("a.mjpeg") && line.lines().count() == 2, "{line}");
+    assert_eq!(report["live"]["granted"]["of"], 1, "a photograph counts by its one look");
+    assert!(std::fs::read_to_string(&det).unwrap().contains("APCER"));
 
     let output = deepid_edge(&[
         "evaluate",

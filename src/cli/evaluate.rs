@@ -61,7 +61,7 @@ pub(super) struct PairArguments {
 /// Arguments of `liveness`.
 #[derive(Debug, Args)]
 pub(super) struct LivenessArguments {
-    /// Folder with live/* and attack/KIND/*: films, each of one visit
+    /// Folder with live/* and attack/KIND/*: films, each of one visit, and photographs
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Frames a second of films that are Motion JPEG, which does not say
@@ -73,6 +73,9 @@ pub(super) struct LivenessArguments {
     /// Also write what each visit showed, one JSON object a line
     #[arg(long, value_name = "FILE")]
     visits: Option<PathBuf>,
+    /// Draw how both errors go against each other (DET) into this SVG file
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 /// Arguments of the others.
@@ -157,6 +160,10 @@ impl LivenessArguments {
                 let what = format!("visits {}: {source}", path.display());
                 Failure::new(Kind::Input, what, "name a file that this user can write")
             })?;
+        }
+        if let Some(path) = &self.plot {
+            evaluate::plot_liveness(&report, path)
+                .map_err(|error| Failure::of(Kind::Input, &error))?;
         }
         session.tell(&report, &report)
     }

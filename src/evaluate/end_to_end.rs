@@ -267,28 +267,15 @@ fn decide(
     who: Option<&SubjectId>,
     rates: &mut Rates,
 ) -> Result<ClipDecision, EvaluateError> {
-    door.begin_anew(config.visit_policy());
-    let clock = still_clock();
-    let mut effects = Vec::new();
     let (mut frames, mut frames_with_face) = (0, 0);
-    door.sight_mut().forget();
-    replay(recording, RATE, &clock, |frame, clock| {
-        door.step(Event::Frame(frame), Time::of(clock), &mut effects);
+    let decided = play(config, door, (recording, RATE), |door| {
         frames += 1;
         let Some(observation) = door.observed().cloned() else { return Ok(()) };
         frames_with_face += u64::from(matches!(observation.seen, Seen::Faces { .. }));
         count(rates, &attempt(door.sight_mut(), observation)?, who, &mut Vec::new());
         Ok(())
     })?;
-    while let Some(due) = door.poll_at() {
-        clock.advance_to(due);
-        door.step(Event::Tick, Time::of(&*clock), &mut effects);
-    }
-    let decided = effects.iter().filter_map(|effect| match effect {
-        Effect::Decided { decision, announce } => Some((decision, *announce)),
-        Effect::Presence { .. } => None,
-    });
-    let first = |announced: bool| decided.clone().find(|(_, announce)| *announce == announced);
+    let first = |announced: bool| decided.iter().find(|(_, announce)| *announce == announced);
     let (published, quiet) = (first(true), first(false));
     let decision: Option<&Decision> = published.or(quiet).map(|(decision, _)| decision);
     Ok(ClipDecision {
@@ -306,6 +293,32 @@ fn decide(
         score: decision.and_then(|d| d.evidence.as_ref()?.score).map(f64::from),
         time_to_decision_ms: decision.map(|d| d.latency.first_frame_us as f64 / 1000.0),
     })
+}
+
+/// Plays a recording of so many frames a second before `door`, until nobody is there any more; `each`
+/// hears of every frame that was judged. Gives what was decided, and whether it is announced.
+pub(super) fn play(
+    config: &Config,
+    door: &mut Door,
+    (recording, rate): (&Path, u32),
+    mut each: impl FnMut(&mut Door) -> Result<(), EvaluateError>,
+) -> Result<Vec<(Decision, bool)>, EvaluateError> {
+    door.begin_anew(config.visit_policy());
+    door.sight_mut().forget();
+    let (clock, mut effects) = (still_clock(), Vec::new());
+    replay(recording, rate, &clock, |frame, clock| {
+        door.step(Event::Frame(frame), Time::of(clock), &mut effects);
+        each(door)
+    })?;
+    while let Some(due) = door.poll_at() {
+        clock.advance_to(due);
+        door.step(Event::Tick, Time::of(&*clock), &mut effects);
+    }
+    let decided = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Decided { decision, announce } => Some((decision, announce)),
+        Effect::Presence { .. } => None,
+    });
+    Ok(decided.collect())
 }
 
 /// Hands every frame of a recording of `rate` frames a second on, with the clock moved to its

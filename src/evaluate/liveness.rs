@@ -7,7 +7,7 @@
 //! what is measured is liveness alone, in the worst case that a picture is perfectly alike. So the
 //! share of attacks that end in a grant is an upper bound of the door's (IAPAR), and the share of
 //! live visits that end in none is the BPCER together with what else keeps a visit from a grant.
-//! Terms: ISO/IEC 30107-3.
+//! A photograph counts by its one look. Terms: ISO/IEC 30107-3.
 //!
 //! Deliberately absent: a threshold chosen on these films; it is the configuration's.
 
@@ -16,14 +16,16 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::attempt::{References, empty_path};
-use super::end_to_end::{EvaluateError, clip_vectors, replay, still_clock};
+use super::attempt::{Attempt, References, attempt, empty_path};
+use super::end_to_end::{EvaluateError, clip_vectors, play, still_clock};
 use super::folder::{FolderError, entries};
 use super::transcode::{RATE, Transcoder};
 use super::{Stage, Tally};
+use crate::capture::picture::Picture;
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::decide::{Decision, Effect, Outcome};
-use crate::door::{Door, Event, Time};
+use crate::decide::{Decision, Outcome};
+use crate::door::Door;
 use crate::equip::Networks;
 use crate::liveness::{LivenessEvidence, Motion};
 
@@ -112,12 +114,21 @@ pub fn liveness(
     let mut visits = Vec::new();
     for (index, film) in films.iter().enumerate() {
         progress(Stage { name: "visits", done: index, of: films.len() });
+        if is_photograph(&film.path) {
+            visits.push(still(config, networks, &mut door, film)?);
+            continue;
+        }
         let recording = transcoder.recording(&film.path)?;
         let rate = if recording == film.path { rate } else { RATE };
         visits.push(visit(config, networks, &mut door, film, (&recording, rate))?);
     }
     let median_min = door.sight().liveness().map_or(0.0, |cues| cues.policy().median_min);
     Ok(report(median_min, visits))
+}
+
+fn is_photograph(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+    ["jpg", "jpeg", "png", "webp"].iter().any(|photograph| ending == *photograph)
 }
 
 fn visit(
@@ -127,17 +138,7 @@ fn visit(
     film: &Film,
     (recording, rate): (&Path, u32),
 ) -> Result<LivenessVisit, EvaluateError> {
-    let name = film.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut found = LivenessVisit {
-        kind: film.kind.clone(),
-        film: name,
-        reason: None,
-        granted: false,
-        time_to_decision_ms: None,
-        liveness: LivenessEvidence::default(),
-        depth: 0.0,
-        motion: None,
-    };
+    let mut found = LivenessVisit::of(film);
     let mut references = References::default();
     for vectors in clip_vectors(door.sight_mut(), recording, rate)? {
         references.add(0, vectors);
@@ -146,11 +147,7 @@ fn visit(
         return Ok(found);
     }
     door.sight_mut().set_galleries(references.galleries(config, networks)?);
-    door.sight_mut().forget();
-    door.begin_anew(config.visit_policy());
-    let (clock, mut effects) = (still_clock(), Vec::new());
-    replay(recording, rate, &clock, |frame, clock| {
-        door.step(Event::Frame(frame), Time::of(clock), &mut effects);
+    let decided = play(config, door, (recording, rate), |door| {
         if let Some(liveness) = door.sight().liveness() {
             found.liveness = liveness.told();
             found.depth = liveness.evidence().depth();
@@ -158,21 +155,47 @@ fn visit(
         }
         Ok(())
     })?;
-    while let Some(due) = door.poll_at() {
-        clock.advance_to(due);
-        door.step(Event::Tick, Time::of(&*clock), &mut effects);
-    }
-    let decisions = effects.iter().filter_map(|effect| match effect {
-        Effect::Decided { decision, .. } => Some(decision),
-        Effect::Presence { .. } => None,
-    });
+    let decisions = || decided.iter().map(|(decision, _)| decision);
     // A grant at any time counts, also after another decision.
     let granted = |decision: &&Decision| decision.verdict.outcome() == Outcome::Granted;
-    let decision = decisions.clone().find(granted).or_else(|| decisions.clone().next());
+    let decision = decisions().find(granted).or_else(|| decisions().next());
     found.reason = Some(decision.map_or("none", |decision| decision.verdict.reason()).to_owned());
     found.granted = decision.as_ref().is_some_and(granted);
     found.time_to_decision_ms =
         decision.map(|decision| decision.latency.first_frame_us as f64 / 1000.0);
+    Ok(found)
+}
+
+/// One look at a photograph: live where it reaches the median that a visit must reach.
+fn still(
+    config: &Config,
+    networks: &Networks,
+    door: &mut Door,
+    film: &Film,
+) -> Result<LivenessVisit, EvaluateError> {
+    let mut found = LivenessVisit::of(film);
+    let (picture, clock) = (Picture::read(&film.path)?, still_clock());
+    let frame = picture.frame(0, clock.now());
+    let sight = door.sight_mut();
+    sight.forget();
+    let observation = sight.observe(&frame, &*clock);
+    let Attempt::Compared { vectors, .. } = attempt(sight, observation)? else { return Ok(found) };
+    let mut references = References::default();
+    references.add(0, *vectors);
+    sight.set_galleries(references.galleries(config, networks)?);
+    sight.forget();
+    sight.end_visit();
+    sight.observe(&frame, &*clock);
+    let Some(liveness) = sight.liveness() else { return Ok(found) };
+    found.liveness = liveness.told();
+    let median_min = liveness.policy().median_min;
+    found.granted = found.liveness.median.is_some_and(|median| median >= median_min);
+    let reason = match found.liveness.median {
+        Some(_) if found.granted => "matched",
+        Some(_) => "not_live",
+        None => "liveness_undecided",
+    };
+    found.reason = Some(reason.to_owned());
     Ok(found)
 }
 
@@ -194,6 +217,49 @@ fn report(median_min: f32, visits: Vec<LivenessVisit>) -> LivenessReport {
         }
     }
     report
+}
+
+impl LivenessVisit {
+    /// Nothing is known of it yet.
+    fn of(film: &Film) -> Self {
+        Self {
+            kind: film.kind.clone(),
+            film: film.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            reason: None,
+            granted: false,
+            time_to_decision_ms: None,
+            liveness: LivenessEvidence::default(),
+            depth: 0.0,
+            motion: None,
+        }
+    }
+}
+
+impl LivenessReport {
+    /// Both errors as the threshold of the median moves, the lowest first: the share of attacks that
+    /// reach it (APCER), and of live visits that do not (BPCER). A visit without a look reaches none;
+    /// the other cues are left out.
+    #[must_use]
+    pub fn errors(&self) -> Vec<(f64, f64)> {
+        let medians = |live: bool| -> Vec<f32> {
+            let seen = self.visits.iter().filter(|visit| visit.reason.is_some());
+            seen.filter(|visit| (visit.kind == LIVE) == live)
+                .map(|visit| visit.liveness.median.unwrap_or(f32::NEG_INFINITY))
+                .collect()
+        };
+        let (live, attacks) = (medians(true), medians(false));
+        let mut thresholds: Vec<f32> = live.iter().chain(&attacks).copied().collect();
+        thresholds.push(f32::INFINITY);
+        thresholds.sort_by(f32::total_cmp);
+        thresholds.dedup();
+        let share = |medians: &[f32], reached: bool, threshold: f32| {
+            let count = medians.iter().filter(|median| (**median >= threshold) == reached).count();
+            count as f64 / medians.len().max(1) as f64
+        };
+        let errors =
+            |threshold: &f32| (share(&attacks, true, *threshold), share(&live, false, *threshold));
+        thresholds.iter().map(errors).collect()
+    }
 }
 
 impl LivenessRow {
@@ -303,6 +369,23 @@ mod tests {
         assert_eq!(report.all_attacks.granted, Tally { count: 1, of: 3 });
         let text = report.to_string();
         assert!(text.contains("tablet") && text.contains("250 ms"), "{text}");
+    }
+
+    #[test]
+    fn the_errors_go_against_each_other_as_the_threshold_moves() {
+        let of = |kind: &str, median: Option<f32>| {
+            let mut visit = visit(kind, Some("matched"));
+            visit.liveness.median = median;
+            visit
+        };
+        let visits = vec![
+            of("live", Some(0.9)),
+            of("live", Some(0.4)),
+            of("tablet", Some(0.4)),
+            of("tablet", None),
+        ];
+        let errors = report(0.5, visits).errors();
+        assert_eq!(errors, [(1.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.0, 1.0)]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use orientation::{OrientationRow, OrientationTable, orientation};
 pub use page::{Origin, page};
 pub use pair_list::{Pair, PairList, PairListError, Photograph};
 pub use pairs::{Pairs, pairs};
-pub use plots::{PlotError, plot_claim, plots};
+pub use plots::{PlotError, plot_claim, plot_liveness, plots};
 pub use rate::{Interval, Method, Tally};
 pub use transcode::{TranscodeError, Transcoder};
 pub use verification::{AtFmr, Point, Trial, Verification};

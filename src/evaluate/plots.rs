@@ -2,7 +2,7 @@
 //!
 //! In: a [`Pairs`] report and a folder. Out: `det.svg` (both errors as the threshold moves, both
 //! axes logarithmic), `roc.svg`, and `scores.svg` (how the scores of mated and non-mated pairs lie,
-//! by cosine). A door's claim gets such a picture of its own.
+//! by cosine). A door's claim gets such a picture of its own, and so do the errors of liveness.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
 use super::door::{DoorClaim, Scores};
+use super::liveness::LivenessReport;
 use super::pairs::Pairs;
 use super::verification::{Point, Verification};
 use crate::compare::Metric;
@@ -20,6 +21,8 @@ const FONT: &str = "sans-serif";
 const COLOURS: [RGBColor; 3] = [RGBColor(0, 90, 181), RGBColor(220, 50, 32), RGBColor(0, 133, 90)];
 /// Where the logarithmic axes begin: below it no LFW-sized list shows anything.
 const LEAST: f64 = 1e-4;
+/// The same for visits, of which there are some hundreds.
+const LEAST_OF_VISITS: f64 = 1e-3;
 const BINS: usize = 80;
 
 /// Why there is no picture.
@@ -73,31 +76,56 @@ type Draw = fn(&Pairs, &mut String) -> Drawn;
 fn det(report: &Pairs, svg: &mut String) -> Drawn {
     let shown = |rate: f64| rate.max(LEAST);
     curves(
-        report,
         svg,
         ("DET: false non-matches against false matches", "FMR", "FNMR"),
         ((LEAST..1.0).log_scale(), (LEAST..1.0).log_scale()),
-        |point| (shown(point.fmr), shown(point.fnmr)),
+        lines(report, |point| (shown(point.fmr), shown(point.fnmr))),
     )
 }
 
 fn roc(report: &Pairs, svg: &mut String) -> Drawn {
     curves(
-        report,
         svg,
         ("ROC: mated pairs accepted against false matches", "FMR", "1 − FNMR"),
         (0.0..1.0, 0.0..1.0),
-        |point| (point.fmr, 1.0 - point.fnmr),
+        lines(report, |point| (point.fmr, 1.0 - point.fnmr)),
     )
 }
 
-/// One line for each metric.
+/// Draws how both errors of liveness go against each other into the file at `path`.
+///
+/// # Errors
+/// [`PlotError`].
+pub fn plot_liveness(report: &LivenessReport, path: &Path) -> Result<(), PlotError> {
+    let shown = |rate: f64| rate.max(LEAST_OF_VISITS);
+    let errors = report.errors().into_iter();
+    let line = errors.map(|(apcer, bpcer)| (shown(apcer), shown(bpcer))).collect();
+    let mut svg = String::new();
+    let words =
+        ("DET: live visits refused against attacks passed, by the median", "APCER", "BPCER");
+    let axis = || (LEAST_OF_VISITS..1.0).log_scale();
+    curves(&mut svg, words, (axis(), axis()), vec![("all attacks".to_owned(), line)])
+        .map_err(|error| PlotError::Drawing { name: "det", reason: error.to_string() })?;
+    std::fs::write(path, svg)
+        .map_err(|source| PlotError::Unwritten { path: path.to_owned(), source })
+}
+
+/// One line for each metric, in the places that `place` gives.
+fn lines(report: &Pairs, place: impl Fn(&Point) -> (f64, f64)) -> Vec<Line> {
+    [&report.cosine, &report.euclidean, &report.euclidean_l2]
+        .map(|one: &Verification| (one.metric.to_string(), one.curve.iter().map(&place).collect()))
+        .into()
+}
+
+/// A name, and where its line goes.
+type Line = (String, Vec<(f64, f64)>);
+
+/// Lines in the same picture.
 fn curves<X, Y>(
-    report: &Pairs,
     svg: &mut String,
     (title, across, up): (&str, &str, &str),
     (x, y): (X, Y),
-    place: impl Fn(&Point) -> (f64, f64),
+    lines: Vec<Line>,
 ) -> Drawn
 where
     X: AsRangedCoord<Value = f64>,
@@ -114,11 +142,10 @@ where
         .y_label_area_size(64)
         .build_cartesian_2d(x, y)?;
     chart.configure_mesh().x_desc(across).y_desc(up).draw()?;
-    let metrics: [&Verification; 3] = [&report.cosine, &report.euclidean, &report.euclidean_l2];
-    for (verification, colour) in metrics.into_iter().zip(COLOURS) {
+    for ((name, line), colour) in lines.into_iter().zip(COLOURS) {
         chart
-            .draw_series(LineSeries::new(verification.curve.iter().map(&place), &colour))?
-            .label(verification.metric.to_string())
+            .draw_series(LineSeries::new(line, &colour))?
+            .label(name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour));
     }
     chart.configure_series_labels().background_style(WHITE).border_style(BLACK).draw()?;
