@@ -99,3 +99,41 @@ fn a_film_of_a_photograph_counts_as_an_attack_and_its_kind_is_told() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("live.mode"), "{said}");
 }
+
+#[test]
+fn the_doctor_says_what_tells_faces_from_pictures_and_warns_where_nothing_does() {
+    if !assets() {
+        return;
+    }
+    let check = |setting: &str| {
+        let output = deepid_edge(&["--json", "doctor", "--set", setting]);
+        let said = json(&output);
+        let checks = said["checks"].as_array().unwrap();
+        let found = checks.iter().find(|check| check["check"] == "liveness").unwrap();
+        (found["verdict"].as_str().unwrap().to_owned(), found.to_string())
+    };
+    let (verdict, said) = check("live.mode=deny");
+    assert!(verdict == "ok" && said.contains("0.292"), "{said}");
+    let (verdict, said) = check("live.median=0.75");
+    assert!(verdict == "ok" && said.contains("0.750"), "{said}");
+    let (verdict, said) = check("live.mode=off");
+    assert!(verdict == "warn" && said.contains("a photograph"), "{said}");
+    for wrong in ["models.liveness=deepid2", "models.liveness=nothing"] {
+        let (verdict, said) = check(wrong);
+        assert_eq!(verdict, "fail", "{said}");
+    }
+}
+
+#[test]
+fn a_picture_is_told_how_live_it_looks() {
+    if !assets() {
+        return;
+    }
+    let live = |setting: &str| {
+        let picture = "assets/photographs/obama.jpg";
+        json(&deepid_edge(&["--json", "detect", picture, "--set", setting]))["faces"][0].clone()
+    };
+    let face = live("live.mode=deny");
+    assert!(face["live"].as_f64().is_some_and(|live| (0.0..=1.0).contains(&live)), "{face}");
+    assert!(live("live.mode=off")["live"].is_null());
+}

@@ -1,6 +1,7 @@
 //! `detect`: the faces in a picture, listed and drawn.
 //!
-//! In: a picture. Out: boxes, keypoints, scores and quality of every face, the best score first;
+//! In: a picture. Out: boxes, keypoints, scores and quality of every face, the best score first, and how
+//! probably each is live (`models.liveness`, one look);
 //! with `--out`, the picture with all that drawn on it, and with the rectangles of `detect.ignore` and
 //! `detect.only`; with `--as-camera`, both of the picture turned as the camera's are. A face that the
 //! daemon would not see for the rectangles is listed, marked as such. Uses the detectors and the alignment that
@@ -23,6 +24,7 @@ use crate::detect::{DetectError, Detection, Detections, Zones};
 use crate::embed::{Quality, QualityFault};
 use crate::equip::{EquipError, Networks};
 use crate::geometry::{Rect, Turn, View};
+use crate::liveness::Look;
 
 /// Arguments of `detect`.
 #[derive(Debug, Args)]
@@ -51,6 +53,7 @@ impl Arguments {
         let networks = Networks::open(&config)?;
         let mut follower = networks.follower(&config)?;
         let mut cutter = networks.cutter(&config)?;
+        let mut network = networks.liveness_network(&config)?;
         let limits = config.quality_limits();
         let zones = config.zones();
 
@@ -66,7 +69,7 @@ impl Arguments {
             .map(|face| {
                 let hidden_by = zones.hidden_by(face.bounds(), (frame.width(), frame.height()));
                 let Some(aligned) = cutter.align(&frame, face)? else {
-                    return Ok(Listed { face: *face, quality: None, hidden_by });
+                    return Ok(Listed { face: *face, quality: None, look: None, hidden_by });
                 };
                 let quality = Quality::measure(aligned, face, &limits);
                 let fault = if quality.wants_orientation() {
@@ -74,8 +77,12 @@ impl Arguments {
                 } else {
                     None
                 };
-                let quality = Some(fault.map_or(quality, |fault| quality.with_fault(fault)));
-                Ok(Listed { face: *face, quality, hidden_by })
+                let quality = fault.map_or(quality, |fault| quality.with_fault(fault));
+                let look = match &mut network {
+                    Some(network) if quality.fault.is_none() => Some(network.look(&frame, face)?),
+                    _ => None,
+                };
+                Ok(Listed { face: *face, quality: Some(quality), look, hidden_by })
             })
             .collect::<Result<Vec<_>, DetectError>>()
             .map_err(|DetectError::Inference(error)| Failure::from(EquipError::Inference(error)))?;
@@ -104,11 +111,13 @@ struct Listed {
     face: Detection,
     /// `None` where it cannot be aligned.
     quality: Option<Quality>,
+    /// What the network that tells faces from pictures says of one that can be compared.
+    look: Option<Look>,
     /// The key for which the daemon would not see it.
     hidden_by: Option<&'static str>,
 }
 
-fn as_json(Listed { face, quality, hidden_by }: &Listed) -> Json {
+fn as_json(Listed { face, quality, look, hidden_by }: &Listed) -> Json {
     let bounds = face.bounds();
     let points: serde_json::Map<_, _> = KEYPOINT_NAMES
         .iter()
@@ -120,13 +129,14 @@ fn as_json(Listed { face, quality, hidden_by }: &Listed) -> Json {
         "box": { "x": bounds.x, "y": bounds.y, "width": bounds.width, "height": bounds.height },
         "keypoints": points,
         "quality": quality,
+        "live": look.and_then(Look::probability),
         "not_seen_for": hidden_by,
     })
 }
 
 fn as_text(path: &Path, (width, height): (u32, u32), faces: &[Listed]) -> String {
     let mut text = format!("{}: {width}×{height}, faces: {}", path.display(), faces.len());
-    for (number, Listed { face, quality, hidden_by }) in faces.iter().enumerate() {
+    for (number, Listed { face, quality, look, hidden_by }) in faces.iter().enumerate() {
         let b = face.bounds();
         let remark = match quality {
             _ if hidden_by.is_some() => {
@@ -136,7 +146,13 @@ fn as_text(path: &Path, (width, height): (u32, u32), faces: &[Listed]) -> String
             Some(Quality { fault: Some(fault), .. }) => {
                 format!("{}: {}", fault.finding(), fault.remedy())
             }
-            Some(_) => "good enough to compare".to_owned(),
+            Some(_) => match look {
+                None => "good enough to compare".to_owned(),
+                Some(Look::Seen(live)) => format!("good enough to compare, live {live:.2}"),
+                Some(Look::TooClose) => {
+                    "good enough to compare, too close to tell whether it is live".to_owned()
+                }
+            },
         };
         let _infallible = write!(
             text,
@@ -191,7 +207,7 @@ fn draw(
             canvas.label(place, name, ink, Lettering::Large, zoom);
         }
     }
-    for Listed { face, quality, hidden_by } in faces {
+    for Listed { face, quality, hidden_by, .. } in faces {
         let usable = quality.is_some_and(|quality| quality.fault.is_none());
         let ink = match hidden_by {
             Some(_) => Ink::Grey,

@@ -117,8 +117,7 @@ fn liveness(findings: &mut Findings, config: &Config, cards: &Cards) {
             "set live.mode to 'deny' or 'confirm' (docs/liveness.md)",
         );
     }
-    let median = cards.with_its_files(name).and_then(|card| cards.liveness_median(config, &card));
-    match median {
+    match cards.with_its_files(name).and_then(|_| cards.liveness_median(config)) {
         Ok(median) => findings.ok(
             "liveness",
             format!("{name}: mode '{}', a visit's median must reach {median:.3}", mode.name()),
@@ -205,6 +204,11 @@ fn running(findings: &mut Findings, config: &Config, networks: &Networks) {
         }
     }
     embedder(findings, config, networks);
+    match networks.liveness_network(config) {
+        Ok(None) => {}
+        Ok(Some(_)) => findings.ok("model", format!("{}: loads", config.models.liveness)),
+        Err(error) => findings.fail("model", &error.into()),
+    }
 }
 
 fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {

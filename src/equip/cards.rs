@@ -170,14 +170,21 @@ impl Cards {
         }
     }
 
-    /// What the median of the liveness network `card` must reach over a visit, 0 to 1.
+    /// What the median of the liveness network must reach over a visit, 0 to 1.
     ///
     /// # Errors
-    /// [`EquipError::LivenessThreshold`] when neither the configuration nor the card says.
-    pub fn liveness_median(&self, config: &Config, card: &ModelCard) -> Result<f32, EquipError> {
-        let of_card = || Some(card.liveness.as_ref()?.threshold(config.live.bpcer)?.median);
+    /// [`EquipError::Inference`] when there is no such network,
+    /// [`EquipError::LivenessThreshold`] when neither the configuration nor its card says.
+    pub fn liveness_median(&self, config: &Config) -> Result<f32, EquipError> {
+        let model = &config.models.liveness;
+        let card = self.card(model)?;
+        let Some(head) = &card.liveness else {
+            let wanted = ModelKind::Liveness;
+            return Err(InferenceError::Kind { model: model.clone(), wanted }.into());
+        };
+        let of_card = || head.threshold(config.live.bpcer).map(|threshold| threshold.median);
         let median = config.live.median.or_else(of_card);
-        median.ok_or_else(|| EquipError::LivenessThreshold { model: card.id.clone() })
+        median.ok_or_else(|| EquipError::LivenessThreshold { model: model.clone() })
     }
 
     /// Every fusion card there is, or why it cannot be read.

@@ -229,19 +229,23 @@ impl Networks {
         Ok(recognizer.confirmed_by(confirmer).telling_liveness(self.liveness(config)?))
     }
 
-    /// The cues of a live face; `None` where nobody looks at them.
+    /// The network that tells faces from pictures; `None` where nobody asks it.
     ///
     /// # Errors
-    /// [`EquipError::Inference`] when the network cannot be loaded, or is none.
-    fn liveness(&self, config: &Config) -> Result<Option<Liveness>, EquipError> {
-        let mode = config.live.mode;
-        if mode == Mode::Off {
+    /// [`EquipError::Inference`] when it cannot be loaded, or is none.
+    pub fn liveness_network(&self, config: &Config) -> Result<Option<LivenessNetwork>, EquipError> {
+        if config.live.mode == Mode::Off {
             return Ok(None);
         }
         let card = self.card(&config.models.liveness)?;
         let engine = Box::new(self.runtime.load(&card, &self.cards.directory)?);
-        let network = LivenessNetwork::new(&card, engine)?;
-        let median_min = self.cards.liveness_median(config, &card)?;
+        Ok(Some(LivenessNetwork::new(&card, engine)?))
+    }
+
+    /// The cues of a live face; `None` where nobody looks at them.
+    fn liveness(&self, config: &Config) -> Result<Option<Liveness>, EquipError> {
+        let Some(network) = self.liveness_network(config)? else { return Ok(None) };
+        let (mode, median_min) = (config.live.mode, self.cards.liveness_median(config)?);
         let policy = LivenessPolicy { mode, median_min, ..LivenessPolicy::default() };
         Ok(Some(Liveness::new(policy, network)))
     }

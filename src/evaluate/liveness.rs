@@ -327,7 +327,7 @@ impl std::fmt::Display for LivenessReport {
         times.sort_by(f64::total_cmp);
         match times.get(times.len() / 2) {
             Some(median) => write!(f, "time to a grant, live visits       {median:.0} ms (median)"),
-            None => write!(f, "time to a grant, live visits       none was granted"),
+            None => write!(f, "time to a grant, live visits       no film of one was granted"),
         }
     }
 }

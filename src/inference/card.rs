@@ -140,13 +140,25 @@ impl ModelKind {
     }
 }
 
+impl ModelKind {
+    /// Several of this kind, in a sentence.
+    pub(super) const fn plural(self) -> &'static str {
+        match self {
+            Self::Detector => "detectors",
+            Self::Landmarker => "landmarkers",
+            Self::Embedder => "embedders",
+            Self::Liveness => "liveness networks",
+        }
+    }
+}
+
 impl std::fmt::Display for ModelKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Detector => "detector",
             Self::Landmarker => "landmarker",
             Self::Embedder => "embedder",
-            Self::Liveness => "liveness network",
+            Self::Liveness => "liveness",
         })
     }
 }

@@ -232,8 +232,8 @@ impl ModelCard {
         wrong(
             "output",
             format!(
-                "none has the role '{role}', which {kind}s need; the roles are {found:?}",
-                kind = self.kind
+                "none has the role '{role}', which {kinds} need; the roles are {found:?}",
+                kinds = self.kind.plural()
             ),
         )
     }

@@ -29,6 +29,17 @@ pub enum Look {
     TooClose,
 }
 
+impl Look {
+    /// How probably the face is live, 0 to 1, where that could be seen.
+    #[must_use]
+    pub const fn probability(self) -> Option<f32> {
+        match self {
+            Self::Seen(probability) => Some(probability),
+            Self::TooClose => None,
+        }
+    }
+}
+
 /// A liveness network with the scratch memory of its runs.
 pub struct LivenessNetwork {
     model: ModelId,
