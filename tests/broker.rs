@@ -18,8 +18,8 @@ use deepid_edge::decide::{UnknownReason, Verdict};
 use deepid_edge::publish::tls::ClientCertificate;
 use deepid_edge::publish::twin::{HOLD, TwinSign};
 use deepid_edge::publish::{
-    BrokerError, Contest, Credentials, HomeAssistantSettings, Outgoing, Presence, SessionEvent,
-    SessionSettings, TlsSettings, forget, probe,
+    BrokerError, Contest, Credentials, DeskRequest, HomeAssistantSettings, Outgoing, Presence,
+    SessionEvent, SessionSettings, TlsSettings, forget, probe,
 };
 use deepid_edge::store::AuditRecord;
 use support::certificates::Authority;
@@ -343,12 +343,12 @@ fn what_the_broker_never_acknowledged_is_sent_again_as_audit_and_never_as_access
     let Some(mut broker) = start() else { return };
     let mut door = Door::open(settings(broker.port()));
     door.until_connected();
-    door.until("idle", |e| matches!(e, SessionEvent::OutboxWanted { .. }));
+    door.until_asked("idle", |r| matches!(r, DeskRequest::Outbox { .. }));
     let clock = door.clock.clone();
     // The broker takes the bytes and never reads them: rumqttc would keep this and send it again.
     broker.freeze();
     let record = door.decide(&grant(&clock));
-    door.until("asked", |e| matches!(e, SessionEvent::OutboxWanted { .. }));
+    door.until_asked("asked", |r| matches!(r, DeskRequest::Outbox { .. }));
     // While nothing is acknowledged, nothing more is announced; then the connection is given up.
     clock.advance(Duration::from_secs(6));
     let second = door.decide(&grant(&clock));
@@ -375,11 +375,11 @@ fn what_was_made_while_the_broker_was_silent_is_late() {
     let subscriber = Subscriber::connect(broker.port(), "deepid-edge/#");
     let mut door = Door::open(settings(broker.port()));
     door.until_connected();
-    door.until("idle", |e| matches!(e, SessionEvent::OutboxWanted { .. }));
+    door.until_asked("idle", |r| matches!(r, DeskRequest::Outbox { .. }));
     let clock = door.clock.clone();
     broker.freeze();
     let first = door.decide(&grant(&clock));
-    door.until("asked", |e| matches!(e, SessionEvent::OutboxWanted { .. }));
+    door.until_asked("asked", |r| matches!(r, DeskRequest::Outbox { .. }));
     // The session takes one thing after the other: when it has refused what another run decided, it
     // has handed the first record over.
     let foreign = AuditRecord { boot: OTHER_BOOT, seq: 99, ..first.clone() };
@@ -439,7 +439,7 @@ fn requests_are_answered_refused_and_audited() {
     door.until("health", |e| matches!(e, SessionEvent::HealthWanted { .. }));
     assert_eq!(client.on("answers/me").json()["schema"], "deepid-edge/health/1");
     client.ask("deepid-edge/front/request/ping", false, "", "deepid-edge/front/access", b"3");
-    door.until("refused", |e| format!("{e:?}").contains("RefusedResponseTopic"));
+    door.until_asked("refused", |r| format!("{r:?}").contains("RefusedResponseTopic"));
     door.until_delivered();
 
     let verdicts: Vec<String> = auditor
@@ -459,7 +459,7 @@ fn a_request_published_live_as_retained_is_refused() {
     let mut door = Door::open(settings(broker.port()));
     door.until_connected();
     client.ask("deepid-edge/front/request/ping", true, "", "answers/me", b"1");
-    let event = door.until("requested", |e| matches!(e, SessionEvent::Requested { .. }));
+    let event = door.until_asked("requested", |r| matches!(r, DeskRequest::Requested { .. }));
     assert!(format!("{event:?}").contains("RefusedRetained"), "{event:?}");
 }
 
@@ -472,10 +472,10 @@ fn too_many_requests_leave_one_record() {
     for _ in 0..200 {
         client.publish("deepid-edge/front/request/open", false, "{}");
     }
-    door.until("haste", |e| format!("{e:?}").contains("RefusedTooMany"));
+    door.until_asked("haste", |r| format!("{r:?}").contains("RefusedTooMany"));
     door.until_delivered();
     door.clock.advance(Duration::from_secs(601));
-    door.until("the rest", |e| format!("{e:?}").contains("RefusedTooMany"));
+    door.until_asked("the rest", |r| format!("{r:?}").contains("RefusedTooMany"));
     let records = door.desk.store().audit(0, 1000).unwrap();
     assert!(records.len() <= 4, "{} records for 200 requests", records.len());
 }
@@ -530,12 +530,8 @@ fn a_publish_that_the_broker_forbids_is_said_and_stays_in_the_outbox() {
     let subscriber = Subscriber::connect(broker.port(), AUDIT);
     broker.replace_acl("topic readwrite #\n");
     door.clock.advance(Duration::from_secs(31));
-    let connected_again = std::cell::Cell::new(false);
-    door.until("taken", |event| {
-        connected_again.set(connected_again.get() || *event == SessionEvent::Connected);
-        matches!(event, SessionEvent::Acknowledged { seq: 1 })
-    });
-    assert!(!connected_again.get());
+    door.until_asked("taken", |r| matches!(r, DeskRequest::Acknowledged { seq: 1 }));
+    assert_eq!(door.connections, 1);
     assert_eq!(door.desk.store().outbox_depth().unwrap(), 0);
     assert_eq!(subscriber.on(AUDIT).json()["late"], true);
 }
@@ -572,13 +568,7 @@ fn the_example_of_access_control_lets_the_door_work_and_nobody_speak_for_it() {
     let mut door = Door::open(settings);
     door.until_connected();
     admin.ask("deepid-edge/front/request/ping", false, "", "deepid-edge-answers/admin", b"1");
-    let mut forbidden = Vec::new();
-    door.until("asked", |event| {
-        if let SessionEvent::NotAllowed { topic, .. } = event {
-            forbidden.push(topic.clone());
-        }
-        matches!(event, SessionEvent::Requested { .. })
-    });
+    door.until_asked("asked", |r| matches!(r, DeskRequest::Requested { .. }));
     assert!(admin.on("deepid-edge-answers/admin").json()["models"].is_array());
     let clock = door.clock.clone();
     door.decide(&grant(&clock));
@@ -587,7 +577,7 @@ fn the_example_of_access_control_lets_the_door_work_and_nobody_speak_for_it() {
     assert!(heard.iter().all(|m| m.payload != b"forged"), "{heard:?}");
     assert_eq!(heard.iter().filter(|m| m.topic == ACCESS).count(), 1);
     assert!(heard.iter().any(|m| m.topic == "homeassistant/device/deepid-edge-front/config"));
-    assert!(forbidden.is_empty(), "{forbidden:?}");
+    assert!(door.forbidden.is_empty(), "{:?}", door.forbidden);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::unreadable::Unreadable;
 use crate::clock::{Monotonic, WallClock};
 use crate::decide::Decision;
-use crate::publish::Outgoing;
+use crate::publish::{DeskRequest, Outgoing};
 use crate::store::{self, Administrative, AuditRecord, Condition, Store};
 
 /// What the desk is asked to do.
@@ -39,6 +39,18 @@ pub enum Task {
         /// Which.
         seq: u64,
     },
+}
+
+impl From<DeskRequest> for Task {
+    fn from(request: DeskRequest) -> Self {
+        match request {
+            DeskRequest::Outbox { after, limit } => Self::Outbox { after, limit },
+            DeskRequest::Acknowledged { seq } => Self::Acknowledged { seq },
+            DeskRequest::Requested { request, verdict, count } => {
+                Self::Administrative(Administrative::Requested { request, verdict, count })
+            }
+        }
+    }
 }
 
 /// A start that is still to be recorded.

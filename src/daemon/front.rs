@@ -32,7 +32,7 @@ use crate::capture::{CameraDoubt, CameraState, Origin};
 use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
 use crate::config::Config;
 use crate::detect::StillFace;
-use crate::publish::{Contest, Health, Info, Outgoing, Presence, Session, SessionEvent};
+use crate::publish::{AskDesk, Contest, Health, Info, Outgoing, Presence, Session, SessionEvent};
 use crate::store::{Administrative, Condition};
 
 /// How often the main loop looks at the threads.
@@ -155,6 +155,15 @@ impl Said {
     }
 }
 
+/// The session's way to the desk.
+fn ask(desk: SyncSender<Order>) -> AskDesk {
+    Box::new(move |request| match desk.try_send(Order::Asked(request)) {
+        Err(TrySendError::Full(Order::Asked(request))) => Err(request),
+        // Without a desk the daemon is about to end.
+        _ => Ok(()),
+    })
+}
+
 impl Front<'_> {
     /// Runs until something ends it, then says goodbye in order.
     pub(super) fn run(
@@ -168,7 +177,8 @@ impl Front<'_> {
         runtime.block_on(async move {
             let (events, mut events_received) = mpsc::channel(CHANNEL_LENGTH);
             let clock = Arc::clone(&self.shared.clock) as Arc<dyn Clock>;
-            let session = Session::new(self.config.session_settings(), self.info(), clock);
+            let settings = self.config.session_settings();
+            let session = Session::new(settings, self.info(), clock, ask(self.desk.clone()));
             let session = tokio::spawn(session.run(outgoing_received, events));
             notify(&[NotifyState::Ready, NotifyState::Status(&self.status.text())]);
             tracing::info!(door = %self.config.door.id, boot = %self.boot, "ready");
@@ -445,49 +455,32 @@ impl Front<'_> {
         notify(&[NotifyState::Status(&self.status.text())]);
     }
 
-    /// Passes on what the session says.
+    /// Does what an event of the session asks for.
     fn hear(&mut self, event: SessionEvent, said: &Said) {
-        let task = match event {
-            SessionEvent::Connected => return self.say_connected(true),
-            SessionEvent::Disconnected { .. } => return self.say_connected(false),
-            SessionEvent::OutboxWanted { after, limit } => Task::Outbox { after, limit },
-            SessionEvent::Acknowledged { seq } => Task::Acknowledged { seq },
-            SessionEvent::Requested { request, verdict, count } => {
-                Task::Administrative(Administrative::Requested { request, verdict, count })
-            }
+        match event {
+            SessionEvent::Connected => self.say_connected(true),
+            SessionEvent::Disconnected { .. } => self.say_connected(false),
             SessionEvent::HealthWanted { reply } => {
                 let health = self.health(self.shared.clock.now(), said);
                 self.send(Outgoing::Answer { reply, health });
-                return;
             }
-            SessionEvent::NotAllowed { topic, what } => {
-                tracing::error!(
-                    topic,
-                    what,
-                    "the broker refuses a topic; see deploy/mosquitto-acl.example"
-                );
-                return;
-            }
-            SessionEvent::Contested(contest) => {
-                if !self.contested(contest) {
-                    return;
-                }
-                Task::Administrative(Administrative::DoorContested { by: contest.by })
-            }
+            SessionEvent::NotAllowed { topic, what } => tracing::error!(
+                topic,
+                what,
+                "the broker refuses a topic; see deploy/mosquitto-acl.example"
+            ),
+            SessionEvent::Contested(contest) => self.contested(contest),
             SessionEvent::NotAnnounced { seq } => {
                 tracing::warn!(
                     seq,
                     "a decision could not be announced in time; it is in the audit"
                 );
-                return;
             }
-        };
-        // Full: the session asks again after the next connection.
-        drop(self.desk.try_send(Order::Do(task)));
+        }
     }
 
-    /// Grants nothing while another client speaks as this door; whether that is to be recorded.
-    fn contested(&self, contest: Contest) -> bool {
+    /// Grants nothing while another client speaks as this door, and has that recorded.
+    fn contested(&mut self, contest: Contest) {
         let now = self.shared.clock.now();
         if !self.shared.meter.is_contested(now) {
             tracing::error!(
@@ -497,7 +490,10 @@ impl Front<'_> {
             );
         }
         self.shared.meter.contest(contest.until);
-        contest.record
+        if contest.record {
+            self.owed.records.push_back(Administrative::DoorContested { by: contest.by });
+            self.settle();
+        }
     }
 
     /// Ends in order: source, recogniser, database, broker; never longer than [`FAREWELL`]. Gives

@@ -1,7 +1,7 @@
 //! What was decided and how we are, said to the world over MQTT 5.
 //!
-//! Decisions, records and states → messages on topics; requests from the broker → events for the
-//! daemon. [`message`], [`topic`] and [`discovery`] are the contract and pure; [`session`] is the
+//! Decisions, records and states → messages on topics; what the broker says → events for the
+//! daemon and requests to the desk. [`message`], [`topic`] and [`discovery`] are the contract and pure; [`session`] is the
 //! one place that talks to a broker.
 //!
 //! Invariants: nothing that could open a door is ever retained, queued or sent late; a decision
@@ -23,8 +23,8 @@ pub mod twin;
 pub use diagnosis::BrokerError;
 pub use message::{Access, Audit, Camera, CameraState, GuidanceMessage, Health, Info, Presence};
 pub use session::{
-    BrokerFacts, Credentials, HomeAssistantSettings, Outgoing, Reply, Session, SessionEvent,
-    SessionSettings, forget, probe,
+    AskDesk, BrokerFacts, Credentials, DeskRequest, HomeAssistantSettings, Outgoing, Reply,
+    Session, SessionEvent, SessionSettings, forget, probe,
 };
 pub use tls::{CertificateTrouble, TlsSettings, TlsTrouble};
 pub use topic::{Delivery, InvalidTopic, Message, Topic, Topics};

@@ -1,9 +1,9 @@
 //! The broker session: one task that keeps a connection, and never lets anything old out.
 //!
-//! [`Outgoing`] in, [`SessionEvent`]s out, over bounded channels. `access` is sent now or never;
-//! `audit` is pulled from the outbox in the order of `seq`: the session asks with
-//! [`SessionEvent::OutboxWanted`], the desk answers with [`Outgoing::Audit`], and each
-//! acknowledgement comes back as [`SessionEvent::Acknowledged`].
+//! [`Outgoing`] in; [`SessionEvent`]s to the daemon and [`DeskRequest`]s to the desk out, all over
+//! bounded channels. `access` is sent now or never; `audit` is pulled from the outbox in the order of
+//! `seq`: the session asks with [`DeskRequest::Outbox`], the desk answers with [`Outgoing::Audit`],
+//! and each acknowledgement goes to it as [`DeskRequest::Acknowledged`].
 //!
 //! Invariants: rumqttc keeps what was not acknowledged and sends it again after reconnecting, which
 //! would let an old `access` out; therefore client, event loop and socket are dropped with every
@@ -15,6 +15,7 @@ mod connection;
 mod in_flight;
 mod live;
 mod options;
+mod to_desk;
 mod window;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
+pub use to_desk::{AskDesk, DeskRequest};
 
 use super::message::{Camera, GuidanceMessage, Health, Info, Presence};
 use super::request::Gate;
@@ -32,8 +34,9 @@ use super::twin::{Contest, TwinWatch};
 use super::{BrokerError, discovery};
 use crate::backoff::Backoff;
 use crate::clock::{Clock, Monotonic};
-use crate::store::{AuditRecord, RequestVerdict};
+use crate::store::AuditRecord;
 use connection::{Connection, End};
+use to_desk::ToDesk;
 
 /// Audit records in flight at once.
 pub const AUDIT_WINDOW: usize = 8;
@@ -50,7 +53,7 @@ pub enum Outgoing {
     /// The outbox has grown by a record that is not announced.
     Recorded,
     /// The outbox's next records, in the order of `seq`: the answer to
-    /// [`SessionEvent::OutboxWanted`], also when there are none.
+    /// [`DeskRequest::Outbox`], also when there are none.
     Audit(Vec<AuditRecord>),
     /// Presence changed. While somebody is present it must be said again at least every 5 s,
     /// because consumers take silence for absence.
@@ -87,27 +90,6 @@ pub enum SessionEvent {
         why: BrokerError,
         /// When it is tried again.
         retry_in_ms: u64,
-    },
-    /// Send [`Outgoing::Audit`] with up to `limit` outbox records after `after`.
-    OutboxWanted {
-        /// The last record that is already in flight or acknowledged; 0 for none.
-        after: u64,
-        /// How many at most.
-        limit: usize,
-    },
-    /// The broker has this record: take it, and no other, from the outbox.
-    Acknowledged {
-        /// The record.
-        seq: u64,
-    },
-    /// A client asked for something: record it.
-    Requested {
-        /// The topic below `request/`.
-        request: String,
-        /// What became of it.
-        verdict: RequestVerdict,
-        /// How many alike this stands for.
-        count: u32,
     },
     /// A client wants health as it is now: send [`Outgoing::Answer`].
     HealthWanted {
@@ -163,6 +145,7 @@ pub(super) struct Known {
     /// The settings of the connections to come, while they are not those of this one.
     next: Option<Next>,
     twin: TwinWatch,
+    desk: ToDesk,
 }
 
 /// How to go on; without settings nobody is told.
@@ -177,25 +160,31 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session of the run that `info` speaks of. Without settings it tells nobody, until it is
-    /// given some by [`Outgoing::Settings`].
+    /// A session of the run that `info` speaks of, which asks the desk by `desk`. Without settings it
+    /// tells nobody, until it is given some by [`Outgoing::Settings`].
     #[must_use]
     pub fn new(
         settings: impl Into<Option<SessionSettings>>,
         info: Info,
         clock: Arc<dyn Clock>,
+        desk: AskDesk,
     ) -> Self {
-        let gate = Gate::new(clock.now());
-        let twin = TwinWatch::new(info.boot);
-        let known =
-            Known { boot: info.boot, info, camera: None, presence: None, gate, next: None, twin };
+        let known = Known {
+            boot: info.boot,
+            camera: None,
+            presence: None,
+            gate: Gate::new(clock.now()),
+            next: None,
+            twin: TwinWatch::new(info.boot),
+            desk: ToDesk::new(desk),
+            info,
+        };
         Self { settings: settings.into().map(Box::new), clock, known }
     }
 
     /// Connects, and connects again, until [`Outgoing::Stop`] or until all senders are gone; by other
     /// settings from [`Outgoing::Settings`] on, with a new connection and a new will.
-    /// `events` should be read steadily; up to 64 events wait here, then the oldest that is no
-    /// acknowledgement is dropped.
+    /// `events` should be read steadily; up to 64 wait here, then the oldest is dropped.
     pub async fn run(
         mut self,
         mut outgoing: mpsc::Receiver<Outgoing>,

@@ -18,7 +18,8 @@ use deepid_edge::publish::message::{
     CAPABILITIES, CameraInfo, DatabaseState, FrameCounts, GalleryState, LatencyMs, ModelInfo,
 };
 use deepid_edge::publish::{
-    Camera, CameraState, Health, Info, Outgoing, Session, SessionEvent, SessionSettings, Topics,
+    Camera, CameraState, DeskRequest, Health, Info, Outgoing, Session, SessionEvent,
+    SessionSettings, Topics,
 };
 use deepid_edge::store::{Administrative, AuditRecord, Store, StoreSettings};
 use tokio::sync::mpsc;
@@ -137,12 +138,23 @@ pub fn grant(clock: &ManualClock) -> Decision {
     decision(clock, Verdict::Granted { subject })
 }
 
+/// What comes from the session.
+#[derive(Debug)]
+enum Heard {
+    Event(SessionEvent),
+    Asked(DeskRequest),
+}
+
 pub struct Door {
     _directory: tempfile::TempDir,
     pub desk: Desk,
     pub clock: Arc<ManualClock>,
     session: mpsc::Sender<Outgoing>,
-    events: Receiver<SessionEvent>,
+    heard: Receiver<Heard>,
+    /// How often the broker has accepted us.
+    pub connections: u32,
+    /// Topics that the broker refused.
+    pub forbidden: Vec<String>,
     runtime: Option<JoinHandle<()>>,
 }
 
@@ -160,23 +172,38 @@ impl Door {
         let clock = clock();
         let (session, outgoing) = mpsc::channel(16);
         let (events_tx, mut events_rx) = mpsc::channel(16);
-        let (forward, events) = channel();
+        let (forward, heard) = channel();
         let for_session: Arc<ManualClock> = Arc::clone(&clock);
         let runtime = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
-                let session = Session::new(settings, Info { boot, ..info() }, for_session);
+                let asked = forward.clone();
+                let desk = Box::new(move |request| {
+                    drop(asked.send(Heard::Asked(request)));
+                    Ok(())
+                });
+                let info = Info { boot, ..info() };
+                let session = Session::new(settings, info, for_session, desk);
                 let read = async {
                     while let Some(event) = events_rx.recv().await {
-                        drop(forward.send(event));
+                        drop(forward.send(Heard::Event(event)));
                     }
                 };
                 tokio::join!(session.run(outgoing, events_tx), read);
             });
         });
         let desk = Desk::new(store, DOOR.to_owned(), boot);
-        Self { _directory: directory, desk, clock, session, events, runtime: Some(runtime) }
+        Self {
+            _directory: directory,
+            desk,
+            clock,
+            session,
+            heard,
+            connections: 0,
+            forbidden: Vec::new(),
+            runtime: Some(runtime),
+        }
     }
 
     pub fn send(&self, item: Outgoing) {
@@ -203,53 +230,65 @@ impl Door {
         }
     }
 
-    /// Does with an event what the daemon does.
-    pub fn serve(&mut self, event: &SessionEvent) {
-        match event {
-            SessionEvent::OutboxWanted { after, limit } => {
-                self.handle(Task::Outbox { after: *after, limit: *limit });
-            }
-            SessionEvent::Acknowledged { seq } => {
-                self.handle(Task::Acknowledged { seq: *seq });
-            }
-            SessionEvent::Requested { request, verdict, count } => {
-                let event = Administrative::Requested {
-                    request: request.clone(),
-                    verdict: *verdict,
-                    count: *count,
-                };
-                self.handle(Task::Administrative(event));
-            }
-            SessionEvent::HealthWanted { reply } => {
+    /// Does with what comes what the daemon does.
+    fn serve(&mut self, heard: &Heard) {
+        match heard {
+            Heard::Asked(request) => drop(self.handle(request.clone().into())),
+            Heard::Event(SessionEvent::HealthWanted { reply }) => {
                 self.send(Outgoing::Answer { reply: reply.clone(), health: health() });
             }
-            SessionEvent::Connected
-            | SessionEvent::Disconnected { .. }
-            | SessionEvent::NotAllowed { .. }
-            | SessionEvent::Contested(_)
-            | SessionEvent::NotAnnounced { .. } => {}
+            Heard::Event(SessionEvent::Connected) => self.connections += 1,
+            Heard::Event(SessionEvent::NotAllowed { topic, .. }) => {
+                self.forbidden.push(topic.clone());
+            }
+            Heard::Event(
+                SessionEvent::Disconnected { .. }
+                | SessionEvent::Contested(_)
+                | SessionEvent::NotAnnounced { .. },
+            ) => {}
         }
     }
 
-    /// Serves events until one that `wanted` is true of, which is served, too.
+    fn next(&mut self, what: &str) -> Heard {
+        let Ok(heard) = self.heard.recv_timeout(PATIENCE) else { panic!("{what}: nothing came") };
+        self.serve(&heard);
+        heard
+    }
+
+    /// Serves until an event that `wanted` is true of, which is served, too.
     pub fn until(
         &mut self,
         what: &str,
         mut wanted: impl FnMut(&SessionEvent) -> bool,
     ) -> SessionEvent {
         loop {
-            let Ok(event) = self.events.recv_timeout(PATIENCE) else { panic!("{what}: no event") };
-            self.serve(&event);
-            if wanted(&event) {
+            if let Heard::Event(event) = self.next(what)
+                && wanted(&event)
+            {
                 return event;
+            }
+        }
+    }
+
+    /// Serves until the desk is asked what `wanted` is true of, which is served, too.
+    pub fn until_asked(
+        &mut self,
+        what: &str,
+        mut wanted: impl FnMut(&DeskRequest) -> bool,
+    ) -> DeskRequest {
+        loop {
+            if let Heard::Asked(request) = self.next(what)
+                && wanted(&request)
+            {
+                return request;
             }
         }
     }
 
     /// Serves what has already come, and waits a moment for more.
     pub fn work(&mut self) {
-        while let Ok(event) = self.events.recv_timeout(Duration::from_millis(50)) {
-            self.serve(&event);
+        while let Ok(heard) = self.heard.recv_timeout(Duration::from_millis(50)) {
+            self.serve(&heard);
         }
     }
 
@@ -260,7 +299,7 @@ impl Door {
     /// Serves until the broker has acknowledged all that was recorded.
     pub fn until_delivered(&mut self) {
         while self.desk.outbox_depth() > 0 {
-            self.until("acknowledged", |e| matches!(e, SessionEvent::Acknowledged { .. }));
+            self.until_asked("acknowledged", |r| matches!(r, DeskRequest::Acknowledged { .. }));
         }
     }
 

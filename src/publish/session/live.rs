@@ -17,7 +17,9 @@ use tokio::sync::mpsc;
 use super::in_flight::{InFlight, Sent};
 use super::options::IN_FLIGHT_MAX;
 use super::window::{AuditWindow, accepted};
-use super::{AUDIT_WINDOW, Known, Outgoing, Reply, SessionEvent, SessionSettings, discovery};
+use super::{
+    AUDIT_WINDOW, DeskRequest, Known, Outgoing, Reply, SessionEvent, SessionSettings, discovery,
+};
 use crate::clock::{Clock, Monotonic};
 use crate::decide::Outcome;
 use crate::publish::message::{Access, Audit};
@@ -227,7 +229,7 @@ impl<'a> Live<'a> {
         }
         self.outbox_asked_at = Some(now);
         let limit = self.window.limit(AUDIT_WINDOW.min((self.in_flight_max / 2).max(1)));
-        self.tell(SessionEvent::OutboxWanted { after: self.window.handed_up_to, limit });
+        self.known.desk.ask(DeskRequest::Outbox { after: self.window.handed_up_to, limit });
     }
 
     /// A message between us and the daemon can be lost when one of the channels is full; then the
@@ -336,7 +338,7 @@ impl<'a> Live<'a> {
             Sent::Audit(seq) => {
                 let outcome = self.window.settle(seq, reason, self.clock.now());
                 for seq in outcome.delivered {
-                    self.tell(SessionEvent::Acknowledged { seq });
+                    self.known.desk.ask(DeskRequest::Acknowledged { seq });
                 }
                 if !accepted(reason) {
                     self.outbox_more = true;
@@ -411,7 +413,7 @@ impl<'a> Live<'a> {
     /// Has requests recorded.
     fn record_requests(&mut self, records: impl IntoIterator<Item = Record>) {
         for Record { request, verdict, count } in records {
-            self.tell(SessionEvent::Requested { request, verdict, count });
+            self.known.desk.ask(DeskRequest::Requested { request, verdict, count });
         }
     }
 
@@ -431,6 +433,7 @@ impl<'a> Live<'a> {
     /// Once a second: what is due, and whether the broker still answers.
     pub(super) fn tick(&mut self) -> Step {
         let now = self.clock.now();
+        self.known.desk.retry();
         if let Some(since) = self.leaving_since {
             return if now.since(since) > GOODBYE_MAX { Step::End } else { Step::Go };
         }
@@ -492,12 +495,7 @@ impl<'a> Live<'a> {
     /// Queues an event for the daemon.
     fn tell(&mut self, event: SessionEvent) {
         if self.events.len() >= EVENTS_MAX {
-            let important = |e: &SessionEvent| {
-                matches!(e, SessionEvent::Acknowledged { .. } | SessionEvent::OutboxWanted { .. })
-            };
-            if let Some(index) = self.events.iter().position(|e| !important(e)) {
-                self.events.remove(index);
-            }
+            self.events.pop_front();
             tracing::warn!("the daemon does not read the broker's events");
         }
         self.events.push_back(event);
