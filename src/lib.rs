@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary; [`backoff`] and [`secret`]
-//! serve several rooms. [`inference`] runs networks.
+//! serve several rooms, and [`sign`] has the door's key. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the
 //! path, and [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`]
 //! decides by it. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how,
@@ -23,6 +23,8 @@ pub mod clock;
 pub mod backoff;
 
 pub mod secret;
+
+pub mod sign;
 
 pub mod frame;
 
