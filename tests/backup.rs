@@ -147,7 +147,11 @@ fn text(path: &Path) -> &str {
 }
 
 fn record(store: &mut Store, at_ms: u64) {
-    let event = Administrative::Started { version: format!("0.0.{at_ms}"), recording: false };
+    let event = Administrative::Started {
+        version: format!("0.0.{at_ms}"),
+        recording: false,
+        grant_key: None,
+    };
     let at = Monotonic::from_millis(at_ms);
     store.record_admin(event, "back", uuid::Uuid::nil(), at, WALL).unwrap();
 }

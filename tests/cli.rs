@@ -346,7 +346,8 @@ fn the_life_of_a_subject() {
 /// Leaves a record of 2036 that a time service vouched for; its number.
 fn record_of_2036(store: &mut Store) -> u64 {
     let wall = WallClock { unix_ms: 2_085_978_495_000, synchronised: true, ..WALL };
-    let event = Administrative::Started { version: "0.1.0".to_owned(), recording: false };
+    let event =
+        Administrative::Started { version: "0.1.0".to_owned(), recording: false, grant_key: None };
     let now = deepid_edge::clock::Monotonic::default();
     store.record_admin(event, "front", uuid::Uuid::nil(), now, wall).expect("recorded").seq
 }

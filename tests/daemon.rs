@@ -563,7 +563,8 @@ fn a_clock_that_once_stood_ahead_is_named_and_settled_without_a_restart() {
     let ahead =
         WallClock { unix_ms: 2_085_978_495_000, trust: ClockTrust::Trusted, synchronised: true };
     let mut store = Store::open(&home.path("door.db"), StoreSettings::default()).unwrap();
-    let event = Administrative::Started { version: "0.1.0".to_owned(), recording: false };
+    let event =
+        Administrative::Started { version: "0.1.0".to_owned(), recording: false, grant_key: None };
     let boot = uuid::Uuid::nil();
     let seq = store.record_admin(event, "front", boot, Monotonic::default(), ahead).unwrap().seq;
     drop(store);

@@ -59,7 +59,11 @@ impl Door {
         let mut door = Self::new();
         let ada = door.ada.clone();
         door.administer(
-            Administrative::Started { version: "0.1.0".to_owned(), recording: false },
+            Administrative::Started {
+                version: "0.1.0".to_owned(),
+                recording: false,
+                grant_key: None,
+            },
             0,
         );
         door.decide(Verdict::Granted { subject: ada.clone() }, wall(START_MS + HOUR_MS));

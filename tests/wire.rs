@@ -117,8 +117,8 @@ fn administrative() -> Vec<Administrative> {
         RequestVerdict::RefusedResponseTopic,
     ];
     let mut all = vec![
-        A::Started { version: "0.1.0".to_owned(), recording: false },
-        A::Started { version: "0.1.0".to_owned(), recording: true },
+        A::Started { version: "0.1.0".to_owned(), recording: false, grant_key: None },
+        A::Started { version: "0.1.0".to_owned(), recording: true, grant_key: None },
         A::Stopped,
         A::SubjectEnrolled { subject: subject(), model: embedder(), references: 3, replaced: None },
         A::SubjectEnrolled {

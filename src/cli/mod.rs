@@ -22,6 +22,7 @@ mod enroll;
 mod evaluate;
 mod findings;
 mod identify;
+mod keys;
 mod logging;
 mod look;
 mod man;
@@ -93,6 +94,9 @@ enum Verb {
     /// Say whether the clock is trusted, or that it is right
     #[command(subcommand)]
     Clock(clock::Verb),
+    /// Show, export or change the key by which grants are signed
+    #[command(subcommand)]
+    Keys(keys::Verb),
     /// List models, or add one
     #[command(subcommand)]
     Models(models::Verb),
@@ -157,6 +161,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Subjects(verb) => verb.run(session),
         Verb::Records(verb) => verb.run(session),
         Verb::Clock(verb) => verb.run(session),
+        Verb::Keys(verb) => verb.run(session),
         Verb::Models(verb) => verb.run(session),
         Verb::Backup(verb) => verb.run(session),
         Verb::Restore(verb) => verb.run(session),

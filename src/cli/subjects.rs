@@ -334,9 +334,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::NoSuchSubject { .. } => Kind::Absent,
-            Error::NameTaken { .. } | Error::AmbiguousName { .. } | Error::BadName { .. } => {
-                Kind::Usage
-            }
+            Error::NameTaken { .. }
+            | Error::AmbiguousName { .. }
+            | Error::SameKey { .. }
+            | Error::BadName { .. } => Kind::Usage,
             Error::Backup { problem, .. } => of_backup(problem),
             Error::Older { .. } => Kind::Older,
             error if error.may_pass() => Kind::StoreUnavailable,

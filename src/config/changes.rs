@@ -50,7 +50,8 @@ impl Config {
                 Change::Restart => before.clone(),
             })
             .collect();
-        Self::of_settings(settings, new.file.clone())
+        let credentials = self.credentials.clone();
+        Ok(Self { credentials, ..Self::of_settings(settings, new.file.clone())? })
     }
 }
 

@@ -208,6 +208,13 @@ table! {
             "Audit records kept; the oldest are erased beyond it. Of clients' requests a tenth of it is kept beside them.");
     }
 
+    ["sign"] Sign "Grants that can be trusted wherever they are read (docs/wire/grant.md)." {
+        grants: bool = key(Kind::Switch, "true",
+            "Sign every grant, on the topic 'grant'. What opens something should take signed grants alone: then neither the broker nor whoever may write to it has to be trusted.");
+        key_file: Option<PathBuf> = unset(Kind::Path, r#""/var/lib/deepid-edge/grant.key""#,
+            "The door's private key (Ed25519, PKCS#8 in PEM), readable by the service's user alone; made at the first start. Unset: 'grant.key' beside the database. The service's credential 'grant.key' goes before both (docs/board.md).");
+    }
+
     ["mqtt"] Mqtt "The broker that decisions go to." {
         enabled: bool = live(Kind::Switch, "true",
             "false: decisions are recorded, and nobody is told.");

@@ -25,7 +25,7 @@ pub use changes::{Changes, diff};
 pub use key::{Change, Key, Section, nearest};
 pub use keys::{
     Camera, ClockSection, Detect, Door, HomeAssistant, KEYS, Log, Models, Mqtt, Quality, Recognise,
-    Replay, SECTIONS, Store, Tls, Visit,
+    Replay, SECTIONS, Sign, Store, Tls, Visit,
 };
 pub use kind::{Kind, Rule};
 pub use layers::{Setting, environment_name, read as read_file};
@@ -36,6 +36,9 @@ pub use sections::{CameraFormat, LogFormat, LogLevel, Pace, Sections};
 
 /// Read when no other file is named; it may be absent.
 pub const STANDARD_FILE: &str = "/etc/deepid-edge/config.toml";
+
+/// The variable by which systemd names the folder of a service's credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// One key set on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +97,7 @@ pub struct Config {
     sections: Sections,
     settings: Vec<Setting>,
     file: Option<PathBuf>,
+    credentials: Option<PathBuf>,
 }
 
 impl std::ops::Deref for Config {
@@ -121,7 +125,7 @@ impl Config {
     pub fn judge(sources: &Sources, text: &str) -> Result<Self, ConfigError> {
         let settings =
             layers::merge(sources.file_saying(text), &sources.environment, &sources.flags)?;
-        Self::of_settings(settings, sources.file.clone())
+        Self::of_settings(settings, sources.file.clone()).map(|config| config.given(sources))
     }
 
     /// What can be read of `sources`, where [`Config::load`] refuses them: wrong entries are left
@@ -134,7 +138,10 @@ impl Config {
         let merged = layers::merge_right(sources.file_saying(&text), environment, flags)
             .or_else(|_| layers::merge_right(None, environment, flags))
             .and_then(|settings| Self::of_settings(settings, file.clone()));
-        merged.ok().or_else(|| Self::load(&Sources::default()).ok())
+        merged
+            .ok()
+            .map(|config| config.given(sources))
+            .or_else(|| Self::load(&Sources::default()).ok())
     }
 
     fn of_settings(settings: Vec<Setting>, file: Option<PathBuf>) -> Result<Self, ConfigError> {
@@ -143,10 +150,22 @@ impl Config {
             .map_err(|error| layers::internal(&error.to_string()))?;
         let problems = fitting::contradictions(&sections, &settings);
         if problems.is_empty() {
-            Ok(Self { sections, settings, file })
+            Ok(Self { sections, settings, file, credentials: None })
         } else {
             Err(ConfigError::Problems(problems))
         }
+    }
+
+    /// With what the service manager has given this process beside the configuration.
+    fn given(self, sources: &Sources) -> Self {
+        let folder = sources.environment.iter().find(|(name, _)| name == CREDENTIALS);
+        Self { credentials: folder.map(|(_, folder)| folder.into()), ..self }
+    }
+
+    /// The folder of the service manager's credentials, where there is one.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Path> {
+        self.credentials.as_deref()
     }
 
     /// Every key with its value and where that came from, in the order of the file.

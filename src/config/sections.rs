@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::{
-    Camera, ClockSection, Detect, Door, Live, Log, Models, Mqtt, Quality, Recognise, Store, Visit,
+    Camera, ClockSection, Detect, Door, Live, Log, Models, Mqtt, Quality, Recognise, Sign, Store,
+    Visit,
 };
 
 /// A pixel format that may be asked of a camera.
@@ -98,6 +99,8 @@ pub struct Sections {
     pub live: Live,
     /// The database.
     pub store: Store,
+    /// Whether grants are signed, and by which key.
+    pub sign: Sign,
     /// The broker.
     pub mqtt: Mqtt,
     /// The wall clock.

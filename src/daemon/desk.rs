@@ -5,14 +5,16 @@
 //! need a door's records without a camera use the desk itself.
 //!
 //! Invariant: an announcement is handed out with the record that was just made durable, or not at
-//! all. Deliberately absent: threads, channels, clocks, and who is enrolled (`enrolments`).
+//! all; a grant is signed in the same step, after its record, and announced whether or not that
+//! succeeds. Deliberately absent: threads, channels, clocks, and who is enrolled (`enrolments`).
 
 use uuid::Uuid;
 
+use super::signer::{Signer, SigningStatus};
 use super::unreadable::Unreadable;
 use crate::clock::{Monotonic, WallClock};
 use crate::decide::Decision;
-use crate::publish::{DeskRequest, Outgoing};
+use crate::publish::{Challenge, DeskRequest, Outgoing};
 use crate::store::{self, Administrative, AuditRecord, Condition, Store};
 
 /// What the desk is asked to do.
@@ -27,6 +29,8 @@ pub enum Task {
     },
     /// Record what somebody did or asked for.
     Administrative(Administrative),
+    /// Keep a listener's nonce for the next grant.
+    Challenge(Challenge),
     /// Hand out records of the outbox.
     Outbox {
         /// The last one that is known already; 0 for none.
@@ -46,6 +50,7 @@ impl From<DeskRequest> for Task {
         match request {
             DeskRequest::Outbox { after, limit } => Self::Outbox { after, limit },
             DeskRequest::Acknowledged { seq } => Self::Acknowledged { seq },
+            DeskRequest::Challenge(challenge) => Self::Challenge(challenge),
             DeskRequest::Requested { request, verdict, count } => {
                 Self::Administrative(Administrative::Requested { request, verdict, count })
             }
@@ -69,12 +74,13 @@ pub struct Desk {
     condition: Condition,
     outbox_depth: u64,
     unreadable: Unreadable,
+    signer: Signer,
     /// The record of the start, while it could not be made.
     start: Option<Start>,
 }
 
 impl Desk {
-    /// The desk of the run `boot` of `door`.
+    /// The desk of the run `boot` of `door`, which signs nothing.
     #[must_use]
     pub fn new(store: Store, door: String, boot: Uuid) -> Self {
         let mut desk = Self {
@@ -84,10 +90,17 @@ impl Desk {
             condition: Condition::Usable,
             outbox_depth: 0,
             unreadable: Unreadable::default(),
+            signer: Signer::default(),
             start: None,
         };
         desk.count_outbox();
         desk
+    }
+
+    /// The same, whose grants `signer` signs. Without one they are not signed.
+    #[must_use]
+    pub fn with_signer(self, signer: Signer) -> Self {
+        Self { signer, ..self }
     }
 
     /// Records the start. A door that ends because of a full disk comes back late; one that goes on
@@ -126,7 +139,7 @@ impl Desk {
     ) {
         match task {
             Task::Decided { decision, announce } => {
-                self.decided(&decision, announce, outgoing);
+                self.decided(&decision, announce, now, outgoing);
             }
             Task::Administrative(what) => {
                 let made = self.store.record_admin(what, &self.door, self.boot, now, wall);
@@ -135,6 +148,7 @@ impl Desk {
                     outgoing.push(Outgoing::Recorded);
                 }
             }
+            Task::Challenge(challenge) => self.signer.keep(challenge, now),
             Task::Outbox { after, limit } => match self.store.outbox_page(after, limit) {
                 Ok(page) => {
                     self.unreadable.note(&page.unreadable);
@@ -151,7 +165,13 @@ impl Desk {
         }
     }
 
-    fn decided(&mut self, decision: &Decision, announce: bool, outgoing: &mut Vec<Outgoing>) {
+    fn decided(
+        &mut self,
+        decision: &Decision,
+        announce: bool,
+        now: Monotonic,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
         let made = self.store.record_decision(decision, &self.door, self.boot);
         let Some(record) = self.note(made) else {
             if announce {
@@ -167,7 +187,25 @@ impl Desk {
             subject = decision.verdict.subject().map(tracing::field::display),
             "decided"
         );
-        outgoing.push(if announce { Outgoing::Access(record) } else { Outgoing::Recorded });
+        outgoing.push(if announce {
+            let grant = self.signer.sign(&record, now);
+            Outgoing::Access { record, grant }
+        } else {
+            Outgoing::Recorded
+        });
+    }
+
+    /// Looks whether the keys by which grants are signed have changed, and hands them out where they
+    /// have, and at the first call.
+    pub fn look_at_keys(&mut self, wall: WallClock, outgoing: &mut Vec<Outgoing>) {
+        self.signer.look(&mut self.store, wall);
+        outgoing.extend(self.signer.news(wall).map(Outgoing::Keys));
+    }
+
+    /// How signing is.
+    #[must_use]
+    pub const fn signing(&self) -> &SigningStatus {
+        self.signer.status()
     }
 
     /// Records the start, if that is still to be done. It is the first thing that is written when
@@ -289,7 +327,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut desk = desk(&folder);
         let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
-        let [Outgoing::Access(record)] = out.as_slice() else { panic!("{out:?}") };
+        let [Outgoing::Access { record, grant: None }] = out.as_slice() else { panic!("{out:?}") };
         assert_eq!(desk.outbox_depth(), 1);
         let page = desk.store().outbox(0, 8).unwrap();
         assert_eq!(page.as_slice(), std::slice::from_ref(record), "another reader has it, too");
@@ -307,7 +345,7 @@ mod tests {
         assert_eq!(desk.condition(), Condition::Failed);
         break_records(&folder, false);
         let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
-        assert!(matches!(out.as_slice(), [Outgoing::Access(_)]), "the next one is: {out:?}");
+        assert!(matches!(out.as_slice(), [Outgoing::Access { .. }]), "the next one is: {out:?}");
         assert_eq!(desk.condition(), Condition::Usable);
     }
 

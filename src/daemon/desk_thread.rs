@@ -97,6 +97,7 @@ impl DeskThread {
         }
         self.note(looked, shared);
         self.desk.retry_start(shared.clock.wall(), outgoing);
+        self.desk.look_at_keys(shared.clock.wall(), outgoing);
         self.report(shared);
         // Another program may have made records, or settled the clock.
         if let Ok(floor) = self.desk.store().clock_floor() {
@@ -126,6 +127,7 @@ impl DeskThread {
     /// Says how the desk is.
     fn report(&self, shared: &Shared) {
         shared.desk.set_condition(self.desk.condition());
+        shared.desk.set_signing(self.desk.signing());
         shared.desk.set_records(self.desk.outbox_depth(), self.desk.unreadable_records());
     }
 

@@ -33,6 +33,7 @@ use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
 use crate::config::Config;
 use crate::detect::StillFace;
 use crate::publish::{AskDesk, Contest, Health, Info, Outgoing, Presence, Session, SessionEvent};
+use crate::sign::SigningState;
 use crate::store::{Administrative, Condition};
 
 /// How often the main loop looks at the threads.
@@ -134,6 +135,7 @@ struct Said {
     database: Option<Condition>,
     clock_doubt: Option<ClockDoubt>,
     contested: bool,
+    signing: SigningState,
 }
 
 impl Said {
@@ -151,6 +153,7 @@ impl Said {
             database: None,
             clock_doubt: None,
             contested: false,
+            signing: SigningState::Off,
         }
     }
 }
@@ -394,6 +397,9 @@ impl Front<'_> {
         let database = Some(self.shared.desk.condition());
         changed |= said.database != database;
         said.database = database;
+        let signing = self.shared.desk.signing().state;
+        changed |= said.signing != signing;
+        said.signing = signing;
         changed |= self.say_clock(said);
         let contested = self.shared.meter.is_contested(now);
         changed |= said.contested != contested;
@@ -437,7 +443,9 @@ impl Front<'_> {
     fn info(&self) -> Info {
         let camera = self.shared.camera();
         let enrolled = *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner);
-        health::info(&self.config.door.id, self.boot, &self.models, &camera, enrolled)
+        let signing = self.shared.desk.signing();
+        let info = health::info(&self.config.door.id, self.boot, &self.models, &camera, enrolled);
+        Info { grant_key: signing.key, ..info }
     }
 
     fn health(&self, now: Monotonic, said: &Said) -> Health {

@@ -25,6 +25,7 @@ use uuid::Uuid;
 pub(super) fn health(shared: &Shared, uptime: Duration, per_s: f32) -> Health {
     let (meter, clock, desk) = (&shared.meter, &shared.clock, &shared.desk);
     let still_faces = shared.camera().still.len();
+    let signing = desk.signing();
     let (wall, doubt) = clock.wall_with_doubt();
     let stages: BTreeMap<String, _> = Stage::ALL
         .into_iter()
@@ -51,6 +52,8 @@ pub(super) fn health(shared: &Shared, uptime: Duration, per_s: f32) -> Health {
         database: database(desk.condition()),
         gallery: if desk.is_withdrawn() { GalleryState::Unreadable } else { GalleryState::Ok },
         contested: meter.is_contested(clock.now()),
+        signing: signing.state,
+        signing_remedy: signing.trouble,
         still_faces: u32::try_from(still_faces).unwrap_or(u32::MAX),
     }
 }
@@ -65,7 +68,7 @@ const fn database(condition: Condition) -> DatabaseState {
     }
 }
 
-/// `info` as it is now.
+/// `info` as it is now, but for the key that signs grants.
 pub(super) fn info(
     door: &str,
     boot: Uuid,
@@ -108,6 +111,7 @@ pub(super) fn info(
         references_of_unknown_file: enrolled.of_unknown_file,
         claimed_fpir: enrolled.claimed_fpir,
         beyond_calibration: enrolled.beyond_calibration,
+        grant_key: None,
         capabilities: CAPABILITIES.iter().map(|&text| text.into()).collect(),
     }
 }

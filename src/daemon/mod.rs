@@ -32,6 +32,7 @@ mod reload;
 mod service;
 mod shared;
 mod signals;
+pub mod signer;
 mod slot;
 mod unreadable;
 mod watchdog;
@@ -69,6 +70,7 @@ use pulse::{Pulse, Thread};
 pub use reload::Control;
 use service::Status;
 use shared::{Camera, DeskStatus, Shared};
+use signer::Signer;
 use slot::{Pressure, Slot};
 
 /// Decisions that may wait for the database, messages that may wait for the session.
@@ -164,8 +166,11 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let boot = Uuid::new_v4();
     let version_now = env!("CARGO_PKG_VERSION").to_owned();
     let recording = config.camera.replay.path.is_some();
-    let start = Administrative::Started { version: version_now, recording };
-    let mut desk = Desk::new(store, config.door.id.clone(), boot);
+    let mut store = store;
+    let signer = Signer::new(config.sign_settings(), &mut store, clock.wall());
+    let grant_key = signer.status().key.clone();
+    let start = Administrative::Started { version: version_now, recording, grant_key };
+    let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
     desk.begin(start, started, clock.wall())?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let shared = Arc::new(Shared {
@@ -181,6 +186,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         clock: Arc::clone(&clock),
     });
     shared.desk.set_condition(desk.condition());
+    shared.desk.set_signing(desk.signing());
     let enrolled = Arc::new(Mutex::new(enrolled));
     let (orders, orders_received) = sync_channel(CHANNEL_LENGTH);
     let handover = Arc::new(Handover::default());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::decoding::Decoding;
 use super::meter::Meter;
 use super::pulse::{Pulse, Thread};
+use super::signer::SigningStatus;
 use super::slot::Slot;
 use crate::capture::{CameraDoubt, CameraState, CameraStatus, FrameSource, SourceDescription};
 use crate::clock::{Clock, SystemClock};
@@ -97,6 +98,7 @@ pub(super) struct DeskStatus {
     outbox_depth: AtomicU64,
     unreadable_records: AtomicU64,
     withdrawn: AtomicBool,
+    signing: Mutex<SigningStatus>,
 }
 
 impl DeskStatus {
@@ -143,6 +145,19 @@ impl DeskStatus {
     pub(super) fn set_records(&self, outbox_depth: u64, unreadable: u64) {
         self.outbox_depth.store(outbox_depth, Ordering::Relaxed);
         self.unreadable_records.store(unreadable, Ordering::Relaxed);
+    }
+
+    /// How signing is.
+    pub(super) fn signing(&self) -> SigningStatus {
+        self.signing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says how signing is.
+    pub(super) fn set_signing(&self, status: &SigningStatus) {
+        let mut signing = self.signing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *signing != *status {
+            signing.clone_from(status);
+        }
     }
 
     /// Whether nobody is enrolled because the enrolments cannot be read.

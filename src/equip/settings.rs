@@ -23,6 +23,7 @@ use crate::liveness::Mode;
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognize::Tuning;
+use crate::sign::{CREDENTIAL, KeyPlace, SignSettings};
 use crate::store::StoreSettings;
 
 /// How long a visit may take in which the visitor is asked to turn the head.
@@ -90,6 +91,21 @@ impl Config {
     #[must_use]
     pub fn store_settings(&self) -> StoreSettings {
         StoreSettings { records_max: self.store.records_max, ..StoreSettings::default() }
+    }
+
+    /// Where the key lies by which grants are signed: the service's credential, the file that is
+    /// named, or one beside the database.
+    #[must_use]
+    pub fn grant_key_place(&self) -> KeyPlace {
+        let beside = || self.store.path.with_file_name(CREDENTIAL);
+        let file = self.sign.key_file.clone().unwrap_or_else(beside);
+        KeyPlace::of(file, self.credentials())
+    }
+
+    /// Whether grants are signed, and by which key.
+    #[must_use]
+    pub fn sign_settings(&self) -> SignSettings {
+        SignSettings { place: self.sign.grants.then(|| self.grant_key_place()) }
     }
 
     /// How frames over time become one decision.
@@ -230,6 +246,24 @@ mod tests {
         let gates = Gates::NONE.with(Gate::Liveness, true);
         assert_eq!(config.visit_policy(), VisitPolicy { gates, ..VisitPolicy::default() });
         assert_eq!(config.store_settings(), StoreSettings::default());
+    }
+
+    #[test]
+    fn the_key_lies_beside_the_database_unless_another_place_is_named() {
+        let path = |flags| config(flags).grant_key_place().path;
+        assert_eq!(path(&[]), PathBuf::from("/var/lib/deepid-edge/grant.key"));
+        assert_eq!(path(&[("store.path", "/a/b.db")]), PathBuf::from("/a/grant.key"));
+        assert_eq!(path(&[("sign.key_file", "/c/d.key")]), PathBuf::from("/c/d.key"));
+        assert_eq!(config(&[("sign.grants", "false")]).sign_settings().place, None);
+        let folder = tempfile::tempdir().expect("a folder");
+        let credential = folder.path().join("grant.key");
+        std::fs::write(&credential, "").expect("written");
+        let given = ("CREDENTIALS_DIRECTORY".to_owned(), folder.path().display().to_string());
+        let sources = Sources { environment: vec![given], ..Sources::default() };
+        let given = Config::load(&sources).expect("right");
+        assert_eq!(given.grant_key_place().path, credential);
+        let reloaded = given.reloaded(&config(&[])).expect("fits");
+        assert_eq!(reloaded.grant_key_place().path, credential);
     }
 
     #[test]

@@ -32,12 +32,19 @@ pub fn birth_topic(prefix: &str) -> String {
     format!("{prefix}/status")
 }
 
-/// The message that makes the device. `retained` is its owner's choice; it can open nothing.
+/// The message that makes the device, with the fingerprint of the key by which its grants are signed,
+/// so that a person can read it where the door is set up. `retained` is its owner's choice; it can open nothing.
 #[must_use]
-pub fn announce(prefix: &str, topics: &Topics, version: &str, retained: bool) -> Message {
+pub fn announce(
+    prefix: &str,
+    topics: &Topics,
+    version: &str,
+    grant_key: Option<&str>,
+    retained: bool,
+) -> Message {
     Message {
         topic: topic(prefix, topics),
-        payload: super::topic::json(&device(topics, version)),
+        payload: super::topic::json(&device(topics, version, grant_key)),
         delivery: Delivery { retained, qos: 1, expiry_s: None },
     }
 }
@@ -54,7 +61,7 @@ pub fn forget(prefix: &str, topics: &Topics) -> Message {
 }
 
 /// The device with its components.
-fn device(topics: &Topics, version: &str) -> Value {
+fn device(topics: &Topics, version: &str, grant_key: Option<&str>) -> Value {
     let door = topics.door();
     let mut components = Map::new();
     for (key, mut component) in visible(topics).into_iter().chain(diagnostic(topics)) {
@@ -66,14 +73,18 @@ fn device(topics: &Topics, version: &str) -> Value {
         }
         components.insert(key.to_owned(), component);
     }
+    let mut about = json!({
+        "identifiers": [format!("deepid-edge-{door}")],
+        "name": format!("Door {door}"),
+        "manufacturer": "deepid-edge",
+        "model": "Face recognition at a door",
+        "sw_version": version,
+    });
+    if let Some(key) = grant_key {
+        about = with(about, json!({ "serial_number": key }));
+    }
     json!({
-        "device": {
-            "identifiers": [format!("deepid-edge-{door}")],
-            "name": format!("Door {door}"),
-            "manufacturer": "deepid-edge",
-            "model": "Face recognition at a door",
-            "sw_version": version,
-        },
+        "device": about,
         "origin": {"name": "deepid-edge", "sw_version": version},
         "availability": [{"topic": topics.of(Topic::Status)}],
         "qos": 1,
@@ -244,9 +255,11 @@ fn with(mut component: Value, more: Value) -> Value {
 mod tests {
     use super::*;
 
+    const KEY: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+
     fn announced() -> (Message, Value) {
         let topics = Topics::new("deepid-edge", "front-1").unwrap();
-        let message = announce(PREFIX, &topics, "0.1.0", false);
+        let message = announce(PREFIX, &topics, "0.1.0", Some(KEY), false);
         let payload = serde_json::from_slice(&message.payload).unwrap();
         (message, payload)
     }
@@ -266,6 +279,7 @@ mod tests {
         let (_, payload) = announced();
         assert!(!payload["device"]["identifiers"].as_array().unwrap().is_empty());
         assert!(payload["origin"]["name"].is_string());
+        assert_eq!(payload["device"]["serial_number"], KEY);
         let components = payload["components"].as_object().unwrap();
         let mut unique = std::collections::BTreeSet::new();
         let mut entities = std::collections::BTreeSet::new();

@@ -20,6 +20,7 @@ use crate::decide::{FramesCounted, Outcome};
 use crate::door::Guidance;
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
+use crate::sign::{Jwk, PublicKey, SigningState, Thumbprint};
 use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
 
 /// The name of a payload's schema: a constant when written, a text when read.
@@ -208,13 +209,23 @@ pub struct Info {
     pub claimed_fpir: Option<f64>,
     /// Whether that is worse than what is accepted, so that nobody is granted.
     pub beyond_calibration: bool,
+    /// The fingerprint of the key by which grants are signed; absent where they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grant_key: Option<Thumbprint>,
     /// What a client may use.
     pub capabilities: Vec<Cow<'static, str>>,
 }
 
 /// What every version of this program can.
-pub const CAPABILITIES: [&str; 4] =
-    ["access/1", "audit/1", "request/ping", "request/snapshot_health"];
+pub const CAPABILITIES: [&str; 7] = [
+    "access/1",
+    "audit/1",
+    "grant/1",
+    "keys/1",
+    "challenge/1",
+    "request/ping",
+    "request/snapshot_health",
+];
 
 /// A model in use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,6 +240,16 @@ pub struct ModelInfo {
     /// never compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub procedure: Option<ProcedureHash>,
+}
+
+/// The keys by which grants are signed. A listener trusts none of them for standing here: it is told
+/// by its owner which to trust.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySet {
+    /// `deepid-edge/keys/1`.
+    pub schema: Schema,
+    /// The current one first, then those before it, while they are still named.
+    pub keys: Vec<Jwk>,
 }
 
 /// The camera in use.
@@ -288,6 +309,12 @@ pub struct Health {
     pub gallery: GalleryState,
     /// Whether another client speaks as this door: nothing is granted meanwhile.
     pub contested: bool,
+    /// Whether grants are signed.
+    #[serde(default)]
+    pub signing: SigningState,
+    /// Why they are not although they should be, and what a person can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signing_remedy: Option<String>,
     /// How many faces have not moved for minutes; `camera` says where and what to do.
     #[serde(default)]
     pub still_faces: u32,
@@ -363,7 +390,7 @@ macro_rules! payload {
 }
 payload!(
     Access => Access, Audit => Audit, Presence => Presence, GuidanceMessage => Guidance, Camera => Camera, Info => Info,
-    Health => Health,
+    Health => Health, KeySet => Keys,
 );
 
 impl From<&DecisionRecord> for Statement {
@@ -439,6 +466,13 @@ impl GuidanceMessage {
     pub fn new(guidance: Option<Guidance>) -> Self {
         let name = guidance.map_or("none", Guidance::name);
         Self { schema: Self::schema(), guidance: Cow::Borrowed(name) }
+    }
+}
+
+impl KeySet {
+    /// These keys, the current one first.
+    pub fn of<'a>(keys: impl IntoIterator<Item = &'a PublicKey>) -> Self {
+        Self { schema: Self::schema(), keys: keys.into_iter().map(PublicKey::jwk).collect() }
     }
 }
 

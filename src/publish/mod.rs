@@ -11,6 +11,8 @@
 //!
 //! Source: the contract in `docs/wire/README.md`; OASIS MQTT 5.0.
 
+mod bucket;
+pub mod challenge;
 pub mod diagnosis;
 pub mod discovery;
 pub mod message;
@@ -20,8 +22,11 @@ pub mod tls;
 pub mod topic;
 pub mod twin;
 
+pub use challenge::{Challenge, ChallengeRefusal};
 pub use diagnosis::BrokerError;
-pub use message::{Access, Audit, Camera, CameraState, GuidanceMessage, Health, Info, Presence};
+pub use message::{
+    Access, Audit, Camera, CameraState, GuidanceMessage, Health, Info, KeySet, Presence,
+};
 pub use session::{
     AskDesk, BrokerFacts, Credentials, DeskRequest, HomeAssistantSettings, Outgoing, Reply,
     Session, SessionEvent, SessionSettings, forget, probe,

@@ -8,6 +8,7 @@
 //! ask (`ping`, `snapshot_health`, anything else) and in the verdict, so that there are twelve kinds,
 //! and at most 72 records an hour.
 
+use super::bucket::Bucket;
 use super::topic::Topics;
 use crate::clock::Monotonic;
 use crate::store::RequestVerdict;
@@ -20,8 +21,6 @@ const RESPONSE_TOPIC_BYTES_MAX: usize = 256;
 const CORRELATION_BYTES_MAX: usize = 256;
 /// Requests that may come at once.
 const BURST: u32 = 5;
-/// Milliseconds after which one more may come.
-const REFILL_MS: u64 = 1_000;
 /// Milliseconds between records of requests that are alike.
 const RECORD_EVERY_MS: u64 = 600_000;
 /// Characters of a request's name that are recorded.
@@ -85,8 +84,7 @@ struct Alike {
 /// Judges requests one after the other.
 #[derive(Debug, Clone)]
 pub struct Gate {
-    tokens: u32,
-    refilled_at: Monotonic,
+    bucket: Bucket,
     /// One for each kind and verdict that has come: never more than twelve.
     alike: Vec<Alike>,
 }
@@ -95,7 +93,7 @@ impl Gate {
     /// A gate that has seen nothing by `now`.
     #[must_use]
     pub const fn new(now: Monotonic) -> Self {
-        Self { tokens: BURST, refilled_at: now, alike: Vec::new() }
+        Self { bucket: Bucket::new(BURST, now), alike: Vec::new() }
     }
 
     /// What becomes of `asked`.
@@ -106,7 +104,7 @@ impl Gate {
         foreign_prefix: Option<&str>,
         now: Monotonic,
     ) -> Judgement {
-        if !self.take_token(now) {
+        if !self.bucket.take(now) {
             return Judgement::Refuse(RequestVerdict::RefusedTooMany);
         }
         let refuse = Judgement::Refuse;
@@ -152,23 +150,6 @@ impl Gate {
     pub fn due(&mut self, now: Monotonic) -> Vec<Record> {
         let due = self.alike.iter_mut().filter(|alike| alike.count > 0 && alike.is_due(now));
         due.map(|alike| alike.record(now)).collect()
-    }
-
-    fn take_token(&mut self, now: Monotonic) -> bool {
-        let elapsed_ms = now.as_millis().saturating_sub(self.refilled_at.as_millis());
-        let new = elapsed_ms / REFILL_MS;
-        if new > 0 {
-            self.tokens =
-                BURST.min(self.tokens.saturating_add(u32::try_from(new).unwrap_or(BURST)));
-            self.refilled_at = now;
-        }
-        match self.tokens.checked_sub(1) {
-            Some(left) => {
-                self.tokens = left;
-                true
-            }
-            None => false,
-        }
     }
 }
 

@@ -27,13 +27,15 @@ use uuid::Uuid;
 pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 pub use to_desk::{AskDesk, DeskRequest};
 
-use super::message::{Camera, GuidanceMessage, Health, Info, Presence};
+use super::challenge::Challenges;
+use super::message::{Camera, GuidanceMessage, Health, Info, KeySet, Presence};
 use super::request::Gate;
 use super::topic::{ACCESS_EXPIRY_MS, Topic};
 use super::twin::{Contest, TwinWatch};
 use super::{BrokerError, discovery};
 use crate::backoff::Backoff;
 use crate::clock::{Clock, Monotonic};
+use crate::sign::SignedGrant;
 use crate::store::AuditRecord;
 use connection::{Connection, End};
 use to_desk::ToDesk;
@@ -49,7 +51,15 @@ const PROVED: Duration = Duration::from_secs(10);
 pub enum Outgoing {
     /// A decision that has just been recorded, to be announced on `access` if that can be done
     /// now. It also says that the outbox has grown.
-    Access(AuditRecord),
+    Access {
+        /// The record.
+        record: AuditRecord,
+        /// The same for those who trust the door alone, to be announced where `access` was; `None`
+        /// for what is no grant, or is not signed.
+        grant: Option<SignedGrant>,
+    },
+    /// The keys by which grants are signed, on change and once after the start.
+    Keys(KeySet),
     /// The outbox has grown by a record that is not announced.
     Recorded,
     /// The outbox's next records, in the order of `seq`: the answer to
@@ -141,7 +151,9 @@ pub(super) struct Known {
     info: Info,
     camera: Option<Camera>,
     presence: Option<Presence>,
+    keys: Option<KeySet>,
     gate: Gate,
+    challenges: Challenges,
     /// The settings of the connections to come, while they are not those of this one.
     next: Option<Next>,
     twin: TwinWatch,
@@ -173,7 +185,9 @@ impl Session {
             boot: info.boot,
             camera: None,
             presence: None,
+            keys: None,
             gate: Gate::new(clock.now()),
+            challenges: Challenges::new(clock.now()),
             next: None,
             twin: TwinWatch::new(info.boot),
             desk: ToDesk::new(desk),
@@ -299,7 +313,8 @@ impl Known {
             Outgoing::Camera(camera) => self.camera = Some(camera),
             Outgoing::Presence(presence) => self.presence = Some(presence),
             Outgoing::Settings(settings) => self.next = Some(Next(settings)),
-            Outgoing::Access(record) => {
+            Outgoing::Keys(keys) => self.keys = Some(keys),
+            Outgoing::Access { record, .. } => {
                 return Some(SessionEvent::NotAnnounced { seq: record.seq });
             }
             Outgoing::Recorded

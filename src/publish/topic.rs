@@ -8,6 +8,8 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use crate::sign::SignedGrant;
+
 /// How long an `access` message may be acted upon, in milliseconds.
 pub const ACCESS_EXPIRY_MS: u32 = 5_000;
 
@@ -31,6 +33,10 @@ pub enum Topic {
     Guidance,
     /// A decision made now.
     Access,
+    /// The same where it is a grant, signed.
+    Grant,
+    /// The keys by which grants are signed.
+    Keys,
     /// Every record, in order, late if need be.
     Audit,
 }
@@ -48,7 +54,7 @@ pub struct Delivery {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Status,
         Self::Info,
         Self::Camera,
@@ -56,6 +62,8 @@ impl Topic {
         Self::Presence,
         Self::Guidance,
         Self::Access,
+        Self::Grant,
+        Self::Keys,
         Self::Audit,
     ];
 
@@ -70,21 +78,24 @@ impl Topic {
             Self::Presence => "presence",
             Self::Guidance => "guidance",
             Self::Access => "access",
+            Self::Grant => "grant",
+            Self::Keys => "keys",
             Self::Audit => "audit",
         }
     }
 
-    /// The `schema` that its payload names; `None` for plain text.
+    /// The `schema` that its payload names; `None` for what is no JSON.
     #[must_use]
     pub const fn schema(self) -> Option<&'static str> {
         Some(match self {
-            Self::Status => return None,
+            Self::Status | Self::Grant => return None,
             Self::Info => "deepid-edge/info/1",
             Self::Camera => "deepid-edge/camera/1",
             Self::Health => "deepid-edge/health/1",
             Self::Presence => "deepid-edge/presence/1",
             Self::Guidance => "deepid-edge/guidance/1",
             Self::Access => "deepid-edge/access/1",
+            Self::Keys => "deepid-edge/keys/1",
             Self::Audit => "deepid-edge/audit/1",
         })
     }
@@ -93,11 +104,11 @@ impl Topic {
     #[must_use]
     pub const fn delivery(self) -> Delivery {
         let (retained, qos, expiry_s) = match self {
-            Self::Status | Self::Info | Self::Camera => (true, 1, None),
+            Self::Status | Self::Info | Self::Camera | Self::Keys => (true, 1, None),
             Self::Health => (false, 0, Some(90)),
             Self::Presence => (false, 0, Some(10)),
             Self::Guidance => (false, 0, Some(GUIDANCE_EXPIRY_S)),
-            Self::Access => (false, 1, Some(ACCESS_EXPIRY_MS / 1000)),
+            Self::Access | Self::Grant => (false, 1, Some(ACCESS_EXPIRY_MS / 1000)),
             Self::Audit => (false, 1, None),
         };
         Delivery { retained, qos, expiry_s }
@@ -187,6 +198,12 @@ impl Topics {
         format!("{}/{}/request/", self.base, self.door)
     }
 
+    /// Where listeners send their nonces.
+    #[must_use]
+    pub fn challenge(&self) -> String {
+        format!("{}/{}/challenge", self.base, self.door)
+    }
+
     /// Everything below the base: nobody may ask for an answer there.
     #[must_use]
     pub fn owns(&self, topic: &str) -> bool {
@@ -197,6 +214,16 @@ impl Topics {
     #[must_use]
     pub fn message<P: Payload>(&self, payload: &P) -> Message {
         Message { topic: self.of(P::TOPIC), payload: json(payload), delivery: P::TOPIC.delivery() }
+    }
+
+    /// A signed grant as it is handed to the broker.
+    #[must_use]
+    pub fn grant(&self, grant: &SignedGrant) -> Message {
+        Message {
+            topic: self.of(Topic::Grant),
+            payload: grant.as_str().as_bytes().to_vec(),
+            delivery: Topic::Grant.delivery(),
+        }
     }
 
     /// The message that says whether we are there; also the will.
@@ -229,12 +256,16 @@ mod tests {
     fn nothing_that_could_open_a_door_is_retained_or_lives_long() {
         for topic in Topic::ALL {
             let delivery = topic.delivery();
-            let retained = matches!(topic, Topic::Status | Topic::Info | Topic::Camera);
+            let retained =
+                matches!(topic, Topic::Status | Topic::Info | Topic::Camera | Topic::Keys);
             assert_eq!(delivery.retained, retained, "{}", topic.name());
             assert!(delivery.qos <= 1);
         }
-        assert_eq!(Topic::Access.delivery().expiry_s, Some(5));
-        assert_eq!(Topic::Access.delivery().qos, 1);
+        for topic in [Topic::Access, Topic::Grant] {
+            assert_eq!(topic.delivery().expiry_s, Some(5), "{}", topic.name());
+            assert_eq!(topic.delivery().qos, 1, "{}", topic.name());
+        }
+        assert_eq!(crate::sign::LIFETIME_S, 5, "and what is signed lives no longer");
         assert!(!Topic::Audit.delivery().retained);
     }
 

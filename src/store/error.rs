@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::BackupProblem;
 use crate::compare::SubjectId;
 use crate::inference::ModelId;
+use crate::sign::Thumbprint;
 
 /// Why the database could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -186,6 +187,12 @@ pub enum Error {
         /// By whom.
         by: SubjectId,
     },
+    /// The key that is to be signed with is signed with already.
+    #[error("grant key {key}: this door signs with it already; name another one")]
+    SameKey {
+        /// Which.
+        key: Thumbprint,
+    },
     /// A backup that was not made or not restored.
     #[error("{path}: {problem}")]
     Backup {
@@ -284,6 +291,7 @@ impl Error {
             | Self::NoSuchSubject { .. }
             | Self::NameTaken { .. }
             | Self::AmbiguousName { .. }
+            | Self::SameKey { .. }
             | Self::BadName { .. } => ErrorKind::Request,
         }
     }

@@ -314,7 +314,11 @@ mod tests {
         store.connection.pragma_update(None, "max_page_count", pages + 1).unwrap();
         let mut recorded = 0;
         let error = loop {
-            let event = Administrative::Started { version: "x".repeat(2000), recording: false };
+            let event = Administrative::Started {
+                version: "x".repeat(2000),
+                recording: false,
+                grant_key: None,
+            };
             match store.record_admin(event, "front", uuid::Uuid::nil(), Monotonic::default(), WALL)
             {
                 Ok(_) => recorded += 1,

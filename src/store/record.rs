@@ -12,6 +12,7 @@ use crate::compare::{Metric, SubjectId};
 use crate::decide::{Decision, FramesCounted, Outcome};
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
+use crate::sign::Thumbprint;
 
 /// One line of the audit.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,6 +100,10 @@ pub enum Administrative {
         /// this run was decided of that.
         #[serde(skip_serializing_if = "std::ops::Not::not", default)]
         recording: bool,
+        /// The fingerprint of the key that signs this run's grants from its start; `None` where they
+        /// are not signed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        grant_key: Option<Thumbprint>,
     },
     /// The daemon was told to stop.
     Stopped,
@@ -143,6 +148,16 @@ pub enum Administrative {
         procedure: ProcedureHash,
         /// How many references of it count from now on.
         references: u64,
+    },
+    /// Grants are signed by another key from now on.
+    KeyRotated {
+        /// The fingerprint of the key before, where there was one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        before: Option<Thumbprint>,
+        /// The fingerprint of the key that signs now.
+        after: Thumbprint,
+        /// For how many seconds the key before is still named on `keys`.
+        overlap_s: u64,
     },
     /// A backup took the gallery's place.
     GalleryRestored {

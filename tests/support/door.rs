@@ -21,6 +21,7 @@ use deepid_edge::publish::{
     Camera, CameraState, DeskRequest, Health, Info, Outgoing, Session, SessionEvent,
     SessionSettings, Topics,
 };
+use deepid_edge::sign::SigningState;
 use deepid_edge::store::{Administrative, AuditRecord, Store, StoreSettings};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -77,6 +78,7 @@ pub fn info() -> Info {
         references_of_unknown_file: 0,
         claimed_fpir: Some(2e-5),
         beyond_calibration: false,
+        grant_key: None,
         capabilities: CAPABILITIES.map(Into::into).to_vec(),
     }
 }
@@ -104,6 +106,8 @@ pub fn health() -> Health {
         database: DatabaseState::Ok,
         gallery: GalleryState::Ok,
         contested: false,
+        signing: SigningState::Ok,
+        signing_remedy: None,
         still_faces: 0,
     }
 }
@@ -225,7 +229,7 @@ impl Door {
     pub fn decide(&mut self, decision: &Decision) -> AuditRecord {
         let decision = Box::new(decision.clone());
         match self.handle(Task::Decided { decision, announce: true }).pop() {
-            Some(Outgoing::Access(record)) => record,
+            Some(Outgoing::Access { record, .. }) => record,
             other => panic!("not announced: {other:?}"),
         }
     }

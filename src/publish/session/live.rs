@@ -25,6 +25,7 @@ use crate::decide::Outcome;
 use crate::publish::message::{Access, Audit};
 use crate::publish::request::{Asked, Judgement, Record, RequestKind};
 use crate::publish::topic::{ACCESS_EXPIRY_MS, Delivery, Message, Topic, json};
+use crate::sign::{SignedGrant, Thumbprint};
 use crate::store::{AuditRecord, RequestVerdict};
 
 /// Events that wait for the daemon.
@@ -82,6 +83,8 @@ pub(super) struct Live<'a> {
     discovery_at: Option<Monotonic>,
     /// When `info` was said again because of another's.
     info_at: Option<Monotonic>,
+    /// Whether a challenge was refused.
+    challenge_refused: bool,
     pub(super) events: VecDeque<SessionEvent>,
 }
 
@@ -109,6 +112,7 @@ impl<'a> Live<'a> {
             outbox_empty_at: Monotonic::default(),
             discovery_at: None,
             info_at: None,
+            challenge_refused: false,
             events: VecDeque::new(),
         }
     }
@@ -127,8 +131,8 @@ impl<'a> Live<'a> {
             return if ends { Step::End } else { Step::Go };
         };
         match item {
-            Outgoing::Access(record) => {
-                self.announce(&record);
+            Outgoing::Access { record, grant } => {
+                self.announce(&record, grant.as_ref());
                 self.outbox_more = true;
                 self.want_outbox();
             }
@@ -145,8 +149,15 @@ impl<'a> Live<'a> {
                 self.publish(&self.settings.topics.message(&camera));
                 self.known.camera = Some(camera);
             }
+            Outgoing::Keys(keys) => {
+                self.publish(&self.settings.topics.message(&keys));
+                self.known.keys = Some(keys);
+            }
             Outgoing::Info(info) => {
                 self.publish(&self.settings.topics.message(&info));
+                if info.grant_key != self.known.info.grant_key {
+                    self.discovery_at = Some(self.clock.now());
+                }
                 self.known.info = info;
             }
             Outgoing::Health(health) => self.publish(&self.settings.topics.message(&health)),
@@ -169,8 +180,8 @@ impl<'a> Live<'a> {
         if self.send(&goodbye, None, Sent::Goodbye) { Step::Go } else { Step::End }
     }
 
-    /// Announces a decision, if that can be done now.
-    fn announce(&mut self, record: &AuditRecord) {
+    /// Announces a decision, if that can be done now, and a grant for those who trust the door alone.
+    fn announce(&mut self, record: &AuditRecord, grant: Option<&SignedGrant>) {
         let Some(access) = Access::of(record) else { return };
         let now = self.clock.now();
         let age_ms = now.as_millis().saturating_sub(record.monotonic_ms);
@@ -186,6 +197,10 @@ impl<'a> Live<'a> {
             let kind = Sent::Other(message.topic.clone());
             self.send(&message, None, kind)
         };
+        if let Some(grant) = grant.filter(|_| sent) {
+            let grant = self.settings.topics.grant(grant);
+            self.publish(&Message { delivery: message.delivery, ..grant });
+        }
         if !sent {
             self.unannounced.insert(record.seq);
             if self.unannounced.len() > UNANNOUNCED_MAX {
@@ -274,7 +289,14 @@ impl<'a> Live<'a> {
                 tracing::debug!(?code, "another board with this door.id would not be heard");
                 continue;
             }
-            let topic = self.settings.topics.request_prefix();
+            let topics = &self.settings.topics;
+            let topic = match place - OWN.len() {
+                0 => topics.request_prefix(),
+                1 => topics.challenge(),
+                _ => self.settings.home_assistant.as_ref().map_or_else(String::new, |assistant| {
+                    discovery::birth_topic(&assistant.prefix)
+                }),
+            };
             self.tell(SessionEvent::NotAllowed { topic, what: format!("{code:?}") });
         }
     }
@@ -293,6 +315,10 @@ impl<'a> Live<'a> {
             // A request that was published as retained must be seen as such, to be refused.
             preserve_retain: true,
             ..SubscribeFilter::new(format!("{}+", topics.request_prefix()), QoS::AtLeastOnce)
+        });
+        filters.push(SubscribeFilter {
+            preserve_retain: true,
+            ..SubscribeFilter::new(topics.challenge(), QoS::AtLeastOnce)
         });
         if let Some(home_assistant) = &self.settings.home_assistant {
             filters.push(SubscribeFilter {
@@ -321,6 +347,7 @@ impl<'a> Live<'a> {
         self.publish(&topics.status(true));
         let first = [
             Some(topics.message(&self.known.info)),
+            self.known.keys.as_ref().map(|keys| topics.message(keys)),
             self.known.camera.as_ref().map(|camera| topics.message(camera)),
             self.known.presence.as_ref().map(|presence| topics.message(presence)),
         ];
@@ -379,6 +406,9 @@ impl<'a> Live<'a> {
         if OWN.iter().any(|own| topic == self.settings.topics.of(*own)) {
             return self.overheard(publish, now);
         }
+        if topic == self.settings.topics.challenge() {
+            return self.challenged(publish, now);
+        }
         let Some(name) = topic.strip_prefix(&self.settings.topics.request_prefix()) else { return };
         let properties = publish.properties.as_ref();
         let response_topic = properties.and_then(|p| p.response_topic.as_deref());
@@ -408,6 +438,18 @@ impl<'a> Live<'a> {
         };
         let record = self.known.gate.note(name, verdict, now);
         self.record_requests(record);
+    }
+
+    /// A listener's nonce goes to the desk, which signs. What is refused is in the log once.
+    fn challenged(&mut self, publish: &Publish, now: Monotonic) {
+        match self.known.challenges.judge(publish.retain, &publish.payload, now) {
+            Ok(challenge) => self.known.desk.ask(DeskRequest::Challenge(challenge)),
+            Err(why) if self.challenge_refused => tracing::debug!(%why, "a challenge was refused"),
+            Err(why) => {
+                self.challenge_refused = true;
+                tracing::warn!(%why, "a challenge was refused; more of this connection are not logged");
+            }
+        }
     }
 
     /// Has requests recorded.
@@ -467,7 +509,8 @@ impl<'a> Live<'a> {
         self.discovery_at = None;
         let (prefix, topics) = (&home_assistant.prefix, &self.settings.topics);
         let version = env!("CARGO_PKG_VERSION");
-        self.publish(&discovery::announce(prefix, topics, version, home_assistant.retain));
+        let key = self.known.info.grant_key.as_ref().map(Thumbprint::as_str);
+        self.publish(&discovery::announce(prefix, topics, version, key, home_assistant.retain));
     }
 
     fn answer(&mut self, reply: &Reply, payload: Vec<u8>) {

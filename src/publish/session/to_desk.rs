@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use crate::publish::Challenge;
 use crate::store::RequestVerdict;
 
 /// Requests that may wait. An acknowledgement or a record that finds no room is lost; the outbox
@@ -29,6 +30,8 @@ pub enum DeskRequest {
         /// The record.
         seq: u64,
     },
+    /// A listener sent a nonce: the next grant repeats it.
+    Challenge(Challenge),
     /// A client asked for something: record it.
     Requested {
         /// The topic below `request/`.

@@ -1,4 +1,4 @@
--- The whole schema of version 4, as one would read it. A new file is made from this; an older one
+-- The whole schema of version 5, as one would read it. A new file is made from this; an older one
 -- walks through the steps beside it and must arrive at the same (a test and `check` compare).
 
 CREATE TABLE subjects (
@@ -60,3 +60,14 @@ CREATE TABLE outbox (
 CREATE TABLE retired_subjects (
     id TEXT PRIMARY KEY
 ) STRICT;
+
+-- The public parts of the keys by which this door signs its grants. The one without an end is in use;
+-- the others are still named to listeners until theirs. The private part is in no database.
+CREATE TABLE grant_keys (
+    kid             TEXT PRIMARY KEY CHECK (length(kid) = 43),
+    x               TEXT NOT NULL CHECK (length(x) = 43),
+    place           TEXT NOT NULL CHECK (place IN ('file', 'credential')),
+    since_ms        INTEGER NOT NULL,
+    listed_until_ms INTEGER
+) STRICT;
+CREATE UNIQUE INDEX grant_keys_current ON grant_keys ((1)) WHERE listed_until_ms IS NULL;
