@@ -57,13 +57,9 @@ impl Case {
 
 fn step_to_json(step: &Step) -> Value {
     // Nearly all are text; what is none comes as hexadecimal digits.
-    let (name, message) = match std::str::from_utf8(&step.message) {
-        Ok(text) => ("message", text.to_owned()),
-        Err(_) => {
-            let digits: Vec<String> = step.message.iter().map(|b| format!("{b:02x}")).collect();
-            ("message_hex", digits.concat())
-        }
-    };
+    let digits = || step.message.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>();
+    let (name, message) = std::str::from_utf8(&step.message)
+        .map_or_else(|_| ("message_hex", digits().concat()), |text| ("message", text.to_owned()));
     let mut value = json!({"nonce": step.nonce, "now": step.now, "expect": step.expect});
     value[name] = message.into();
     value
