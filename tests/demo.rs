@@ -41,6 +41,7 @@ fn the_demonstration_grants_the_enrolled_person_alone() {
         "ambiguous not_live",
     ];
     assert_eq!(came, expected);
+    assert_eq!(closing["grants_verified"], 1, "{closing:#}");
     assert_eq!(closing["health"]["frames"]["processed"], closing["frames_recorded"]);
     let sheet = image::open(&sheet).expect("the contact sheet is a picture").to_rgb8();
     assert!(

@@ -18,10 +18,12 @@ use deepid_edge::clock::{ClockTrust, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{AmbiguousReason, DeniedReason, UnknownReason, Verdict};
 use deepid_edge::door::Guidance;
+use deepid_edge::publish::challenge::Challenges;
 use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{
-    Access, Audit, Camera, CameraState, GuidanceMessage, Message, Presence, Topic, Topics,
+    Access, Audit, Camera, CameraState, GuidanceMessage, KeySet, Message, Presence, Topic, Topics,
 };
+use deepid_edge::sign::{PublicKey, SigningState, Thumbprint};
 use deepid_edge::store::{
     Administrative, AuditRecord, Body, ConfigurationRefusal, DecisionRecord, RequestVerdict,
     TwinSign,
@@ -119,6 +121,13 @@ fn administrative() -> Vec<Administrative> {
     let mut all = vec![
         A::Started { version: "0.1.0".to_owned(), recording: false, grant_key: None },
         A::Started { version: "0.1.0".to_owned(), recording: true, grant_key: None },
+        A::Started {
+            version: "0.1.0".to_owned(),
+            recording: false,
+            grant_key: Some(fingerprint()),
+        },
+        A::KeyRotated { before: None, after: fingerprint(), overlap_s: 0 },
+        A::KeyRotated { before: Some(fingerprint()), after: fingerprint(), overlap_s: 86_400 },
         A::Stopped,
         A::SubjectEnrolled { subject: subject(), model: embedder(), references: 3, replaced: None },
         A::SubjectEnrolled {
@@ -172,6 +181,15 @@ fn administrative() -> Vec<Administrative> {
     all
 }
 
+/// The key of RFC 8037.
+fn key() -> PublicKey {
+    PublicKey::from_x("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap()
+}
+
+fn fingerprint() -> Thumbprint {
+    key().thumbprint().clone()
+}
+
 fn cameras() -> Vec<Camera> {
     use CameraState as S;
     let wall = WallClock { unix_ms: 0, trust: ClockTrust::Untrusted, synchronised: false };
@@ -210,6 +228,17 @@ fn everything() -> Vec<(&'static str, Value)> {
         ("guidance", written(&GuidanceMessage::new(None))),
         ("guidance", written(&GuidanceMessage::new(Some(Guidance::StepBack)))),
     ];
+    all.push(("keys", written(&KeySet::of([&key(), &key()]))));
+    let signing = deepid_edge::publish::Info { grant_key: Some(fingerprint()), ..info() };
+    all.push(("info", written(&signing)));
+    for signing in
+        [SigningState::Off, SigningState::Missing, SigningState::Other, SigningState::Unusable]
+    {
+        let signing_remedy = Some("why: what to do".to_owned());
+        let health = deepid_edge::publish::Health { signing, signing_remedy, ..health() };
+        assert_eq!(written(&health)["signing"], signing.name());
+        all.push(("health", written(&health)));
+    }
     let bare_info = deepid_edge::publish::Info { camera: None, models: vec![], ..info() };
     all.push(("info", written(&bare_info)));
     let bare_health =
@@ -306,6 +335,39 @@ fn the_schemas_refuse_what_the_contract_forbids() {
 }
 
 #[test]
+fn what_is_taken_for_a_challenge_is_what_its_schema_says() {
+    let schema = validator("challenge");
+    let good = json!({
+        "schema": "deepid-edge/challenge/1", "listener": "garage", "nonce": "mYxq0p1bQkSg0H3yq7c2Xw",
+    });
+    let mut cases = vec![(good.clone(), true)];
+    for (key, value, fits) in [
+        ("listener", json!("g".repeat(32)), true),
+        ("listener", json!("g".repeat(33)), false),
+        ("listener", json!("Garage"), false),
+        ("listener", json!(""), false),
+        ("nonce", json!("n".repeat(16)), true),
+        ("nonce", json!("n".repeat(15)), false),
+        ("nonce", json!("n".repeat(43)), true),
+        ("nonce", json!("n".repeat(44)), false),
+        ("nonce", json!("n+n/n=n+n/n=n+n/n="), false),
+        ("nonce", json!(7), false),
+        ("schema", json!("deepid-edge/challenge/2"), false),
+        ("more", json!(true), true),
+    ] {
+        let mut case = good.clone();
+        case[key] = value;
+        cases.push((case, fits));
+    }
+    for (case, fits) in cases {
+        assert_eq!(schema.is_valid(&case), fits, "{case}");
+        let now = deepid_edge::clock::Monotonic::default();
+        let judged = Challenges::new(now).judge(false, case.to_string().as_bytes(), now);
+        assert_eq!(judged.is_ok(), fits, "{case}: {judged:?}");
+    }
+}
+
+#[test]
 fn both_schemas_say_the_same_of_a_decision() {
     let statement = |name: &str| schema_file(name)["$defs"]["statement"].clone();
     assert_eq!(statement("access"), statement("audit"));
@@ -361,6 +423,7 @@ fn messages_are_written_as_agreed() {
     insta::assert_snapshot!("camera_still_face", text_of(&camera_before_a_portrait()));
     insta::assert_snapshot!("info", text_of(&info()));
     insta::assert_snapshot!("health", text_of(&health()));
+    insta::assert_snapshot!("keys", text_of(&KeySet::of([&key()])));
     let status = topics().status(false);
     let text = String::from_utf8(status.payload.clone()).unwrap();
     insta::assert_snapshot!("status", format!("{} {:?}\n{text}", status.topic, status.delivery));

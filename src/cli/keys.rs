@@ -30,7 +30,7 @@ const PUBLIC_BYTES_MAX: u64 = 16 * 1024;
 /// What to do with the key.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Show the fingerprint that listeners are configured with, and whether the key can sign
+    /// Show the public key that listeners are configured with, and whether the door can sign
     Show(Show),
     /// Sign by another key from now on
     Rotate(Rotate),
@@ -153,7 +153,8 @@ impl Show {
         }
         let since = timestamp(seen.current.since_ms);
         let mut text = format!(
-            "fingerprint  {}\nsince        {since}\nprivate part {}\n",
+            "x            {}\nfingerprint  {}\nsince        {since}\nprivate part {}\n",
+            key.x(),
             key.thumbprint(),
             seen.place_in_words()
         );

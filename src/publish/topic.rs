@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
+use super::message::KeySet;
 use crate::sign::SignedGrant;
 
 /// How long an `access` message may be acted upon, in milliseconds.
@@ -224,6 +225,13 @@ impl Topics {
             payload: grant.as_str().as_bytes().to_vec(),
             delivery: Topic::Grant.delivery(),
         }
+    }
+
+    /// The keys by which grants are signed. Without any, an empty message takes away what was kept.
+    #[must_use]
+    pub fn keys(&self, keys: &KeySet) -> Message {
+        let message = self.message(keys);
+        if keys.keys.is_empty() { Message { payload: Vec::new(), ..message } } else { message }
     }
 
     /// The message that says whether we are there; also the will.

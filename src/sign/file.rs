@@ -57,7 +57,7 @@ pub struct Loaded {
 pub enum KeyTrouble {
     /// It has signed, and the file is gone.
     #[error(
-        "grant key {path}: it is not there, and this door has signed with it ({recorded}); bring the file back, or make another key with 'deepid-edge keys rotate' and give its fingerprint to every listener"
+        "grant key {path}: it is not there, and this door has signed with it ({recorded}); bring the file back, or make another key with 'deepid-edge keys rotate' and tell every listener"
     )]
     Missing {
         /// Where.
@@ -67,7 +67,7 @@ pub enum KeyTrouble {
     },
     /// There is another key.
     #[error(
-        "grant key {path}: it holds another key ({found}) than this door has signed with ({recorded}); bring the right file back, or make another key with 'deepid-edge keys rotate' and give its fingerprint to every listener"
+        "grant key {path}: it holds another key ({found}) than this door has signed with ({recorded}); bring the right file back, or make another key with 'deepid-edge keys rotate' and tell every listener"
     )]
     Other {
         /// Where.
@@ -163,7 +163,7 @@ pub enum KeyTrouble {
 }
 
 /// What to do with a file that holds no key.
-const REMEDY: &str = "bring the right file back, or make another key with 'deepid-edge keys rotate' and give its fingerprint to every listener";
+const REMEDY: &str = "bring the right file back, or make another key with 'deepid-edge keys rotate' and tell every listener";
 
 impl KeyTrouble {
     /// What is said of it on the wire.

@@ -2,7 +2,8 @@
 //!
 //! In: a file's text, or the system's randomness. Out: [`GrantKey`], which signs; [`PublicKey`], which
 //! may be shown to anybody. Invariants: the private part is erased from memory when it is dropped and
-//! has no `Debug`; a public key that verifies anything (of small order) is refused.
+//! has no `Debug`; a public key that verifies anything (of small order) is refused, and so is a
+//! second way to write one.
 //! Sources: RFC 8410 and 5958 for PKCS#8, RFC 8037 for the JWK, RFC 7638 for its thumbprint.
 
 use std::fmt;
@@ -190,7 +191,9 @@ impl PublicKey {
     /// [`KeyProblem::Torn`] for what is no point, or one of small order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyProblem> {
         let key = VerifyingKey::from_bytes(bytes).map_err(|_| KeyProblem::Torn)?;
-        if key.is_weak() { Err(KeyProblem::Torn) } else { Ok(Self::of(&key)) }
+        // A second way to write one point would be a second name for one key.
+        let canonical = key.to_edwards().compress().as_bytes() == bytes;
+        if canonical && !key.is_weak() { Ok(Self::of(&key)) } else { Err(KeyProblem::Torn) }
     }
 
     /// The key whose JWK has this `x`.

@@ -4,6 +4,7 @@
 //! [`Door::serve`] gives the daemon's own desk what the session asks it for.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic};
 use deepid_edge::compare::{Metric, SubjectId};
 use deepid_edge::daemon::desk::{Desk, Task};
+use deepid_edge::daemon::signer::Signer;
 use deepid_edge::decide::{Decision, DecisionLatency, Evidence, FramesCounted, Verdict};
 use deepid_edge::inference::{ModelId, ProcedureHash};
 use deepid_edge::publish::message::{
@@ -21,7 +23,7 @@ use deepid_edge::publish::{
     Camera, CameraState, DeskRequest, Health, Info, Outgoing, Session, SessionEvent,
     SessionSettings, Topics,
 };
-use deepid_edge::sign::SigningState;
+use deepid_edge::sign::{KeyPlace, SignSettings, SigningState};
 use deepid_edge::store::{Administrative, AuditRecord, Store, StoreSettings};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -150,7 +152,7 @@ enum Heard {
 }
 
 pub struct Door {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     pub desk: Desk,
     pub clock: Arc<ManualClock>,
     session: mpsc::Sender<Outgoing>,
@@ -170,9 +172,20 @@ impl Door {
 
     /// The same as the run `boot`.
     pub fn open_as(settings: SessionSettings, boot: Uuid) -> Self {
+        Self::open_with(settings, boot, None)
+    }
+
+    /// The same, whose grants are signed by the key `grant.key` beside its database.
+    pub fn open_signing(settings: SessionSettings) -> Self {
+        Self::open_with(settings, BOOT, Some("grant.key"))
+    }
+
+    fn open_with(settings: SessionSettings, boot: Uuid, key: Option<&str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deepid-edge.db");
-        let store = Store::open(&path, StoreSettings::default()).unwrap();
+        let mut store = Store::open(&path, StoreSettings::default()).unwrap();
+        let place = key.map(|name| KeyPlace::of(directory.path().join(name), None));
+        let signer = Signer::new(SignSettings { place }, &mut store, clock().wall());
         let clock = clock();
         let (session, outgoing) = mpsc::channel(16);
         let (events_tx, mut events_rx) = mpsc::channel(16);
@@ -197,9 +210,9 @@ impl Door {
                 tokio::join!(session.run(outgoing, events_tx), read);
             });
         });
-        let desk = Desk::new(store, DOOR.to_owned(), boot);
+        let desk = Desk::new(store, DOOR.to_owned(), boot).with_signer(signer);
         Self {
-            _directory: directory,
+            directory,
             desk,
             clock,
             session,
@@ -207,6 +220,20 @@ impl Door {
             connections: 0,
             forbidden: Vec::new(),
             runtime: Some(runtime),
+        }
+    }
+
+    /// A file beside the database, or that itself (`deepid-edge.db`).
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Has the desk look at its keys, as it does once a second.
+    pub fn look_at_keys(&mut self) {
+        let mut outgoing = Vec::new();
+        self.desk.look_at_keys(self.clock.wall(), &mut outgoing);
+        for item in outgoing {
+            self.send(item);
         }
     }
 

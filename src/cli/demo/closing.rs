@@ -55,6 +55,8 @@ pub(super) struct Closing {
     pub faces: u32,
     /// Decisions that arrived.
     pub decisions: usize,
+    /// Signed grants that a listener verified.
+    pub grants_verified: usize,
     /// Memory of the daemon's process.
     pub memory: Option<Memory>,
     /// Part by part.
@@ -92,6 +94,8 @@ impl std::fmt::Display for Closing {
         let faces = if faces.is_empty() { "-".to_owned() } else { faces.join(", ") };
         let decided = self.decisions;
         writeln!(f, "visits     {decided} decided; most faces in one frame of each: {faces}")?;
+        let verified = self.grants_verified;
+        writeln!(f, "grants     {verified} signed by the door and verified")?;
         if let Some(Health { stages, .. }) = &self.health {
             let known = STAGES.iter().filter_map(|name| stages.get_key_value(*name));
             let others = stages.iter().filter(|(name, _)| !STAGES.contains(&name.as_str()));
@@ -172,6 +176,7 @@ mod tests {
             health: Some(serde_json::from_str(health).expect("a health message")),
             faces: 1,
             decisions: 1,
+            grants_verified: 0,
             memory: Some(Memory { resident_bytes: 31 << 20, peak_bytes: 33 << 20 }),
             parts: vec![
                 part("nobody", None, vec![], true),

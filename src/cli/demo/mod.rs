@@ -10,6 +10,7 @@
 
 mod broker;
 mod closing;
+mod grants;
 mod listener;
 mod process;
 mod sheet;
@@ -37,6 +38,7 @@ use crate::equip::Networks;
 use crate::evaluate::scene::{Scene, Script};
 use crate::store::Store;
 use closing::{Closing, Health};
+use grants::Grants;
 use listener::{ANSWERS, Listener, Message};
 use process::{Daemon, Memory, Settings};
 use story::{Access, Arrived};
@@ -90,6 +92,7 @@ struct Heard {
     /// Whether that health is the answer to a request.
     answered: bool,
     memory: Option<Memory>,
+    grants: Grants,
 }
 
 impl Arguments {
@@ -116,6 +119,8 @@ impl Arguments {
         let subject = enroll(&settings, &script, &photographs)?;
         let (model, operating) = operating(&settings)?;
         introduce(session, &script, &subject, &model, &operating)?;
+        let x = grant_key(&settings)?;
+        say(session, &format!("grants     signed by the key {x}"))?;
 
         let recording = place.recording();
         record(session, script.clone(), &photographs, &recording)?;
@@ -134,6 +139,7 @@ impl Arguments {
         let seconds = f64::from(script.frames()) / f64::from(script.picture.rate);
         let heard = self.watch(
             session,
+            Grants::trusting(&x),
             &script,
             &listener,
             &mut daemon,
@@ -143,9 +149,12 @@ impl Arguments {
         )?;
 
         let parts = story::judge(&script, &subject, &heard.decisions);
+        let granted = |one: &&Arrived| one.access.outcome == Outcome::Granted;
+        let granted = heard.decisions.iter().filter(granted).count();
+        let grants_verified = heard.grants.verified;
         let closing = Closing {
             schema: "deepid-edge/demo/1",
-            as_expected: parts.iter().all(|part| part.as_expected),
+            as_expected: parts.iter().all(|part| part.as_expected) && grants_verified == granted,
             subject,
             model,
             operating,
@@ -153,6 +162,7 @@ impl Arguments {
             health: heard.health,
             faces: heard.decisions.iter().filter_map(|decision| decision.access.faces).sum(),
             decisions: heard.decisions.len(),
+            grants_verified,
             memory: heard.memory,
             parts,
         };
@@ -201,6 +211,7 @@ impl Arguments {
     fn watch(
         &self,
         session: &Session,
+        grants: Grants,
         script: &Script,
         listener: &Listener,
         daemon: &mut Daemon,
@@ -208,12 +219,15 @@ impl Arguments {
         interrupted: &AtomicBool,
         seconds: f64,
     ) -> Result<Heard, Failure> {
-        let mut heard = Heard::default();
+        let mut heard = Heard { grants, ..Heard::default() };
         let begun = clock.now();
         let (mut asked, mut ended): (bool, Option<Monotonic>) = (false, None);
         loop {
             let message = listener.next(TURN);
             let quiet = message.is_none();
+            if let Some(grant) = message.as_ref().filter(|message| message.topic == "grant") {
+                say(session, &heard.grants.check(&grant.payload))?;
+            }
             let decision = message
                 .filter(|message| !message.retained)
                 .and_then(|message| heard.take(&message));
@@ -259,6 +273,9 @@ impl Heard {
         match message.topic.as_str() {
             "access" => {
                 let access: Access = serde_json::from_slice(payload).ok()?;
+                let whole: Json = serde_json::from_slice(payload).unwrap_or_default();
+                let issued = whole.get("issued").and_then(Json::as_str);
+                self.grants.issued(issued.unwrap_or_default());
                 let since = access.monotonic_ms.saturating_sub(self.started_ms.unwrap_or(0));
                 let decision = Arrived { seconds: since as f64 / 1000.0, access };
                 self.decisions.push(decision.clone());
@@ -333,6 +350,20 @@ fn enroll(settings: &Settings, script: &Script, photographs: &Path) -> Result<St
         }
     }
     Ok(subject)
+}
+
+/// Has the door make its key, and reads the public part at the door itself: its `x`.
+fn grant_key(settings: &Settings) -> Result<String, Failure> {
+    let failed = |error| system("the process of 'keys'", &error);
+    for verb in [&["keys", "rotate", "--yes"][..], &["keys", "show", "--jwk"]] {
+        let arguments: Vec<&OsStr> = verb.iter().map(AsRef::as_ref).collect();
+        let output = settings.output(&arguments).map_err(failed)?;
+        let key: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        if let Some(x) = key.get("x").and_then(Json::as_str) {
+            return Ok(x.to_owned());
+        }
+    }
+    Err(Failure::new(Kind::Fault, "the door shows no grant key", "please report it"))
 }
 
 /// The model, and the threshold in force for those who are enrolled.

@@ -150,7 +150,7 @@ impl<'a> Live<'a> {
                 self.known.camera = Some(camera);
             }
             Outgoing::Keys(keys) => {
-                self.publish(&self.settings.topics.message(&keys));
+                self.publish(&self.settings.topics.keys(&keys));
                 self.known.keys = Some(keys);
             }
             Outgoing::Info(info) => {
@@ -347,7 +347,7 @@ impl<'a> Live<'a> {
         self.publish(&topics.status(true));
         let first = [
             Some(topics.message(&self.known.info)),
-            self.known.keys.as_ref().map(|keys| topics.message(keys)),
+            self.known.keys.as_ref().map(|keys| topics.keys(keys)),
             self.known.camera.as_ref().map(|camera| topics.message(camera)),
             self.known.presence.as_ref().map(|presence| topics.message(presence)),
         ];
