@@ -13,6 +13,7 @@ mod form;
 mod moment;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{BufWriter, ErrorKind as IoKind, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -29,7 +30,7 @@ use super::subjects::existing;
 use crate::clock::{Clock as _, SystemClock};
 use crate::compare::SubjectId;
 use crate::config::Config;
-use crate::store::{Error, Selection, Store};
+use crate::store::{BROKEN_MAX, Broken, CutState, Error, Selection, Store, Verified};
 use form::{Form, Names};
 
 /// Records that are held at once.
@@ -48,6 +49,8 @@ pub enum Verb {
     Show(Show),
     /// Write records as JSON lines or CSV
     Export(Export),
+    /// Say whether a record was changed, taken out or moved since it was made
+    Verify,
 }
 
 /// Arguments of `records list`.
@@ -150,6 +153,7 @@ impl Verb {
             Self::List(verb) => verb.run(session, &config, &store),
             Self::Show(verb) => verb.run(session, &store),
             Self::Export(verb) => verb.run(session, &config, &store),
+            Self::Verify => verify(session, &store),
         }
     }
 }
@@ -207,6 +211,52 @@ impl Export {
         )?;
         Ok(Kind::Done)
     }
+}
+
+/// Walks through the chain of records.
+fn verify(session: &Session, store: &Store) -> Result<Kind, Failure> {
+    let Verified { records, heads: [head, requests_head], cut, cut_state, broken } =
+        store.verify_records()?;
+    let mut text = if broken.is_empty() {
+        format!("{records} records, none of them changed, taken out or moved\n")
+    } else {
+        format!("{records} records; what does not fit:\n")
+    };
+    for Broken { record, what } in &broken {
+        let _infallible = match record {
+            Some(record) => writeln!(text, "  record {record}: {what}"),
+            None => writeln!(text, "  {what}"),
+        };
+    }
+    if broken.len() == BROKEN_MAX {
+        text.push_str("  and perhaps more\n");
+    }
+    if let Some(cut) = cut {
+        let vouched = match cut_state {
+            CutState::Whole | CutState::Signed => "signed by this door's key",
+            CutState::UnknownKey => "signed by a key that this door no longer knows",
+            CutState::Unsigned => "not signed: the door had no key",
+            CutState::Forged => "NOT what this door has signed",
+        };
+        let _infallible =
+            writeln!(text, "records up to {cut} were erased to keep their number; {vouched}");
+    }
+    let heads = [("head", &head), ("head of requests", &requests_head)];
+    for (name, head) in heads.into_iter().filter_map(|(name, head)| Some((name, head.as_ref()?))) {
+        let _infallible = writeln!(text, "{name}: {head}");
+    }
+    let kind = if broken.is_empty() { Kind::Done } else { Kind::Negative };
+    let value = json!({
+        "whole": broken.is_empty(),
+        "records": records,
+        "head": head,
+        "requests_head": requests_head,
+        "erased_up_to": cut,
+        "erased": cut_state,
+        "broken": broken,
+    });
+    session.tell(text, &value)?;
+    Ok(kind)
 }
 
 /// A file that only its owner may read; one that is there is never touched.

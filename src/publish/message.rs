@@ -125,6 +125,9 @@ pub struct Audit {
     pub clock: ClockTrust,
     /// True when it could not be sent when it was made. Nothing may be opened by it.
     pub late: bool,
+    /// The hash of the record in the door's chain, by which a chain that is made anew is noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
     /// What happened.
     #[serde(flatten)]
     pub what: AuditWhat,
@@ -452,6 +455,7 @@ impl Audit {
             issued: rfc3339(record.issued_ms),
             clock: record.clock,
             late,
+            chain: record.chain.clone(),
             what: match &record.body {
                 Body::Decision(decision) => AuditWhat::Decision(decision.into()),
                 Body::Administrative(event) => AuditWhat::Administrative(event.clone()),
