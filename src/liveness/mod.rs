@@ -3,17 +3,19 @@
 //! In: each face of a visit that was compared, with its frame and its feature vector. Out: a
 //! [`Verdict`] on the visit so far. Cues are small parts of their own: the network looks at face
 //! and surroundings, `Surroundings` at whether both move together, [`Evidence`] at whether anything
-//! changes at all and whether the head has depth.
+//! changes at all and whether the head has depth, [`Challenge`] at whether the head turns as it was told.
 //!
 //! Invariants: no weighted sum: one denying cue is an attack for the rest of the visit, and nothing
 //! outvotes it; where too little was seen the verdict is undecided, which grants nothing. Nothing
 //! allocates after the first frames.
 //! Deliberately absent: who it is, and how long a visit lasts.
 
+mod challenge;
 mod evidence;
 mod network;
 mod surroundings;
 
+pub use challenge::{Ask, Challenge, Chance, Side, Sighting};
 pub use evidence::{Evidence, LivenessPolicy, Mode};
 pub use network::{LivenessNetwork, Look};
 pub use surroundings::{Motion, Surroundings};
@@ -34,11 +36,13 @@ pub enum Cue {
     Frozen,
     /// What is around the face moves with it.
     Surroundings,
+    /// The head turned to the wrong side, or before anybody could have done as told.
+    Challenge,
 }
 
 impl Cue {
     /// All.
-    pub const ALL: [Self; 3] = [Self::Network, Self::Frozen, Self::Surroundings];
+    pub const ALL: [Self; 4] = [Self::Network, Self::Frozen, Self::Surroundings, Self::Challenge];
 
     /// Its name in records and messages.
     #[must_use]
@@ -47,6 +51,7 @@ impl Cue {
             Self::Network => "network",
             Self::Frozen => "frozen",
             Self::Surroundings => "surroundings",
+            Self::Challenge => "challenge",
         }
     }
 }
@@ -62,6 +67,10 @@ pub enum Lacking {
     Median,
     /// Nothing was seen that only a live face shows.
     Confirmation,
+    /// The visitor has to look straight ahead, until the next turn is asked for.
+    Ahead,
+    /// The visitor has to turn the head to this side.
+    Turn(Side),
 }
 
 /// What is to be said of a visit so far.
@@ -95,6 +104,9 @@ pub struct Liveness {
     network: LivenessNetwork,
     surroundings: Surroundings,
     evidence: Evidence,
+    /// Once everything else speaks for a live face ([`Mode::Challenge`]).
+    challenge: Option<Challenge>,
+    chance: fastrand::Rng,
 }
 
 impl Liveness {
@@ -106,6 +118,8 @@ impl Liveness {
             network,
             surroundings: Surroundings::default(),
             evidence: Evidence::default(),
+            challenge: None,
+            chance: fastrand::Rng::new(),
         }
     }
 
@@ -135,6 +149,28 @@ impl Liveness {
         Ok(())
     }
 
+    /// Follows the face of the frame captured `at`, whether it was compared or not: `alone` says that
+    /// no other face is there. To be called after [`Self::see`], while somebody is recognised or was.
+    pub fn follow(&mut self, at: Monotonic, face: &Detection, yaw: f32, alone: bool) {
+        if self.policy.mode != Mode::Challenge {
+            return;
+        }
+        if self.challenge.is_none() && self.evidence.verdict(&self.policy) == Verdict::Live {
+            self.challenge = Some(Challenge::new(&mut self.chance));
+        }
+        let Some(challenge) = &mut self.challenge else { return };
+        if alone {
+            let bounds = face.bounds();
+            let (centre, side) = (bounds.centre(), bounds.width.max(bounds.height));
+            challenge.see(Sighting { at, centre, side, yaw }, &mut self.chance);
+        } else {
+            challenge.interrupt(&mut self.chance);
+        }
+        if challenge.ask() == Ask::Failed {
+            self.evidence.latch(Cue::Challenge);
+        }
+    }
+
     fn is_due(&self, at: Monotonic) -> bool {
         self.evidence.looked_at().is_none_or(|last| at.since(last) >= self.policy.spacing)
     }
@@ -142,7 +178,16 @@ impl Liveness {
     /// What is to be said of the visit so far.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        self.evidence.verdict(&self.policy)
+        let verdict = self.evidence.verdict(&self.policy);
+        if verdict != Verdict::Live || self.policy.mode != Mode::Challenge {
+            return verdict;
+        }
+        match self.challenge.as_ref().map(Challenge::ask) {
+            Some(Ask::Passed) => Verdict::Live,
+            Some(Ask::Failed) => Verdict::Attack(Cue::Challenge),
+            Some(Ask::Turn(side)) => Verdict::Undecided(Lacking::Turn(side)),
+            Some(Ask::Ahead) | None => Verdict::Undecided(Lacking::Ahead),
+        }
     }
 
     /// What a decision made now says of it.
@@ -178,5 +223,6 @@ impl Liveness {
     pub fn begin_anew(&mut self) {
         self.evidence.clear();
         self.surroundings.forget();
+        self.challenge = None;
     }
 }
