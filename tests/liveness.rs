@@ -20,10 +20,7 @@ use support::scene::Recording;
 
 /// The decisions of a door in `mode` before which the enrolled person's photograph is carried past.
 fn decisions(mode: &str) -> Vec<DecisionRecord> {
-    decisions_of(Home::new().enrol_obama().set("live.mode", mode))
-}
-
-fn decisions_of(home: Home) -> Vec<DecisionRecord> {
+    let home = Home::new().enrol_obama().set("live.mode", mode);
     let recording = home.path("visit.mjpeg");
     Recording::new().nobody(5).person("obama3.jpg", 0.16, 60).nobody(40).write(&recording, 1);
     assert!(home.run(&recording).until_ended().success());
@@ -55,20 +52,6 @@ fn a_photograph_is_refused_with_what_told_it_and_nobody_is_named() {
             assert!(matches!(told.cue, Some(Cue::Network | Cue::Surroundings)), "{told:?}");
         }
     }
-}
-
-#[test]
-fn what_passes_for_live_still_has_to_turn_as_it_is_told() {
-    if !assets() {
-        return;
-    }
-    let outcomes = |mode: &str| -> Vec<Outcome> {
-        let fooled = Home::new().enrol_obama().set("live.mode", mode).set("live.median", "0");
-        decisions_of(fooled).iter().map(|decision| decision.outcome).collect()
-    };
-    assert_eq!(outcomes("deny")[0], Outcome::Granted, "the network is told to believe everything");
-    let challenged = outcomes("challenge");
-    assert!(!challenged.is_empty() && !challenged.contains(&Outcome::Granted), "{challenged:?}");
 }
 
 #[test]

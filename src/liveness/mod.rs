@@ -226,3 +226,77 @@ impl Liveness {
         self.challenge = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::network::tests::{believer, face, picture};
+    use super::*;
+    use crate::frame::PixelFormat;
+    use crate::inference::{ModelId, ModelKey, ProcedureHash};
+
+    /// A visit in which the network takes everything for live; frames 100 ms apart.
+    struct Visit {
+        liveness: Liveness,
+        picture: Vec<u8>,
+        frames: u64,
+    }
+
+    impl Visit {
+        fn new(mode: Mode) -> Self {
+            let policy = LivenessPolicy { mode, ..LivenessPolicy::default() };
+            Self { liveness: Liveness::new(policy, believer()), picture: picture(), frames: 0 }
+        }
+
+        fn shows(&mut self, yaw: f32, alone: bool) -> Verdict {
+            self.frames += 1;
+            let at = Monotonic::from_millis(1000 + 100 * self.frames);
+            let size = (100, 100);
+            let frame = Frame::new(&self.picture, PixelFormat::Rgb, size, 300, self.frames, at);
+            let (frame, face) = (frame.unwrap(), face(40.0, 40.0, 20.0));
+            let id = ModelId::new("any").unwrap();
+            let key = ModelKey { id, procedure: ProcedureHash::of_bytes([7; 32]) };
+            let changing = vec![1.0, 0.1 * (self.frames % 2) as f32];
+            let features = FeatureVector::new(key, changing).unwrap();
+            self.liveness.see(&frame, &face, yaw, &features).unwrap();
+            self.liveness.follow(at, &face, yaw, alone);
+            self.liveness.verdict()
+        }
+
+        /// Does for ten seconds at most what it is asked to; `obeys` is -1 for whoever turns to the other side.
+        fn answers(&mut self, obeys: f32, alone: bool) -> Verdict {
+            let (mut yaw, mut verdict) = (0.0_f32, Verdict::Undecided(Lacking::Looks));
+            for _ in 0..100 {
+                verdict = self.shows(yaw, alone);
+                let wanted = match verdict {
+                    Verdict::Undecided(Lacking::Turn(Side::Left)) => 0.2 * obeys,
+                    Verdict::Undecided(Lacking::Turn(Side::Right)) => -0.2 * obeys,
+                    Verdict::Undecided(_) => 0.0,
+                    Verdict::Live | Verdict::Attack(_) => break,
+                };
+                yaw += (wanted - yaw).clamp(-0.05, 0.05);
+            }
+            verdict
+        }
+    }
+
+    #[test]
+    fn where_a_challenge_is_asked_for_only_who_turns_as_told_is_live() {
+        let mut denied = Visit::new(Mode::Deny);
+        assert_eq!((0..5).map(|_| denied.shows(0.0, true)).last(), Some(Verdict::Live));
+        let mut challenged = Visit::new(Mode::Challenge);
+        let still = (0..9).map(|_| challenged.shows(0.0, true)).last().unwrap();
+        assert!(
+            matches!(still, Verdict::Undecided(Lacking::Ahead | Lacking::Turn(_))),
+            "{still:?}"
+        );
+        assert_eq!(challenged.answers(1.0, true), Verdict::Live);
+        challenged.liveness.begin_anew();
+        assert_eq!(challenged.shows(0.0, true), Verdict::Undecided(Lacking::Looks));
+        let wrong = Visit::new(Mode::Challenge).answers(-1.0, true);
+        assert_eq!(wrong, Verdict::Attack(Cue::Challenge));
+        let accompanied = Visit::new(Mode::Challenge).answers(1.0, false);
+        assert_eq!(accompanied, Verdict::Undecided(Lacking::Ahead));
+        let picture = Visit::new(Mode::Challenge).answers(0.0, true);
+        assert!(matches!(picture, Verdict::Undecided(_)), "{picture:?}");
+    }
+}
