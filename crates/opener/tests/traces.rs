@@ -105,7 +105,7 @@ fn written(effect: &Effect) -> String {
         Effect::Challenge(nonce) => {
             format!("challenge {}", nonce.trim_start_matches(MARK).trim_start_matches('0'))
         }
-        Effect::Report(report) => format!("report {}", report_words(report)),
+        Effect::Report(report) => format!("report {}", report_words(*report)),
         Effect::Note(note) => match note {
             Note::Taken { subject, seq } => format!("note taken {subject} {seq}"),
             Note::Refused(refusal) => format!("note refused {refusal}"),
@@ -117,7 +117,7 @@ fn written(effect: &Effect) -> String {
     }
 }
 
-fn report_words(report: &Report) -> String {
+fn report_words(report: Report) -> String {
     let state = match report.state {
         State::Ready => "ready",
         State::Open => "open",
@@ -182,7 +182,7 @@ fn no_order_of_events_keeps_the_line_unlocked() {
             4 => "again".to_owned(),
             5 => "button pressed".to_owned(),
             6 => "button released".to_owned(),
-            7 => format!("contact {}", if random % 2 == 0 { "open" } else { "closed" }),
+            7 => format!("contact {}", if random.is_multiple_of(2) { "open" } else { "closed" }),
             _ => "tick".to_owned(),
         };
         for said in scene.step(ms, &words).split("; ") {
