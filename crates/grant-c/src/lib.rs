@@ -141,11 +141,13 @@ pub struct Grant {
 /// # Safety
 /// `verifier` is null or to a `deepid_verifier`, which nobody else uses for as long as `'a`.
 unsafe fn inner<'a>(verifier: *mut Verifier) -> Option<&'a mut Inner> {
+    if verifier.is_null() {
+        return None;
+    }
     // SAFETY: as promised. The mark says that `deepid_verifier_init` has written a verifier behind it;
     // size and alignment are asserted above.
     unsafe {
-        let words = &raw mut (*verifier.as_mut()?).words;
-        let first = words.cast::<u64>();
+        let first = (&raw mut (*verifier).words).cast::<u64>();
         (*first == MARK).then(|| &mut *first.add(1).cast::<Inner>())
     }
 }
@@ -391,6 +393,8 @@ fn stand_still(_: &core::panic::PanicInfo<'_>) -> ! {
 
 #[cfg(test)]
 mod tests {
+    use core::ptr;
+
     use super::*;
 
     #[test]
@@ -406,20 +410,23 @@ mod tests {
 
     #[test]
     fn null_pointers_are_an_answer() {
-        let null = core::ptr::null_mut;
+        let none = ptr::null_mut::<Verifier>();
+        let (bytes, now, grant) = (ptr::null::<u8>(), ptr::null::<u64>(), ptr::null_mut::<Grant>());
         let mut verifier = Verifier { words: [MARK - 1; DEEPID_VERIFIER_WORDS] };
+        let unset = &raw mut verifier;
+        let door = c"front".as_ptr();
         // SAFETY: null, or what is promised.
         unsafe {
-            let door = c"front".as_ptr();
-            assert_eq!(deepid_verifier_init(null(), door, null(), 1, 0, 2), Result::NotSetUp);
-            assert_eq!(
-                deepid_verifier_init(&raw mut verifier, door, null(), 1, 0, 2),
-                Result::NotSetUp
-            );
-            let say = |verifier| deepid_verifier_verify(verifier, [0].as_ptr(), 1, null(), null());
-            assert_eq!((say(null()), say(&raw mut verifier)), (Result::NotSetUp, Result::NotSetUp));
-            assert!(!deepid_key_id(null(), null()));
-            assert!(!deepid_verifier_largest_seq(&raw mut verifier, null()));
+            for verifier in [none, unset] {
+                assert_eq!(deepid_verifier_init(verifier, door, bytes, 1, 0, 2), Result::NotSetUp);
+                let said = deepid_verifier_verify(verifier, [0].as_ptr(), 1, now, grant);
+                assert_eq!(said, Result::NotSetUp);
+                assert!(!deepid_verifier_largest_seq(verifier, ptr::null_mut()));
+                assert_eq!(deepid_verifier_set_nonce(verifier, door), Result::NotSetUp);
+                deepid_verifier_forget_nonce(verifier);
+                deepid_verifier_resume_after(verifier, 1);
+            }
+            assert!(!deepid_key_id(bytes, ptr::null_mut()));
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Without the program a test says that it skips, or fails where `DEEPID_EDGE_REQUIRE_ALL` is set.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
@@ -75,7 +76,9 @@ impl Drop for Mosquitto {
 
 pub struct Door {
     client: Client,
-    messages: Receiver<(String, Vec<u8>, bool)>,
+    messages: Receiver<(String, Vec<u8>)>,
+    /// What came while another topic was waited for.
+    passed_over: RefCell<Vec<(String, Vec<u8>)>>,
 }
 
 impl Door {
@@ -93,7 +96,7 @@ impl Door {
                     Ok(Event::Incoming(Packet::SubAck(_))) => drop(ready.send(())),
                     Ok(Event::Incoming(Packet::Publish(publish))) => {
                         let topic = String::from_utf8(publish.topic.to_vec()).unwrap();
-                        if sender.send((topic, publish.payload.to_vec(), publish.retain)).is_err() {
+                        if sender.send((topic, publish.payload.to_vec())).is_err() {
                             return;
                         }
                     }
@@ -103,7 +106,7 @@ impl Door {
             }
         });
         agreed.recv_timeout(PATIENCE).unwrap();
-        Self { client, messages }
+        Self { client, messages, passed_over: RefCell::default() }
     }
 
     pub fn publish(&self, topic: &str, retain: bool, payload: &str) {
@@ -111,14 +114,19 @@ impl Door {
         self.client.publish(topic, payload, options).unwrap();
     }
 
-    /// The next message on `topic`, as JSON.
+    /// The next message on `topic`, as JSON; none is lost while another topic is waited for.
     pub fn on(&self, topic: &str) -> Value {
+        let mut passed_over = self.passed_over.borrow_mut();
+        if let Some(place) = passed_over.iter().position(|(on, _)| on == topic) {
+            return serde_json::from_slice(&passed_over.remove(place).1).unwrap();
+        }
         loop {
             let came = self.messages.recv_timeout(PATIENCE);
-            let (on, payload, _) = came.unwrap_or_else(|_| panic!("nothing came on {topic}"));
+            let (on, payload) = came.unwrap_or_else(|_| panic!("nothing came on {topic}"));
             if on == topic {
                 return serde_json::from_slice(&payload).unwrap();
             }
+            passed_over.push((on, payload));
         }
     }
 }
