@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use deepid_grant::Signer;
 use serde_json::Value;
-use support::{Door, Mosquitto, PATIENCE};
+use support::{Door, Mosquitto, PATIENCE, free_port};
 
 const GRANT: &str = "deepid-edge/front/grant";
 const CHALLENGE: &str = "deepid-edge/front/challenge";
@@ -43,13 +43,17 @@ fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
 impl Opener {
     /// Starts one whose scripts write to a file; `unlocking` is what its unlocking does besides.
     fn start(port: u16, grant: &str, unlocking: &str) -> Self {
+        Self::start_at(&format!("host = \"127.0.0.1\"\nport = {port}"), grant, unlocking)
+    }
+
+    fn start_at(broker: &str, grant: &str, unlocking: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let unlock = format!("echo unlock >>{}; {unlocking}", log.display());
         let unlock = script(folder.path(), "unlock", &unlock);
         let lock = script(folder.path(), "lock", &format!("echo lock >>{}", log.display()));
         let config = format!(
-            "listener = \"garage\"\nstate_directory = \"{}\"\n[door]\nid = \"front\"\n[[door.keys]]\nx = \"{}\"\n[grant]\n{grant}\n[broker]\nhost = \"127.0.0.1\"\nport = {port}\n[output]\npulse_ms = 300\n[output.command]\nunlock = [\"{}\"]\nlock = [\"{}\"]\n",
+            "listener = \"garage\"\nstate_directory = \"{}\"\n[door]\nid = \"front\"\n[[door.keys]]\nx = \"{}\"\n[grant]\n{grant}\n[broker]\n{broker}\n[output]\npulse_ms = 300\n[output.command]\nunlock = [\"{}\"]\nlock = [\"{}\"]\n",
             folder.path().display(),
             x(),
             unlock.display(),
@@ -217,6 +221,54 @@ fn a_broker_that_goes_away_locks_and_is_found_again() {
     door.publish(GRANT, false, &grant(2, now_s(), Some(&renewed["nonce"])));
     until_state(&door, "open");
     opener.until_log(&["lock", "unlock", "lock"]);
+}
+
+/// An authority, and a certificate for 127.0.0.1 that it has signed.
+fn make_certificates(folder: &Path) {
+    let openssl = |words: &str| {
+        let words = words.split(' ');
+        let made = Command::new("openssl").args(words).current_dir(folder).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+    openssl(&format!("req -x509 {key} -subj /CN=authority -keyout ca.key -out ca.pem"));
+    openssl(&format!(
+        "req -x509 {key} -subj /CN=broker -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -CA ca.pem -CAkey ca.key -keyout broker.key -out broker.pem"
+    ));
+}
+
+#[test]
+fn over_tls_with_a_password_it_listens_and_without_the_authority_it_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().display().to_string();
+    make_certificates(folder.path());
+    let passwords = folder.path().join("passwords");
+    std::fs::write(&passwords, "").unwrap();
+    std::fs::write(folder.path().join("password"), "pass word\nthe first line counts\n").unwrap();
+    let made = Command::new("mosquitto_passwd")
+        .args(["-b".as_ref(), passwords.as_os_str(), "opener".as_ref(), "pass word".as_ref()])
+        .status();
+    let port = free_port();
+    let more = format!(
+        "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {place}/passwords\ncertfile {place}/broker.pem\nkeyfile {place}/broker.key\n"
+    );
+    let Some(broker) = Mosquitto::start_with(more) else { return };
+    assert!(made.unwrap().success());
+    let door = Door::connect(broker.port);
+    let at = |ca: &str| {
+        format!(
+            "host = \"127.0.0.1\"\nport = {port}\nusername = \"opener\"\npassword_file = \"{place}/password\"\ntls = {{ ca = \"{place}/{ca}\" }}"
+        )
+    };
+    // The broker's own certificate is no authority's.
+    let stranger = Opener::start_at(&at("broker.pem"), "", "");
+    stranger.until_log(&["lock"]);
+    let opener = Opener::start_at(&at("ca.pem"), "", "");
+    until_state(&door, "ready");
+    door.publish(GRANT, false, &grant(1, now_s(), Some(&door.on(CHALLENGE)["nonce"])));
+    until_state(&door, "open");
+    opener.until_log(&["lock", "unlock", "lock"]);
+    assert_eq!(stranger.log(), ["lock"]);
 }
 
 fn check(text: &str) -> Output {

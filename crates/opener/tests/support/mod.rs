@@ -22,14 +22,25 @@ pub struct Mosquitto {
     folder: tempfile::TempDir,
     pub port: u16,
     child: Option<Child>,
+    /// Further lines of its configuration.
+    more: String,
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Mosquitto {
     /// Starts one; `None` where the program is missing.
     pub fn start() -> Option<Self> {
+        Self::start_with(String::new())
+    }
+
+    /// The same with further lines in its configuration.
+    pub fn start_with(more: String) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut broker = Self { folder, port, child: None };
+        let mut broker = Self { folder, port: free_port(), child: None, more };
         broker.start_again().then_some(broker)
     }
 
@@ -37,8 +48,8 @@ impl Mosquitto {
     pub fn start_again(&mut self) -> bool {
         let file = self.folder.path().join("mosquitto.conf");
         let text = format!(
-            "persistence false\nlog_dest stderr\nlog_type all\nuser root\nlistener {} 127.0.0.1\nallow_anonymous true\n",
-            self.port
+            "persistence false\nlog_dest stderr\nlog_type all\nuser root\nper_listener_settings true\nlistener {} 127.0.0.1\nallow_anonymous true\n{}",
+            self.port, self.more
         );
         std::fs::write(&file, text).unwrap();
         let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"]
