@@ -282,7 +282,12 @@ fn check(text: &str) -> Output {
 #[test]
 fn check_says_what_is_wrong_and_opens_nothing() {
     let sample = include_str!("../../../deploy/opener/opener.toml");
-    let right = check(sample);
+    let untouched = check(sample);
+    assert_eq!(untouched.status.code(), Some(3), "the sample's key is everybody's: {untouched:?}");
+    let sample = sample.replace("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", &x());
+    let kid = "kid = \"kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k\"\n";
+    let sample = sample.replace(kid, "");
+    let right = check(&sample);
     assert_eq!(right.status.code(), Some(0), "{right:?}");
     let wrong = check(&sample.replace("#nonce = true", "nonce = \"yes\""));
     assert_eq!(wrong.status.code(), Some(3));
