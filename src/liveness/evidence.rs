@@ -29,6 +29,9 @@ pub enum Mode {
     Deny,
     /// Besides, something that only a head shows: the nose moves against the eyes when it turns.
     Confirm,
+    /// Besides what `Deny` asks: the head turns to sides chosen at random, when told to
+    /// ([`Challenge`](super::Challenge)).
+    Challenge,
 }
 
 impl Mode {
@@ -39,6 +42,7 @@ impl Mode {
             Self::Off => "off",
             Self::Deny => "deny",
             Self::Confirm => "confirm",
+            Self::Challenge => "challenge",
         }
     }
 }

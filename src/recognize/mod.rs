@@ -216,6 +216,9 @@ impl Recognizer {
             return Ok(Seen::NoFace);
         };
         let count = u32::try_from(self.detections.as_slice().len()).unwrap_or(u32::MAX);
+        if let (Some(liveness), Some(_)) = (&mut self.liveness, &self.shown) {
+            liveness.follow(frame.captured_at(), &face, principal.quality.yaw, count == 1);
+        }
         Ok(Seen::Faces { count, principal })
     }
 
