@@ -32,6 +32,7 @@ lint: ## Check formatting, clippy, licences, advisories, unused dependencies, th
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets --features demo -- -D warnings
 	$(CARGO) clippy --locked -- -D warnings
+	$(CARGO) clippy --locked --features lab -- -D warnings
 	tools/check_dependencies.sh
 
 doc: ## Build the library's documentation; a broken link fails

@@ -11,7 +11,8 @@
 //! path, and [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`]
 //! decides by it. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how,
 //! [`equip`] puts it together, [`enrol`] makes references of pictures, [`daemon`] runs it all,
-//! [`evaluate`] measures it, [`cli`] is the front door.
+//! [`calibrate`] says what one door may claim, `lab` measures over folders in builds with that feature,
+//! [`cli`] is the front door.
 #![warn(missing_docs)]
 
 pub mod geometry;
@@ -58,6 +59,9 @@ pub mod enrol;
 
 pub mod daemon;
 
-pub mod evaluate;
+pub mod calibrate;
+
+#[cfg(feature = "lab")]
+pub mod lab;
 
 pub mod cli;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 24] = [
+const ROOMS: [&str; 25] = [
     "geometry",
     "mask",
     "clock",
@@ -32,7 +32,8 @@ const ROOMS: [&str; 24] = [
     "equip",
     "enrol",
     "daemon",
-    "evaluate",
+    "calibrate",
+    "lab",
     "cli",
 ];
 

@@ -14,7 +14,7 @@ readonly cargo=${CARGO:-cargo}
 export DEEPID_EDGE_REQUIRE_ALL=1
 tools/cargo_tool.sh cargo-nextest 0.9.128 --no-default-features --features default-no-update
 export PATH=$PATH:$PWD/assets/cargo/bin
-# The verb `demo` has tests, too.
+# The verbs `demo` and `evaluate` have tests, too; `demo` brings both.
 run=("$cargo" nextest run --locked --features demo)
 
 case ${1:-} in

@@ -13,9 +13,11 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
 use super::usable;
+use crate::calibrate::{Cohort, door_claim};
 use crate::equip::Networks;
-use crate::evaluate::{Cohort, door_claim, plot_claim};
 use crate::inference::Procedure;
+#[cfg(feature = "lab")]
+use crate::lab::plot_claim;
 
 /// Arguments of `calibrate`.
 #[derive(Debug, Args)]
@@ -24,6 +26,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     cohort: Option<PathBuf>,
     /// Also draw the scores, as SVG
+    #[cfg(feature = "lab")]
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
 }
@@ -57,6 +60,7 @@ impl Arguments {
         let gallery = networks.gallery(&config, enrolled.clone())?;
         let claim = door_claim(&gallery, &enrolled, &cohort, config.recognise.target_fpir)
             .map_err(|error| Failure::of(Kind::Model, &error))?;
+        #[cfg(feature = "lab")]
         if let Some(path) = &self.plot {
             plot_claim(&claim, path).map_err(|error| Failure::of(Kind::Input, &error))?;
             session.mention(format_args!("written: {}", path.display()));

@@ -1,9 +1,10 @@
 //! `evaluate`: figures over photographs and clips of people.
 //!
-//! In: a folder as [`crate::evaluate::FaceFolder`] describes it, or a list of photographs in pairs as
-//! [`crate::evaluate::PairList`] does. Out: a report as text, or as JSON
+//! In: a folder as [`crate::lab::FaceFolder`] describes it, or a list of photographs in pairs as
+//! [`crate::lab::PairList`] does. Out: a report as text, or as JSON
 //! with `--json`. Long work shows its progress on a terminal. The figures are whatever they are: a
-//! poor one is an answer, not a failure, and the exit code does not depend on it.
+//! poor one is an answer, not a failure, and the exit code does not depend on it. Only builds with the
+//! feature `lab` have this verb.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use super::failure::Failure;
 use super::session::{Session, direct_flag};
 use crate::config::Config;
 use crate::equip::Networks;
-use crate::evaluate::{self, EvaluateError, FaceFolder, Origin, PairList, Pairs, Stage};
+use crate::lab::{self, EvaluateError, FaceFolder, Origin, PairList, Pairs, Stage};
 use crate::liveness::Mode;
 
 /// The page that `--report` writes.
@@ -89,9 +90,9 @@ pub(super) struct Arguments {
 impl Verb {
     pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
         match self {
-            Self::E2e(arguments) => arguments.run(session, evaluate::end_to_end)?,
-            Self::Detection(arguments) => arguments.run(session, evaluate::detection)?,
-            Self::Orientation(arguments) => arguments.run(session, evaluate::orientation)?,
+            Self::E2e(arguments) => arguments.run(session, lab::end_to_end)?,
+            Self::Detection(arguments) => arguments.run(session, lab::detection)?,
+            Self::Orientation(arguments) => arguments.run(session, lab::orientation)?,
             Self::Liveness(arguments) => arguments.run(session)?,
             Self::Pairs(arguments) => arguments.run(session)?,
         }
@@ -112,7 +113,7 @@ impl PairArguments {
         let list = PairList::read(&self.pairs).map_err(|error| Failure::of(Kind::Input, &error))?;
         let networks = Networks::open(&config)?;
         let report = with_progress(session, |progress| {
-            evaluate::pairs(&config, &networks, &list, &self.images, progress)
+            lab::pairs(&config, &networks, &list, &self.images, progress)
         })?;
         if let Some(folder) = &self.report {
             self.keep(&report, folder)?;
@@ -123,13 +124,13 @@ impl PairArguments {
 
     /// The page and its pictures.
     fn keep(&self, report: &Pairs, folder: &Path) -> Result<(), Failure> {
-        evaluate::plots(report, folder).map_err(|error| Failure::of(Kind::Input, &error))?;
+        lab::plots(report, folder).map_err(|error| Failure::of(Kind::Input, &error))?;
         let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
         let commit = option_env!("DEEPID_EDGE_COMMIT").unwrap_or("commit not recorded");
         let program = concat!("deepid-edge ", env!("CARGO_PKG_VERSION"));
         let origin =
             Origin { program, commit, list: &self.pairs, images: &self.images, date: &date };
-        let page = evaluate::page(report, &origin);
+        let page = lab::page(report, &origin);
         std::fs::write(folder.join(PAGE), page).map_err(|source| {
             let what = format!("report {}: {source}", folder.join(PAGE).display());
             Failure::new(Kind::Input, what, "name a folder that this user can write to")
@@ -151,7 +152,7 @@ impl LivenessArguments {
         }
         let networks = Networks::open(&config)?;
         let report = with_progress(session, |progress| {
-            evaluate::liveness(&config, &networks, &self.folder, self.rate, progress)
+            lab::liveness(&config, &networks, &self.folder, self.rate, progress)
         })?;
         if let Some(path) = &self.visits {
             let lines = report.visits.iter().filter_map(|visit| serde_json::to_string(visit).ok());
@@ -162,8 +163,7 @@ impl LivenessArguments {
             })?;
         }
         if let Some(path) = &self.plot {
-            evaluate::plot_liveness(&report, path)
-                .map_err(|error| Failure::of(Kind::Input, &error))?;
+            lab::plot_liveness(&report, path).map_err(|error| Failure::of(Kind::Input, &error))?;
         }
         session.tell(&report, &report)
     }

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod failure;
 pub mod session;
 
+mod absent;
 mod backup;
 mod calibrate;
 mod clock;
@@ -19,6 +20,7 @@ mod demo;
 mod detect;
 mod doctor;
 mod enroll;
+#[cfg(feature = "lab")]
 mod evaluate;
 mod findings;
 mod identify;
@@ -109,6 +111,7 @@ enum Verb {
     /// Tell which FPIR the door may claim for the people enrolled at it, by a cohort of strangers
     Calibrate(calibrate::Arguments),
     /// Measure on photographs and clips of people
+    #[cfg(feature = "lab")]
     #[command(subcommand)]
     Evaluate(evaluate::Verb),
     /// Show or check the configuration
@@ -128,7 +131,7 @@ pub fn main() -> ExitCode {
         Ok(line) => (dispatch(line.verb, &Session::new(line.shared.clone())), line.shared.json),
         Err(error) => {
             let json = arguments.iter().any(|argument| argument == "--json");
-            (misunderstood(&error, json), json)
+            (misunderstood(&error, &arguments, json), json)
         }
     };
     let kind = match outcome {
@@ -164,6 +167,7 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         #[cfg(feature = "demo")]
         Verb::Demo(verb) => verb.run(session),
         Verb::Calibrate(verb) => verb.run(session),
+        #[cfg(feature = "lab")]
         Verb::Evaluate(verb) => verb.run(session),
         Verb::Config(verb) => verb.run(session),
         Verb::Completions(verb) => verb.run(session),
@@ -172,10 +176,13 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
 }
 
 /// Help and version are answers; anything else is wrong usage, as JSON where that was asked for.
-fn misunderstood(error: &clap::Error, json: bool) -> Result<Kind, Failure> {
+fn misunderstood(error: &clap::Error, arguments: &[OsString], json: bool) -> Result<Kind, Failure> {
     if error.exit_code() == 0 {
         let _closed = error.print();
         return Ok(Kind::Done);
+    }
+    if let Some(failure) = absent::told(error, arguments) {
+        return Err(failure);
     }
     if json {
         let text = error.to_string();

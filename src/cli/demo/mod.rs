@@ -34,7 +34,7 @@ use crate::compare::Operating;
 use crate::config::checkout;
 use crate::decide::Outcome;
 use crate::equip::Networks;
-use crate::evaluate::scene::{Scene, Script};
+use crate::lab::scene::{Scene, Script};
 use crate::store::Store;
 use closing::{Closing, Health};
 use listener::{ANSWERS, Listener, Message};

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use super::door::{DoorClaim, Scores};
 use super::liveness::LivenessReport;
 use super::pairs::Pairs;
 use super::verification::{Point, Verification};
+use crate::calibrate::{DoorClaim, Scores};
 use crate::compare::Metric;
 
 const SIZE: (u32, u32) = (760, 560);

@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Stage;
 use super::attempt::{Attempt, References, Vectors, attempt, empty_path, subject};
 use super::folder::{Clip, FaceFolder, FolderError};
 use super::report::{ClipDecision, EndToEnd, Mated, NonMated, Rates, Setup, Spread, Visits};
 use super::stills::Stills;
 use super::transcode::{RATE, TranscodeError, Transcoder};
-use super::{Stage, Tally};
+use crate::calibrate::Tally;
 use crate::capture::replay::{Replay, ReplaySettings};
 use crate::capture::{
     CaptureError, CapturedFrame, Decoder, FrameRate, FrameSource, PictureError, Progress,
