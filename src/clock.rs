@@ -27,11 +27,13 @@
 //! Source: `clock_gettime(2)`, `adjtimex(2)`, `systemd-timesyncd.service(8)`.
 
 mod manual;
+mod text;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 pub use manual::ManualClock;
+pub use text::{rfc3339, utc};
 
 /// Touched by systemd-timesyncd whenever it has set the clock (systemd-timesyncd.service(8), FILES).
 const TIMESYNCD_MARK: &str = "/run/systemd/timesync/synchronized";
@@ -270,13 +272,6 @@ impl std::fmt::Display for ClockDoubt {
             ),
         }
     }
-}
-
-/// `unix_ms` as RFC 3339 in UTC, to the second; `?` for a time that no calendar has.
-#[must_use]
-pub fn utc(unix_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(unix_ms)
-        .map_or_else(|_| "?".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 /// Why a wall clock that shows `unix_ms` may not be believed, by the table in this file's header;

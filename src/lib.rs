@@ -5,8 +5,8 @@
 //!
 //! # Layout
 //!
-//! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary; [`backoff`] and [`secret`]
-//! serve several rooms. [`inference`] runs networks.
+//! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary; [`backoff`], [`secret`]
+//! and [`durable`] serve several rooms. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the
 //! path, and [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`]
 //! decides by it. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how,
@@ -24,6 +24,8 @@ pub mod clock;
 pub mod backoff;
 
 pub mod secret;
+
+pub mod durable;
 
 pub mod frame;
 

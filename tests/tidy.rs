@@ -9,12 +9,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 25] = [
+const ROOMS: [&str; 26] = [
     "geometry",
     "mask",
     "clock",
     "backoff",
     "secret",
+    "durable",
     "frame",
     "inference",
     "capture",

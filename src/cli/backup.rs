@@ -15,7 +15,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
 use super::{passphrase, progress, subjects};
-use crate::clock::Clock as _;
+use crate::clock::{Clock as _, utc};
 use crate::config::{Config, read_file};
 use crate::store::Store;
 use crate::store::backup::{ConfigFile, Manifest, Occasion, WORK_FACTOR};
@@ -39,7 +39,7 @@ impl Arguments {
         let wall = subjects::clock(&store, &config)?.wall();
         let occasion = Occasion {
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            made: subjects::timestamp(wall.unix_ms),
+            made: utc(wall.unix_ms),
             door: config.door.id.clone(),
             // A device such as /dev/null stands for "no file".
             config: text

@@ -21,7 +21,7 @@ use super::session::Session;
 use super::usable::{self, Idle};
 use crate::capture::v4l2::{Listing, list_cameras};
 use crate::capture::{self, CaptureError, FrameSource};
-use crate::clock::{Clock, Floor, Monotonic, SystemClock, utc};
+use crate::clock::{Clock, Floor, Monotonic, SystemClock, rfc3339, utc};
 use crate::compare::Operating;
 use crate::config::Config;
 use crate::detect::Detections;
@@ -30,7 +30,6 @@ use crate::equip::{Cards, Networks};
 use crate::frame::{Frame, PixelFormat};
 use crate::inference::ModelKind;
 use crate::liveness::Mode;
-use crate::publish::message::rfc3339;
 use crate::store::{Store, Usable};
 
 /// Arguments of `doctor`.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::session::{Session, direct_flag};
+use crate::clock::{Clock as _, ClockRequirement, Floor, SystemClock, utc};
 use crate::config::Config;
 use crate::equip::Networks;
 use crate::lab::{self, EvaluateError, FaceFolder, Origin, PairList, Pairs, Stage};
@@ -125,11 +126,12 @@ impl PairArguments {
     /// The page and its pictures.
     fn keep(&self, report: &Pairs, folder: &Path) -> Result<(), Failure> {
         lab::plots(report, folder).map_err(|error| Failure::of(Kind::Input, &error))?;
-        let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+        let clock = SystemClock::new(ClockRequirement::Plausible, Floor::default());
+        let now = utc(clock.wall().unix_ms);
+        let date = now.split('T').next().unwrap_or_default();
         let commit = option_env!("DEEPID_EDGE_COMMIT").unwrap_or("commit not recorded");
         let program = concat!("deepid-edge ", env!("CARGO_PKG_VERSION"));
-        let origin =
-            Origin { program, commit, list: &self.pairs, images: &self.images, date: &date };
+        let origin = Origin { program, commit, list: &self.pairs, images: &self.images, date };
         let page = lab::page(report, &origin);
         std::fs::write(folder.join(PAGE), page).map_err(|source| {
             let what = format!("report {}: {source}", folder.join(PAGE).display());

@@ -16,6 +16,7 @@ use super::usable;
 use crate::capture::picture::Picture;
 use crate::compare::{Match, Operating};
 use crate::config::Config;
+use crate::decide::{Outcome, Verdict};
 use crate::enrol::Judge;
 use crate::equip::Networks;
 use crate::inference::ModelKey;
@@ -31,17 +32,13 @@ pub struct Arguments {
 /// What to do while nobody can be recognised.
 const ENROL: &str = "nobody is enrolled for this model: 'deepid-edge enroll NAME --image FILE', with the same database";
 
-/// What one picture says, in the words of the access message.
-fn outcome(found: &Match, margin_wanted: f32, beyond: bool) -> (&'static str, &'static str) {
-    match found.accepted() {
-        None if found.best.is_none() => ("unknown", "empty_gallery"),
-        None => ("unknown", "no_match"),
-        Some(_) if found.margin.is_some_and(|margin| margin < margin_wanted) => {
-            ("ambiguous", "close_second")
-        }
-        Some(best) if !best.enabled => ("denied", "subject_disabled"),
-        Some(_) if beyond => ("denied", "beyond_calibration"),
-        Some(_) => ("recognised", "matched"),
+/// An outcome in the words of the access message; one picture grants nothing.
+const fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Granted => "recognised",
+        Outcome::Denied => "denied",
+        Outcome::Unknown => "unknown",
+        Outcome::Ambiguous => "ambiguous",
     }
 }
 
@@ -65,10 +62,9 @@ impl Arguments {
             ));
         }
         let found = &face.found;
-        let (outcome, reason) = outcome(found, config.recognise.margin, operating.beyond_accepted);
-        let told = matches!(outcome, "recognised" | "denied");
-        let best = found.accepted().filter(|_| told);
-        let subject = store.zip(best).map(|(store, best)| store.subject(best.subject.as_str()));
+        let verdict = Verdict::of_one(found, config.recognise.margin, operating.beyond_accepted);
+        let (outcome, reason) = (word(verdict.outcome()), verdict.reason());
+        let subject = store.zip(verdict.subject()).map(|(store, id)| store.subject(id.as_str()));
         let subject = subject.transpose()?;
         if reason == "empty_gallery" {
             session.mention(format!("try: {ENROL}"));
@@ -103,7 +99,7 @@ impl Arguments {
                 "quality": face.quality,
             }),
         )?;
-        Ok(if outcome == "recognised" { Kind::Done } else { Kind::Negative })
+        Ok(if verdict.outcome() == Outcome::Granted { Kind::Done } else { Kind::Negative })
     }
 }
 

@@ -21,7 +21,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
 use super::{passphrase, progress, subjects};
-use crate::clock::{ClockDoubt, WallClock};
+use crate::clock::{ClockDoubt, WallClock, utc};
 use crate::compare::SubjectId;
 use crate::config::{Config, default_file, read_file};
 use crate::equip::Cards;
@@ -184,7 +184,7 @@ impl Arguments {
         if may_settle(wall.synchronised, plan.clock) {
             subjects::settle_clock(received.store_mut(), &plan.config)?;
         }
-        let now = subjects::timestamp(wall.unix_ms);
+        let now = utc(wall.unix_ms);
         let event = Administrative::GalleryRestored {
             made: received.manifest.made.clone(),
             subjects: received.manifest.database.subjects,

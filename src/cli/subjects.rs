@@ -15,7 +15,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::session::Session;
 use super::usable::{self, Idle};
-use crate::clock::{Clock as _, Floor, SystemClock};
+use crate::clock::{Clock as _, Floor, SystemClock, utc};
 use crate::config::Config;
 use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey};
@@ -191,7 +191,7 @@ fn list(session: &Session, config: &Config, store: &Store) -> Result<Kind, Failu
     let mut values = Vec::new();
     for subject in &subjects {
         let state = if subject.enabled { "enabled" } else { "disabled" };
-        let when = timestamp(subject.created_ms);
+        let when = utc(subject.created_ms);
         let compared = keys.as_deref().map(|keys| compared(&held, keys, subject));
         let shown = compared.map_or_else(|| "?".to_owned(), |count| count.to_string());
         let line = format!(
@@ -253,13 +253,9 @@ fn as_json(subject: &Subject) -> serde_json::Value {
         "id": subject.id,
         "name": subject.name,
         "enabled": subject.enabled,
-        "enrolled": timestamp(subject.created_ms),
+        "enrolled": utc(subject.created_ms),
         "references": subject.references,
     })
-}
-
-pub(super) fn timestamp(unix_ms: i64) -> String {
-    crate::clock::utc(unix_ms)
 }
 
 /// Opens the database, which must exist: a verb that looks at it never makes an empty one.

@@ -16,6 +16,7 @@ use super::error::InferenceError;
 use super::files::{FUSION_ENDING, ModelDirectory, read_card};
 use super::fusion::FusionCard;
 use super::{Engine as _, Runtime, Tensor};
+use crate::durable;
 
 /// Why a model was not added.
 #[derive(Debug, thiserror::Error)]
@@ -82,20 +83,13 @@ impl StagedFusion {
     /// # Errors
     /// As [`Staged::settle`].
     pub fn settle(self, replace: bool) -> Result<PathBuf, InstallError> {
-        let name = format!("{}{FUSION_ENDING}", self.card.id);
-        let place = self.into.join(&name);
+        let place = self.into.join(format!("{}{FUSION_ENDING}", self.card.id));
         if !replace {
             free(&self.card.id, &place, self.text.as_bytes())?;
         }
-        let beside = self.into.join(format!(".adding-{}-{name}", std::process::id()));
-        let write = || {
-            std::fs::create_dir_all(&self.into)?;
-            std::fs::write(&beside, &self.text)?;
-            std::fs::File::open(&beside)?.sync_all()?;
-            std::fs::rename(&beside, &place)?;
-            std::fs::File::open(&self.into)?.sync_all()
-        };
-        write().map_err(|source| InstallError::Unwritten { path: self.into.clone(), source })?;
+        std::fs::create_dir_all(&self.into)
+            .and_then(|()| durable::write(&place, self.text.as_bytes()))
+            .map_err(|source| InstallError::Unwritten { path: self.into.clone(), source })?;
         Ok(place)
     }
 }
@@ -174,10 +168,9 @@ impl Staged {
         }
         self.write(|_| {
             for (from, to) in [&file, &card] {
-                std::fs::File::open(from)?.sync_all()?;
-                std::fs::rename(from, to)?;
+                durable::put(&std::fs::File::open(from)?, from, to)?;
             }
-            std::fs::File::open(&self.into)?.sync_all()
+            durable::sync_folder_of(&card.1)
         })?;
         Ok([file.1, card.1])
     }

@@ -14,7 +14,7 @@ use rustls::{
 };
 
 use super::certificate::Certificate;
-use crate::publish::message::rfc3339;
+use crate::clock::rfc3339;
 
 /// Why the broker's certificate is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
