@@ -1,4 +1,8 @@
 //! The result of searching a gallery with one probe.
+//!
+//! In: the nearest subject, its score, the threshold and the margin. Out: what that says of who stands
+//! there ([`Likeness`]), in one place for the door and for `identify`. Invariant: a score, threshold or
+//! margin that is no number accepts nobody.
 
 use super::{Metric, SubjectId};
 use crate::inference::ModelId;
