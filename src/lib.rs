@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary; [`backoff`], [`secret`]
+//! [`geometry`], [`mask`], [`remedy`], [`clock`] and [`frame`] are the vocabulary; [`backoff`], [`secret`]
 //! and [`durable`] serve several rooms. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the
 //! path, and [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`]
@@ -18,6 +18,8 @@
 pub mod geometry;
 
 pub mod mask;
+
+pub mod remedy;
 
 pub mod clock;
 

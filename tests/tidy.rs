@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 26] = [
+const ROOMS: [&str; 27] = [
     "geometry",
     "mask",
+    "remedy",
     "clock",
     "backoff",
     "secret",

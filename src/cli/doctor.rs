@@ -45,9 +45,8 @@ impl Arguments {
         let mut findings = Findings::default();
         let config = match session.config() {
             Err(failure) => {
-                let (what, remedy) = failure.parts();
-                let what = format!("{what}\nthe other checks leave out what is wrong here");
-                let remedy = remedy.unwrap_or_else(|| CORRECT.to_owned());
+                let what = failure.finding() + "\nthe other checks leave out what is wrong here";
+                let remedy = failure.remedy().unwrap_or(CORRECT);
                 findings.fail("configuration", &Failure::new(failure.kind(), what, remedy));
                 session.salvaged_config()
             }

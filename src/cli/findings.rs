@@ -48,8 +48,8 @@ impl Findings {
     }
 
     pub(super) fn fail(&mut self, check: &'static str, failure: &Failure) {
-        let (what, remedy) = failure.parts();
-        let remedy = remedy.or_else(|| Some(CORRECT.to_owned()));
+        let what = failure.finding();
+        let remedy = Some(failure.remedy().unwrap_or(CORRECT).to_owned());
         self.0.push(Finding { check, verdict: Verdict::Fail, what, remedy });
     }
 

@@ -9,6 +9,7 @@
 //! Invariants: what was tried is what is kept; a model of the same name is replaced only when that
 //! was asked for; whatever fails leaves the folder as it was.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::card::{ModelCard, ModelId};
@@ -17,6 +18,7 @@ use super::files::{FUSION_ENDING, ModelDirectory, read_card};
 use super::fusion::FusionCard;
 use super::{Engine as _, Runtime, Tensor};
 use crate::durable;
+use crate::remedy::Remedied;
 
 /// Why a model was not added.
 #[derive(Debug, thiserror::Error)]
@@ -26,16 +28,15 @@ pub enum InstallError {
     Model(#[from] InferenceError),
     /// The network gives numbers that are none, on a grey picture.
     #[error(
-        "model {model}: gives numbers that are not finite for a grey picture: the file is damaged, or its card names another element type; convert the network again"
+        "model {model}: gives numbers that are not finite for a grey picture: the file is damaged, or its card names another element type; {advice}",
+        advice = self.advice()
     )]
     NotFinite {
         /// Which.
         model: ModelId,
     },
     /// There is one of that name, and it is another one.
-    #[error(
-        "model {model}: {path} is there already and differs; give the new one another id, or say --replace: references that the old one made are kept and never compared then, so enrol everybody again"
-    )]
+    #[error("model {model}: {path} is there already and differs; {advice}", advice = self.advice())]
     Exists {
         /// Which.
         model: ModelId,
@@ -43,15 +44,28 @@ pub enum InstallError {
         path: PathBuf,
     },
     /// The folder cannot be written to.
-    #[error(
-        "{path}: {source}; run this as a user who may write there, or name another folder by --into"
-    )]
+    #[error("{path}: {source}; {advice}", advice = self.advice())]
     Unwritten {
         /// Where.
         path: PathBuf,
         /// The system's words.
         source: std::io::Error,
     },
+}
+
+impl Remedied for InstallError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Model(inner) => return inner.remedy(),
+            Self::NotFinite { .. } => "convert the network again".into(),
+            Self::Exists { .. } => {
+                "give the new one another id, or say --replace: references that the old one made are kept and never compared then, so enrol everybody again".into()
+            }
+            Self::Unwritten { .. } => {
+                "run this as a user who may write there, or name another folder by --into".into()
+            }
+        })
+    }
 }
 
 /// A fusion card that was read and not yet put in its place.

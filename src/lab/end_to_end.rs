@@ -31,6 +31,7 @@ use crate::decide::{Decision, Effect, Outcome, Seen, Verdict};
 use crate::door::{Door, Event, Time};
 use crate::equip::{EquipError, Networks};
 use crate::recognize::Recognizer;
+use crate::remedy::Remedied;
 
 /// References taken from a clip.
 const REFERENCES_PER_CLIP: usize = 5;
@@ -80,6 +81,8 @@ pub enum EvaluateError {
     )]
     People(usize),
 }
+
+impl Remedied for EvaluateError {}
 
 /// Runs the evaluation; `progress` hears how far it is.
 ///
