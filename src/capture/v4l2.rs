@@ -71,7 +71,7 @@ pub struct CameraSettings {
 }
 
 /// A camera that streams.
-pub struct Camera {
+pub struct V4l2Camera {
     description: SourceDescription,
     device: Device,
     stream: Option<Stream<'static>>,
@@ -239,7 +239,7 @@ fn read_rates(interval: FrameIntervalEnum) -> Option<Rates> {
     })
 }
 
-impl Camera {
+impl V4l2Camera {
     /// Finds, opens and starts a camera.
     ///
     /// # Errors
@@ -308,7 +308,7 @@ impl Camera {
     }
 }
 
-impl FrameSource for Camera {
+impl FrameSource for V4l2Camera {
     fn description(&self) -> &SourceDescription {
         &self.description
     }
@@ -318,7 +318,7 @@ impl FrameSource for Camera {
     }
 }
 
-impl Drop for Camera {
+impl Drop for V4l2Camera {
     fn drop(&mut self) {
         let Some(stream) = self.stream.take() else { return };
         stop(stream);
@@ -459,7 +459,7 @@ mod tests {
 
     fn open(device: &str) -> CaptureError {
         let clock = Arc::new(SystemClock::new(ClockRequirement::Plausible, Floor::default()));
-        match Camera::open(&settings(device), clock) {
+        match V4l2Camera::open(&settings(device), clock) {
             Ok(camera) => panic!("opened {:?}", camera.description()),
             Err(error) => error,
         }

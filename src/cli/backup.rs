@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::{passphrase, progress, subjects};
 use crate::clock::{Clock as _, utc};
 use crate::config::{Config, read_file};
@@ -31,8 +31,8 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let store = subjects::existing(&config, Store::open_read_only)?;
         let text =
             config.file().map(|path| Ok::<_, Failure>((path, read_file(path)?))).transpose()?;
@@ -46,9 +46,9 @@ impl Arguments {
                 .filter(|(path, _)| path.is_file())
                 .map(|(path, text)| ConfigFile { path: path.to_owned(), text }),
         };
-        let passphrase = self.passphrase.new_one(session)?;
-        session.mention("copying the database, then encrypting it …");
-        let bar = progress::bytes(session);
+        let passphrase = self.passphrase.new_one(context)?;
+        context.mention("copying the database, then encrypting it …");
+        let bar = progress::bytes(context);
         let manifest =
             store.back_up(occasion, &passphrase, WORK_FACTOR, &self.file, &mut |done, all| {
                 bar.set_length(all);
@@ -56,12 +56,12 @@ impl Arguments {
             });
         bar.finish_and_clear();
         let manifest = manifest?;
-        tell(session, &self.file, &manifest, &named_files(&config))
+        tell(context, &self.file, &manifest, &named_files(&config))
     }
 }
 
 fn tell(
-    session: &Session,
+    context: &Context,
     file: &Path,
     manifest: &Manifest,
     left_out: &[(&'static str, PathBuf)],
@@ -83,7 +83,7 @@ fn tell(
     let _infallible = writeln!(text, "try it: 'deepid-edge restore --check {}'", file.display());
     let left_out: Vec<_> =
         left_out.iter().map(|(key, path)| json!({ "key": key, "path": path })).collect();
-    session.tell(
+    context.tell(
         text,
         &json!({ "written": file, "bytes": bytes, "manifest": manifest, "not_included": left_out }),
     )?;

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::usable;
 use crate::calibrate::{Cohort, door_claim};
 use crate::equip::Networks;
@@ -32,8 +32,8 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let networks = Networks::open(&config)?;
         let cards = networks.cards();
         let store = usable::opened(&config)?;
@@ -49,7 +49,7 @@ impl Arguments {
             }
             return Err(Failure::new(Kind::Input, what, remedy));
         }
-        usable::mention(session, &idle);
+        usable::mention(context, &idle);
         let card = networks.card(&config.models.embedder)?;
         let beside = || cards.beside(&format!("{}.cohort.safetensors", card.id));
         let path = self.cohort.unwrap_or_else(beside);
@@ -63,9 +63,9 @@ impl Arguments {
         #[cfg(feature = "lab")]
         if let Some(path) = &self.plot {
             plot_claim(&claim, path).map_err(|error| Failure::of(Kind::Input, &error))?;
-            session.mention(format_args!("written: {}", path.display()));
+            context.mention(format_args!("written: {}", path.display()));
         }
-        session.tell(&claim, &claim)?;
+        context.tell(&claim, &claim)?;
         Ok(if claim.kept { Kind::Done } else { Kind::Negative })
     }
 }

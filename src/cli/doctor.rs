@@ -13,11 +13,11 @@ use std::time::Duration;
 use clap::Args;
 use uuid::Uuid;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::findings::{CORRECT, Findings, Verdict};
+use super::findings::{CORRECT, Findings, Grade};
 use super::look;
-use super::session::Session;
 use super::usable::{self, Idle};
 use crate::capture::v4l2::{Listing, list_cameras};
 use crate::capture::{self, CaptureError, FrameSource};
@@ -41,14 +41,14 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         let mut findings = Findings::default();
-        let config = match session.config() {
+        let config = match context.config() {
             Err(failure) => {
                 let what = failure.finding() + "\nthe other checks leave out what is wrong here";
                 let remedy = failure.remedy().unwrap_or(CORRECT);
                 findings.fail("configuration", &Failure::new(failure.kind(), what, remedy));
-                session.salvaged_config()
+                context.salvaged_config()
             }
             Ok(config) => {
                 let place = config.file().map_or_else(
@@ -73,8 +73,8 @@ impl Arguments {
         }
         let worst = findings.worst();
         let value = serde_json::json!({ "verdict": worst, "checks": findings });
-        session.tell(&findings, &value)?;
-        Ok(if worst == Verdict::Fail { Kind::Negative } else { Kind::Done })
+        context.tell(&findings, &value)?;
+        Ok(if worst == Grade::Fail { Kind::Negative } else { Kind::Done })
     }
 }
 

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::usable;
 use crate::capture::picture::Picture;
 use crate::compare::{Match, Operating};
@@ -43,8 +43,8 @@ const fn word(outcome: Outcome) -> &'static str {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let picture = Picture::read(&self.image)?;
         let networks = Networks::open(&config)?;
         let store = usable::opened(&config)?;
@@ -56,7 +56,7 @@ impl Arguments {
         let face = judge.picture(&picture).map_err(|why| Failure::of_face(&self.image, &why))?;
         if face.faces > 1 {
             let path = self.image.display();
-            session.mention(format!(
+            context.mention(format!(
                 "note: {path}: {} faces, the largest central one was taken",
                 face.faces
             ));
@@ -67,12 +67,12 @@ impl Arguments {
         let subject = store.zip(verdict.subject()).map(|(store, id)| store.subject(id.as_str()));
         let subject = subject.transpose()?;
         if reason == "empty_gallery" {
-            session.mention(format!("try: {ENROL}"));
-            usable::mention(session, &usable::idle_here(store, &config, cards));
+            context.mention(format!("try: {ENROL}"));
+            usable::mention(context, &usable::idle_here(store, &config, cards));
         }
         let (what, remedy) = operating.beyond_words(config.accepted_fpir());
         if reason == "beyond_calibration" {
-            session.mention(format!("{what}; {remedy}"));
+            context.mention(format!("{what}; {remedy}"));
         }
         let remedy = match reason {
             "empty_gallery" => Some(ENROL),
@@ -80,7 +80,7 @@ impl Arguments {
             _ => None,
         };
         let best_score = found.best.as_ref().map(|best| best.score);
-        session.tell(
+        context.tell(
             as_text(outcome, reason, subject.as_ref(), found),
             &json!({
                 "picture": self.image,

@@ -1,7 +1,7 @@
 //! Whether a visit shows a face or a picture of one (presentation attack detection, ISO/IEC 30107-3).
 //!
 //! In: each face of a visit that was compared, with its frame and its feature vector. Out: a
-//! [`Verdict`] on the visit so far. Cues are small parts of their own: the network looks at face
+//! [`LivenessVerdict`] on the visit so far. Cues are small parts of their own: the network looks at face
 //! and surroundings, `Surroundings` at whether both move together, [`Evidence`] at whether anything
 //! changes at all and whether the head has depth.
 //!
@@ -66,7 +66,7 @@ pub enum Lacking {
 
 /// What is to be said of a visit so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LivenessVerdict {
     /// Nothing yet.
     Undecided(Lacking),
     /// A live face.
@@ -141,7 +141,7 @@ impl Liveness {
 
     /// What is to be said of the visit so far.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> LivenessVerdict {
         self.evidence.verdict(&self.policy)
     }
 
@@ -149,9 +149,9 @@ impl Liveness {
     #[must_use]
     pub fn told(&self) -> LivenessEvidence {
         let cue = match self.verdict() {
-            Verdict::Attack(cue) => Some(cue),
-            Verdict::Undecided(Lacking::Median) => Some(Cue::Network),
-            Verdict::Undecided(_) | Verdict::Live => None,
+            LivenessVerdict::Attack(cue) => Some(cue),
+            LivenessVerdict::Undecided(Lacking::Median) => Some(Cue::Network),
+            LivenessVerdict::Undecided(_) | LivenessVerdict::Live => None,
         };
         LivenessEvidence { cue, median: self.evidence.median(), looks: self.evidence.looks() }
     }

@@ -25,10 +25,10 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::context::{Context, write_out};
 use super::evaluate::progress_bar;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::{Session, write_out};
 use crate::clock::{Clock, ClockRequirement, Floor, Monotonic, SystemClock};
 use crate::compare::Operating;
 use crate::config::checkout;
@@ -93,11 +93,11 @@ struct Heard {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         let script = Script::parse(VISIT).map_err(|error| Failure::of(Kind::Fault, &error))?;
         let photographs = self.photographs()?;
         if let Some(recording) = &self.recording {
-            record(session, script, &photographs, recording)?;
+            record(context, script, &photographs, recording)?;
             return Ok(Kind::Done);
         }
         let interrupted = interruption()?;
@@ -105,35 +105,35 @@ impl Arguments {
             Arc::new(SystemClock::new(ClockRequirement::Plausible, Floor::default()));
         let place = Workplace::new()?;
 
-        say(session, "A person is enrolled, a visit is replayed, decisions arrive over MQTT.")?;
+        say(context, "A person is enrolled, a visit is replayed, decisions arrive over MQTT.")?;
         let broker =
             broker::start(clock.as_ref()).map_err(|error| Failure::of(Kind::Broker, &error))?;
-        say(session, &format!("\nbroker     {broker}, embedded (rumqttd)"))?;
+        say(context, &format!("\nbroker     {broker}, embedded (rumqttd)"))?;
         let settings = Settings {
             file: place.configure(self.fast, self.keep, broker)?,
-            overrides: session.overrides(),
+            overrides: context.overrides(),
         };
         let subject = enroll(&settings, &script, &photographs)?;
         let (model, operating) = operating(&settings)?;
-        introduce(session, &script, &subject, &model, &operating)?;
+        introduce(context, &script, &subject, &model, &operating)?;
 
         let recording = place.recording();
-        record(session, script.clone(), &photographs, &recording)?;
+        record(context, script.clone(), &photographs, &recording)?;
         let topics = format!("{BASE}/{DOOR}/#");
         let watch = format!(
             "mosquitto_sub -V mqttv5 -h {} -p {} -v -t '{topics}'",
             broker.ip(),
             broker.port()
         );
-        say(session, &format!("listening  {watch}"))?;
-        say(session, "\ndecisions as they arrive, in seconds of the visit:")?;
+        say(context, &format!("listening  {watch}"))?;
+        say(context, "\ndecisions as they arrive, in seconds of the visit:")?;
         let listener = Listener::start(broker, format!("{BASE}/{DOOR}/"), Arc::clone(&clock))
             .map_err(|error| system("a thread", &error))?;
         let mut daemon = Daemon::start(&settings, &place.log())
             .map_err(|error| system("the daemon's process", &error))?;
         let seconds = f64::from(script.frames()) / f64::from(script.picture.rate);
         let heard = self.watch(
-            session,
+            context,
             &script,
             &listener,
             &mut daemon,
@@ -156,16 +156,16 @@ impl Arguments {
             memory: heard.memory,
             parts,
         };
-        session.tell(&closing, &closing)?;
+        context.tell(&closing, &closing)?;
         if let Some(picture) = &self.picture {
             let config = settings.config()?;
             let sheet = sheet::draw(&config, &recording, &script, &closing)?;
             sheet.save(picture).map_err(|error| Failure::of(Kind::Input, &error))?;
-            say(session, &format!("contact sheet: {}", picture.display()))?;
+            say(context, &format!("contact sheet: {}", picture.display()))?;
         }
         if self.keep {
             say(
-                session,
+                context,
                 &format!(
                     "\nThe visit goes on. Watch it in another terminal:\n  {watch}\nEnd it with Ctrl-C."
                 ),
@@ -200,7 +200,7 @@ impl Arguments {
     #[expect(clippy::too_many_arguments, reason = "one call, everything that it watches")]
     fn watch(
         &self,
-        session: &Session,
+        context: &Context,
         script: &Script,
         listener: &Listener,
         daemon: &mut Daemon,
@@ -218,7 +218,7 @@ impl Arguments {
                 .filter(|message| !message.retained)
                 .and_then(|message| heard.take(&message));
             if let Some(decision) = decision {
-                say(session, &told(script, &decision))?;
+                say(context, &told(script, &decision))?;
             }
             if interrupted.load(Ordering::Relaxed) {
                 return Err(Failure::new(Kind::Declined, "interrupted", "start it again"));
@@ -346,7 +346,7 @@ fn operating(settings: &Settings) -> Result<(String, Operating), Failure> {
 }
 
 fn introduce(
-    session: &Session,
+    context: &Context,
     script: &Script,
     subject: &str,
     model: &str,
@@ -354,21 +354,21 @@ fn introduce(
 ) -> Result<(), Failure> {
     let pictures: Vec<_> =
         script.enrolments.iter().flat_map(|enrolment| &enrolment.photographs).cloned().collect();
-    say(session, &format!("enrolled   {subject} from {}", pictures.join(" and ")))?;
+    say(context, &format!("enrolled   {subject} from {}", pictures.join(" and ")))?;
     let claim = match (operating.claimed_fmr, operating.claimed_fpir) {
         (Some(fmr), Some(fpir)) => format!("claimed FMR {fmr:.1e}, FPIR {fpir:.1e}"),
         _ => "no claim: the calibration does not cover it".to_owned(),
     };
     say(
-        session,
+        context,
         &format!("threshold  {:.3} by {model} for this gallery; {claim}", operating.threshold),
     )?;
-    say(session, "           one visit proves little of a network: see docs/limitations.md")
+    say(context, "           one visit proves little of a network: see docs/limitations.md")
 }
 
 /// Renders the visit.
 fn record(
-    session: &Session,
+    context: &Context,
     script: Script,
     photographs: &Path,
     recording: &Path,
@@ -376,11 +376,11 @@ fn record(
     let (frames, rate) = (script.frames(), script.picture.rate);
     let scene =
         Scene::load(script, photographs).map_err(|error| Failure::of(Kind::Input, &error))?;
-    if !session.draws_progress() {
-        session
+    if !context.draws_progress() {
+        context
             .mention(format!("rendering {frames} frames of the visit, which takes some seconds"));
     }
-    let bar = progress_bar(session);
+    let bar = progress_bar(context);
     bar.set_length(u64::from(frames));
     bar.set_message("rendering the visit");
     let file = std::fs::File::create(recording).map(std::io::BufWriter::new);
@@ -396,7 +396,7 @@ fn record(
         .at(recording.display().to_string())
     })?;
     let seconds = f64::from(frames) / f64::from(rate);
-    say(session, &format!("visit      {frames} frames, {seconds:.0} s, rendered from photographs"))
+    say(context, &format!("visit      {frames} frames, {seconds:.0} s, rendered from photographs"))
 }
 
 /// A temporary folder that goes with its owner.
@@ -475,8 +475,8 @@ fn interruption() -> Result<Arc<AtomicBool>, Failure> {
     Ok(wanted)
 }
 
-fn say(session: &Session, text: &str) -> Result<(), Failure> {
-    if session.json() { Ok(()) } else { write_out(text) }
+fn say(context: &Context, text: &str) -> Result<(), Failure> {
+    if context.json() { Ok(()) } else { write_out(text) }
 }
 
 fn system(what: &str, error: &std::io::Error) -> Failure {
