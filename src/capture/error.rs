@@ -35,7 +35,10 @@ pub enum CaptureError {
         device: String,
     },
     /// No permission.
-    #[error("camera {device}: permission denied: {advice}", advice = self.advice())]
+    #[error(
+        "camera {device}: permission denied: the user that runs this must be in the group 'video': {advice}",
+        advice = self.advice()
+    )]
     Denied {
         /// The device node.
         device: String,
@@ -146,7 +149,7 @@ impl Remedied for CaptureError {
                 format!("'fuser -v {device}' names it; stop that program").into()
             }
             Self::Denied { .. } => {
-                "the user that runs this must be in the group 'video': 'sudo usermod -aG video USER', then log in again or restart the service".into()
+                "'sudo usermod -aG video USER', then log in again or restart the service".into()
             }
             Self::Foreign { line, .. } => {
                 format!("put the right camera back; where this one was put there on purpose, set {line} and restart the service").into()
