@@ -22,10 +22,8 @@ mod doctor;
 mod enroll;
 #[cfg(feature = "lab")]
 mod evaluate;
-mod findings;
 mod identify;
 mod logging;
-mod look;
 mod man;
 mod models;
 mod mqtt;
@@ -34,7 +32,6 @@ mod progress;
 mod records;
 mod restore;
 mod run;
-mod scene;
 mod subjects;
 mod usable;
 mod verify;

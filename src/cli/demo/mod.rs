@@ -11,13 +11,12 @@
 mod broker;
 mod closing;
 mod listener;
+mod prepare;
 mod process;
 mod sheet;
 mod story;
 
-use std::ffi::OsStr;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,18 +25,15 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::context::{Context, write_out};
-use super::evaluate::progress_bar;
 use super::exit::Kind;
 use super::failure::Failure;
 use crate::clock::{Clock, ClockRequirement, Floor, Monotonic, SystemClock};
-use crate::compare::Operating;
 use crate::config::checkout;
 use crate::decide::Outcome;
-use crate::equip::Networks;
-use crate::lab::scene::{Scene, Script};
-use crate::store::Store;
+use crate::lab::scene::Script;
 use closing::{Closing, Health};
 use listener::{ANSWERS, Listener, Message};
+use prepare::{Workplace, enroll, introduce, operating, record};
 use process::{Daemon, Memory, Settings};
 use story::{Access, Arrived};
 
@@ -164,19 +160,7 @@ impl Arguments {
             say(context, &format!("contact sheet: {}", picture.display()))?;
         }
         if self.keep {
-            say(
-                context,
-                &format!(
-                    "\nThe visit goes on. Watch it in another terminal:\n  {watch}\nEnd it with Ctrl-C."
-                ),
-            )?;
-            while !interrupted.load(Ordering::Relaxed) {
-                // Whoever stays must listen, or messages would pile up.
-                let _seen = listener.next(TURN);
-                if !matches!(daemon.ended(), Ok(None)) {
-                    return Err(died(&daemon));
-                }
-            }
+            stay(context, &watch, &listener, &mut daemon, &interrupted)?;
         }
         daemon.stop(clock.as_ref());
         Ok(if closing.as_expected { Kind::Done } else { Kind::Negative })
@@ -252,6 +236,30 @@ impl Arguments {
     }
 }
 
+/// Leaves broker and daemon running until somebody wants the end; `watch` is the command that listens.
+fn stay(
+    context: &Context,
+    watch: &str,
+    listener: &Listener,
+    daemon: &mut Daemon,
+    interrupted: &AtomicBool,
+) -> Result<(), Failure> {
+    say(
+        context,
+        &format!(
+            "\nThe visit goes on. Watch it in another terminal:\n  {watch}\nEnd it with Ctrl-C."
+        ),
+    )?;
+    while !interrupted.load(Ordering::Relaxed) {
+        // Whoever stays must listen, or messages would pile up.
+        let _seen = listener.next(TURN);
+        if !matches!(daemon.ended(), Ok(None)) {
+            return Err(died(daemon));
+        }
+    }
+    Ok(())
+}
+
 impl Heard {
     /// Takes a message in; a decision is given back.
     fn take(&mut self, message: &Message) -> Option<Arrived> {
@@ -303,151 +311,6 @@ fn told(script: &Script, decision: &Arrived) -> String {
         access.reason,
         closing::cut(part, 40)
     )
-}
-
-/// Enrols whom the script says, as a person would; the subject's id.
-fn enroll(settings: &Settings, script: &Script, photographs: &Path) -> Result<String, Failure> {
-    let mut subject = String::new();
-    for enrolment in &script.enrolments {
-        let pictures: Vec<_> =
-            enrolment.photographs.iter().map(|name| photographs.join(name)).collect();
-        let mut arguments: Vec<&OsStr> =
-            vec!["enroll".as_ref(), enrolment.name.as_ref(), "--json".as_ref(), "--image".as_ref()];
-        arguments.extend(pictures.iter().map(|picture| picture.as_os_str()));
-        let output = settings
-            .output(&arguments)
-            .map_err(|error| system("the enrolment's process", &error))?;
-        let answer: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        match answer.pointer("/subject/id").and_then(Json::as_str) {
-            Some(id) if output.status.success() => id.clone_into(&mut subject),
-            _ => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                let error: Json = serde_json::from_str(&said).unwrap_or_default();
-                let text = |key| error.pointer(key).and_then(Json::as_str).map(str::to_owned);
-                let what = text("/error/what").unwrap_or_else(|| said.trim().to_owned());
-                let remedy =
-                    text("/error/remedy").unwrap_or_else(|| "run 'make assets'".to_owned());
-                let place = text("/error/where").unwrap_or_else(|| "enrolment".to_owned());
-                return Err(Failure::new(Kind::Input, what, remedy).at(place));
-            }
-        }
-    }
-    Ok(subject)
-}
-
-/// The model, and the threshold in force for those who are enrolled.
-fn operating(settings: &Settings) -> Result<(String, Operating), Failure> {
-    let config = settings.config()?;
-    let networks = Networks::open(&config)?;
-    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-    let key = networks.cards().key(&config, &config.models.embedder)?;
-    let gallery = networks.gallery(&config, store.references(&key)?)?;
-    Ok((config.models.embedder.to_string(), gallery.operating()))
-}
-
-fn introduce(
-    context: &Context,
-    script: &Script,
-    subject: &str,
-    model: &str,
-    operating: &Operating,
-) -> Result<(), Failure> {
-    let pictures: Vec<_> =
-        script.enrolments.iter().flat_map(|enrolment| &enrolment.photographs).cloned().collect();
-    say(context, &format!("enrolled   {subject} from {}", pictures.join(" and ")))?;
-    let claim = match (operating.claimed_fmr, operating.claimed_fpir) {
-        (Some(fmr), Some(fpir)) => format!("claimed FMR {fmr:.1e}, FPIR {fpir:.1e}"),
-        _ => "no claim: the calibration does not cover it".to_owned(),
-    };
-    say(
-        context,
-        &format!("threshold  {:.3} by {model} for this gallery; {claim}", operating.threshold),
-    )?;
-    say(context, "           one visit proves little of a network: see docs/limitations.md")
-}
-
-/// Renders the visit.
-fn record(
-    context: &Context,
-    script: Script,
-    photographs: &Path,
-    recording: &Path,
-) -> Result<(), Failure> {
-    let (frames, rate) = (script.frames(), script.picture.rate);
-    let scene =
-        Scene::load(script, photographs).map_err(|error| Failure::of(Kind::Input, &error))?;
-    if !context.draws_progress() {
-        context
-            .mention(format!("rendering {frames} frames of the visit, which takes some seconds"));
-    }
-    let bar = progress_bar(context);
-    bar.set_length(u64::from(frames));
-    bar.set_message("rendering the visit");
-    let file = std::fs::File::create(recording).map(std::io::BufWriter::new);
-    let written =
-        file.and_then(|file| scene.record(file, &mut |done| bar.set_position(done.into())));
-    bar.finish_and_clear();
-    written.map_err(|error| {
-        Failure::new(
-            Kind::Input,
-            error.to_string(),
-            "make room, or set TMPDIR to a folder with room",
-        )
-        .at(recording.display().to_string())
-    })?;
-    let seconds = f64::from(frames) / f64::from(rate);
-    say(context, &format!("visit      {frames} frames, {seconds:.0} s, rendered from photographs"))
-}
-
-/// A temporary folder that goes with its owner.
-struct Workplace(PathBuf);
-
-impl Workplace {
-    fn new() -> Result<Self, Failure> {
-        let folder =
-            std::env::temp_dir().join(format!("deepid-edge-demo-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&folder).map_err(|error| {
-            Failure::new(Kind::Input, error.to_string(), "set TMPDIR to a folder with room")
-                .at(folder.display().to_string())
-        })?;
-        Ok(Self(folder))
-    }
-
-    fn recording(&self) -> PathBuf {
-        self.0.join("visit.mjpeg")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("daemon.log")
-    }
-
-    /// Writes the demonstration's configuration.
-    fn configure(&self, fast: bool, keep: bool, broker: SocketAddr) -> Result<PathBuf, Failure> {
-        let file = self.0.join("config.toml");
-        let pace = if fast { "fast" } else { "real-time" };
-        let keys = json!({
-            "door": { "id": DOOR },
-            "camera": { "replay": { "path": self.recording(), "repeat": keep, "pace": pace } },
-            "store": { "path": self.0.join("demo.db") },
-            "mqtt": { "host": broker.ip(), "port": broker.port(), "base": BASE },
-        });
-        let written = toml::to_string(&keys)
-            .map_err(std::io::Error::other)
-            .and_then(|text| std::fs::write(&file, text));
-        written.map_err(|error| {
-            Failure::new(Kind::Input, error.to_string(), "set TMPDIR to a folder with room")
-                .at(file.display().to_string())
-        })?;
-        Ok(file)
-    }
-}
-
-impl Drop for Workplace {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "the demo's folder stays");
-        }
-    }
 }
 
 /// Becomes true when somebody wants the end: Ctrl-C, or a service manager's request.

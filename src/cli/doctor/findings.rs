@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::failure::Failure;
+use crate::cli::failure::Failure;
 
 /// The remedy where every line of a finding says what would be right.
 pub(super) const CORRECT: &str = "correct it where the finding says";
