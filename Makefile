@@ -40,6 +40,7 @@ lint: ## Check formatting, clippy, licences, advisories, unused dependencies, th
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --features deepid-edge/demo -- -D warnings
 	$(CARGO) clippy --locked -- -D warnings
+	$(CARGO) clippy --locked --features lab -- -D warnings
 	tools/check_dependencies.sh
 
 doc: ## Build the library's documentation; a broken link fails

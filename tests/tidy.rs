@@ -9,12 +9,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 25] = [
+const ROOMS: [&str; 28] = [
     "geometry",
     "mask",
+    "remedy",
     "clock",
     "backoff",
     "secret",
+    "durable",
     "sign",
     "frame",
     "inference",
@@ -33,7 +35,8 @@ const ROOMS: [&str; 25] = [
     "equip",
     "enrol",
     "daemon",
-    "evaluate",
+    "calibrate",
+    "lab",
     "cli",
 ];
 

@@ -14,7 +14,7 @@ readonly cargo=${CARGO:-cargo}
 export DEEPID_EDGE_REQUIRE_ALL=1
 tools/cargo_tool.sh cargo-nextest 0.9.128 --no-default-features --features default-no-update
 export PATH=$PATH:$PWD/assets/cargo/bin
-# All of crates/, and the verb `demo` has tests, too.
+# All of crates/; the verbs `demo` and `evaluate` have tests, too, and `demo` brings both.
 run=("$cargo" nextest run --locked --workspace --features deepid-edge/demo)
 
 case ${1:-} in

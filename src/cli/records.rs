@@ -23,9 +23,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::subjects::existing;
 use crate::clock::{Clock as _, SystemClock};
 use crate::compare::SubjectId;
@@ -146,21 +146,21 @@ impl Outcome {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let store = existing(&config, Store::open_read_only)?;
         match self {
-            Self::List(verb) => verb.run(session, &config, &store),
-            Self::Show(verb) => verb.run(session, &store),
-            Self::Export(verb) => verb.run(session, &config, &store),
-            Self::Verify => verify(session, &store),
+            Self::List(verb) => verb.run(context, &config, &store),
+            Self::Show(verb) => verb.run(context, &store),
+            Self::Export(verb) => verb.run(context, &config, &store),
+            Self::Verify => verify(context, &store),
         }
     }
 }
 
 impl List {
-    fn run(self, session: &Session, config: &Config, store: &Store) -> Result<Kind, Failure> {
-        let form = if session.json() { Form::Lines } else { Form::Table };
+    fn run(self, context: &Context, config: &Config, store: &Store) -> Result<Kind, Failure> {
+        let form = if context.json() { Form::Lines } else { Form::Table };
         let limit = Some(self.which.limit.unwrap_or(LISTED));
         let mut out = std::io::stdout().lock();
         self.which.write(config, store, limit, form, !self.no_names, &mut out)?;
@@ -169,7 +169,7 @@ impl List {
 }
 
 impl Show {
-    fn run(self, session: &Session, store: &Store) -> Result<Kind, Failure> {
+    fn run(self, context: &Context, store: &Store) -> Result<Kind, Failure> {
         let found = store.stored_record(self.seq)?.ok_or_else(|| {
             Failure::new(
                 Kind::Absent,
@@ -179,13 +179,13 @@ impl Show {
         })?;
         let names = if self.no_names { None } else { Some(names(store)?) };
         let value = form::as_json(&found, names.as_ref());
-        session.tell(form::in_full(&value), &value)?;
+        context.tell(form::in_full(&value), &value)?;
         Ok(Kind::Done)
     }
 }
 
 impl Export {
-    fn run(self, session: &Session, config: &Config, store: &Store) -> Result<Kind, Failure> {
+    fn run(self, context: &Context, config: &Config, store: &Store) -> Result<Kind, Failure> {
         let form = match self.format {
             Format::Jsonl => Form::Lines,
             Format::Csv => Form::Csv,
@@ -193,7 +193,7 @@ impl Export {
         let limit = self.which.limit;
         let Some(path) = &self.out else {
             if form == Form::Csv {
-                session.no_json("records export --format csv", "CSV")?;
+                context.no_json("records export --format csv", "CSV")?;
             }
             let mut out = std::io::stdout().lock();
             self.which.write(config, store, limit, form, self.names, &mut out)?;
@@ -205,7 +205,7 @@ impl Export {
             .map_err(std::io::IntoInnerError::into_error)
             .and_then(|file| file.sync_all())
             .map_err(|error| unwritable(&error, path))?;
-        session.tell(
+        context.tell(
             format!("{} written: {written} records", path.display()),
             &json!({ "written": path, "records": written }),
         )?;
@@ -214,7 +214,7 @@ impl Export {
 }
 
 /// Walks through the chain of records.
-fn verify(session: &Session, store: &Store) -> Result<Kind, Failure> {
+fn verify(context: &Context, store: &Store) -> Result<Kind, Failure> {
     let Verified { records, heads: [head, requests_head], cut, cut_state, broken } =
         store.verify_records()?;
     let mut text = if broken.is_empty() {
@@ -255,7 +255,7 @@ fn verify(session: &Session, store: &Store) -> Result<Kind, Failure> {
         "erased": cut_state,
         "broken": broken,
     });
-    session.tell(text, &value)?;
+    context.tell(text, &value)?;
     Ok(kind)
 }
 

@@ -37,6 +37,7 @@ mod slot;
 mod unreadable;
 mod watchdog;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -56,6 +57,7 @@ use crate::equip::{EquipError, Networks};
 use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::liveness::Mode;
 use crate::recognize::Galleries;
+use crate::remedy::Remedied;
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
 use decoding::Decoding;
@@ -122,9 +124,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The operating system refused a thread, a signal or the event loop.
-    #[error(
-        "the system refused {what} ({error}); check the limits of the service ('systemctl show deepid-edge')"
-    )]
+    #[error("the system refused {what} ({error}); {advice}", advice = self.advice())]
     System {
         /// What was asked for.
         what: &'static str,
@@ -132,13 +132,29 @@ pub enum DaemonError {
         error: std::io::Error,
     },
     /// A thread ended without being asked to.
-    #[error(
-        "thread '{thread}' has died; restart the service and report this with the log ('journalctl -u deepid-edge')"
-    )]
+    #[error("thread '{thread}' has died; {advice}", advice = self.advice())]
     ThreadDied {
         /// Which.
         thread: &'static str,
     },
+}
+
+impl Remedied for DaemonError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Config(inner) => return inner.remedy(),
+            Self::Equip(inner) => return inner.remedy(),
+            Self::Store(inner) => return inner.remedy(),
+            Self::Capture(inner) => return inner.remedy(),
+            Self::System { .. } => {
+                "check the limits of the service ('systemctl show deepid-edge')".into()
+            }
+            Self::ThreadDied { .. } => {
+                "restart the service and report this with the log ('journalctl -u deepid-edge')"
+                    .into()
+            }
+        })
+    }
 }
 
 /// Runs until `stop` is requested, a signal says so, or a recording that does not repeat is over.

@@ -48,7 +48,7 @@ use super::{
     Verdict, VisitPolicy,
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
-use crate::compare::{Match, SubjectId};
+use crate::compare::{Likeness, Match, SubjectId};
 
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
 /// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
@@ -409,11 +409,8 @@ impl Visit {
     fn judge(&self, agreement: &Agreement, now: Monotonic) -> Option<Verdict> {
         let subject = agreement.subject.clone();
         let denied = |reason| Some(Verdict::Denied { reason, subject: Some(subject.clone()) });
-        if !agreement.enabled {
-            return denied(DeniedReason::SubjectDisabled);
-        }
-        if agreement.beyond {
-            return denied(DeniedReason::BeyondCalibration);
+        if let Some(reason) = DeniedReason::of(agreement.enabled, agreement.beyond) {
+            return denied(reason);
         }
         if self.wall.is_none_or(|wall| wall.trust == ClockTrust::Untrusted) {
             return denied(DeniedReason::ClockUntrusted);
@@ -521,14 +518,12 @@ fn vote(
     let Some(found) = principal.found.as_ref().filter(|_| principal.quality.fault.is_none()) else {
         return Vote::Poor;
     };
-    if found.best.is_none() {
-        return Vote::Nobody;
-    }
-    let Some(accepted) = found.accepted() else { return Vote::Stranger };
-    // Written so that NaN on either side is too close.
-    if !found.margin.is_none_or(|margin| margin >= policy.margin_min) {
-        return Vote::Close;
-    }
+    let accepted = match found.likeness(policy.margin_min) {
+        Likeness::Nobody => return Vote::Nobody,
+        Likeness::Stranger => return Vote::Stranger,
+        Likeness::Close => return Vote::Close,
+        Likeness::Accepted(accepted) => accepted,
+    };
     let weight = principal.quality.weight;
     Vote::Accept(Accepted {
         subject: accepted.subject.clone(),

@@ -1,7 +1,7 @@
 //! Whether a visit shows a face or a picture of one (presentation attack detection, ISO/IEC 30107-3).
 //!
 //! In: each face of a visit that was compared, with its frame and its feature vector. Out: a
-//! [`Verdict`] on the visit so far. Cues are small parts of their own: the network looks at face
+//! [`LivenessVerdict`] on the visit so far. Cues are small parts of their own: the network looks at face
 //! and surroundings, `Surroundings` at whether both move together, [`Evidence`] at whether anything
 //! changes at all and whether the head has depth, [`Challenge`] at whether the head turns as it was told.
 //!
@@ -75,7 +75,7 @@ pub enum Lacking {
 
 /// What is to be said of a visit so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LivenessVerdict {
     /// Nothing yet.
     Undecided(Lacking),
     /// A live face.
@@ -155,7 +155,8 @@ impl Liveness {
         if self.policy.mode != Mode::Challenge {
             return;
         }
-        if self.challenge.is_none() && self.evidence.verdict(&self.policy) == Verdict::Live {
+        if self.challenge.is_none() && self.evidence.verdict(&self.policy) == LivenessVerdict::Live
+        {
             self.challenge = Some(Challenge::new(&mut self.chance));
         }
         let Some(challenge) = &mut self.challenge else { return };
@@ -177,16 +178,16 @@ impl Liveness {
 
     /// What is to be said of the visit so far.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
+    pub fn verdict(&self) -> LivenessVerdict {
         let verdict = self.evidence.verdict(&self.policy);
-        if verdict != Verdict::Live || self.policy.mode != Mode::Challenge {
+        if verdict != LivenessVerdict::Live || self.policy.mode != Mode::Challenge {
             return verdict;
         }
         match self.challenge.as_ref().map(Challenge::ask) {
-            Some(Ask::Passed) => Verdict::Live,
-            Some(Ask::Failed) => Verdict::Attack(Cue::Challenge),
-            Some(Ask::Turn(side)) => Verdict::Undecided(Lacking::Turn(side)),
-            Some(Ask::Ahead) | None => Verdict::Undecided(Lacking::Ahead),
+            Some(Ask::Passed) => LivenessVerdict::Live,
+            Some(Ask::Failed) => LivenessVerdict::Attack(Cue::Challenge),
+            Some(Ask::Turn(side)) => LivenessVerdict::Undecided(Lacking::Turn(side)),
+            Some(Ask::Ahead) | None => LivenessVerdict::Undecided(Lacking::Ahead),
         }
     }
 
@@ -194,9 +195,9 @@ impl Liveness {
     #[must_use]
     pub fn told(&self) -> LivenessEvidence {
         let cue = match self.verdict() {
-            Verdict::Attack(cue) => Some(cue),
-            Verdict::Undecided(Lacking::Median) => Some(Cue::Network),
-            Verdict::Undecided(_) | Verdict::Live => None,
+            LivenessVerdict::Attack(cue) => Some(cue),
+            LivenessVerdict::Undecided(Lacking::Median) => Some(Cue::Network),
+            LivenessVerdict::Undecided(_) | LivenessVerdict::Live => None,
         };
         LivenessEvidence { cue, median: self.evidence.median(), looks: self.evidence.looks() }
     }
@@ -247,7 +248,7 @@ mod tests {
             Self { liveness: Liveness::new(policy, believer()), picture: picture(), frames: 0 }
         }
 
-        fn shows(&mut self, yaw: f32, alone: bool) -> Verdict {
+        fn shows(&mut self, yaw: f32, alone: bool) -> LivenessVerdict {
             self.frames += 1;
             let at = Monotonic::from_millis(1000 + 100 * self.frames);
             let size = (100, 100);
@@ -263,15 +264,15 @@ mod tests {
         }
 
         /// Does for ten seconds at most what it is asked to; `obeys` is -1 for whoever turns to the other side.
-        fn answers(&mut self, obeys: f32, alone: bool) -> Verdict {
-            let (mut yaw, mut verdict) = (0.0_f32, Verdict::Undecided(Lacking::Looks));
+        fn answers(&mut self, obeys: f32, alone: bool) -> LivenessVerdict {
+            let (mut yaw, mut verdict) = (0.0_f32, LivenessVerdict::Undecided(Lacking::Looks));
             for _ in 0..100 {
                 verdict = self.shows(yaw, alone);
                 let wanted = match verdict {
-                    Verdict::Undecided(Lacking::Turn(Side::Left)) => 0.2 * obeys,
-                    Verdict::Undecided(Lacking::Turn(Side::Right)) => -0.2 * obeys,
-                    Verdict::Undecided(_) => 0.0,
-                    Verdict::Live | Verdict::Attack(_) => break,
+                    LivenessVerdict::Undecided(Lacking::Turn(Side::Left)) => 0.2 * obeys,
+                    LivenessVerdict::Undecided(Lacking::Turn(Side::Right)) => -0.2 * obeys,
+                    LivenessVerdict::Undecided(_) => 0.0,
+                    LivenessVerdict::Live | LivenessVerdict::Attack(_) => break,
                 };
                 yaw += (wanted - yaw).clamp(-0.05, 0.05);
             }
@@ -282,21 +283,21 @@ mod tests {
     #[test]
     fn where_a_challenge_is_asked_for_only_who_turns_as_told_is_live() {
         let mut denied = Visit::new(Mode::Deny);
-        assert_eq!((0..5).map(|_| denied.shows(0.0, true)).last(), Some(Verdict::Live));
+        assert_eq!((0..5).map(|_| denied.shows(0.0, true)).last(), Some(LivenessVerdict::Live));
         let mut challenged = Visit::new(Mode::Challenge);
         let still = (0..9).map(|_| challenged.shows(0.0, true)).last().unwrap();
         assert!(
-            matches!(still, Verdict::Undecided(Lacking::Ahead | Lacking::Turn(_))),
+            matches!(still, LivenessVerdict::Undecided(Lacking::Ahead | Lacking::Turn(_))),
             "{still:?}"
         );
-        assert_eq!(challenged.answers(1.0, true), Verdict::Live);
+        assert_eq!(challenged.answers(1.0, true), LivenessVerdict::Live);
         challenged.liveness.begin_anew();
-        assert_eq!(challenged.shows(0.0, true), Verdict::Undecided(Lacking::Looks));
+        assert_eq!(challenged.shows(0.0, true), LivenessVerdict::Undecided(Lacking::Looks));
         let wrong = Visit::new(Mode::Challenge).answers(-1.0, true);
-        assert_eq!(wrong, Verdict::Attack(Cue::Challenge));
+        assert_eq!(wrong, LivenessVerdict::Attack(Cue::Challenge));
         let accompanied = Visit::new(Mode::Challenge).answers(1.0, false);
-        assert_eq!(accompanied, Verdict::Undecided(Lacking::Ahead));
+        assert_eq!(accompanied, LivenessVerdict::Undecided(Lacking::Ahead));
         let picture = Visit::new(Mode::Challenge).answers(0.0, true);
-        assert!(matches!(picture, Verdict::Undecided(_)), "{picture:?}");
+        assert!(matches!(picture, LivenessVerdict::Undecided(_)), "{picture:?}");
     }
 }

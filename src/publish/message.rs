@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::topic::{ACCESS_EXPIRY_MS, Payload, Topic};
 pub use crate::capture::CameraState;
-use crate::clock::{ClockTrust, WallClock};
+use crate::clock::{ClockTrust, WallClock, rfc3339};
 use crate::compare::{Metric, SubjectId};
 use crate::decide::{FramesCounted, Outcome};
 use crate::door::Guidance;
@@ -501,13 +501,6 @@ impl Camera {
     pub fn with_still_faces(self, still_faces: Vec<[f32; 4]>) -> Self {
         Self { still_faces, ..self }
     }
-}
-
-/// `unix_ms` as RFC 3339 in UTC with milliseconds; a time that no calendar has counts as 1970.
-#[must_use]
-pub fn rfc3339(unix_ms: i64) -> String {
-    let moment = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{moment:.3}")
 }
 
 /// Microseconds as milliseconds with one decimal.

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use super::door::{DoorClaim, Scores};
 use super::liveness::LivenessReport;
 use super::pairs::Pairs;
 use super::verification::{Point, Verification};
+use crate::calibrate::{DoorClaim, Scores};
 use crate::compare::Metric;
+use crate::remedy::Remedied;
 
 const SIZE: (u32, u32) = (760, 560);
 const FONT: &str = "sans-serif";
@@ -45,6 +46,8 @@ pub enum PlotError {
         source: std::io::Error,
     },
 }
+
+impl Remedied for PlotError {}
 
 /// Draws all pictures of `report` into `folder`, which is made if it is absent; gives their paths.
 ///

@@ -7,54 +7,54 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::failure::Failure;
+use crate::cli::failure::Failure;
 
 /// The remedy where every line of a finding says what would be right.
-pub(super) const CORRECT: &str = "correct it where the finding says";
+pub(in crate::cli) const CORRECT: &str = "correct it where the finding says";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub(in crate::cli) enum Grade {
     Ok,
     Warn,
     Fail,
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Finding {
+pub(in crate::cli) struct Finding {
     check: &'static str,
-    verdict: Verdict,
+    verdict: Grade,
     what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Findings(Vec<Finding>);
+pub(in crate::cli) struct Findings(Vec<Finding>);
 
 impl Findings {
-    pub(super) fn ok(&mut self, check: &'static str, what: impl Into<String>) {
-        self.0.push(Finding { check, verdict: Verdict::Ok, what: what.into(), remedy: None });
+    pub(in crate::cli) fn ok(&mut self, check: &'static str, what: impl Into<String>) {
+        self.0.push(Finding { check, verdict: Grade::Ok, what: what.into(), remedy: None });
     }
 
-    pub(super) fn warn(
+    pub(in crate::cli) fn warn(
         &mut self,
         check: &'static str,
         what: impl Into<String>,
         remedy: impl Into<String>,
     ) {
         let remedy = Some(remedy.into());
-        self.0.push(Finding { check, verdict: Verdict::Warn, what: what.into(), remedy });
+        self.0.push(Finding { check, verdict: Grade::Warn, what: what.into(), remedy });
     }
 
-    pub(super) fn fail(&mut self, check: &'static str, failure: &Failure) {
-        let (what, remedy) = failure.parts();
-        let remedy = remedy.or_else(|| Some(CORRECT.to_owned()));
-        self.0.push(Finding { check, verdict: Verdict::Fail, what, remedy });
+    pub(in crate::cli) fn fail(&mut self, check: &'static str, failure: &Failure) {
+        let what = failure.finding();
+        let remedy = Some(failure.remedy().unwrap_or(CORRECT).to_owned());
+        self.0.push(Finding { check, verdict: Grade::Fail, what, remedy });
     }
 
-    pub(super) fn worst(&self) -> Verdict {
-        self.0.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
+    pub(in crate::cli) fn worst(&self) -> Grade {
+        self.0.iter().map(|finding| finding.verdict).max().unwrap_or(Grade::Ok)
     }
 }
 
@@ -62,9 +62,9 @@ impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for finding in &self.0 {
             let verdict = match finding.verdict {
-                Verdict::Ok => "ok",
-                Verdict::Warn => "warn",
-                Verdict::Fail => "FAIL",
+                Grade::Ok => "ok",
+                Grade::Warn => "warn",
+                Grade::Fail => "FAIL",
             };
             let what = finding.what.replace('\n', "\n                     ");
             writeln!(f, "{verdict:<5} {:<14} {what}", finding.check)?;

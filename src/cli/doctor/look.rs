@@ -4,13 +4,13 @@
 //! Invariant: a frame that cannot be decoded is counted and does not end the look; the same share
 //! counts as in the daemon ([`Readability::is_poor`]).
 
-use super::exit::Kind;
-use super::failure::Failure;
 use crate::capture::watch::Decoded;
 use crate::capture::{
     CameraState, CaptureError, CapturedFrame, Decoder, FrameSource, PictureError, Progress,
     Readability, RecordingProblem, SourceDescription,
 };
+use crate::cli::exit::Kind;
+use crate::cli::failure::Failure;
 use crate::frame::Frame;
 
 /// What came of looking through a camera or recording.

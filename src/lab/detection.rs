@@ -12,11 +12,12 @@ use image::imageops::{FilterType, resize};
 use image::{ImageBuffer, Rgb, RgbImage};
 use serde::Serialize;
 
+use super::Stage;
 use super::end_to_end::{EvaluateError, replay, still_clock};
 use super::folder::FaceFolder;
 use super::report::Spread;
 use super::transcode::{RATE, Transcoder};
-use super::{Interval, Stage, Tally};
+use crate::calibrate::{Interval, Tally};
 use crate::capture::picture::Picture;
 use crate::clock::{Clock, ClockRequirement, Floor, Monotonic, SystemClock};
 use crate::config::Config;

@@ -12,12 +12,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::Stage;
 use super::attempt::{Vectors, empty_path};
 use super::end_to_end::EvaluateError;
 use super::pair_list::PairList;
 use super::stills::Stills;
 use super::verification::{Trial, Verification};
-use super::{Stage, Tally};
+use crate::calibrate::Tally;
 use crate::compare::Metric;
 use crate::config::Config;
 use crate::decide::Seen;

@@ -6,12 +6,14 @@
 //! Invariant: a cohort of another file than the card's, or of the other averaging, is refused: its
 //! numbers would be compared with those of a procedure that never made them.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
 
 use crate::embed::FeatureVector;
 use crate::inference::Procedure;
+use crate::remedy::Remedied;
 
 /// Strangers to every gallery.
 #[derive(Debug, Clone)]
@@ -28,9 +30,7 @@ pub struct Cohort {
 #[derive(Debug, thiserror::Error)]
 pub enum CohortError {
     /// The file cannot be read.
-    #[error(
-        "cohort {path}: {source}; a model's cohort is made by models/training/cohort.py and lies beside its card"
-    )]
+    #[error("cohort {path}: {source}; {advice}", advice = self.advice())]
     Unreadable {
         /// Where it should be.
         path: PathBuf,
@@ -38,13 +38,25 @@ pub enum CohortError {
         source: std::io::Error,
     },
     /// The file is none, or not this model's.
-    #[error("cohort {path}: {problem}; make it again with models/training/cohort.py")]
+    #[error("cohort {path}: {problem}; {advice}", advice = self.advice())]
     Wrong {
         /// Where it is.
         path: PathBuf,
         /// What was found and what would be right.
         problem: String,
     },
+}
+
+impl Remedied for CohortError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Unreadable { .. } => {
+                "a model's cohort is made by models/training/cohort.py and lies beside its card"
+                    .into()
+            }
+            Self::Wrong { .. } => "make it again with models/training/cohort.py".into(),
+        })
+    }
 }
 
 /// What the header says in words.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::decide::Outcome;
 use crate::geometry::Point;
+use crate::remedy::Remedied;
 
 /// What makes a text not a script.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,8 @@ pub enum ScriptError {
         right: &'static str,
     },
 }
+
+impl Remedied for ScriptError {}
 
 /// A whole scene.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -55,12 +55,12 @@ fn assignment(text: &str) -> Result<Flag, String> {
 
 /// One run of one verb.
 #[derive(Debug)]
-pub struct Session {
+pub struct Context {
     shared: Shared,
 }
 
-impl Session {
-    /// A session with the flags that all verbs share.
+impl Context {
+    /// A context with the flags that all verbs share.
     #[must_use]
     pub const fn new(shared: Shared) -> Self {
         Self { shared }

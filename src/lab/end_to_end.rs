@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Stage;
 use super::attempt::{Attempt, References, Vectors, attempt, empty_path, subject};
 use super::folder::{Clip, FaceFolder, FolderError};
 use super::report::{ClipDecision, EndToEnd, Mated, NonMated, Rates, Setup, Spread, Visits};
 use super::stills::Stills;
 use super::transcode::{RATE, TranscodeError, Transcoder};
-use super::{Stage, Tally};
+use crate::calibrate::Tally;
 use crate::capture::replay::{Replay, ReplaySettings};
 use crate::capture::{
     CaptureError, CapturedFrame, Decoder, FrameRate, FrameSource, PictureError, Progress,
@@ -30,6 +31,7 @@ use crate::decide::{Decision, Effect, Outcome, Seen, Verdict};
 use crate::door::{Door, Event, Time};
 use crate::equip::{EquipError, Networks};
 use crate::recognize::Recognizer;
+use crate::remedy::Remedied;
 
 /// References taken from a clip.
 const REFERENCES_PER_CLIP: usize = 5;
@@ -79,6 +81,8 @@ pub enum EvaluateError {
     )]
     People(usize),
 }
+
+impl Remedied for EvaluateError {}
 
 /// Runs the evaluation; `progress` hears how far it is.
 ///

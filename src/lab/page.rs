@@ -10,8 +10,8 @@ use std::fmt::{Result, Write as _};
 use std::path::Path;
 
 use super::pairs::Pairs;
-use super::rate::Interval;
 use super::verification::Verification;
+use crate::calibrate::Interval;
 
 /// What a reader needs to measure again.
 #[derive(Debug, Clone, Copy)]

@@ -16,11 +16,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Stage;
 use super::attempt::{Attempt, References, attempt, empty_path};
 use super::end_to_end::{EvaluateError, clip_vectors, play, still_clock};
 use super::folder::{FolderError, entries};
 use super::transcode::{RATE, Transcoder};
-use super::{Stage, Tally};
+use crate::calibrate::Tally;
 use crate::capture::picture::Picture;
 use crate::clock::Clock;
 use crate::config::Config;

@@ -11,7 +11,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-use super::{Interval, Tally};
+use crate::calibrate::{Interval, Tally};
 use crate::compare::Metric;
 
 /// The FMRs at which the FNMR is told, and what their keys are called.

@@ -25,6 +25,7 @@ pub use script::{
 };
 
 use crate::geometry::{Point, Similarity};
+use crate::remedy::Remedied;
 use cutout::CutOut;
 
 /// Why a scene cannot be rendered.
@@ -44,6 +45,8 @@ pub enum SceneError {
     #[error(transparent)]
     Outline(#[from] OutlineError),
 }
+
+impl Remedied for SceneError {}
 
 /// A script with everything that it needs to be rendered.
 #[derive(Debug, Clone)]

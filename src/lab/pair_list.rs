@@ -10,6 +10,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use crate::remedy::Remedied;
+
 /// Why a list cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PairListError {
@@ -44,6 +46,8 @@ pub enum PairListError {
         promised: usize,
     },
 }
+
+impl Remedied for PairListError {}
 
 /// One pair: indices of two photographs, whether they show one person, and in which fold it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::{Interval, Tally};
+use crate::calibrate::{Interval, Tally};
 use crate::compare::{Metric, Operating};
 use crate::inference::ModelId;
 

@@ -8,11 +8,12 @@
 
 use serde::Serialize;
 
+use super::Stage;
 use super::attempt::empty_path;
 use super::end_to_end::{EvaluateError, replay, still_clock};
 use super::folder::FaceFolder;
 use super::transcode::{RATE, Transcoder};
-use super::{Stage, Tally};
+use crate::calibrate::Tally;
 use crate::capture::picture::Picture;
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
