@@ -189,7 +189,7 @@ fn a_record_that_was_changed_taken_out_or_moved_is_named() {
         let said = door.run(&["verify"]).out;
         match named {
             None => {
-                assert!(said.contains("none of them changed") && said.contains("head: "), "{said}")
+                assert!(said.contains("none of them changed") && said.contains("head: "), "{said}");
             }
             Some(seq) => assert!(said.contains(&format!("record {seq}: ")), "{said}"),
         }

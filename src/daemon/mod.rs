@@ -49,7 +49,7 @@ use uuid::Uuid;
 
 use crate::capture::strobe::StrobeWatch;
 use crate::capture::{self, CaptureError};
-use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::detect::StillFaces;
 use crate::door::Door;
@@ -180,14 +180,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let source = capture::open(config.source_settings(started).supervised(), clock.clone())?;
 
     let boot = Uuid::new_v4();
-    let version_now = env!("CARGO_PKG_VERSION").to_owned();
-    let recording = config.camera.replay.path.is_some();
-    let mut store = store;
-    let signer = Signer::new(config.sign_settings(), &mut store, clock.wall());
-    let grant_key = signer.status().key.clone();
-    let start = Administrative::Started { version: version_now, recording, grant_key };
-    let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
-    desk.begin(start, started, clock.wall())?;
+    let desk = open_desk(config, store, boot, started, &clock)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
@@ -270,6 +263,25 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         rss_bytes: board::resident_bytes(),
     };
     ended.map(|()| summary)
+}
+
+/// The desk of the run `boot`, whose start is recorded with the key that signs its grants.
+fn open_desk(
+    config: &Config,
+    mut store: Store,
+    boot: Uuid,
+    started: Monotonic,
+    clock: &SystemClock,
+) -> Result<Desk, DaemonError> {
+    let signer = Signer::new(config.sign_settings(), &mut store, clock.wall());
+    let start = Administrative::Started {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        recording: config.camera.replay.path.is_some(),
+        grant_key: signer.status().key.clone(),
+    };
+    let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
+    desk.begin(start, started, clock.wall())?;
+    Ok(desk)
 }
 
 fn read_galleries(

@@ -78,22 +78,19 @@ impl Signer {
     ) -> Result<GrantKey, KeyTrouble> {
         let recorded = self.known.first().filter(|known| known.listed_until_ms.is_none());
         let name = recorded.map(|known| known.public.thumbprint());
-        let key = match place.load(name, store.owner())? {
-            Some(Loaded { key, beside }) => {
-                if beside && let Err(error) = place.settle() {
-                    tracing::warn!(%error, "the new grant key is used where it lies");
-                }
-                key
+        let key = if let Some(Loaded { key, beside }) = place.load(name, store.owner())? {
+            if beside && let Err(error) = place.settle() {
+                tracing::warn!(%error, "the new grant key is used where it lies");
             }
-            None => {
-                let key = place.make()?;
-                tracing::info!(
-                    fingerprint = %key.public().thumbprint(),
-                    path = %place.path.display(),
-                    "a grant key was made; 'deepid-edge keys show' tells what listeners need"
-                );
-                key
-            }
+            key
+        } else {
+            let key = place.make()?;
+            tracing::info!(
+                fingerprint = %key.public().thumbprint(),
+                path = %place.path.display(),
+                "a grant key was made; 'deepid-edge keys show' tells what listeners need"
+            );
+            key
         };
         if recorded.is_none_or(|known| known.place != place.kind) {
             let noted = store.note_grant_key(key.public(), place.kind, wall.unix_ms);
