@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 25] = [
+const ROOMS: [&str; 26] = [
     "geometry",
     "mask",
     "clock",
@@ -24,6 +24,7 @@ const ROOMS: [&str; 25] = [
     "embed",
     "liveness",
     "compare",
+    "policy",
     "decide",
     "config",
     "recognize",
