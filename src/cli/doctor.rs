@@ -72,6 +72,7 @@ impl Arguments {
             secrets(&mut findings, &config);
             broker(&mut findings, &config, store);
             clock(&mut findings, &config, store);
+            super::policy::check(&mut findings, &config, store);
             super::keys::check(&mut findings, &config, store);
         }
         let worst = findings.worst();

@@ -9,6 +9,7 @@ pub mod exit;
 pub mod failure;
 pub mod session;
 
+mod arm;
 mod backup;
 mod calibrate;
 mod clock;
@@ -21,6 +22,7 @@ mod doctor;
 mod enroll;
 mod evaluate;
 mod findings;
+mod groups;
 mod identify;
 mod keys;
 mod logging;
@@ -29,11 +31,13 @@ mod man;
 mod models;
 mod mqtt;
 mod passphrase;
+mod policy;
 mod progress;
 mod records;
 mod restore;
 mod run;
 mod scene;
+mod schedules;
 mod subjects;
 mod usable;
 mod verify;
@@ -85,9 +89,21 @@ enum Verb {
     Enroll(enroll::Arguments),
     /// Check camera, models, library, database, broker and clock
     Doctor(doctor::Arguments),
-    /// List, rename, disable, enable or remove enrolled people
+    /// List, rename, disable, enable, limit or remove enrolled people
     #[command(subcommand)]
     Subjects(subjects::Verb),
+    /// Say which people pass by the same hours
+    #[command(subcommand)]
+    Groups(groups::Verb),
+    /// Say which hours those are, and which days are holidays
+    #[command(subcommand)]
+    Schedules(schedules::Verb),
+    /// Ask the rules who may pass, and when
+    #[command(subcommand)]
+    Policy(policy::Verb),
+    /// Say whether the door lets anybody in at all
+    #[command(subcommand)]
+    Arm(arm::Verb),
     /// Show or export what the door did
     #[command(subcommand)]
     Records(records::Verb),
@@ -159,6 +175,10 @@ fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
         Verb::Enroll(verb) => verb.run(session),
         Verb::Doctor(verb) => verb.run(session),
         Verb::Subjects(verb) => verb.run(session),
+        Verb::Groups(verb) => verb.run(session),
+        Verb::Schedules(verb) => verb.run(session),
+        Verb::Policy(verb) => verb.run(session),
+        Verb::Arm(verb) => verb.run(session),
         Verb::Records(verb) => verb.run(session),
         Verb::Clock(verb) => verb.run(session),
         Verb::Keys(verb) => verb.run(session),

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::BackupProblem;
+use super::{BackupProblem, RuleProblem};
 use crate::compare::SubjectId;
 use crate::inference::ModelId;
 use crate::sign::Thumbprint;
@@ -151,6 +151,19 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// Stored rules that cannot be read.
+    #[error(
+        "database {path}: the rules of who may pass cannot be read ({what}); nobody is granted until they can: write them anew, or restore a backup"
+    )]
+    BadRules {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with them.
+        what: String,
+    },
+    /// Rules that cannot be changed so.
+    #[error(transparent)]
+    Rules(#[from] RuleProblem),
     /// A vector with no numbers, or of another length than its model's others.
     #[error(
         "reference for subject {subject}: {found} numbers, the model {model} gives {wanted}; enrol with the model that the daemon runs"
@@ -279,6 +292,7 @@ impl Error {
             | Self::SchemaDiffers { .. }
             | Self::BadReference { .. }
             | Self::BadRecord { .. }
+            | Self::BadRules { .. }
             | Self::Sqlite { .. } => ErrorKind::Unusable,
             Self::ReadOnly { .. } | Self::DiskFull { .. } | Self::CannotOpen { .. } => {
                 ErrorKind::Access
@@ -292,6 +306,7 @@ impl Error {
             | Self::NameTaken { .. }
             | Self::AmbiguousName { .. }
             | Self::SameKey { .. }
+            | Self::Rules(_)
             | Self::BadName { .. } => ErrorKind::Request,
         }
     }

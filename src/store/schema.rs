@@ -14,17 +14,18 @@ pub(super) const APPLICATION_ID: u32 = 0x4450_4564;
 const WHOLE: &str = include_str!("schema/whole.sql");
 
 /// Step `i` leads from version `i` to `i + 1`.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("schema/step-1.sql"),
     include_str!("schema/step-2.sql"),
     include_str!("schema/step-3.sql"),
     include_str!("schema/step-4.sql"),
     include_str!("schema/step-5.sql"),
+    include_str!("schema/step-6.sql"),
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 5;
-const _: () = assert!(STEPS.len() == 5, "one step leads to each version");
+pub(super) const VERSION: i64 = 6;
+const _: () = assert!(STEPS.len() == 6, "one step leads to each version");
 
 /// Makes all tables in an empty file.
 pub(super) fn make(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
