@@ -90,6 +90,7 @@ impl Written {
 }
 
 /// Everything that can be written of somebody, and asked.
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 #[derive(Debug, Clone)]
 struct Question {
     written: Written,
@@ -206,7 +207,7 @@ proptest! {
         // Where a time comes twice, either is enough to refuse.
         let both = |time: DateTime| {
             let ambiguous = zone().to_ambiguous_timestamp(time);
-            [ambiguous.clone().earlier().unwrap(), ambiguous.later().unwrap()]
+            [ambiguous.earlier().unwrap(), ambiguous.later().unwrap()]
         };
         all &= question.from.is_none_or(|from| both(from).iter().all(|from| moment >= *from));
         all &= question.until.is_none_or(|until| both(until).iter().all(|until| moment < *until));

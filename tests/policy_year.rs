@@ -56,7 +56,8 @@ fn book(arming: Arming) -> RuleBook {
     }
     book.groups.insert(name("family"), None);
     let until = Some(date(2026, 10, 1).at(0, 0, 0, 0));
-    for (number, group, until) in [(1, "family", None), (2, "office", None), (3, "cleaning", until)] {
+    for (number, group, until) in [(1, "family", None), (2, "office", None), (3, "cleaning", until)]
+    {
         let terms = Terms { group: Some(name(group)), from: None, until };
         book.subjects.insert(visitor::subject(number), terms);
     }
@@ -169,7 +170,13 @@ fn simulate(seed: u64) -> String {
         let trust = if doubted { ClockTrust::Untrusted } else { ClockTrust::Trusted };
         year.clock.set_wall(WallClock { trust, ..wall });
         // A stranger who tries comes again at once.
-        tries = if tries > 0 { tries - 1 } else if random.u8(0..100) == 0 { 8 } else { 0 };
+        tries = if tries > 0 {
+            tries - 1
+        } else if random.u8(0..100) == 0 {
+            8
+        } else {
+            0
+        };
         let who = if tries > 0 { 3 } else { [0, 0, 1, 1, 2, 3][random.usize(0..6)] };
         let before = year.local();
         if let Some(decision) = year.visit(who) {
@@ -179,10 +186,15 @@ fn simulate(seed: u64) -> String {
                 assert!(!doubted, "{before}");
                 assert_ne!(who, 3);
             }
-            *table.entry((before.month(), who)).or_default().entry(decision.verdict.reason()).or_default() += 1;
+            *table
+                .entry((before.month(), who))
+                .or_default()
+                .entry(decision.verdict.reason())
+                .or_default() += 1;
         }
         let now = year.clock.now();
-        longest = longest.max(year.door.locked_until(now).map_or(Duration::ZERO, |end| end.since(now)));
+        longest =
+            longest.max(year.door.locked_until(now).map_or(Duration::ZERO, |end| end.since(now)));
         let pause = if who == 3 { 2 } else { random.u64(0..2 * 86_400 / VISITS) };
         year.clock.advance(Duration::from_secs(pause));
     }

@@ -241,8 +241,10 @@ fn an_office_is_written_shown_and_explained() {
 
     let zone = ["--set", "policy.time_zone=Europe/Berlin"];
     let explain = |at: &str| {
-        let answer =
-            ask(&home, &[&["policy", "explain", "Maria", "--at", at, "--json"], &zone[..]].concat());
+        let answer = ask(
+            &home,
+            &[&["policy", "explain", "Maria", "--at", at, "--json"], &zone[..]].concat(),
+        );
         let said = answer.json();
         assert_eq!(answer.code, i32::from(said["allowed"] == false), "{said}");
         (said["reason"].as_str().unwrap_or("allowed").to_owned(), said["because"].to_string())
@@ -321,9 +323,8 @@ fn a_running_daemon_takes_rules_over_and_says_whether_it_is_armed() {
     let first = subscriber.on(ARMED);
     assert_eq!((first.qos, first.json()["armed"].clone()), (1, json!(true)));
     let decided = |reason: &'static str| {
-        let found = |m: &support::subscriber::Received| {
-            m.topic == ACCESS && m.json()["reason"] == reason
-        };
+        let found =
+            |m: &support::subscriber::Received| m.topic == ACCESS && m.json()["reason"] == reason;
         subscriber.next(reason, found);
     };
     decided("matched");

@@ -22,7 +22,8 @@ use deepid_edge::policy::{Arming, RuleName};
 use deepid_edge::publish::challenge::Challenges;
 use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{
-    Access, Armed, Audit, Camera, CameraState, GuidanceMessage, KeySet, Message, Presence, Topic, Topics,
+    Access, Armed, Audit, Camera, CameraState, GuidanceMessage, KeySet, Message, Presence, Topic,
+    Topics,
 };
 use deepid_edge::sign::{PublicKey, SigningState, Thumbprint};
 use deepid_edge::store::{

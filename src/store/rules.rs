@@ -233,61 +233,11 @@ impl Store {
 
 fn apply(connection: &Connection, change: RuleChange<'_>) -> Result<Administrative, Undone> {
     match change {
-        RuleChange::AddGroup { group, schedule } => {
-            if group_is_there(connection, group)? {
-                return Err(RuleProblem::GroupThere(group.clone()).into());
-            }
-            needs_schedule(connection, schedule)?;
-            let schedule_name = schedule.map(RuleName::as_str);
-            let sql = "INSERT INTO subject_groups (name, schedule) VALUES (?1, ?2)";
-            connection.execute(sql, params![group.as_str(), schedule_name])?;
-            let (group, schedule) = (group.clone(), schedule.cloned());
-            Ok(Administrative::GroupAdded { group, schedule })
-        }
-        RuleChange::Follow { group, schedule } => {
-            needs_group(connection, Some(group))?;
-            needs_schedule(connection, schedule)?;
-            let schedule_name = schedule.map(RuleName::as_str);
-            let sql = "UPDATE subject_groups SET schedule = ?2 WHERE name = ?1";
-            connection.execute(sql, params![group.as_str(), schedule_name])?;
-            let (group, schedule) = (group.clone(), schedule.cloned());
-            Ok(Administrative::GroupScheduled { group, schedule })
-        }
-        RuleChange::RemoveGroup { group } => {
-            needs_group(connection, Some(group))?;
-            let sql = "SELECT count(*) FROM subject_terms WHERE group_name = ?1";
-            let members = count(connection, sql, group.as_str())?;
-            if members > 0 {
-                return Err(RuleProblem::GroupInUse { group: group.clone(), members }.into());
-            }
-            connection.execute("DELETE FROM subject_groups WHERE name = ?1", [group.as_str()])?;
-            Ok(Administrative::GroupRemoved { group: group.clone() })
-        }
-        RuleChange::Assign { subject, group } => {
-            known(connection, subject)?;
-            needs_group(connection, group)?;
-            connection.execute(
-                "INSERT INTO subject_terms (subject, group_name) VALUES (?1, ?2)
-                 ON CONFLICT (subject) DO UPDATE SET group_name = excluded.group_name",
-                params![subject.as_str(), group.map(RuleName::as_str)],
-            )?;
-            let (subject, group) = (subject.clone(), group.cloned());
-            Ok(Administrative::SubjectAssigned { subject, group })
-        }
-        RuleChange::Validity { subject, from, until } => {
-            known(connection, subject)?;
-            if from.zip(until).is_some_and(|(from, until)| from >= until) {
-                return Err(RuleProblem::NeverValid.into());
-            }
-            let [from, until] = [from, until].map(|time| time.map(|time| time.to_string()));
-            connection.execute(
-                "INSERT INTO subject_terms (subject, valid_from, valid_until) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (subject) DO UPDATE SET
-                     valid_from = excluded.valid_from, valid_until = excluded.valid_until",
-                params![subject.as_str(), from, until],
-            )?;
-            Ok(Administrative::ValiditySet { subject: subject.clone(), from, until })
-        }
+        RuleChange::AddGroup { group, schedule } => add_group(connection, group, schedule),
+        RuleChange::Follow { group, schedule } => follow(connection, group, schedule),
+        RuleChange::RemoveGroup { group } => remove_group(connection, group),
+        RuleChange::Assign { subject, group } => assign(connection, subject, group),
+        RuleChange::Validity { subject, from, until } => limit(connection, subject, from, until),
         RuleChange::SetSchedule { schedule, hours } => {
             connection.execute(
                 "INSERT INTO schedules (name, hours) VALUES (?1, ?2)
@@ -296,32 +246,8 @@ fn apply(connection: &Connection, change: RuleChange<'_>) -> Result<Administrati
             )?;
             Ok(Administrative::ScheduleSet { schedule: schedule.clone() })
         }
-        RuleChange::RemoveSchedule { schedule } => {
-            needs_schedule(connection, Some(schedule))?;
-            let sql = "SELECT count(*) FROM subject_groups WHERE schedule = ?1";
-            let groups = count(connection, sql, schedule.as_str())?;
-            if groups > 0 {
-                return Err(
-                    RuleProblem::ScheduleInUse { schedule: schedule.clone(), groups }.into()
-                );
-            }
-            connection.execute("DELETE FROM schedules WHERE name = ?1", [schedule.as_str()])?;
-            Ok(Administrative::ScheduleRemoved { schedule: schedule.clone() })
-        }
-        RuleChange::Holidays { dates, are } => {
-            let sql = if are {
-                "INSERT OR IGNORE INTO holidays (date) VALUES (?1)"
-            } else {
-                "DELETE FROM holidays WHERE date = ?1"
-            };
-            let mut statement = connection.prepare(sql)?;
-            let mut changed = 0_u32;
-            for date in dates {
-                changed += u32::from(statement.execute([date.to_string()])? > 0);
-            }
-            let (added, removed) = if are { (changed, 0) } else { (0, changed) };
-            Ok(Administrative::HolidaysChanged { added, removed })
-        }
+        RuleChange::RemoveSchedule { schedule } => remove_schedule(connection, schedule),
+        RuleChange::Holidays { dates, are } => Ok(set_holidays(connection, dates, are)?),
         RuleChange::Arm(arming) => {
             connection.execute(
                 "INSERT OR REPLACE INTO arming (id, armed, until_ms) VALUES (1, ?1, ?2)",
@@ -331,6 +257,108 @@ fn apply(connection: &Connection, change: RuleChange<'_>) -> Result<Administrati
             Ok(Administrative::ArmingChanged { armed: arming != Arming::Off, until })
         }
     }
+}
+
+fn add_group(
+    connection: &Connection,
+    group: &RuleName,
+    schedule: Option<&RuleName>,
+) -> Result<Administrative, Undone> {
+    if group_is_there(connection, group)? {
+        return Err(RuleProblem::GroupThere(group.clone()).into());
+    }
+    needs_schedule(connection, schedule)?;
+    let sql = "INSERT INTO subject_groups (name, schedule) VALUES (?1, ?2)";
+    connection.execute(sql, params![group.as_str(), schedule.map(RuleName::as_str)])?;
+    Ok(Administrative::GroupAdded { group: group.clone(), schedule: schedule.cloned() })
+}
+
+fn follow(
+    connection: &Connection,
+    group: &RuleName,
+    schedule: Option<&RuleName>,
+) -> Result<Administrative, Undone> {
+    needs_group(connection, Some(group))?;
+    needs_schedule(connection, schedule)?;
+    let sql = "UPDATE subject_groups SET schedule = ?2 WHERE name = ?1";
+    connection.execute(sql, params![group.as_str(), schedule.map(RuleName::as_str)])?;
+    Ok(Administrative::GroupScheduled { group: group.clone(), schedule: schedule.cloned() })
+}
+
+fn remove_group(connection: &Connection, group: &RuleName) -> Result<Administrative, Undone> {
+    needs_group(connection, Some(group))?;
+    let sql = "SELECT count(*) FROM subject_terms WHERE group_name = ?1";
+    let members = count(connection, sql, group.as_str())?;
+    if members > 0 {
+        return Err(RuleProblem::GroupInUse { group: group.clone(), members }.into());
+    }
+    connection.execute("DELETE FROM subject_groups WHERE name = ?1", [group.as_str()])?;
+    Ok(Administrative::GroupRemoved { group: group.clone() })
+}
+
+fn assign(
+    connection: &Connection,
+    subject: &SubjectId,
+    group: Option<&RuleName>,
+) -> Result<Administrative, Undone> {
+    known(connection, subject)?;
+    needs_group(connection, group)?;
+    connection.execute(
+        "INSERT INTO subject_terms (subject, group_name) VALUES (?1, ?2)
+         ON CONFLICT (subject) DO UPDATE SET group_name = excluded.group_name",
+        params![subject.as_str(), group.map(RuleName::as_str)],
+    )?;
+    Ok(Administrative::SubjectAssigned { subject: subject.clone(), group: group.cloned() })
+}
+
+fn limit(
+    connection: &Connection,
+    subject: &SubjectId,
+    from: Option<DateTime>,
+    until: Option<DateTime>,
+) -> Result<Administrative, Undone> {
+    known(connection, subject)?;
+    if from.zip(until).is_some_and(|(from, until)| from >= until) {
+        return Err(RuleProblem::NeverValid.into());
+    }
+    let [from, until] = [from, until].map(|time| time.map(|time| time.to_string()));
+    connection.execute(
+        "INSERT INTO subject_terms (subject, valid_from, valid_until) VALUES (?1, ?2, ?3)
+         ON CONFLICT (subject) DO UPDATE SET
+             valid_from = excluded.valid_from, valid_until = excluded.valid_until",
+        params![subject.as_str(), from, until],
+    )?;
+    Ok(Administrative::ValiditySet { subject: subject.clone(), from, until })
+}
+
+fn remove_schedule(connection: &Connection, schedule: &RuleName) -> Result<Administrative, Undone> {
+    needs_schedule(connection, Some(schedule))?;
+    let sql = "SELECT count(*) FROM subject_groups WHERE schedule = ?1";
+    let groups = count(connection, sql, schedule.as_str())?;
+    if groups > 0 {
+        return Err(RuleProblem::ScheduleInUse { schedule: schedule.clone(), groups }.into());
+    }
+    connection.execute("DELETE FROM schedules WHERE name = ?1", [schedule.as_str()])?;
+    Ok(Administrative::ScheduleRemoved { schedule: schedule.clone() })
+}
+
+fn set_holidays(
+    connection: &Connection,
+    dates: &[Date],
+    are: bool,
+) -> rusqlite::Result<Administrative> {
+    let sql = if are {
+        "INSERT OR IGNORE INTO holidays (date) VALUES (?1)"
+    } else {
+        "DELETE FROM holidays WHERE date = ?1"
+    };
+    let mut statement = connection.prepare(sql)?;
+    let mut changed = 0_u32;
+    for date in dates {
+        changed += u32::from(statement.execute([date.to_string()])? > 0);
+    }
+    let (added, removed) = if are { (changed, 0) } else { (0, changed) };
+    Ok(Administrative::HolidaysChanged { added, removed })
 }
 
 fn arming(connection: &Connection) -> rusqlite::Result<Arming> {
