@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 deb deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -15,9 +15,17 @@ demo: setup-demo assets ## Enrol a person, replay a visit, watch the decisions a
 
 test: setup assets lint doc ## Run every check that a change must pass
 	CARGO=$(CARGO) tools/run_tests.sh
+	CARGO=$(CARGO) tools/check_grant_c.sh
+	PYTHON=$(PYTHON) tools/in_venv.sh crates/grant/examples/requirements.txt crates/grant/examples/verify_grant_test.py
 	$(PYTHON) -m unittest discover --start-directory tools --pattern '*_test.py'
 	$(PYTHON) -m unittest discover --start-directory tests/system --pattern '*_test.py'
 	$(PYTHON) -m unittest discover --verbose --start-directory models/training/tests --top-level-directory models/training
+
+test-grant-c: ## Hold the verifier's C interface to the table of forgeries, and build it without std
+	CARGO=$(CARGO) tools/check_grant_c.sh
+
+test-grant-python: ## Hold the example of a verifier in Python to the table of forgeries
+	PYTHON=$(PYTHON) tools/in_venv.sh crates/grant/examples/requirements.txt crates/grant/examples/verify_grant_test.py
 
 test-nightly: setup assets ## Run the tests that take minutes
 	CARGO=$(CARGO) tools/run_tests.sh nightly
@@ -29,13 +37,14 @@ bench: assets ## Measure every stage and the whole frame
 	$(CARGO) bench --locked
 
 lint: ## Check formatting, clippy, licences, advisories, unused dependencies, the stated Rust version
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets --features demo -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --features deepid-edge/demo -- -D warnings
 	$(CARGO) clippy --locked -- -D warnings
+	$(CARGO) clippy --locked --features lab -- -D warnings
 	tools/check_dependencies.sh
 
 doc: ## Build the library's documentation; a broken link fails
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --features demo --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --features deepid-edge/demo --no-deps --document-private-items
 
 assets: ## Fetch the TFLite library, the detectors and the demo's photographs (assets.toml)
 	@$(PYTHON) tools/fetch_assets.py
@@ -88,6 +97,10 @@ build-armv7: ## Try to build it for 32-bit ARM, which ends at the TFLite binding
 deb: ## Pack the Debian package for this machine's processor into target/debian
 	@tools/setup_debian.sh deb
 	tools/make_deb.sh
+
+deb-opener: ## Pack the Debian package of the opener for this machine's processor into target/deb-opener
+	@tools/setup_debian.sh deb
+	tools/make_deb_opener.sh
 
 deb-arm64: ## Pack the Debian package for a 64-bit ARM board into target/debian
 	@tools/setup_debian.sh deb-arm64

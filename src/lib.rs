@@ -5,24 +5,29 @@
 //!
 //! # Layout
 //!
-//! [`geometry`], [`mask`], [`clock`] and [`frame`] are the vocabulary; [`backoff`] and [`secret`]
-//! serve several rooms, and [`sign`] has the door's key. [`inference`] runs networks.
+//! [`geometry`], [`mask`], [`remedy`], [`clock`] and [`frame`] are the vocabulary; [`backoff`], [`secret`]
+//! and [`durable`] serve several rooms, and [`sign`] has the door's key. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the
 //! path, and [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`]
 //! decides by it, and by the rules of [`policy`]. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how,
 //! [`equip`] puts it together, [`enrol`] makes references of pictures, [`daemon`] runs it all,
-//! [`evaluate`] measures it, [`cli`] is the front door.
+//! [`calibrate`] says what one door may claim, `lab` measures over folders in builds with that feature,
+//! [`cli`] is the front door.
 #![warn(missing_docs)]
 
 pub mod geometry;
 
 pub mod mask;
 
+pub mod remedy;
+
 pub mod clock;
 
 pub mod backoff;
 
 pub mod secret;
+
+pub mod durable;
 
 pub mod sign;
 
@@ -62,6 +67,9 @@ pub mod enrol;
 
 pub mod daemon;
 
-pub mod evaluate;
+pub mod calibrate;
+
+#[cfg(feature = "lab")]
+pub mod lab;
 
 pub mod cli;

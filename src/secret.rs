@@ -7,9 +7,12 @@
 //! Deliberately absent: who may read the file, which callers judge, and secrets in variables or
 //! arguments, which other users can see.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
+
+use crate::remedy::Remedied;
 
 /// Bytes of a file that holds a secret.
 pub const BYTES_MAX: usize = 4096;
@@ -36,28 +39,44 @@ pub enum SecretError {
     #[error("{0}")]
     Unreadable(#[from] io::Error),
     /// Too large.
-    #[error("larger than {BYTES_MAX} bytes: this is another kind of file; a secret is one line")]
+    #[error(
+        "larger than {BYTES_MAX} bytes: this is another kind of file; {advice}",
+        advice = self.advice()
+    )]
     TooLarge,
     /// No bytes, or no others than line ends.
-    #[error("it is empty; write the secret into it, as one line")]
+    #[error("it is empty; {advice}", advice = self.advice())]
     Empty,
     /// The secret stands further down.
-    #[error("its first line is empty, and line {0} is not; the secret must be on the first line")]
+    #[error("its first line is empty, and line {0} is not; {advice}", advice = self.advice())]
     FirstLineEmpty(usize),
     /// As some editors of Windows write.
-    #[error("it is UTF-16; UTF-8 is needed: 'iconv -f UTF-16 -t UTF-8' makes it so")]
+    #[error("it is UTF-16; {advice}", advice = self.advice())]
     Utf16,
     /// Latin-1, or no text at all.
-    #[error(
-        "it is not UTF-8 text from byte {0} on; if it is Latin-1, 'iconv -f LATIN1 -t UTF-8' makes it so"
-    )]
+    #[error("it is not UTF-8 text from byte {0} on; {advice}", advice = self.advice())]
     NotText(usize),
     /// A control character, which nobody types into a password.
-    #[error("its first line has a control character (U+{0:04X}); write it anew in a plain editor")]
+    #[error("its first line has a control character (U+{0:04X}); {advice}", advice = self.advice())]
     Control(u32),
     /// A key, a certificate.
-    #[error("it holds a key or a certificate (PEM), no password; name another file")]
+    #[error("it holds a key or a certificate (PEM), no password; {advice}", advice = self.advice())]
     Pem,
+}
+
+impl Remedied for SecretError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::TooLarge => "a secret is one line".into(),
+            Self::Empty => "write the secret into it, as one line".into(),
+            Self::FirstLineEmpty(_) => "the secret must be on the first line".into(),
+            Self::Utf16 => "UTF-8 is needed: 'iconv -f UTF-16 -t UTF-8' makes it so".into(),
+            Self::NotText(_) => "if it is Latin-1, 'iconv -f LATIN1 -t UTF-8' makes it so".into(),
+            Self::Control(_) => "write it anew in a plain editor".into(),
+            Self::Pem => "name another file".into(),
+            Self::Unreadable(_) => return None,
+        })
+    }
 }
 
 impl Secret {

@@ -343,12 +343,12 @@ fn what_the_broker_never_acknowledged_is_sent_again_as_audit_and_never_as_access
     let Some(mut broker) = start() else { return };
     let mut door = Door::open(settings(broker.port()));
     door.until_connected();
-    door.until_asked("idle", |r| matches!(r, DeskRequest::Outbox { .. }));
+    door.until_outbox_asked(1);
     let clock = door.clock.clone();
     // The broker takes the bytes and never reads them: rumqttc would keep this and send it again.
     broker.freeze();
     let record = door.decide(&grant(&clock));
-    door.until_asked("asked", |r| matches!(r, DeskRequest::Outbox { .. }));
+    door.until_outbox_asked(2);
     // While nothing is acknowledged, nothing more is announced; then the connection is given up.
     clock.advance(Duration::from_secs(6));
     let second = door.decide(&grant(&clock));
@@ -375,11 +375,11 @@ fn what_was_made_while_the_broker_was_silent_is_late() {
     let subscriber = Subscriber::connect(broker.port(), "deepid-edge/#");
     let mut door = Door::open(settings(broker.port()));
     door.until_connected();
-    door.until_asked("idle", |r| matches!(r, DeskRequest::Outbox { .. }));
+    door.until_outbox_asked(1);
     let clock = door.clock.clone();
     broker.freeze();
     let first = door.decide(&grant(&clock));
-    door.until_asked("asked", |r| matches!(r, DeskRequest::Outbox { .. }));
+    door.until_outbox_asked(2);
     // The session takes one thing after the other: when it has refused what another run decided, it
     // has handed the first record over.
     let foreign = AuditRecord { boot: OTHER_BOOT, seq: 99, ..first.clone() };

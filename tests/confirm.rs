@@ -365,7 +365,7 @@ fn added(models: &Path) -> std::process::Output {
 }
 
 #[test]
-fn a_fusion_is_added_enrolled_with_and_measured() {
+fn a_fusion_is_added_and_enrolled_with() {
     if !assets() {
         return;
     }
@@ -393,7 +393,18 @@ fn a_fusion_is_added_enrolled_with_and_measured() {
     let checks = checks_of(&checked, "confirm");
     assert_eq!(checks["verdict"], "warn", "{checks:#}");
     assert!(checks["what"].as_str().expect("words").contains("1 of 2 people"), "{checks:#}");
+}
 
+#[test]
+#[cfg_attr(not(feature = "lab"), ignore = "it needs the verb evaluate")]
+fn pairs_are_measured_with_a_fusion() {
+    if !assets() {
+        return;
+    }
+    let models = models(|card| card);
+    let models = models.path();
+    assert!(added(models).status.success());
+    let folder = tempfile::tempdir().expect("a temporary folder");
     let photographs = folder.path().join("photographs");
     for (name, files) in [("Obama", &["obama", "obama2", "obama3"][..]), ("Biden", &["biden"])] {
         std::fs::create_dir_all(photographs.join(name)).expect("a folder");

@@ -104,6 +104,9 @@ fn every_command_line_is_understood() {
         for line in typed(&text).iter().filter(|line| !is_a_pattern(line)) {
             let Some(arguments) = arguments(line) else { continue };
             count += 1;
+            if cfg!(not(feature = "lab")) && arguments.iter().any(|word| word == "evaluate") {
+                continue;
+            }
             let parsed = deepid_edge::cli::command().try_get_matches_from(&arguments);
             // Asking for help or the version is an answer, not a mistake.
             if let Err(error) = parsed
@@ -131,7 +134,9 @@ fn what_the_installation_guide_quotes_is_said_by_the_program() {
     let quoted: Vec<&str> =
         table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     assert!(quoted.len() > 10, "only {} messages were found: the search is broken", quoted.len());
-    let never: Vec<_> = quoted.iter().filter(|text| !sources.contains(**text)).collect();
+    // What happened and what helps stand in two places of the sources.
+    let said = |text: &str| text.split("; ").all(|half| sources.contains(half));
+    let never: Vec<_> = quoted.iter().filter(|text| !said(text)).collect();
     assert!(never.is_empty(), "docs/install.md quotes what the program never says: {never:#?}");
 }
 

@@ -41,7 +41,7 @@ fn a_photograph_is_refused_with_what_told_it_and_nobody_is_named() {
     let without = decisions("off");
     assert_eq!(without[0].outcome, Outcome::Granted, "the very film that is granted without");
     assert!(without[0].liveness.is_none());
-    for mode in ["deny", "confirm"] {
+    for mode in ["deny", "confirm", "challenge"] {
         let decisions = decisions(mode);
         assert!(!decisions.is_empty(), "{mode}");
         for decision in decisions {
@@ -55,6 +55,7 @@ fn a_photograph_is_refused_with_what_told_it_and_nobody_is_named() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "lab"), ignore = "it needs the verb evaluate")]
 fn a_film_of_a_photograph_counts_as_an_attack_and_its_kind_is_told() {
     if !assets() {
         return;

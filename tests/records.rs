@@ -165,6 +165,38 @@ fn a_day_at_the_door_is_listed() {
 }
 
 #[test]
+fn a_record_that_was_changed_taken_out_or_moved_is_named() {
+    for (change, named) in [
+        ("SELECT 1", None),
+        ("UPDATE audit SET body = replace(body, 'denied', 'granted') WHERE seq = 3", Some(3)),
+        ("UPDATE audit SET issued_ms = issued_ms - 60000 WHERE seq = 4", Some(4)),
+        ("DELETE FROM audit WHERE seq = 2", Some(3)),
+        (
+            "UPDATE audit SET seq = 99 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 4;
+             UPDATE audit SET seq = 4 WHERE seq = 99",
+            Some(3),
+        ),
+    ] {
+        let door = Door::with_a_day();
+        let beside = rusqlite::Connection::open(door.path("door.db")).unwrap();
+        beside.execute_batch(&format!("PRAGMA foreign_keys = OFF; {change};")).unwrap();
+        let answer = door.run(&["verify", "--json"]);
+        let value = answer.json();
+        assert_eq!(answer.code, i32::from(named.is_some()), "{change}: {value}");
+        assert_eq!(value["whole"], named.is_none(), "{change}: {value}");
+        let first = value["broken"].as_array().unwrap().first().map(|broken| &broken["record"]);
+        assert_eq!(first.and_then(Json::as_u64), named, "{change}: {value}");
+        let said = door.run(&["verify"]).out;
+        match named {
+            None => {
+                assert!(said.contains("none of them changed") && said.contains("head: "), "{said}");
+            }
+            Some(seq) => assert!(said.contains(&format!("record {seq}: ")), "{said}"),
+        }
+    }
+}
+
+#[test]
 fn filters_choose_what_they_say() {
     let mut door = Door::with_a_day();
     let ada = door.ada.to_string();

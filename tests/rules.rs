@@ -19,6 +19,7 @@ use deepid_edge::store::{
     Administrative, AuditRecord, Body, Error, RuleChange, RuleProblem, Signature, Store,
     StoreSettings,
 };
+use jiff::civil::{Date, DateTime};
 use serde_json::{Value, json};
 use support::answer::Answer;
 use support::daemon::Home;
@@ -67,9 +68,9 @@ fn every_change_of_a_rule_is_one_transaction_with_its_record() {
     let (mut store, ada) = store(&folder);
     let (staff, office) = (name("staff"), name("office"));
     let hours = Schedule::read("mon-fri 08:00-18:00").unwrap();
-    let day = |text: &str| text.parse().unwrap();
+    let day = |text: &str| text.parse::<DateTime>().unwrap();
     let (from, until) = (Some(day("2026-01-01T00:00")), Some(day("2026-07-01T00:00")));
-    let holidays = [day("2026-12-25").into(), day("2026-12-26").into()];
+    let holidays = [Date::from(day("2026-12-25")), Date::from(day("2026-12-26"))];
     let group = || staff.clone();
     let schedule = || Some(office.clone());
     let changes = [

@@ -75,6 +75,7 @@ fn record(body: Body) -> AuditRecord {
         monotonic_ms: 5_123_456,
         issued_ms: wall.unix_ms,
         clock: wall.trust,
+        chain: Some("5a".repeat(32)),
         body,
     }
 }

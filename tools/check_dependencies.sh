@@ -16,12 +16,12 @@ tools/cargo_tool.sh cargo-machete 0.9.2
 export PATH=$PATH:$PWD/assets/cargo/bin
 
 cargo-machete .
-cargo-deny --log-level warn check licenses bans sources
+cargo-deny --workspace --log-level warn check licenses bans sources
 python3 tools/check_rust_version.py
 
 # The database first, by itself: a failure to fetch is not a finding.
 if said=$(timeout 120 cargo-deny --log-level error fetch db 2>&1); then
-    cargo-deny --log-level warn --offline check advisories
+    cargo-deny --workspace --log-level warn --offline check advisories
 else
     echo "dependencies: advisories NOT CHECKED, the RustSec database cannot be fetched:"
     echo "    $(tail -n 1 <<<"$said")"

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Writes the licences of every Rust crate that is compiled into the program.
 
-in   the target's triple; Cargo.lock; the crates' sources, which cargo fetched to build them
+in   the target's triple; the program's package, deepid-edge unless named; Cargo.lock; the crates'
+     sources, which cargo fetched to build them
 out  on standard output: every crate with its version and licence expression, then each licence file
      once, with the crates that it belongs to; exit 1 when a crate carries none and its licence is
      neither MIT nor Apache-2.0, whose texts stand in this repository
@@ -24,14 +25,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = "deepid-edge"
 LICENCE_FILE = re.compile(r"(licen[cs]e|copying|notice|copyright|unlicense)", re.IGNORECASE)
 # Not prose: sources whose name begins like a licence's.
 CODE = {".rs", ".py", ".toml", ".sh", ".json", ".yml", ".lock"}
 
 
-def compiled_in(target: str) -> set[str]:
+def compiled_in(target: str, program: str = PROGRAM) -> set[str]:
     """The ids `name version` of the crates that end up in the binary, this one's own left out."""
     command = ["cargo", "tree", "--locked", "--quiet", "--edges", "normal", "--prefix", "none", "--target", target]
+    command += ["--package", program]
     lines = subprocess.run([*command, "--format", "{p}"], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
     found = set()
     for line in lines.stdout.splitlines():
@@ -42,11 +45,11 @@ def compiled_in(target: str) -> set[str]:
     return found
 
 
-def crates(target: str) -> list[dict]:
+def crates(target: str, program: str = PROGRAM) -> list[dict]:
     """What cargo knows of them, sorted by name."""
     command = ["cargo", "metadata", "--locked", "--format-version", "1", "--filter-platform", target]
     said = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE)
-    wanted = compiled_in(target)
+    wanted = compiled_in(target, program)
     packages = [p for p in json.loads(said.stdout)["packages"] if p["source"] is not None]
     packages = [p for p in packages if f"{p['name']} {p['version']}" in wanted]
     return sorted(packages, key=lambda p: (p["name"], p["version"]))
@@ -96,9 +99,9 @@ def standard(package: dict) -> tuple[str, list[str]]:
     raise ValueError(f"{title(package)} ({expression or 'no licence stated'}) carries no licence file: add its text here")
 
 
-def render(packages: list[dict], texts: list[tuple[str, list[str]]]) -> str:
+def render(packages: list[dict], texts: list[tuple[str, list[str]]], program: str = PROGRAM) -> str:
     """The whole text."""
-    lines = ["Rust crates compiled into deepid-edge, with the licences under which their authors give them.", ""]
+    lines = [f"Rust crates compiled into {program}, with the licences under which their authors give them.", ""]
     lines += [f"  {title(p)}: {p['license'] or p['license_file']}" for p in packages]
     for text, owners in texts:
         lines += ["", "=" * 80, *owners, "-" * 80, text]
@@ -108,14 +111,16 @@ def render(packages: list[dict], texts: list[tuple[str, list[str]]]) -> str:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", help="the triple that the program is built for")
-    packages = crates(parser.parse_args(arguments).target)
+    parser.add_argument("program", nargs="?", default=PROGRAM, help="the package of this workspace that it is")
+    given = parser.parse_args(arguments)
+    packages = crates(given.target, given.program)
     texts, without = gather(packages)
     try:
         texts += [standard(package) for package in without]
     except ValueError as error:
         print(f"licences: {error}", file=sys.stderr)
         return 1
-    sys.stdout.write(render(packages, texts))
+    sys.stdout.write(render(packages, texts, given.program))
     return 0
 
 

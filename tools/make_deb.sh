@@ -5,8 +5,9 @@
 # out  target/debian/deepid-edge_VERSION_ARCHITECTURE.deb, its size on the last line; exit 1 when it
 #      is larger than it may be
 #
-# The program is built for the target first; its own verbs write manual pages and completions, under
-# user emulation where the target is another processor, which also shows that the binary runs.
+# The program is built for the target first, without the features `lab` and `demo`, of which no board
+# needs anything; its own verbs write manual pages and completions, under user emulation where the
+# target is another processor, which also shows that the binary runs.
 # Two runs over one commit with the same tools make the same bytes: files are dated by the commit.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -14,13 +14,13 @@ readonly cargo=${CARGO:-cargo}
 export DEEPID_EDGE_REQUIRE_ALL=1
 tools/cargo_tool.sh cargo-nextest 0.9.128 --no-default-features --features default-no-update
 export PATH=$PATH:$PWD/assets/cargo/bin
-# The verb `demo` has tests, too.
-run=("$cargo" nextest run --locked --features demo)
+# All of crates/; the verbs `demo` and `evaluate` have tests, too, and `demo` brings both.
+run=("$cargo" nextest run --locked --workspace --features deepid-edge/demo)
 
 case ${1:-} in
 '')
     "${run[@]}"
-    "$cargo" test --doc --locked --features demo
+    "$cargo" test --doc --locked --workspace --features deepid-edge/demo
     ;;
 nightly) "${run[@]}" --profile nightly --run-ignored only ;;
 *) echo "run_tests: '$1' must be nightly, or nothing" >&2; exit 2 ;;

@@ -13,6 +13,7 @@
 //! Sources: ITU-T T.81; many UVC cameras leave out the Huffman tables, leave out the end marker, or
 //! pad behind it: all are accepted.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use zune_core::bytestream::ZCursor;
@@ -25,6 +26,7 @@ use super::jpeg::{self, JpegFault, Outline};
 use super::picture::Pixels;
 use super::{CapturedFrame, Encoding, MAX_JPEG_BYTES};
 use crate::frame::{Frame, FrameError, PixelFormat};
+use crate::remedy::Remedied;
 
 /// What makes bytes not a picture.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +47,8 @@ pub enum PictureError {
     OtherFormat(OtherFormat),
     /// The end is missing.
     #[error(
-        "cut off after {found} bytes: only {percent} % of the picture is there; capture or copy it again"
+        "cut off after {found} bytes: only {percent} % of the picture is there; {advice}",
+        advice = self.advice()
     )]
     Truncated {
         /// How many bytes there are.
@@ -55,21 +58,21 @@ pub enum PictureError {
     },
     /// Bytes within it are missing.
     #[error(
-        "data were lost on the way: only {percent} % of the picture can be decoded; check cable and hub of a camera, copy a file again"
+        "data were lost on the way: only {percent} % of the picture can be decoded; {advice}",
+        advice = self.advice()
     )]
     Lost {
         /// How much of it can be decoded.
         percent: u8,
     },
     /// It is a kind of JPEG that is not read.
-    #[error(
-        "a JPEG picture of an unusual kind: {0}; make an ordinary one of it ('jpegtran -outfile OUT.jpg FILE' of the Debian package libjpeg-turbo-progs does so for arithmetic codes), or choose another of camera.formats"
-    )]
+    #[error("a JPEG picture of an unusual kind: {0}; {advice}", advice = self.advice())]
     Unsupported(&'static str),
     /// It would take too much memory.
     #[error(
-        "{width}×{height} pixels are more than are read (at most {max_pixels}; a frame or WebP picture {max_side} a side): scale it down",
-        max_side = Frame::MAX_SIDE
+        "{width}×{height} pixels are more than are read (at most {max_pixels}; a frame or WebP picture {max_side} a side): {advice}",
+        max_side = Frame::MAX_SIDE,
+        advice = self.advice()
     )]
     TooLarge {
         /// Pixels across.
@@ -80,7 +83,7 @@ pub enum PictureError {
         max_pixels: usize,
     },
     /// Too many compressed bytes.
-    #[error("{found} bytes are more than the {max} accepted: scale it down")]
+    #[error("{found} bytes are more than the {max} accepted: {advice}", advice = self.advice())]
     TooLong {
         /// How many there are.
         found: u64,
@@ -88,11 +91,26 @@ pub enum PictureError {
         max: u64,
     },
     /// Its bytes contradict each other.
-    #[error("damaged: {0}; capture or copy it again")]
+    #[error("damaged: {0}; {advice}", advice = self.advice())]
     Damaged(&'static str),
     /// Size, stride and bytes do not fit each other.
     #[error(transparent)]
     Frame(#[from] FrameError),
+}
+
+impl Remedied for PictureError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Truncated { .. } | Self::Damaged(_) => "capture or copy it again".into(),
+            Self::Lost { .. } => "check cable and hub of a camera, copy a file again".into(),
+            Self::Unsupported(_) => {
+                "make an ordinary one of it ('jpegtran -outfile OUT.jpg FILE' of the Debian package libjpeg-turbo-progs does so for arithmetic codes), or choose another of camera.formats".into()
+            }
+            Self::TooLarge { .. } | Self::TooLong { .. } => "scale it down".into(),
+            Self::OtherFormat(other) => other.remedy.into(),
+            Self::Empty | Self::WrongFormat { .. } | Self::Frame(_) => return None,
+        })
+    }
 }
 
 /// Why a frame cannot be decoded, in a word.

@@ -5,42 +5,39 @@
 //! again can help. The mapping from system errors is a pure function, because no test machine has
 //! every broken camera.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
 use super::negotiate::NegotiationError;
 use super::{CameraState, PictureError, Readability, Undecodable};
+use crate::remedy::Remedied;
 
 /// What can go wrong between a lens and a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     /// There is no such device.
-    #[error(
-        "camera {device}: there is no such device: plug the camera in, or set camera.device to one that 'deepid-edge doctor' lists"
-    )]
+    #[error("camera {device}: there is no such device: {advice}", advice = self.advice())]
     Missing {
         /// What was asked for.
         device: String,
     },
     /// The device went away while in use.
-    #[error(
-        "camera {device}: unplugged while in use: plug it in again (check cable, hub and power)"
-    )]
+    #[error("camera {device}: unplugged while in use: {advice}", advice = self.advice())]
     Unplugged {
         /// The device node.
         device: String,
     },
     /// Somebody else has it.
-    #[error(
-        "camera {device}: busy: another program has it open; 'fuser -v {device}' names it; stop that program"
-    )]
+    #[error("camera {device}: busy: another program has it open; {advice}", advice = self.advice())]
     Busy {
         /// The device node.
         device: String,
     },
     /// No permission.
     #[error(
-        "camera {device}: permission denied: the user that runs this must be in the group 'video': 'sudo usermod -aG video USER', then log in again or restart the service"
+        "camera {device}: permission denied: the user that runs this must be in the group 'video': {advice}",
+        advice = self.advice()
     )]
     Denied {
         /// The device node.
@@ -56,7 +53,8 @@ pub enum CaptureError {
     },
     /// It can be used, and is not the one that the configuration names.
     #[error(
-        "camera {device}: is {found}, and camera.identity names {wanted}: no picture of it is judged: put the right camera back; where this one was put there on purpose, set {line} and restart the service"
+        "camera {device}: is {found}, and camera.identity names {wanted}: no picture of it is judged: {advice}",
+        advice = self.advice()
     )]
     Foreign {
         /// The device node.
@@ -80,7 +78,8 @@ pub enum CaptureError {
     },
     /// No frame for too long.
     #[error(
-        "camera {device}: no frame for {waited_ms} ms: it is opened again; if this repeats, check cable, hub and power supply, or ask for a smaller size or rate"
+        "camera {device}: no frame for {waited_ms} ms: it is opened again; {advice}",
+        advice = self.advice()
     )]
     Stalled {
         /// The device node.
@@ -90,7 +89,8 @@ pub enum CaptureError {
     },
     /// Frames arrive, all equal.
     #[error(
-        "camera {device}: shows the same picture, equal to the last bit, for {frozen_ms} ms: it is opened again; if this repeats, replug it and see whether its lens is covered"
+        "camera {device}: shows the same picture, equal to the last bit, for {frozen_ms} ms: it is opened again; {advice}",
+        advice = self.advice()
     )]
     Frozen {
         /// The device node.
@@ -99,7 +99,7 @@ pub enum CaptureError {
         frozen_ms: u64,
     },
     /// The driver failed in another way.
-    #[error("camera {device}: {operation} failed: {problem}: see 'dmesg' for what the driver says")]
+    #[error("camera {device}: {operation} failed: {problem}: {advice}", advice = self.advice())]
     Driver {
         /// The device node.
         device: String,
@@ -109,9 +109,7 @@ pub enum CaptureError {
         problem: String,
     },
     /// The driver marked one buffer as spoiled.
-    #[error(
-        "camera {device}: frame {sequence} arrived damaged: check cable and hub if this repeats"
-    )]
+    #[error("camera {device}: frame {sequence} arrived damaged: {advice}", advice = self.advice())]
     DamagedBuffer {
         /// The device node.
         device: String,
@@ -140,26 +138,56 @@ pub enum CaptureError {
     },
 }
 
+impl Remedied for CaptureError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Missing { .. } => {
+                "plug the camera in, or set camera.device to one that 'deepid-edge doctor' lists".into()
+            }
+            Self::Unplugged { .. } => "plug it in again (check cable, hub and power)".into(),
+            Self::Busy { device, .. } => {
+                format!("'fuser -v {device}' names it; stop that program").into()
+            }
+            Self::Denied { .. } => {
+                "'sudo usermod -aG video USER', then log in again or restart the service".into()
+            }
+            Self::Foreign { line, .. } => {
+                format!("put the right camera back; where this one was put there on purpose, set {line} and restart the service").into()
+            }
+            Self::Stalled { .. } => {
+                "if this repeats, check cable, hub and power supply, or ask for a smaller size or rate".into()
+            }
+            Self::Frozen { .. } => {
+                "if this repeats, replug it and see whether its lens is covered".into()
+            }
+            Self::Driver { .. } => "see 'dmesg' for what the driver says".into(),
+            Self::DamagedBuffer { .. } => "check cable and hub if this repeats".into(),
+            Self::Unsupported { reason, .. } => return reason.remedy(),
+            Self::Recording { problem, .. } => return problem.remedy(),
+            Self::Control { .. } | Self::Undecodable { .. } => return None,
+        })
+    }
+}
+
 /// What makes a file not a recording.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingProblem {
     /// It cannot be opened, read or written.
-    #[error("{0}: check the path and its permissions")]
+    #[error("{0}: {advice}", advice = self.advice())]
     Io(#[from] io::Error),
     /// A pipe, a device or a socket, from which nobody knows how much will come and when.
-    #[error("is {found}, no regular file: name a file with a picture or recording")]
+    #[error("is {found}, no regular file: {advice}", advice = self.advice())]
     NotAFile {
         /// What it is.
         found: &'static str,
     },
     /// There is nothing in it.
-    #[error(
-        "holds no frame: expected a folder of JPEG, PNG or WebP pictures, an MJPEG or a Y4M file with at least one"
-    )]
+    #[error("holds no frame: {advice}", advice = self.advice())]
     Empty,
     /// It is something else.
     #[error(
-        "begins with {found}, which is neither Y4M nor MJPEG nor a JPEG, PNG or WebP picture: convert a film with 'ffmpeg -i FILE -an -c:v mjpeg -q:v 2 FILE.mjpeg'"
+        "begins with {found}, which is neither Y4M nor MJPEG nor a JPEG, PNG or WebP picture: {advice}",
+        advice = self.advice()
     )]
     WrongFormat {
         /// Its first bytes.
@@ -179,6 +207,24 @@ pub enum RecordingProblem {
         /// What is wrong with it.
         reason: PictureError,
     },
+}
+
+impl Remedied for RecordingProblem {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Io(_) => "check the path and its permissions".into(),
+            Self::NotAFile { .. } => "name a file with a picture or recording".into(),
+            Self::Empty => {
+                "expected a folder of JPEG, PNG or WebP pictures, an MJPEG or a Y4M file with at least one".into()
+            }
+            Self::WrongFormat { .. } => {
+                "convert a film with 'ffmpeg -i FILE -an -c:v mjpeg -q:v 2 FILE.mjpeg'".into()
+            }
+            Self::Y4m(inner) => return inner.remedy(),
+            Self::Mjpeg(inner) => return inner.remedy(),
+            Self::Picture { reason, .. } => return reason.remedy(),
+        })
+    }
 }
 
 fn because(last: Option<Undecodable>) -> String {

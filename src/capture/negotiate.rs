@@ -14,11 +14,13 @@
 //! Deliberately absent: raw sensor data (Bayer), which needs an image signal processor.
 //! Source: the V4L2 documentation of `VIDIOC_ENUM_FMT`, `_FRAMESIZES`, `_FRAMEINTERVALS`.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use super::{Encoding, FrameRate};
 use crate::frame::{Frame, PixelFormat};
+use crate::remedy::Remedied;
 
 /// The smallest side of a picture in which a face can be found, in pixels.
 pub const MIN_SIDE: u32 = 96;
@@ -231,17 +233,20 @@ impl std::fmt::Display for Choice {
 pub enum NegotiationError {
     /// Not a V4L2 capture device at all.
     #[error(
-        "not a camera: this device does not capture video (metadata node, encoder, or another kind of device): 'deepid-edge doctor' lists the cameras"
+        "not a camera: this device does not capture video (metadata node, encoder, or another kind of device): {advice}",
+        advice = self.advice()
     )]
     NotACamera,
     /// A virtual camera that nobody feeds.
     #[error(
-        "a virtual camera (v4l2loopback) that no program feeds: start the program that writes to it (ffmpeg, rpicam-vid …); if that one fails, unload and load the module v4l2loopback first"
+        "a virtual camera (v4l2loopback) that no program feeds: {advice}",
+        advice = self.advice()
     )]
     NotFed,
     /// A CSI sensor's raw data.
     #[error(
-        "driver '{driver}' gives raw sensor data (CSI camera), which needs libcamera: use a USB camera, or feed a v4l2loopback device from libcamera ('rpicam-vid … | ffmpeg … -f v4l2 /dev/video10') and set camera.device to that; what it offers: {offered}"
+        "driver '{driver}' gives raw sensor data (CSI camera), which needs libcamera: {advice}",
+        advice = self.advice()
     )]
     NeedsLibcamera {
         /// The driver.
@@ -251,7 +256,8 @@ pub enum NegotiationError {
     },
     /// Only the interface for several buffers a frame.
     #[error(
-        "driver '{driver}' captures only through the multi-planar interface, as codecs and image processors do: use a USB camera; what it offers: {offered}"
+        "driver '{driver}' captures only through the multi-planar interface, as codecs and image processors do: {advice}",
+        advice = self.advice()
     )]
     MultiPlanar {
         /// The driver.
@@ -260,16 +266,15 @@ pub enum NegotiationError {
         offered: String,
     },
     /// A list without entries.
-    #[error(
-        "driver '{driver}' offers no format: a v4l2loopback device has none until a program writes to it; otherwise replug the camera"
-    )]
+    #[error("driver '{driver}' offers no format: {advice}", advice = self.advice())]
     NothingOffered {
         /// The driver.
         driver: String,
     },
     /// A list without a usable entry.
     #[error(
-        "no usable format: wanted {wanted} of at least {MIN_SIDE}×{MIN_SIDE}; offered: {offered}"
+        "no usable format: wanted {wanted} of at least {MIN_SIDE}×{MIN_SIDE}; {advice}",
+        advice = self.advice()
     )]
     NothingFits {
         /// The formats that would do.
@@ -278,7 +283,7 @@ pub enum NegotiationError {
         offered: String,
     },
     /// The driver agreed to something else than it offered.
-    #[error("asked for {asked}, the driver set {set}: try another camera.size or camera.format")]
+    #[error("asked for {asked}, the driver set {set}: {advice}", advice = self.advice())]
     Disagreement {
         /// What was asked for.
         asked: String,
@@ -286,8 +291,31 @@ pub enum NegotiationError {
         set: String,
     },
     /// The system gave a description that cannot be understood.
-    #[error("its description cannot be read: {0}: try another camera or a newer kernel")]
+    #[error("its description cannot be read: {0}: {advice}", advice = self.advice())]
     Unreadable(String),
+}
+
+impl Remedied for NegotiationError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::NotACamera => "'deepid-edge doctor' lists the cameras".into(),
+            Self::NotFed => {
+                "start the program that writes to it (ffmpeg, rpicam-vid …); if that one fails, unload and load the module v4l2loopback first".into()
+            }
+            Self::NeedsLibcamera { offered, .. } => {
+                format!("use a USB camera, or feed a v4l2loopback device from libcamera ('rpicam-vid … | ffmpeg … -f v4l2 /dev/video10') and set camera.device to that; what it offers: {offered}").into()
+            }
+            Self::MultiPlanar { offered, .. } => {
+                format!("use a USB camera; what it offers: {offered}").into()
+            }
+            Self::NothingOffered { .. } => {
+                "a v4l2loopback device has none until a program writes to it; otherwise replug the camera".into()
+            }
+            Self::NothingFits { offered, .. } => format!("offered: {offered}").into(),
+            Self::Disagreement { .. } => "try another camera.size or camera.format".into(),
+            Self::Unreadable(_) => "try another camera or a newer kernel".into(),
+        })
+    }
 }
 
 /// Chooses by the module's order of preference.

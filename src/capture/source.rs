@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::replay::{Replay, ReplaySettings};
 use super::supervise::{SuperviseSettings, Supervised};
 use super::turned::Turned;
-use super::v4l2::{Camera, CameraSettings};
+use super::v4l2::{CameraSettings, V4l2Camera};
 use super::{CaptureError, FrameSource};
 use crate::clock::Clock;
 use crate::geometry::View;
@@ -61,7 +61,7 @@ pub fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn FrameSource>, CaptureError> {
     let source: Box<dyn FrameSource> = match feed {
-        Feed::Camera(settings) => Box::new(Camera::open(&settings, clock)?),
+        Feed::Camera(settings) => Box::new(V4l2Camera::open(&settings, clock)?),
         Feed::Supervised(settings) => supervised(settings, clock),
         Feed::Recording(settings) => Box::new(Replay::open(settings, clock)?),
     };
@@ -72,7 +72,7 @@ fn supervised(settings: CameraSettings, clock: Arc<dyn Clock>) -> Box<dyn FrameS
     let (device, identity) = (settings.device.clone(), settings.identity.clone());
     let camera_clock = Arc::clone(&clock);
     let opener = Box::new(move || {
-        let camera = Camera::open(&settings, Arc::clone(&camera_clock))?;
+        let camera = V4l2Camera::open(&settings, Arc::clone(&camera_clock))?;
         Ok(Box::new(camera) as Box<dyn FrameSource>)
     });
     let supervised = Supervised::new(&device, opener, clock, SuperviseSettings::default());

@@ -12,18 +12,16 @@
 //! devices; libcamera.
 //! Source: the V4L2 documentation, "Streaming I/O (Memory Mapping)".
 
+mod nodes;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use v4l::buffer::{Flags as BufferFlags, Type as BufferType};
-use v4l::capability::Flags as Capability;
 use v4l::format::FieldOrder;
-use v4l::frameinterval::FrameIntervalEnum;
-use v4l::framesize::FrameSizeEnum;
 use v4l::io::mmap::Stream;
 use v4l::io::traits::{CaptureStream, Stream as _};
 use v4l::video::Capture;
@@ -33,11 +31,8 @@ use v4l::{Device, Format, Fraction};
 use super::control;
 use super::device::{self, Wanted};
 use super::driver_controls::{self, Call};
-use super::identity::{CameraIdentity, Hardware, Origin};
-use super::negotiate::{
-    Choice, FormatOffer, FourCc, NegotiationError, Offer, Rates, SizeOffer, Sizes, Wish, choose,
-    list,
-};
+use super::identity::Origin;
+use super::negotiate::{Choice, FourCc, NegotiationError, Wish, choose};
 use super::stamp::{DriverStamp, Stamps};
 use super::{
     CaptureError, CapturedFrame, Encoding, FrameRate, FrameSource, MAX_JPEG_BYTES, PATIENCE,
@@ -45,11 +40,8 @@ use super::{
 };
 use crate::clock::{Clock, Monotonic};
 
-/// Where device nodes are.
-const DEV: &str = "/dev";
-
-/// Where the kernel tells what is behind them.
-const SYS: &str = "/sys";
+use nodes::{DEV, guarded, inspect, pick};
+pub use nodes::{Listing, list_cameras};
 
 /// How many buffers the driver is asked for: one being read here, one being filled, two between.
 const BUFFERS: u32 = 4;
@@ -71,7 +63,7 @@ pub struct CameraSettings {
 }
 
 /// A camera that streams.
-pub struct Camera {
+pub struct V4l2Camera {
     description: SourceDescription,
     device: Device,
     stream: Option<Stream<'static>>,
@@ -88,158 +80,7 @@ struct Agreed {
     stride: usize,
 }
 
-/// One device node, for `doctor` and for `auto`.
-#[derive(Debug)]
-pub struct Listing {
-    /// The node: `/dev/video0`.
-    pub node: PathBuf,
-    /// The name that stays the same when cameras are plugged in another order.
-    pub stable_name: Option<PathBuf>,
-    /// Which camera it is; `None` where it could not be asked.
-    pub identity: Option<CameraIdentity>,
-    /// What it offers, in one line.
-    pub offered: String,
-    /// What would be chosen, or why it cannot be used.
-    pub verdict: Result<Choice, CaptureError>,
-}
-
-/// Looks at all video nodes of the machine.
-#[must_use]
-pub fn list_cameras(wish: &Wish) -> Vec<Listing> {
-    list_cameras_under(Path::new(DEV), wish)
-}
-
-fn list_cameras_under(dev: &Path, wish: &Wish) -> Vec<Listing> {
-    let look_at = |node: PathBuf| {
-        let name = node.display().to_string();
-        let (identity, offer, verdict) = match inspect(&node, wish) {
-            Ok((_, identity, offer)) => {
-                let verdict = choose(&offer, wish)
-                    .map_err(|reason| CaptureError::Unsupported { device: name, reason });
-                (Some(identity), offer, verdict)
-            }
-            Err(error) => (None, Offer::default(), Err(error)),
-        };
-        let stable_name = device::stable_name(dev, &node);
-        let offered = list(&offer);
-        Listing { node, stable_name, identity, offered, verdict }
-    };
-    device::nodes(dev).into_iter().map(look_at).collect()
-}
-
-/// The first camera that can be used and is the `wanted` one; else the error that a person can do
-/// most about.
-fn pick(listings: Vec<Listing>, wanted: Option<&str>) -> Result<PathBuf, CaptureError> {
-    let mut failure = CaptureError::Missing { device: "auto".to_owned() };
-    for listing in listings {
-        let node = listing.node.display().to_string();
-        let meant = listing.identity.map_or(Ok(()), |identity| identity.check(wanted, &node));
-        match listing.verdict.and_then(|choice| meant.map(|()| choice)) {
-            Ok(_) => return Ok(listing.stable_name.unwrap_or(listing.node)),
-            Err(error) if usefulness(&error) > usefulness(&failure) => failure = error,
-            Err(_) => {}
-        }
-    }
-    Err(failure)
-}
-
-const fn usefulness(error: &CaptureError) -> u8 {
-    match error {
-        CaptureError::Foreign { .. } => 5,
-        CaptureError::Denied { .. } | CaptureError::Busy { .. } => 4,
-        CaptureError::Unsupported { reason: NegotiationError::NeedsLibcamera { .. }, .. } => 3,
-        CaptureError::Unsupported { reason: NegotiationError::NotACamera, .. } => 0,
-        CaptureError::Missing { .. } => 1,
-        _ => 2,
-    }
-}
-
-/// Calls into the `v4l` crate: system errors and panics become ours.
-fn guarded<T>(
-    device: &str,
-    operation: &'static str,
-    call: impl FnOnce() -> io::Result<T>,
-) -> Result<T, CaptureError> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(CaptureError::from_system(device, operation, &error)),
-        Err(_) => Err(CaptureError::Unsupported {
-            device: device.to_owned(),
-            reason: NegotiationError::Unreadable(operation.to_owned()),
-        }),
-    }
-}
-
-/// What the kernel knows of the hardware behind the node that `device` has open. By the number of
-/// what is open, which cannot come to mean another camera meanwhile, as a path can.
-fn hardware(device: &Device) -> Hardware {
-    let open = format!("/proc/self/fd/{}", device.handle().fd());
-    let Ok(about) = std::fs::metadata(open) else { return Hardware::default() };
-    let number = about.rdev();
-    Hardware::of(Path::new(SYS), (libc::major(number), libc::minor(number)))
-}
-
-/// Opens a node and asks what it is.
-fn inspect(path: &Path, wish: &Wish) -> Result<(Device, CameraIdentity, Offer), CaptureError> {
-    let name = path.display().to_string();
-    let device = guarded(&name, "open", || Device::with_path(path))?;
-    let about = guarded(&name, "VIDIOC_QUERYCAP", || device.query_caps())?;
-    let can = |flag| {
-        about.capabilities.contains(flag) && about.capabilities.contains(Capability::STREAMING)
-    };
-    let identity = CameraIdentity::new(&about.driver, &about.card, &about.bus, hardware(&device));
-    let (single, multi) = (can(Capability::VIDEO_CAPTURE), can(Capability::VIDEO_CAPTURE_MPLANE));
-    let mut offer = Offer {
-        driver: about.driver,
-        captures: single || multi,
-        multi_planar_only: multi && !single,
-        formats: Vec::new(),
-    };
-    if single {
-        offer.formats = guarded(&name, "VIDIOC_ENUM_FMT", || read_formats(&device, wish))?;
-    }
-    Ok((device, identity, offer))
-}
-
-fn read_formats(device: &Device, wish: &Wish) -> io::Result<Vec<FormatOffer>> {
-    let formats = device.enum_formats()?;
-    Ok(formats
-        .into_iter()
-        .map(|format| {
-            // A driver that does not enumerate sizes says so by an error, which is an answer.
-            let sizes = device.enum_framesizes(format.fourcc).unwrap_or_default();
-            let sizes = sizes.into_iter().map(|size| {
-                let sizes = match size.size {
-                    FrameSizeEnum::Discrete(one) => Sizes::Discrete(one.width, one.height),
-                    FrameSizeEnum::Stepwise(all) => Sizes::Stepwise {
-                        min: (all.min_width, all.min_height),
-                        max: (all.max_width, all.max_height),
-                        step: (all.step_width, all.step_height),
-                    },
-                };
-                let (width, height) = sizes.nearest(wish.size);
-                let intervals = device.enum_frameintervals(format.fourcc, width, height);
-                let intervals = intervals.unwrap_or_default().into_iter();
-                let rates = intervals.filter_map(|interval| read_rates(interval.interval));
-                SizeOffer { sizes, rates: rates.collect() }
-            });
-            FormatOffer { code: FourCc(format.fourcc.repr), sizes: sizes.collect() }
-        })
-        .collect())
-}
-
-/// V4L2 tells intervals, the inverse of rates: its shortest is our fastest.
-fn read_rates(interval: FrameIntervalEnum) -> Option<Rates> {
-    let rate = |interval: Fraction| FrameRate::new(interval.denominator, interval.numerator);
-    Some(match interval {
-        FrameIntervalEnum::Discrete(one) => Rates::Discrete(rate(one)?),
-        FrameIntervalEnum::Stepwise(all) => {
-            Rates::Between { slowest: rate(all.max)?, fastest: rate(all.min)? }
-        }
-    })
-}
-
-impl Camera {
+impl V4l2Camera {
     /// Finds, opens and starts a camera.
     ///
     /// # Errors
@@ -308,7 +149,7 @@ impl Camera {
     }
 }
 
-impl FrameSource for Camera {
+impl FrameSource for V4l2Camera {
     fn description(&self) -> &SourceDescription {
         &self.description
     }
@@ -318,7 +159,7 @@ impl FrameSource for Camera {
     }
 }
 
-impl Drop for Camera {
+impl Drop for V4l2Camera {
     fn drop(&mut self) {
         let Some(stream) = self.stream.take() else { return };
         stop(stream);
@@ -448,7 +289,6 @@ fn stamp_of(timestamp: v4l::Timestamp) -> Option<Monotonic> {
 mod tests {
     use super::*;
     use crate::capture::CameraState;
-    use crate::capture::identity::made_up;
     use crate::clock::{ClockRequirement, Floor, SystemClock};
     use crate::frame::PixelFormat;
 
@@ -459,7 +299,7 @@ mod tests {
 
     fn open(device: &str) -> CaptureError {
         let clock = Arc::new(SystemClock::new(ClockRequirement::Plausible, Floor::default()));
-        match Camera::open(&settings(device), clock) {
+        match V4l2Camera::open(&settings(device), clock) {
             Ok(camera) => panic!("opened {:?}", camera.description()),
             Err(error) => error,
         }
@@ -484,61 +324,6 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_camera_and_is_none_is_listed_with_its_fault() {
-        let dev = tempfile::tempdir().unwrap();
-        std::fs::write(dev.path().join("video3"), b"").unwrap();
-        let found = list_cameras_under(dev.path(), &Wish::default());
-        let [only] = found.as_slice() else { panic!("{found:?}") };
-        assert!(only.node.ends_with("video3") && only.verdict.is_err());
-        assert!(matches!(pick(found, None), Err(CaptureError::Missing { .. })));
-    }
-
-    #[test]
-    fn the_most_useful_error_is_told() {
-        let device = || "/dev/video0".to_owned();
-        let listing = |verdict| Listing {
-            node: PathBuf::from("/dev/video0"),
-            stable_name: Some(PathBuf::from("/dev/v4l/by-id/x")),
-            identity: None,
-            offered: String::new(),
-            verdict,
-        };
-        let metadata = || {
-            let reason = NegotiationError::NotACamera;
-            listing(Err(CaptureError::Unsupported { device: device(), reason }))
-        };
-        let sensor = || {
-            let (driver, offered) = ("unicam".to_owned(), "pBAA".to_owned());
-            let reason = NegotiationError::NeedsLibcamera { driver, offered };
-            listing(Err(CaptureError::Unsupported { device: device(), reason }))
-        };
-        let denied = || listing(Err(CaptureError::Denied { device: device() }));
-        let usable = || {
-            let (code, encoding) = (FourCc(*b"MJPG"), Encoding::Jpeg);
-            listing(Ok(Choice { code, encoding, size: (640, 480), rate: None }))
-        };
-        let told_of = |listings, wanted| match pick(listings, wanted) {
-            Ok(path) => path.display().to_string(),
-            Err(error) => error.state().name().to_owned(),
-        };
-        let told = |listings| told_of(listings, None);
-        assert_eq!(told(vec![]), "searching");
-        assert_eq!(told(vec![metadata()]), "searching");
-        assert_eq!(told(vec![metadata(), sensor()]), "unsupported");
-        assert_eq!(told(vec![sensor(), denied(), sensor()]), "denied");
-        assert_eq!(told(vec![sensor(), denied(), usable()]), "/dev/v4l/by-id/x");
-        let one = |serial, stable_name: &str| Listing {
-            identity: Some(made_up::usb(0x0825, Some(serial), "1.2")),
-            stable_name: Some(PathBuf::from(stable_name)),
-            ..usable()
-        };
-        let two = || vec![one("A", "/dev/a"), one("B", "/dev/b")];
-        assert_eq!(told(two()), "/dev/a");
-        assert_eq!(told_of(two(), Some("usb:046d:0825:B")), "/dev/b", "the one that is wanted");
-        assert_eq!(told_of(two(), Some("usb:046d:0825:C")), "foreign");
-    }
-
-    #[test]
     fn a_driver_may_pad_rows_but_not_change_the_format() {
         let code = FourCc(*b"YUYV");
         let encoding = Encoding::Raw(PixelFormat::Yuyv);
@@ -552,12 +337,5 @@ mod tests {
         assert!(stride((code, (640, 480), 640)).is_err());
         let text = stride((FourCc(*b"NV12"), (640, 480), 640)).unwrap_err().to_string();
         assert!(text.contains("NV12 640×480 with rows of 640 bytes"), "{text}");
-    }
-
-    #[test]
-    fn a_panic_below_is_an_error_here() {
-        let result = guarded::<()>("/dev/video0", "VIDIOC_QUERYCAP", || panic!("not UTF-8"));
-        let text = result.unwrap_err().to_string();
-        assert!(text.contains("VIDIOC_QUERYCAP") && text.contains("/dev/video0"), "{text}");
     }
 }

@@ -8,9 +8,9 @@ use clap::Subcommand;
 use jiff::SignedDuration;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::subjects::{change_rules, existing, signature};
 use crate::clock::utc;
 use crate::config::Config;
@@ -46,12 +46,12 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let (arming, lasting) = match self {
             Self::Show => {
                 let store = existing(&config, Store::open_read_only)?;
-                return tell(session, &config, &store);
+                return tell(context, &config, &store);
             }
             Self::On => (Arming::On, None),
             Self::Off => (Arming::Off, None),
@@ -67,11 +67,11 @@ impl Verb {
             }
         };
         change_rules(&mut store, &config, RuleChange::Arm(arming))?;
-        tell(session, &config, &store)
+        tell(context, &config, &store)
     }
 }
 
-fn tell(session: &Session, config: &Config, store: &Store) -> Result<Kind, Failure> {
+fn tell(context: &Context, config: &Config, store: &Store) -> Result<Kind, Failure> {
     let arming = store.arming()?;
     let armed = arming.is_armed(signature(store, config)?.wall.unix_ms);
     let until = arming.until_ms().filter(|_| armed).map(utc);
@@ -80,6 +80,6 @@ fn tell(session: &Session, config: &Config, store: &Store) -> Result<Kind, Failu
         (true, Some(until)) => format!("armed until {until}, and nobody is let in from then on"),
         (false, _) => "not armed: nobody is let in; 'deepid-edge arm on' changes that".to_owned(),
     };
-    session.tell(text, &json!({ "armed": armed, "until": until }))?;
+    context.tell(text, &json!({ "armed": armed, "until": until }))?;
     Ok(Kind::Done)
 }

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::{passphrase, progress, subjects};
-use crate::clock::Clock as _;
+use crate::clock::{Clock as _, utc};
 use crate::config::{Config, read_file};
 use crate::store::Store;
 use crate::store::backup::{ConfigFile, Manifest, Occasion, WORK_FACTOR};
@@ -31,24 +31,24 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let store = subjects::existing(&config, Store::open_read_only)?;
         let text =
             config.file().map(|path| Ok::<_, Failure>((path, read_file(path)?))).transpose()?;
         let wall = subjects::clock(&store, &config)?.wall();
         let occasion = Occasion {
             software: env!("CARGO_PKG_VERSION").to_owned(),
-            made: subjects::timestamp(wall.unix_ms),
+            made: utc(wall.unix_ms),
             door: config.door.id.clone(),
             // A device such as /dev/null stands for "no file".
             config: text
                 .filter(|(path, _)| path.is_file())
                 .map(|(path, text)| ConfigFile { path: path.to_owned(), text }),
         };
-        let passphrase = self.passphrase.new_one(session)?;
-        session.mention("copying the database, then encrypting it …");
-        let bar = progress::bytes(session);
+        let passphrase = self.passphrase.new_one(context)?;
+        context.mention("copying the database, then encrypting it …");
+        let bar = progress::bytes(context);
         let manifest =
             store.back_up(occasion, &passphrase, WORK_FACTOR, &self.file, &mut |done, all| {
                 bar.set_length(all);
@@ -56,12 +56,12 @@ impl Arguments {
             });
         bar.finish_and_clear();
         let manifest = manifest?;
-        tell(session, &self.file, &manifest, &named_files(&config))
+        tell(context, &self.file, &manifest, &named_files(&config))
     }
 }
 
 fn tell(
-    session: &Session,
+    context: &Context,
     file: &Path,
     manifest: &Manifest,
     left_out: &[(&'static str, PathBuf)],
@@ -83,7 +83,7 @@ fn tell(
     let _infallible = writeln!(text, "try it: 'deepid-edge restore --check {}'", file.display());
     let left_out: Vec<_> =
         left_out.iter().map(|(key, path)| json!({ "key": key, "path": path })).collect();
-    session.tell(
+    context.tell(
         text,
         &json!({ "written": file, "bytes": bytes, "manifest": manifest, "not_included": left_out }),
     )?;

@@ -9,13 +9,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::usable;
+use crate::calibrate::{Cohort, door_claim};
 use crate::equip::Networks;
-use crate::evaluate::{Cohort, door_claim, plot_claim};
 use crate::inference::Procedure;
+#[cfg(feature = "lab")]
+use crate::lab::plot_claim;
 
 /// Arguments of `calibrate`.
 #[derive(Debug, Args)]
@@ -24,13 +26,14 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     cohort: Option<PathBuf>,
     /// Also draw the scores, as SVG
+    #[cfg(feature = "lab")]
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let networks = Networks::open(&config)?;
         let cards = networks.cards();
         let store = usable::opened(&config)?;
@@ -46,7 +49,7 @@ impl Arguments {
             }
             return Err(Failure::new(Kind::Input, what, remedy));
         }
-        usable::mention(session, &idle);
+        usable::mention(context, &idle);
         let card = networks.card(&config.models.embedder)?;
         let beside = || cards.beside(&format!("{}.cohort.safetensors", card.id));
         let path = self.cohort.unwrap_or_else(beside);
@@ -57,11 +60,12 @@ impl Arguments {
         let gallery = networks.gallery(&config, enrolled.clone())?;
         let claim = door_claim(&gallery, &enrolled, &cohort, config.recognise.target_fpir)
             .map_err(|error| Failure::of(Kind::Model, &error))?;
+        #[cfg(feature = "lab")]
         if let Some(path) = &self.plot {
             plot_claim(&claim, path).map_err(|error| Failure::of(Kind::Input, &error))?;
-            session.mention(format_args!("written: {}", path.display()));
+            context.mention(format_args!("written: {}", path.display()));
         }
-        session.tell(&claim, &claim)?;
+        context.tell(&claim, &claim)?;
         Ok(if claim.kept { Kind::Done } else { Kind::Negative })
     }
 }

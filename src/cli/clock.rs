@@ -11,9 +11,9 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::subjects::{self, existing};
 use crate::clock::{ClockDoubt, ClockTrust, Floor, Mark, SystemClock, WallClock, utc};
 use crate::config::Config;
@@ -33,16 +33,16 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         match self {
-            Self::Show => show(session, &config),
-            Self::Settle { yes } => settle(session, &config, yes),
+            Self::Show => show(context, &config),
+            Self::Settle { yes } => settle(context, &config, yes),
         }
     }
 }
 
-fn show(session: &Session, config: &Config) -> Result<Kind, Failure> {
+fn show(context: &Context, config: &Config) -> Result<Kind, Failure> {
     let floor = if config.store.path.exists() {
         existing(config, Store::open_read_only)?.clock_floor()?
     } else {
@@ -68,16 +68,16 @@ fn show(session: &Session, config: &Config) -> Result<Kind, Failure> {
             );
         }
     }
-    session.tell(text, &as_json(wall, floor, doubt))?;
+    context.tell(text, &as_json(wall, floor, doubt))?;
     Ok(if wall.trust == ClockTrust::Trusted { Kind::Done } else { Kind::Negative })
 }
 
-fn settle(session: &Session, config: &Config, yes: bool) -> Result<Kind, Failure> {
+fn settle(context: &Context, config: &Config, yes: bool) -> Result<Kind, Failure> {
     let mut store = existing(config, Store::open)?;
     let floor = store.clock_floor()?;
     let (wall, doubt) = SystemClock::new(config.clock.require, floor).wall_with_doubt();
     let Some(ClockDoubt::BehindRecord { record, .. }) = doubt else {
-        return nothing_to_settle(session, wall, floor, doubt);
+        return nothing_to_settle(context, wall, floor, doubt);
     };
     let now = utc(wall.unix_ms);
     let question = format!(
@@ -85,7 +85,7 @@ fn settle(session: &Session, config: &Config, yes: bool) -> Result<Kind, Failure
         record.seq,
         utc(record.unix_ms)
     );
-    session.confirm(&question, yes)?;
+    context.confirm(&question, yes)?;
     let settled = subjects::settle_clock(&mut store, config)?;
     let (wall, doubt) = subjects::clock(&store, config)?.wall_with_doubt();
     let mut text =
@@ -98,13 +98,13 @@ fn settle(session: &Session, config: &Config, yes: bool) -> Result<Kind, Failure
         "record": settled,
         "clock": as_json(wall, store.clock_floor()?, doubt),
     });
-    session.tell(text, &value)?;
+    context.tell(text, &value)?;
     Ok(Kind::Done)
 }
 
 /// A clock that stands before this software was made is not right, whatever anybody says.
 fn nothing_to_settle(
-    session: &Session,
+    context: &Context,
     wall: WallClock,
     floor: Floor,
     doubt: Option<ClockDoubt>,
@@ -122,7 +122,7 @@ fn nothing_to_settle(
         let _infallible = write!(text, "; it is not trusted: {doubt}: {}", doubt.remedy());
     }
     let value = json!({ "settled": null, "record": null, "clock": as_json(wall, floor, doubt) });
-    session.tell(text, &value)?;
+    context.tell(text, &value)?;
     Ok(Kind::Done)
 }
 

@@ -6,9 +6,9 @@
 use clap::Args;
 use clap_complete::Shell;
 
+use super::context::{Context, write_out};
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::{Session, write_out};
 
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
@@ -18,8 +18,8 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        session.no_json("completions", "a shell's script")?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        context.no_json("completions", "a shell's script")?;
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut super::command(), "deepid-edge", &mut script);
         write_out(&String::from_utf8_lossy(&script))?;

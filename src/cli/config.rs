@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use clap::{Args, Subcommand};
 use serde_json::{Value as Json, json};
 
+use super::context::{Context, write_out};
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::{Session, write_out};
 use crate::clock::{Clock as _, Floor, SystemClock};
 use crate::config::{Config, KEYS, SECTIONS, Setting, default_file};
 
@@ -33,15 +33,15 @@ pub struct Show {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         match self {
-            Self::Show(Show { default: true }) if session.json() => {
-                session.tell("", &key_table())?;
+            Self::Show(Show { default: true }) if context.json() => {
+                context.tell("", &key_table())?;
             }
             Self::Show(Show { default: true }) => write_out(&default_file())?,
             Self::Show(Show { default: false }) => {
-                let config = session.config()?;
-                session.tell(
+                let config = context.config()?;
+                context.tell(
                     in_force(&config),
                     &json!({
                         "file": config.file(),
@@ -53,7 +53,7 @@ impl Verb {
                     }),
                 )?;
             }
-            Self::Check => check(session)?,
+            Self::Check => check(context)?,
         }
         Ok(Kind::Done)
     }
@@ -62,8 +62,8 @@ impl Verb {
 /// Checks the keys, and looks at the files that they name for the broker. What is wrong with those
 /// is a warning: without a broker the door still decides and records, and the service, which asks
 /// this before it starts, must not stay away for it.
-fn check(session: &Session) -> Result<(), Failure> {
-    let config = session.config()?;
+fn check(context: &Context) -> Result<(), Failure> {
+    let config = context.config()?;
     let place = config
         .file()
         .map_or_else(|| "no file, defaults".to_owned(), |path| path.display().to_string());
@@ -72,9 +72,9 @@ fn check(session: &Session) -> Result<(), Failure> {
     let troubles = config.session_settings().map(|settings| settings.troubles(now_s));
     let warnings: Vec<_> = troubles.iter().flatten().map(ToString::to_string).collect();
     for warning in &warnings {
-        session.mention(format_args!("warning: {warning}"));
+        context.mention(format_args!("warning: {warning}"));
     }
-    session.tell(
+    context.tell(
         format!("configuration is right ({place})"),
         &json!({ "ok": true, "file": config.file(), "warnings": warnings }),
     )

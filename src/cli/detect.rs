@@ -14,10 +14,10 @@ use clap::Args;
 use image::{RgbImage, imageops};
 use serde_json::{Value as Json, json};
 
+use super::context::Context;
 use super::draw::{Canvas, Ink, Lettering};
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use crate::capture::picture::Picture;
 use crate::clock::Monotonic;
 use crate::detect::{DetectError, Detection, Detections, Zones};
@@ -47,8 +47,8 @@ const LEGIBLE_PX: u32 = 1000;
 const KEYPOINT_NAMES: [&str; 4] = ["right_eye", "left_eye", "nose_tip", "mouth_centre"];
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let picture = Picture::read(&self.image)?;
         let networks = Networks::open(&config)?;
         let mut follower = networks.follower(&config)?;
@@ -91,7 +91,7 @@ impl Arguments {
             draw(&picture, view, &faces, &zones, out)?;
         }
         let values: Vec<Json> = faces.iter().map(as_json).collect();
-        session.tell(
+        context.tell(
             as_text(&self.image, (frame.width(), frame.height()), &faces),
             &json!({
                 "picture": self.image,

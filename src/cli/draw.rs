@@ -7,6 +7,7 @@
 //! Deliberately absent: anything that decides what is worth drawing, and drawing on the frame's
 //! way. This serves `detect --out`, the demo's contact sheet and plots; the daemon never draws.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::path::Path;
 
@@ -23,6 +24,7 @@ use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
 use crate::geometry::{Point, Rect};
+use crate::remedy::Remedied;
 
 /// A colour with a meaning, so that every picture of ours reads alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,15 +94,23 @@ const ZOOM_MAX: u32 = 32;
 #[derive(Debug, thiserror::Error)]
 pub enum DrawError {
     /// The file could not be written.
-    #[error(
-        "picture {path}: cannot be written: {source}; name a file ending in .png or .jpg in a folder that exists and that you may write to"
-    )]
+    #[error("picture {path}: cannot be written: {source}; {advice}", advice = self.advice())]
     Write {
         /// The file.
         path: std::path::PathBuf,
         /// What the encoder or the file system said.
         source: image::ImageError,
     },
+}
+
+impl Remedied for DrawError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Write { .. } => {
+                "name a file ending in .png or .jpg in a folder that exists and that you may write to".into()
+            }
+        })
+    }
 }
 
 /// A picture that is being drawn on.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::{progress, subjects};
 use crate::clock::{Floor, SystemClock};
 use crate::config::Config;
@@ -60,8 +60,8 @@ struct From {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         // Brought up to date, because this verb is going to write to it.
         let open = || Store::open(&config.store.path, config.store_settings());
         let store = config.store.path.exists().then(open).transpose()?;
@@ -70,14 +70,14 @@ impl Arguments {
         let key = networks.cards().key(&config, &config.models.embedder)?;
         let known = store.as_ref().map(|store| store.references(&key)).transpose()?;
         let mut judge = Judge::for_enrolment(&config, &networks, known.unwrap_or_default())?;
-        let gathered = self.gather(session, &config, &mut judge)?;
+        let gathered = self.gather(context, &config, &mut judge)?;
         let skip = self.skip_poor;
         let draft = Draft::new(whom, gathered, skip, &config, &networks, store.as_ref())?;
         let mut store = store.map_or_else(open, Ok)?;
         let by = subjects::signature(&store, &config)?;
         let (subject, done) = draft.write(&mut store, &config.models.embedder, by)?;
-        subjects::mention_left_in_log(session, &done);
-        tell(session, &subject, &draft)
+        subjects::mention_left_in_log(context, &done);
+        tell(context, &subject, &draft)
     }
 
     /// Whom to add to; and a name that is taken is told before anybody poses.
@@ -97,7 +97,7 @@ impl Arguments {
 
     fn gather(
         &self,
-        session: &Session,
+        context: &Context,
         config: &Config,
         judge: &mut Judge,
     ) -> Result<Gathered, Failure> {
@@ -111,9 +111,9 @@ impl Arguments {
             (Pictures::Files { files, skip_unreadable }, "pictures")
         };
         let clock = Arc::new(SystemClock::new(config.clock.require, Floor::default()));
-        let bar = progress::counting(session, pictures.steps() as u64, unit);
+        let bar = progress::counting(context, pictures.steps() as u64, unit);
         let gathered = gather(pictures, config, judge, clock, &mut |step| match step {
-            Step::Looking(camera) => session.mention(format!(
+            Step::Looking(camera) => context.mention(format!(
                 "look at the camera ({}), alone, and turn the head a little",
                 camera.name
             )),
@@ -137,12 +137,12 @@ pub(super) fn refusals(gathered: &Gathered) -> Json {
 }
 
 /// Says it where fewer references came than were asked for, or where a folder has more to give.
-fn mention_tally(session: &Session, tally: &Tally) {
+fn mention_tally(context: &Context, tally: &Tally) {
     if tally.is_short() {
-        session.mention(format!("fewer than asked for: {tally}"));
+        context.mention(format!("fewer than asked for: {tally}"));
     } else if tally.left > 0 {
         let (left, all) = (tally.left, tally.left + tally.looked_at);
-        session.mention(format!(
+        context.mention(format!(
             "{left} of the folder's {all} pictures were not looked at: say '--count {all}' to take them too"
         ));
     }
@@ -163,10 +163,10 @@ fn tally_json(tally: &Tally) -> Json {
     })
 }
 
-fn tell(session: &Session, subject: &Subject, draft: &Draft) -> Result<Kind, Failure> {
+fn tell(context: &Context, subject: &Subject, draft: &Draft) -> Result<Kind, Failure> {
     let gathered = draft.gathered();
     for warning in draft.warnings() {
-        session.mention(match warning {
+        context.mention(match warning {
             Warning::Alike { subject, name, score } => format!(
                 "warning: looks like {subject} ({name}), score {score:.3}: the same person twice, or two who will be confused? 'deepid-edge subjects remove' undoes an enrolment"
             ),
@@ -177,10 +177,10 @@ fn tell(session: &Session, subject: &Subject, draft: &Draft) -> Result<Kind, Fai
         });
     }
     for (picture, why) in &gathered.refused {
-        session.mention(format!("left out: {picture}: {why}"));
+        context.mention(format!("left out: {picture}: {why}"));
     }
     if let Some(tally) = &gathered.tally {
-        mention_tally(session, tally);
+        mention_tally(context, tally);
     }
     let count = gathered.faces.len();
     let plural = if count == 1 { "" } else { "s" };
@@ -202,7 +202,7 @@ fn tell(session: &Session, subject: &Subject, draft: &Draft) -> Result<Kind, Fai
             Warning::Name(alike) => subjects::alike_json(alike),
         })
         .collect();
-    session.tell(
+    context.tell(
         format!("{} ({}): {count} reference{plural} enrolled", subject.id, subject.name),
         &json!({
             "subject": { "id": subject.id, "name": subject.name },

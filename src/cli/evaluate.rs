@@ -1,9 +1,10 @@
 //! `evaluate`: figures over photographs and clips of people.
 //!
-//! In: a folder as [`crate::evaluate::FaceFolder`] describes it, or a list of photographs in pairs as
-//! [`crate::evaluate::PairList`] does. Out: a report as text, or as JSON
+//! In: a folder as [`crate::lab::FaceFolder`] describes it, or a list of photographs in pairs as
+//! [`crate::lab::PairList`] does. Out: a report as text, or as JSON
 //! with `--json`. Long work shows its progress on a terminal. The figures are whatever they are: a
-//! poor one is an answer, not a failure, and the exit code does not depend on it.
+//! poor one is an answer, not a failure, and the exit code does not depend on it. Only builds with the
+//! feature `lab` have this verb.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,13 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use super::context::{Context, direct_flag};
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::{Session, direct_flag};
+use crate::clock::{Clock as _, ClockRequirement, Floor, SystemClock, utc};
 use crate::config::Config;
 use crate::equip::Networks;
-use crate::evaluate::{self, EvaluateError, FaceFolder, Origin, PairList, Pairs, Stage};
+use crate::lab::{self, EvaluateError, FaceFolder, Origin, PairList, Pairs, Stage};
 use crate::liveness::Mode;
 
 /// The page that `--report` writes.
@@ -87,20 +89,20 @@ pub(super) struct Arguments {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         match self {
-            Self::E2e(arguments) => arguments.run(session, evaluate::end_to_end)?,
-            Self::Detection(arguments) => arguments.run(session, evaluate::detection)?,
-            Self::Orientation(arguments) => arguments.run(session, evaluate::orientation)?,
-            Self::Liveness(arguments) => arguments.run(session)?,
-            Self::Pairs(arguments) => arguments.run(session)?,
+            Self::E2e(arguments) => arguments.run(context, lab::end_to_end)?,
+            Self::Detection(arguments) => arguments.run(context, lab::detection)?,
+            Self::Orientation(arguments) => arguments.run(context, lab::orientation)?,
+            Self::Liveness(arguments) => arguments.run(context)?,
+            Self::Pairs(arguments) => arguments.run(context)?,
         }
         Ok(Kind::Done)
     }
 }
 
 impl PairArguments {
-    fn run(self, session: &Session) -> Result<(), Failure> {
+    fn run(self, context: &Context) -> Result<(), Failure> {
         let named = [
             ("--model", "models.embedder", &self.model),
             ("--confirm", "models.confirm", &self.confirm),
@@ -108,28 +110,29 @@ impl PairArguments {
         let flags = named
             .into_iter()
             .filter_map(|(flag, key, id)| Some(direct_flag(flag, key, id.as_ref()?)));
-        let config = session.config_with(flags.collect())?;
+        let config = context.config_with(flags.collect())?;
         let list = PairList::read(&self.pairs).map_err(|error| Failure::of(Kind::Input, &error))?;
         let networks = Networks::open(&config)?;
-        let report = with_progress(session, |progress| {
-            evaluate::pairs(&config, &networks, &list, &self.images, progress)
+        let report = with_progress(context, |progress| {
+            lab::pairs(&config, &networks, &list, &self.images, progress)
         })?;
         if let Some(folder) = &self.report {
             self.keep(&report, folder)?;
-            session.mention(format_args!("written: {}", folder.join(PAGE).display()));
+            context.mention(format_args!("written: {}", folder.join(PAGE).display()));
         }
-        session.tell(&report, &report)
+        context.tell(&report, &report)
     }
 
     /// The page and its pictures.
     fn keep(&self, report: &Pairs, folder: &Path) -> Result<(), Failure> {
-        evaluate::plots(report, folder).map_err(|error| Failure::of(Kind::Input, &error))?;
-        let date = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+        lab::plots(report, folder).map_err(|error| Failure::of(Kind::Input, &error))?;
+        let clock = SystemClock::new(ClockRequirement::Plausible, Floor::default());
+        let now = utc(clock.wall().unix_ms);
+        let date = now.split('T').next().unwrap_or_default();
         let commit = option_env!("DEEPID_EDGE_COMMIT").unwrap_or("commit not recorded");
         let program = concat!("deepid-edge ", env!("CARGO_PKG_VERSION"));
-        let origin =
-            Origin { program, commit, list: &self.pairs, images: &self.images, date: &date };
-        let page = evaluate::page(report, &origin);
+        let origin = Origin { program, commit, list: &self.pairs, images: &self.images, date };
+        let page = lab::page(report, &origin);
         std::fs::write(folder.join(PAGE), page).map_err(|source| {
             let what = format!("report {}: {source}", folder.join(PAGE).display());
             Failure::new(Kind::Input, what, "name a folder that this user can write to")
@@ -138,9 +141,9 @@ impl PairArguments {
 }
 
 impl LivenessArguments {
-    fn run(self, session: &Session) -> Result<(), Failure> {
+    fn run(self, context: &Context) -> Result<(), Failure> {
         let flag = self.model.map(|id| direct_flag("--model", "models.liveness", &id));
-        let config = session.config_with(flag.into_iter().collect())?;
+        let config = context.config_with(flag.into_iter().collect())?;
         if config.live.mode == Mode::Off {
             let what = "evaluate liveness: live.mode is 'off', so that nothing is looked at";
             return Err(Failure::new(
@@ -150,8 +153,8 @@ impl LivenessArguments {
             ));
         }
         let networks = Networks::open(&config)?;
-        let report = with_progress(session, |progress| {
-            evaluate::liveness(&config, &networks, &self.folder, self.rate, progress)
+        let report = with_progress(context, |progress| {
+            lab::liveness(&config, &networks, &self.folder, self.rate, progress)
         })?;
         if let Some(path) = &self.visits {
             let lines = report.visits.iter().filter_map(|visit| serde_json::to_string(visit).ok());
@@ -162,10 +165,9 @@ impl LivenessArguments {
             })?;
         }
         if let Some(path) = &self.plot {
-            evaluate::plot_liveness(&report, path)
-                .map_err(|error| Failure::of(Kind::Input, &error))?;
+            lab::plot_liveness(&report, path).map_err(|error| Failure::of(Kind::Input, &error))?;
         }
-        session.tell(&report, &report)
+        context.tell(&report, &report)
     }
 }
 
@@ -176,24 +178,24 @@ type Evaluation<Report> =
 impl Arguments {
     fn run<Report: Serialize + Display>(
         self,
-        session: &Session,
+        context: &Context,
         evaluation: Evaluation<Report>,
     ) -> Result<(), Failure> {
-        let config = session.config()?;
+        let config = context.config()?;
         let networks = Networks::open(&config)?;
         let folder = FaceFolder::new(self.folder);
         let report =
-            with_progress(session, |progress| evaluation(&config, &networks, &folder, progress))?;
-        session.tell(&report, &report)
+            with_progress(context, |progress| evaluation(&config, &networks, &folder, progress))?;
+        context.tell(&report, &report)
     }
 }
 
 /// An evaluation whose progress is shown.
 fn with_progress<Report>(
-    session: &Session,
+    context: &Context,
     evaluation: impl FnOnce(&mut dyn FnMut(Stage)) -> Result<Report, EvaluateError>,
 ) -> Result<Report, Failure> {
-    let bar = progress_bar(session);
+    let bar = progress_bar(context);
     let outcome = evaluation(&mut |stage| {
         bar.set_length(stage.of as u64);
         bar.set_position(stage.done as u64);
@@ -215,8 +217,8 @@ fn with_progress<Report>(
 }
 
 /// A bar on standard error where a person is looking, and nothing elsewhere.
-pub(super) fn progress_bar(session: &Session) -> ProgressBar {
-    if !session.draws_progress() {
+pub(super) fn progress_bar(context: &Context) -> ProgressBar {
+    if !context.draws_progress() {
         return ProgressBar::hidden();
     }
     let bar = ProgressBar::new(0);

@@ -48,7 +48,7 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
     (
         Kind::Negative,
         1,
-        "Answered, and the answer is no: no face (detect), two different people (verify), nobody recognised (identify), a check that failed (doctor), a clock that is not trusted (clock show), a key that cannot sign (keys show), somebody who may not pass (policy explain), a decision that did not come (demo).",
+        "Answered, and the answer is no: no face (detect), two different people (verify), nobody recognised (identify), a check that failed (doctor), a clock that is not trusted (clock show), a key that cannot sign (keys show), records that were changed (records verify), somebody who may not pass (policy explain), a decision that did not come (demo).",
     ),
     (Kind::Usage, 2, "The command line is wrong."),
     (Kind::Configuration, 3, "The configuration is wrong, or its file cannot be read."),

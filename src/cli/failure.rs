@@ -2,8 +2,10 @@
 //!
 //! In: the errors of all rooms. Out: a kind, from which the exit code follows, and what, where and
 //! remedy. Invariant: an error is one object on standard error; results alone go to standard
-//! output. Deliberately absent: backtraces; room errors carry what a person needs in their text.
+//! output. A room's error is one sentence for a person and two halves for `--json` and `doctor`
+//! ([`Remedied`]). Deliberately absent: backtraces; room errors carry what a person needs in their text.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde_json::{Value as Json, json};
@@ -15,6 +17,7 @@ use crate::config::ConfigError;
 use crate::daemon::DaemonError;
 use crate::enrol::{EnrolError, Unusable};
 use crate::equip::EquipError;
+use crate::remedy::Remedied;
 
 /// What may stand in for a camera.
 const RECORDINGS: &str = "name a folder of pictures (.jpg, .png, .webp), an MJPEG file or a Y4M file that this user can read";
@@ -26,14 +29,23 @@ pub struct Failure {
     what: String,
     place: Option<String>,
     remedy: Option<String>,
-    problems: Option<Json>,
+    /// What and remedy as the room says them in one sentence.
+    sentence: Option<String>,
+    problems: Option<Box<Json>>,
 }
 
 impl Failure {
     /// Something that this layer found itself.
     #[must_use]
     pub fn new(kind: Kind, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), place: None, remedy: Some(remedy.into()), problems: None }
+        Self {
+            kind,
+            what: what.into(),
+            place: None,
+            remedy: Some(remedy.into()),
+            sentence: None,
+            problems: None,
+        }
     }
 
     /// Where it happened: a file, an address.
@@ -43,25 +55,34 @@ impl Failure {
         self
     }
 
-    /// An error of a room, whose text says what, where and remedy, with everything behind it.
+    /// An error of a room, with everything behind it.
     #[must_use]
-    pub fn of(kind: Kind, error: &dyn std::error::Error) -> Self {
-        let mut what = error.to_string();
+    pub fn of(kind: Kind, error: &impl Remedied) -> Self {
+        let sentence = error.to_string();
+        let mut causes = String::new();
         let mut behind = error.source();
         while let Some(cause) = behind {
             let text = cause.to_string();
-            if !what.contains(&text) {
-                what.push_str(": ");
-                what.push_str(&text);
+            if !sentence.contains(&text) && !causes.contains(&text) {
+                causes.push_str(": ");
+                causes.push_str(&text);
             }
             behind = cause.source();
         }
-        Self { kind, what, place: None, remedy: None, problems: None }
+        Self {
+            kind,
+            what: error.finding() + &causes,
+            place: None,
+            remedy: error.remedy().map(Cow::into_owned),
+            sentence: Some(sentence + &causes),
+            problems: None,
+        }
     }
 
     /// What to do, where the room's text does not say it for this verb.
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.what = self.sentence.take().unwrap_or(self.what);
         self.remedy = Some(remedy.into());
         self
     }
@@ -91,13 +112,14 @@ impl Failure {
     #[must_use]
     pub fn within(mut self, context: &str) -> Self {
         self.what = format!("{context}: {}", self.what);
+        self.sentence = self.sentence.map(|sentence| format!("{context}: {sentence}"));
         self
     }
 
     /// The single problems behind it, for machines.
     #[must_use]
     pub fn with_problems(mut self, problems: Json) -> Self {
-        self.problems = Some(problems);
+        self.problems = Some(Box::new(problems));
         self
     }
 
@@ -107,21 +129,19 @@ impl Failure {
         self.kind
     }
 
-    /// What and where, and the remedy, for a list of findings. The text of a room's error ends in
-    /// its remedy, behind the last `; ` or `: `.
+    /// Where and what, without the remedy.
     #[must_use]
-    pub fn parts(&self) -> (String, Option<String>) {
-        let place = self.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-        let whole = |what: &str| format!("{place}{what}");
-        // Of several problems each says its own remedy.
-        if self.remedy.is_some() || self.what.contains('\n') {
-            return (whole(&self.what), self.remedy.clone());
+    pub fn finding(&self) -> String {
+        match &self.place {
+            Some(place) => format!("{place}: {}", self.what),
+            None => self.what.clone(),
         }
-        let ends = ["; ", ": "].iter().filter_map(|end| self.what.rfind(end)).max();
-        match ends.and_then(|at| self.what.split_at_checked(at)) {
-            Some((what, rest)) => (whole(what), rest.get(2..).map(str::to_owned)),
-            _ => (whole(&self.what), None),
-        }
+    }
+
+    /// What to do, where somebody knows it; of several problems each says its own in the finding.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&str> {
+        self.remedy.as_deref()
     }
 
     /// As a machine reads it: one object with `error`.
@@ -136,7 +156,7 @@ impl Failure {
             let rest = [
                 ("where", self.place.clone().map(Json::from)),
                 ("remedy", self.remedy.clone().map(Json::from)),
-                ("problems", self.problems.clone()),
+                ("problems", self.problems.as_deref().cloned()),
             ];
             fields.extend(rest.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))));
         }
@@ -150,11 +170,12 @@ impl std::fmt::Display for Failure {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }
-        f.write_str(&self.what.replace('\n', "\n       "))?;
-        if let Some(remedy) = &self.remedy {
-            write!(f, "\n  try: {remedy}")?;
+        let text = self.sentence.as_ref().unwrap_or(&self.what);
+        f.write_str(&text.replace('\n', "\n       "))?;
+        match &self.remedy {
+            Some(remedy) if self.sentence.is_none() => write!(f, "\n  try: {remedy}"),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -176,7 +197,7 @@ impl From<ConfigError> for Failure {
                     told
                 })
                 .collect();
-            failure.problems = Some(Json::Array(told));
+            failure.problems = Some(Box::new(Json::Array(told)));
         }
         failure
     }
@@ -259,5 +280,46 @@ impl From<DaemonError> for Failure {
                 Self::of(Kind::Fault, &error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rooms_error_is_one_sentence_for_people_and_two_halves_for_machines() {
+        let busy = CaptureError::Busy { device: "/dev/video0".to_owned() };
+        let failure = Failure::from(busy);
+        let (what, remedy) = (
+            "camera /dev/video0: busy: another program has it open",
+            "'fuser -v /dev/video0' names it; stop that program",
+        );
+        assert_eq!(failure.to_string(), format!("error: {what}; {remedy}"));
+        assert_eq!((failure.finding().as_str(), failure.remedy()), (what, Some(remedy)));
+        let told = failure.to_json();
+        assert_eq!(told.pointer("/error/what"), Some(&what.into()));
+        assert_eq!(told.pointer("/error/remedy"), Some(&remedy.into()));
+
+        let other = failure.with_remedy("ask");
+        assert_eq!(other.to_string(), format!("error: {what}; {remedy}\n  try: ask"));
+    }
+
+    #[test]
+    fn one_problem_of_a_configuration_has_its_remedy_and_several_say_each_their_own() {
+        let problem = |key: &str| crate::config::Problem::Impossible {
+            origin: crate::config::Origin::Default,
+            key: key.to_owned(),
+            found: "\"tall\"".to_owned(),
+            expected: "a number".into(),
+        };
+        let one = Failure::from(ConfigError::Problems(vec![problem("camera.height")]));
+        assert_eq!(one.finding(), "default: camera.height = \"tall\"");
+        assert_eq!(one.remedy(), Some("must be a number"));
+        let two =
+            ConfigError::Problems(vec![problem("camera.height"), problem("camera.width")]).into();
+        let two: Failure = two;
+        assert_eq!(two.remedy(), None);
+        assert_eq!(two.finding().matches("must be a number").count(), 2);
     }
 }

@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::subjects::{Who, change_rules, existing};
 use crate::policy::{RuleBook, RuleName};
 use crate::store::{RuleChange, Store, Subject};
@@ -62,11 +62,11 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         if matches!(self, Self::List) {
             let store = existing(&config, Store::open_read_only)?;
-            return list(session, &store.rule_book()?, &store.subjects()?);
+            return list(context, &store.rule_book()?, &store.subjects()?);
         }
         let mut store = existing(&config, Store::open)?;
         let (text, done) = match self {
@@ -100,7 +100,7 @@ impl Verb {
                 (text, json!({ "done": "assigned", "subject": subject.id, "group": group }))
             }
         };
-        session.tell(text, &done)?;
+        context.tell(text, &done)?;
         Ok(Kind::Done)
     }
 }
@@ -112,7 +112,7 @@ fn follows(schedule: Option<&RuleName>) -> String {
     )
 }
 
-fn list(session: &Session, book: &RuleBook, subjects: &[Subject]) -> Result<Kind, Failure> {
+fn list(context: &Context, book: &RuleBook, subjects: &[Subject]) -> Result<Kind, Failure> {
     let group_of = |subject: &Subject| book.subjects.get(&subject.id)?.group.as_ref();
     let mut text = String::new();
     let mut values = Vec::new();
@@ -137,6 +137,6 @@ fn list(session: &Session, book: &RuleBook, subjects: &[Subject]) -> Result<Kind
         }
     }
     let others: Vec<_> = others.iter().map(|subject| &subject.id).collect();
-    session.tell(text, &json!({ "groups": values, "in_no_group": others }))?;
+    context.tell(text, &json!({ "groups": values, "in_no_group": others }))?;
     Ok(Kind::Done)
 }

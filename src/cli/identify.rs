@@ -9,13 +9,14 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::usable;
 use crate::capture::picture::Picture;
 use crate::compare::{Match, Operating};
 use crate::config::Config;
+use crate::decide::{Outcome, Verdict};
 use crate::enrol::Judge;
 use crate::equip::Networks;
 use crate::inference::ModelKey;
@@ -31,23 +32,19 @@ pub struct Arguments {
 /// What to do while nobody can be recognised.
 const ENROL: &str = "nobody is enrolled for this model: 'deepid-edge enroll NAME --image FILE', with the same database";
 
-/// What one picture says, in the words of the access message.
-fn outcome(found: &Match, margin_wanted: f32, beyond: bool) -> (&'static str, &'static str) {
-    match found.accepted() {
-        None if found.best.is_none() => ("unknown", "empty_gallery"),
-        None => ("unknown", "no_match"),
-        Some(_) if found.margin.is_some_and(|margin| margin < margin_wanted) => {
-            ("ambiguous", "close_second")
-        }
-        Some(best) if !best.enabled => ("denied", "subject_disabled"),
-        Some(_) if beyond => ("denied", "beyond_calibration"),
-        Some(_) => ("recognised", "matched"),
+/// An outcome in the words of the access message; one picture grants nothing.
+const fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Granted => "recognised",
+        Outcome::Denied => "denied",
+        Outcome::Unknown => "unknown",
+        Outcome::Ambiguous => "ambiguous",
     }
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let picture = Picture::read(&self.image)?;
         let networks = Networks::open(&config)?;
         let store = usable::opened(&config)?;
@@ -59,24 +56,23 @@ impl Arguments {
         let face = judge.picture(&picture).map_err(|why| Failure::of_face(&self.image, &why))?;
         if face.faces > 1 {
             let path = self.image.display();
-            session.mention(format!(
+            context.mention(format!(
                 "note: {path}: {} faces, the largest central one was taken",
                 face.faces
             ));
         }
         let found = &face.found;
-        let (outcome, reason) = outcome(found, config.recognise.margin, operating.beyond_accepted);
-        let told = matches!(outcome, "recognised" | "denied");
-        let best = found.accepted().filter(|_| told);
-        let subject = store.zip(best).map(|(store, best)| store.subject(best.subject.as_str()));
+        let verdict = Verdict::of_one(found, config.recognise.margin, operating.beyond_accepted);
+        let (outcome, reason) = (word(verdict.outcome()), verdict.reason());
+        let subject = store.zip(verdict.subject()).map(|(store, id)| store.subject(id.as_str()));
         let subject = subject.transpose()?;
         if reason == "empty_gallery" {
-            session.mention(format!("try: {ENROL}"));
-            usable::mention(session, &usable::idle_here(store, &config, cards));
+            context.mention(format!("try: {ENROL}"));
+            usable::mention(context, &usable::idle_here(store, &config, cards));
         }
         let (what, remedy) = operating.beyond_words(config.accepted_fpir());
         if reason == "beyond_calibration" {
-            session.mention(format!("{what}; {remedy}"));
+            context.mention(format!("{what}; {remedy}"));
         }
         let remedy = match reason {
             "empty_gallery" => Some(ENROL),
@@ -84,7 +80,7 @@ impl Arguments {
             _ => None,
         };
         let best_score = found.best.as_ref().map(|best| best.score);
-        session.tell(
+        context.tell(
             as_text(outcome, reason, subject.as_ref(), found),
             &json!({
                 "picture": self.image,
@@ -103,7 +99,7 @@ impl Arguments {
                 "quality": face.quality,
             }),
         )?;
-        Ok(if outcome == "recognised" { Kind::Done } else { Kind::Negative })
+        Ok(if verdict.outcome() == Outcome::Granted { Kind::Done } else { Kind::Negative })
     }
 }
 

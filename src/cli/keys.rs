@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::context::Context;
+use super::doctor::Findings;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::findings::Findings;
-use super::session::Session;
-use super::subjects::{existing, signature, timestamp};
-use crate::clock::WallClock;
+use super::subjects::{existing, signature};
+use crate::clock::{WallClock, utc};
 use crate::config::Config;
 use crate::publish::KeySet;
 use crate::sign::{KeyPlace, KeyProblem, KeyTrouble, PlaceKind, PublicKey};
@@ -69,12 +69,12 @@ pub struct Rotate {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         match self {
-            Self::Show(verb) => verb.run(session, &config),
-            Self::Rotate(verb) => verb.run(session, &config),
-            Self::Export { folder } => export(session, &config, &folder),
+            Self::Show(verb) => verb.run(context, &config),
+            Self::Rotate(verb) => verb.run(context, &config),
+            Self::Export { folder } => export(context, &config, &folder),
         }
     }
 }
@@ -139,19 +139,19 @@ fn the_key(config: &Config) -> Result<Seen, Failure> {
 }
 
 impl Show {
-    fn run(self, session: &Session, config: &Config) -> Result<Kind, Failure> {
+    fn run(self, context: &Context, config: &Config) -> Result<Kind, Failure> {
         let seen = the_key(config)?;
         let key = &seen.current.public;
         if self.jwk {
             let jwk = serde_json::to_value(key.jwk()).unwrap_or_default();
-            session.tell(&jwk, &jwk)?;
+            context.tell(&jwk, &jwk)?;
             return Ok(Kind::Done);
         }
         if self.pem {
-            session.tell(key.to_pem(), &json!({ "pem": key.to_pem() }))?;
+            context.tell(key.to_pem(), &json!({ "pem": key.to_pem() }))?;
             return Ok(Kind::Done);
         }
-        let since = timestamp(seen.current.since_ms);
+        let since = utc(seen.current.since_ms);
         let mut text = format!(
             "x            {}\nfingerprint  {}\nsince        {since}\nprivate part {}\n",
             key.x(),
@@ -159,15 +159,14 @@ impl Show {
             seen.place_in_words()
         );
         for known in &seen.before {
-            let until = timestamp(known.listed_until_ms.unwrap_or_default());
+            let until = utc(known.listed_until_ms.unwrap_or_default());
             let _infallible =
                 writeln!(text, "before       {}, named until {until}", known.public.thumbprint());
         }
-        let trouble =
-            seen.trouble.as_ref().map(|trouble| Failure::of(Kind::Negative, trouble).parts());
-        if let Some((what, remedy)) = &trouble {
-            let _infallible = writeln!(text, "cannot sign  {what}");
-            if let Some(remedy) = remedy {
+        let trouble = seen.trouble.as_ref().map(|trouble| Failure::of(Kind::Negative, trouble));
+        if let Some(failure) = &trouble {
+            let _infallible = writeln!(text, "cannot sign  {}", failure.finding());
+            if let Some(remedy) = failure.remedy() {
                 let _infallible = writeln!(text, "  try: {remedy}");
             }
         } else if !config.sign.grants {
@@ -179,29 +178,28 @@ impl Show {
             .map(|known| {
                 json!({
                     "fingerprint": known.public.thumbprint(),
-                    "listed_until": known.listed_until_ms.map(timestamp),
+                    "listed_until": known.listed_until_ms.map(utc),
                 })
             })
             .collect();
-        let (what, remedy) = trouble.clone().unzip();
         let value = json!({
             "fingerprint": key.thumbprint(),
             "since": since,
             "in_use": config.sign.grants,
             "state": seen.trouble.as_ref().map_or("ok", |trouble| trouble.state().name()),
-            "what": what,
-            "remedy": remedy.flatten(),
+            "what": trouble.as_ref().map(Failure::finding),
+            "remedy": trouble.as_ref().and_then(Failure::remedy),
             "place": { "kind": seen.current.place, "path": seen.place.path },
             "jwk": key.jwk(),
             "before": before,
         });
-        session.tell(text, &value)?;
+        context.tell(text, &value)?;
         Ok(if trouble.is_none() { Kind::Done } else { Kind::Negative })
     }
 }
 
 impl Rotate {
-    fn run(self, session: &Session, config: &Config) -> Result<Kind, Failure> {
+    fn run(self, context: &Context, config: &Config) -> Result<Kind, Failure> {
         let mut store = existing(config, Store::open)?;
         let known = store.grant_keys()?;
         let before = known.first().filter(|known| known.listed_until_ms.is_none());
@@ -216,7 +214,7 @@ impl Rotate {
                 "make one as docs/board.md says, give it to the service, and name its public part with --public FILE",
             ));
         }
-        session.confirm(
+        context.confirm(
             "Sign by another key from now on? Listeners take no grant until they are told its fingerprint.",
             self.yes,
         )?;
@@ -246,12 +244,12 @@ impl Rotate {
                 return Err(Failure::of(Kind::Fault, &error));
             }
         }
-        tell(session, before, &new, overlap_s, record.seq)
+        tell(context, before, &new, overlap_s, record.seq)
     }
 }
 
 fn tell(
-    session: &Session,
+    context: &Context,
     before: Option<&KnownKey>,
     new: &PublicKey,
     overlap_s: u64,
@@ -273,7 +271,7 @@ fn tell(
         "overlap_s": overlap_s,
         "record": seq,
     });
-    session.tell(text, &value)?;
+    context.tell(text, &value)?;
     Ok(Kind::Done)
 }
 
@@ -310,7 +308,7 @@ fn read_public(path: &Path) -> Result<PublicKey, Failure> {
     })
 }
 
-fn export(session: &Session, config: &Config, folder: &Path) -> Result<Kind, Failure> {
+fn export(context: &Context, config: &Config, folder: &Path) -> Result<Kind, Failure> {
     let seen = the_key(config)?;
     let key = &seen.current.public;
     let door = &config.door.id;
@@ -334,7 +332,7 @@ fn export(session: &Session, config: &Config, folder: &Path) -> Result<Kind, Fai
         written.push(path.display().to_string());
     }
     let value = json!({ "fingerprint": key.thumbprint(), "files": written });
-    session.tell(format!("{}\nfingerprint {}", written.join("\n"), key.thumbprint()), &value)?;
+    context.tell(format!("{}\nfingerprint {}", written.join("\n"), key.thumbprint()), &value)?;
     Ok(Kind::Done)
 }
 

@@ -11,9 +11,9 @@ use clap::Args;
 use clap_mangen::Man;
 use serde_json::json;
 
+use super::context::{Context, write_out};
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::{Session, write_out};
 
 /// Arguments of `man`.
 #[derive(Debug, Args)]
@@ -24,16 +24,16 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         let Some(folder) = self.out else {
-            session.no_json("man", "a manual page")?;
+            context.no_json("man", "a manual page")?;
             let page =
                 main_page().map_err(|error| unwritable(&error, Path::new("standard output")))?;
             write_out(&page)?;
             return Ok(Kind::Done);
         };
         let written = write_pages(&folder).map_err(|error| unwritable(&error, &folder))?;
-        session.tell(
+        context.tell(
             format!("{} manual pages written to {}", written.len(), folder.display()),
             &json!({ "written": written }),
         )?;

@@ -1,14 +1,15 @@
 //! The command line: one file for each verb.
 //!
 //! In: arguments. Out: results on standard output, errors on standard error, an exit code from the
-//! table in [`exit`]. A verb is a struct of arguments with `run(self, &Session)`; this file only
+//! table in [`exit`]. A verb is a struct of arguments with `run(self, &Context)`; this file only
 //! dispatches. Invariant: a verb never exits by itself and never prints an error by itself.
 
+pub mod context;
 pub mod draw;
 pub mod exit;
 pub mod failure;
-pub mod session;
 
+mod absent;
 mod arm;
 mod backup;
 mod calibrate;
@@ -20,13 +21,12 @@ mod demo;
 mod detect;
 mod doctor;
 mod enroll;
+#[cfg(feature = "lab")]
 mod evaluate;
-mod findings;
 mod groups;
 mod identify;
 mod keys;
 mod logging;
-mod look;
 mod man;
 mod models;
 mod mqtt;
@@ -36,7 +36,6 @@ mod progress;
 mod records;
 mod restore;
 mod run;
-mod scene;
 mod schedules;
 mod subjects;
 mod usable;
@@ -50,9 +49,9 @@ use std::sync::LazyLock;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+use context::{Context, Shared};
 use exit::Kind;
 use failure::Failure;
-use session::{Session, Shared};
 
 use crate::mask;
 
@@ -129,6 +128,7 @@ enum Verb {
     /// Tell which FPIR the door may claim for the people enrolled at it, by a cohort of strangers
     Calibrate(calibrate::Arguments),
     /// Measure on photographs and clips of people
+    #[cfg(feature = "lab")]
     #[command(subcommand)]
     Evaluate(evaluate::Verb),
     /// Show or check the configuration
@@ -145,10 +145,10 @@ enum Verb {
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let (outcome, json) = match CommandLine::try_parse_from(&arguments) {
-        Ok(line) => (dispatch(line.verb, &Session::new(line.shared.clone())), line.shared.json),
+        Ok(line) => (dispatch(line.verb, &Context::new(line.shared.clone())), line.shared.json),
         Err(error) => {
             let json = arguments.iter().any(|argument| argument == "--json");
-            (misunderstood(&error, json), json)
+            (misunderstood(&error, &arguments, json), json)
         }
     };
     let kind = match outcome {
@@ -166,41 +166,45 @@ pub fn main() -> ExitCode {
     ExitCode::from(kind.code())
 }
 
-fn dispatch(verb: Verb, session: &Session) -> Result<Kind, Failure> {
+fn dispatch(verb: Verb, context: &Context) -> Result<Kind, Failure> {
     match verb {
-        Verb::Run(verb) => verb.run(session),
-        Verb::Detect(verb) => verb.run(session),
-        Verb::Verify(verb) => verb.run(session),
-        Verb::Identify(verb) => verb.run(session),
-        Verb::Enroll(verb) => verb.run(session),
-        Verb::Doctor(verb) => verb.run(session),
-        Verb::Subjects(verb) => verb.run(session),
-        Verb::Groups(verb) => verb.run(session),
-        Verb::Schedules(verb) => verb.run(session),
-        Verb::Policy(verb) => verb.run(session),
-        Verb::Arm(verb) => verb.run(session),
-        Verb::Records(verb) => verb.run(session),
-        Verb::Clock(verb) => verb.run(session),
-        Verb::Keys(verb) => verb.run(session),
-        Verb::Models(verb) => verb.run(session),
-        Verb::Backup(verb) => verb.run(session),
-        Verb::Restore(verb) => verb.run(session),
-        Verb::Mqtt(verb) => verb.run(session),
+        Verb::Run(verb) => verb.run(context),
+        Verb::Detect(verb) => verb.run(context),
+        Verb::Verify(verb) => verb.run(context),
+        Verb::Identify(verb) => verb.run(context),
+        Verb::Enroll(verb) => verb.run(context),
+        Verb::Doctor(verb) => verb.run(context),
+        Verb::Subjects(verb) => verb.run(context),
+        Verb::Groups(verb) => verb.run(context),
+        Verb::Schedules(verb) => verb.run(context),
+        Verb::Policy(verb) => verb.run(context),
+        Verb::Arm(verb) => verb.run(context),
+        Verb::Records(verb) => verb.run(context),
+        Verb::Clock(verb) => verb.run(context),
+        Verb::Keys(verb) => verb.run(context),
+        Verb::Models(verb) => verb.run(context),
+        Verb::Backup(verb) => verb.run(context),
+        Verb::Restore(verb) => verb.run(context),
+        Verb::Mqtt(verb) => verb.run(context),
         #[cfg(feature = "demo")]
-        Verb::Demo(verb) => verb.run(session),
-        Verb::Calibrate(verb) => verb.run(session),
-        Verb::Evaluate(verb) => verb.run(session),
-        Verb::Config(verb) => verb.run(session),
-        Verb::Completions(verb) => verb.run(session),
-        Verb::Man(verb) => verb.run(session),
+        Verb::Demo(verb) => verb.run(context),
+        Verb::Calibrate(verb) => verb.run(context),
+        #[cfg(feature = "lab")]
+        Verb::Evaluate(verb) => verb.run(context),
+        Verb::Config(verb) => verb.run(context),
+        Verb::Completions(verb) => verb.run(context),
+        Verb::Man(verb) => verb.run(context),
     }
 }
 
 /// Help and version are answers; anything else is wrong usage, as JSON where that was asked for.
-fn misunderstood(error: &clap::Error, json: bool) -> Result<Kind, Failure> {
+fn misunderstood(error: &clap::Error, arguments: &[OsString], json: bool) -> Result<Kind, Failure> {
     if error.exit_code() == 0 {
         let _closed = error.print();
         return Ok(Kind::Done);
+    }
+    if let Some(failure) = absent::told(error, arguments) {
+        return Err(failure);
     }
     if json {
         let text = error.to_string();

@@ -10,9 +10,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use crate::config::Config;
 use crate::equip::{Cards, Networks};
 use crate::inference::{
@@ -47,21 +47,21 @@ pub(super) struct Add {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         match self {
-            Self::List => list(session),
-            Self::Add(add) => add.run(session),
+            Self::List => list(context),
+            Self::Add(add) => add.run(context),
         }
     }
 }
 
 impl Add {
-    fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let networks = Networks::open(&config)?;
         let into = self.into.unwrap_or_else(|| config.folder_for_models());
         let Some(card) = &self.card else {
-            return add_fusion(session, &networks, &self.file, &into, self.replace);
+            return add_fusion(context, &networks, &self.file, &into, self.replace);
         };
         let refused = |error: InstallError| refused(&error);
         let staged = Staged::new(&self.file, card, &into).map_err(refused)?;
@@ -70,7 +70,7 @@ impl Add {
         let card = staged.card().clone();
         let places = staged.settle(self.replace).map_err(refused)?;
         let [file, _] = &places;
-        session.tell(
+        context.tell(
             format!("added: {}, {}: {}\n{}", card.id, card.kind, file.display(), next(&card)),
             &json!({
                 "model": card.id,
@@ -93,7 +93,7 @@ fn refused(error: &InstallError) -> Failure {
 
 /// A fusion card alone: both its networks must be there already.
 fn add_fusion(
-    session: &Session,
+    context: &Context,
     networks: &Networks,
     file: &Path,
     into: &Path,
@@ -112,7 +112,7 @@ fn add_fusion(
         return Err(fault.into());
     }
     let place = staged.settle(replace).map_err(|error| refused(&error))?;
-    session.tell(
+    context.tell(
         format!(
             "added: {0}, fusion: {1}\nto let {2} confirm each grant, set models.confirm = \"{0}\" and enrol everybody again: both networks need references",
             fusion.id,
@@ -156,14 +156,14 @@ fn next(card: &ModelCard) -> String {
     }
 }
 
-fn list(session: &Session) -> Result<Kind, Failure> {
-    let config = session.config()?;
+fn list(context: &Context) -> Result<Kind, Failure> {
+    let config = context.config()?;
     let cards = Cards::open(&config)?;
     let networks = cards.all().into_iter().map(|card| Listed::network(&config, &cards, card));
     let fusions = cards.fusions().into_iter().map(|card| Listed::fusion(&config, &cards, card));
     let found: Vec<Listed> = networks.chain(fusions).collect();
     let lines: Vec<String> = found.iter().map(Listed::line).collect();
-    session.tell(lines.join("\n"), &json!({ "models": found }))?;
+    context.tell(lines.join("\n"), &json!({ "models": found }))?;
     Ok(Kind::Done)
 }
 

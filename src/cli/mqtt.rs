@@ -6,9 +6,9 @@
 use clap::Subcommand;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 
 /// What to do at the broker.
 #[derive(Debug, Subcommand)]
@@ -18,9 +18,9 @@ pub enum Verb {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         let Self::Forget = self;
-        let config = session.config()?;
+        let config = context.config()?;
         let Some(settings) = config.session_settings() else {
             return Err(Failure::new(
                 Kind::Configuration,
@@ -36,7 +36,7 @@ impl Verb {
             .block_on(crate::publish::forget(&settings))
             .map_err(|error| Failure::of(Kind::Broker, &error))?;
         let door = &config.door.id;
-        session.tell(
+        context.tell(
             format!("Home Assistant was told to forget door '{door}'"),
             &json!({ "forgotten": door }),
         )?;

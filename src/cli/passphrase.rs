@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use crate::secret::{Secret, SecretError};
 use crate::store::backup::Passphrase;
 
@@ -32,24 +32,24 @@ pub(super) struct From {
 
 impl From {
     /// A new passphrase.
-    pub(super) fn new_one(&self, session: &Session) -> Result<Passphrase, Failure> {
+    pub(super) fn new_one(&self, context: &Context) -> Result<Passphrase, Failure> {
         if let Some(path) = &self.passphrase_file {
-            let passphrase = from_file(session, path)?;
+            let passphrase = from_file(context, path)?;
             return long_enough(passphrase)
                 .map_err(|failure| failure.at(path.display().to_string()));
         }
         for _ in 0..ATTEMPTS {
-            let first = match long_enough(ask(session, "Passphrase for the new backup: ")?) {
+            let first = match long_enough(ask(context, "Passphrase for the new backup: ")?) {
                 Ok(passphrase) => passphrase,
                 Err(failure) => {
-                    session.mention(failure);
+                    context.mention(failure);
                     continue;
                 }
             };
-            if ask(session, "The same again: ")? == first {
+            if ask(context, "The same again: ")? == first {
                 return Ok(first);
             }
-            session.mention("These were two different ones.");
+            context.mention("These were two different ones.");
         }
         Err(Failure::new(
             Kind::Declined,
@@ -59,10 +59,10 @@ impl From {
     }
 
     /// The passphrase that was set.
-    pub(super) fn known_one(&self, session: &Session) -> Result<Passphrase, Failure> {
+    pub(super) fn known_one(&self, context: &Context) -> Result<Passphrase, Failure> {
         match &self.passphrase_file {
-            Some(path) => from_file(session, path),
-            None => ask(session, "Passphrase of the backup: "),
+            Some(path) => from_file(context, path),
+            None => ask(context, "Passphrase of the backup: "),
         }
     }
 }
@@ -81,7 +81,7 @@ fn long_enough(passphrase: Passphrase) -> Result<Passphrase, Failure> {
     ))
 }
 
-fn ask(session: &Session, prompt: &str) -> Result<Passphrase, Failure> {
+fn ask(context: &Context, prompt: &str) -> Result<Passphrase, Failure> {
     let cannot = |why: &str| {
         Failure::new(
             Kind::Declined,
@@ -89,14 +89,14 @@ fn ask(session: &Session, prompt: &str) -> Result<Passphrase, Failure> {
             "put it into a file that only you can read, and name it with --passphrase-file",
         )
     };
-    if session.json() || !std::io::stdin().is_terminal() {
+    if context.json() || !std::io::stdin().is_terminal() {
         return Err(cannot("there is no terminal"));
     }
     let typed = rpassword::prompt_password(prompt).map_err(|error| cannot(&error.to_string()))?;
     Ok(Passphrase::new(typed))
 }
 
-fn from_file(session: &Session, path: &Path) -> Result<Passphrase, Failure> {
+fn from_file(context: &Context, path: &Path) -> Result<Passphrase, Failure> {
     let failed = |what: String, remedy: &str| {
         Failure::new(Kind::Input, what, remedy).at(path.display().to_string())
     };
@@ -105,7 +105,7 @@ fn from_file(session: &Session, path: &Path) -> Result<Passphrase, Failure> {
     let about = std::fs::metadata(path).map_err(unreadable)?;
     if about.is_file() && about.permissions().mode() & 0o007 != 0 {
         let path = path.display();
-        session.mention(format_args!(
+        context.mention(format_args!(
             "warning: every user of this machine can read {path}; 'chmod o= {path}'"
         ));
     }

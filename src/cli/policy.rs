@@ -10,10 +10,10 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use super::context::Context;
+use super::doctor::Findings;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::findings::Findings;
-use super::session::Session;
 use super::subjects::{Who, clock, existing};
 use crate::clock::{Clock as _, ClockTrust, WallClock, utc};
 use crate::config::Config;
@@ -40,9 +40,9 @@ pub struct Explain {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         let Self::Explain(verb) = self;
-        let config = session.config()?;
+        let config = context.config()?;
         let store = existing(&config, Store::open_read_only)?;
         let subject = store.subject(verb.who.asked())?;
         let rules = Rules::new(store.rule_book()?, config.time_zone());
@@ -55,12 +55,12 @@ impl Verb {
                 synchronised: false,
             },
         };
-        explain(session, &rules, &subject, wall)
+        explain(context, &rules, &subject, wall)
     }
 }
 
 fn explain(
-    session: &Session,
+    context: &Context,
     rules: &Rules,
     subject: &Subject,
     wall: WallClock,
@@ -88,7 +88,7 @@ fn explain(
         "reason": reason,
         "because": because,
     });
-    session.tell(text, &value)?;
+    context.tell(text, &value)?;
     Ok(if reason.is_none() { Kind::Done } else { Kind::Negative })
 }
 

@@ -2,17 +2,17 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::session::Session;
+use super::context::Context;
 
 /// A bar over `length` things; none over a single one.
-pub(super) fn counting(session: &Session, length: u64, unit: &str) -> ProgressBar {
+pub(super) fn counting(context: &Context, length: u64, unit: &str) -> ProgressBar {
     let template = format!("{{bar:30}} {{pos}}/{{len}} {unit} {{wide_msg}}");
-    bar(session.draws_progress() && length > 1, length, &template)
+    bar(context.draws_progress() && length > 1, length, &template)
 }
 
 /// A bar over bytes, whose length is told later.
-pub(super) fn bytes(session: &Session) -> ProgressBar {
-    bar(session.draws_progress(), 0, "{bar:30} {bytes}/{total_bytes} {eta}")
+pub(super) fn bytes(context: &Context) -> ProgressBar {
+    bar(context.draws_progress(), 0, "{bar:30} {bytes}/{total_bytes} {eta}")
 }
 
 fn bar(drawn: bool, length: u64, template: &str) -> ProgressBar {

@@ -13,6 +13,7 @@ mod form;
 mod moment;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{BufWriter, ErrorKind as IoKind, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -22,14 +23,14 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::subjects::existing;
 use crate::clock::{Clock as _, SystemClock};
 use crate::compare::SubjectId;
 use crate::config::Config;
-use crate::store::{Error, Selection, Store};
+use crate::store::{BROKEN_MAX, Broken, CutState, Error, Selection, Store, Verified};
 use form::{Form, Names};
 
 /// Records that are held at once.
@@ -48,6 +49,8 @@ pub enum Verb {
     Show(Show),
     /// Write records as JSON lines or CSV
     Export(Export),
+    /// Say whether a record was changed, taken out or moved since it was made
+    Verify,
 }
 
 /// Arguments of `records list`.
@@ -143,20 +146,21 @@ impl Outcome {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let store = existing(&config, Store::open_read_only)?;
         match self {
-            Self::List(verb) => verb.run(session, &config, &store),
-            Self::Show(verb) => verb.run(session, &store),
-            Self::Export(verb) => verb.run(session, &config, &store),
+            Self::List(verb) => verb.run(context, &config, &store),
+            Self::Show(verb) => verb.run(context, &store),
+            Self::Export(verb) => verb.run(context, &config, &store),
+            Self::Verify => verify(context, &store),
         }
     }
 }
 
 impl List {
-    fn run(self, session: &Session, config: &Config, store: &Store) -> Result<Kind, Failure> {
-        let form = if session.json() { Form::Lines } else { Form::Table };
+    fn run(self, context: &Context, config: &Config, store: &Store) -> Result<Kind, Failure> {
+        let form = if context.json() { Form::Lines } else { Form::Table };
         let limit = Some(self.which.limit.unwrap_or(LISTED));
         let mut out = std::io::stdout().lock();
         self.which.write(config, store, limit, form, !self.no_names, &mut out)?;
@@ -165,7 +169,7 @@ impl List {
 }
 
 impl Show {
-    fn run(self, session: &Session, store: &Store) -> Result<Kind, Failure> {
+    fn run(self, context: &Context, store: &Store) -> Result<Kind, Failure> {
         let found = store.stored_record(self.seq)?.ok_or_else(|| {
             Failure::new(
                 Kind::Absent,
@@ -175,13 +179,13 @@ impl Show {
         })?;
         let names = if self.no_names { None } else { Some(names(store)?) };
         let value = form::as_json(&found, names.as_ref());
-        session.tell(form::in_full(&value), &value)?;
+        context.tell(form::in_full(&value), &value)?;
         Ok(Kind::Done)
     }
 }
 
 impl Export {
-    fn run(self, session: &Session, config: &Config, store: &Store) -> Result<Kind, Failure> {
+    fn run(self, context: &Context, config: &Config, store: &Store) -> Result<Kind, Failure> {
         let form = match self.format {
             Format::Jsonl => Form::Lines,
             Format::Csv => Form::Csv,
@@ -189,7 +193,7 @@ impl Export {
         let limit = self.which.limit;
         let Some(path) = &self.out else {
             if form == Form::Csv {
-                session.no_json("records export --format csv", "CSV")?;
+                context.no_json("records export --format csv", "CSV")?;
             }
             let mut out = std::io::stdout().lock();
             self.which.write(config, store, limit, form, self.names, &mut out)?;
@@ -201,12 +205,58 @@ impl Export {
             .map_err(std::io::IntoInnerError::into_error)
             .and_then(|file| file.sync_all())
             .map_err(|error| unwritable(&error, path))?;
-        session.tell(
+        context.tell(
             format!("{} written: {written} records", path.display()),
             &json!({ "written": path, "records": written }),
         )?;
         Ok(Kind::Done)
     }
+}
+
+/// Walks through the chain of records.
+fn verify(context: &Context, store: &Store) -> Result<Kind, Failure> {
+    let Verified { records, heads: [head, requests_head], cut, cut_state, broken } =
+        store.verify_records()?;
+    let mut text = if broken.is_empty() {
+        format!("{records} records, none of them changed, taken out or moved\n")
+    } else {
+        format!("{records} records; what does not fit:\n")
+    };
+    for Broken { record, what } in &broken {
+        let _infallible = match record {
+            Some(record) => writeln!(text, "  record {record}: {what}"),
+            None => writeln!(text, "  {what}"),
+        };
+    }
+    if broken.len() == BROKEN_MAX {
+        text.push_str("  and perhaps more\n");
+    }
+    if let Some(cut) = cut {
+        let vouched = match cut_state {
+            CutState::Whole | CutState::Signed => "signed by this door's key",
+            CutState::UnknownKey => "signed by a key that this door no longer knows",
+            CutState::Unsigned => "not signed: the door had no key",
+            CutState::Forged => "NOT what this door has signed",
+        };
+        let _infallible =
+            writeln!(text, "records up to {cut} were erased to keep their number; {vouched}");
+    }
+    let heads = [("head", &head), ("head of requests", &requests_head)];
+    for (name, head) in heads.into_iter().filter_map(|(name, head)| Some((name, head.as_ref()?))) {
+        let _infallible = writeln!(text, "{name}: {head}");
+    }
+    let kind = if broken.is_empty() { Kind::Done } else { Kind::Negative };
+    let value = json!({
+        "whole": broken.is_empty(),
+        "records": records,
+        "head": head,
+        "requests_head": requests_head,
+        "erased_up_to": cut,
+        "erased": cut_state,
+        "broken": broken,
+    });
+    context.tell(text, &value)?;
+    Ok(kind)
 }
 
 /// A file that only its owner may read; one that is there is never touched.

@@ -17,11 +17,11 @@ use clap::Args;
 use serde_json::json;
 
 use super::backup::{contents, named_files};
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::{passphrase, progress, subjects};
-use crate::clock::{ClockDoubt, WallClock};
+use crate::clock::{ClockDoubt, WallClock, utc};
 use crate::compare::SubjectId;
 use crate::config::{Config, default_file, read_file};
 use crate::equip::Cards;
@@ -71,10 +71,10 @@ struct Changes {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let passphrase = self.passphrase.known_one(session)?;
-        session.mention("decrypting, then checking the database …");
-        let bar = progress::bytes(session);
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let passphrase = self.passphrase.known_one(context)?;
+        context.mention("decrypting, then checking the database …");
+        let bar = progress::bytes(context);
         let mut plan = None;
         let settings = crate::store::StoreSettings::default();
         let received = Received::read(
@@ -82,7 +82,7 @@ impl Arguments {
             &passphrase,
             settings,
             |manifest, text| {
-                let plan = plan.insert(self.plan(session, manifest, text)?);
+                let plan = plan.insert(self.plan(context, manifest, text)?);
                 Ok::<_, Failure>(if self.check {
                     scratch(&plan.gallery)
                 } else {
@@ -110,21 +110,21 @@ impl Arguments {
         plan.clock = doubt;
         let manifest = received.manifest.clone();
         let placed = if self.check { None } else { Some(self.place(received, &plan, wall)?) };
-        self.tell(session, &manifest, &plan, wall, placed.as_ref())
+        self.tell(context, &manifest, &plan, wall, placed.as_ref())
     }
 
     /// Decides where things go, and refuses what can be refused before anything was read.
     fn plan(
         &self,
-        session: &Session,
+        context: &Context,
         manifest: &Manifest,
         text: Option<&str>,
     ) -> Result<Plan, Failure> {
-        let place = session.config_place();
+        let place = context.config_place();
         let (config, file) = match text.filter(|_| !self.keep_config) {
-            None => (session.config()?, None),
+            None => (context.config()?, None),
             Some(text) => {
-                let config = session.config_as_if(place.clone(), text).map_err(|failure| {
+                let config = context.config_as_if(place.clone(), text).map_err(|failure| {
                     failure.within(&format!(
                         "the configuration in the backup (of deepid-edge {}) is not right here; --keep-config leaves it out",
                         manifest.software
@@ -184,7 +184,7 @@ impl Arguments {
         if may_settle(wall.synchronised, plan.clock) {
             subjects::settle_clock(received.store_mut(), &plan.config)?;
         }
-        let now = subjects::timestamp(wall.unix_ms);
+        let now = utc(wall.unix_ms);
         let event = Administrative::GalleryRestored {
             made: received.manifest.made.clone(),
             subjects: received.manifest.database.subjects,
@@ -197,7 +197,7 @@ impl Arguments {
 
     fn tell(
         &self,
-        session: &Session,
+        context: &Context,
         manifest: &Manifest,
         plan: &Plan,
         wall: WallClock,
@@ -253,7 +253,7 @@ impl Arguments {
         if placed.is_some() {
             text.push_str("next: 'deepid-edge doctor', then 'systemctl start deepid-edge'\n");
         }
-        session.tell(text, &value)?;
+        context.tell(text, &value)?;
         Ok(Kind::Done)
     }
 }

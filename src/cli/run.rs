@@ -5,10 +5,10 @@
 
 use clap::Args;
 
+use super::context::{Context, direct_flag};
 use super::exit::Kind;
 use super::failure::Failure;
 use super::logging;
-use super::session::{Session, direct_flag};
 use crate::daemon::{Control, Stop};
 
 /// Arguments of `run`.
@@ -26,7 +26,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         let flags = [
             ("--door", "door.id", self.door),
             ("--device", "camera.device", self.device),
@@ -36,10 +36,10 @@ impl Arguments {
             .into_iter()
             .filter_map(|(flag, key, value)| Some(direct_flag(flag, key, &value?)))
             .collect::<Vec<_>>();
-        let config = session.config_with(flags.clone())?;
+        let config = context.config_with(flags.clone())?;
         let log = logging::for_the_daemon(&config);
         let control = Control {
-            read: Box::new(|| session.read_config(flags.clone())),
+            read: Box::new(|| context.read_config(flags.clone())),
             log_level: Box::new(|level| log.set(level)),
         };
         crate::daemon::run(&config, &Stop::default(), &control)?;

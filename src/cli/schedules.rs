@@ -10,9 +10,9 @@ use clap::Subcommand;
 use jiff::civil::Date;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::subjects::{change_rules, existing};
 use crate::config::Config;
 use crate::policy::{RuleBook, RuleName, Schedule};
@@ -74,25 +74,25 @@ pub(super) fn date(text: &str) -> Result<Date, String> {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         match self {
-            Self::Set { schedule, hours } => set(session, &config, &schedule, &hours.join("; ")),
-            Self::Show { schedule } => show(session, &config, schedule.as_ref()),
+            Self::Set { schedule, hours } => set(context, &config, &schedule, &hours.join("; ")),
+            Self::Show { schedule } => show(context, &config, schedule.as_ref()),
             Self::Remove { schedule } => {
                 let change = RuleChange::RemoveSchedule { schedule: &schedule };
                 change_rules(&mut existing(&config, Store::open)?, &config, change)?;
                 let value = json!({ "done": "removed", "schedule": schedule });
-                session.tell(format!("schedule {schedule} removed"), &value)?;
+                context.tell(format!("schedule {schedule} removed"), &value)?;
                 Ok(Kind::Done)
             }
             Self::Holidays(Holidays::List) => {
                 let book = existing(&config, Store::open_read_only)?.rule_book()?;
-                session.tell(lines(&book), &json!({ "holidays": book.holidays }))?;
+                context.tell(lines(&book), &json!({ "holidays": book.holidays }))?;
                 Ok(Kind::Done)
             }
-            Self::Holidays(Holidays::Add { dates }) => holidays(session, &config, &dates, true),
-            Self::Holidays(Holidays::Remove { dates }) => holidays(session, &config, &dates, false),
+            Self::Holidays(Holidays::Add { dates }) => holidays(context, &config, &dates, true),
+            Self::Holidays(Holidays::Remove { dates }) => holidays(context, &config, &dates, false),
         }
     }
 }
@@ -109,7 +109,7 @@ fn lines(book: &RuleBook) -> String {
 }
 
 fn set(
-    session: &Session,
+    context: &Context,
     config: &Config,
     schedule: &RuleName,
     text: &str,
@@ -123,18 +123,18 @@ fn set(
         text.push_str("\nno group follows it yet; 'deepid-edge groups add' makes one that does");
     }
     let value = json!({ "done": "set", "schedule": schedule, "hours": hours.to_string() });
-    session.tell(text, &value)?;
+    context.tell(text, &value)?;
     Ok(Kind::Done)
 }
 
-fn show(session: &Session, config: &Config, schedule: Option<&RuleName>) -> Result<Kind, Failure> {
+fn show(context: &Context, config: &Config, schedule: Option<&RuleName>) -> Result<Kind, Failure> {
     let book = existing(config, Store::open_read_only)?.rule_book()?;
     if let Some(name) = schedule {
         let hours = book
             .schedules
             .get(name)
             .ok_or_else(|| crate::store::Error::from(RuleProblem::NoSuchSchedule(name.clone())))?;
-        session.tell(hours, &json!({ "schedule": name, "hours": hours.to_string() }))?;
+        context.tell(hours, &json!({ "schedule": name, "hours": hours.to_string() }))?;
         return Ok(Kind::Done);
     }
     let mut text = String::new();
@@ -149,12 +149,12 @@ fn show(session: &Session, config: &Config, schedule: Option<&RuleName>) -> Resu
     if !book.holidays.is_empty() {
         let _infallible = write!(text, "holidays:\n{}", lines(&book));
     }
-    session.tell(text, &json!({ "schedules": values, "holidays": book.holidays }))?;
+    context.tell(text, &json!({ "schedules": values, "holidays": book.holidays }))?;
     Ok(Kind::Done)
 }
 
 fn holidays(
-    session: &Session,
+    context: &Context,
     config: &Config,
     dates: &[Date],
     are: bool,
@@ -162,6 +162,6 @@ fn holidays(
     let mut store = existing(config, Store::open)?;
     change_rules(&mut store, config, RuleChange::Holidays { dates, are })?;
     let book = store.rule_book()?;
-    session.tell(lines(&book), &json!({ "done": "changed", "holidays": book.holidays }))?;
+    context.tell(lines(&book), &json!({ "done": "changed", "holidays": book.holidays }))?;
     Ok(Kind::Done)
 }

@@ -12,11 +12,11 @@ use clap::{Args, Subcommand};
 use jiff::civil::DateTime;
 use serde_json::json;
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use super::usable::{self, Idle};
-use crate::clock::{Clock as _, Floor, SystemClock};
+use crate::clock::{Clock as _, Floor, SystemClock, utc};
 use crate::config::Config;
 use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey};
@@ -109,10 +109,10 @@ pub struct Who {
 }
 
 impl Verb {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         if matches!(self, Self::List) {
-            return list(session, &config, &existing(&config, Store::open_read_only)?);
+            return list(context, &config, &existing(&config, Store::open_read_only)?);
         }
         let mut store = existing(&config, Store::open)?;
         match self {
@@ -124,32 +124,32 @@ impl Verb {
                 alike.retain(|alike| alike.subject != subject.id);
                 administer(&mut store, &config, change)?;
                 for one in &alike {
-                    session.mention(alike_in_words(one));
+                    context.mention(alike_in_words(one));
                 }
                 let subject = store.subject(subject.id.as_str())?;
                 let warnings: Vec<_> = alike.iter().map(alike_json).collect();
-                session.tell(
+                context.tell(
                     format!("{} ({}) renamed", subject.id, subject.name),
                     &json!({ "done": "renamed", "subject": as_json(&subject), "warnings": warnings }),
                 )?;
                 Ok(Kind::Done)
             }
-            Self::Disable(who) => switch(session, &config, store, &who, false),
-            Self::Enable(who) => switch(session, &config, store, &who, true),
+            Self::Disable(who) => switch(context, &config, store, &who, false),
+            Self::Enable(who) => switch(context, &config, store, &who, true),
             Self::Remove { who, yes } => {
                 let subject = store.subject(&who.asked)?;
                 let question = format!(
                     "Remove {} ({}) and all its references ({}) for good?",
                     subject.name, subject.id, subject.references
                 );
-                session.confirm(&question, yes)?;
+                context.confirm(&question, yes)?;
                 let change = Change::Remove { subject: &subject.id };
                 let done = administer(&mut store, &config, change)?;
-                mention_left_in_log(session, &done);
-                tell(session, &subject, "removed")
+                mention_left_in_log(context, &done);
+                tell(context, &subject, "removed")
             }
-            Self::Validity(validity) => validity.run(session, &config, &mut store),
-            Self::Adopt(adopt) => adopt.run(session, &config, &mut store),
+            Self::Validity(validity) => validity.run(context, &config, &mut store),
+            Self::Adopt(adopt) => adopt.run(context, &config, &mut store),
         }
     }
 }
@@ -162,7 +162,7 @@ impl Who {
 }
 
 impl Validity {
-    fn run(self, session: &Session, config: &Config, store: &mut Store) -> Result<Kind, Failure> {
+    fn run(self, context: &Context, config: &Config, store: &mut Store) -> Result<Kind, Failure> {
         let subject = store.subject(&self.who.asked)?;
         let terms = store.rule_book()?.subjects.remove(&subject.id).unwrap_or_default();
         let before = if self.always { Terms::default() } else { terms };
@@ -179,13 +179,13 @@ impl Validity {
         };
         let value =
             json!({ "done": "limited", "subject": subject.id, "from": from, "until": until });
-        session.tell(format!("{} ({}) {limits}", subject.id, subject.name), &value)?;
+        context.tell(format!("{} ({}) {limits}", subject.id, subject.name), &value)?;
         Ok(Kind::Done)
     }
 }
 
 impl Adopt {
-    fn run(self, session: &Session, config: &Config, store: &mut Store) -> Result<Kind, Failure> {
+    fn run(self, context: &Context, config: &Config, store: &mut Store) -> Result<Kind, Failure> {
         let Self { model, yes } = self;
         let of_model =
             |entry: &&HeldReferences| entry.procedure.is_none() && entry.model == model.as_str();
@@ -202,13 +202,13 @@ impl Adopt {
                 "no reference of {model} is of an unknown file; nothing was changed (of an unknown file: {of})"
             );
             let value = json!({ "done": "nothing", "model": model, "references": 0 });
-            session.tell(text, &value)?;
+            context.tell(text, &value)?;
             return Ok(Kind::Done);
         }
         let cards = Cards::open(config)?;
         let card = cards.with_its_files(&model)?;
         let key = cards.key(config, &model)?;
-        session.confirm(
+        context.confirm(
             &format!(
                 "Were all {references} references of an unknown file of {model} ({subjects} people) made by {} with its present card and recognise.mirrored = {}? If not, those people are not recognised, or taken for others.",
                 card.file, config.recognise.mirrored
@@ -217,7 +217,7 @@ impl Adopt {
         )?;
         let length = card.features.as_ref().map_or(0, |facts| facts.length);
         let done = administer(store, config, Change::Adopt { key: &key, length })?;
-        session.tell(
+        context.tell(
             format!("{} references of {subjects} people adopted as of {key}", done.references),
             &json!({
                 "done": "adopted",
@@ -232,7 +232,7 @@ impl Adopt {
 }
 
 fn switch(
-    session: &Session,
+    context: &Context,
     config: &Config,
     mut store: Store,
     who: &Who,
@@ -241,10 +241,10 @@ fn switch(
     let subject = store.subject(&who.asked)?;
     administer(&mut store, config, Change::Enable { subject: &subject.id, enabled })?;
     let done = if enabled { "enabled" } else { "disabled" };
-    tell(session, &Subject { enabled, ..subject }, done)
+    tell(context, &Subject { enabled, ..subject }, done)
 }
 
-fn list(session: &Session, config: &Config, store: &Store) -> Result<Kind, Failure> {
+fn list(context: &Context, config: &Config, store: &Store) -> Result<Kind, Failure> {
     let (subjects, held) = (store.subjects()?, store.held()?);
     let cards = Cards::open(config);
     let keys = cards.as_ref().ok().and_then(|cards| cards.keys_in_use(config).ok());
@@ -259,7 +259,7 @@ fn list(session: &Session, config: &Config, store: &Store) -> Result<Kind, Failu
     let mut values = Vec::new();
     for subject in &subjects {
         let state = if subject.enabled { "enabled" } else { "disabled" };
-        let when = timestamp(subject.created_ms);
+        let when = utc(subject.created_ms);
         let compared = keys.as_deref().map(|keys| compared(&held, keys, subject));
         let shown = compared.map_or_else(|| "?".to_owned(), |count| count.to_string());
         let line = format!(
@@ -286,7 +286,7 @@ fn list(session: &Session, config: &Config, store: &Store) -> Result<Kind, Failu
     }
     let never_compared: Vec<_> =
         idle.iter().map(|one| json!({ "what": one.what, "remedy": one.remedy })).collect();
-    session.tell(text, &json!({ "subjects": values, "never_compared": never_compared }))?;
+    context.tell(text, &json!({ "subjects": values, "never_compared": never_compared }))?;
     Ok(Kind::Done)
 }
 
@@ -297,9 +297,9 @@ fn compared(held: &[HeldReferences], keys: &[ModelKey], subject: &Subject) -> u6
     usable::usable(&own, keys).compared
 }
 
-fn tell(session: &Session, subject: &Subject, done: &str) -> Result<Kind, Failure> {
+fn tell(context: &Context, subject: &Subject, done: &str) -> Result<Kind, Failure> {
     let text = format!("{} ({}) {done}", subject.id, subject.name);
-    session.tell(text, &json!({ "done": done, "subject": as_json(subject) }))?;
+    context.tell(text, &json!({ "done": done, "subject": as_json(subject) }))?;
     Ok(Kind::Done)
 }
 
@@ -321,13 +321,9 @@ fn as_json(subject: &Subject) -> serde_json::Value {
         "id": subject.id,
         "name": subject.name,
         "enabled": subject.enabled,
-        "enrolled": timestamp(subject.created_ms),
+        "enrolled": utc(subject.created_ms),
         "references": subject.references,
     })
-}
-
-pub(super) fn timestamp(unix_ms: i64) -> String {
-    crate::clock::utc(unix_ms)
 }
 
 /// Opens the database, which must exist: a verb that looks at it never makes an empty one.
@@ -374,9 +370,9 @@ pub(super) fn signature<'a>(store: &Store, config: &'a Config) -> Result<Signatu
 }
 
 /// Warns of what was erased and still lies in the log beside the database.
-pub(super) fn mention_left_in_log(session: &Session, done: &Done) {
+pub(super) fn mention_left_in_log(context: &Context, done: &Done) {
     if let Some(error) = &done.left_in_log {
-        session.mention(format_args!(
+        context.mention(format_args!(
             "warning: it is done and recorded, but what was erased is still in the log beside the database ({error})\n  try: wait for a backup that is being made, then 'systemctl restart deepid-edge', which cuts the log"
         ));
     }

@@ -3,8 +3,8 @@
 //! In: the database, the cards, the configuration. Out: counts, and for references that are never
 //! compared a sentence of why with what to do. Nothing here changes anything.
 
+use super::context::Context;
 use super::failure::Failure;
-use super::session::Session;
 use crate::config::Config;
 use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey, ProcedureHash};
@@ -108,9 +108,9 @@ fn confirming(cards: Option<&Cards>, config: &Config) -> Option<ModelId> {
 }
 
 /// Tells why references are not compared.
-pub(super) fn mention(session: &Session, idle: &[Idle]) {
+pub(super) fn mention(context: &Context, idle: &[Idle]) {
     for Idle { what, remedy } in idle {
-        session.mention(format_args!("note: {what}\n  try: {remedy}"));
+        context.mention(format_args!("note: {what}\n  try: {remedy}"));
     }
 }
 

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::Session;
 use crate::capture::picture::Picture;
 use crate::compare::{Metric, Operating};
 use crate::enrol::{Judge, UsableFace};
@@ -50,8 +50,8 @@ impl Compared {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
-        let config = session.config()?;
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
         let (picture_a, picture_b) = (Picture::read(&self.a)?, Picture::read(&self.b)?);
         let networks = Networks::open(&config)?;
         let mut judge = Judge::new(&config, &networks, Vec::new())?;
@@ -79,12 +79,12 @@ impl Arguments {
             if face.faces > 1 {
                 let faces = face.faces;
                 let path = path.display();
-                session.mention(format!(
+                context.mention(format!(
                     "note: {path}: {faces} faces, the largest central one was taken"
                 ));
             }
         }
-        session.tell(
+        context.tell(
             as_text(&rows, config.recognise.metric, same),
             &json!({
                 "same": same,

@@ -10,12 +10,15 @@
 //! whose features are all zero has seen nothing, and under both distances it would be near to
 //! everybody.
 
+use std::borrow::Cow;
+
 use super::metric::Metric;
 use super::subject::SubjectId;
 use super::threshold::Operating;
 use super::{Candidate, Match};
 use crate::embed::FeatureVector;
 use crate::inference::{ModelId, ModelKey};
+use crate::remedy::Remedied;
 
 /// One reference of one subject.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,7 +36,8 @@ pub struct GalleryEntry {
 pub enum CompareError {
     /// Vectors of two models, or of one that was replaced or is used otherwise.
     #[error(
-        "a feature vector of {found} cannot be compared with {wanted}, which is in use: enrol again with what is in use, or bring the earlier model file, card and settings back"
+        "a feature vector of {found} cannot be compared with {wanted}, which is in use: {advice}",
+        advice = self.advice()
     )]
     Model {
         /// What made the vector.
@@ -43,7 +47,8 @@ pub enum CompareError {
     },
     /// Another length than the model's.
     #[error(
-        "a feature vector of model {model} has {found} numbers, {wanted} are right: the store is damaged or the card is wrong; enroll again"
+        "a feature vector of model {model} has {found} numbers, {wanted} are right: the store is damaged or the card is wrong; {advice}",
+        advice = self.advice()
     )]
     Length {
         /// Who made the vector.
@@ -55,7 +60,8 @@ pub enum CompareError {
     },
     /// A vector that points nowhere: all zero, or too long for its length to be a number.
     #[error(
-        "a feature vector of model {model} has the length {norm}, it must be a number above 0: the picture shows nothing, or the model file is damaged; enroll again, or check it with 'deepid-edge doctor'"
+        "a feature vector of model {model} has the length {norm}, it must be a number above 0: the picture shows nothing, or the model file is damaged; {advice}",
+        advice = self.advice()
     )]
     NoDirection {
         /// Who made the vector.
@@ -65,7 +71,8 @@ pub enum CompareError {
     },
     /// The mean to subtract has another length than the vectors.
     #[error(
-        "the mean of model {model} has {found} numbers, {wanted} are right: correct features.mean in its card"
+        "the mean of model {model} has {found} numbers, {wanted} are right: {advice}",
+        advice = self.advice()
     )]
     Mean {
         /// The model in use.
@@ -75,6 +82,21 @@ pub enum CompareError {
         /// The right length.
         wanted: usize,
     },
+}
+
+impl Remedied for CompareError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Model { .. } => {
+                "enrol again with what is in use, or bring the earlier model file, card and settings back".into()
+            }
+            Self::Length { .. } => "enroll again".into(),
+            Self::NoDirection { .. } => {
+                "enroll again, or check it with 'deepid-edge doctor'".into()
+            }
+            Self::Mean { .. } => "correct features.mean in its card".into(),
+        })
+    }
 }
 
 /// How vectors are prepared and compared.

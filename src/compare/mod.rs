@@ -13,7 +13,7 @@ mod metric;
 mod subject;
 mod threshold;
 
-pub use found::{Candidate, Match};
+pub use found::{Candidate, Likeness, Match};
 pub use gallery::{CompareError, Comparer, Gallery, GalleryEntry, SearchScratch};
 pub use metric::Metric;
 pub use subject::{InvalidSubjectId, SubjectId};

@@ -15,10 +15,13 @@
 //! was measured with the other setting of mirrored averaging serves where there is no better, and
 //! says so: averaging raises the scores of strangers too.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::Metric;
 use crate::inference::Calibration;
+use crate::remedy::Remedied;
 
 /// What a configuration may ask for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,9 +98,7 @@ fn rounded_up(rate: f64) -> f64 {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ThresholdError {
     /// The card has no table for the metric.
-    #[error(
-        "the model's card has no calibration for {metric}: set recognise.threshold to a score, or recognise.metric to one of {available:?}"
-    )]
+    #[error("the model's card has no calibration for {metric}: {advice}", advice = self.advice())]
     Uncalibrated {
         /// The metric in use.
         metric: Metric,
@@ -105,7 +106,7 @@ pub enum ThresholdError {
         available: Vec<String>,
     },
     /// The table does not make sense.
-    #[error("the card's calibration for {metric}: {problem}; correct the card")]
+    #[error("the card's calibration for {metric}: {problem}; {advice}", advice = self.advice())]
     Table {
         /// The metric.
         metric: Metric,
@@ -113,11 +114,25 @@ pub enum ThresholdError {
         problem: String,
     },
     /// The explicit score is no number.
-    #[error("recognise.threshold is {0}: must be a finite comparison score, such as 0.6")]
+    #[error("recognise.threshold is {0}: {advice}", advice = self.advice())]
     Score(f32),
     /// The target is no rate.
-    #[error("recognise.target_fpir is {0}: must be above 0 and below 1, such as 0.001")]
+    #[error("recognise.target_fpir is {0}: {advice}", advice = self.advice())]
     Target(f64),
+}
+
+impl Remedied for ThresholdError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Uncalibrated { available, .. } => format!(
+                "set recognise.threshold to a score, or recognise.metric to one of {available:?}"
+            )
+            .into(),
+            Self::Table { .. } => "correct the card".into(),
+            Self::Score(_) => "must be a finite comparison score, such as 0.6".into(),
+            Self::Target(_) => "must be above 0 and below 1, such as 0.001".into(),
+        })
+    }
 }
 
 /// False match rates and their thresholds for one metric, from the most lenient to the strictest.

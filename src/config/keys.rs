@@ -193,8 +193,8 @@ table! {
     }
 
     ["live"] Live "What a visit must show to be of a face and not of a picture of one (docs/liveness.md)." {
-        mode: Mode = key(Kind::Choice(&["off", "deny", "confirm"]), r#""deny""#,
-            "'off': whoever is recognised is let in, also a photograph. 'deny': nothing of an attack was seen, and the network takes face and surroundings for live; who stands so close that the surroundings cannot be seen is not let in. 'confirm': besides, the nose moves against the eyes as on a head that turns, which no flat picture shows: visitors turn the head a little, are told so on the topic 'guidance', and have six seconds for it.");
+        mode: Mode = key(Kind::Choice(&["off", "deny", "confirm", "challenge"]), r#""deny""#,
+            "'off': whoever is recognised is let in, also a photograph. 'deny': nothing of an attack was seen, and the network takes face and surroundings for live; who stands so close that the surroundings cannot be seen is not let in. 'confirm': besides, the nose moves against the eyes as on a head that turns, which no flat picture shows: visitors turn the head a little, are told so on the topic 'guidance', and have six seconds for it. 'challenge': in place of that, the head turns twice, each time to a side chosen at random and told on the topic 'guidance', which a screen or a voice at the door must say; a wrong side ends the visit; there are 15 seconds.");
         bpcer: f64 = key(real(0.0, 0.5), "0.1",
             "Which share of live visits the network may refuse: the threshold is the card's for this share, of the data that the card names (drawn visits, which are harder than the ones of real cameras that were measured, docs/liveness.md). Larger refuses more attacks.");
         median: Option<f32> = unset(real(0.0, 1.0), "0.5",

@@ -4,8 +4,11 @@
 //! manual. Invariant: every problem of all layers is reported at once, not the first alone.
 //! Deliberately absent: the value of anything secret; what [`crate::mask`] knows as one is not shown.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
+
+use crate::remedy::Remedied;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -37,7 +40,7 @@ impl fmt::Display for Origin {
 #[serde(rename_all = "snake_case", tag = "problem")]
 pub enum Problem {
     /// No such key.
-    #[error("{origin}: unknown key '{key}' (value {found}): {hint}", hint = suggestion(*.nearest))]
+    #[error("{origin}: unknown key '{key}' (value {found}): {advice}", advice = self.advice())]
     UnknownKey {
         /// Where it stands.
         origin: Origin,
@@ -49,7 +52,7 @@ pub enum Problem {
         nearest: Option<&'static str>,
     },
     /// A variable of the environment that is meant for a key and sets nothing.
-    #[error("{origin}: sets nothing: {hint}", hint = variable(.nearest.as_deref()))]
+    #[error("{origin}: sets nothing: {advice}", advice = self.advice())]
     MisspeltVariable {
         /// The variable.
         origin: Origin,
@@ -57,7 +60,7 @@ pub enum Problem {
         nearest: Option<String>,
     },
     /// The key holds something that it cannot hold.
-    #[error("{origin}: {key} = {found}: must be {expected}")]
+    #[error("{origin}: {key} = {found}: {advice}", advice = self.advice())]
     Impossible {
         /// Where it stands.
         origin: Origin,
@@ -97,6 +100,17 @@ impl Problem {
     }
 }
 
+impl Remedied for Problem {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::UnknownKey { nearest, .. } => suggestion(*nearest).into(),
+            Self::MisspeltVariable { nearest, .. } => variable(nearest.as_deref()).into(),
+            Self::Impossible { expected, .. } => format!("must be {expected}").into(),
+            Self::Contradiction { remedy, .. } => (*remedy).into(),
+        })
+    }
+}
+
 impl ConfigError {
     /// The keys that are wrong, each once, as far as they are keys.
     #[must_use]
@@ -131,7 +145,11 @@ fn suggestion(nearest: Option<&str>) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("configuration file {path}: {source}: check the path and who may read it, or leave --config out to use the defaults", path = .path.display())]
+    #[error(
+        "configuration file {path}: {source}: {advice}",
+        path = .path.display(),
+        advice = self.advice()
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -139,7 +157,11 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is too large to be one.
-    #[error("configuration file {path}: {found} bytes, at most {max} are read: this is probably another file", path = .path.display())]
+    #[error(
+        "configuration file {path}: {found} bytes, at most {max} are read: {advice}",
+        path = .path.display(),
+        advice = self.advice()
+    )]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -181,6 +203,25 @@ pub enum ConfigError {
         /// What to do.
         remedy: &'static str,
     },
+}
+
+impl Remedied for ConfigError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Unreadable { .. } => {
+                "check the path and who may read it, or leave --config out to use the defaults"
+                    .into()
+            }
+            Self::TooLarge { .. } => "this is probably another file".into(),
+            Self::Nowhere { remedy, .. } => (*remedy).into(),
+            Self::Problems(problems) => match problems.as_slice() {
+                [one] => return one.remedy(),
+                // Each of several says its own.
+                _ => return None,
+            },
+            Self::Syntax { .. } | Self::NamedFile { .. } => return None,
+        })
+    }
 }
 
 fn listed(problems: &[Problem]) -> String {

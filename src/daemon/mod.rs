@@ -37,6 +37,7 @@ mod slot;
 mod unreadable;
 mod watchdog;
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -48,7 +49,7 @@ use uuid::Uuid;
 
 use crate::capture::strobe::StrobeWatch;
 use crate::capture::{self, CaptureError};
-use crate::clock::{Clock, ManualClock, SystemClock};
+use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::detect::StillFaces;
 use crate::door::Door;
@@ -56,6 +57,7 @@ use crate::equip::{EquipError, Networks};
 use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::liveness::Mode;
 use crate::recognize::Galleries;
+use crate::remedy::Remedied;
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
 use decoding::Decoding;
@@ -122,9 +124,7 @@ pub enum DaemonError {
     #[error(transparent)]
     Capture(#[from] CaptureError),
     /// The operating system refused a thread, a signal or the event loop.
-    #[error(
-        "the system refused {what} ({error}); check the limits of the service ('systemctl show deepid-edge')"
-    )]
+    #[error("the system refused {what} ({error}); {advice}", advice = self.advice())]
     System {
         /// What was asked for.
         what: &'static str,
@@ -132,13 +132,29 @@ pub enum DaemonError {
         error: std::io::Error,
     },
     /// A thread ended without being asked to.
-    #[error(
-        "thread '{thread}' has died; restart the service and report this with the log ('journalctl -u deepid-edge')"
-    )]
+    #[error("thread '{thread}' has died; {advice}", advice = self.advice())]
     ThreadDied {
         /// Which.
         thread: &'static str,
     },
+}
+
+impl Remedied for DaemonError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Config(inner) => return inner.remedy(),
+            Self::Equip(inner) => return inner.remedy(),
+            Self::Store(inner) => return inner.remedy(),
+            Self::Capture(inner) => return inner.remedy(),
+            Self::System { .. } => {
+                "check the limits of the service ('systemctl show deepid-edge')".into()
+            }
+            Self::ThreadDied { .. } => {
+                "restart the service and report this with the log ('journalctl -u deepid-edge')"
+                    .into()
+            }
+        })
+    }
 }
 
 /// Runs until `stop` is requested, a signal says so, or a recording that does not repeat is over.
@@ -164,14 +180,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let source = capture::open(config.source_settings(started).supervised(), clock.clone())?;
 
     let boot = Uuid::new_v4();
-    let version_now = env!("CARGO_PKG_VERSION").to_owned();
-    let recording = config.camera.replay.path.is_some();
-    let mut store = store;
-    let signer = Signer::new(config.sign_settings(), &mut store, clock.wall());
-    let grant_key = signer.status().key.clone();
-    let start = Administrative::Started { version: version_now, recording, grant_key };
-    let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
-    desk.begin(start, started, clock.wall())?;
+    let desk = open_desk(config, store, boot, started, &clock)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
@@ -257,6 +266,25 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         rss_bytes: board::resident_bytes(),
     };
     ended.map(|()| summary)
+}
+
+/// The desk of the run `boot`, whose start is recorded with the key that signs its grants.
+fn open_desk(
+    config: &Config,
+    mut store: Store,
+    boot: Uuid,
+    started: Monotonic,
+    clock: &SystemClock,
+) -> Result<Desk, DaemonError> {
+    let signer = Signer::new(config.sign_settings(), &mut store, clock.wall());
+    let start = Administrative::Started {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        recording: config.camera.replay.path.is_some(),
+        grant_key: signer.status().key.clone(),
+    };
+    let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
+    desk.begin(start, started, clock.wall())?;
+    Ok(desk)
 }
 
 fn read_galleries(

@@ -6,6 +6,8 @@
 //! none; what keeps it from being used is logged once, told on `health`, and tried again at each look.
 //! Deliberately absent: clocks, threads, MQTT.
 
+use std::sync::Arc;
+
 use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::decide::Outcome;
 use crate::publish::{Challenge, KeySet};
@@ -30,7 +32,7 @@ pub struct SigningStatus {
 #[derive(Debug, Default)]
 pub struct Signer {
     place: Option<KeyPlace>,
-    key: Option<GrantKey>,
+    key: Option<Arc<GrantKey>>,
     status: SigningStatus,
     known: Vec<KnownKey>,
     nonces: Nonces,
@@ -62,9 +64,10 @@ impl Signer {
         let Ok(known) = store.grant_keys() else { return };
         self.known = known;
         match self.load(&place, store, wall) {
-            Ok(key) => self.take(key),
+            Ok(key) => self.take(Arc::new(key)),
             Err(trouble) => self.fail(&trouble),
         }
+        store.sign_cuts_with(self.key.clone());
     }
 
     fn load(
@@ -75,22 +78,19 @@ impl Signer {
     ) -> Result<GrantKey, KeyTrouble> {
         let recorded = self.known.first().filter(|known| known.listed_until_ms.is_none());
         let name = recorded.map(|known| known.public.thumbprint());
-        let key = match place.load(name, store.owner())? {
-            Some(Loaded { key, beside }) => {
-                if beside && let Err(error) = place.settle() {
-                    tracing::warn!(%error, "the new grant key is used where it lies");
-                }
-                key
+        let key = if let Some(Loaded { key, beside }) = place.load(name, store.owner())? {
+            if beside && let Err(error) = place.settle() {
+                tracing::warn!(%error, "the new grant key is used where it lies");
             }
-            None => {
-                let key = place.make()?;
-                tracing::info!(
-                    fingerprint = %key.public().thumbprint(),
-                    path = %place.path.display(),
-                    "a grant key was made; 'deepid-edge keys show' tells what listeners need"
-                );
-                key
-            }
+            key
+        } else {
+            let key = place.make()?;
+            tracing::info!(
+                fingerprint = %key.public().thumbprint(),
+                path = %place.path.display(),
+                "a grant key was made; 'deepid-edge keys show' tells what listeners need"
+            );
+            key
         };
         if recorded.is_none_or(|known| known.place != place.kind) {
             let noted = store.note_grant_key(key.public(), place.kind, wall.unix_ms);
@@ -100,7 +100,7 @@ impl Signer {
         Ok(key)
     }
 
-    fn take(&mut self, key: GrantKey) {
+    fn take(&mut self, key: Arc<GrantKey>) {
         let name = key.public().thumbprint().clone();
         if self.status.key.as_ref() != Some(&name) {
             tracing::info!(fingerprint = %name, "grants are signed by this key");
@@ -225,6 +225,7 @@ mod tests {
             monotonic_ms: 0,
             issued_ms: WALL.unix_ms,
             clock,
+            chain: None,
             body: Body::Decision(DecisionRecord {
                 outcome,
                 reason: "matched".to_owned(),

@@ -3,7 +3,7 @@
 //! A verdict is an outcome with one of *its* reasons; no other pairing can be written down.
 //! Source: the access message of the MQTT contract, `docs/wire/README.md`.
 
-use crate::compare::SubjectId;
+use crate::compare::{Likeness, Match, SubjectId};
 use crate::policy::Refusal;
 
 /// What a consumer acts on.
@@ -104,7 +104,38 @@ pub enum Verdict {
     Ambiguous(AmbiguousReason),
 }
 
+impl DeniedReason {
+    /// Why somebody who is recognised is refused whoever else stands there and whatever the time is;
+    /// `beyond`: for this gallery the calibration supports no claim that is accepted.
+    #[must_use]
+    pub const fn of(enabled: bool, beyond: bool) -> Option<Self> {
+        match (enabled, beyond) {
+            (false, _) => Some(Self::SubjectDisabled),
+            (true, true) => Some(Self::BeyondCalibration),
+            (true, false) => None,
+        }
+    }
+}
+
 impl Verdict {
+    /// What one comparison alone would lead to, where the nearest subject must be nearer than the
+    /// second by `margin_min`; `beyond` as in [`DeniedReason::of`]. A visit asks more than that.
+    #[must_use]
+    pub fn of_one(found: &Match, margin_min: f32, beyond: bool) -> Self {
+        match found.likeness(margin_min) {
+            Likeness::Nobody => Self::Unknown(UnknownReason::EmptyGallery),
+            Likeness::Stranger => Self::Unknown(UnknownReason::NoMatch),
+            Likeness::Close => Self::Ambiguous(AmbiguousReason::CloseSecond),
+            Likeness::Accepted(best) => {
+                let subject = best.subject.clone();
+                match DeniedReason::of(best.enabled, beyond) {
+                    Some(reason) => Self::Denied { reason, subject: Some(subject) },
+                    None => Self::Granted { subject },
+                }
+            }
+        }
+    }
+
     /// The outcome.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {

@@ -48,8 +48,8 @@ use super::{
     Observation, Question, Refusal, Seen, SeveralFaces, Verdict, VisitPolicy,
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
-use crate::compare::{Match, SubjectId};
-use crate::policy::{Asked, Lockout, Refusal as Refused, Rules};
+use crate::compare::{Likeness, Match, SubjectId};
+use crate::policy::{Asked, Lockout, Rules};
 
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
 /// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
@@ -444,17 +444,17 @@ impl Visit {
     fn judge(&self, agreement: &Agreement, now: Monotonic) -> Option<Verdict> {
         let subject = agreement.subject.clone();
         let denied = |reason| Some(Verdict::Denied { reason, subject: Some(subject.clone()) });
+        if let Some(reason) = DeniedReason::of(agreement.enabled, agreement.beyond) {
+            return denied(reason);
+        }
         let ruling = self.rules.judge(&Asked {
             subject: &subject,
             enabled: agreement.enabled,
             wall: self.wall,
             locked_out: self.lockout.until(now).is_some(),
         });
-        match ruling.refusal {
-            Some(Refused::SubjectDisabled) => return denied(DeniedReason::SubjectDisabled),
-            _ if agreement.beyond => return denied(DeniedReason::BeyondCalibration),
-            Some(refused) => return denied(refused.into()),
-            None => {}
+        if let Some(refusal) = ruling.refusal {
+            return denied(refusal.into());
         }
         if self.contested {
             return denied(DeniedReason::DoorContested);
@@ -559,14 +559,12 @@ fn vote(
     let Some(found) = principal.found.as_ref().filter(|_| principal.quality.fault.is_none()) else {
         return Vote::Poor;
     };
-    if found.best.is_none() {
-        return Vote::Nobody;
-    }
-    let Some(accepted) = found.accepted() else { return Vote::Stranger };
-    // Written so that NaN on either side is too close.
-    if !found.margin.is_none_or(|margin| margin >= policy.margin_min) {
-        return Vote::Close;
-    }
+    let accepted = match found.likeness(policy.margin_min) {
+        Likeness::Nobody => return Vote::Nobody,
+        Likeness::Stranger => return Vote::Stranger,
+        Likeness::Close => return Vote::Close,
+        Likeness::Accepted(accepted) => accepted,
+    };
     let weight = principal.quality.weight;
     Vote::Accept(Accepted {
         subject: accepted.subject.clone(),

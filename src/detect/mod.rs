@@ -26,8 +26,11 @@ pub use still::{STILL_AFTER, StillFace, StillFaces};
 pub use uprightness::Uprightness;
 pub use zones::{RECTANGLES_MAX, Zones};
 
+use std::borrow::Cow;
+
 use crate::geometry::{Point, Rect};
 use crate::inference::{InferenceError, KEYPOINTS_OF_TEMPLATE};
+use crate::remedy::Remedied;
 
 /// One face found in a frame.
 ///
@@ -145,6 +148,13 @@ pub enum DetectError {
     /// The card does not describe a detector, or the engine failed.
     #[error(transparent)]
     Inference(#[from] InferenceError),
+}
+
+impl Remedied for DetectError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        let Self::Inference(error) = self;
+        error.remedy()
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Monotonic;
 use crate::decide::{Observation, Seen, SeveralFaces};
 use crate::embed::QualityFault;
-use crate::liveness::Lacking;
+use crate::liveness::{Lacking, Side};
 
 /// A fault must last so long before anybody is told what to do about it.
 const LASTS: Duration = Duration::from_millis(250);
@@ -85,7 +85,9 @@ impl Guidance {
     const fn of_liveness(lacking: Lacking) -> Option<Self> {
         match lacking {
             Lacking::Surroundings => Some(Self::StepBack),
-            Lacking::Confirmation => Some(Self::TurnLeft),
+            Lacking::Confirmation | Lacking::Turn(Side::Left) => Some(Self::TurnLeft),
+            Lacking::Turn(Side::Right) => Some(Self::TurnRight),
+            Lacking::Ahead => Some(Self::LookHere),
             // More looks come by themselves, and nobody can make a picture live.
             Lacking::Looks | Lacking::Median => None,
         }
@@ -133,7 +135,9 @@ impl Guide {
         };
         self.asked = Some((wanted, since));
         let stands = self.said_at.is_some_and(|at| now.since(at) < STANDS);
-        if wanted != self.said && now.since(since) >= LASTS && !stands {
+        // The visitor's time runs from here.
+        let at_once = matches!(lacking, Some(Lacking::Turn(_)));
+        if wanted != self.said && (at_once || (now.since(since) >= LASTS && !stands)) {
             self.said = wanted;
             self.said_at = wanted.map(|_| now);
         }
@@ -203,6 +207,20 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_that_a_challenge_asks_for_is_said_at_once() {
+        let mut guide = Guide::default();
+        let mut see = |ms, lacking| {
+            guide.see(&frame(1, None), SeveralFaces::Refuse, Some(lacking), at(ms));
+            guide.said()
+        };
+        see(0, Lacking::Ahead);
+        assert_eq!(see(300, Lacking::Ahead), Some(Guidance::LookHere));
+        let right = Lacking::Turn(Side::Right);
+        assert_eq!(see(400, right), Some(Guidance::TurnRight));
+        assert_eq!(see(500, Lacking::Ahead), Some(Guidance::TurnRight), "it stands");
+    }
+
+    #[test]
     fn a_second_person_comes_before_quality_and_quality_before_liveness() {
         let asks = |count, fault, several, lacking| wanted(&frame(count, fault), several, lacking);
         let (refuse, principal) = (SeveralFaces::Refuse, SeveralFaces::Principal);
@@ -211,6 +229,9 @@ mod tests {
         assert_eq!(asks(2, dark, refuse, close), Some(Guidance::OneAtATime));
         assert_eq!(asks(2, dark, principal, close), Some(Guidance::MoreLight));
         assert_eq!(asks(1, None, refuse, close), Some(Guidance::StepBack));
+        for (side, word) in [(Side::Left, Guidance::TurnLeft), (Side::Right, Guidance::TurnRight)] {
+            assert_eq!(asks(1, None, refuse, Some(Lacking::Turn(side))), Some(word));
+        }
         assert_eq!(
             asks(1, None, refuse, Some(Lacking::Median)),
             None,

@@ -17,9 +17,12 @@ pub use cards::Cards;
 pub use live::{LiveSettings, Operation};
 pub use networks::Networks;
 
+use std::borrow::Cow;
+
 use crate::compare::{CompareError, ThresholdError};
 use crate::config::ConfigError;
 use crate::inference::{InferenceError, ModelCard, ModelId, ModelKind};
+use crate::remedy::Remedied;
 
 /// Why what a configuration names cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +46,8 @@ pub enum EquipError {
     },
     /// The landmarker that an embedder's card names cannot be used.
     #[error(
-        "model {embedder} takes its keypoints from a landmarker that cannot be used ({source}); bring that one first, by 'deepid-edge models add FILE --card CARD'"
+        "model {embedder} takes its keypoints from a landmarker that cannot be used ({source}); {advice}",
+        advice = self.advice()
     )]
     Keypoints {
         /// The embedder.
@@ -53,7 +57,8 @@ pub enum EquipError {
     },
     /// Nothing says what the median of a liveness network must reach.
     #[error(
-        "model {model} tells faces from pictures, and its card has no threshold: measure one by 'deepid-edge evaluate liveness DIR' and set live.median, or set models.liveness = \"liveness\""
+        "model {model} tells faces from pictures, and its card has no threshold: {advice}",
+        advice = self.advice()
     )]
     LivenessThreshold {
         /// The network.
@@ -62,6 +67,24 @@ pub enum EquipError {
     /// A reference that cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
+}
+
+impl Remedied for EquipError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Config(inner) => return inner.remedy(),
+            Self::Inference(inner) => return inner.remedy(),
+            Self::Threshold(inner) => return inner.remedy(),
+            Self::Keypoints { .. } => {
+                "bring that one first, by 'deepid-edge models add FILE --card CARD'".into()
+            }
+            Self::LivenessThreshold { .. } => {
+                "measure one by 'deepid-edge evaluate liveness DIR' and set live.median, or set models.liveness = \"liveness\"".into()
+            }
+            Self::Compare(inner) => return inner.remedy(),
+            Self::Confirm { .. } => return None,
+        })
+    }
 }
 
 fn none_of_an_embedder(model: &ModelId) -> InferenceError {

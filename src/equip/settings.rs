@@ -31,6 +31,8 @@ use crate::store::StoreSettings;
 
 /// How long a visit may take in which the visitor is asked to turn the head.
 const TURNING: Duration = Duration::from_secs(6);
+/// The same where that is twice, to sides that are told.
+const CHALLENGE: Duration = Duration::from_secs(15);
 
 impl Config {
     /// The FPIR that is accepted of each comparison that decides: of a visit's tries at the
@@ -156,6 +158,7 @@ impl Config {
         let timeout = Duration::from_millis(self.visit.timeout_ms);
         match self.live.mode {
             Mode::Confirm => timeout.max(TURNING),
+            Mode::Challenge => timeout.max(CHALLENGE),
             Mode::Off | Mode::Deny => timeout,
         }
     }

@@ -3,24 +3,25 @@
 //! In: a path or a model's name and what was found there. Out: a sentence that says what, where and
 //! what to do. Every way to fail is a variant of its own, so that tests can tell them apart.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::card::{CardError, ElementType, ModelId, ModelKind};
+use crate::remedy::Remedied;
 
 /// A library, a model or a run that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum InferenceError {
     /// No library at the path.
-    #[error(
-        "TFLite library {path}: no such file; run 'make assets', install the package, or set models.library to where libLiteRt.so is"
-    )]
+    #[error("TFLite library {path}: no such file; {advice}", advice = self.advice())]
     LibraryMissing {
         /// Where it was looked for.
         path: PathBuf,
     },
     /// The library was built for another processor.
     #[error(
-        "TFLite library {path}: built for {found}, this machine is {wanted}; take the file for {wanted}"
+        "TFLite library {path}: built for {found}, this machine is {wanted}; {advice}",
+        advice = self.advice()
     )]
     LibraryArchitecture {
         /// The file.
@@ -31,9 +32,7 @@ pub enum InferenceError {
         wanted: &'static str,
     },
     /// The dynamic linker refused it, or it is no TFLite library.
-    #[error(
-        "TFLite library {path}: cannot be used ({problem}); take libLiteRt.so of the version that assets.toml names"
-    )]
+    #[error("TFLite library {path}: cannot be used ({problem}); {advice}", advice = self.advice())]
     LibraryUnusable {
         /// The file.
         path: PathBuf,
@@ -41,7 +40,7 @@ pub enum InferenceError {
         problem: String,
     },
     /// No folder has a card of that name.
-    #[error("model {model}: there is no card of this name; there are: {}", listed(.known))]
+    #[error("model {model}: there is no card of this name; {advice}", advice = self.advice())]
     UnknownModel {
         /// What was asked for.
         model: ModelId,
@@ -49,9 +48,7 @@ pub enum InferenceError {
         known: Vec<String>,
     },
     /// The card cannot be read.
-    #[error(
-        "model card {path}: {problem}; run 'make assets', or set models.directory to the folder with the cards"
-    )]
+    #[error("model card {path}: {problem}; {advice}", advice = self.advice())]
     CardUnreadable {
         /// The card.
         path: PathBuf,
@@ -59,7 +56,7 @@ pub enum InferenceError {
         problem: String,
     },
     /// The card is wrong.
-    #[error("model card {path}: {source}; correct the card (models/README.md describes it)")]
+    #[error("model card {path}: {source}; {advice}", advice = self.advice())]
     CardInvalid {
         /// The card.
         path: PathBuf,
@@ -67,7 +64,7 @@ pub enum InferenceError {
         source: CardError,
     },
     /// The model file cannot be read.
-    #[error("model {model}: {path}: {problem}; run 'make assets', or put the file beside its card")]
+    #[error("model {model}: {path}: {problem}; {advice}", advice = self.advice())]
     ModelUnreadable {
         /// The model.
         model: ModelId,
@@ -78,7 +75,8 @@ pub enum InferenceError {
     },
     /// The file is not the one the card describes.
     #[error(
-        "model {model}: {path} has SHA-256 {found} ({length} bytes), its card says {wanted}: the file is damaged, cut short or another one; fetch it again with 'make assets', or take the card that belongs to it"
+        "model {model}: {path} has SHA-256 {found} ({length} bytes), its card says {wanted}: the file is damaged, cut short or another one; {advice}",
+        advice = self.advice()
     )]
     ModelHash {
         /// The model.
@@ -94,7 +92,8 @@ pub enum InferenceError {
     },
     /// The file is of another kind, whatever its name.
     #[error(
-        "model {model}: {path} is no TFLite file (bytes 4 to 7 are {found}, not TFL3); convert the network to TFLite, and put the new file's SHA-256 into its card"
+        "model {model}: {path} is no TFLite file (bytes 4 to 7 are {found}, not TFL3); {advice}",
+        advice = self.advice()
     )]
     NoModel {
         /// The model.
@@ -106,7 +105,8 @@ pub enum InferenceError {
     },
     /// It begins as a TFLite file, and what it says of itself leads beyond its end.
     #[error(
-        "model {model}: {path} begins as a TFLite file, but is damaged or cut short after {length} bytes, and was so when its card was written; take the whole file, and put its SHA-256 into the card"
+        "model {model}: {path} begins as a TFLite file, but is damaged or cut short after {length} bytes, and was so when its card was written; {advice}",
+        advice = self.advice()
     )]
     ModelDamaged {
         /// The model.
@@ -118,7 +118,8 @@ pub enum InferenceError {
     },
     /// The network asks for an operator that the library does not have.
     #[error(
-        "model {model}: {path} needs an operator that the TFLite library lacks ({problem}); convert it again with built-in operators of an older version, or take the library that assets.toml names"
+        "model {model}: {path} needs an operator that the TFLite library lacks ({problem}); {advice}",
+        advice = self.advice()
     )]
     OperatorMissing {
         /// The model.
@@ -130,8 +131,9 @@ pub enum InferenceError {
     },
     /// A tensor is for more pictures than one, or for a number that is not fixed.
     #[error(
-        "model {model}: {direction} '{name}' has shape {found:?}, a batch of {batch}; convert the model again with a fixed batch of 1",
-        batch = .found.first().copied().unwrap_or_default()
+        "model {model}: {direction} '{name}' has shape {found:?}, a batch of {batch}; {advice}",
+        batch = .found.first().copied().unwrap_or_default(),
+        advice = self.advice()
     )]
     Batch {
         /// The model.
@@ -144,9 +146,7 @@ pub enum InferenceError {
         found: Vec<i32>,
     },
     /// The runtime cannot load or compile it, for a reason that has no variant of its own.
-    #[error(
-        "model {model}: {path} cannot be loaded ({problem}); convert it again, with a fixed batch of 1 and built-in operators"
-    )]
+    #[error("model {model}: {path} cannot be loaded ({problem}); {advice}", advice = self.advice())]
     ModelUnusable {
         /// The model.
         model: ModelId,
@@ -157,7 +157,8 @@ pub enum InferenceError {
     },
     /// The network has another number of inputs or outputs than the card.
     #[error(
-        "model {model}: has {found} {direction} tensors, the card says {wanted}; correct the card, or convert the model again"
+        "model {model}: has {found} {direction} tensors, the card says {wanted}; {advice}",
+        advice = self.advice()
     )]
     TensorCount {
         /// The model.
@@ -171,7 +172,8 @@ pub enum InferenceError {
     },
     /// A tensor has another shape or type than the card.
     #[error(
-        "model {model}: {direction} '{name}' is {found}, the card says {wanted_shape:?} {wanted_type:?}; correct the card, or convert the model again"
+        "model {model}: {direction} '{name}' is {found}, the card says {wanted_shape:?} {wanted_type:?}; {advice}",
+        advice = self.advice()
     )]
     TensorMismatch {
         /// The model.
@@ -188,10 +190,7 @@ pub enum InferenceError {
         wanted_type: ElementType,
     },
     /// The model is of the wrong kind for its place.
-    #[error(
-        "model {model}: is no {wanted}; set {settings} to the id of a card with kind = \"{wanted}\"",
-        settings = .wanted.settings()
-    )]
+    #[error("model {model}: is no {wanted}; {advice}", advice = self.advice())]
     Kind {
         /// The model.
         model: ModelId,
@@ -199,9 +198,7 @@ pub enum InferenceError {
         wanted: ModelKind,
     },
     /// A run failed.
-    #[error(
-        "model {model}: a run failed ({problem}); 'deepid-edge doctor' checks library and model"
-    )]
+    #[error("model {model}: a run failed ({problem}); {advice}", advice = self.advice())]
     Run {
         /// The model.
         model: ModelId,
@@ -210,7 +207,8 @@ pub enum InferenceError {
     },
     /// A run gave numbers that are not finite.
     #[error(
-        "model {model}: output {index} of a run is not a finite number; 'deepid-edge doctor' checks library and model"
+        "model {model}: output {index} of a run is not a finite number; {advice}",
+        advice = self.advice()
     )]
     NotFinite {
         /// The model.
@@ -218,6 +216,56 @@ pub enum InferenceError {
         /// Which output number.
         index: usize,
     },
+}
+
+impl Remedied for InferenceError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::LibraryMissing { .. } => {
+                "run 'make assets', install the package, or set models.library to where libLiteRt.so is".into()
+            }
+            Self::LibraryArchitecture { wanted, .. } => {
+                format!("take the file for {wanted}").into()
+            }
+            Self::LibraryUnusable { .. } => {
+                "take libLiteRt.so of the version that assets.toml names".into()
+            }
+            Self::CardUnreadable { .. } => {
+                "run 'make assets', or set models.directory to the folder with the cards".into()
+            }
+            Self::CardInvalid { .. } => "correct the card (models/README.md describes it)".into(),
+            Self::ModelUnreadable { .. } => {
+                "run 'make assets', or put the file beside its card".into()
+            }
+            Self::ModelHash { .. } => {
+                "fetch it again with 'make assets', or take the card that belongs to it".into()
+            }
+            Self::NoModel { .. } => {
+                "convert the network to TFLite, and put the new file's SHA-256 into its card".into()
+            }
+            Self::ModelDamaged { .. } => {
+                "take the whole file, and put its SHA-256 into the card".into()
+            }
+            Self::OperatorMissing { .. } => {
+                "convert it again with built-in operators of an older version, or take the library that assets.toml names".into()
+            }
+            Self::Batch { .. } => "convert the model again with a fixed batch of 1".into(),
+            Self::ModelUnusable { .. } => {
+                "convert it again, with a fixed batch of 1 and built-in operators".into()
+            }
+            Self::TensorCount { .. } | Self::TensorMismatch { .. } => {
+                "correct the card, or convert the model again".into()
+            }
+            Self::Run { .. } | Self::NotFinite { .. } => {
+                "'deepid-edge doctor' checks library and model".into()
+            }
+            Self::UnknownModel { known, .. } => format!("there are: {}", listed(known)).into(),
+            Self::Kind { wanted, .. } => {
+                let settings = wanted.settings();
+                format!("set {settings} to the id of a card with kind = \"{wanted}\"").into()
+            }
+        })
+    }
 }
 
 fn listed(known: &[String]) -> String {

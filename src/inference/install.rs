@@ -9,6 +9,7 @@
 //! Invariants: what was tried is what is kept; a model of the same name is replaced only when that
 //! was asked for; whatever fails leaves the folder as it was.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::card::{ModelCard, ModelId};
@@ -16,6 +17,8 @@ use super::error::InferenceError;
 use super::files::{FUSION_ENDING, ModelDirectory, read_card};
 use super::fusion::FusionCard;
 use super::{Engine as _, Runtime, Tensor};
+use crate::durable;
+use crate::remedy::Remedied;
 
 /// Why a model was not added.
 #[derive(Debug, thiserror::Error)]
@@ -25,16 +28,15 @@ pub enum InstallError {
     Model(#[from] InferenceError),
     /// The network gives numbers that are none, on a grey picture.
     #[error(
-        "model {model}: gives numbers that are not finite for a grey picture: the file is damaged, or its card names another element type; convert the network again"
+        "model {model}: gives numbers that are not finite for a grey picture: the file is damaged, or its card names another element type; {advice}",
+        advice = self.advice()
     )]
     NotFinite {
         /// Which.
         model: ModelId,
     },
     /// There is one of that name, and it is another one.
-    #[error(
-        "model {model}: {path} is there already and differs; give the new one another id, or say --replace: references that the old one made are kept and never compared then, so enrol everybody again"
-    )]
+    #[error("model {model}: {path} is there already and differs; {advice}", advice = self.advice())]
     Exists {
         /// Which.
         model: ModelId,
@@ -42,15 +44,28 @@ pub enum InstallError {
         path: PathBuf,
     },
     /// The folder cannot be written to.
-    #[error(
-        "{path}: {source}; run this as a user who may write there, or name another folder by --into"
-    )]
+    #[error("{path}: {source}; {advice}", advice = self.advice())]
     Unwritten {
         /// Where.
         path: PathBuf,
         /// The system's words.
         source: std::io::Error,
     },
+}
+
+impl Remedied for InstallError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Model(inner) => return inner.remedy(),
+            Self::NotFinite { .. } => "convert the network again".into(),
+            Self::Exists { .. } => {
+                "give the new one another id, or say --replace: references that the old one made are kept and never compared then, so enrol everybody again".into()
+            }
+            Self::Unwritten { .. } => {
+                "run this as a user who may write there, or name another folder by --into".into()
+            }
+        })
+    }
 }
 
 /// A fusion card that was read and not yet put in its place.
@@ -82,20 +97,13 @@ impl StagedFusion {
     /// # Errors
     /// As [`Staged::settle`].
     pub fn settle(self, replace: bool) -> Result<PathBuf, InstallError> {
-        let name = format!("{}{FUSION_ENDING}", self.card.id);
-        let place = self.into.join(&name);
+        let place = self.into.join(format!("{}{FUSION_ENDING}", self.card.id));
         if !replace {
             free(&self.card.id, &place, self.text.as_bytes())?;
         }
-        let beside = self.into.join(format!(".adding-{}-{name}", std::process::id()));
-        let write = || {
-            std::fs::create_dir_all(&self.into)?;
-            std::fs::write(&beside, &self.text)?;
-            std::fs::File::open(&beside)?.sync_all()?;
-            std::fs::rename(&beside, &place)?;
-            std::fs::File::open(&self.into)?.sync_all()
-        };
-        write().map_err(|source| InstallError::Unwritten { path: self.into.clone(), source })?;
+        std::fs::create_dir_all(&self.into)
+            .and_then(|()| durable::write(&place, self.text.as_bytes()))
+            .map_err(|source| InstallError::Unwritten { path: self.into.clone(), source })?;
         Ok(place)
     }
 }
@@ -174,10 +182,9 @@ impl Staged {
         }
         self.write(|_| {
             for (from, to) in [&file, &card] {
-                std::fs::File::open(from)?.sync_all()?;
-                std::fs::rename(from, to)?;
+                durable::put(&std::fs::File::open(from)?, from, to)?;
             }
-            std::fs::File::open(&self.into)?.sync_all()
+            durable::sync_folder_of(&card.1)
         })?;
         Ok([file.1, card.1])
     }

@@ -1,11 +1,11 @@
 //! What was seen of a visit that tells a face from a picture, and what follows from it.
 //!
 //! In: looks of the network, feature vectors, how far the head is turned, how the surroundings move. Out:
-//! a [`Verdict`] by a [`LivenessPolicy`]. Pure; time is an argument; fixed size.
+//! a [`LivenessVerdict`] by a [`LivenessPolicy`]. Pure; time is an argument; fixed size.
 
 use std::time::Duration;
 
-use super::{Cue, Lacking, Look, Verdict};
+use super::{Cue, Lacking, LivenessVerdict, Look};
 use crate::clock::Monotonic;
 
 /// Looks that are remembered; the oldest is forgotten first.
@@ -29,6 +29,9 @@ pub enum Mode {
     Deny,
     /// Besides, something that only a head shows: the nose moves against the eyes when it turns.
     Confirm,
+    /// Besides what `Deny` asks: the head turns to sides chosen at random, when told to
+    /// ([`Challenge`](super::Challenge)).
+    Challenge,
 }
 
 impl Mode {
@@ -39,6 +42,7 @@ impl Mode {
             Self::Off => "off",
             Self::Deny => "deny",
             Self::Confirm => "confirm",
+            Self::Challenge => "challenge",
         }
     }
 }
@@ -189,27 +193,27 @@ impl Evidence {
 
     /// What is to be said by `policy`.
     #[must_use]
-    pub fn verdict(&self, policy: &LivenessPolicy) -> Verdict {
+    pub fn verdict(&self, policy: &LivenessPolicy) -> LivenessVerdict {
         if policy.mode == Mode::Off {
-            return Verdict::Live;
+            return LivenessVerdict::Live;
         }
         if let Some(cue) = self.cue {
-            return Verdict::Attack(cue);
+            return LivenessVerdict::Attack(cue);
         }
         if self.too_close {
-            return Verdict::Undecided(Lacking::Surroundings);
+            return LivenessVerdict::Undecided(Lacking::Surroundings);
         }
         if self.looks < policy.looks_min.max(1) {
-            return Verdict::Undecided(Lacking::Looks);
+            return LivenessVerdict::Undecided(Lacking::Looks);
         }
         // Written so that NaN on either side is too low.
         if !self.median().is_some_and(|median| median >= policy.median_min) {
-            return Verdict::Undecided(Lacking::Median);
+            return LivenessVerdict::Undecided(Lacking::Median);
         }
         if policy.mode == Mode::Confirm && self.depth() < policy.depth_min {
-            return Verdict::Undecided(Lacking::Confirmation);
+            return LivenessVerdict::Undecided(Lacking::Confirmation);
         }
-        Verdict::Live
+        LivenessVerdict::Live
     }
 }
 
@@ -243,17 +247,21 @@ mod tests {
     #[test]
     fn the_median_decides_and_only_after_enough_looks() {
         let said = |probabilities: &[f32]| looked(probabilities).verdict(&policy(Mode::Deny));
-        assert_eq!(said(&[]), Verdict::Undecided(Lacking::Looks));
-        assert_eq!(said(&[0.9; 4]), Verdict::Undecided(Lacking::Looks));
-        assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.9]), Verdict::Live);
-        assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.1]), Verdict::Undecided(Lacking::Median));
+        assert_eq!(said(&[]), LivenessVerdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9; 4]), LivenessVerdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.9]), LivenessVerdict::Live);
+        assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.1]), LivenessVerdict::Undecided(Lacking::Median));
         let even = [0.9, 0.1, 0.1, 0.9, 0.1, 0.9];
-        assert_eq!(said(&even), Verdict::Undecided(Lacking::Median), "the lower of the two");
-        assert_eq!(said(&[0.1, 0.1, 0.9, 0.9, 0.9]), Verdict::Live, "it may rise");
-        assert_eq!(said(&[f32::NAN; 5]), Verdict::Undecided(Lacking::Median));
+        assert_eq!(
+            said(&even),
+            LivenessVerdict::Undecided(Lacking::Median),
+            "the lower of the two"
+        );
+        assert_eq!(said(&[0.1, 0.1, 0.9, 0.9, 0.9]), LivenessVerdict::Live, "it may rise");
+        assert_eq!(said(&[f32::NAN; 5]), LivenessVerdict::Undecided(Lacking::Median));
         let many = looked(&[[0.1; 64], [0.9; 64]].concat());
         assert_eq!((many.looks(), many.median()), (128, Some(0.9)), "the last 64 count");
-        assert_eq!(looked(&[0.1; 9]).verdict(&policy(Mode::Off)), Verdict::Live);
+        assert_eq!(looked(&[0.1; 9]).verdict(&policy(Mode::Off)), LivenessVerdict::Live);
     }
 
     #[test]
@@ -261,9 +269,15 @@ mod tests {
         let mut evidence = looked(&[1.0; 20]);
         evidence.latch(Cue::Surroundings);
         evidence.latch(Cue::Frozen);
-        assert_eq!(evidence.verdict(&policy(Mode::Deny)), Verdict::Attack(Cue::Surroundings));
+        assert_eq!(
+            evidence.verdict(&policy(Mode::Deny)),
+            LivenessVerdict::Attack(Cue::Surroundings)
+        );
         evidence.clear();
-        assert_eq!(evidence.verdict(&policy(Mode::Deny)), Verdict::Undecided(Lacking::Looks));
+        assert_eq!(
+            evidence.verdict(&policy(Mode::Deny)),
+            LivenessVerdict::Undecided(Lacking::Looks)
+        );
     }
 
     #[test]
@@ -272,10 +286,10 @@ mod tests {
         evidence.note_look(Look::TooClose, at(900));
         assert_eq!(
             evidence.verdict(&policy(Mode::Deny)),
-            Verdict::Undecided(Lacking::Surroundings)
+            LivenessVerdict::Undecided(Lacking::Surroundings)
         );
         evidence.note_look(Look::Seen(1.0), at(1000));
-        assert_eq!(evidence.verdict(&policy(Mode::Deny)), Verdict::Live);
+        assert_eq!(evidence.verdict(&policy(Mode::Deny)), LivenessVerdict::Live);
     }
 
     #[test]
@@ -288,10 +302,10 @@ mod tests {
             }
             evidence.verdict(&policy(Mode::Deny))
         };
-        assert_eq!(seen(33, 19, 1), Verdict::Live, "not long enough");
-        assert_eq!(seen(33, 20, 1), Verdict::Attack(Cue::Frozen));
-        assert_eq!(seen(300, 4, 1), Verdict::Live, "too few frames");
-        assert_eq!(seen(33, 60, 700), Verdict::Live, "it changes");
+        assert_eq!(seen(33, 19, 1), LivenessVerdict::Live, "not long enough");
+        assert_eq!(seen(33, 20, 1), LivenessVerdict::Attack(Cue::Frozen));
+        assert_eq!(seen(300, 4, 1), LivenessVerdict::Live, "too few frames");
+        assert_eq!(seen(33, 60, 700), LivenessVerdict::Live, "it changes");
     }
 
     #[test]
@@ -300,11 +314,11 @@ mod tests {
         evidence.note_yaw(0.02);
         evidence.note_yaw(f32::MAX * 2.0);
         evidence.note_yaw(-0.03);
-        assert_eq!(evidence.verdict(&policy(Mode::Deny)), Verdict::Live);
+        assert_eq!(evidence.verdict(&policy(Mode::Deny)), LivenessVerdict::Live);
         let confirm = policy(Mode::Confirm);
-        assert_eq!(evidence.verdict(&confirm), Verdict::Undecided(Lacking::Confirmation));
+        assert_eq!(evidence.verdict(&confirm), LivenessVerdict::Undecided(Lacking::Confirmation));
         evidence.note_yaw(0.12);
         assert!((evidence.depth() - 0.15).abs() < 1e-6);
-        assert_eq!(evidence.verdict(&confirm), Verdict::Live);
+        assert_eq!(evidence.verdict(&confirm), LivenessVerdict::Live);
     }
 }

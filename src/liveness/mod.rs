@@ -1,19 +1,21 @@
 //! Whether a visit shows a face or a picture of one (presentation attack detection, ISO/IEC 30107-3).
 //!
 //! In: each face of a visit that was compared, with its frame and its feature vector. Out: a
-//! [`Verdict`] on the visit so far. Cues are small parts of their own: the network looks at face
+//! [`LivenessVerdict`] on the visit so far. Cues are small parts of their own: the network looks at face
 //! and surroundings, `Surroundings` at whether both move together, [`Evidence`] at whether anything
-//! changes at all and whether the head has depth.
+//! changes at all and whether the head has depth, [`Challenge`] at whether the head turns as it was told.
 //!
 //! Invariants: no weighted sum: one denying cue is an attack for the rest of the visit, and nothing
 //! outvotes it; where too little was seen the verdict is undecided, which grants nothing. Nothing
 //! allocates after the first frames.
 //! Deliberately absent: who it is, and how long a visit lasts.
 
+mod challenge;
 mod evidence;
 mod network;
 mod surroundings;
 
+pub use challenge::{Ask, Challenge, Chance, Side, Sighting};
 pub use evidence::{Evidence, LivenessPolicy, Mode};
 pub use network::{LivenessNetwork, Look};
 pub use surroundings::{Motion, Surroundings};
@@ -34,11 +36,13 @@ pub enum Cue {
     Frozen,
     /// What is around the face moves with it.
     Surroundings,
+    /// The head turned to the wrong side, or before anybody could have done as told.
+    Challenge,
 }
 
 impl Cue {
     /// All.
-    pub const ALL: [Self; 3] = [Self::Network, Self::Frozen, Self::Surroundings];
+    pub const ALL: [Self; 4] = [Self::Network, Self::Frozen, Self::Surroundings, Self::Challenge];
 
     /// Its name in records and messages.
     #[must_use]
@@ -47,6 +51,7 @@ impl Cue {
             Self::Network => "network",
             Self::Frozen => "frozen",
             Self::Surroundings => "surroundings",
+            Self::Challenge => "challenge",
         }
     }
 }
@@ -62,11 +67,15 @@ pub enum Lacking {
     Median,
     /// Nothing was seen that only a live face shows.
     Confirmation,
+    /// The visitor has to look straight ahead, until the next turn is asked for.
+    Ahead,
+    /// The visitor has to turn the head to this side.
+    Turn(Side),
 }
 
 /// What is to be said of a visit so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LivenessVerdict {
     /// Nothing yet.
     Undecided(Lacking),
     /// A live face.
@@ -95,6 +104,9 @@ pub struct Liveness {
     network: LivenessNetwork,
     surroundings: Surroundings,
     evidence: Evidence,
+    /// Once everything else speaks for a live face ([`Mode::Challenge`]).
+    challenge: Option<Challenge>,
+    chance: fastrand::Rng,
 }
 
 impl Liveness {
@@ -106,6 +118,8 @@ impl Liveness {
             network,
             surroundings: Surroundings::default(),
             evidence: Evidence::default(),
+            challenge: None,
+            chance: fastrand::Rng::new(),
         }
     }
 
@@ -135,23 +149,55 @@ impl Liveness {
         Ok(())
     }
 
+    /// Follows the face of the frame captured `at`, whether it was compared or not: `alone` says that
+    /// no other face is there. To be called after [`Self::see`], while somebody is recognised or was.
+    pub fn follow(&mut self, at: Monotonic, face: &Detection, yaw: f32, alone: bool) {
+        if self.policy.mode != Mode::Challenge {
+            return;
+        }
+        if self.challenge.is_none() && self.evidence.verdict(&self.policy) == LivenessVerdict::Live
+        {
+            self.challenge = Some(Challenge::new(&mut self.chance));
+        }
+        let Some(challenge) = &mut self.challenge else { return };
+        if alone {
+            let bounds = face.bounds();
+            let (centre, side) = (bounds.centre(), bounds.width.max(bounds.height));
+            challenge.see(Sighting { at, centre, side, yaw }, &mut self.chance);
+        } else {
+            challenge.interrupt(&mut self.chance);
+        }
+        if challenge.ask() == Ask::Failed {
+            self.evidence.latch(Cue::Challenge);
+        }
+    }
+
     fn is_due(&self, at: Monotonic) -> bool {
         self.evidence.looked_at().is_none_or(|last| at.since(last) >= self.policy.spacing)
     }
 
     /// What is to be said of the visit so far.
     #[must_use]
-    pub fn verdict(&self) -> Verdict {
-        self.evidence.verdict(&self.policy)
+    pub fn verdict(&self) -> LivenessVerdict {
+        let verdict = self.evidence.verdict(&self.policy);
+        if verdict != LivenessVerdict::Live || self.policy.mode != Mode::Challenge {
+            return verdict;
+        }
+        match self.challenge.as_ref().map(Challenge::ask) {
+            Some(Ask::Passed) => LivenessVerdict::Live,
+            Some(Ask::Failed) => LivenessVerdict::Attack(Cue::Challenge),
+            Some(Ask::Turn(side)) => LivenessVerdict::Undecided(Lacking::Turn(side)),
+            Some(Ask::Ahead) | None => LivenessVerdict::Undecided(Lacking::Ahead),
+        }
     }
 
     /// What a decision made now says of it.
     #[must_use]
     pub fn told(&self) -> LivenessEvidence {
         let cue = match self.verdict() {
-            Verdict::Attack(cue) => Some(cue),
-            Verdict::Undecided(Lacking::Median) => Some(Cue::Network),
-            Verdict::Undecided(_) | Verdict::Live => None,
+            LivenessVerdict::Attack(cue) => Some(cue),
+            LivenessVerdict::Undecided(Lacking::Median) => Some(Cue::Network),
+            LivenessVerdict::Undecided(_) | LivenessVerdict::Live => None,
         };
         LivenessEvidence { cue, median: self.evidence.median(), looks: self.evidence.looks() }
     }
@@ -178,5 +224,80 @@ impl Liveness {
     pub fn begin_anew(&mut self) {
         self.evidence.clear();
         self.surroundings.forget();
+        self.challenge = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::network::tests::{believer, face, picture};
+    use super::*;
+    use crate::frame::PixelFormat;
+    use crate::inference::{ModelId, ModelKey, ProcedureHash};
+
+    /// A visit in which the network takes everything for live; frames 100 ms apart.
+    struct Visit {
+        liveness: Liveness,
+        picture: Vec<u8>,
+        frames: u64,
+    }
+
+    impl Visit {
+        fn new(mode: Mode) -> Self {
+            let policy = LivenessPolicy { mode, ..LivenessPolicy::default() };
+            Self { liveness: Liveness::new(policy, believer()), picture: picture(), frames: 0 }
+        }
+
+        fn shows(&mut self, yaw: f32, alone: bool) -> LivenessVerdict {
+            self.frames += 1;
+            let at = Monotonic::from_millis(1000 + 100 * self.frames);
+            let size = (100, 100);
+            let frame = Frame::new(&self.picture, PixelFormat::Rgb, size, 300, self.frames, at);
+            let (frame, face) = (frame.unwrap(), face(40.0, 40.0, 20.0));
+            let id = ModelId::new("any").unwrap();
+            let key = ModelKey { id, procedure: ProcedureHash::of_bytes([7; 32]) };
+            let changing = vec![1.0, 0.1 * (self.frames % 2) as f32];
+            let features = FeatureVector::new(key, changing).unwrap();
+            self.liveness.see(&frame, &face, yaw, &features).unwrap();
+            self.liveness.follow(at, &face, yaw, alone);
+            self.liveness.verdict()
+        }
+
+        /// Does for ten seconds at most what it is asked to; `obeys` is -1 for whoever turns to the other side.
+        fn answers(&mut self, obeys: f32, alone: bool) -> LivenessVerdict {
+            let (mut yaw, mut verdict) = (0.0_f32, LivenessVerdict::Undecided(Lacking::Looks));
+            for _ in 0..100 {
+                verdict = self.shows(yaw, alone);
+                let wanted = match verdict {
+                    LivenessVerdict::Undecided(Lacking::Turn(Side::Left)) => 0.2 * obeys,
+                    LivenessVerdict::Undecided(Lacking::Turn(Side::Right)) => -0.2 * obeys,
+                    LivenessVerdict::Undecided(_) => 0.0,
+                    LivenessVerdict::Live | LivenessVerdict::Attack(_) => break,
+                };
+                yaw += (wanted - yaw).clamp(-0.05, 0.05);
+            }
+            verdict
+        }
+    }
+
+    #[test]
+    fn where_a_challenge_is_asked_for_only_who_turns_as_told_is_live() {
+        let mut denied = Visit::new(Mode::Deny);
+        assert_eq!((0..5).map(|_| denied.shows(0.0, true)).last(), Some(LivenessVerdict::Live));
+        let mut challenged = Visit::new(Mode::Challenge);
+        let still = (0..9).map(|_| challenged.shows(0.0, true)).last().unwrap();
+        assert!(
+            matches!(still, LivenessVerdict::Undecided(Lacking::Ahead | Lacking::Turn(_))),
+            "{still:?}"
+        );
+        assert_eq!(challenged.answers(1.0, true), LivenessVerdict::Live);
+        challenged.liveness.begin_anew();
+        assert_eq!(challenged.shows(0.0, true), LivenessVerdict::Undecided(Lacking::Looks));
+        let wrong = Visit::new(Mode::Challenge).answers(-1.0, true);
+        assert_eq!(wrong, LivenessVerdict::Attack(Cue::Challenge));
+        let accompanied = Visit::new(Mode::Challenge).answers(1.0, false);
+        assert_eq!(accompanied, LivenessVerdict::Undecided(Lacking::Ahead));
+        let picture = Visit::new(Mode::Challenge).answers(0.0, true);
+        assert!(matches!(picture, LivenessVerdict::Undecided(_)), "{picture:?}");
     }
 }

@@ -135,7 +135,7 @@ fn square(face: Rect, crop: f32, (width, height): (f32, f32)) -> Option<Rect> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::clock::Monotonic;
     use crate::frame::PixelFormat;
@@ -171,18 +171,30 @@ threshold = [{ bpcer = 0.01, apcer = 0.1, median = 0.5 }]
         }
     }
 
-    fn face(x: f32, y: f32, side: f32) -> Detection {
+    pub(in crate::liveness) fn face(x: f32, y: f32, side: f32) -> Detection {
         Detection::made_up(Rect::new(x, y, side, side), [Point::default(); 4])
     }
 
     /// What the network gives that reads `number` of its input, of a frame of 100 × 100 whose red rises
     /// to the right.
     fn look(text: &str, number: usize, face: &Detection) -> Look {
-        let bytes: Vec<u8> = (0..100 * 100).flat_map(|i| [(2 * (i % 100)) as u8, 0, 200]).collect();
+        let bytes = picture();
         let frame = Frame::new(&bytes, PixelFormat::Rgb, (100, 100), 300, 0, Monotonic::default());
-        let card = ModelCard::parse(text).unwrap();
-        let mut network = LivenessNetwork::new(&card, Box::new(Reads(number))).unwrap();
-        network.look(&frame.unwrap(), face).unwrap()
+        network(text, number).look(&frame.unwrap(), face).unwrap()
+    }
+
+    fn network(text: &str, number: usize) -> LivenessNetwork {
+        LivenessNetwork::new(&ModelCard::parse(text).unwrap(), Box::new(Reads(number))).unwrap()
+    }
+
+    /// A network that takes everything in [`picture`] for live: 200 / 255.
+    pub(in crate::liveness) fn believer() -> LivenessNetwork {
+        network(CARD, 2)
+    }
+
+    /// 100 × 100 pixels of red, green and blue; the red rises to the right.
+    pub(in crate::liveness) fn picture() -> Vec<u8> {
+        (0..100 * 100).flat_map(|i| [(2 * (i % 100)) as u8, 0, 200]).collect()
     }
 
     #[test]

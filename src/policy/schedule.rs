@@ -9,12 +9,14 @@
 //! Hours are those that a clock at the door shows: where the clock is put forward, an hour does not
 //! come; where it is put back, one comes twice and counts twice. Deliberately absent: time zones.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::civil::{Date, DateTime};
 
 use super::hours::Hours;
+use crate::remedy::Remedied;
 
 /// The days of a week as they are written, Monday first.
 const WEEK: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -47,10 +49,16 @@ pub enum Day {
 
 /// Why a text is no schedule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0}; a schedule is such as 'mon-fri 08:00-12:00,13:00-18:00; sat 09:00-12:00; holiday closed; 2026-12-24 08:00-12:00'"
-)]
+#[error("{0}; {advice}", advice = self.advice())]
 pub struct ScheduleProblem(String);
+
+impl Remedied for ScheduleProblem {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(
+            "write it such as 'mon-fri 08:00-12:00,13:00-18:00; sat 09:00-12:00; holiday closed; 2026-12-24 08:00-12:00'",
+        ))
+    }
+}
 
 impl Schedule {
     /// Reads a schedule as a person writes it.

@@ -5,6 +5,7 @@
 //! rumqttc's own, so the source chain is searched instead of one level being matched.
 //! Deliberately absent: retrying, which is the session's business.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,28 +14,25 @@ use rumqttc::{ConnectReturnCode, ConnectionError, DisconnectReasonCode, StateErr
 use rustls::{AlertDescription, CertificateError};
 
 use super::tls::{CertificateTrouble, TlsTrouble};
+use crate::remedy::{Advised, Remedied};
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerError {
     /// The name means nothing.
-    #[error(
-        "broker {at}: the host name is not known; check 'mqtt.host' and the network's name service"
-    )]
+    #[error("broker {at}: the host name is not known; {advice}", advice = self.advice())]
     HostUnknown {
         /// Host and port.
         at: String,
     },
     /// Nobody listens.
-    #[error(
-        "broker {at}: the connection was refused; is the broker running, and does it listen on this port (usually 1883, with TLS 8883)?"
-    )]
+    #[error("broker {at}: the connection was refused; {advice}", advice = self.advice())]
     Refused {
         /// Host and port.
         at: String,
     },
     /// There is no way to it.
-    #[error("broker {at}: cannot be reached ({what}); check the network and 'mqtt.host'")]
+    #[error("broker {at}: cannot be reached ({what}); {advice}", advice = self.advice())]
     Unreachable {
         /// Host and port.
         at: String,
@@ -42,25 +40,22 @@ pub enum BrokerError {
         what: String,
     },
     /// No answer in time.
-    #[error(
-        "broker {at}: no answer in time; check the network, a firewall between, and that a broker listens on this port"
-    )]
+    #[error("broker {at}: no answer in time; {advice}", advice = self.advice())]
     TimedOut {
         /// Host and port.
         at: String,
     },
     /// We spoke plainly, and were hung up on or answered by something that is not MQTT.
     #[error(
-        "broker {at}: it ended the connection before it answered; this port probably expects TLS (set 'mqtt.tls.enabled'), or it does not speak MQTT 5"
+        "broker {at}: it ended the connection before it answered; {advice}",
+        advice = self.advice()
     )]
     PlainRefused {
         /// Host and port.
         at: String,
     },
     /// We spoke TLS, and the answer was none.
-    #[error(
-        "broker {at}: the answer is not TLS; this port is probably a plain one: use the TLS port (usually 8883), or unset 'mqtt.tls.enabled' if the network is yours"
-    )]
+    #[error("broker {at}: the answer is not TLS; {advice}", advice = self.advice())]
     NotTls {
         /// Host and port.
         at: String,
@@ -83,14 +78,15 @@ pub enum BrokerError {
     },
     /// No common way to speak or to sign.
     #[error(
-        "broker {at}: no way of encrypting and signing that both sides know; its key is probably of a curve that is not supported (P-256, P-384, Ed25519 and RSA of 2048 to 4096 bits are), or it speaks TLS 1.1 at most; 'openssl x509 -in broker.pem -noout -text' shows its key"
+        "broker {at}: no way of encrypting and signing that both sides know; {advice}",
+        advice = self.advice()
     )]
     NothingInCommon {
         /// Host and port.
         at: String,
     },
     /// Any other trouble of TLS.
-    #[error("broker {at}: TLS failed ({what}); compare its TLS settings with 'mqtt.tls'")]
+    #[error("broker {at}: TLS failed ({what}); {advice}", advice = self.advice())]
     Tls {
         /// Host and port.
         at: String,
@@ -113,12 +109,13 @@ pub enum BrokerError {
         /// Which.
         file: PathBuf,
         /// What is wrong with it.
-        what: String,
+        what: Advised,
     },
     /// User and password are not right, or were needed.
     #[error(
-        "broker {at}: it refuses {}; check 'mqtt.username' and 'mqtt.password_file', and that the broker knows this user",
-        match user { Some(user) => format!("user '{user}' with this password"), None => "clients without user and password".to_owned() }
+        "broker {at}: it refuses {}; {advice}",
+        match user { Some(user) => format!("user '{user}' with this password"), None => "clients without user and password".to_owned() },
+        advice = self.advice()
     )]
     WrongPassword {
         /// Host and port.
@@ -127,23 +124,19 @@ pub enum BrokerError {
         user: Option<String>,
     },
     /// An old broker.
-    #[error(
-        "broker {at}: it does not speak MQTT 5; use mosquitto 2 or newer, or another broker that does"
-    )]
+    #[error("broker {at}: it does not speak MQTT 5; {advice}", advice = self.advice())]
     NotMqtt5 {
         /// Host and port.
         at: String,
     },
     /// Two clients with one id.
-    #[error(
-        "broker {at}: another client came with our id; every door needs an id of its own: check 'door.id' on both machines"
-    )]
+    #[error("broker {at}: another client came with our id; {advice}", advice = self.advice())]
     TakenOver {
         /// Host and port.
         at: String,
     },
     /// Any other refusal.
-    #[error("broker {at}: it refuses us ({what}); its log says more")]
+    #[error("broker {at}: it refuses us ({what}); {advice}", advice = self.advice())]
     Rejected {
         /// Host and port.
         at: String,
@@ -152,14 +145,15 @@ pub enum BrokerError {
     },
     /// Closed by the other side, without a word.
     #[error(
-        "broker {at}: it closed the connection and gave no reason; it is tried again. If this goes on, the broker restarts, or another board has our 'door.id'"
+        "broker {at}: it closed the connection and gave no reason; {advice}",
+        advice = self.advice()
     )]
     Closed {
         /// Host and port.
         at: String,
     },
     /// A connection that stood, and does not any more.
-    #[error("broker {at}: the connection was lost ({what}); it is tried again")]
+    #[error("broker {at}: the connection was lost ({what}); {advice}", advice = self.advice())]
     Lost {
         /// Host and port.
         at: String,
@@ -168,7 +162,8 @@ pub enum BrokerError {
     },
     /// A connection on which nothing is acknowledged.
     #[error(
-        "broker {at}: nothing was acknowledged for {waited_ms} ms; the network or the broker is stuck; a new connection is tried"
+        "broker {at}: nothing was acknowledged for {waited_ms} ms; the network or the broker is stuck; {advice}",
+        advice = self.advice()
     )]
     Silent {
         /// Host and port.
@@ -178,27 +173,85 @@ pub enum BrokerError {
     },
 }
 
+impl Remedied for BrokerError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::HostUnknown { .. } => "check 'mqtt.host' and the network's name service".into(),
+            Self::Refused { .. } => {
+                "is the broker running, and does it listen on this port (usually 1883, with TLS 8883)?".into()
+            }
+            Self::Unreachable { .. } => "check the network and 'mqtt.host'".into(),
+            Self::TimedOut { .. } => {
+                "check the network, a firewall between, and that a broker listens on this port".into()
+            }
+            Self::PlainRefused { .. } => {
+                "this port probably expects TLS (set 'mqtt.tls.enabled'), or it does not speak MQTT 5".into()
+            }
+            Self::NotTls { .. } => {
+                "this port is probably a plain one: use the TLS port (usually 8883), or unset 'mqtt.tls.enabled' if the network is yours".into()
+            }
+            Self::NothingInCommon { .. } => {
+                "its key is probably of a curve that is not supported (P-256, P-384, Ed25519 and RSA of 2048 to 4096 bits are), or it speaks TLS 1.1 at most; 'openssl x509 -in broker.pem -noout -text' shows its key".into()
+            }
+            Self::Tls { .. } => "compare its TLS settings with 'mqtt.tls'".into(),
+            Self::WrongPassword { .. } => {
+                "check 'mqtt.username' and 'mqtt.password_file', and that the broker knows this user".into()
+            }
+            Self::NotMqtt5 { .. } => "use mosquitto 2 or newer, or another broker that does".into(),
+            Self::TakenOver { .. } => {
+                "every door needs an id of its own: check 'door.id' on both machines".into()
+            }
+            Self::Rejected { .. } => "its log says more".into(),
+            Self::Closed { .. } => {
+                "it is tried again. If this goes on, the broker restarts, or another board has our 'door.id'".into()
+            }
+            Self::Lost { .. } => "it is tried again".into(),
+            Self::Silent { .. } => "a new connection is tried".into(),
+            Self::Certificate { trouble, .. } => return trouble.remedy(),
+            Self::ClientCertificate { what, .. } => refused_certificate(what).remedy,
+            Self::TlsFile { file, trouble, .. } => trouble.told(file).remedy,
+            Self::PasswordFile { what, .. } => (&*what.remedy).into(),
+        })
+    }
+}
+
 /// Why a broker does not take our certificate, by the name of its alert.
-fn refused_certificate(alert: &str) -> String {
+fn refused_certificate(alert: &str) -> Advised {
     match alert {
-        "CertificateRequired" => "it wants a certificate of ours, and takes none but one that its authority has issued; set 'mqtt.tls.cert' and 'mqtt.tls.key'".to_owned(),
-        "CertificateExpired" => "it says that our certificate ('mqtt.tls.cert') has expired; 'openssl x509 -noout -dates -in' and its file shows when".to_owned(),
-        "UnknownCA" => "it does not know the authority that issued our certificate; set 'mqtt.tls.cert' and 'mqtt.tls.key' to one that its authority has issued, or give that authority to the broker ('cafile')".to_owned(),
-        alert => format!("it refuses our certificate ({alert}); set 'mqtt.tls.cert' and 'mqtt.tls.key' to a certificate that its authority has issued"),
+        "CertificateRequired" => Advised::new(
+            "it wants a certificate of ours, and takes none but one that its authority has issued",
+            "set 'mqtt.tls.cert' and 'mqtt.tls.key'",
+        ),
+        "CertificateExpired" => Advised::new(
+            "it says that our certificate ('mqtt.tls.cert') has expired",
+            "'openssl x509 -noout -dates -in' and its file shows when",
+        ),
+        "UnknownCA" => Advised::new(
+            "it does not know the authority that issued our certificate",
+            "set 'mqtt.tls.cert' and 'mqtt.tls.key' to one that its authority has issued, or give that authority to the broker ('cafile')",
+        ),
+        alert => Advised::new(
+            format!("it refuses our certificate ({alert})"),
+            "set 'mqtt.tls.cert' and 'mqtt.tls.key' to a certificate that its authority has issued",
+        ),
     }
 }
 
 /// Why the system does not give us `file`, to stand after its name.
-pub(super) fn unreadable(file: &Path, error: &io::Error) -> String {
+pub(super) fn unreadable(file: &Path, error: &io::Error) -> Advised {
     match error.kind() {
-        io::ErrorKind::NotFound if file.starts_with("/run/credentials") => {
-            format!("{error}; it is there only while the service runs: ask again then")
-        }
-        io::ErrorKind::NotFound => format!("{error}; correct the path, or make the file"),
-        io::ErrorKind::PermissionDenied => format!(
-            "this user may not read it ({error}); give it to the user that runs deepid-edge ('chown deepid-edge'), or run this as that user ('sudo -u deepid-edge')"
+        io::ErrorKind::NotFound if file.starts_with("/run/credentials") => Advised::new(
+            error.to_string(),
+            "it is there only while the service runs: ask again then",
         ),
-        _ => format!("{error}; name a file that can be read"),
+        io::ErrorKind::NotFound => {
+            Advised::new(error.to_string(), "correct the path, or make the file")
+        }
+        io::ErrorKind::PermissionDenied => Advised::new(
+            format!("this user may not read it ({error})"),
+            "give it to the user that runs deepid-edge ('chown deepid-edge'), or run this as that user ('sudo -u deepid-edge')",
+        ),
+        _ => Advised::new(error.to_string(), "name a file that can be read"),
     }
 }
 

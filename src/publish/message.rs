@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::topic::{ACCESS_EXPIRY_MS, Payload, Topic};
 pub use crate::capture::CameraState;
-use crate::clock::{ClockTrust, WallClock};
+use crate::clock::{ClockTrust, WallClock, rfc3339};
 use crate::compare::{Metric, SubjectId};
 use crate::decide::{FramesCounted, Outcome};
 use crate::door::Guidance;
@@ -126,6 +126,9 @@ pub struct Audit {
     pub clock: ClockTrust,
     /// True when it could not be sent when it was made. Nothing may be opened by it.
     pub late: bool,
+    /// The hash of the record in the door's chain, by which a chain that is made anew is noticed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chain: Option<String>,
     /// What happened.
     #[serde(flatten)]
     pub what: AuditWhat,
@@ -469,6 +472,7 @@ impl Audit {
             issued: rfc3339(record.issued_ms),
             clock: record.clock,
             late,
+            chain: record.chain.clone(),
             what: match &record.body {
                 Body::Decision(decision) => AuditWhat::Decision(decision.into()),
                 Body::Administrative(event) => AuditWhat::Administrative(event.clone()),
@@ -524,13 +528,6 @@ impl Camera {
     pub fn with_still_faces(self, still_faces: Vec<[f32; 4]>) -> Self {
         Self { still_faces, ..self }
     }
-}
-
-/// `unix_ms` as RFC 3339 in UTC with milliseconds; a time that no calendar has counts as 1970.
-#[must_use]
-pub fn rfc3339(unix_ms: i64) -> String {
-    let moment = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    format!("{moment:.3}")
 }
 
 /// Microseconds as milliseconds with one decimal.

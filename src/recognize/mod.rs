@@ -41,7 +41,7 @@ use crate::detect::{
 use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
 use crate::frame::Frame;
 use crate::inference::InferenceError;
-use crate::liveness::{Lacking, Liveness, LivenessEvidence, Verdict};
+use crate::liveness::{Lacking, Liveness, LivenessEvidence, LivenessVerdict};
 
 /// How long each stage of the last frame took; zero for stages that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -216,6 +216,9 @@ impl Recognizer {
             return Ok(Seen::NoFace);
         };
         let count = u32::try_from(self.detections.as_slice().len()).unwrap_or(u32::MAX);
+        if let (Some(liveness), Some(_)) = (&mut self.liveness, &self.shown) {
+            liveness.follow(frame.captured_at(), &face, principal.quality.yaw, count == 1);
+        }
         Ok(Seen::Faces { count, principal })
     }
 
@@ -348,10 +351,12 @@ impl Recognizer {
         let shown = self.shown.as_ref() == Some(subject);
         let Some(liveness) = self.liveness.as_ref().filter(|_| shown) else { return Answer::Fault };
         match liveness.verdict() {
-            Verdict::Live => Answer::Pass(None),
-            Verdict::Attack(_) => Answer::Never(Refusal::Ambiguous(AmbiguousReason::NotLive)),
-            Verdict::Undecided(Lacking::Median) => Answer::NotYet(AmbiguousReason::NotLive),
-            Verdict::Undecided(_) => Answer::NotYet(AmbiguousReason::LivenessUndecided),
+            LivenessVerdict::Live => Answer::Pass(None),
+            LivenessVerdict::Attack(_) => {
+                Answer::Never(Refusal::Ambiguous(AmbiguousReason::NotLive))
+            }
+            LivenessVerdict::Undecided(Lacking::Median) => Answer::NotYet(AmbiguousReason::NotLive),
+            LivenessVerdict::Undecided(_) => Answer::NotYet(AmbiguousReason::LivenessUndecided),
         }
     }
 
@@ -366,8 +371,8 @@ impl Recognizer {
     pub fn lacks(&self) -> Option<Lacking> {
         self.shown.as_ref()?;
         match self.liveness.as_ref()?.verdict() {
-            Verdict::Undecided(lacking) => Some(lacking),
-            Verdict::Live | Verdict::Attack(_) => None,
+            LivenessVerdict::Undecided(lacking) => Some(lacking),
+            LivenessVerdict::Live | LivenessVerdict::Attack(_) => None,
         }
     }
 

@@ -9,6 +9,7 @@
 //! A rotation writes the new key beside the old one, is recorded, and only then takes its place.
 //! Whoever finds the recorded key still beside finishes that, so that no power cut can lose it.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{GrantKey, KeyProblem, SigningState, Thumbprint};
+use crate::remedy::Remedied;
 
 /// What the credential is called in the service manager's folder.
 pub const CREDENTIAL: &str = "grant.key";
@@ -57,7 +59,7 @@ pub struct Loaded {
 pub enum KeyTrouble {
     /// It has signed, and the file is gone.
     #[error(
-        "grant key {path}: it is not there, and this door has signed with it ({recorded}); bring the file back, or make another key with 'deepid-edge keys rotate' and tell every listener"
+        "grant key {path}: it is not there, and this door has signed with it ({recorded}); {advice}", advice = self.advice()
     )]
     Missing {
         /// Where.
@@ -67,7 +69,7 @@ pub enum KeyTrouble {
     },
     /// There is another key.
     #[error(
-        "grant key {path}: it holds another key ({found}) than this door has signed with ({recorded}); bring the right file back, or make another key with 'deepid-edge keys rotate' and tell every listener"
+        "grant key {path}: it holds another key ({found}) than this door has signed with ({recorded}); {advice}", advice = self.advice()
     )]
     Other {
         /// Where.
@@ -79,21 +81,21 @@ pub enum KeyTrouble {
     },
     /// A symbolic link.
     #[error(
-        "grant key {path}: it is a symbolic link, which somebody else could point elsewhere; put the file itself there, or name it in 'sign.key_file'"
+        "grant key {path}: it is a symbolic link, which somebody else could point elsewhere; {advice}", advice = self.advice()
     )]
     Link {
         /// Where.
         path: PathBuf,
     },
     /// A folder, a pipe, a device.
-    #[error("grant key {path}: it is no regular file; name the key's file in 'sign.key_file'")]
+    #[error("grant key {path}: it is no regular file; {advice}", advice = self.advice())]
     NoFile {
         /// Where.
         path: PathBuf,
     },
     /// Others may read or write it.
     #[error(
-        "grant key {path}: its mode is {mode:o}, so that others than its owner can reach it, and may have copied it; make another with 'deepid-edge keys rotate', or, if nobody else has been on this machine, 'chmod 600 {path}'"
+        "grant key {path}: its mode is {mode:o}, so that others than its owner can reach it, and may have copied it; {advice}", advice = self.advice()
     )]
     Exposed {
         /// Where.
@@ -103,7 +105,7 @@ pub enum KeyTrouble {
     },
     /// It belongs to somebody else.
     #[error(
-        "grant key {path}: it belongs to user {found}, and the database to user {wanted}; 'sudo chown --reference=DATABASE {path}' gives it to the same user"
+        "grant key {path}: it belongs to user {found}, and the database to user {wanted}; {advice}", advice = self.advice()
     )]
     Owner {
         /// Where.
@@ -114,13 +116,13 @@ pub enum KeyTrouble {
         wanted: u32,
     },
     /// Larger than any key.
-    #[error("grant key {path}: larger than {BYTES_MAX} bytes: this is no key; {REMEDY}")]
+    #[error("grant key {path}: larger than {BYTES_MAX} bytes: this is no key; {advice}", advice = self.advice())]
     TooLarge {
         /// Where.
         path: PathBuf,
     },
     /// What is in it is no key.
-    #[error("grant key {path}: {problem}; {REMEDY}")]
+    #[error("grant key {path}: {problem}; {advice}", advice = self.advice())]
     NoKey {
         /// Where.
         path: PathBuf,
@@ -129,7 +131,7 @@ pub enum KeyTrouble {
     },
     /// The system does not give it.
     #[error(
-        "grant key {path}: cannot be read ({source}); run this as the user of the service, or give that user the file"
+        "grant key {path}: cannot be read ({source}); {advice}", advice = self.advice()
     )]
     Unreadable {
         /// Where.
@@ -139,7 +141,7 @@ pub enum KeyTrouble {
     },
     /// It cannot be made.
     #[error(
-        "grant key {path}: cannot be written ({source}); its folder must belong to the user that runs deepid-edge and have room, or name another file in 'sign.key_file'"
+        "grant key {path}: cannot be written ({source}); {advice}", advice = self.advice()
     )]
     Unwritable {
         /// Where.
@@ -149,7 +151,7 @@ pub enum KeyTrouble {
     },
     /// The system has no random numbers.
     #[error(
-        "grant key {path}: the system gives no random numbers ({what}); start the service again, and if that stays, see 'dmesg'"
+        "grant key {path}: the system gives no random numbers ({what}); {advice}", advice = self.advice()
     )]
     NoRandomness {
         /// Where.
@@ -164,6 +166,39 @@ pub enum KeyTrouble {
 
 /// What to do with a file that holds no key.
 const REMEDY: &str = "bring the right file back, or make another key with 'deepid-edge keys rotate' and tell every listener";
+
+impl Remedied for KeyTrouble {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Missing { .. } => {
+                "bring the file back, or make another key with 'deepid-edge keys rotate' and tell every listener".into()
+            }
+            Self::Other { .. } | Self::TooLarge { .. } | Self::NoKey { .. } => REMEDY.into(),
+            Self::Link { .. } => "put the file itself there, or name it in 'sign.key_file'".into(),
+            Self::NoFile { .. } => "name the key's file in 'sign.key_file'".into(),
+            Self::Exposed { path, .. } => format!(
+                "make another with 'deepid-edge keys rotate', or, if nobody else has been on this machine, 'chmod 600 {}'",
+                path.display()
+            )
+            .into(),
+            Self::Owner { path, .. } => format!(
+                "'sudo chown --reference=DATABASE {}' gives it to the same user",
+                path.display()
+            )
+            .into(),
+            Self::Unreadable { .. } => {
+                "run this as the user of the service, or give that user the file".into()
+            }
+            Self::Unwritable { .. } => {
+                "its folder must belong to the user that runs deepid-edge and have room, or name another file in 'sign.key_file'".into()
+            }
+            Self::NoRandomness { .. } => {
+                "start the service again, and if that stays, see 'dmesg'".into()
+            }
+            Self::Unrecorded(_) => return None,
+        })
+    }
+}
 
 impl KeyTrouble {
     /// What is said of it on the wire.

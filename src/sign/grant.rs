@@ -4,7 +4,7 @@
 //! at most [`GRANT_BYTES_MAX`] bytes. Pure. Invariants: header and claims are those of
 //! `docs/wire/grant.md` and no others; a grant lives [`LIFETIME_S`] seconds; of nonces that find no
 //! room the last are left out, never the signature's truth.
-//! Sources: RFC 7515 (compact serialisation), RFC 8037 (EdDSA), RFC 7519 (registered claims).
+//! Sources: RFC 7515 (compact serialisation), RFC 8037 (`EdDSA`), RFC 7519 (registered claims).
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use serde::Serialize;

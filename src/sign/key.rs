@@ -9,7 +9,7 @@
 use std::fmt;
 
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -215,6 +215,13 @@ impl PublicKey {
         Self::from_bytes(&bytes)
     }
 
+    /// Whether it is this key that has signed `message`.
+    #[must_use]
+    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        let key = VerifyingKey::from_bytes(&self.bytes);
+        key.and_then(|key| key.verify_strict(message, &Signature::from_slice(signature)?)).is_ok()
+    }
+
     /// The key as `PUBLIC KEY` in PEM.
     #[must_use]
     pub fn to_pem(&self) -> String {
@@ -323,7 +330,11 @@ pub(super) mod tests {
     fn a_signature_is_that_of_rfc_8037() {
         let message = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
         let wanted = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-        assert_eq!(Base64UrlUnpadded::encode_string(&rfc_8037().sign(message)), wanted);
+        let signature = rfc_8037().sign(message);
+        assert_eq!(Base64UrlUnpadded::encode_string(&signature), wanted);
+        assert!(rfc_8037().public().has_signed(message, &signature));
+        assert!(!rfc_8037().public().has_signed(b"another", &signature));
+        assert!(!rfc_8037().public().has_signed(message, &[]));
     }
 
     #[test]

@@ -123,11 +123,11 @@ impl Store {
     /// [`Error::WrongQuality`], or what the database says: nothing was changed then, and nothing
     /// recorded.
     pub fn administer(&mut self, change: Change<'_>, by: Signature<'_>) -> Result<Done, Error> {
-        let records_max = self.settings.records_max;
+        let keeping = self.keeping();
         let (applied, record) = self.write(|connection| {
             let applied = apply(connection, change, by.wall.unix_ms)?;
             let body = Body::Administrative(applied.event.clone());
-            let record = ledger::append(connection, records_max, body, by)?;
+            let record = ledger::append(connection, &keeping, body, by)?;
             Ok((applied, record))
         })?;
         let Applied { subject, references, erased, .. } = applied;

@@ -3,11 +3,13 @@
 //! SQLite's result codes enter here and nowhere else: [`Error::at`] gives every one of them a kind
 //! that a person can act on. No variant's text carries a subject's name.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::{BackupProblem, RuleProblem};
 use crate::compare::SubjectId;
 use crate::inference::ModelId;
+use crate::remedy::Remedied;
 use crate::sign::Thumbprint;
 
 /// Why the database could not do what was asked.
@@ -15,7 +17,8 @@ use crate::sign::Thumbprint;
 pub enum Error {
     /// The file is no SQLite database.
     #[error(
-        "database {path}: the file is not a SQLite database; it was left untouched: move it away, or point 'store.path' at the right file"
+        "database {path}: the file is not a SQLite database; it was left untouched: {advice}",
+        advice = self.advice()
     )]
     NotADatabase {
         /// Where.
@@ -23,7 +26,8 @@ pub enum Error {
     },
     /// A SQLite database of another program.
     #[error(
-        "database {path}: it belongs to another program (application id {found:#010x}, ours is {wanted:#010x}); it was left untouched: point 'store.path' at another file"
+        "database {path}: it belongs to another program (application id {found:#010x}, ours is {wanted:#010x}); it was left untouched: {advice}",
+        advice = self.advice()
     )]
     Foreign {
         /// Where.
@@ -35,7 +39,8 @@ pub enum Error {
     },
     /// Written by a newer version.
     #[error(
-        "database {path}: schema version {found}, this version knows up to {known}; it was left untouched: install the newer deepid-edge again, or restore the backup made before the upgrade"
+        "database {path}: schema version {found}, this version knows up to {known}; it was left untouched: {advice}",
+        advice = self.advice()
     )]
     Newer {
         /// Where.
@@ -47,7 +52,8 @@ pub enum Error {
     },
     /// Written by an older version, and opened only to be read.
     #[error(
-        "database {path}: schema version {found}, this version reads {wanted}, and a command that only reads may not change it; bring it up to date, with everybody in it: 'systemctl restart deepid-edge', or any command that writes, such as 'deepid-edge enroll'"
+        "database {path}: schema version {found}, this version reads {wanted}, and a command that only reads may not change it; {advice}",
+        advice = self.advice()
     )]
     Older {
         /// Where.
@@ -59,7 +65,8 @@ pub enum Error {
     },
     /// Damaged.
     #[error(
-        "database {path}: damaged ({what}); it was left as it is: copy it away, then restore a backup, or start with a new file and enrol again"
+        "database {path}: damaged ({what}); it was left as it is: {advice}",
+        advice = self.advice()
     )]
     Corrupt {
         /// Where.
@@ -69,7 +76,8 @@ pub enum Error {
     },
     /// The tables are not those of its version.
     #[error(
-        "database {path}: its tables differ from those of schema version {version} ({what}); somebody changed them by hand: restore a backup"
+        "database {path}: its tables differ from those of schema version {version} ({what}); somebody changed them by hand: {advice}",
+        advice = self.advice()
     )]
     SchemaDiffers {
         /// Where.
@@ -80,9 +88,7 @@ pub enum Error {
         what: String,
     },
     /// May not be written.
-    #[error(
-        "database {path}: may not be written ({what}); give it and its directory to the user that runs deepid-edge, and check that the file system is not mounted read-only"
-    )]
+    #[error("database {path}: may not be written ({what}); {advice}", advice = self.advice())]
     ReadOnly {
         /// Where.
         path: PathBuf,
@@ -91,7 +97,8 @@ pub enum Error {
     },
     /// Another process holds it.
     #[error(
-        "database {path}: another process has been writing to it for longer than {waited_ms} ms; try again, or find it with 'fuser {path}'"
+        "database {path}: another process has been writing to it for longer than {waited_ms} ms; {advice}",
+        advice = self.advice()
     )]
     Busy {
         /// Where.
@@ -100,17 +107,13 @@ pub enum Error {
         waited_ms: u32,
     },
     /// No room.
-    #[error(
-        "database {path}: the disk is full; free some space: nothing is granted while decisions cannot be recorded"
-    )]
+    #[error("database {path}: the disk is full; {advice}", advice = self.advice())]
     DiskFull {
         /// Where.
         path: PathBuf,
     },
     /// Cannot be opened or made.
-    #[error(
-        "database {path}: cannot be opened ({what}); its directory must exist and belong to the user that runs deepid-edge"
-    )]
+    #[error("database {path}: cannot be opened ({what}); {advice}", advice = self.advice())]
     CannotOpen {
         /// Where.
         path: PathBuf,
@@ -118,7 +121,7 @@ pub enum Error {
         what: String,
     },
     /// Any other refusal of SQLite.
-    #[error("database {path}: {source}; 'deepid-edge doctor' checks it as a whole")]
+    #[error("database {path}: {source}; {advice}", advice = self.advice())]
     Sqlite {
         /// Where.
         path: PathBuf,
@@ -127,7 +130,8 @@ pub enum Error {
     },
     /// A stored reference that cannot be one.
     #[error(
-        "database {path}: reference {reference} of subject {subject} is damaged ({what}); remove the subject and enrol it again"
+        "database {path}: reference {reference} of subject {subject} is damaged ({what}); {advice}",
+        advice = self.advice()
     )]
     BadReference {
         /// Where.
@@ -141,7 +145,8 @@ pub enum Error {
     },
     /// A stored record that cannot be read.
     #[error(
-        "database {path}: audit record {seq} cannot be read ({what}); 'deepid-edge doctor' checks the file as a whole"
+        "database {path}: audit record {seq} cannot be read ({what}); {advice}",
+        advice = self.advice()
     )]
     BadRecord {
         /// Where.
@@ -153,7 +158,8 @@ pub enum Error {
     },
     /// Stored rules that cannot be read.
     #[error(
-        "database {path}: the rules of who may pass cannot be read ({what}); nobody is granted until they can: write them anew, or restore a backup"
+        "database {path}: the rules of who may pass cannot be read ({what}); nobody is granted until they can: {advice}",
+        advice = self.advice()
     )]
     BadRules {
         /// Where.
@@ -166,7 +172,8 @@ pub enum Error {
     Rules(#[from] RuleProblem),
     /// A vector with no numbers, or of another length than its model's others.
     #[error(
-        "reference for subject {subject}: {found} numbers, the model {model} gives {wanted}; enrol with the model that the daemon runs"
+        "reference for subject {subject}: {found} numbers, the model {model} gives {wanted}; {advice}",
+        advice = self.advice()
     )]
     WrongLength {
         /// Whose.
@@ -187,21 +194,19 @@ pub enum Error {
         found: f32,
     },
     /// No such subject.
-    #[error(
-        "subject '{asked}': nobody is enrolled under it; 'deepid-edge subjects list' shows who is"
-    )]
+    #[error("subject '{asked}': nobody is enrolled under it; {advice}", advice = self.advice())]
     NoSuchSubject {
         /// What was asked for.
         asked: String,
     },
     /// The name is taken.
-    #[error("the name is taken by subject {by}; choose another, or add pictures to that subject")]
+    #[error("the name is taken by subject {by}; {advice}", advice = self.advice())]
     NameTaken {
         /// By whom.
         by: SubjectId,
     },
     /// The key that is to be signed with is signed with already.
-    #[error("grant key {key}: this door signs with it already; name another one")]
+    #[error("grant key {key}: this door signs with it already; {advice}", advice = self.advice())]
     SameKey {
         /// Which.
         key: Thumbprint,
@@ -216,21 +221,68 @@ pub enum Error {
     },
     /// Several subjects have the name, each spelt with other bytes for the same characters.
     #[error(
-        "the name is that of several subjects, in other spellings of the same characters: {}; name the one that is meant by its id",
-        listed(ids)
+        "the name is that of several subjects, in other spellings of the same characters: {}; {advice}",
+        listed(ids),
+        advice = self.advice()
     )]
     AmbiguousName {
         /// Who.
         ids: Vec<SubjectId>,
     },
     /// No usable name.
-    #[error(
-        "the name cannot be used: {what}; it must have 1 to 64 characters that can be seen, on one line, and may not look like a subject id"
-    )]
+    #[error("the name cannot be used: {what}; {advice}", advice = self.advice())]
     BadName {
         /// Why.
         what: String,
     },
+}
+
+impl Remedied for Error {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::SameKey { .. } => "name another one".into(),
+            Self::BadRules { .. } => "write them anew, or restore a backup".into(),
+            Self::Rules(problem) => return problem.remedy(),
+            Self::NotADatabase { .. } => {
+                "move it away, or point 'store.path' at the right file".into()
+            }
+            Self::Foreign { .. } => "point 'store.path' at another file".into(),
+            Self::Newer { .. } => {
+                "install the newer deepid-edge again, or restore the backup made before the upgrade".into()
+            }
+            Self::Older { .. } => {
+                "bring it up to date, with everybody in it: 'systemctl restart deepid-edge', or any command that writes, such as 'deepid-edge enroll'".into()
+            }
+            Self::Corrupt { .. } => {
+                "copy it away, then restore a backup, or start with a new file and enrol again".into()
+            }
+            Self::SchemaDiffers { .. } => "restore a backup".into(),
+            Self::ReadOnly { .. } => {
+                "give it and its directory to the user that runs deepid-edge, and check that the file system is not mounted read-only".into()
+            }
+            Self::Busy { path, .. } => {
+                format!("try again, or find it with 'fuser {}'", path.display()).into()
+            }
+            Self::DiskFull { .. } => {
+                "free some space: nothing is granted while decisions cannot be recorded".into()
+            }
+            Self::CannotOpen { .. } => {
+                "its directory must exist and belong to the user that runs deepid-edge".into()
+            }
+            Self::Sqlite { .. } => "'deepid-edge doctor' checks it as a whole".into(),
+            Self::BadReference { .. } => "remove the subject and enrol it again".into(),
+            Self::BadRecord { .. } => "'deepid-edge doctor' checks the file as a whole".into(),
+            Self::WrongLength { .. } => "enrol with the model that the daemon runs".into(),
+            Self::NoSuchSubject { .. } => "'deepid-edge subjects list' shows who is".into(),
+            Self::NameTaken { .. } => "choose another, or add pictures to that subject".into(),
+            Self::AmbiguousName { .. } => "name the one that is meant by its id".into(),
+            Self::BadName { .. } => {
+                "it must have 1 to 64 characters that can be seen, on one line, and may not look like a subject id".into()
+            }
+            Self::Backup { problem, .. } => return problem.remedy(),
+            Self::WrongQuality { .. } => return None,
+        })
+    }
 }
 
 /// What an error means to whoever acts on it; exit codes are made from this.

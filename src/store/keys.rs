@@ -95,10 +95,10 @@ impl Store {
         rotation: Rotation<'_>,
         by: Signature<'_>,
     ) -> Result<AuditRecord, Error> {
-        let records_max = self.settings.records_max;
+        let keeping = self.keeping();
         self.write(|connection| {
             let event = rotate(connection, rotation, by.wall.unix_ms)?;
-            ledger::append(connection, records_max, Body::Administrative(event), by)
+            ledger::append(connection, &keeping, Body::Administrative(event), by)
         })
     }
 

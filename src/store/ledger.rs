@@ -6,19 +6,23 @@
 //! erases the oldest, in the same transaction that adds the newest; a row that cannot be read holds
 //! no other one up, and stays. Nothing here knows of MQTT.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
 use super::audit_state::{AuditState, is_request};
+use super::chain::StoredText;
 use super::people::{Undone, unsigned};
-use super::{Administrative, AuditRecord, Body, Error, Signature, Store};
+use super::{Administrative, AuditRecord, Body, Error, Keeping, Signature, Store};
 use crate::clock::{ClockTrust, Floor, Monotonic, WallClock, utc};
 use crate::decide::Decision;
+use crate::sign::GrantKey;
 
 /// Rows of the outbox that are read at once while those that cannot be read are stepped over.
 const OUTBOX_PAGE: usize = 64;
 
-const AUDIT_AFTER: &str = "SELECT seq, id, door, boot, monotonic_ms, issued_ms, clock, body
+const AUDIT_AFTER: &str = "SELECT seq, id, door, boot, monotonic_ms, issued_ms, clock, body, hash
     FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2";
 
 /// Records of the outbox.
@@ -104,6 +108,12 @@ impl Store {
         self.settings.records_max = records_max;
     }
 
+    /// Vouches by `key` for what is erased from the next record on; without one, records beyond their
+    /// number are left for a while to who has the door's key.
+    pub fn sign_cuts_with(&mut self, key: Option<Arc<GrantKey>>) {
+        self.key = key;
+    }
+
     fn record(
         &mut self,
         body: Body,
@@ -112,9 +122,9 @@ impl Store {
         now: Monotonic,
         wall: WallClock,
     ) -> Result<AuditRecord, Error> {
-        let records_max = self.settings.records_max;
+        let keeping = self.keeping();
         let by = Signature { door, boot, now, wall };
-        self.write(|connection| append(connection, records_max, body, by))
+        self.write(|connection| append(connection, &keeping, body, by))
     }
 
     /// Up to `limit` records after `after` that no broker has acknowledged, oldest first, and what
@@ -126,7 +136,7 @@ impl Store {
         let mut page = OutboxPage::default();
         while page.records.len() < limit {
             let rows = self.select(
-                "SELECT a.seq, a.id, a.door, a.boot, a.monotonic_ms, a.issued_ms, a.clock, a.body
+                "SELECT a.seq, a.id, a.door, a.boot, a.monotonic_ms, a.issued_ms, a.clock, a.body, a.hash
                  FROM outbox o JOIN audit a ON a.seq = o.seq
                  WHERE o.seq > ?1 ORDER BY o.seq LIMIT ?2",
                 after,
@@ -265,11 +275,11 @@ impl Store {
     }
 }
 
-/// Adds a record, and erases the oldest beyond `records_max` of its kind, within the caller's
-/// transaction.
+/// Adds a record, bound to the one before it, and erases the oldest beyond their number, within the
+/// caller's transaction.
 pub(super) fn append(
     connection: &Connection,
-    records_max: u64,
+    keeping: &Keeping,
     body: Body,
     by: Signature<'_>,
 ) -> Result<AuditRecord, Undone> {
@@ -277,24 +287,45 @@ pub(super) fn append(
     let id = record_id(wall);
     let text = serde_json::to_string(&body)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    let stored = StoredText {
+        seq: next_seq(connection)?,
+        id: id.to_string(),
+        door: door.to_owned(),
+        boot: boot.to_string(),
+        monotonic_ms: i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
+        issued_ms: wall.unix_ms,
+        clock: trust_name(wall.trust).to_owned(),
+        body: text,
+    };
+    let mut state = AuditState::read(connection)?;
+    let chain = state.chain(is_request(&body));
+    let before = chain.before().to_owned();
+    let hash = stored.hash(&before);
+    chain.head = Some(hash.clone());
+    let StoredText { seq, id: id_text, door: door_text, boot: boot_text, .. } = &stored;
+    let seq = *seq;
     connection
         .prepare_cached(
-            "INSERT INTO audit (id, door, boot, monotonic_ms, issued_ms, clock, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO audit
+                 (seq, id, door, boot, monotonic_ms, issued_ms, clock, body, prev_hash, hash)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
-            id.to_string(),
-            door,
-            boot.to_string(),
-            i64::try_from(now.as_millis()).unwrap_or(i64::MAX),
-            wall.unix_ms,
-            trust_name(wall.trust),
-            text
+            seq,
+            id_text,
+            door_text,
+            boot_text,
+            stored.monotonic_ms,
+            stored.issued_ms,
+            stored.clock,
+            stored.body,
+            before,
+            hash
         ])?;
-    let seq = connection.last_insert_rowid();
     connection.prepare_cached("INSERT INTO outbox (seq) VALUES (?1)")?.execute([seq])?;
-    let mut state = AuditState::read(connection)?.after(seq.unsigned_abs(), &body, wall);
-    state.retain(connection, records_max.max(1), is_request(&body))?;
+    let mut state = state.after(seq.unsigned_abs(), &body, wall);
+    let Keeping { records_max, key } = keeping;
+    state.retain(connection, (*records_max).max(1), is_request(&body), key.as_deref())?;
     state.write(connection)?;
     Ok(AuditRecord {
         seq: seq.unsigned_abs(),
@@ -304,8 +335,17 @@ pub(super) fn append(
         monotonic_ms: now.as_millis(),
         issued_ms: wall.unix_ms,
         clock: wall.trust,
+        chain: Some(hash),
         body,
     })
+}
+
+/// The number of the next record: one that was never given.
+fn next_seq(connection: &Connection) -> rusqlite::Result<i64> {
+    let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'audit'";
+    let last: Option<i64> =
+        connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(last.unwrap_or(0).saturating_add(1))
 }
 
 /// A row as a record, or what is wrong with it.
@@ -314,6 +354,7 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<Result<AuditRecord, Unre
     let (id, door, boot): (String, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
     let (monotonic_ms, issued_ms): (i64, i64) = (row.get(4)?, row.get(5)?);
     let (clock, body): (String, String) = (row.get(6)?, row.get(7)?);
+    let chain: Option<String> = row.get(8)?;
     let read = || {
         Ok(AuditRecord {
             seq,
@@ -328,6 +369,7 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<Result<AuditRecord, Unre
             } else {
                 ClockTrust::Untrusted
             },
+            chain,
             body: serde_json::from_str(&body).map_err(|error| format!("body: {error}"))?,
         })
     };

@@ -6,7 +6,7 @@
 //!
 //! Invariants: whatever returned `Ok` from a write is on the disk (WAL with `synchronous=FULL`);
 //! the order of `seq` is the order of writing; what an administrator changes is one transaction with
-//! its record; references are only ever handed out for the model file and the procedure that were
+//! its record; no record can be changed, taken out or moved without a trace; references are only ever handed out for the model file and the procedure that were
 //! asked for; a file that is foreign or of a newer schema is refused and left as it was
 //! found, and so is a damaged one by whoever looks for damage. Deliberately absent: pictures, and names anywhere but in `subjects.name`.
 //!
@@ -17,6 +17,7 @@
 mod administer;
 mod audit_state;
 pub mod backup;
+mod chain;
 mod error;
 mod keys;
 mod ledger;
@@ -31,6 +32,7 @@ mod selection;
 
 pub use administer::{Change, Done, Enrolee, NewReference, Signature};
 pub use backup::BackupProblem;
+pub use chain::{BROKEN_MAX, Broken, CutState, Verified};
 pub use error::{Condition, Error, ErrorKind};
 pub use keys::{KnownKey, Rotation};
 pub use ledger::{OutboxPage, Run, UnreadableRecord};
@@ -45,6 +47,9 @@ pub use rules::{RuleChange, RuleProblem};
 pub use selection::{Selection, StoredRecord};
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::sign::GrantKey;
 
 /// How much is kept, and how long a busy file is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,4 +73,19 @@ pub struct Store {
     connection: rusqlite::Connection,
     path: PathBuf,
     settings: StoreSettings,
+    /// By which what is erased is vouched for.
+    key: Option<Arc<GrantKey>>,
+}
+
+/// How many records are kept, and who vouches for those that are erased.
+#[derive(Debug, Clone)]
+struct Keeping {
+    records_max: u64,
+    key: Option<Arc<GrantKey>>,
+}
+
+impl Store {
+    fn keeping(&self) -> Keeping {
+        Keeping { records_max: self.settings.records_max, key: self.key.clone() }
+    }
 }

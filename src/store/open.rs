@@ -84,7 +84,7 @@ impl Store {
         let connection = Connection::open_with_flags(path, flags).map_err(at)?;
         let patience = Duration::from_millis(settings.busy_timeout_ms.into());
         connection.busy_timeout(patience).map_err(at)?;
-        Ok(Self { connection, path: path.to_owned(), settings })
+        Ok(Self { connection, path: path.to_owned(), settings, key: None })
     }
 
     /// The schema version of the file: 0 for an empty one. Refuses what is not ours, or newer.
@@ -263,8 +263,9 @@ mod tests {
             schema::make_version(&old, version as usize);
             old.execute_batch(
                 "INSERT INTO subjects VALUES ('s-4f9a1c', 'Ada', 1, 7);
-                 INSERT INTO subject_references VALUES (5, 's-4f9a1c', 'm', x'0000803f', 1, 'image', 7);
-                 INSERT INTO audit VALUES (41, '0196f3c2-0000-7000-8000-000000000000', 'front',
+                 INSERT INTO subject_references (id, subject, model, vector, quality, source, created_ms)
+                    VALUES (5, 's-4f9a1c', 'm', x'0000803f', 1, 'image', 7);
+                 INSERT INTO audit (seq, id, door, boot, monotonic_ms, issued_ms, clock, body) VALUES (41, '0196f3c2-0000-7000-8000-000000000000', 'front',
                     '7c0d2f6a-0000-4000-8000-000000000001', 1, 2, 'trusted',
                     '{\"administrative\":{\"event\":\"stopped\"}}');
                  INSERT INTO outbox VALUES (41);",
@@ -297,6 +298,8 @@ mod tests {
                 .record_admin(Administrative::Stopped, "front", uuid::Uuid::nil(), now, WALL)
                 .unwrap();
             assert_eq!(next.seq, 42);
+            let verified = store.verify_records().unwrap();
+            assert_eq!((verified.records, verified.broken.len()), (2, 0), "{verified:?}");
             let unknown = ModelReferences { model: "m".to_owned(), procedure: None, references: 1 };
             assert_eq!(store.references_by_model().unwrap(), [unknown], "its file is not known");
             let by = Signature { door: "front", boot: uuid::Uuid::nil(), now, wall: WALL };

@@ -32,6 +32,8 @@ pub struct AuditRecord {
     pub issued_ms: i64,
     /// Whether that wall clock could be believed.
     pub clock: ClockTrust,
+    /// The hash by which the next record is bound to this one; `None` where the row has none.
+    pub chain: Option<String>,
     /// What happened.
     pub body: Body,
 }

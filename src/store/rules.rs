@@ -5,6 +5,8 @@
 //! error, never a rule left out; nothing is removed that somebody's hours hang on, because that would
 //! let them pass at any time. What the rules mean is in `policy`.
 
+use std::borrow::Cow;
+
 use jiff::civil::{Date, DateTime};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -15,6 +17,7 @@ use super::{Administrative, AuditRecord, Body, Error, Signature, Store, ledger};
 use crate::clock::{ClockTrust, utc};
 use crate::compare::SubjectId;
 use crate::policy::{Arming, RuleBook, RuleName, Schedule, Terms};
+use crate::remedy::Remedied;
 
 /// What is to be changed.
 #[derive(Debug, Clone, Copy)]
@@ -81,23 +84,18 @@ pub enum RuleChange<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleProblem {
     /// There is no such group.
-    #[error(
-        "group '{0}': there is none; 'deepid-edge groups list' shows all, 'groups add' makes one"
-    )]
+    #[error("group '{0}': there is none; {advice}", advice = self.advice())]
     NoSuchGroup(RuleName),
     /// There is no such schedule.
-    #[error(
-        "schedule '{0}': there is none; 'deepid-edge schedules show' shows all, 'schedules set' makes one"
-    )]
+    #[error("schedule '{0}': there is none; {advice}", advice = self.advice())]
     NoSuchSchedule(RuleName),
     /// There is such a group.
-    #[error(
-        "group '{0}': it is there already; 'deepid-edge groups follow' gives it another schedule"
-    )]
+    #[error("group '{0}': it is there already; {advice}", advice = self.advice())]
     GroupThere(RuleName),
     /// The group has members.
     #[error(
-        "group '{group}': {members} people are in it, who could pass at any time without it; put them into another one with 'deepid-edge groups assign' first"
+        "group '{group}': {members} people are in it, who could pass at any time without it; {advice}",
+        advice = self.advice()
     )]
     GroupInUse {
         /// Which.
@@ -107,7 +105,8 @@ pub enum RuleProblem {
     },
     /// Groups follow the schedule.
     #[error(
-        "schedule '{schedule}': {groups} groups follow it, whose people could pass at any time without it; give them another one with 'deepid-edge groups follow' first"
+        "schedule '{schedule}': {groups} groups follow it, whose people could pass at any time without it; {advice}",
+        advice = self.advice()
     )]
     ScheduleInUse {
         /// Which.
@@ -116,10 +115,29 @@ pub enum RuleProblem {
         groups: u64,
     },
     /// A validity that ends before it begins.
-    #[error(
-        "the validity ends before it begins; 'deepid-edge subjects disable' keeps somebody out"
-    )]
+    #[error("the validity ends before it begins; {advice}", advice = self.advice())]
     NeverValid,
+}
+
+impl Remedied for RuleProblem {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::NoSuchGroup(_) => {
+                "'deepid-edge groups list' shows all, 'deepid-edge groups add' makes one"
+            }
+            Self::NoSuchSchedule(_) => {
+                "'deepid-edge schedules show' shows all, 'deepid-edge schedules set' makes one"
+            }
+            Self::GroupThere(_) => "'deepid-edge groups follow' gives it another schedule",
+            Self::GroupInUse { .. } => {
+                "put them into another one with 'deepid-edge groups assign' first"
+            }
+            Self::ScheduleInUse { .. } => {
+                "give them another one with 'deepid-edge groups follow' first"
+            }
+            Self::NeverValid => "'deepid-edge subjects disable' keeps somebody out",
+        }))
+    }
 }
 
 impl RuleProblem {
@@ -198,10 +216,10 @@ impl Store {
         change: RuleChange<'_>,
         by: Signature<'_>,
     ) -> Result<AuditRecord, Error> {
-        let records_max = self.settings.records_max;
+        let keeping = self.keeping();
         self.write(|connection| {
             let event = apply(connection, change)?;
-            ledger::append(connection, records_max, Body::Administrative(event), by)
+            ledger::append(connection, &keeping, Body::Administrative(event), by)
         })
     }
 
@@ -219,14 +237,14 @@ impl Store {
         if !over(self.arming()?) {
             return Ok(None);
         }
-        let records_max = self.settings.records_max;
+        let keeping = self.keeping();
         self.write(|connection| {
             // Somebody may have armed it again since.
             if !over(arming(connection)?) {
                 return Ok(None);
             }
             let event = apply(connection, RuleChange::Arm(Arming::Off))?;
-            ledger::append(connection, records_max, Body::Administrative(event), by).map(Some)
+            ledger::append(connection, &keeping, Body::Administrative(event), by).map(Some)
         })
     }
 }

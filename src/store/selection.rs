@@ -48,7 +48,7 @@ const SELECTED: &str = "(?2 IS NULL OR issued_ms >= ?2) AND (?3 IS NULL OR issue
     AND (?4 IS NULL OR instr(?4, ' ' || coalesce(json_extract(body, '$.decision.outcome'), 'administrative') || ' ') > 0)
     AND (?5 IS NULL OR ?5 IN (json_extract(body, '$.decision.subject'), json_extract(body, '$.administrative.subject')))";
 
-const COLUMNS: &str = "seq, id, door, boot, monotonic_ms, issued_ms, clock, body,
+const COLUMNS: &str = "seq, id, door, boot, monotonic_ms, issued_ms, clock, body, hash,
     EXISTS (SELECT 1 FROM outbox WHERE outbox.seq = audit.seq)";
 
 impl Store {
@@ -121,5 +121,5 @@ impl Selection {
 }
 
 fn with_outbox(row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
-    Ok(StoredRecord { record: stored(row)?, waiting: row.get(8)? })
+    Ok(StoredRecord { record: stored(row)?, waiting: row.get(9)? })
 }

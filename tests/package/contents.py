@@ -93,7 +93,7 @@ def _models(report: Report, inside: Path, root: Path) -> None:
 def _documents(report: Report, inside: Path) -> None:
     pages = {path.name for path in (inside / "usr/share/man/man1").glob("*")}
     report.check("manual pages: the program's and one for each verb", {"deepid-edge.1.gz", "deepid-edge-run.1.gz", "deepid-edge-enroll.1.gz"} <= pages, pages)
-    report.check("the demonstration is not in it", "deepid-edge-demo.1.gz" not in pages, pages)
+    report.check("demonstration and figures over folders are not in it", not {"deepid-edge-demo.1.gz", "deepid-edge-evaluate.1.gz"} & pages, pages)
     shells = ["bash-completion/completions/deepid-edge", "zsh/vendor-completions/_deepid-edge", "fish/vendor_completions.d/deepid-edge.fish"]
     empty = [path for path in shells if "config" not in (inside / "usr/share" / path).read_text(encoding="utf-8")]
     report.check("completions for three shells know the verbs", not empty, empty)

@@ -160,6 +160,8 @@ pub struct Door {
     heard: Receiver<Heard>,
     /// How often the broker has accepted us.
     pub connections: u32,
+    /// How often the session has asked for the outbox.
+    outbox_asked: u32,
     /// Topics that the broker refused.
     pub forbidden: Vec<String>,
     runtime: Option<JoinHandle<()>>,
@@ -219,6 +221,7 @@ impl Door {
             session,
             heard,
             connections: 0,
+            outbox_asked: 0,
             forbidden: Vec::new(),
             runtime: Some(runtime),
         }
@@ -265,7 +268,10 @@ impl Door {
     /// Does with what comes what the daemon does.
     fn serve(&mut self, heard: &Heard) {
         match heard {
-            Heard::Asked(request) => drop(self.handle(request.clone().into())),
+            Heard::Asked(request) => {
+                self.outbox_asked += u32::from(matches!(request, DeskRequest::Outbox { .. }));
+                drop(self.handle(request.clone().into()));
+            }
             Heard::Event(SessionEvent::HealthWanted { reply }) => {
                 self.send(Outgoing::Answer { reply: reply.clone(), health: health() });
             }
@@ -314,6 +320,14 @@ impl Door {
             {
                 return request;
             }
+        }
+    }
+
+    /// Serves until the outbox was asked for `times` times since the door was opened; a connection asks
+    /// at once, and then for each record.
+    pub fn until_outbox_asked(&mut self, times: u32) {
+        while self.outbox_asked < times {
+            self.next("asked for the outbox");
         }
     }
 

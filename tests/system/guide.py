@@ -31,6 +31,11 @@ LEFT_OUT = {
     "sudo apt update && sudo apt full-upgrade": "the machine has no network",
 }
 
+# Sections of the configuration that are examples, and why they are not set.
+NOT_HERE = {
+    "camera": "the machine's camera has no such identity",
+}
+
 # What a person answers; one line for each question.
 TYPED = {
     "sudo mosquitto_passwd -c /etc/mosquitto/passwd door-front": ["of the door", "of the door"],
@@ -92,6 +97,18 @@ def commands(block: Block) -> list[str]:
     return [line.split("  #", 1)[0].strip() for line in block.lines if line.strip() and not line.startswith("#")]
 
 
+def configured(block: Block) -> dict[str, dict[str, object]]:
+    """The sections that a block of configuration sets, `a.b` as `a__b`; without those of another board."""
+    settings = {}
+    for name, section in tomllib.loads("\n".join(block.lines)).items():
+        if name in NOT_HERE:
+            continue
+        inner = {key: value for key, value in section.items() if isinstance(value, dict)}
+        settings[name] = {key: value for key, value in section.items() if key not in inner}
+        settings |= {f"{name}__{key}": value for key, value in inner.items()}
+    return settings
+
+
 def follow(door: Door, text: str) -> int:
     """Follows the guide to its end."""
     door.must(f"mkdir -p {DESK} /media/usb && cp /payload/deepid-edge.deb {DESK}/deepid-edge_0_arm64.deb")
@@ -108,9 +125,9 @@ def follow(door: Door, text: str) -> int:
             door.machine.write(block.lines[0].removeprefix("# "), "\n".join(block.lines) + "\n")
             door.must("systemctl restart mosquitto")
         elif block.language == "toml":
-            sections = tomllib.loads("\n".join(block.lines))
-            tls = sections["mqtt"].pop("tls")
-            door.configure(mqtt=sections["mqtt"], mqtt__tls=tls)
+            settings = configured(block)
+            if settings:
+                door.configure(**settings)
         elif block.language == "sh":
             for command in commands(block):
                 if command in LEFT_OUT:

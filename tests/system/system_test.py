@@ -51,6 +51,14 @@ class Guide(unittest.TestCase):
         self.assertEqual(guide.commands(block), ["ls 'a # b'"])
 
 
+    def test_every_block_of_configuration_is_understood(self) -> None:
+        blocks = [block for block in guide.blocks(guide.TEXT.read_text()) if block.language == "toml"]
+        set_by_guide = [guide.configured(block) for block in blocks]
+        self.assertIn({"mqtt", "mqtt__tls"}, [set(settings) for settings in set_by_guide])
+        (block,) = guide.blocks("```toml\n[camera]\nidentity = 'usb'\n[mqtt]\nport = 1\n[mqtt.tls]\nca = 'a'\n```\n")
+        self.assertEqual(guide.configured(block), {"mqtt": {"port": 1}, "mqtt__tls": {"ca": "a"}})
+
+
 class Choice(unittest.TestCase):
     def test_the_whole_run_is_every_check(self) -> None:
         self.assertEqual(len(chosen()), len(CHECKS))

@@ -7,8 +7,7 @@
 //!
 //! Always: no allocation, no panic on any input, no clock of its own; at most [`MESSAGE_BYTES_MAX`]
 //! bytes are looked at; nothing is read from a message before its signature is proved, but the header.
-//! Deliberately absent: the network, the making of nonces, keeping state over a restart, and opening
-//! anything: see `deepid-opener`, or the listener's own program.
+//! Deliberately absent: the network, making nonces, keeping state over a restart, opening anything.
 //!
 //! # Layout
 //! `json` reads one flat object, `compact` takes the three parts apart, `header` and `claims` give them

@@ -17,6 +17,9 @@ use crate::time::Belief;
 /// The shortest pulse, in milliseconds.
 pub const PULSE_MS_MIN: u64 = 100;
 
+/// The key of the sample, from RFC 8037: its secret half is in print.
+const EXAMPLE_X: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+
 /// What the file says, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -376,6 +379,9 @@ fn verifier(door: &RawDoor, grant: &RawGrant) -> Result<Verifier, Vec<String>> {
     let mut keys = Vec::new();
     for (number, raw) in (1..).zip(&door.keys) {
         match PublicKey::from_x(&raw.x) {
+            Ok(_) if raw.x == EXAMPLE_X => wrong.push(format!(
+                "door.keys, the {number}.: x: this is the example, whose secret everybody knows: put the door's own key here"
+            )),
             Err(error) => wrong.push(format!("door.keys, the {number}.: x: {error}")),
             Ok(key) if raw.kid.as_deref().is_some_and(|kid| kid != key.id()) => {
                 wrong.push(format!(
@@ -418,7 +424,15 @@ fn verifier(door: &RawDoor, grant: &RawGrant) -> Result<Verifier, Vec<String>> {
 mod tests {
     use super::*;
 
-    const SAMPLE: &str = include_str!("../../../deploy/opener/opener.toml");
+    /// A key whose secret is 32 times 1, and its thumbprint.
+    const X: &str = "iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w";
+    const KID: &str = "UDDReOZl1ipXAfp9wYsm13sDBMK5og--QWdBjzuf6o4";
+
+    /// The sample with a key that is no example.
+    fn sample() -> String {
+        let sample = include_str!("../../../deploy/opener/opener.toml");
+        sample.replace(EXAMPLE_X, X).replace("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k", KID)
+    }
 
     fn problems(text: &str) -> String {
         let all = Config::parse(text).unwrap_err();
@@ -427,10 +441,10 @@ mod tests {
 
     #[test]
     fn the_sample_is_right_and_says_the_defaults() {
-        let config = Config::parse(SAMPLE).unwrap();
+        let config = Config::parse(&sample()).unwrap();
         assert_eq!(config.settings.pulse_ms, pulse_ms());
         assert_eq!(config.state_topic(), "deepid-edge/front/opener/garage/state");
-        let uncommented: String = SAMPLE
+        let uncommented: String = sample()
             .lines()
             .map(|line| line.strip_prefix('#').filter(|l| !l.starts_with(' ')).unwrap_or(line))
             .map(|line| format!("{line}\n"))
@@ -443,7 +457,7 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_said() {
-        let wrong = SAMPLE
+        let wrong = sample()
             .replace("listener = \"garage\"", "listener = \"Garage\"")
             .replace("#pulse_ms = 3000", "pulse_ms = 10001")
             .replace("id = \"front\"", "id = \"\"");
@@ -455,27 +469,32 @@ mod tests {
 
     #[test]
     fn an_unknown_key_is_wrong() {
-        let said = problems(&SAMPLE.replace("#pulse_ms = 3000", "puls_ms = 3000"));
+        let said = problems(&sample().replace("#pulse_ms = 3000", "puls_ms = 3000"));
         assert!(said.contains("unknown field `puls_ms`") && said.contains("line "), "{said}");
     }
 
     #[test]
     fn a_key_that_is_another_than_its_name_is_wrong() {
-        let kid = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
-        let said = problems(&SAMPLE.replace(kid, "AAAA_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"));
-        assert!(said.contains(&format!("the thumbprint of this x is {kid}")), "{said}");
+        let said = problems(&sample().replace(KID, X));
+        assert!(said.contains(&format!("the thumbprint of this x is {KID}")), "{said}");
+    }
+
+    #[test]
+    fn the_key_of_the_sample_is_never_trusted() {
+        let said = problems(&sample().replace(X, EXAMPLE_X));
+        assert!(said.contains("this is the example"), "{said}");
     }
 
     #[test]
     fn nothing_by_which_to_know_what_is_fresh_is_wrong() {
-        let blind = SAMPLE.replace("#nonce = true", "nonce = false");
+        let blind = sample().replace("#nonce = true", "nonce = false");
         let blind = blind.replace("#clock = \"if-synchronised\"", "clock = \"never\"");
         assert!(problems(&blind).contains("nothing is known to be fresh"));
     }
 
     #[test]
     fn a_program_without_its_path_is_wrong() {
-        let text = SAMPLE
+        let text = sample()
             .replace("[output.gpio]", "[output.command]\nunlock = [\"open\"]\nlock = []\n[x]");
         let text: String = text.split("[x]").next().unwrap().to_owned();
         assert!(problems(&text).contains("by its whole path"), "{}", problems(&text));

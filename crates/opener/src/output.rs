@@ -113,6 +113,8 @@ impl<L: Line> Guarded<L> {
                     }
                     until = until.max(Some(end));
                 }
+                // The pulse has ended by itself: it is locked.
+                Ok(Order::Lock) if until.is_none() => {}
                 Ok(Order::Lock) | Err(RecvTimeoutError::Timeout) => {
                     until = None;
                     let done = self.line.lock();

@@ -105,7 +105,7 @@ fn written(effect: &Effect) -> String {
         Effect::Challenge(nonce) => {
             format!("challenge {}", nonce.trim_start_matches(MARK).trim_start_matches('0'))
         }
-        Effect::Report(report) => format!("report {}", report_words(report)),
+        Effect::Report(report) => format!("report {}", report_words(*report)),
         Effect::Note(note) => match note {
             Note::Taken { subject, seq } => format!("note taken {subject} {seq}"),
             Note::Refused(refusal) => format!("note refused {refusal}"),
@@ -117,7 +117,7 @@ fn written(effect: &Effect) -> String {
     }
 }
 
-fn report_words(report: &Report) -> String {
+fn report_words(report: Report) -> String {
     let state = match report.state {
         State::Ready => "ready",
         State::Open => "open",
@@ -171,6 +171,7 @@ fn no_order_of_events_keeps_the_line_unlocked() {
     let mut random = 7_u64;
     let mut scene = Scene::new("nonce held_open=2000");
     let (mut ms, mut until, mut nonce) = (0, None::<u64>, 1);
+    let mut taken = std::collections::BTreeSet::new();
     for round in 0..20_000_u64 {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         ms = (ms + (random >> 33) % 700).min(scene.opener.poll_at().unwrap_or(u64::MAX).max(ms));
@@ -182,22 +183,30 @@ fn no_order_of_events_keeps_the_line_unlocked() {
             4 => "again".to_owned(),
             5 => "button pressed".to_owned(),
             6 => "button released".to_owned(),
-            7 => format!("contact {}", if random % 2 == 0 { "open" } else { "closed" }),
+            7 => format!("contact {}", if random.is_multiple_of(2) { "open" } else { "closed" }),
             _ => "tick".to_owned(),
         };
-        for said in scene.step(ms, &words).split("; ") {
-            match said.split_once(' ').unwrap_or((said, "")) {
+        let said = scene.step(ms, &words);
+        let (mut unlocked, mut because) = (0, 0);
+        for effect in said.split("; ") {
+            match effect.split_once(' ').unwrap_or((effect, "")) {
                 ("unlock", _) => {
-                    let by_grant = words.starts_with("grant") && !words.contains("forged");
-                    // Never by the same bytes again, unless the first time came while away.
-                    assert!(by_grant || words == "again" || said == "unlock 3000", "{words}");
+                    unlocked += 1;
                     until = Some(ms + 3000);
                 }
                 ("lock", _) => until = None,
                 ("challenge", number) => nonce = number.parse().unwrap(),
+                ("note", "button") => because += 1,
+                ("note", note) if note.starts_with("taken ") => {
+                    because += 1;
+                    assert!(words == "again" || !words.ends_with("forged"), "{words}: {said}");
+                    assert!(taken.insert(note.to_owned()), "a second pulse for one grant: {said}");
+                }
                 _ => {}
             }
         }
+        assert_eq!(unlocked, because, "{words}: {said}");
         assert!(until.is_none_or(|until| ms < until), "round {round}: unlocked beyond its pulse");
     }
+    assert!(taken.len() > 100, "grants open, too: {}", taken.len());
 }

@@ -11,12 +11,14 @@
 //! Also here: the writer, which makes such a file of RGB frames.
 //! Source: ITU-T T.81, annex B. Deliberately absent: AVI and other containers.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead, Write};
 
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
 use crate::capture::MAX_JPEG_BYTES;
+use crate::remedy::Remedied;
 
 /// How many bytes between two pictures are skipped before the stream counts as something else.
 const MAX_GAP_BYTES: usize = 4096;
@@ -42,7 +44,8 @@ pub enum MjpegError {
     },
     /// The stream ends inside a picture.
     #[error(
-        "MJPEG picture {picture} is cut off at byte {offset}: the recording was not finished; all before it can be used"
+        "MJPEG picture {picture} is cut off at byte {offset}: the recording was not finished; {advice}",
+        advice = self.advice()
     )]
     Truncated {
         /// Which picture, from 0.
@@ -51,9 +54,7 @@ pub enum MjpegError {
         offset: u64,
     },
     /// There is something else where a picture or a marker should be.
-    #[error(
-        "MJPEG picture {picture}: byte {offset}: {found}: expected JPEG pictures one behind the other, as 'ffmpeg -i FILE -c:v mjpeg OUT.mjpeg' writes them"
-    )]
+    #[error("MJPEG picture {picture}: byte {offset}: {found}: {advice}", advice = self.advice())]
     Malformed {
         /// Which picture, from 0.
         picture: u64,
@@ -63,11 +64,27 @@ pub enum MjpegError {
         found: String,
     },
     /// A picture that never ends.
-    #[error("MJPEG picture {picture} has more than {MAX_JPEG_BYTES} bytes: record it smaller")]
+    #[error(
+        "MJPEG picture {picture} has more than {MAX_JPEG_BYTES} bytes: {advice}",
+        advice = self.advice()
+    )]
     TooLong {
         /// Which picture, from 0.
         picture: u64,
     },
+}
+
+impl Remedied for MjpegError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Truncated { .. } => "all before it can be used".into(),
+            Self::Malformed { .. } => {
+                "expected JPEG pictures one behind the other, as 'ffmpeg -i FILE -c:v mjpeg OUT.mjpeg' writes them".into()
+            }
+            Self::TooLong { .. } => "record it smaller".into(),
+            Self::Io { .. } => return None,
+        })
+    }
 }
 
 /// Cuts a stream into pictures.

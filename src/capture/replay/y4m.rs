@@ -10,10 +10,12 @@
 //! Source: the file format's description in the mjpegtools manual, `yuv4mpeg(5)`, and the colour
 //! range extension `XCOLORRANGE` of ffmpeg.
 
+use std::borrow::Cow;
 use std::io::{self, BufRead};
 
 use crate::capture::{Decoder, FrameRate};
 use crate::frame::{Frame, PixelFormat};
+use crate::remedy::Remedied;
 
 /// The longest header line, in bytes; real ones have less than 100.
 const MAX_LINE_BYTES: usize = 1024;
@@ -30,7 +32,7 @@ pub enum Y4mError {
         error: io::Error,
     },
     /// The first line is wrong.
-    #[error("Y4M header: {found}: expected {expected}")]
+    #[error("Y4M header: {found}: {advice}", advice = self.advice())]
     Header {
         /// What stands there.
         found: String,
@@ -38,7 +40,7 @@ pub enum Y4mError {
         expected: &'static str,
     },
     /// A frame does not begin where it should.
-    #[error("Y4M frame {frame}: begins with {found}, not FRAME: the file is damaged before it")]
+    #[error("Y4M frame {frame}: begins with {found}, not FRAME: {advice}", advice = self.advice())]
     Frame {
         /// Which frame, from 0.
         frame: u64,
@@ -47,7 +49,8 @@ pub enum Y4mError {
     },
     /// The stream ends inside a frame.
     #[error(
-        "Y4M frame {frame} is cut off, {missing} of {needed} bytes are missing: the recording was not finished; all before it can be used"
+        "Y4M frame {frame} is cut off, {missing} of {needed} bytes are missing: the recording was not finished; {advice}",
+        advice = self.advice()
     )]
     Truncated {
         /// Which frame, from 0.
@@ -57,6 +60,17 @@ pub enum Y4mError {
         /// Bytes that a frame has.
         needed: usize,
     },
+}
+
+impl Remedied for Y4mError {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::Header { expected, .. } => format!("expected {expected}").into(),
+            Self::Frame { .. } => "the file is damaged before it".into(),
+            Self::Truncated { .. } => "all before it can be used".into(),
+            Self::Io { .. } => return None,
+        })
+    }
 }
 
 /// How the file arranges its samples.

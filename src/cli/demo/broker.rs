@@ -11,6 +11,7 @@ use std::time::Duration;
 use rumqttd::{Broker, Config, ConnectionSettings, RouterConfig, ServerSettings};
 
 use crate::clock::Clock;
+use crate::remedy::Remedied;
 
 /// Ports tried before giving up: between choosing one and listening on it another program may
 /// take it.
@@ -32,6 +33,8 @@ pub enum BrokerError {
     #[error("demo broker: no answer on {0} within {patience} s; is a firewall closing 127.0.0.1?", patience = PATIENCE.as_secs())]
     Silent(SocketAddr),
 }
+
+impl Remedied for BrokerError {}
 
 /// Starts a broker and waits until it accepts connections.
 ///

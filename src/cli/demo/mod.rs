@@ -12,13 +12,12 @@ mod broker;
 mod closing;
 mod grants;
 mod listener;
+mod prepare;
 mod process;
 mod sheet;
 mod story;
 
-use std::ffi::OsStr;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -26,20 +25,17 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
-use super::evaluate::progress_bar;
+use super::context::{Context, write_out};
 use super::exit::Kind;
 use super::failure::Failure;
-use super::session::{Session, write_out};
 use crate::clock::{Clock, ClockRequirement, Floor, Monotonic, SystemClock};
-use crate::compare::Operating;
 use crate::config::checkout;
 use crate::decide::Outcome;
-use crate::equip::Networks;
-use crate::evaluate::scene::{Scene, Script};
-use crate::store::Store;
+use crate::lab::scene::Script;
 use closing::{Closing, Health};
 use grants::Grants;
 use listener::{ANSWERS, Listener, Message};
+use prepare::{Workplace, enroll, grant_key, introduce, operating, record};
 use process::{Daemon, Memory, Settings};
 use story::{Access, Arrived};
 
@@ -96,11 +92,11 @@ struct Heard {
 }
 
 impl Arguments {
-    pub(super) fn run(self, session: &Session) -> Result<Kind, Failure> {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         let script = Script::parse(VISIT).map_err(|error| Failure::of(Kind::Fault, &error))?;
         let photographs = self.photographs()?;
         if let Some(recording) = &self.recording {
-            record(session, script, &photographs, recording)?;
+            record(context, script, &photographs, recording)?;
             return Ok(Kind::Done);
         }
         let interrupted = interruption()?;
@@ -108,37 +104,37 @@ impl Arguments {
             Arc::new(SystemClock::new(ClockRequirement::Plausible, Floor::default()));
         let place = Workplace::new()?;
 
-        say(session, "A person is enrolled, a visit is replayed, decisions arrive over MQTT.")?;
+        say(context, "A person is enrolled, a visit is replayed, decisions arrive over MQTT.")?;
         let broker =
             broker::start(clock.as_ref()).map_err(|error| Failure::of(Kind::Broker, &error))?;
-        say(session, &format!("\nbroker     {broker}, embedded (rumqttd)"))?;
+        say(context, &format!("\nbroker     {broker}, embedded (rumqttd)"))?;
         let settings = Settings {
             file: place.configure(self.fast, self.keep, broker)?,
-            overrides: session.overrides(),
+            overrides: context.overrides(),
         };
         let subject = enroll(&settings, &script, &photographs)?;
         let (model, operating) = operating(&settings)?;
-        introduce(session, &script, &subject, &model, &operating)?;
+        introduce(context, &script, &subject, &model, &operating)?;
         let x = grant_key(&settings)?;
-        say(session, &format!("grants     signed by the key {x}"))?;
+        say(context, &format!("grants     signed by the key {x}"))?;
 
         let recording = place.recording();
-        record(session, script.clone(), &photographs, &recording)?;
+        record(context, script.clone(), &photographs, &recording)?;
         let topics = format!("{BASE}/{DOOR}/#");
         let watch = format!(
             "mosquitto_sub -V mqttv5 -h {} -p {} -v -t '{topics}'",
             broker.ip(),
             broker.port()
         );
-        say(session, &format!("listening  {watch}"))?;
-        say(session, "\ndecisions as they arrive, in seconds of the visit:")?;
+        say(context, &format!("listening  {watch}"))?;
+        say(context, "\ndecisions as they arrive, in seconds of the visit:")?;
         let listener = Listener::start(broker, format!("{BASE}/{DOOR}/"), Arc::clone(&clock))
             .map_err(|error| system("a thread", &error))?;
         let mut daemon = Daemon::start(&settings, &place.log())
             .map_err(|error| system("the daemon's process", &error))?;
         let seconds = f64::from(script.frames()) / f64::from(script.picture.rate);
         let heard = self.watch(
-            session,
+            context,
             Grants::trusting(&x),
             &script,
             &listener,
@@ -166,27 +162,15 @@ impl Arguments {
             memory: heard.memory,
             parts,
         };
-        session.tell(&closing, &closing)?;
+        context.tell(&closing, &closing)?;
         if let Some(picture) = &self.picture {
             let config = settings.config()?;
             let sheet = sheet::draw(&config, &recording, &script, &closing)?;
             sheet.save(picture).map_err(|error| Failure::of(Kind::Input, &error))?;
-            say(session, &format!("contact sheet: {}", picture.display()))?;
+            say(context, &format!("contact sheet: {}", picture.display()))?;
         }
         if self.keep {
-            say(
-                session,
-                &format!(
-                    "\nThe visit goes on. Watch it in another terminal:\n  {watch}\nEnd it with Ctrl-C."
-                ),
-            )?;
-            while !interrupted.load(Ordering::Relaxed) {
-                // Whoever stays must listen, or messages would pile up.
-                let _seen = listener.next(TURN);
-                if !matches!(daemon.ended(), Ok(None)) {
-                    return Err(died(&daemon));
-                }
-            }
+            stay(context, &watch, &listener, &mut daemon, &interrupted)?;
         }
         daemon.stop(clock.as_ref());
         Ok(if closing.as_expected { Kind::Done } else { Kind::Negative })
@@ -210,7 +194,7 @@ impl Arguments {
     #[expect(clippy::too_many_arguments, reason = "one call, everything that it watches")]
     fn watch(
         &self,
-        session: &Session,
+        context: &Context,
         grants: Grants,
         script: &Script,
         listener: &Listener,
@@ -226,13 +210,13 @@ impl Arguments {
             let message = listener.next(TURN);
             let quiet = message.is_none();
             if let Some(grant) = message.as_ref().filter(|message| message.topic == "grant") {
-                say(session, &heard.grants.check(&grant.payload))?;
+                say(context, &heard.grants.check(&grant.payload))?;
             }
             let decision = message
                 .filter(|message| !message.retained)
                 .and_then(|message| heard.take(&message));
             if let Some(decision) = decision {
-                say(session, &told(script, &decision))?;
+                say(context, &told(script, &decision))?;
             }
             if interrupted.load(Ordering::Relaxed) {
                 return Err(Failure::new(Kind::Declined, "interrupted", "start it again"));
@@ -264,6 +248,30 @@ impl Arguments {
             }
         }
     }
+}
+
+/// Leaves broker and daemon running until somebody wants the end; `watch` is the command that listens.
+fn stay(
+    context: &Context,
+    watch: &str,
+    listener: &Listener,
+    daemon: &mut Daemon,
+    interrupted: &AtomicBool,
+) -> Result<(), Failure> {
+    say(
+        context,
+        &format!(
+            "\nThe visit goes on. Watch it in another terminal:\n  {watch}\nEnd it with Ctrl-C."
+        ),
+    )?;
+    while !interrupted.load(Ordering::Relaxed) {
+        // Whoever stays must listen, or messages would pile up.
+        let _seen = listener.next(TURN);
+        if !matches!(daemon.ended(), Ok(None)) {
+            return Err(died(daemon));
+        }
+    }
+    Ok(())
 }
 
 impl Heard {
@@ -322,165 +330,6 @@ fn told(script: &Script, decision: &Arrived) -> String {
     )
 }
 
-/// Enrols whom the script says, as a person would; the subject's id.
-fn enroll(settings: &Settings, script: &Script, photographs: &Path) -> Result<String, Failure> {
-    let mut subject = String::new();
-    for enrolment in &script.enrolments {
-        let pictures: Vec<_> =
-            enrolment.photographs.iter().map(|name| photographs.join(name)).collect();
-        let mut arguments: Vec<&OsStr> =
-            vec!["enroll".as_ref(), enrolment.name.as_ref(), "--json".as_ref(), "--image".as_ref()];
-        arguments.extend(pictures.iter().map(|picture| picture.as_os_str()));
-        let output = settings
-            .output(&arguments)
-            .map_err(|error| system("the enrolment's process", &error))?;
-        let answer: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        match answer.pointer("/subject/id").and_then(Json::as_str) {
-            Some(id) if output.status.success() => id.clone_into(&mut subject),
-            _ => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                let error: Json = serde_json::from_str(&said).unwrap_or_default();
-                let text = |key| error.pointer(key).and_then(Json::as_str).map(str::to_owned);
-                let what = text("/error/what").unwrap_or_else(|| said.trim().to_owned());
-                let remedy =
-                    text("/error/remedy").unwrap_or_else(|| "run 'make assets'".to_owned());
-                let place = text("/error/where").unwrap_or_else(|| "enrolment".to_owned());
-                return Err(Failure::new(Kind::Input, what, remedy).at(place));
-            }
-        }
-    }
-    Ok(subject)
-}
-
-/// Has the door make its key, and reads the public part at the door itself: its `x`.
-fn grant_key(settings: &Settings) -> Result<String, Failure> {
-    let failed = |error| system("the process of 'keys'", &error);
-    for verb in [&["keys", "rotate", "--yes"][..], &["keys", "show", "--jwk"]] {
-        let arguments: Vec<&OsStr> = verb.iter().map(AsRef::as_ref).collect();
-        let output = settings.output(&arguments).map_err(failed)?;
-        let key: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        if let Some(x) = key.get("x").and_then(Json::as_str) {
-            return Ok(x.to_owned());
-        }
-    }
-    Err(Failure::new(Kind::Fault, "the door shows no grant key", "please report it"))
-}
-
-/// The model, and the threshold in force for those who are enrolled.
-fn operating(settings: &Settings) -> Result<(String, Operating), Failure> {
-    let config = settings.config()?;
-    let networks = Networks::open(&config)?;
-    let store = Store::open_read_only(&config.store.path, config.store_settings())?;
-    let key = networks.cards().key(&config, &config.models.embedder)?;
-    let gallery = networks.gallery(&config, store.references(&key)?)?;
-    Ok((config.models.embedder.to_string(), gallery.operating()))
-}
-
-fn introduce(
-    session: &Session,
-    script: &Script,
-    subject: &str,
-    model: &str,
-    operating: &Operating,
-) -> Result<(), Failure> {
-    let pictures: Vec<_> =
-        script.enrolments.iter().flat_map(|enrolment| &enrolment.photographs).cloned().collect();
-    say(session, &format!("enrolled   {subject} from {}", pictures.join(" and ")))?;
-    let claim = match (operating.claimed_fmr, operating.claimed_fpir) {
-        (Some(fmr), Some(fpir)) => format!("claimed FMR {fmr:.1e}, FPIR {fpir:.1e}"),
-        _ => "no claim: the calibration does not cover it".to_owned(),
-    };
-    say(
-        session,
-        &format!("threshold  {:.3} by {model} for this gallery; {claim}", operating.threshold),
-    )?;
-    say(session, "           one visit proves little of a network: see docs/limitations.md")
-}
-
-/// Renders the visit.
-fn record(
-    session: &Session,
-    script: Script,
-    photographs: &Path,
-    recording: &Path,
-) -> Result<(), Failure> {
-    let (frames, rate) = (script.frames(), script.picture.rate);
-    let scene =
-        Scene::load(script, photographs).map_err(|error| Failure::of(Kind::Input, &error))?;
-    if !session.draws_progress() {
-        session
-            .mention(format!("rendering {frames} frames of the visit, which takes some seconds"));
-    }
-    let bar = progress_bar(session);
-    bar.set_length(u64::from(frames));
-    bar.set_message("rendering the visit");
-    let file = std::fs::File::create(recording).map(std::io::BufWriter::new);
-    let written =
-        file.and_then(|file| scene.record(file, &mut |done| bar.set_position(done.into())));
-    bar.finish_and_clear();
-    written.map_err(|error| {
-        Failure::new(
-            Kind::Input,
-            error.to_string(),
-            "make room, or set TMPDIR to a folder with room",
-        )
-        .at(recording.display().to_string())
-    })?;
-    let seconds = f64::from(frames) / f64::from(rate);
-    say(session, &format!("visit      {frames} frames, {seconds:.0} s, rendered from photographs"))
-}
-
-/// A temporary folder that goes with its owner.
-struct Workplace(PathBuf);
-
-impl Workplace {
-    fn new() -> Result<Self, Failure> {
-        let folder =
-            std::env::temp_dir().join(format!("deepid-edge-demo-{}", uuid::Uuid::new_v4()));
-        std::fs::create_dir(&folder).map_err(|error| {
-            Failure::new(Kind::Input, error.to_string(), "set TMPDIR to a folder with room")
-                .at(folder.display().to_string())
-        })?;
-        Ok(Self(folder))
-    }
-
-    fn recording(&self) -> PathBuf {
-        self.0.join("visit.mjpeg")
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.join("daemon.log")
-    }
-
-    /// Writes the demonstration's configuration.
-    fn configure(&self, fast: bool, keep: bool, broker: SocketAddr) -> Result<PathBuf, Failure> {
-        let file = self.0.join("config.toml");
-        let pace = if fast { "fast" } else { "real-time" };
-        let keys = json!({
-            "door": { "id": DOOR },
-            "camera": { "replay": { "path": self.recording(), "repeat": keep, "pace": pace } },
-            "store": { "path": self.0.join("demo.db") },
-            "mqtt": { "host": broker.ip(), "port": broker.port(), "base": BASE },
-        });
-        let written = toml::to_string(&keys)
-            .map_err(std::io::Error::other)
-            .and_then(|text| std::fs::write(&file, text));
-        written.map_err(|error| {
-            Failure::new(Kind::Input, error.to_string(), "set TMPDIR to a folder with room")
-                .at(file.display().to_string())
-        })?;
-        Ok(file)
-    }
-}
-
-impl Drop for Workplace {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "the demo's folder stays");
-        }
-    }
-}
-
 /// Becomes true when somebody wants the end: Ctrl-C, or a service manager's request.
 fn interruption() -> Result<Arc<AtomicBool>, Failure> {
     let wanted = Arc::new(AtomicBool::new(false));
@@ -506,8 +355,8 @@ fn interruption() -> Result<Arc<AtomicBool>, Failure> {
     Ok(wanted)
 }
 
-fn say(session: &Session, text: &str) -> Result<(), Failure> {
-    if session.json() { Ok(()) } else { write_out(text) }
+fn say(context: &Context, text: &str) -> Result<(), Failure> {
+    if context.json() { Ok(()) } else { write_out(text) }
 }
 
 fn system(what: &str, error: &std::io::Error) -> Failure {

@@ -17,10 +17,10 @@ use crate::config::Config;
 use crate::decide::{Observation, Outcome, Seen};
 use crate::detect::Detection;
 use crate::equip::Networks;
-use crate::evaluate::scene::Script;
-use crate::evaluate::{replay, still_clock};
 use crate::frame::{Frame, PixelFormat};
 use crate::geometry::{Point, Rect};
+use crate::lab::scene::Script;
+use crate::lab::{replay, still_clock};
 use crate::recognize::Recognizer;
 use crate::store::Store;
 

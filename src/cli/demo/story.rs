@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Outcome;
-use crate::evaluate::scene::{Expectation, Script};
+use crate::lab::scene::{Expectation, Script};
 
 /// An `access` message, as far as the demo reads it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

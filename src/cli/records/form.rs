@@ -11,9 +11,9 @@ use serde_json::{Value as Json, json};
 
 use super::super::exit::Kind;
 use super::super::failure::Failure;
-use crate::clock::{ClockTrust, utc};
+use crate::clock::{ClockTrust, rfc3339, utc};
 use crate::compare::SubjectId;
-use crate::publish::message::{Audit, rfc3339};
+use crate::publish::message::Audit;
 use crate::store::{Administrative, AuditRecord, Body, StoredRecord, UnreadableRecord};
 
 /// Names by id.

@@ -11,6 +11,7 @@ use rumqttc::{LastWill, MqttOptions, NetworkOptions, QoS, TlsConfiguration, Tran
 use crate::publish::diagnosis::unreadable;
 use crate::publish::topic::{Message, Topics};
 use crate::publish::{BrokerError, TlsSettings};
+use crate::remedy::{Advised, Remedied as _};
 use crate::secret::{Secret, SecretError};
 
 /// The largest packet that we accept; the broker keeps larger ones from us.
@@ -161,7 +162,7 @@ impl Credentials {
             Err(error) => Some(unusable(file, &error)),
             Ok(secret) => secret.doubt().map(|doubt| BrokerError::PasswordFile {
                 file: file.clone(),
-                what: format!("{doubt}; change it, unless that is meant"),
+                what: Advised::new(doubt, "change it, unless that is meant"),
             }),
         }
     }
@@ -170,7 +171,7 @@ impl Credentials {
 fn unusable(file: &Path, error: &SecretError) -> BrokerError {
     let what = match error {
         SecretError::Unreadable(error) => unreadable(file, error),
-        error => error.to_string(),
+        error => Advised::new(error.finding(), error.advice().into_owned()),
     };
     BrokerError::PasswordFile { file: file.to_owned(), what }
 }

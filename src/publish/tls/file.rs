@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::certificate::Certificate;
 use crate::publish::diagnosis::unreadable;
+use crate::remedy::Advised;
 use crate::secret::is_utf16;
 
 /// More than all authorities that a system believes.
@@ -31,8 +32,8 @@ pub enum Wanted {
 /// What is wrong with a file of TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsTrouble {
-    /// The system does not give it; with its words and the remedy.
-    Unreadable(String),
+    /// The system does not give it.
+    Unreadable(Advised),
     /// No file of this kind is so large.
     TooLarge,
     /// Nothing is in it.
@@ -83,86 +84,144 @@ pub enum TlsTrouble {
 }
 
 impl TlsTrouble {
-    /// The sentence, to stand after the name of `file`; its remedy stands last, behind "; ".
-    pub(crate) fn told(&self, file: &Path) -> String {
+    /// What is wrong, to stand after the name of `file`, and what helps.
+    pub(crate) fn told(&self, file: &Path) -> Advised {
         let path = quoted(file);
         let plain = quoted(&beside(file, "plain"));
         match self {
             Self::Unreadable(what) => what.clone(),
-            Self::TooLarge => format!("larger than {BYTES_MAX} bytes; name another file"),
-            Self::Empty => "it is empty; copy it again".to_owned(),
-            Self::Utf16 => format!(
-                "it is UTF-16 text; make it plain with 'iconv -f UTF-16 -t UTF-8 {path} > {plain}'"
+            Self::TooLarge => {
+                Advised::new(format!("larger than {BYTES_MAX} bytes"), "name another file")
+            }
+            Self::Empty => Advised::new("it is empty", "copy it again"),
+            Self::Utf16 => Advised::new(
+                "it is UTF-16 text",
+                format!("make it plain with 'iconv -f UTF-16 -t UTF-8 {path} > {plain}'"),
             ),
-            Self::Der(Wanted::Certificate) => format!(
-                "it is a certificate in DER form, and PEM is read; convert it with 'openssl x509 -inform DER -in {path} -out {plain}'"
+            Self::Der(Wanted::Certificate) => Advised::new(
+                "it is a certificate in DER form, and PEM is read",
+                format!("convert it with 'openssl x509 -inform DER -in {path} -out {plain}'"),
             ),
-            Self::Der(Wanted::Key) => format!(
-                "it is a key in DER form, and PEM is read; convert it with 'openssl pkey -inform DER -in {path} -out {plain}'"
+            Self::Der(Wanted::Key) => Advised::new(
+                "it is a key in DER form, and PEM is read",
+                format!("convert it with 'openssl pkey -inform DER -in {path} -out {plain}'"),
             ),
-            Self::Pkcs12(Wanted::Certificate) => format!(
-                "it is PKCS#12 (.p12, .pfx), and PEM is read; take the certificate out with 'openssl pkcs12 -in {path} -nokeys -out {plain}'"
+            Self::Pkcs12(Wanted::Certificate) => Advised::new(
+                "it is PKCS#12 (.p12, .pfx), and PEM is read",
+                format!(
+                    "take the certificate out with 'openssl pkcs12 -in {path} -nokeys -out {plain}'"
+                ),
             ),
-            Self::Pkcs12(Wanted::Key) => format!(
-                "it is PKCS#12 (.p12, .pfx), and PEM is read; take the key out with 'openssl pkcs12 -in {path} -nocerts -nodes -out {plain}'"
+            Self::Pkcs12(Wanted::Key) => Advised::new(
+                "it is PKCS#12 (.p12, .pfx), and PEM is read",
+                format!(
+                    "take the key out with 'openssl pkcs12 -in {path} -nocerts -nodes -out {plain}'"
+                ),
             ),
-            Self::NotPem(wanted) => format!(
-                "it is no {}; its first line should be '-----BEGIN {}-----'",
-                wanted.name(),
-                wanted.label()
+            Self::NotPem(wanted) => Advised::new(
+                format!("it is no {}", wanted.name()),
+                format!("its first line should be '-----BEGIN {}-----'", wanted.label()),
             ),
-            Self::Damaged(wanted, what) => format!(
-                "the {} in it is damaged ({what}); copy the file again, whole",
-                wanted.name()
+            Self::Damaged(wanted, what) => Advised::new(
+                format!("the {} in it is damaged ({what})", wanted.name()),
+                "copy the file again, whole",
             ),
             Self::Holds { wanted, label } => holds(*wanted, label, &path, &plain),
-            Self::Encrypted => format!(
-                "the key is encrypted, and nobody is there to type its passphrase; take that off with 'openssl pkey -in {path} -out {plain}', then give that file to the service alone"
+            Self::Encrypted => Advised::new(
+                "the key is encrypted, and nobody is there to type its passphrase",
+                format!(
+                    "take that off with 'openssl pkey -in {path} -out {plain}', then give that file to the service alone"
+                ),
             ),
-            Self::KeyKind(kind) => format!(
-                "the key is {}, which is not supported; make one on P-256, and have a certificate issued for it, by 'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=door -keyout {plain} -out door.csr'",
-                kind.as_deref().unwrap_or("of an unknown kind")
+            Self::KeyKind(kind) => Advised::new(
+                format!(
+                    "the key is {}, which is not supported",
+                    kind.as_deref().unwrap_or("of an unknown kind")
+                ),
+                format!(
+                    "make one on P-256, and have a certificate issued for it, by 'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=door -keyout {plain} -out door.csr'"
+                ),
             ),
-            Self::CertificateKind(kind) => format!(
-                "its key is {kind}, which is not supported; have one issued with a key on P-256, by 'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=door -keyout new.key -out new.csr'"
+            Self::CertificateKind(kind) => Advised::new(
+                format!("its key is {kind}, which is not supported"),
+                "have one issued with a key on P-256, by 'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=door -keyout new.key -out new.csr'",
             ),
-            Self::KeyOfAnother { certificate, place: Some(place) } => format!(
-                "it belongs to certificate {place} of {}; the door's own must stand first there, followed by those that issued it",
-                certificate.display()
+            Self::KeyOfAnother { certificate, place: Some(place) } => Advised::new(
+                format!("it belongs to certificate {place} of {}", certificate.display()),
+                "the door's own must stand first there, followed by those that issued it",
             ),
-            Self::KeyOfAnother { certificate, place: None } => format!(
-                "it is the key of another certificate than {}; compare what these two print, 'openssl pkey -in {path} -pubout' and 'openssl x509 -in {} -noout -pubkey'",
-                certificate.display(),
-                quoted(certificate)
+            Self::KeyOfAnother { certificate, place: None } => Advised::new(
+                format!("it is the key of another certificate than {}", certificate.display()),
+                format!(
+                    "compare what these two print, 'openssl pkey -in {path} -pubout' and 'openssl x509 -in {} -noout -pubkey'",
+                    quoted(certificate)
+                ),
             ),
-            Self::Version1 => format!(
-                "it is an X.509 version 1 certificate, which is not supported; issue it again with extensions, by 'printf basicConstraints=CA:FALSE | openssl x509 -req -in door.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile /dev/stdin -out {plain}'"
+            Self::Version1 => Advised::new(
+                "it is an X.509 version 1 certificate, which is not supported",
+                format!(
+                    "issue it again with extensions, by 'printf basicConstraints=CA:FALSE | openssl x509 -req -in door.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile /dev/stdin -out {plain}'"
+                ),
             ),
-            Self::NoAuthority { subject, issuer } => format!(
-                "it is the certificate of '{subject}', which is no authority; name the certificate of its issuer, '{issuer}'"
+            Self::NoAuthority { subject, issuer } => Advised::new(
+                format!("it is the certificate of '{subject}', which is no authority"),
+                format!("name the certificate of its issuer, '{issuer}'"),
             ),
-            Self::Expired(until) => format!(
-                "it expired on {until}; have it issued again ('openssl x509 -in {path} -noout -dates' shows its dates)"
+            Self::Expired(until) => Advised::new(
+                format!("it expired on {until}"),
+                format!(
+                    "have it issued again ('openssl x509 -in {path} -noout -dates' shows its dates)"
+                ),
             ),
-            Self::NotYet(from) => format!(
-                "it is not valid before {from}; check this machine's clock with 'timedatectl'"
+            Self::NotYet(from) => Advised::new(
+                format!("it is not valid before {from}"),
+                "check this machine's clock with 'timedatectl'",
             ),
         }
     }
 }
 
 /// PEM of another kind than is wanted.
-fn holds(wanted: Wanted, label: &str, path: &str, plain: &str) -> String {
+fn holds(wanted: Wanted, label: &str, path: &str, plain: &str) -> Advised {
     let key = label.ends_with("PRIVATE KEY");
     match (wanted, label) {
-        (Wanted::Key, "OPENSSH PRIVATE KEY") => format!("it is a key of SSH, and none of TLS; make one with 'openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {plain}'"),
-        (Wanted::Key, "CERTIFICATE") => "it holds a certificate where the private key should be; name the key, and the certificate in 'mqtt.tls.cert'".to_owned(),
-        (Wanted::Key, "PUBLIC KEY") => "it holds a public key; name the private one".to_owned(),
-        (Wanted::Certificate, "TRUSTED CERTIFICATE" | "X509 CERTIFICATE") => format!("it holds a certificate in OpenSSL's own form ({label}); convert it with 'openssl x509 -in {path} -out {plain}'"),
-        (Wanted::Certificate, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") => format!("it holds a request for a certificate, which an authority has to sign; let it, by 'openssl x509 -req -in {path} -CA ca.pem -CAkey ca.key -CAcreateserial -copy_extensions copy -days 825 -out {plain}'"),
-        (Wanted::Certificate, _) if key => "it holds a private key where a certificate should be; name the certificate, and the key in 'mqtt.tls.key'".to_owned(),
-        (Wanted::Certificate, "PKCS7") => format!("it holds PKCS#7; take the certificates out with 'openssl pkcs7 -in {path} -print_certs -out {plain}'"),
-        _ => format!("it holds '{label}'; name the file with '-----BEGIN {}-----'", wanted.label()),
+        (Wanted::Key, "OPENSSH PRIVATE KEY") => Advised::new(
+            "it is a key of SSH, and none of TLS",
+            format!(
+                "make one with 'openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {plain}'"
+            ),
+        ),
+        (Wanted::Key, "CERTIFICATE") => Advised::new(
+            "it holds a certificate where the private key should be",
+            "name the key, and the certificate in 'mqtt.tls.cert'",
+        ),
+        (Wanted::Key, "PUBLIC KEY") => {
+            Advised::new("it holds a public key", "name the private one")
+        }
+        (Wanted::Certificate, "TRUSTED CERTIFICATE" | "X509 CERTIFICATE") => Advised::new(
+            format!("it holds a certificate in OpenSSL's own form ({label})"),
+            format!("convert it with 'openssl x509 -in {path} -out {plain}'"),
+        ),
+        (Wanted::Certificate, "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") => Advised::new(
+            "it holds a request for a certificate, which an authority has to sign",
+            format!(
+                "let it, by 'openssl x509 -req -in {path} -CA ca.pem -CAkey ca.key -CAcreateserial -copy_extensions copy -days 825 -out {plain}'"
+            ),
+        ),
+        (Wanted::Certificate, _) if key => Advised::new(
+            "it holds a private key where a certificate should be",
+            "name the certificate, and the key in 'mqtt.tls.key'",
+        ),
+        (Wanted::Certificate, "PKCS7") => Advised::new(
+            "it holds PKCS#7",
+            format!(
+                "take the certificates out with 'openssl pkcs7 -in {path} -print_certs -out {plain}'"
+            ),
+        ),
+        _ => Advised::new(
+            format!("it holds '{label}'"),
+            format!("name the file with '-----BEGIN {}-----'", wanted.label()),
+        ),
     }
 }
 

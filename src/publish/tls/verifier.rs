@@ -4,6 +4,7 @@
 //! no, a [`CertificateTrouble`] in place of an error's name. Invariant: never a yes where rustls
 //! says no: the verdict is passed on, and only its reason is replaced.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
@@ -14,14 +15,16 @@ use rustls::{
 };
 
 use super::certificate::Certificate;
-use crate::publish::message::rfc3339;
+use crate::clock::rfc3339;
+use crate::remedy::Remedied;
 
 /// Why the broker's certificate is not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateTrouble {
     /// Nobody we believe vouches for it.
     #[error(
-        "its certificate is from an authority that is not known here (it was issued by '{issuer}'); set 'mqtt.tls.ca' to that authority's certificate"
+        "its certificate is from an authority that is not known here (it was issued by '{issuer}'); {advice}",
+        advice = self.advice()
     )]
     UnknownIssuer {
         /// Who issued it.
@@ -29,7 +32,8 @@ pub enum CertificateTrouble {
     },
     /// It vouches for itself.
     #[error(
-        "its certificate signed itself and is not known here; if it is the broker's own, set 'mqtt.tls.ca' to a copy of it, by 'openssl s_client -connect {host}:8883 -showcerts </dev/null | openssl x509 -out broker.pem', and compare 'openssl x509 -noout -fingerprint' on both machines"
+        "its certificate signed itself and is not known here; {advice}",
+        advice = self.advice()
     )]
     SignedItself {
         /// The broker.
@@ -37,7 +41,8 @@ pub enum CertificateTrouble {
     },
     /// An authority's certificate, where a server's should be.
     #[error(
-        "its certificate is an authority's (CA:TRUE, as 'openssl req -x509' makes it), and no server's; make one for the broker with 'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 825 -subj /CN={host} -addext subjectAltName={name} -addext basicConstraints=critical,CA:FALSE -keyout broker.key -out broker.pem', and copy broker.pem to where 'mqtt.tls.ca' points"
+        "its certificate is an authority's (CA:TRUE, as 'openssl req -x509' makes it), and no server's; {advice}",
+        advice = self.advice()
     )]
     Authority {
         /// The broker.
@@ -47,7 +52,8 @@ pub enum CertificateTrouble {
     },
     /// Out of its time.
     #[error(
-        "its certificate has expired on {until}, or this machine's clock ({now}) is wrong; have it issued again, and check the clock with 'timedatectl'"
+        "its certificate has expired on {until}, or this machine's clock ({now}) is wrong; {advice}",
+        advice = self.advice()
     )]
     Expired {
         /// Its end.
@@ -57,7 +63,8 @@ pub enum CertificateTrouble {
     },
     /// Not yet in its time.
     #[error(
-        "its certificate is not valid yet (from {from}; this machine's clock shows {now}); set this machine's clock if it is behind ('timedatectl' shows it)"
+        "its certificate is not valid yet (from {from}; this machine's clock shows {now}); {advice}",
+        advice = self.advice()
     )]
     NotYetValid {
         /// Its beginning.
@@ -67,8 +74,9 @@ pub enum CertificateTrouble {
     },
     /// For somebody else.
     #[error(
-        "its certificate is for another name than '{host}' ({}); set 'mqtt.host' to a name that it carries, or have it issued for this one, by 'printf subjectAltName={name} | openssl x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile /dev/stdin -out broker.pem'",
-        if names.is_empty() { "it carries none, and a common name alone does not count".to_owned() } else { format!("it carries {}", names.join(", ")) }
+        "its certificate is for another name than '{host}' ({}); {advice}",
+        if names.is_empty() { "it carries none, and a common name alone does not count".to_owned() } else { format!("it carries {}", names.join(", ")) },
+        advice = self.advice()
     )]
     WrongName {
         /// The broker.
@@ -80,7 +88,8 @@ pub enum CertificateTrouble {
     },
     /// Of a form of 1988.
     #[error(
-        "its certificate is X.509 version 1, which carries no names, as 'openssl x509 -req' makes it without extensions; issue it again, by 'printf subjectAltName={name} | openssl x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile /dev/stdin -out broker.pem'"
+        "its certificate is X.509 version 1, which carries no names, as 'openssl x509 -req' makes it without extensions; {advice}",
+        advice = self.advice()
     )]
     Version1 {
         /// The broker as `subjectAltName` has it.
@@ -88,7 +97,8 @@ pub enum CertificateTrouble {
     },
     /// Of a key or signature that is not supported.
     #[error(
-        "its certificate rests on {what}, which is not supported; have it issued anew, by an authority with such a key too, by 'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=broker -keyout broker.key -out broker.csr'"
+        "its certificate rests on {what}, which is not supported; {advice}",
+        advice = self.advice()
     )]
     Unsupported {
         /// A curve, or the name of an algorithm.
@@ -96,15 +106,49 @@ pub enum CertificateTrouble {
     },
     /// The right name, and another key.
     #[error(
-        "its certificate was not signed by the key of '{issuer}' in 'mqtt.tls.ca', which was made anew, or is another of the same name; copy its present certificate again"
+        "its certificate was not signed by the key of '{issuer}' in 'mqtt.tls.ca', which was made anew, or is another of the same name; {advice}",
+        advice = self.advice()
     )]
     BadSignature {
         /// Who should have signed it.
         issuer: String,
     },
     /// Otherwise not believed.
-    #[error("its certificate is not accepted ({0}); have it issued again")]
+    #[error("its certificate is not accepted ({0}); {advice}", advice = self.advice())]
     Other(String),
+}
+
+impl Remedied for CertificateTrouble {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::UnknownIssuer { .. } => {
+                "set 'mqtt.tls.ca' to that authority's certificate".into()
+            }
+            Self::SignedItself { host, .. } => {
+                format!("if it is the broker's own, set 'mqtt.tls.ca' to a copy of it, by 'openssl s_client -connect {host}:8883 -showcerts </dev/null | openssl x509 -out broker.pem', and compare 'openssl x509 -noout -fingerprint' on both machines").into()
+            }
+            Self::Authority { host, name, .. } => {
+                format!("make one for the broker with 'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 825 -subj /CN={host} -addext subjectAltName={name} -addext basicConstraints=critical,CA:FALSE -keyout broker.key -out broker.pem', and copy broker.pem to where 'mqtt.tls.ca' points").into()
+            }
+            Self::Expired { .. } => {
+                "have it issued again, and check the clock with 'timedatectl'".into()
+            }
+            Self::NotYetValid { .. } => {
+                "set this machine's clock if it is behind ('timedatectl' shows it)".into()
+            }
+            Self::WrongName { name, .. } => {
+                format!("set 'mqtt.host' to a name that it carries, or have it issued for this one, by 'printf subjectAltName={name} | openssl x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile /dev/stdin -out broker.pem'").into()
+            }
+            Self::Version1 { name, .. } => {
+                format!("issue it again, by 'printf subjectAltName={name} | openssl x509 -req -in broker.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 825 -extfile /dev/stdin -out broker.pem'").into()
+            }
+            Self::Unsupported { .. } => {
+                "have it issued anew, by an authority with such a key too, by 'openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=broker -keyout broker.key -out broker.csr'".into()
+            }
+            Self::BadSignature { .. } => "copy its present certificate again".into(),
+            Self::Other(_) => "have it issued again".into(),
+        })
+    }
 }
 
 /// rustls' verifier, with reasons for people.

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Error, ModelReferences, Store, schema};
+use crate::durable;
 pub use problem::BackupProblem;
 pub use receive::{Held, NewConfig, Placed, Received};
 pub use seal::{Passphrase, WORK_FACTOR};
@@ -132,7 +133,7 @@ impl Store {
         write(&manifest, config.as_deref(), copy, passphrase, work_factor, out, progress)
             .map_err(|error| failed(BackupProblem::io("could not be written", &error)))?;
         work.keep_as(to)
-            .and_then(|()| sync_folder(to))
+            .and_then(|()| durable::sync_folder_of(to))
             .map_err(|error| failed(BackupProblem::io("could not be finished", &error)))?;
         Ok(manifest)
     }
@@ -205,20 +206,4 @@ fn write(
 pub fn look_into(plain: impl Read, out: impl Write) -> Result<Manifest, BackupProblem> {
     let place = |_: &Manifest, _: Option<&str>| Ok::<_, BackupProblem>(out);
     archive::read(plain, place, &mut |_, _| ())?.map(|(manifest, _)| manifest)
-}
-
-/// `path` with `suffix` behind its name.
-fn beside(path: &Path, suffix: &str) -> Option<PathBuf> {
-    let mut name = path.file_name()?.to_owned();
-    name.push(suffix);
-    Some(path.with_file_name(name))
-}
-
-/// Makes what was renamed in a folder durable.
-fn sync_folder(path: &Path) -> std::io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

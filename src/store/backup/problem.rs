@@ -3,33 +3,34 @@
 //! Each problem says what to do; the file's path is added by [`Error::Backup`]. Invariant: in every
 //! case but the last two gallery and configuration are as they were.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::super::{Error, ErrorKind};
+use crate::remedy::Remedied;
 
 /// Why a backup was not made or not restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupProblem {
     /// Another file.
-    #[error("is no backup: {what}; name a file that 'deepid-edge backup' has made")]
+    #[error("is no backup: {what}; {advice}", advice = self.advice())]
     NotABackup {
         /// How that is known.
         what: &'static str,
     },
     /// The key that the passphrase gives does not fit.
-    #[error(
-        "wrong passphrase; try again: without the right one nobody can read it. If you are sure of it, the file's first lines are damaged: take another copy"
-    )]
+    #[error("wrong passphrase; {advice}", advice = self.advice())]
     WrongPassphrase,
     /// Not the bytes that were written.
-    #[error("is damaged: {what}; take another copy, or an older backup. Nothing was changed")]
+    #[error("is damaged: {what}; {advice}", advice = self.advice())]
     Damaged {
         /// How that is known.
         what: String,
     },
     /// Encrypted in a way that came later.
     #[error(
-        "is encrypted in version '{found}' of the age format, this program reads '{known}'; install the deepid-edge that made it, or take another copy: the first line may be damaged"
+        "is encrypted in version '{found}' of the age format, this program reads '{known}'; {advice}",
+        advice = self.advice()
     )]
     NewerEncryption {
         /// What it says.
@@ -39,7 +40,8 @@ pub enum BackupProblem {
     },
     /// Laid out in a way that came later.
     #[error(
-        "is a backup of format {found}, this program reads up to {known}; install deepid-edge {software} or newer. Nothing was changed"
+        "is a backup of format {found}, this program reads up to {known}; {advice}",
+        advice = self.advice()
     )]
     NewerFormat {
         /// What it says.
@@ -51,7 +53,8 @@ pub enum BackupProblem {
     },
     /// The database in it came later.
     #[error(
-        "its database has schema version {found}, this program knows up to {known}; install deepid-edge {software} or newer. Nothing was changed"
+        "its database has schema version {found}, this program knows up to {known}; {advice}",
+        advice = self.advice()
     )]
     NewerSchema {
         /// What it has.
@@ -63,7 +66,8 @@ pub enum BackupProblem {
     },
     /// The database in it cannot be used.
     #[error(
-        "its database cannot be used: {what}; it was so when the backup was made: take an older backup. Nothing was changed"
+        "its database cannot be used: {what}; it was so when the backup was made: {advice}",
+        advice = self.advice()
     )]
     Unsound {
         /// Why.
@@ -71,8 +75,9 @@ pub enum BackupProblem {
     },
     /// It asks for more memory than a board can spare.
     #[error(
-        "its passphrase was set with a work factor of {asked}, at most {max} is done here: it would take {} MiB; decrypt it elsewhere with 'age -d', and encrypt it again with 'age -p'",
-        1_u64 << asked.saturating_sub(10).min(60)
+        "its passphrase was set with a work factor of {asked}, at most {max} is done here: it would take {} MiB; {advice}",
+        1_u64 << asked.saturating_sub(10).min(60),
+        advice = self.advice()
     )]
     TooMuchWork {
         /// `log2 N` of the file.
@@ -93,23 +98,22 @@ pub enum BackupProblem {
         remedy: &'static str,
     },
     /// There is a file of that name.
-    #[error("is there already, and a backup replaces nothing; choose another name")]
+    #[error("is there already, and a backup replaces nothing; {advice}", advice = self.advice())]
     Exists,
     /// A path that ends in no name.
-    #[error("names no file; give a name for the new file")]
+    #[error("names no file; {advice}", advice = self.advice())]
     NoName,
     /// There is a gallery where this one should go.
-    #[error(
-        "there is a gallery already; with --replace it is kept beside, under another name. Nothing was changed"
-    )]
+    #[error("there is a gallery already; {advice}", advice = self.advice())]
     GalleryThere,
     /// Somebody has the gallery open.
-    #[error(
-        "in use by the daemon or by another command; stop it ('systemctl stop deepid-edge') and try again. Nothing was changed"
-    )]
+    #[error("in use by the daemon or by another command; {advice}", advice = self.advice())]
     InUse,
     /// Two commands at once.
-    #[error("another backup or restore is under way ({other} is locked); wait for it")]
+    #[error(
+        "another backup or restore is under way ({other} is locked); {advice}",
+        advice = self.advice()
+    )]
     UnderWay {
         /// The other's file.
         other: String,
@@ -126,7 +130,8 @@ pub enum BackupProblem {
     },
     /// The gallery is in place, the configuration is not.
     #[error(
-        "the gallery is restored, and this file could not be replaced ({what}); see that it may be written, then take it from the backup with 'age -d FILE | tar x config.toml'"
+        "the gallery is restored, and this file could not be replaced ({what}); {advice}",
+        advice = self.advice()
     )]
     HalfDone {
         /// What the system said.
@@ -134,7 +139,8 @@ pub enum BackupProblem {
     },
     /// The last step failed when the old gallery had been moved.
     #[error(
-        "the restored gallery could not be put in place ({what}); the old one is {kept}: move it back, or try again"
+        "the restored gallery could not be put in place ({what}); the old one is {kept}: {advice}",
+        advice = self.advice()
     )]
     Unplaced {
         /// What the system said.
@@ -142,6 +148,45 @@ pub enum BackupProblem {
         /// Where the old one is.
         kept: String,
     },
+}
+
+impl Remedied for BackupProblem {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(match self {
+            Self::NotABackup { .. } => "name a file that 'deepid-edge backup' has made".into(),
+            Self::WrongPassphrase => {
+                "try again: without the right one nobody can read it. If you are sure of it, the file's first lines are damaged: take another copy".into()
+            }
+            Self::Damaged { .. } => {
+                "take another copy, or an older backup. Nothing was changed".into()
+            }
+            Self::NewerEncryption { .. } => {
+                "install the deepid-edge that made it, or take another copy: the first line may be damaged".into()
+            }
+            Self::NewerFormat { software, .. } | Self::NewerSchema { software, .. } => {
+                format!("install deepid-edge {software} or newer. Nothing was changed").into()
+            }
+            Self::Unsound { .. } => "take an older backup. Nothing was changed".into(),
+            Self::TooMuchWork { .. } => {
+                "decrypt it elsewhere with 'age -d', and encrypt it again with 'age -p'".into()
+            }
+            Self::Exists => "choose another name".into(),
+            Self::NoName => "give a name for the new file".into(),
+            Self::GalleryThere => {
+                "with --replace it is kept beside, under another name. Nothing was changed".into()
+            }
+            Self::InUse => {
+                "stop it ('systemctl stop deepid-edge') and try again. Nothing was changed".into()
+            }
+            Self::UnderWay { .. } => "wait for it".into(),
+            Self::HalfDone { .. } => {
+                "see that it may be written, then take it from the backup with 'age -d FILE | tar x config.toml'".into()
+            }
+            Self::Unplaced { .. } => "move it back, or try again".into(),
+            Self::TooLarge { remedy, .. } => (*remedy).into(),
+            Self::Io { kind, .. } => remedy(*kind).into(),
+        })
+    }
 }
 
 fn remedy(kind: std::io::ErrorKind) -> &'static str {

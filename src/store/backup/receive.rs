@@ -18,7 +18,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::super::{Error, Store, StoreSettings, schema};
 use super::workfile::{COMPANIONS, Workfile};
-use super::{BackupProblem, Manifest, Passphrase, Progress, archive, beside, seal, sync_folder};
+use super::{BackupProblem, Manifest, Passphrase, Progress, archive, seal};
+use crate::durable::{beside, sync_folder_of};
 
 /// Another command has finished within this long; the daemon has not.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -156,7 +157,7 @@ fn put(
     if let Err(error) = work.keep_as(gallery) {
         return Err(undo(gallery, kept.as_deref(), &error).at(gallery));
     }
-    sync_folder(gallery).map_err(|error| {
+    sync_folder_of(gallery).map_err(|error| {
         BackupProblem::io("is restored, and may not be on the medium yet", &error).at(gallery)
     })?;
     Ok(kept)
@@ -182,7 +183,7 @@ fn put_config(
 ) -> std::io::Result<Option<PathBuf>> {
     let kept = config.keeps_old.then(|| link_aside(&config.path, aside)).transpose()?;
     staged.keep_as(&config.path)?;
-    sync_folder(&config.path)?;
+    sync_folder_of(&config.path)?;
     Ok(kept)
 }
 
@@ -343,6 +344,6 @@ fn link_aside(path: &Path, aside: &str) -> std::io::Result<PathBuf> {
         // Not every file system has second names; there the old one is away for a moment.
         std::fs::hard_link(path, &kept).or_else(|_| std::fs::rename(path, &kept))?;
     }
-    sync_folder(path)?;
+    sync_folder_of(path)?;
     Ok(kept)
 }

@@ -10,7 +10,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
-use super::{BackupProblem, beside, folder_of};
+use super::BackupProblem;
+use crate::durable::{self, beside, folder_of};
 
 /// What SQLite puts beside a database while it is open.
 pub(super) const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -78,8 +79,7 @@ impl Workfile {
     /// Makes its content durable and renames it to `to`, which it replaces. On an error `to` is as
     /// it was; the folder is the caller's to sync.
     pub(super) fn keep_as(&mut self, to: &Path) -> std::io::Result<()> {
-        self.file.sync_all()?;
-        std::fs::rename(&self.path, to)?;
+        durable::put(&self.file, &self.path, to)?;
         self.kept = true;
         Ok(())
     }

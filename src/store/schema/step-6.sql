@@ -1,25 +1,14 @@
--- From version 5 to 6: who may pass, and when. A door without any row here lets everybody who is
--- enabled pass at any time, as before.
+-- From version 5 to 6: each record is bound to the one before it by a hash; what was erased last of
+-- either chain stays as number and hash, signed where the door has a key. The hashes of the records
+-- that are there are made by the program, which knows SHA-256.
 
-CREATE TABLE schedules (
-    name  TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
-    hours TEXT NOT NULL
-) STRICT;
-CREATE TABLE subject_groups (
-    name     TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
-    schedule TEXT REFERENCES schedules (name)
-) STRICT;
-CREATE TABLE subject_terms (
-    subject     TEXT PRIMARY KEY REFERENCES subjects (id) ON DELETE CASCADE,
-    group_name  TEXT REFERENCES subject_groups (name),
-    valid_from  TEXT,
-    valid_until TEXT
-) STRICT;
-CREATE TABLE holidays (
-    date TEXT PRIMARY KEY CHECK (date GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]')
-) STRICT;
-CREATE TABLE arming (
-    id       INTEGER PRIMARY KEY CHECK (id = 1),
-    armed    INTEGER NOT NULL CHECK (armed IN (0, 1)),
-    until_ms INTEGER
-) STRICT;
+ALTER TABLE audit ADD COLUMN prev_hash TEXT CHECK (length(prev_hash) = 64);
+ALTER TABLE audit ADD COLUMN hash TEXT CHECK (length(hash) = 64);
+ALTER TABLE audit_state ADD COLUMN head TEXT;
+ALTER TABLE audit_state ADD COLUMN requests_head TEXT;
+ALTER TABLE audit_state ADD COLUMN cut_seq INTEGER;
+ALTER TABLE audit_state ADD COLUMN cut_hash TEXT;
+ALTER TABLE audit_state ADD COLUMN requests_cut_seq INTEGER;
+ALTER TABLE audit_state ADD COLUMN requests_cut_hash TEXT;
+ALTER TABLE audit_state ADD COLUMN cut_kid TEXT;
+ALTER TABLE audit_state ADD COLUMN cut_signature TEXT;

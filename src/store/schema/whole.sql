@@ -1,4 +1,4 @@
--- The whole schema of version 6, as one would read it. A new file is made from this; an older one
+-- The whole schema of version 7, as one would read it. A new file is made from this; an older one
 -- walks through the steps beside it and must arrive at the same (a test and `check` compare).
 
 CREATE TABLE subjects (
@@ -23,7 +23,8 @@ CREATE TABLE subject_references (
 CREATE INDEX subject_references_by_subject ON subject_references (subject);
 CREATE INDEX subject_references_by_model ON subject_references (model);
 
--- AUTOINCREMENT: a number is never given twice, not even after the newest record was erased.
+-- AUTOINCREMENT: a number is never given twice, not even after the newest record was erased. Each
+-- record is bound to the one before it by a SHA-256; clients' requests are a chain of their own.
 CREATE TABLE audit (
     seq          INTEGER PRIMARY KEY AUTOINCREMENT,
     id           TEXT NOT NULL UNIQUE,
@@ -32,7 +33,9 @@ CREATE TABLE audit (
     monotonic_ms INTEGER NOT NULL,
     issued_ms    INTEGER NOT NULL,
     clock        TEXT NOT NULL CHECK (clock IN ('trusted', 'untrusted')),
-    body         TEXT NOT NULL CHECK (json_valid(body))
+    body         TEXT NOT NULL CHECK (json_valid(body)),
+    prev_hash    TEXT CHECK (length(prev_hash) = 64),
+    hash         TEXT CHECK (length(hash) = 64)
 ) STRICT;
 
 -- Clients' requests are kept apart from what a door decides, so that they cannot push it out.
@@ -40,14 +43,23 @@ CREATE INDEX audit_requests ON audit (seq) WHERE json_extract(body, '$.administr
 
 -- One row: how many records other than requests are kept, and which records the wall clock may not
 -- stand behind: the latest that a time service vouched for, and the latest since then that nobody
--- vouched for.
+-- vouched for. Then where the two chains end, and which records were erased last: number, hash, and a
+-- signature by the door's key where it has one.
 CREATE TABLE audit_state (
     id            INTEGER PRIMARY KEY CHECK (id = 1),
     kept          INTEGER NOT NULL,
     vouched_seq   INTEGER,
     vouched_ms    INTEGER,
     unvouched_seq INTEGER,
-    unvouched_ms  INTEGER
+    unvouched_ms  INTEGER,
+    head TEXT,
+    requests_head TEXT,
+    cut_seq INTEGER,
+    cut_hash TEXT,
+    requests_cut_seq INTEGER,
+    requests_cut_hash TEXT,
+    cut_kid TEXT,
+    cut_signature TEXT
 ) STRICT;
 INSERT INTO audit_state (id, kept) VALUES (1, 0);
 

@@ -46,6 +46,11 @@ impl Keys {
         match name {
             "other" => *self.other.public().bytes(),
             "small" => SMALL_ORDER,
+            "small8" => small("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+            "small8-" => small("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+            "identity" => small(&format!("01{}", "00".repeat(31))),
+            "minus-one" => small(&format!("ec{}7f", "ff".repeat(30))),
+            "large" => hex(&format!("ee{}7f", "ff".repeat(30))).try_into().expect("32 bytes"),
             _ => panic!("no key '{name}'"),
         }
     }
@@ -344,6 +349,14 @@ pub fn is_canonical(part: &[u8]) -> bool {
 /// Base64url without padding.
 pub fn base64(bytes: &[u8]) -> String {
     Base64UrlUnpadded::encode_string(bytes)
+}
+
+/// A point whose order divides 8.
+fn small(digits: &str) -> [u8; 32] {
+    let bytes: [u8; 32] = hex(digits).try_into().expect("32 bytes");
+    let point = CompressedEdwardsY(bytes).decompress();
+    assert!(point.is_some_and(|point| point.is_small_order()), "{digits}");
+    bytes
 }
 
 fn thumbprint(key: &[u8; 32]) -> String {

@@ -1,0 +1,209 @@
+//! What `doctor` looks at: the cards, files and networks that are in use.
+//!
+//! In: the configuration, and who is enrolled. Out: whether the library can be opened, each network runs
+//! on an empty picture, a threshold follows, a second embedder can confirm, liveness is looked at.
+//! Invariant: without the library, cards and files are still looked at.
+
+use std::collections::BTreeSet;
+
+use super::findings::Findings;
+use crate::cli::exit::Kind;
+use crate::cli::failure::Failure;
+use crate::cli::usable;
+use crate::clock::Monotonic;
+use crate::compare::Operating;
+use crate::config::Config;
+use crate::detect::Detections;
+use crate::equip::{Cards, Networks};
+use crate::frame::{Frame, PixelFormat};
+use crate::inference::ModelKind;
+use crate::liveness::Mode;
+use crate::store::Store;
+
+pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Store>) {
+    let cards = match Cards::open(config) {
+        Ok(cards) => cards,
+        Err(error) => {
+            let library = config.library_path().map(|path| path.display().to_string());
+            match library {
+                Ok(path) => findings.ok("library", format!("{path}; not opened without models")),
+                Err(error) => findings.fail("library", &error.into()),
+            }
+            return findings.fail("model", &error.into());
+        }
+    };
+    match Networks::open(config).and_then(|networks| Ok((networks, config.library_path()?))) {
+        Err(error) => {
+            findings.fail("library", &error.into());
+            files(findings, config, &cards);
+        }
+        Ok((networks, path)) => {
+            findings.ok("library", path.display().to_string());
+            running(findings, config, &networks);
+        }
+    }
+    threshold(findings, config, &cards, store);
+    confirming(findings, config, &cards, store);
+    liveness(findings, config, &cards);
+}
+
+/// What a visit must show to be of a face and not of a picture of one.
+fn liveness(findings: &mut Findings, config: &Config, cards: &Cards) {
+    let (mode, name) = (config.live.mode, &config.models.liveness);
+    if mode == Mode::Off {
+        return findings.warn(
+            "liveness",
+            "nothing is asked: a photograph of somebody enrolled opens this door".to_owned(),
+            "set live.mode to 'deny' or 'confirm' (docs/liveness.md)",
+        );
+    }
+    match cards.with_its_files(name).and_then(|_| cards.liveness_median(config)) {
+        Ok(median) => findings.ok(
+            "liveness",
+            format!("{name}: mode '{}', a visit's median must reach {median:.3}", mode.name()),
+        ),
+        Err(error) => findings.fail("liveness", &error.into()),
+    }
+}
+
+/// The confirming stage, where one is configured: its networks, and who can be confirmed.
+fn confirming(findings: &mut Findings, config: &Config, cards: &Cards, store: Option<&Store>) {
+    let fusion = match cards.fusion(config) {
+        Ok(None) => return,
+        Ok(Some(fusion)) => fusion,
+        Err(error) => return findings.fail("confirm", &error.into()),
+    };
+    if let Err(error) = cards.with_its_files(&fusion.second.id) {
+        return findings.fail("confirm", &error.into());
+    }
+    let (first, second) = (&fusion.first.id, &fusion.second.id);
+    let references = |model| usable::references(store, config, cards, model).unwrap_or_default();
+    let of = |model| references(model).into_iter().map(|reference| reference.subject);
+    let (enrolled, known): (BTreeSet<_>, Vec<_>) = (of(first).collect(), of(second).collect());
+    let operating = match cards.operating_fused(config, &fusion, known.len()) {
+        Ok(operating) => operating,
+        Err(error) => return findings.fail("confirm", &error.into()),
+    };
+    let lacking = enrolled.iter().filter(|subject| !known.contains(subject)).count();
+    let what = format!(
+        "{second} confirms each grant: fused score {:.3}, {} of {} people have its references",
+        operating.threshold,
+        enrolled.len() - lacking,
+        enrolled.len()
+    );
+    if operating.beyond_accepted && !known.is_empty() {
+        findings.fail("confirm", &beyond(config, &what, &operating));
+    } else if lacking > 0 {
+        findings.warn("confirm", what, "the others can never be granted: enrol them again");
+    } else if operating.falls_short {
+        findings.warn(
+            "confirm",
+            what,
+            "the fusion's calibration supports no stricter claim: raise recognise.target_fpir to it, or enrol fewer people",
+        );
+    } else {
+        findings.ok("confirm", what);
+    }
+}
+
+/// What can be said of the models without the library: cards and files.
+fn files(findings: &mut Findings, config: &Config, cards: &Cards) {
+    let mut names = vec![&config.models.find, &config.models.follow, &config.models.embedder];
+    names.dedup();
+    for name in names {
+        match cards.with_its_files(name) {
+            Ok(_) => {
+                findings.ok("model", format!("{name}: card and file belong together; not run"));
+            }
+            Err(error) => findings.fail("model", &error.into()),
+        }
+    }
+}
+
+/// The models on an empty picture.
+fn running(findings: &mut Findings, config: &Config, networks: &Networks) {
+    let blank = vec![128; 64 * 64 * 3];
+    let size = (64, 64);
+    let frame = Frame::new(&blank, PixelFormat::Rgb, size, 64 * 3, 0, Monotonic::default());
+    let mut names = vec![&config.models.find];
+    if config.models.follow != config.models.find {
+        names.push(&config.models.follow);
+    }
+    for name in names {
+        let looked =
+            networks.detector(name, config).map_err(Failure::from).and_then(|mut found| {
+                let Ok(frame) = &frame else { return Ok(()) };
+                let whole = crate::detect::SsdDetector::whole(frame);
+                found
+                    .detect(frame, whole, 16.0, &mut Detections::default())
+                    .map_err(|error| Failure::of(Kind::Model, &error))
+            });
+        match looked {
+            Ok(()) => findings.ok("model", format!("{name}: loads and runs")),
+            Err(failure) => findings.fail("model", &failure),
+        }
+    }
+    embedder(findings, config, networks);
+    match networks.liveness_network(config) {
+        Ok(None) => {}
+        Ok(Some(_)) => findings.ok("model", format!("{}: loads", config.models.liveness)),
+        Err(error) => findings.fail("model", &error.into()),
+    }
+}
+
+fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
+    let name = &config.models.embedder;
+    let loads = || {
+        networks.embedder(config)?;
+        networks.cutter(config)?;
+        networks.card(name)
+    };
+    let card = match loads() {
+        Ok(card) => card,
+        Err(error) => return findings.fail("model", &error.into()),
+    };
+    debug_assert_eq!(card.kind, ModelKind::Embedder, "Embedder::new refuses other kinds");
+    findings.ok("model", format!("{name}: loads; {}", card.title));
+}
+
+/// Why nobody would be granted, whose threshold is said by `what`.
+fn beyond(config: &Config, what: &str, operating: &Operating) -> Failure {
+    let (why, remedy) = operating.beyond_words(config.accepted_fpir());
+    Failure::new(Kind::Configuration, format!("{what}; {why}"), remedy)
+}
+
+fn threshold(findings: &mut Findings, config: &Config, cards: &Cards, store: Option<&Store>) {
+    let references = usable::references(store, config, cards, &config.models.embedder);
+    let references = references.map_or(1, |references| references.len().max(1));
+    match cards.operating(config, config.recognise.metric, references) {
+        Err(error) => findings.fail("threshold", &error.into()),
+        Ok(operating) => {
+            let claim = operating.claimed_fpir.map_or_else(
+                || "no claim: the calibration does not cover it".to_owned(),
+                |fpir| format!("{fpir:.1e} of strangers' attempts, by the model's calibration"),
+            );
+            let what = format!(
+                "{} {:.3} for {references} references; {claim}",
+                config.recognise.metric, operating.threshold
+            );
+            // Where a second embedder decides, its claim counts.
+            if operating.beyond_accepted && config.models.confirm.is_none() {
+                findings.fail("threshold", &beyond(config, &what, &operating));
+            } else if operating.falls_short {
+                findings.warn(
+                    "threshold",
+                    what,
+                    "the model's calibration supports no stricter claim: raise recognise.target_fpir to it, enrol fewer people, or use a better model",
+                );
+            } else if operating.other_averaging {
+                findings.warn(
+                    "threshold",
+                    what,
+                    "the calibration was measured with the other setting of recognise.mirrored, so that the claim may be too good: change that setting, or use a model calibrated with it",
+                );
+            } else {
+                findings.ok("threshold", what);
+            }
+        }
+    }
+}
