@@ -9,7 +9,7 @@
 //! and [`durable`] serve several rooms, and [`sign`] has the door's key. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the
 //! path, and [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`]
-//! decides by it. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how,
+//! decides by it, and by the rules of [`policy`]. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how,
 //! [`equip`] puts it together, [`enrol`] makes references of pictures, [`daemon`] runs it all,
 //! [`calibrate`] says what one door may claim, `lab` measures over folders in builds with that feature,
 //! [`cli`] is the front door.
@@ -46,6 +46,8 @@ pub mod embed;
 pub mod liveness;
 
 pub mod compare;
+
+pub mod policy;
 
 pub mod decide;
 

@@ -234,7 +234,9 @@ fn a_reload_takes_over_what_can_change_names_the_rest_and_refuses_what_is_wrong(
     if !assets() {
         return;
     }
-    let mut home = Home::new().enrol_obama().set("camera.replay.repeat", true);
+    // Whom a stricter threshold makes a stranger is let in again after it.
+    let mut home =
+        Home::new().enrol_obama().set("camera.replay.repeat", true).set("policy.lockout_visits", 0);
     home.write("[visit]\ncooldown_ms = 0\n");
     let mut daemon = visited(&home);
 
@@ -291,7 +293,9 @@ fn live_keys_of_each_section_take_effect_in_the_running_daemon() {
     if !assets() {
         return;
     }
-    let mut home = Home::new().enrol_obama().set("camera.replay.repeat", true);
+    // Whom a stricter threshold makes a stranger is let in again after it.
+    let mut home =
+        Home::new().enrol_obama().set("camera.replay.repeat", true).set("policy.lockout_visits", 0);
     let base = "[visit]\ncooldown_ms = 0\n";
     home.write(base);
     let daemon = visited(&home);

@@ -17,6 +17,7 @@ use deepid_edge::decide::{
     VisitPolicy,
 };
 use deepid_edge::embed::QualityFault;
+use deepid_edge::policy::LockoutPolicy;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -134,6 +135,7 @@ fn policy() -> impl Strategy<Value = VisitPolicy> {
                 stale: Duration::from_millis(stale),
                 timeout: Duration::from_millis(timeout),
                 gates: Gates::NONE,
+                lockout: LockoutPolicy::OFF,
             }
         },
     )

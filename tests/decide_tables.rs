@@ -22,6 +22,8 @@ use deepid_edge::decide::{
 };
 use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::QualityFault;
+use deepid_edge::policy::{Arming, RuleBook, Rules};
+use jiff::tz::TimeZone;
 use sight::{Script, ScriptedDoor};
 use visitor::NAMES;
 
@@ -164,6 +166,9 @@ fn policy<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<VisitPolicy, S
             "cooldown" => policy.cooldown = millis()?,
             "stale" => policy.stale = millis()?,
             "timeout" => policy.timeout = millis()?,
+            "lockout" => policy.lockout.visits = number(value)?,
+            "lockout_window" => policy.lockout.window = millis()?,
+            "lockout_max" => policy.lockout.longest = millis()?,
             "several" => {
                 policy.several_faces = match value {
                     Some("refuse") => SeveralFaces::Refuse,
@@ -175,6 +180,12 @@ fn policy<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<VisitPolicy, S
         }
     }
     Ok(policy)
+}
+
+/// Rules that say nothing but whether the door is armed.
+fn ruled(arming: Arming) -> Event<'static, Observation> {
+    let book = RuleBook { arming, ..RuleBook::default() };
+    Event::Ruled(Box::new(Rules::new(book, TimeZone::UTC)))
 }
 
 fn gate(word: Option<&str>) -> Result<Gate, String> {
@@ -196,12 +207,14 @@ fn instant(word: Option<&str>) -> Result<Monotonic, String> {
 
 impl Run {
     fn door(&mut self, word: Option<&str>) -> Result<(), String> {
-        let contested = match word {
-            Some("contested") => true,
-            Some("ours") => false,
-            _ => return Err("a door is contested or ours".to_owned()),
+        let event = match word {
+            Some("contested") => Event::Contested(true),
+            Some("ours") => Event::Contested(false),
+            Some("armed") => ruled(Arming::On),
+            Some("disarmed") => ruled(Arming::Off),
+            _ => return Err("a door is contested or ours, armed or disarmed".to_owned()),
         };
-        self.step(Event::Contested(contested));
+        self.step(event);
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 28] = [
+const ROOMS: [&str; 29] = [
     "geometry",
     "mask",
     "remedy",
@@ -26,6 +26,7 @@ const ROOMS: [&str; 28] = [
     "embed",
     "liveness",
     "compare",
+    "policy",
     "decide",
     "config",
     "recognize",

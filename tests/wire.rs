@@ -18,10 +18,12 @@ use deepid_edge::clock::{ClockTrust, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{AmbiguousReason, DeniedReason, UnknownReason, Verdict};
 use deepid_edge::door::Guidance;
+use deepid_edge::policy::{Arming, RuleName};
 use deepid_edge::publish::challenge::Challenges;
 use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{
-    Access, Audit, Camera, CameraState, GuidanceMessage, KeySet, Message, Presence, Topic, Topics,
+    Access, Armed, Audit, Camera, CameraState, GuidanceMessage, KeySet, Message, Presence, Topic,
+    Topics,
 };
 use deepid_edge::sign::{PublicKey, SigningState, Thumbprint};
 use deepid_edge::store::{
@@ -56,6 +58,10 @@ fn written<P: Payload>(payload: &P) -> Value {
 
 fn subject() -> SubjectId {
     SubjectId::new("s-4f9a1c").unwrap()
+}
+
+fn rule(name: &str) -> RuleName {
+    RuleName::new(name).unwrap()
 }
 
 fn record(body: Body) -> AuditRecord {
@@ -141,6 +147,24 @@ fn administrative() -> Vec<Administrative> {
         A::SubjectEnabled { subject: subject() },
         A::SubjectDisabled { subject: subject() },
         A::SubjectRemoved { subject: subject() },
+        A::SubjectAssigned { subject: subject(), group: Some(rule("staff")) },
+        A::SubjectAssigned { subject: subject(), group: None },
+        A::ValiditySet { subject: subject(), from: None, until: None },
+        A::ValiditySet {
+            subject: subject(),
+            from: Some("2026-05-01T07:30:00".to_owned()),
+            until: Some("2026-07-01T00:00:00".to_owned()),
+        },
+        A::GroupAdded { group: rule("staff"), schedule: None },
+        A::GroupAdded { group: rule("staff"), schedule: Some(rule("office")) },
+        A::GroupScheduled { group: rule("staff"), schedule: None },
+        A::GroupScheduled { group: rule("staff"), schedule: Some(rule("office")) },
+        A::GroupRemoved { group: rule("staff") },
+        A::ScheduleSet { schedule: rule("office") },
+        A::ScheduleRemoved { schedule: rule("office") },
+        A::HolidaysChanged { added: 12, removed: 0 },
+        A::ArmingChanged { armed: false, until: None },
+        A::ArmingChanged { armed: true, until: Some("2026-05-01T07:15:02Z".to_owned()) },
         A::ReferencesAdopted {
             model: embedder(),
             procedure: deepid_edge::inference::ProcedureHash::of_bytes([0x5a; 32]),
@@ -230,6 +254,9 @@ fn everything() -> Vec<(&'static str, Value)> {
         ("guidance", written(&GuidanceMessage::new(Some(Guidance::StepBack)))),
     ];
     all.push(("keys", written(&KeySet::of([&key(), &key()]))));
+    for arming in [Arming::On, Arming::Off, Arming::Until(1_800_000_060_000), Arming::Until(0)] {
+        all.push(("armed", written(&Armed::new(arming, 1_800_000_000_000))));
+    }
     let signing = deepid_edge::publish::Info { grant_key: Some(fingerprint()), ..info() };
     all.push(("info", written(&signing)));
     for signing in

@@ -10,6 +10,7 @@ pub mod exit;
 pub mod failure;
 
 mod absent;
+mod arm;
 mod backup;
 mod calibrate;
 mod clock;
@@ -22,6 +23,7 @@ mod doctor;
 mod enroll;
 #[cfg(feature = "lab")]
 mod evaluate;
+mod groups;
 mod identify;
 mod keys;
 mod logging;
@@ -29,10 +31,12 @@ mod man;
 mod models;
 mod mqtt;
 mod passphrase;
+mod policy;
 mod progress;
 mod records;
 mod restore;
 mod run;
+mod schedules;
 mod subjects;
 mod usable;
 mod verify;
@@ -84,9 +88,21 @@ enum Verb {
     Enroll(enroll::Arguments),
     /// Check camera, models, library, database, broker and clock
     Doctor(doctor::Arguments),
-    /// List, rename, disable, enable or remove enrolled people
+    /// List, rename, disable, enable, limit or remove enrolled people
     #[command(subcommand)]
     Subjects(subjects::Verb),
+    /// Say which people pass by the same hours
+    #[command(subcommand)]
+    Groups(groups::Verb),
+    /// Say which hours those are, and which days are holidays
+    #[command(subcommand)]
+    Schedules(schedules::Verb),
+    /// Ask the rules who may pass, and when
+    #[command(subcommand)]
+    Policy(policy::Verb),
+    /// Say whether the door lets anybody in at all
+    #[command(subcommand)]
+    Arm(arm::Verb),
     /// Show or export what the door did
     #[command(subcommand)]
     Records(records::Verb),
@@ -159,6 +175,10 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Kind, Failure> {
         Verb::Enroll(verb) => verb.run(context),
         Verb::Doctor(verb) => verb.run(context),
         Verb::Subjects(verb) => verb.run(context),
+        Verb::Groups(verb) => verb.run(context),
+        Verb::Schedules(verb) => verb.run(context),
+        Verb::Policy(verb) => verb.run(context),
+        Verb::Arm(verb) => verb.run(context),
         Verb::Records(verb) => verb.run(context),
         Verb::Clock(verb) => verb.run(context),
         Verb::Keys(verb) => verb.run(context),

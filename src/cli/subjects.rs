@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
+use jiff::civil::DateTime;
 use serde_json::json;
 
 use super::context::Context;
@@ -19,9 +20,10 @@ use crate::clock::{Clock as _, Floor, SystemClock, utc};
 use crate::config::Config;
 use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey};
+use crate::policy::Terms;
 use crate::store::{
-    Administrative, BackupProblem, Change, Done, Error, HeldReferences, LookAlike, Signature,
-    Store, Subject, Usable,
+    Administrative, AuditRecord, BackupProblem, Change, Done, Error, HeldReferences, LookAlike,
+    RuleChange, Signature, Store, Subject, Usable,
 };
 
 /// What to do with subjects.
@@ -40,6 +42,8 @@ pub enum Verb {
     Disable(Who),
     /// Let a disabled subject in again
     Enable(Who),
+    /// Limit the time in which a subject may pass
+    Validity(Validity),
     /// Remove a subject with all its references, for good
     Remove {
         #[command(flatten)]
@@ -61,6 +65,39 @@ pub struct Adopt {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+}
+
+/// Arguments of `subjects validity`.
+#[derive(Debug, Args)]
+pub struct Validity {
+    #[command(flatten)]
+    who: Who,
+    /// From when on: a date, or '2026-12-24 18:30', on the clock at the door
+    #[arg(long, value_name = "TIME", value_parser = first, required_unless_present_any = ["until", "always"])]
+    from: Option<DateTime>,
+    /// Until when: the last day, or the time from which on no longer
+    #[arg(long, value_name = "TIME", value_parser = last)]
+    until: Option<DateTime>,
+    /// Without beginning and end
+    #[arg(long, conflicts_with_all = ["from", "until"])]
+    always: bool,
+}
+
+/// The beginning of a day, or a time.
+fn first(text: &str) -> Result<DateTime, String> {
+    let date = super::schedules::date(text).ok().map(|date| date.at(0, 0, 0, 0));
+    date.or_else(|| super::policy::local_time(text)).ok_or_else(no_time)
+}
+
+/// The end of a day, or a time.
+fn last(text: &str) -> Result<DateTime, String> {
+    let date = super::schedules::date(text).ok().and_then(|date| date.tomorrow().ok());
+    let date = date.map(|next| next.at(0, 0, 0, 0));
+    date.or_else(|| super::policy::local_time(text)).ok_or_else(no_time)
+}
+
+fn no_time() -> String {
+    "must be a date such as 2026-12-24, or a time such as '2026-12-24 18:30'".to_owned()
 }
 
 /// Which subject.
@@ -111,8 +148,39 @@ impl Verb {
                 mention_left_in_log(context, &done);
                 tell(context, &subject, "removed")
             }
+            Self::Validity(validity) => validity.run(context, &config, &mut store),
             Self::Adopt(adopt) => adopt.run(context, &config, &mut store),
         }
+    }
+}
+
+impl Who {
+    /// What was typed.
+    pub(super) fn asked(&self) -> &str {
+        &self.asked
+    }
+}
+
+impl Validity {
+    fn run(self, context: &Context, config: &Config, store: &mut Store) -> Result<Kind, Failure> {
+        let subject = store.subject(&self.who.asked)?;
+        let terms = store.rule_book()?.subjects.remove(&subject.id).unwrap_or_default();
+        let before = if self.always { Terms::default() } else { terms };
+        // What is not named stays.
+        let (from, until) = (self.from.or(before.from), self.until.or(before.until));
+        change_rules(store, config, RuleChange::Validity { subject: &subject.id, from, until })?;
+        let told = |time: Option<DateTime>| time.map(|time| time.strftime("%F %H:%M").to_string());
+        let (from, until) = (told(from), told(until));
+        let limits = match (&from, &until) {
+            (None, None) => "valid without limit".to_owned(),
+            (Some(from), None) => format!("valid from {from} on"),
+            (None, Some(until)) => format!("valid until {until}"),
+            (Some(from), Some(until)) => format!("valid from {from} until {until}"),
+        };
+        let value =
+            json!({ "done": "limited", "subject": subject.id, "from": from, "until": until });
+        context.tell(format!("{} ({}) {limits}", subject.id, subject.name), &value)?;
+        Ok(Kind::Done)
     }
 }
 
@@ -284,6 +352,15 @@ pub(super) fn administer(
     Ok(store.administer(change, signature(store, config)?)?)
 }
 
+/// Changes a rule and records it at once.
+pub(super) fn change_rules(
+    store: &mut Store,
+    config: &Config,
+    change: RuleChange<'_>,
+) -> Result<AuditRecord, Failure> {
+    Ok(store.change_rules(change, signature(store, config)?)?)
+}
+
 /// Who does something by a command, and when. A command is its own boot: its monotonic times compare
 /// with nothing else.
 pub(super) fn signature<'a>(store: &Store, config: &'a Config) -> Result<Signature<'a>, Failure> {
@@ -330,9 +407,11 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::NoSuchSubject { .. } => Kind::Absent,
+            Error::Rules(problem) if problem.is_absence() => Kind::Absent,
             Error::NameTaken { .. }
             | Error::AmbiguousName { .. }
             | Error::SameKey { .. }
+            | Error::Rules(_)
             | Error::BadName { .. } => Kind::Usage,
             Error::Backup { problem, .. } => of_backup(problem),
             Error::Older { .. } => Kind::Older,

@@ -201,6 +201,17 @@ table! {
             "What the median of the network's live probability over a visit must reach, 0 to 1, in place of the card's threshold: for a network whose card has none, and for a door that was measured by 'evaluate liveness'.");
     }
 
+    ["policy"] PolicySection "Who may pass, and when (docs/policy.md). The rules themselves stand in the database: 'deepid-edge groups', 'schedules', 'subjects validity', 'arm'." {
+        time_zone: Option<String> = live_unset(Kind::Text(Rule::TimeZone), r#""Europe/Berlin""#,
+            "By which clocks hours and dates of schedules are meant, as the time zone database names it. Unset: the system's, UTC where it has none.");
+        lockout_visits: u32 = live(whole(0, 100), "5",
+            "After so many visits of strangers or pictures within policy.lockout_window_s, without a grant between them, nobody is granted for 30 s ('denied', 'locked_out'), and twice as long each time that it happens again soon. 0: never.");
+        lockout_window_s: u64 = live(whole(10, 86_400), "300",
+            "Within how many seconds such visits add up.");
+        lockout_max_s: u64 = live(whole(30, 3600), "900",
+            "No lockout is longer than so many seconds. Anybody who may stand at the door can bring one about.");
+    }
+
     ["store"] Store "Enrolled subjects, references and audit records." {
         path: PathBuf = key(Kind::Path, r#""/var/lib/deepid-edge/deepid-edge.db""#,
             "The database. Its folder must be writable by the service's user.");

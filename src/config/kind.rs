@@ -64,6 +64,8 @@ pub enum Rule {
     Topic,
     /// What a broker takes for a user name.
     UserName,
+    /// The name of a time zone.
+    TimeZone,
 }
 
 impl Rule {
@@ -93,6 +95,9 @@ impl Rule {
                     && !text.starts_with('$')
                     && all(|b| b.is_ascii_graphic() && b != b'+' && b != b'#')
             }
+            Self::TimeZone => {
+                long(64) && !is_address(text) && jiff::tz::TimeZone::get(text).is_ok()
+            }
             Self::UserName => long(256) && !text.chars().any(char::is_control) && !is_address(text),
         }
     }
@@ -116,6 +121,7 @@ impl Rule {
             Self::Topic => {
                 "topic levels such as \"deepid-edge\" or \"home/doors\": no '+', '#', blanks, empty levels or '$' at the start"
             }
+            Self::TimeZone => "a time zone's name, such as \"Europe/Berlin\" or \"UTC\"",
             Self::UserName => {
                 "1 to 256 characters, none of them a control character, and no address: host, port and password have keys of their own"
             }

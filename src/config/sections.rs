@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::{
-    Camera, ClockSection, Detect, Door, Live, Log, Models, Mqtt, Quality, Recognise, Sign, Store,
-    Visit,
+    Camera, ClockSection, Detect, Door, Live, Log, Models, Mqtt, PolicySection, Quality, Recognise,
+    Sign, Store, Visit,
 };
 
 /// A pixel format that may be asked of a camera.
@@ -97,6 +97,8 @@ pub struct Sections {
     pub visit: Visit,
     /// What a visit must show to be of a live face.
     pub live: Live,
+    /// By which clocks, and what failed visits lead to.
+    pub policy: PolicySection,
     /// The database.
     pub store: Store,
     /// Whether grants are signed, and by which key.

@@ -14,8 +14,8 @@ use super::signer::{Signer, SigningStatus};
 use super::unreadable::Unreadable;
 use crate::clock::{Monotonic, WallClock};
 use crate::decide::Decision;
-use crate::publish::{Challenge, DeskRequest, Outgoing};
-use crate::store::{self, Administrative, AuditRecord, Condition, Store};
+use crate::publish::{Armed, Challenge, DeskRequest, Outgoing};
+use crate::store::{self, Administrative, AuditRecord, Condition, Signature, Store};
 
 /// What the desk is asked to do.
 #[derive(Debug)]
@@ -75,6 +75,8 @@ pub struct Desk {
     outbox_depth: u64,
     unreadable: Unreadable,
     signer: Signer,
+    /// What was said last of whether the door is armed.
+    armed: Option<Armed>,
     /// The record of the start, while it could not be made.
     start: Option<Start>,
 }
@@ -91,6 +93,7 @@ impl Desk {
             outbox_depth: 0,
             unreadable: Unreadable::default(),
             signer: Signer::default(),
+            armed: None,
             start: None,
         };
         desk.count_outbox();
@@ -200,6 +203,31 @@ impl Desk {
     pub fn look_at_keys(&mut self, wall: WallClock, outgoing: &mut Vec<Outgoing>) {
         self.signer.look(&mut self.store, wall);
         outgoing.extend(self.signer.news(wall).map(Outgoing::Keys));
+    }
+
+    /// Looks whether the door is armed, hands that out where it has changed, and at the first call,
+    /// and disarms it for good when the time is over for which it was armed; says whether it did.
+    pub fn look_at_arming(
+        &mut self,
+        now: Monotonic,
+        wall: WallClock,
+        outgoing: &mut Vec<Outgoing>,
+    ) -> bool {
+        let by = Signature { door: &self.door, boot: self.boot, now, wall };
+        // What cannot be written is judged by the time all the same, and tried again.
+        let ended = matches!(self.store.end_arming(by), Ok(Some(_)));
+        if ended {
+            tracing::info!("the time is over for which the door was armed");
+            self.count_outbox();
+            outgoing.push(Outgoing::Recorded);
+        }
+        let Ok(arming) = self.store.arming() else { return ended };
+        let armed = Armed::new(arming, wall.unix_ms);
+        if self.armed.as_ref() != Some(&armed) {
+            self.armed = Some(armed.clone());
+            outgoing.push(Outgoing::Armed(armed));
+        }
+        ended
     }
 
     /// How signing is.

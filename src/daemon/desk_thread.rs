@@ -2,7 +2,8 @@
 //!
 //! In: orders of the door, the session and the main thread. Out: what the desk hands out, to the
 //! session; the newest enrolled set, to the door; how both are, in [`Shared`].
-//! Enrolments made by another program are noticed here and become a new gallery.
+//! Enrolments made by another program, and rules changed by one, are noticed here and become a new
+//! gallery with its rules.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
@@ -98,6 +99,9 @@ impl DeskThread {
         self.note(looked, shared);
         self.desk.retry_start(shared.clock.wall(), outgoing);
         self.desk.look_at_keys(shared.clock.wall(), outgoing);
+        if self.desk.look_at_arming(shared.clock.now(), shared.clock.wall(), outgoing) {
+            self.enrolments.read_again();
+        }
         self.report(shared);
         // Another program may have made records, or settled the clock.
         if let Ok(floor) = self.desk.store().clock_floor() {

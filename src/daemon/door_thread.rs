@@ -53,6 +53,8 @@ pub(super) struct DoorThread {
     pub bearing: Bearing,
     /// What the visitor was told to do last, and when.
     pub guided: Option<(Guidance, Monotonic)>,
+    /// Whether the door was locked when that was last looked at.
+    pub locked: bool,
 }
 
 /// Runs until the slot closes or the daemon stops.
@@ -74,6 +76,7 @@ pub(super) fn run(shared: &Shared, mut work: DoorThread) {
             }
         }
         work.execute(shared, &mut effects);
+        work.note_lockout(shared);
         work.guide(shared);
     }
     if let Some(clock) = &work.replay_clock {
@@ -100,8 +103,9 @@ impl DoorThread {
     fn take_over(&mut self, shared: &Shared, effects: &mut Vec<Effect>) {
         let News { change, adjustment } = self.enrolments.take();
         match change {
-            Some(Change::Replace(galleries)) => {
+            Some(Change::Replace(galleries, rules)) => {
                 self.step(shared, Event::Enrolled(galleries), effects);
+                self.step(shared, Event::Ruled(rules), effects);
             }
             Some(Change::Withdraw) => self.step(shared, Event::Withdrawn, effects),
             None => {}
@@ -226,6 +230,24 @@ impl DoorThread {
                 }
             }
         }
+    }
+
+    /// Says until when nobody is granted, after too many failed visits.
+    fn note_lockout(&mut self, shared: &Shared) {
+        let now = self.now(shared);
+        let left = self.door.locked_until(now).map_or(Duration::ZERO, |until| until.since(now));
+        // A recording that plays fast has a time of its own, which tells others nothing.
+        let until = (!left.is_zero()).then(|| shared.clock.now().plus(left));
+        match (self.locked, until) {
+            (false, Some(_)) => tracing::warn!(
+                for_s = left.as_secs(),
+                "too many visits of strangers or pictures: nobody is granted for a while (policy.lockout_visits)"
+            ),
+            (true, None) => tracing::info!("the door is no longer locked"),
+            _ => {}
+        }
+        self.locked = until.is_some();
+        shared.meter.lock_out(until);
     }
 
     /// Says what the visitor should do, when that changes and again while it holds.

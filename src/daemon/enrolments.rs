@@ -1,11 +1,12 @@
-//! The enrolled set on its way from the database to the recogniser, at the start and while running.
+//! The enrolled set, and the rules of who may pass, on their way from the database to the door, at the
+//! start and while running.
 //!
 //! In: the database, whatever makes galleries of it, the time. Out: the newest enrolled set in a
-//! [`Handover`]; how many are enrolled; whether they can be read, as [`Looked`].
+//! [`Handover`], with the rules; how many are enrolled; whether they can be read, as [`Looked`].
 //!
 //! The database's version is read before its references: a change between the two is a newer
 //! version, so that it is read again and never missed. While the references cannot be read or
-//! compared, for whatever reason, nobody is enrolled: whom an administrator has just removed may be
+//! compared, or the rules not be read, for whatever reason, nobody is enrolled: whom an administrator has just removed may be
 //! among those in memory. It is tried again at each look.
 //! Invariant: no clock is read here. Deliberately absent: the thread, which is `desk_thread`'s.
 
@@ -16,6 +17,7 @@ use super::DaemonError;
 use super::reload::{Adjustment, Renewal};
 use crate::clock::Monotonic;
 use crate::config::Config;
+use crate::policy::Rules;
 use crate::recognize::Galleries;
 use crate::store::{Store, Usable};
 
@@ -26,29 +28,33 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) type GalleriesMaker =
     Box<dyn Fn(&Config, &Store) -> Result<Galleries, DaemonError> + Send>;
 
-/// An enrolled set, and the version of the database that it is not older than.
+/// An enrolled set with its rules, and the version of the database that they are not older than.
 #[derive(Debug)]
 pub(super) struct Loaded {
     pub galleries: Galleries,
+    pub rules: Rules,
     pub version: i64,
 }
 
 impl Loaded {
-    /// Reads version, then references.
+    /// Reads version, then references, then rules.
     pub(super) fn read(
+        config: &Config,
         store: &Store,
-        make: impl Fn(&Store) -> Result<Galleries, DaemonError>,
+        make: impl Fn(&Config, &Store) -> Result<Galleries, DaemonError>,
     ) -> Result<Self, DaemonError> {
         let version = store.data_version()?;
-        Ok(Self { galleries: make(store)?, version })
+        let galleries = make(config, store)?;
+        let rules = Rules::new(store.rule_book()?, config.time_zone());
+        Ok(Self { galleries, rules, version })
     }
 }
 
 /// What the recogniser is to compare with from now on.
 #[derive(Debug)]
 pub(super) enum Change {
-    /// These.
-    Replace(Box<Galleries>),
+    /// These, by these rules.
+    Replace(Box<Galleries>, Box<Rules>),
     /// Nobody.
     Withdraw,
 }
@@ -167,7 +173,7 @@ impl Enrolments {
         if store.data_version().is_ok_and(unchanged) {
             return Looked::Same;
         }
-        match Loaded::read(store, |store| (self.make)(&self.config, store)) {
+        match Loaded::read(&self.config, store, &self.make) {
             Ok(loaded) => {
                 self.replace(loaded, None, store);
                 Looked::Loaded
@@ -179,10 +185,15 @@ impl Enrolments {
         }
     }
 
+    /// Reads everything again at the next look: the desk itself has changed a rule.
+    pub(super) const fn read_again(&mut self) {
+        self.version = None;
+    }
+
     /// Goes on by another configuration where a gallery can be made by it, and says whether; the
     /// recogniser gives the answer when it has both.
     pub(super) fn renew(&mut self, Renewal { config, answer }: Renewal, store: &Store) -> bool {
-        match Loaded::read(store, |store| (self.make)(&config, store)) {
+        match Loaded::read(&config, store, &self.make) {
             Ok(loaded) => {
                 let adjustment = Adjustment::of(&config, answer);
                 self.config = config;
@@ -198,7 +209,7 @@ impl Enrolments {
     }
 
     fn replace(&mut self, loaded: Loaded, adjustment: Option<Adjustment>, store: &Store) {
-        let Loaded { galleries, version } = loaded;
+        let Loaded { galleries, rules, version } = loaded;
         let enrolled = Enrolled::of(&galleries, store);
         tracing::info!(
             subjects = enrolled.subjects,
@@ -208,7 +219,7 @@ impl Enrolments {
             "enrolments reloaded"
         );
         *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner) = enrolled;
-        self.handover.put(Change::Replace(Box::new(galleries)), adjustment);
+        self.handover.put(Change::Replace(Box::new(galleries), Box::new(rules)), adjustment);
         (self.version, self.fault) = (Some(version), None);
     }
 
@@ -238,6 +249,7 @@ mod tests {
     use crate::embed::FeatureVector;
     use crate::equip::EquipError;
     use crate::inference::{ModelId, ModelKey, ProcedureHash};
+    use crate::policy::{Arming, Asked, Refusal};
     use crate::store::{self, StoreSettings};
 
     fn key() -> ModelKey {
@@ -275,15 +287,18 @@ mod tests {
         FeatureVector::new(key(), values.to_vec()).unwrap()
     }
 
-    fn change(store: &mut Store, change: store::Change<'_>) -> Option<SubjectId> {
+    fn by() -> store::Signature<'static> {
         let wall = WallClock {
             unix_ms: 1_800_000_000_000,
             trust: ClockTrust::Trusted,
             synchronised: false,
         };
         let (boot, now) = (uuid::Uuid::nil(), Monotonic::default());
-        let by = store::Signature { door: "front", boot, now, wall };
-        store.administer(change, by).unwrap().subject
+        store::Signature { door: "front", boot, now, wall }
+    }
+
+    fn change(store: &mut Store, change: store::Change<'_>) -> Option<SubjectId> {
+        store.administer(change, by()).unwrap().subject
     }
 
     fn enrol(store: &mut Store, name: &str) -> SubjectId {
@@ -317,9 +332,14 @@ mod tests {
         Enrolments::new(make, config(&[]), version, Arc::clone(handover), Arc::default())
     }
 
+    fn replacement(store: &Store) -> Change {
+        let galleries = made(&config(&[]), store).unwrap();
+        Change::Replace(Box::new(galleries), Box::default())
+    }
+
     fn subjects(change: Option<Change>) -> Option<usize> {
         match change {
-            Some(Change::Replace(galleries)) => Some(galleries.gallery.subjects()),
+            Some(Change::Replace(galleries, _)) => Some(galleries.gallery.subjects()),
             Some(Change::Withdraw) => Some(0),
             None => None,
         }
@@ -332,11 +352,11 @@ mod tests {
         let handover = Handover::default();
         for index in 0..6 {
             enrol(&mut beside, &format!("somebody {index}"));
-            handover.put(Change::Replace(Box::new(made(&config(&[]), &beside).unwrap())), None);
+            handover.put(replacement(&beside), None);
         }
         assert_eq!(subjects(handover.take().change), Some(6));
         assert!(handover.take().change.is_none(), "it is handed over once");
-        handover.put(Change::Replace(Box::new(made(&config(&[]), &beside).unwrap())), None);
+        handover.put(replacement(&beside), None);
         handover.put(Change::Withdraw, None);
         assert_eq!(subjects(handover.take().change), Some(0));
     }
@@ -359,7 +379,7 @@ mod tests {
                 made(config, store)
             }
         };
-        let loaded = Loaded::read(&store, |store| make(&config(&[]), store)).unwrap();
+        let loaded = Loaded::read(&config(&[]), &store, &make).unwrap();
         let (handover, enrolled) = (Arc::default(), Arc::default());
         let mut enrolments = Enrolments::new(
             Box::new(make),
@@ -395,8 +415,8 @@ mod tests {
         let (store, beside) = two(&folder);
         let beside = Mutex::new(beside);
         // Somebody is enrolled after the references were read.
-        let loaded = Loaded::read(&store, |store| {
-            let read = made(&config(&[]), store);
+        let loaded = Loaded::read(&config(&[]), &store, |config, store| {
+            let read = made(config, store);
             enrol(&mut beside.lock().unwrap(), "late");
             read
         })
@@ -406,6 +426,33 @@ mod tests {
         let mut enrolments = enrolments(Box::new(made), loaded.version, &handover);
         enrolments.look(&store, false, Monotonic::default());
         assert_eq!(subjects(handover.take().change), Some(1));
+    }
+
+    #[test]
+    fn rules_come_with_the_enrolled_and_while_they_cannot_be_read_nobody_is_enrolled() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, mut beside) = two(&folder);
+        let somebody = enrol(&mut beside, "somebody");
+        let handover = Arc::default();
+        let version = store.data_version().unwrap();
+        let mut enrolments = enrolments(Box::new(made), version, &handover);
+        let arm = store::RuleChange::Arm(Arming::Off);
+        beside.change_rules(arm, by()).unwrap();
+        assert_eq!(enrolments.look(&store, false, Monotonic::from_millis(1000)), Looked::Loaded);
+        let Some(Change::Replace(galleries, rules)) = handover.take().change else { panic!() };
+        assert_eq!(galleries.gallery.subjects(), 1);
+        let asked =
+            Asked { subject: &somebody, enabled: true, wall: Some(by().wall), locked_out: false };
+        assert_eq!(rules.judge(&asked).refusal, Some(Refusal::NotArmed));
+        assert_eq!(enrolments.look(&store, false, Monotonic::from_millis(2000)), Looked::Same);
+
+        let spoil = rusqlite::Connection::open(folder.path().join("door.db")).unwrap();
+        spoil.execute_batch("INSERT INTO schedules VALUES ('a', 'whenever')").unwrap();
+        let looked = enrolments.look(&store, false, Monotonic::from_millis(3000));
+        assert_eq!(looked, Looked::Withdrawn { by_store: true });
+        assert_eq!(subjects(handover.take().change), Some(0));
+        spoil.execute_batch("DELETE FROM schedules").unwrap();
+        assert_eq!(enrolments.look(&store, false, Monotonic::from_millis(4000)), Looked::Loaded);
     }
 
     #[test]

@@ -135,6 +135,7 @@ struct Said {
     database: Option<Condition>,
     clock_doubt: Option<ClockDoubt>,
     contested: bool,
+    locked: bool,
     signing: SigningState,
 }
 
@@ -153,6 +154,7 @@ impl Said {
             database: None,
             clock_doubt: None,
             contested: false,
+            locked: false,
             signing: SigningState::Off,
         }
     }
@@ -407,6 +409,9 @@ impl Front<'_> {
             tracing::info!("no other client was heard as this door for a while; it is ours again");
         }
         said.contested = contested;
+        let locked = !self.shared.meter.locked_for(now).is_zero();
+        changed |= said.locked != locked;
+        said.locked = locked;
         if changed || said.health_at.is_none_or(|at| now.since(at) >= HEALTH_EVERY) {
             let health = self.health(now, said);
             self.send(Outgoing::Health(health));

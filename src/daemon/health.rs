@@ -52,10 +52,16 @@ pub(super) fn health(shared: &Shared, uptime: Duration, per_s: f32) -> Health {
         database: database(desk.condition()),
         gallery: if desk.is_withdrawn() { GalleryState::Unreadable } else { GalleryState::Ok },
         contested: meter.is_contested(clock.now()),
+        locked_out_s: rounded_up(meter.locked_for(clock.now())),
         signing: signing.state,
         signing_remedy: signing.trouble,
         still_faces: u32::try_from(still_faces).unwrap_or(u32::MAX),
     }
+}
+
+/// Whole seconds, and 0 for nothing alone.
+fn rounded_up(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(u32::MAX)
 }
 
 /// How a database is, as it is said on the wire.

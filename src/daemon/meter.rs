@@ -112,6 +112,8 @@ pub struct Meter {
     present: AtomicU32,
     /// In microseconds of the machine's monotonic clock.
     contested_until: AtomicU64,
+    /// The same; 0 where the door is not locked.
+    locked_until: AtomicU64,
     stages: Mutex<Box<[Ring]>>,
 }
 
@@ -125,6 +127,7 @@ impl Default for Meter {
             decisions: AtomicU64::new(0),
             present: AtomicU32::new(0),
             contested_until: AtomicU64::new(0),
+            locked_until: AtomicU64::new(0),
             stages: Mutex::new(vec![Ring::new(); Stage::ALL.len()].into_boxed_slice()),
         }
     }
@@ -170,6 +173,16 @@ impl Meter {
 
     pub(super) fn contest(&self, until: Monotonic) {
         self.contested_until.fetch_max(until.as_micros(), Ordering::Relaxed);
+    }
+
+    /// For how long nobody is granted still, after too many failed visits.
+    #[must_use]
+    pub fn locked_for(&self, now: Monotonic) -> Duration {
+        Monotonic::from_micros(self.locked_until.load(Ordering::Relaxed)).since(now)
+    }
+
+    pub(super) fn lock_out(&self, until: Option<Monotonic>) {
+        self.locked_until.store(until.map_or(0, Monotonic::as_micros), Ordering::Relaxed);
     }
 
     pub(super) fn time(&self, stage: Stage, duration: Duration) {

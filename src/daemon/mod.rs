@@ -168,8 +168,8 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let clock = Arc::new(SystemClock::new(config.clock.require, store.clock_floor()?));
     let started = clock.now();
     let networks = Networks::open(config)?;
-    let Loaded { galleries, version } =
-        Loaded::read(&store, |store| read_galleries(config, &networks, store))?;
+    let Loaded { galleries, rules, version } =
+        Loaded::read(config, &store, |config, store| read_galleries(config, &networks, store))?;
     let models = models(config, &networks, &galleries)?;
     let enrolled = Enrolled::of(&galleries, &store);
     warn_of_doubts(config, &galleries, enrolled);
@@ -201,8 +201,10 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let handover = Arc::new(Handover::default());
     let (outgoing, outgoing_received) = mpsc::channel(CHANNEL_LENGTH);
 
+    let mut door = Door::new(recognizer, config.visit_policy());
+    door.rule(rules);
     let door_thread = DoorThread {
-        door: Door::new(recognizer, config.visit_policy()),
+        door,
         strobe: StrobeWatch::default(),
         still: StillFaces::default(),
         replay_clock: replay_clock.clone(),
@@ -213,6 +215,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         view: config.camera_view(),
         bearing: Bearing::default(),
         guided: None,
+        locked: false,
     };
     let make = Box::new(move |config: &Config, store: &Store| {
         let galleries = read_galleries(config, &networks, store)?;

@@ -9,6 +9,7 @@
 
 mod decision;
 mod gate;
+mod naming;
 mod observation;
 mod policy;
 pub mod reason;

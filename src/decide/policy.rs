@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::gate::Gates;
 use super::tally::MAX_WINDOW;
+use crate::policy::LockoutPolicy;
 
 /// What to do when more than one face is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,6 +44,8 @@ pub struct VisitPolicy {
     pub timeout: Duration,
     /// What must let a proven subject pass.
     pub gates: Gates,
+    /// After how many failed visits nobody is granted for a while.
+    pub lockout: LockoutPolicy,
 }
 
 impl VisitPolicy {
@@ -64,6 +67,7 @@ impl Default for VisitPolicy {
             stale: Duration::from_millis(500),
             timeout: Duration::from_secs(2),
             gates: Gates::NONE,
+            lockout: LockoutPolicy::default(),
         }
     }
 }

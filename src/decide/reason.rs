@@ -4,6 +4,7 @@
 //! Source: the access message of the MQTT contract, `docs/wire/README.md`.
 
 use crate::compare::{Likeness, Match, SubjectId};
+use crate::policy::Refusal;
 
 /// What a consumer acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -24,13 +25,13 @@ pub enum Outcome {
 pub enum DeniedReason {
     /// The subject is disabled.
     SubjectDisabled,
-    /// Outside the hours in which the door may open.
+    /// Outside the subject's validity, or the hours of its group.
     OutsideSchedule,
     /// More than one face, and the policy refuses that.
     SeveralFaces,
     /// The wall clock cannot be trusted.
     ClockUntrusted,
-    /// Too many failures before.
+    /// Too many visits of people who were not let in, before.
     LockedOut,
     /// A second factor was required and did not come.
     SecondFactorMissing,
@@ -40,6 +41,18 @@ pub enum DeniedReason {
     BeyondCalibration,
     /// Another client speaks to the broker as this door: who stands there would open here.
     DoorContested,
+}
+
+impl From<Refusal> for DeniedReason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::SubjectDisabled => Self::SubjectDisabled,
+            Refusal::ClockUntrusted => Self::ClockUntrusted,
+            Refusal::NotArmed => Self::NotArmed,
+            Refusal::OutsideSchedule => Self::OutsideSchedule,
+            Refusal::LockedOut => Self::LockedOut,
+        }
+    }
 }
 
 /// Why nobody was recognised.

@@ -10,7 +10,7 @@
 //! | asking | a gate does not for the `agreeing`th time | decided | record and publish `unknown` or `ambiguous` |
 //! | asking | a gate has not seen enough yet | watching | none: that frame counts on |
 //! | asking | a gate refuses the whole visit | decided | record and publish its reason |
-//! | watching | the same, but disabled, the clock is untrusted, the claim is not accepted, or the door is contested | decided | record and publish `denied` |
+//! | watching | the same, but the rules refuse (`policy`), the claim is not accepted, or the door is contested | decided | record and publish `denied` |
 //! | watching | the same within the subject's cooldown | decided | none |
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
 //! | watching | no face for `absence` | idle | record `ambiguous`, `insufficient_evidence` or `fault`; presence |
@@ -41,14 +41,15 @@
 use std::time::Duration;
 
 use super::gate::{Passage, Passed};
-use super::tally::{Accepted, Agreement, Counts, Tally, Unconfirmed, Vote};
+use super::naming::{evidence, is_failure, too_short, unproven};
+use super::tally::{Accepted, Agreement, Tally, Unconfirmed, Vote};
 use super::{
-    AmbiguousReason, Answer, Decision, DecisionLatency, DeniedReason, Effect, Evidence, FaceSeen,
-    Fault, FramesCounted, Observation, Question, Refusal, Seen, SeveralFaces, UnknownReason,
-    Verdict, VisitPolicy,
+    Answer, Decision, DecisionLatency, DeniedReason, Effect, FaceSeen, Fault, FramesCounted,
+    Observation, Question, Refusal, Seen, SeveralFaces, Verdict, VisitPolicy,
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::{Likeness, Match, SubjectId};
+use crate::policy::{Asked, Lockout, Rules};
 
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
 /// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
@@ -70,6 +71,8 @@ pub struct Visit {
     present: u32,
     contested: bool,
     grants: Vec<(SubjectId, Monotonic)>,
+    rules: Rules,
+    lockout: Lockout,
 }
 
 #[derive(Debug)]
@@ -97,7 +100,7 @@ struct Watching {
 }
 
 impl Visit {
-    /// Nobody has been seen yet.
+    /// Nobody has been seen yet, and there is no rule.
     #[must_use]
     pub fn new(policy: VisitPolicy) -> Self {
         Self {
@@ -108,7 +111,26 @@ impl Visit {
             present: 0,
             contested: false,
             grants: Vec::new(),
+            rules: Rules::default(),
+            lockout: Lockout::default(),
         }
+    }
+
+    /// Forgets everybody, and goes on by another policy and the same rules.
+    pub fn begin_anew(&mut self, policy: VisitPolicy) {
+        let rules = std::mem::take(&mut self.rules);
+        *self = Self { rules, ..Self::new(policy) };
+    }
+
+    /// From now on these rules say who may pass. They count for whoever is there, too.
+    pub fn rule(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// Until when nobody is granted, after too many failed visits; `None` where that is over.
+    #[must_use]
+    pub fn locked_until(&self, now: Monotonic) -> Option<Monotonic> {
+        self.lockout.until(now)
     }
 
     /// Takes in one frame at the time `now` and appends what is to be done to `effects`.
@@ -211,8 +233,11 @@ impl Visit {
         }
         let ended = std::mem::replace(&mut self.state, State::Idle);
         if let State::Watching(watching) = ended {
+            let (counts, conflicts) = (&watching.tally.counts, watching.tally.conflicts());
             let waits_for = watching.passage.waits_for();
-            let reason = waits_for.unwrap_or_else(|| too_short(&watching.tally.counts));
+            // Whoever goes before the timeout has tried as well.
+            self.note_failure(&unproven(counts, conflicts, waits_for, &self.policy), now);
+            let reason = waits_for.unwrap_or_else(|| too_short(counts));
             let verdict = Verdict::Ambiguous(reason);
             let decision = self.decision(verdict, &watching, None, now);
             effects.push(Effect::Decided { decision, announce: false });
@@ -366,6 +391,7 @@ impl Visit {
                     self.grants.remove(0);
                 }
                 self.grants.push((subject.clone(), now));
+                self.lockout.forget();
             }
             effects.push(Effect::Decided { decision, announce: true });
         }
@@ -389,6 +415,7 @@ impl Visit {
             Refusal::Ambiguous(reason) => Verdict::Ambiguous(reason),
         };
         let decision = self.decision(verdict, watching, Some(proven), now);
+        self.note_failure(&decision.verdict, now);
         effects.push(Effect::Decided { decision, announce: true });
         self.state = State::Decided { last_face };
     }
@@ -401,8 +428,16 @@ impl Visit {
         let waits_for = watching.passage.waits_for();
         let verdict = unproven(&tally.counts, tally.conflicts(), waits_for, &self.policy);
         let decision = self.decision(verdict, watching, None, now);
+        self.note_failure(&decision.verdict, now);
         effects.push(Effect::Decided { decision, announce: true });
         self.state = State::Decided { last_face };
+    }
+
+    /// Counts a visit that failed.
+    fn note_failure(&mut self, verdict: &Verdict, now: Monotonic) {
+        if is_failure(verdict) {
+            self.lockout.fail(&self.policy.lockout, now);
+        }
     }
 
     /// The verdict on a proven subject; none within its cooldown.
@@ -412,8 +447,14 @@ impl Visit {
         if let Some(reason) = DeniedReason::of(agreement.enabled, agreement.beyond) {
             return denied(reason);
         }
-        if self.wall.is_none_or(|wall| wall.trust == ClockTrust::Untrusted) {
-            return denied(DeniedReason::ClockUntrusted);
+        let ruling = self.rules.judge(&Asked {
+            subject: &subject,
+            enabled: agreement.enabled,
+            wall: self.wall,
+            locked_out: self.lockout.until(now).is_some(),
+        });
+        if let Some(refusal) = ruling.refusal {
+            return denied(refusal.into());
         }
         if self.contested {
             return denied(DeniedReason::DoorContested);
@@ -533,52 +574,4 @@ fn vote(
         found: found.clone(),
         captured,
     })
-}
-
-/// Names a visit in which nothing was proven in time.
-fn unproven(
-    counts: &Counts,
-    conflicts: bool,
-    waits_for: Option<AmbiguousReason>,
-    policy: &VisitPolicy,
-) -> Verdict {
-    let enough = |count: u32| count >= policy.agreeing.max(1);
-    let (recognised, judged) = (counts.recognised(), counts.judged());
-    let stale = counts.stale.saturating_add(counts.late);
-    if enough(counts.several) {
-        Verdict::Denied { reason: DeniedReason::SeveralFaces, subject: None }
-    } else if let Some(reason) = waits_for {
-        Verdict::Ambiguous(reason)
-    } else if enough(counts.nobody) {
-        Verdict::Unknown(UnknownReason::EmptyGallery)
-    } else if enough(counts.refuted) || (enough(counts.strangers) && counts.strangers > recognised)
-    {
-        Verdict::Unknown(UnknownReason::NoMatch)
-    } else if conflicts || (counts.close > 0 && counts.close >= counts.accepted) {
-        Verdict::Ambiguous(AmbiguousReason::CloseSecond)
-    } else if counts.faulty() {
-        Verdict::Ambiguous(AmbiguousReason::Fault)
-    } else if stale > judged && stale >= counts.poor {
-        Verdict::Ambiguous(AmbiguousReason::StaleFrames)
-    } else if counts.poor > judged {
-        Verdict::Ambiguous(AmbiguousReason::PoorQuality)
-    } else {
-        Verdict::Ambiguous(AmbiguousReason::InsufficientEvidence)
-    }
-}
-
-/// Names a visit that ended before its time.
-fn too_short(counts: &Counts) -> AmbiguousReason {
-    if counts.faulty() { AmbiguousReason::Fault } else { AmbiguousReason::InsufficientEvidence }
-}
-
-fn evidence(found: &Match) -> Evidence {
-    Evidence {
-        model: found.model.clone(),
-        metric: found.metric,
-        score: found.best.as_ref().map(|best| best.score),
-        threshold: found.threshold,
-        margin: found.margin,
-        claimed_fmr: found.claimed_fmr,
-    }
 }

@@ -24,6 +24,7 @@ use crate::decide::{
 };
 use crate::frame::Frame;
 use crate::liveness::{Lacking, LivenessEvidence};
+use crate::policy::Rules;
 use crate::recognize::{Galleries, Recognizer, Tuning};
 use guidance::Guide;
 
@@ -147,6 +148,8 @@ pub enum Event<'e, F> {
     Enrolled(Box<Galleries>),
     /// Compare with nobody: the enrolments cannot be read.
     Withdrawn,
+    /// Let pass by these rules from now on.
+    Ruled(Box<Rules>),
     /// The database has failed, or works again: a grant could not be recorded.
     Database {
         /// Whether it has failed.
@@ -210,12 +213,17 @@ impl<S: Sight> Door<S> {
 
     /// Forgets everybody who was here, the frames and the cooldowns: another recording begins.
     pub fn begin_anew(&mut self, policy: VisitPolicy) {
-        self.visit = Visit::new(policy);
+        self.visit.begin_anew(policy);
         self.visited = false;
         self.observed = None;
         self.several_faces = policy.several_faces;
         self.guide.fall_silent();
         self.sight.end_visit();
+    }
+
+    /// Lets pass by these rules from now on; without any, everybody who is enabled.
+    pub fn rule(&mut self, rules: Rules) {
+        self.visit.rule(rules);
     }
 
     /// Takes in what has happened and appends what is to be done to `effects`.
@@ -262,6 +270,7 @@ impl<S: Sight> Door<S> {
                 self.withdrawn = true;
                 return self.sight.withdraw();
             }
+            Event::Ruled(rules) => return self.rule(*rules),
             Event::Database { failed } => return self.database_failed = failed,
             Event::Contested(contested) => return self.visit.contest(contested),
             Event::Tuned(settings) => {
@@ -335,6 +344,12 @@ impl<S: Sight> Door<S> {
     #[must_use]
     pub const fn guidance(&self) -> Option<Guidance> {
         self.guide.said()
+    }
+
+    /// Until when nobody is granted, after too many failed visits.
+    #[must_use]
+    pub fn locked_until(&self, now: Monotonic) -> Option<Monotonic> {
+        self.visit.locked_until(now)
     }
 
     /// What sees.

@@ -19,6 +19,8 @@ pub struct LiveSettings {
     pub tuning: Tuning,
     /// How frames become a decision.
     pub visit: VisitPolicy,
+    /// By which clocks the rules are meant, where it is not the system's.
+    pub time_zone: Option<String>,
     /// What the wall clock must show.
     pub clock: ClockRequirement,
     /// How references are compared.
@@ -51,6 +53,7 @@ impl Config {
         LiveSettings {
             tuning: self.tuning(),
             visit: self.visit_policy(),
+            time_zone: self.policy.time_zone.clone(),
             clock: self.clock.require,
             recognise: Operation {
                 metric: self.recognise.metric,

@@ -8,6 +8,8 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use crate::capture::negotiate::Wish;
 use crate::capture::replay::{self, ReplaySettings};
 use crate::capture::v4l2::CameraSettings;
@@ -20,6 +22,7 @@ use crate::embed::QualityLimits;
 use crate::frame::PixelFormat;
 use crate::geometry::View;
 use crate::liveness::Mode;
+use crate::policy::LockoutPolicy;
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognize::Tuning;
@@ -110,6 +113,20 @@ impl Config {
         SignSettings { place: self.sign.grants.then(|| self.grant_key_place()) }
     }
 
+    /// By which clocks the rules are meant. A system without a time zone has UTC.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        let named = self.policy.time_zone.as_deref().and_then(|name| TimeZone::get(name).ok());
+        named.unwrap_or_else(|| TimeZone::try_system().unwrap_or(TimeZone::UTC))
+    }
+
+    /// How frames over time become one decision where a door is measured: a lockout would hide what
+    /// comes after it.
+    #[must_use]
+    pub fn measured_visit_policy(&self) -> VisitPolicy {
+        VisitPolicy { lockout: LockoutPolicy::OFF, ..self.visit_policy() }
+    }
+
     /// How frames over time become one decision.
     #[must_use]
     pub fn visit_policy(&self) -> VisitPolicy {
@@ -128,6 +145,11 @@ impl Config {
             gates: Gates::NONE
                 .with(Gate::Confirm, self.models.confirm.is_some())
                 .with(Gate::Liveness, self.live.mode != Mode::Off),
+            lockout: LockoutPolicy {
+                visits: self.policy.lockout_visits,
+                window: Duration::from_secs(self.policy.lockout_window_s),
+                longest: Duration::from_secs(self.policy.lockout_max_s),
+            },
         }
     }
 

@@ -204,7 +204,7 @@ fn visits(
     let galleries = references.galleries(config, networks)?;
     let operating = galleries.deciding().operating();
     recognizer.set_galleries(galleries);
-    let mut door = Door::new(recognizer, config.visit_policy());
+    let mut door = Door::new(recognizer, config.measured_visit_policy());
 
     let mut visits = Visits {
         rates: Rates::default(),
@@ -307,7 +307,7 @@ pub(super) fn play(
     (recording, rate): (&Path, u32),
     mut each: impl FnMut(&mut Door) -> Result<(), EvaluateError>,
 ) -> Result<Vec<(Decision, bool)>, EvaluateError> {
-    door.begin_anew(config.visit_policy());
+    door.begin_anew(config.measured_visit_policy());
     door.sight_mut().forget();
     let (clock, mut effects) = (still_clock(), Vec::new());
     replay(recording, rate, &clock, |frame, clock| {

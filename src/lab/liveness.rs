@@ -110,7 +110,7 @@ pub fn liveness(
 ) -> Result<LivenessReport, EvaluateError> {
     let films = films(folder)?;
     let recognizer = empty_path(config, networks, config.quality_limits())?;
-    let mut door = Door::new(recognizer, config.visit_policy());
+    let mut door = Door::new(recognizer, config.measured_visit_policy());
     let transcoder = Transcoder::new()?;
     let mut visits = Vec::new();
     for (index, film) in films.iter().enumerate() {

@@ -20,6 +20,7 @@ use crate::decide::{FramesCounted, Outcome};
 use crate::door::Guidance;
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
+use crate::policy::Arming;
 use crate::sign::{Jwk, PublicKey, SigningState, Thumbprint};
 use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
 
@@ -220,11 +221,12 @@ pub struct Info {
 }
 
 /// What every version of this program can.
-pub const CAPABILITIES: [&str; 7] = [
+pub const CAPABILITIES: [&str; 8] = [
     "access/1",
     "audit/1",
     "grant/1",
     "keys/1",
+    "armed/1",
     "challenge/1",
     "request/ping",
     "request/snapshot_health",
@@ -253,6 +255,18 @@ pub struct KeySet {
     pub schema: Schema,
     /// The current one first, then those before it, while they are still named.
     pub keys: Vec<Jwk>,
+}
+
+/// Whether the door grants anything: what an administrator has said last. Nothing is armed by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Armed {
+    /// `deepid-edge/armed/1`.
+    pub schema: Schema,
+    /// Whether it is armed.
+    pub armed: bool,
+    /// Until when, where that ends by itself: RFC 3339, UTC, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
 }
 
 /// The camera in use.
@@ -312,6 +326,9 @@ pub struct Health {
     pub gallery: GalleryState,
     /// Whether another client speaks as this door: nothing is granted meanwhile.
     pub contested: bool,
+    /// For how many seconds nobody is granted still, after too many failed visits; 0: not locked.
+    #[serde(default)]
+    pub locked_out_s: u32,
     /// Whether grants are signed.
     #[serde(default)]
     pub signing: SigningState,
@@ -393,7 +410,7 @@ macro_rules! payload {
 }
 payload!(
     Access => Access, Audit => Audit, Presence => Presence, GuidanceMessage => Guidance, Camera => Camera, Info => Info,
-    Health => Health, KeySet => Keys,
+    Health => Health, KeySet => Keys, Armed => Armed,
 );
 
 impl From<&DecisionRecord> for Statement {
@@ -477,6 +494,16 @@ impl KeySet {
     /// These keys, the current one first.
     pub fn of<'a>(keys: impl IntoIterator<Item = &'a PublicKey>) -> Self {
         Self { schema: Self::schema(), keys: keys.into_iter().map(PublicKey::jwk).collect() }
+    }
+}
+
+impl Armed {
+    /// What was said, as it counts at `unix_ms`.
+    #[must_use]
+    pub fn new(arming: Arming, unix_ms: i64) -> Self {
+        let armed = arming.is_armed(unix_ms);
+        let until = arming.until_ms().filter(|_| armed).map(rfc3339);
+        Self { schema: Self::schema(), armed, until }
     }
 }
 

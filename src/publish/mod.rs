@@ -25,7 +25,7 @@ pub mod twin;
 pub use challenge::{Challenge, ChallengeRefusal};
 pub use diagnosis::BrokerError;
 pub use message::{
-    Access, Audit, Camera, CameraState, GuidanceMessage, Health, Info, KeySet, Presence,
+    Access, Armed, Audit, Camera, CameraState, GuidanceMessage, Health, Info, KeySet, Presence,
 };
 pub use session::{
     AskDesk, BrokerFacts, Credentials, DeskRequest, HomeAssistantSettings, Outgoing, Reply,

@@ -28,7 +28,7 @@ pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 pub use to_desk::{AskDesk, DeskRequest};
 
 use super::challenge::Challenges;
-use super::message::{Camera, GuidanceMessage, Health, Info, KeySet, Presence};
+use super::message::{Armed, Camera, GuidanceMessage, Health, Info, KeySet, Presence};
 use super::request::Gate;
 use super::topic::{ACCESS_EXPIRY_MS, Topic};
 use super::twin::{Contest, TwinWatch};
@@ -60,6 +60,8 @@ pub enum Outgoing {
     },
     /// The keys by which grants are signed, on change and once after the start.
     Keys(KeySet),
+    /// Whether the door is armed, on change and once after the start.
+    Armed(Armed),
     /// The outbox has grown by a record that is not announced.
     Recorded,
     /// The outbox's next records, in the order of `seq`: the answer to
@@ -152,6 +154,7 @@ pub(super) struct Known {
     camera: Option<Camera>,
     presence: Option<Presence>,
     keys: Option<KeySet>,
+    armed: Option<Armed>,
     gate: Gate,
     challenges: Challenges,
     /// The settings of the connections to come, while they are not those of this one.
@@ -186,6 +189,7 @@ impl Session {
             camera: None,
             presence: None,
             keys: None,
+            armed: None,
             gate: Gate::new(clock.now()),
             challenges: Challenges::new(clock.now()),
             next: None,
@@ -314,6 +318,7 @@ impl Known {
             Outgoing::Presence(presence) => self.presence = Some(presence),
             Outgoing::Settings(settings) => self.next = Some(Next(settings)),
             Outgoing::Keys(keys) => self.keys = Some(keys),
+            Outgoing::Armed(armed) => self.armed = Some(armed),
             Outgoing::Access { record, .. } => {
                 return Some(SessionEvent::NotAnnounced { seq: record.seq });
             }

@@ -38,6 +38,8 @@ pub enum Topic {
     Grant,
     /// The keys by which grants are signed.
     Keys,
+    /// Whether the door grants anything; a state, and never a request.
+    Armed,
     /// Every record, in order, late if need be.
     Audit,
 }
@@ -55,7 +57,7 @@ pub struct Delivery {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Status,
         Self::Info,
         Self::Camera,
@@ -65,6 +67,7 @@ impl Topic {
         Self::Access,
         Self::Grant,
         Self::Keys,
+        Self::Armed,
         Self::Audit,
     ];
 
@@ -81,6 +84,7 @@ impl Topic {
             Self::Access => "access",
             Self::Grant => "grant",
             Self::Keys => "keys",
+            Self::Armed => "armed",
             Self::Audit => "audit",
         }
     }
@@ -97,6 +101,7 @@ impl Topic {
             Self::Guidance => "deepid-edge/guidance/1",
             Self::Access => "deepid-edge/access/1",
             Self::Keys => "deepid-edge/keys/1",
+            Self::Armed => "deepid-edge/armed/1",
             Self::Audit => "deepid-edge/audit/1",
         })
     }
@@ -105,7 +110,7 @@ impl Topic {
     #[must_use]
     pub const fn delivery(self) -> Delivery {
         let (retained, qos, expiry_s) = match self {
-            Self::Status | Self::Info | Self::Camera | Self::Keys => (true, 1, None),
+            Self::Status | Self::Info | Self::Camera | Self::Keys | Self::Armed => (true, 1, None),
             Self::Health => (false, 0, Some(90)),
             Self::Presence => (false, 0, Some(10)),
             Self::Guidance => (false, 0, Some(GUIDANCE_EXPIRY_S)),
@@ -264,8 +269,8 @@ mod tests {
     fn nothing_that_could_open_a_door_is_retained_or_lives_long() {
         for topic in Topic::ALL {
             let delivery = topic.delivery();
-            let retained =
-                matches!(topic, Topic::Status | Topic::Info | Topic::Camera | Topic::Keys);
+            let states = [Topic::Status, Topic::Info, Topic::Camera, Topic::Keys, Topic::Armed];
+            let retained = states.contains(&topic);
             assert_eq!(delivery.retained, retained, "{}", topic.name());
             assert!(delivery.qos <= 1);
         }

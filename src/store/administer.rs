@@ -313,7 +313,7 @@ fn adopt(connection: &Connection, key: &ModelKey, length: usize) -> Result<Appli
     Ok(Applied { subject: None, references: references as u64, event, erased: false })
 }
 
-fn known(connection: &Connection, subject: &SubjectId) -> Result<(), Undone> {
+pub(super) fn known(connection: &Connection, subject: &SubjectId) -> Result<(), Undone> {
     let sql = "SELECT count(*) FROM subjects WHERE id = ?1";
     let rows: i64 = connection.query_row(sql, [subject.as_str()], |row| row.get(0))?;
     touched(usize::try_from(rows).unwrap_or(0), subject)

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::BackupProblem;
+use super::{BackupProblem, RuleProblem};
 use crate::compare::SubjectId;
 use crate::inference::ModelId;
 use crate::remedy::Remedied;
@@ -156,6 +156,20 @@ pub enum Error {
         /// What is wrong with it.
         what: String,
     },
+    /// Stored rules that cannot be read.
+    #[error(
+        "database {path}: the rules of who may pass cannot be read ({what}); nobody is granted until they can: {advice}",
+        advice = self.advice()
+    )]
+    BadRules {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with them.
+        what: String,
+    },
+    /// Rules that cannot be changed so.
+    #[error(transparent)]
+    Rules(#[from] RuleProblem),
     /// A vector with no numbers, or of another length than its model's others.
     #[error(
         "reference for subject {subject}: {found} numbers, the model {model} gives {wanted}; {advice}",
@@ -227,6 +241,8 @@ impl Remedied for Error {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
             Self::SameKey { .. } => "name another one".into(),
+            Self::BadRules { .. } => "write them anew, or restore a backup".into(),
+            Self::Rules(problem) => return problem.remedy(),
             Self::NotADatabase { .. } => {
                 "move it away, or point 'store.path' at the right file".into()
             }
@@ -328,6 +344,7 @@ impl Error {
             | Self::SchemaDiffers { .. }
             | Self::BadReference { .. }
             | Self::BadRecord { .. }
+            | Self::BadRules { .. }
             | Self::Sqlite { .. } => ErrorKind::Unusable,
             Self::ReadOnly { .. } | Self::DiskFull { .. } | Self::CannotOpen { .. } => {
                 ErrorKind::Access
@@ -341,6 +358,7 @@ impl Error {
             | Self::NameTaken { .. }
             | Self::AmbiguousName { .. }
             | Self::SameKey { .. }
+            | Self::Rules(_)
             | Self::BadName { .. } => ErrorKind::Request,
         }
     }

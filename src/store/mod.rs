@@ -1,4 +1,5 @@
-//! What must survive a power cut: subjects, their references, and the records of what was decided.
+//! What must survive a power cut: subjects, their references, the rules of who may pass, and the
+//! records of what was decided.
 //!
 //! In: names, feature vectors, decisions, acknowledgements. Out: a gallery's content, and the
 //! outbox of records that no broker has acknowledged yet.
@@ -25,6 +26,7 @@ mod open;
 mod people;
 mod record;
 mod references;
+mod rules;
 mod schema;
 mod selection;
 
@@ -41,6 +43,7 @@ pub use record::{
     RequestVerdict, TwinSign,
 };
 pub use references::{HeldReferences, ModelReferences, Reference, ReferenceSource, Usable};
+pub use rules::{RuleChange, RuleProblem};
 pub use selection::{Selection, StoredRecord};
 
 use std::path::PathBuf;

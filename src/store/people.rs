@@ -112,7 +112,7 @@ impl Store {
     }
 
     /// Why something was not done, as others are told.
-    fn refusal(&self, undone: Undone) -> Error {
+    pub(super) fn refusal(&self, undone: Undone) -> Error {
         match undone {
             Undone::Sqlite(source) => self.error(source),
             Undone::Refused(error) => error,

@@ -12,6 +12,7 @@ use crate::compare::{Metric, SubjectId};
 use crate::decide::{Decision, FramesCounted, Outcome};
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
+use crate::policy::RuleName;
 use crate::sign::Thumbprint;
 
 /// One line of the audit.
@@ -141,6 +142,71 @@ pub enum Administrative {
     SubjectRemoved {
         /// Who.
         subject: SubjectId,
+    },
+    /// A subject is in another group, or in none.
+    SubjectAssigned {
+        /// Who.
+        subject: SubjectId,
+        /// The group; `None`: in none, so that it may pass at any time.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        group: Option<RuleName>,
+    },
+    /// A subject is valid for another time.
+    ValiditySet {
+        /// Who.
+        subject: SubjectId,
+        /// From when on, on the clock at the door; `None`: ever since.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        from: Option<String>,
+        /// Until when; `None`: without end.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until: Option<String>,
+    },
+    /// There is another group.
+    GroupAdded {
+        /// Its name.
+        group: RuleName,
+        /// The schedule that it follows; `None`: any time.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        schedule: Option<RuleName>,
+    },
+    /// A group follows another schedule.
+    GroupScheduled {
+        /// Its name.
+        group: RuleName,
+        /// The schedule; `None`: any time.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        schedule: Option<RuleName>,
+    },
+    /// A group is no more.
+    GroupRemoved {
+        /// Its name.
+        group: RuleName,
+    },
+    /// A schedule has other hours.
+    ScheduleSet {
+        /// Its name.
+        schedule: RuleName,
+    },
+    /// A schedule is no more.
+    ScheduleRemoved {
+        /// Its name.
+        schedule: RuleName,
+    },
+    /// Other days are holidays.
+    HolidaysChanged {
+        /// How many more.
+        added: u32,
+        /// How many no longer.
+        removed: u32,
+    },
+    /// The door was armed, or disarmed.
+    ArmingChanged {
+        /// Whether it is armed now.
+        armed: bool,
+        /// Until when, RFC 3339, where that ends by itself.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until: Option<String>,
     },
     /// An administrator vouched that references of an unknown file were made by this procedure.
     ReferencesAdopted {

@@ -108,6 +108,7 @@ pub fn health() -> Health {
         database: DatabaseState::Ok,
         gallery: GalleryState::Ok,
         contested: false,
+        locked_out_s: 0,
         signing: SigningState::Ok,
         signing_remedy: None,
         still_faces: 0,

@@ -10,6 +10,7 @@ use deepid_edge::compare::{Candidate, Match, Metric, SubjectId};
 use deepid_edge::decide::{FaceSeen, Gates, Seen, SeveralFaces, VisitPolicy};
 use deepid_edge::embed::{Quality, QualityFault};
 use deepid_edge::inference::ModelId;
+use deepid_edge::policy::LockoutPolicy;
 
 /// What a cosine score has to reach in these tests.
 pub const THRESHOLD: f32 = 0.6;
@@ -31,6 +32,7 @@ pub fn policy() -> VisitPolicy {
         stale: Duration::from_millis(500),
         timeout: Duration::from_secs(2),
         gates: Gates::NONE,
+        lockout: LockoutPolicy::OFF,
     }
 }
 

@@ -17,7 +17,7 @@ use clap::Args;
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::{keys, usable};
+use super::{keys, policy, usable};
 use crate::clock::{SystemClock, utc};
 use crate::config::Config;
 use crate::store::Store;
@@ -62,6 +62,7 @@ impl Arguments {
             broker::secrets(&mut findings, &config);
             broker::check(&mut findings, &config, store);
             clock(&mut findings, &config, store);
+            policy::check(&mut findings, &config, store);
             keys::check(&mut findings, &config, store);
         }
         let worst = findings.worst();

@@ -187,7 +187,9 @@ fn subject(record: &AuditRecord) -> Option<&SubjectId> {
             | Administrative::SubjectRenamed { subject }
             | Administrative::SubjectEnabled { subject }
             | Administrative::SubjectDisabled { subject }
-            | Administrative::SubjectRemoved { subject } => Some(subject),
+            | Administrative::SubjectRemoved { subject }
+            | Administrative::SubjectAssigned { subject, .. }
+            | Administrative::ValiditySet { subject, .. } => Some(subject),
             _ => None,
         },
     }

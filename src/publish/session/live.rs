@@ -153,6 +153,10 @@ impl<'a> Live<'a> {
                 self.publish(&self.settings.topics.keys(&keys));
                 self.known.keys = Some(keys);
             }
+            Outgoing::Armed(armed) => {
+                self.publish(&self.settings.topics.message(&armed));
+                self.known.armed = Some(armed);
+            }
             Outgoing::Info(info) => {
                 self.publish(&self.settings.topics.message(&info));
                 if info.grant_key != self.known.info.grant_key {
@@ -348,6 +352,7 @@ impl<'a> Live<'a> {
         let first = [
             Some(topics.message(&self.known.info)),
             self.known.keys.as_ref().map(|keys| topics.keys(keys)),
+            self.known.armed.as_ref().map(|armed| topics.message(armed)),
             self.known.camera.as_ref().map(|camera| topics.message(camera)),
             self.known.presence.as_ref().map(|presence| topics.message(presence)),
         ];

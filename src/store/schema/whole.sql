@@ -1,4 +1,4 @@
--- The whole schema of version 6, as one would read it. A new file is made from this; an older one
+-- The whole schema of version 7, as one would read it. A new file is made from this; an older one
 -- walks through the steps beside it and must arrive at the same (a test and `check` compare).
 
 CREATE TABLE subjects (
@@ -83,3 +83,36 @@ CREATE TABLE grant_keys (
     listed_until_ms INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX grant_keys_current ON grant_keys ((1)) WHERE listed_until_ms IS NULL;
+
+-- Who may pass, and when. A door without any row in these tables lets everybody who is enabled pass at
+-- any time. Hours are in the words in which an administrator writes them.
+CREATE TABLE schedules (
+    name  TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
+    hours TEXT NOT NULL
+) STRICT;
+
+-- A group without a schedule may pass at any time. One that has members is not removed, nor a schedule
+-- that a group follows: that would let them pass at any time.
+CREATE TABLE subject_groups (
+    name     TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
+    schedule TEXT REFERENCES schedules (name)
+) STRICT;
+
+-- Times are those of a clock at the door, such as 2026-12-24T18:30:00.
+CREATE TABLE subject_terms (
+    subject     TEXT PRIMARY KEY REFERENCES subjects (id) ON DELETE CASCADE,
+    group_name  TEXT REFERENCES subject_groups (name),
+    valid_from  TEXT,
+    valid_until TEXT
+) STRICT;
+
+CREATE TABLE holidays (
+    date TEXT PRIMARY KEY CHECK (date GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]')
+) STRICT;
+
+-- One row where somebody has said whether the door is armed; without one it is.
+CREATE TABLE arming (
+    id       INTEGER PRIMARY KEY CHECK (id = 1),
+    armed    INTEGER NOT NULL CHECK (armed IN (0, 1)),
+    until_ms INTEGER
+) STRICT;

@@ -1,0 +1,184 @@
+//! `policy explain`: what the rules say of somebody at a time, and which rule says it.
+//!
+//! In: the rules in the database, a subject, a time. Out: the ruling that the door would come to, in
+//! words. Invariant: the same code judges here and at the door. Deliberately absent: faces, and what is
+//! of the running door alone: a lockout, whether another client speaks as it.
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::context::Context;
+use super::doctor::Findings;
+use super::exit::Kind;
+use super::failure::Failure;
+use super::subjects::{Who, clock, existing};
+use crate::clock::{Clock as _, ClockTrust, WallClock, utc};
+use crate::config::Config;
+use crate::decide::{DeniedReason, Verdict};
+use crate::policy::{Arming, Asked, Rule, RuleBook, Rules};
+use crate::store::{Store, Subject};
+
+/// What to ask the rules.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Say whether a subject may pass at a time, and by which rule
+    Explain(Explain),
+}
+
+/// Arguments of `policy explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    #[command(flatten)]
+    who: Who,
+    /// When: '2026-12-24 18:30' on the clock at the door, or with a zone, 2026-12-24T17:30:00Z. Now,
+    /// if it is left out
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+}
+
+impl Verb {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let Self::Explain(verb) = self;
+        let config = context.config()?;
+        let store = existing(&config, Store::open_read_only)?;
+        let subject = store.subject(verb.who.asked())?;
+        let rules = Rules::new(store.rule_book()?, config.time_zone());
+        let wall = match &verb.at {
+            None => clock(&store, &config)?.wall(),
+            // Whoever asks for a time means that the clock shows it.
+            Some(text) => WallClock {
+                unix_ms: moment(text, rules.zone())?,
+                trust: ClockTrust::Trusted,
+                synchronised: false,
+            },
+        };
+        explain(context, &rules, &subject, wall)
+    }
+}
+
+fn explain(
+    context: &Context,
+    rules: &Rules,
+    subject: &Subject,
+    wall: WallClock,
+) -> Result<Kind, Failure> {
+    let Subject { id, name, enabled, .. } = subject;
+    let asked = Asked { subject: id, enabled: *enabled, wall: Some(wall), locked_out: false };
+    let ruling = rules.judge(&asked);
+    let reason = ruling.refusal.map(|refusal| {
+        Verdict::Denied { reason: DeniedReason::from(refusal), subject: None }.reason()
+    });
+    let at = local(wall.unix_ms, rules.zone());
+    let because = in_words(rules, ruling.rule);
+    let says = reason.map_or_else(
+        || "may pass".to_owned(),
+        |reason| format!("may not pass ('denied', '{reason}')"),
+    );
+    let zone = zone_name(rules.zone());
+    let text = format!("{id} ({name}) at {at} ({zone}): {says}\nbecause {because}");
+    let value = json!({
+        "subject": id,
+        "at": utc(wall.unix_ms),
+        "local": at,
+        "time_zone": zone,
+        "allowed": reason.is_none(),
+        "reason": reason,
+        "because": because,
+    });
+    context.tell(text, &value)?;
+    Ok(if reason.is_none() { Kind::Done } else { Kind::Negative })
+}
+
+fn in_words(rules: &Rules, rule: Rule<'_>) -> String {
+    let local = |moment: Timestamp| local(moment.as_millisecond(), rules.zone());
+    match rule {
+        Rule::Enabled => "the subject is disabled".to_owned(),
+        Rule::Clock => "the clock is not trusted; 'deepid-edge clock show' says why".to_owned(),
+        Rule::Armed(Arming::Until(end)) => {
+            format!("the door was armed until {}", self::local(end, rules.zone()))
+        }
+        Rule::Armed(_) => "the door is not armed".to_owned(),
+        Rule::From(from) => format!("the subject is valid from {} on", local(from)),
+        Rule::Until(until) => format!("the subject was valid until {}", local(until)),
+        Rule::Hours { group, schedule, day } => {
+            let hours = rules.book().schedules.get(schedule).map(ToString::to_string);
+            let hours = hours.unwrap_or_default();
+            format!("group {group} follows schedule {schedule}, by its hours of {day} ({hours})")
+        }
+        Rule::Missing { group } => format!("group {group} or its schedule is not there"),
+        Rule::AnyTime { group } => format!("group {group} follows no schedule"),
+        Rule::NoGroup => "the subject is in no group".to_owned(),
+        Rule::LockedOut => "the door is locked after too many failed visits".to_owned(),
+    }
+}
+
+/// A moment on the clock at the door.
+fn local(unix_ms: i64, zone: &TimeZone) -> String {
+    let moment = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    zone.to_datetime(moment).strftime("%a %Y-%m-%d %H:%M").to_string()
+}
+
+fn zone_name(zone: &TimeZone) -> String {
+    zone.iana_name().map_or_else(|| "the system's zone".to_owned(), str::to_owned)
+}
+
+/// A time as a person writes it, in milliseconds since 1970.
+fn moment(text: &str, zone: &TimeZone) -> Result<i64, Failure> {
+    if let Ok(moment) = text.parse::<Timestamp>() {
+        return Ok(moment.as_millisecond());
+    }
+    let read = local_time(text).and_then(|time| zone.to_timestamp(time).ok());
+    read.map(Timestamp::as_millisecond).ok_or_else(|| {
+        Failure::new(
+            Kind::Usage,
+            format!("'{text}' is no time"),
+            "write it as '2026-12-24 18:30', on the clock at the door, or as 2026-12-24T17:30:00Z",
+        )
+    })
+}
+
+/// `2026-12-24 18:30`, also with a `T` between.
+pub(super) fn local_time(text: &str) -> Option<DateTime> {
+    let read: DateTime = text.parse().ok()?;
+    // Nothing more, such as an offset, which would be passed over.
+    let same = |form: &str| read.strftime(form).to_string() == text;
+    (same("%Y-%m-%d %H:%M") || same("%Y-%m-%dT%H:%M")).then_some(read)
+}
+
+/// For `doctor`: whether the rules can be read, and whether the door is armed.
+pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Store>) {
+    const CHECK: &str = "policy";
+    let Some(store) = store else {
+        return findings.ok(CHECK, "no rules: whoever is enabled may pass at any time");
+    };
+    let read = store.rule_book().map_err(Failure::from);
+    let wall = clock(store, config).map(|clock| clock.wall());
+    let (book, wall) = match (read, wall) {
+        (Ok(book), Ok(wall)) => (book, wall),
+        (Err(failure), _) | (_, Err(failure)) => return findings.fail(CHECK, &failure),
+    };
+    if !book.arming.is_armed(wall.unix_ms) {
+        return findings.warn(
+            CHECK,
+            "the door is not armed: nobody is let in".to_owned(),
+            "'deepid-edge arm on' lets people in again",
+        );
+    }
+    findings.ok(CHECK, summary(&book, &config.time_zone()));
+}
+
+fn summary(book: &RuleBook, zone: &TimeZone) -> String {
+    if book.schedules.is_empty() && book.subjects.is_empty() {
+        return "armed; no rules: whoever is enabled may pass at any time".to_owned();
+    }
+    format!(
+        "armed; {} groups, {} schedules, {} holidays, on the clocks of {}",
+        book.groups.len(),
+        book.schedules.len(),
+        book.holidays.len(),
+        zone_name(zone)
+    )
+}

@@ -1,0 +1,167 @@
+//! `schedules`: the hours that groups follow, and which days are holidays.
+//!
+//! In: the database, names, hours and dates as a person writes them. Out: what is written, or what was
+//! changed; every change is one transaction with its record. Invariant: a schedule that a group follows
+//! is not removed. Deliberately absent: calendars of others; holidays are named date by date.
+
+use std::fmt::Write as _;
+
+use clap::Subcommand;
+use jiff::civil::Date;
+use serde_json::json;
+
+use super::context::Context;
+use super::exit::Kind;
+use super::failure::Failure;
+use super::subjects::{change_rules, existing};
+use crate::config::Config;
+use crate::policy::{RuleBook, RuleName, Schedule};
+use crate::store::{RuleChange, RuleProblem, Store};
+
+/// What to do with schedules.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Write the hours of a schedule, in place of those that it has
+    Set {
+        /// Its name, such as office-hours
+        #[arg(value_name = "SCHEDULE", value_parser = RuleName::new)]
+        schedule: RuleName,
+        /// Days and their hours, such as 'mon-fri 08:00-12:00,13:00-18:00' 'holiday closed'
+        /// '2026-12-24 08:00-12:00'; what is not written is closed
+        #[arg(value_name = "DAYS HOURS", required = true)]
+        hours: Vec<String>,
+    },
+    /// Show a schedule, or all of them and the holidays
+    Show {
+        /// The schedule
+        #[arg(value_name = "SCHEDULE", value_parser = RuleName::new)]
+        schedule: Option<RuleName>,
+    },
+    /// Remove a schedule that no group follows
+    Remove {
+        /// The schedule
+        #[arg(value_name = "SCHEDULE", value_parser = RuleName::new)]
+        schedule: RuleName,
+    },
+    /// Say which days are holidays: schedules have hours of their own for them, mostly none
+    #[command(subcommand)]
+    Holidays(Holidays),
+}
+
+/// What to do with holidays.
+#[derive(Debug, Subcommand)]
+pub enum Holidays {
+    /// List all holidays
+    List,
+    /// These days are holidays, too
+    Add {
+        /// Dates such as 2026-12-25
+        #[arg(value_name = "DATE", required = true, value_parser = date)]
+        dates: Vec<Date>,
+    },
+    /// These days are no holidays
+    Remove {
+        /// Dates such as 2026-12-25
+        #[arg(value_name = "DATE", required = true, value_parser = date)]
+        dates: Vec<Date>,
+    },
+}
+
+/// A date as it is written everywhere here.
+pub(super) fn date(text: &str) -> Result<Date, String> {
+    let read = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
+    read.ok_or_else(|| "must be a date such as 2026-12-24".to_owned())
+}
+
+impl Verb {
+    pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
+        let config = context.config()?;
+        match self {
+            Self::Set { schedule, hours } => set(context, &config, &schedule, &hours.join("; ")),
+            Self::Show { schedule } => show(context, &config, schedule.as_ref()),
+            Self::Remove { schedule } => {
+                let change = RuleChange::RemoveSchedule { schedule: &schedule };
+                change_rules(&mut existing(&config, Store::open)?, &config, change)?;
+                let value = json!({ "done": "removed", "schedule": schedule });
+                context.tell(format!("schedule {schedule} removed"), &value)?;
+                Ok(Kind::Done)
+            }
+            Self::Holidays(Holidays::List) => {
+                let book = existing(&config, Store::open_read_only)?.rule_book()?;
+                context.tell(lines(&book), &json!({ "holidays": book.holidays }))?;
+                Ok(Kind::Done)
+            }
+            Self::Holidays(Holidays::Add { dates }) => holidays(context, &config, &dates, true),
+            Self::Holidays(Holidays::Remove { dates }) => holidays(context, &config, &dates, false),
+        }
+    }
+}
+
+fn lines(book: &RuleBook) -> String {
+    let mut text = String::new();
+    for date in &book.holidays {
+        let _infallible = writeln!(text, "{date}");
+    }
+    if text.is_empty() {
+        text.push_str("no day is a holiday\n");
+    }
+    text
+}
+
+fn set(
+    context: &Context,
+    config: &Config,
+    schedule: &RuleName,
+    text: &str,
+) -> Result<Kind, Failure> {
+    let hours = Schedule::read(text).map_err(|problem| Failure::of(Kind::Usage, &problem))?;
+    let mut store = existing(config, Store::open)?;
+    change_rules(&mut store, config, RuleChange::SetSchedule { schedule, hours: &hours })?;
+    let followed = store.rule_book()?.groups.values().flatten().any(|name| name == schedule);
+    let mut text = format!("{schedule}: {hours}");
+    if !followed {
+        text.push_str("\nno group follows it yet; 'deepid-edge groups add' makes one that does");
+    }
+    let value = json!({ "done": "set", "schedule": schedule, "hours": hours.to_string() });
+    context.tell(text, &value)?;
+    Ok(Kind::Done)
+}
+
+fn show(context: &Context, config: &Config, schedule: Option<&RuleName>) -> Result<Kind, Failure> {
+    let book = existing(config, Store::open_read_only)?.rule_book()?;
+    if let Some(name) = schedule {
+        let hours = book
+            .schedules
+            .get(name)
+            .ok_or_else(|| crate::store::Error::from(RuleProblem::NoSuchSchedule(name.clone())))?;
+        context.tell(hours, &json!({ "schedule": name, "hours": hours.to_string() }))?;
+        return Ok(Kind::Done);
+    }
+    let mut text = String::new();
+    let mut values = Vec::new();
+    for (name, hours) in &book.schedules {
+        let _infallible = writeln!(text, "{name}: {hours}");
+        values.push(json!({ "schedule": name, "hours": hours.to_string() }));
+    }
+    if values.is_empty() {
+        text.push_str("there is no schedule; everybody who is enabled may pass at any time\n");
+    }
+    if !book.holidays.is_empty() {
+        let _infallible = write!(text, "holidays:\n{}", lines(&book));
+    }
+    context.tell(text, &json!({ "schedules": values, "holidays": book.holidays }))?;
+    Ok(Kind::Done)
+}
+
+fn holidays(
+    context: &Context,
+    config: &Config,
+    dates: &[Date],
+    are: bool,
+) -> Result<Kind, Failure> {
+    let mut store = existing(config, Store::open)?;
+    change_rules(&mut store, config, RuleChange::Holidays { dates, are })?;
+    let book = store.rule_book()?;
+    context.tell(lines(&book), &json!({ "done": "changed", "holidays": book.holidays }))?;
+    Ok(Kind::Done)
+}

@@ -1,0 +1,27 @@
+//! Who may pass, and when: the rules of the household, asked of everybody who was recognised.
+//!
+//! ```text
+//! Asked { who, enabled, wall clock, locked out } ─> Rules::judge ─> Ruling { refusal or none, rule }
+//! visits that end ─> Lockout ─> locked out until
+//! ```
+//!
+//! In: a [`RuleBook`], as an administrator has written it, a time zone, and the time. Out: a
+//! [`Ruling`], with the rule that it rests on. Pure: no clock, no file; time is an argument.
+//!
+//! Invariants: every rule can refuse and none can allow what another refuses; what cannot be decided
+//! is refused: an untrusted clock, a schedule that is not there. `tests/data/policy/*.txt` has the
+//! cases. Deliberately absent: faces and scores; whoever is asked about was proven already (`decide`).
+
+mod arming;
+mod hours;
+mod lockout;
+mod name;
+mod rules;
+mod schedule;
+
+pub use arming::Arming;
+pub use hours::Hours;
+pub use lockout::{Lockout, LockoutPolicy};
+pub use name::{InvalidRuleName, RuleName};
+pub use rules::{Asked, Refusal, Rule, RuleBook, Rules, Ruling, Terms};
+pub use schedule::{Day, Schedule, ScheduleProblem};

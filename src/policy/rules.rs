@@ -1,0 +1,221 @@
+//! The rule book, and what it says of somebody at a time.
+//!
+//! | asked in this order | refused as |
+//! |---|---|
+//! | is the subject enabled | `subject_disabled` |
+//! | is the wall clock trusted | `clock_untrusted` |
+//! | is the door armed | `not_armed` |
+//! | is the subject valid yet, and still | `outside_schedule` |
+//! | is its group's schedule open | `outside_schedule` |
+//! | is the door not locked out | `locked_out` |
+//!
+//! In: [`Asked`]. Out: a [`Ruling`]. Invariants: the first rule that refuses is told, and any that
+//! refuses is enough; a subject without group, and a group without schedule, may always pass; a group
+//! or a schedule that is named and not there refuses. Nothing allocates.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+
+use super::arming::Arming;
+use super::name::RuleName;
+use super::schedule::{Day, Schedule};
+use crate::clock::{ClockTrust, WallClock};
+use crate::compare::SubjectId;
+
+/// What an administrator has written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RuleBook {
+    /// Whether the door is armed.
+    pub arming: Arming,
+    /// Days on which schedules have other hours.
+    pub holidays: BTreeSet<Date>,
+    /// Schedules.
+    pub schedules: BTreeMap<RuleName, Schedule>,
+    /// Groups, and the schedule that each follows.
+    pub groups: BTreeMap<RuleName, Option<RuleName>>,
+    /// What is written of single subjects.
+    pub subjects: BTreeMap<SubjectId, Terms>,
+}
+
+/// What is written of a subject.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Its group.
+    pub group: Option<RuleName>,
+    /// Since when it is valid, on the clock at the door.
+    pub from: Option<DateTime>,
+    /// From when on it is no longer.
+    pub until: Option<DateTime>,
+}
+
+/// A rule book where its clocks hang: see the module.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    book: RuleBook,
+    zone: TimeZone,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asked<'a> {
+    /// Who was recognised.
+    pub subject: &'a SubjectId,
+    /// Whether all that it was recognised by says that it is enabled.
+    pub enabled: bool,
+    /// The wall clock; `None` where there is none.
+    pub wall: Option<WallClock>,
+    /// Whether the door is locked after too many failed visits.
+    pub locked_out: bool,
+}
+
+/// What the rules say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ruling<'r> {
+    /// Why not; `None`: the subject may pass.
+    pub refusal: Option<Refusal>,
+    /// The rule that it rests on; the last that was asked where nothing refuses.
+    pub rule: Rule<'r>,
+}
+
+/// Why somebody may not pass: the names that stand on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The subject is disabled.
+    SubjectDisabled,
+    /// The wall clock cannot be trusted, and every rule of time hangs on it.
+    ClockUntrusted,
+    /// The door is not armed.
+    NotArmed,
+    /// Outside of the subject's validity, or of its group's schedule.
+    OutsideSchedule,
+    /// Too many failed visits.
+    LockedOut,
+}
+
+/// What a ruling rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule<'r> {
+    /// Whether the subject is enabled.
+    Enabled,
+    /// Whether the clock is trusted.
+    Clock,
+    /// Whether the door is armed.
+    Armed(Arming),
+    /// The subject is valid only from this moment on.
+    From(Timestamp),
+    /// The subject was valid only until this moment.
+    Until(Timestamp),
+    /// The hours of a day in a schedule.
+    Hours {
+        /// The subject's group.
+        group: &'r RuleName,
+        /// The schedule that the group follows.
+        schedule: &'r RuleName,
+        /// Which hours of it.
+        day: Day,
+    },
+    /// The group, or the schedule that it follows, is not there.
+    Missing {
+        /// The subject's group.
+        group: &'r RuleName,
+    },
+    /// The group follows no schedule.
+    AnyTime {
+        /// The subject's group.
+        group: &'r RuleName,
+    },
+    /// The subject is in no group.
+    NoGroup,
+    /// Whether the door is locked out.
+    LockedOut,
+}
+
+impl Default for Rules {
+    /// No rule.
+    fn default() -> Self {
+        Self { book: RuleBook::default(), zone: TimeZone::UTC }
+    }
+}
+
+impl Rules {
+    /// These rules, on the clocks of `zone`.
+    #[must_use]
+    pub const fn new(book: RuleBook, zone: TimeZone) -> Self {
+        Self { book, zone }
+    }
+
+    /// What is written.
+    #[must_use]
+    pub const fn book(&self) -> &RuleBook {
+        &self.book
+    }
+
+    /// Where the clocks hang.
+    #[must_use]
+    pub const fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// What the rules say.
+    #[must_use]
+    pub fn judge(&self, asked: &Asked<'_>) -> Ruling<'_> {
+        let no = |refusal, rule| Ruling { refusal: Some(refusal), rule };
+        if !asked.enabled {
+            return no(Refusal::SubjectDisabled, Rule::Enabled);
+        }
+        let trusted = asked.wall.filter(|wall| wall.trust == ClockTrust::Trusted);
+        let Some((wall, moment)) =
+            trusted.and_then(|wall| Some((wall, Timestamp::from_millisecond(wall.unix_ms).ok()?)))
+        else {
+            return no(Refusal::ClockUntrusted, Rule::Clock);
+        };
+        let arming = self.book.arming;
+        if !arming.is_armed(wall.unix_ms) {
+            return no(Refusal::NotArmed, Rule::Armed(arming));
+        }
+        let terms = self.book.subjects.get(asked.subject);
+        if let Some(rule) = terms.and_then(|terms| self.invalid(terms, moment)) {
+            return no(Refusal::OutsideSchedule, rule);
+        }
+        let (open, rule) = self.hours(terms.and_then(|terms| terms.group.as_ref()), moment);
+        if !open {
+            return no(Refusal::OutsideSchedule, rule);
+        }
+        if asked.locked_out {
+            return no(Refusal::LockedOut, Rule::LockedOut);
+        }
+        Ruling { refusal: None, rule }
+    }
+
+    /// Why a subject is not valid at `moment`, if it is not. Where the clock at the door shows a time
+    /// twice, or never, the shorter validity counts.
+    fn invalid(&self, terms: &Terms, moment: Timestamp) -> Option<Rule<'static>> {
+        let resolved = |time: DateTime| self.zone.to_ambiguous_timestamp(time);
+        if let Some(from) = terms.from {
+            // A time that no calendar has is never reached.
+            let from = resolved(from).later().unwrap_or(Timestamp::MAX);
+            if moment < from {
+                return Some(Rule::From(from));
+            }
+        }
+        let until = resolved(terms.until?).earlier().unwrap_or(Timestamp::MIN);
+        (moment >= until).then_some(Rule::Until(until))
+    }
+
+    /// Whether a group's schedule is open at `moment`.
+    fn hours<'r>(&'r self, group: Option<&'r RuleName>, moment: Timestamp) -> (bool, Rule<'r>) {
+        let Some(group) = group else { return (true, Rule::NoGroup) };
+        let RuleBook { groups, schedules, holidays, .. } = &self.book;
+        let schedule = match groups.get(group) {
+            Some(None) => return (true, Rule::AnyTime { group }),
+            Some(Some(schedule)) => schedule,
+            None => return (false, Rule::Missing { group }),
+        };
+        let Some(hours) = schedules.get(schedule) else { return (false, Rule::Missing { group }) };
+        let (day, open) = hours.at(self.zone.to_datetime(moment), holidays);
+        (open, Rule::Hours { group, schedule, day })
+    }
+}

@@ -1,0 +1,437 @@
+//! The rule book in the database: groups, schedules, holidays, validity, whether the door is armed.
+//!
+//! Rows → [`RuleBook`]; a [`RuleChange`] and a [`Signature`] → the change and its record are on the
+//! disk, or neither is. Invariants: what is read is of one moment, and a row that cannot be read is an
+//! error, never a rule left out; nothing is removed that somebody's hours hang on, because that would
+//! let them pass at any time. What the rules mean is in `policy`.
+
+use std::borrow::Cow;
+
+use jiff::civil::{Date, DateTime};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::administer::known;
+use super::people::Undone;
+use super::references::subject_id;
+use super::{Administrative, AuditRecord, Body, Error, Signature, Store, ledger};
+use crate::clock::{ClockTrust, utc};
+use crate::compare::SubjectId;
+use crate::policy::{Arming, RuleBook, RuleName, Schedule, Terms};
+use crate::remedy::Remedied;
+
+/// What is to be changed.
+#[derive(Debug, Clone, Copy)]
+pub enum RuleChange<'a> {
+    /// There is another group.
+    AddGroup {
+        /// Its name.
+        group: &'a RuleName,
+        /// The schedule that it follows; `None`: any time.
+        schedule: Option<&'a RuleName>,
+    },
+    /// A group follows another schedule.
+    Follow {
+        /// The group.
+        group: &'a RuleName,
+        /// The schedule; `None`: any time.
+        schedule: Option<&'a RuleName>,
+    },
+    /// A group without members is no more.
+    RemoveGroup {
+        /// The group.
+        group: &'a RuleName,
+    },
+    /// A subject is in another group.
+    Assign {
+        /// Who.
+        subject: &'a SubjectId,
+        /// The group; `None`: in none.
+        group: Option<&'a RuleName>,
+    },
+    /// A subject is valid for another time.
+    Validity {
+        /// Who.
+        subject: &'a SubjectId,
+        /// From when on; `None`: ever since.
+        from: Option<DateTime>,
+        /// Until when; `None`: without end.
+        until: Option<DateTime>,
+    },
+    /// A schedule has these hours, whether or not it was there.
+    SetSchedule {
+        /// Its name.
+        schedule: &'a RuleName,
+        /// The hours.
+        hours: &'a Schedule,
+    },
+    /// A schedule that no group follows is no more.
+    RemoveSchedule {
+        /// The schedule.
+        schedule: &'a RuleName,
+    },
+    /// These days are holidays, too, or no longer.
+    Holidays {
+        /// The days.
+        dates: &'a [Date],
+        /// Whether they are.
+        are: bool,
+    },
+    /// The door is armed, or not.
+    Arm(Arming),
+}
+
+/// Why rules cannot be changed so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleProblem {
+    /// There is no such group.
+    #[error("group '{0}': there is none; {advice}", advice = self.advice())]
+    NoSuchGroup(RuleName),
+    /// There is no such schedule.
+    #[error("schedule '{0}': there is none; {advice}", advice = self.advice())]
+    NoSuchSchedule(RuleName),
+    /// There is such a group.
+    #[error("group '{0}': it is there already; {advice}", advice = self.advice())]
+    GroupThere(RuleName),
+    /// The group has members.
+    #[error(
+        "group '{group}': {members} people are in it, who could pass at any time without it; {advice}",
+        advice = self.advice()
+    )]
+    GroupInUse {
+        /// Which.
+        group: RuleName,
+        /// How many.
+        members: u64,
+    },
+    /// Groups follow the schedule.
+    #[error(
+        "schedule '{schedule}': {groups} groups follow it, whose people could pass at any time without it; {advice}",
+        advice = self.advice()
+    )]
+    ScheduleInUse {
+        /// Which.
+        schedule: RuleName,
+        /// How many.
+        groups: u64,
+    },
+    /// A validity that ends before it begins.
+    #[error("the validity ends before it begins; {advice}", advice = self.advice())]
+    NeverValid,
+}
+
+impl Remedied for RuleProblem {
+    fn remedy(&self) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(match self {
+            Self::NoSuchGroup(_) => {
+                "'deepid-edge groups list' shows all, 'deepid-edge groups add' makes one"
+            }
+            Self::NoSuchSchedule(_) => {
+                "'deepid-edge schedules show' shows all, 'deepid-edge schedules set' makes one"
+            }
+            Self::GroupThere(_) => "'deepid-edge groups follow' gives it another schedule",
+            Self::GroupInUse { .. } => {
+                "put them into another one with 'deepid-edge groups assign' first"
+            }
+            Self::ScheduleInUse { .. } => {
+                "give them another one with 'deepid-edge groups follow' first"
+            }
+            Self::NeverValid => "'deepid-edge subjects disable' keeps somebody out",
+        }))
+    }
+}
+
+impl RuleProblem {
+    /// Whether something that was named is not there.
+    #[must_use]
+    pub const fn is_absence(&self) -> bool {
+        matches!(self, Self::NoSuchGroup(_) | Self::NoSuchSchedule(_))
+    }
+}
+
+impl From<RuleProblem> for Undone {
+    fn from(problem: RuleProblem) -> Self {
+        Self::Refused(problem.into())
+    }
+}
+
+impl Store {
+    /// All rules, as they are at one moment.
+    ///
+    /// # Errors
+    /// [`Error::BadRules`] for a row that cannot be read, or what the database says.
+    pub fn rule_book(&self) -> Result<RuleBook, Error> {
+        self.read_rules().map_err(|undone| self.refusal(undone))
+    }
+
+    fn read_rules(&self) -> Result<RuleBook, Undone> {
+        let moment = self.connection.unchecked_transaction()?;
+        let bad = |what: String| Undone::Refused(Error::BadRules { path: self.path.clone(), what });
+        let mut book = RuleBook { arming: arming(&moment)?, ..RuleBook::default() };
+        for date in rows(&moment, "SELECT date FROM holidays", |row| row.get::<_, String>(0))? {
+            book.holidays.insert(read(&date).map_err(bad)?);
+        }
+        let pair = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+        for (schedule, hours) in rows(&moment, "SELECT name, hours FROM schedules", pair)? {
+            let hours = Schedule::read(&hours)
+                .map_err(|problem| bad(format!("schedule '{schedule}': {problem}")))?;
+            book.schedules.insert(name(schedule).map_err(bad)?, hours);
+        }
+        let pair = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
+        for (group, schedule) in rows(&moment, "SELECT name, schedule FROM subject_groups", pair)? {
+            let schedule = schedule.map(name).transpose().map_err(bad)?;
+            book.groups.insert(name(group).map_err(bad)?, schedule);
+        }
+        let terms = |row: &Row<'_>| {
+            let texts: [Option<String>; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
+            Ok((subject_id(row, 0)?, texts))
+        };
+        let sql = "SELECT subject, group_name, valid_from, valid_until FROM subject_terms";
+        for (subject, [group, from, until]) in rows(&moment, sql, terms)? {
+            let time = |text: Option<String>| text.as_deref().map(read).transpose();
+            let terms = Terms {
+                group: group.map(name).transpose().map_err(bad)?,
+                from: time(from).map_err(bad)?,
+                until: time(until).map_err(bad)?,
+            };
+            book.subjects.insert(subject, terms);
+        }
+        Ok(book)
+    }
+
+    /// Whether the door is armed, as it was said last.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn arming(&self) -> Result<Arming, Error> {
+        arming(&self.connection).map_err(|source| self.error(source))
+    }
+
+    /// Carries out a change, with its record, in one transaction.
+    ///
+    /// # Errors
+    /// [`Error::NoSuchSubject`], [`Error::Rules`], or what the database says: nothing was changed then,
+    /// and nothing recorded.
+    pub fn change_rules(
+        &mut self,
+        change: RuleChange<'_>,
+        by: Signature<'_>,
+    ) -> Result<AuditRecord, Error> {
+        let keeping = self.keeping();
+        self.write(|connection| {
+            let event = apply(connection, change)?;
+            ledger::append(connection, &keeping, Body::Administrative(event), by)
+        })
+    }
+
+    /// Notes that the time is over for which the door was armed, where it is by a clock that is
+    /// trusted: a clock that goes back later does not arm it again.
+    ///
+    /// # Errors
+    /// What the database says; nothing was changed then.
+    pub fn end_arming(&mut self, by: Signature<'_>) -> Result<Option<AuditRecord>, Error> {
+        let over = |arming: Arming| {
+            by.wall.trust == ClockTrust::Trusted
+                && arming.until_ms().is_some()
+                && !arming.is_armed(by.wall.unix_ms)
+        };
+        if !over(self.arming()?) {
+            return Ok(None);
+        }
+        let keeping = self.keeping();
+        self.write(|connection| {
+            // Somebody may have armed it again since.
+            if !over(arming(connection)?) {
+                return Ok(None);
+            }
+            let event = apply(connection, RuleChange::Arm(Arming::Off))?;
+            ledger::append(connection, &keeping, Body::Administrative(event), by).map(Some)
+        })
+    }
+}
+
+fn apply(connection: &Connection, change: RuleChange<'_>) -> Result<Administrative, Undone> {
+    match change {
+        RuleChange::AddGroup { group, schedule } => add_group(connection, group, schedule),
+        RuleChange::Follow { group, schedule } => follow(connection, group, schedule),
+        RuleChange::RemoveGroup { group } => remove_group(connection, group),
+        RuleChange::Assign { subject, group } => assign(connection, subject, group),
+        RuleChange::Validity { subject, from, until } => limit(connection, subject, from, until),
+        RuleChange::SetSchedule { schedule, hours } => {
+            connection.execute(
+                "INSERT INTO schedules (name, hours) VALUES (?1, ?2)
+                 ON CONFLICT (name) DO UPDATE SET hours = excluded.hours",
+                params![schedule.as_str(), hours.to_string()],
+            )?;
+            Ok(Administrative::ScheduleSet { schedule: schedule.clone() })
+        }
+        RuleChange::RemoveSchedule { schedule } => remove_schedule(connection, schedule),
+        RuleChange::Holidays { dates, are } => Ok(set_holidays(connection, dates, are)?),
+        RuleChange::Arm(arming) => {
+            connection.execute(
+                "INSERT OR REPLACE INTO arming (id, armed, until_ms) VALUES (1, ?1, ?2)",
+                params![arming != Arming::Off, arming.until_ms()],
+            )?;
+            let until = arming.until_ms().map(utc);
+            Ok(Administrative::ArmingChanged { armed: arming != Arming::Off, until })
+        }
+    }
+}
+
+fn add_group(
+    connection: &Connection,
+    group: &RuleName,
+    schedule: Option<&RuleName>,
+) -> Result<Administrative, Undone> {
+    if group_is_there(connection, group)? {
+        return Err(RuleProblem::GroupThere(group.clone()).into());
+    }
+    needs_schedule(connection, schedule)?;
+    let sql = "INSERT INTO subject_groups (name, schedule) VALUES (?1, ?2)";
+    connection.execute(sql, params![group.as_str(), schedule.map(RuleName::as_str)])?;
+    Ok(Administrative::GroupAdded { group: group.clone(), schedule: schedule.cloned() })
+}
+
+fn follow(
+    connection: &Connection,
+    group: &RuleName,
+    schedule: Option<&RuleName>,
+) -> Result<Administrative, Undone> {
+    needs_group(connection, Some(group))?;
+    needs_schedule(connection, schedule)?;
+    let sql = "UPDATE subject_groups SET schedule = ?2 WHERE name = ?1";
+    connection.execute(sql, params![group.as_str(), schedule.map(RuleName::as_str)])?;
+    Ok(Administrative::GroupScheduled { group: group.clone(), schedule: schedule.cloned() })
+}
+
+fn remove_group(connection: &Connection, group: &RuleName) -> Result<Administrative, Undone> {
+    needs_group(connection, Some(group))?;
+    let sql = "SELECT count(*) FROM subject_terms WHERE group_name = ?1";
+    let members = count(connection, sql, group.as_str())?;
+    if members > 0 {
+        return Err(RuleProblem::GroupInUse { group: group.clone(), members }.into());
+    }
+    connection.execute("DELETE FROM subject_groups WHERE name = ?1", [group.as_str()])?;
+    Ok(Administrative::GroupRemoved { group: group.clone() })
+}
+
+fn assign(
+    connection: &Connection,
+    subject: &SubjectId,
+    group: Option<&RuleName>,
+) -> Result<Administrative, Undone> {
+    known(connection, subject)?;
+    needs_group(connection, group)?;
+    connection.execute(
+        "INSERT INTO subject_terms (subject, group_name) VALUES (?1, ?2)
+         ON CONFLICT (subject) DO UPDATE SET group_name = excluded.group_name",
+        params![subject.as_str(), group.map(RuleName::as_str)],
+    )?;
+    Ok(Administrative::SubjectAssigned { subject: subject.clone(), group: group.cloned() })
+}
+
+fn limit(
+    connection: &Connection,
+    subject: &SubjectId,
+    from: Option<DateTime>,
+    until: Option<DateTime>,
+) -> Result<Administrative, Undone> {
+    known(connection, subject)?;
+    if from.zip(until).is_some_and(|(from, until)| from >= until) {
+        return Err(RuleProblem::NeverValid.into());
+    }
+    let [from, until] = [from, until].map(|time| time.map(|time| time.to_string()));
+    connection.execute(
+        "INSERT INTO subject_terms (subject, valid_from, valid_until) VALUES (?1, ?2, ?3)
+         ON CONFLICT (subject) DO UPDATE SET
+             valid_from = excluded.valid_from, valid_until = excluded.valid_until",
+        params![subject.as_str(), from, until],
+    )?;
+    Ok(Administrative::ValiditySet { subject: subject.clone(), from, until })
+}
+
+fn remove_schedule(connection: &Connection, schedule: &RuleName) -> Result<Administrative, Undone> {
+    needs_schedule(connection, Some(schedule))?;
+    let sql = "SELECT count(*) FROM subject_groups WHERE schedule = ?1";
+    let groups = count(connection, sql, schedule.as_str())?;
+    if groups > 0 {
+        return Err(RuleProblem::ScheduleInUse { schedule: schedule.clone(), groups }.into());
+    }
+    connection.execute("DELETE FROM schedules WHERE name = ?1", [schedule.as_str()])?;
+    Ok(Administrative::ScheduleRemoved { schedule: schedule.clone() })
+}
+
+fn set_holidays(
+    connection: &Connection,
+    dates: &[Date],
+    are: bool,
+) -> rusqlite::Result<Administrative> {
+    let sql = if are {
+        "INSERT OR IGNORE INTO holidays (date) VALUES (?1)"
+    } else {
+        "DELETE FROM holidays WHERE date = ?1"
+    };
+    let mut statement = connection.prepare(sql)?;
+    let mut changed = 0_u32;
+    for date in dates {
+        changed += u32::from(statement.execute([date.to_string()])? > 0);
+    }
+    let (added, removed) = if are { (changed, 0) } else { (0, changed) };
+    Ok(Administrative::HolidaysChanged { added, removed })
+}
+
+fn arming(connection: &Connection) -> rusqlite::Result<Arming> {
+    let read = |row: &Row<'_>| {
+        let (armed, until): (bool, Option<i64>) = (row.get(0)?, row.get(1)?);
+        Ok(match (armed, until) {
+            (false, _) => Arming::Off,
+            (true, None) => Arming::On,
+            (true, Some(end)) => Arming::Until(end),
+        })
+    };
+    let mut statement =
+        connection.prepare_cached("SELECT armed, until_ms FROM arming WHERE id = 1")?;
+    Ok(statement.query_row([], read).optional()?.unwrap_or_default())
+}
+
+fn group_is_there(connection: &Connection, group: &RuleName) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM subject_groups WHERE name = ?1";
+    Ok(count(connection, sql, group.as_str())? > 0)
+}
+
+fn needs_group(connection: &Connection, group: Option<&RuleName>) -> Result<(), Undone> {
+    match group {
+        Some(group) if !group_is_there(connection, group)? => {
+            Err(RuleProblem::NoSuchGroup(group.clone()).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn needs_schedule(connection: &Connection, schedule: Option<&RuleName>) -> Result<(), Undone> {
+    let Some(schedule) = schedule else { return Ok(()) };
+    let sql = "SELECT count(*) FROM schedules WHERE name = ?1";
+    if count(connection, sql, schedule.as_str())? > 0 {
+        return Ok(());
+    }
+    Err(RuleProblem::NoSuchSchedule(schedule.clone()).into())
+}
+
+fn count(connection: &Connection, sql: &str, of: &str) -> rusqlite::Result<u64> {
+    connection.query_row(sql, [of], |row| super::people::unsigned(row, 0))
+}
+
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare_cached(sql)?.query_map([], read)?.collect()
+}
+
+fn name(text: String) -> Result<RuleName, String> {
+    RuleName::try_from(text).map_err(|problem| problem.to_string())
+}
+
+fn read<T: std::str::FromStr<Err = jiff::Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("'{text}': {error}"))
+}

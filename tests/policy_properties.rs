@@ -1,0 +1,283 @@
+//! What holds of the rules whatever is written and whenever: random rule books, times and events.
+//!
+//! In: books, questions and failed visits, drawn by proptest. Out: properties, judged by rules written
+//! here a second time: hours are counted out minute by minute.
+#![allow(clippy::unwrap_used, reason = "a test may panic, also in what cases share")]
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
+use deepid_edge::compare::SubjectId;
+use deepid_edge::policy::{
+    Arming, Asked, Lockout, LockoutPolicy, RuleBook, RuleName, Rules, Schedule, Terms,
+};
+use jiff::civil::{Date, DateTime, date};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+use proptest::prelude::*;
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// Hours of a day as pairs of minutes, of which the second may be of the next day.
+type Spans = Vec<(u16, u16)>;
+
+/// A schedule, as it is written and as pairs.
+#[derive(Debug, Clone)]
+struct Written {
+    week: Vec<Spans>,
+    holiday: Spans,
+    dates: Vec<(Date, Spans)>,
+}
+
+fn spans() -> impl Strategy<Value = Spans> {
+    let span = (0_u16..1440, 1_u16..=1440).prop_filter("of some length", |(from, to)| from != to);
+    prop::collection::vec(span, 0..4)
+}
+
+/// A day of the year in which the clock changes twice.
+fn day() -> impl Strategy<Value = Date> {
+    (0_i64..365).prop_map(|days| date(2026, 1, 1).checked_add(days.days()).unwrap())
+}
+
+fn written() -> impl Strategy<Value = Written> {
+    let dates = prop::collection::btree_map(day(), spans(), 0..4);
+    (prop::collection::vec(spans(), 7), spans(), dates).prop_map(|(week, holiday, dates)| Written {
+        week,
+        holiday,
+        dates: dates.into_iter().collect(),
+    })
+}
+
+fn text(spans: &Spans) -> String {
+    let clock = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let spans: Vec<String> =
+        spans.iter().map(|(from, to)| format!("{}-{}", clock(*from), clock(*to))).collect();
+    if spans.is_empty() { "closed".to_owned() } else { spans.join(",") }
+}
+
+impl Written {
+    fn text(&self) -> String {
+        let week = DAYS.iter().zip(&self.week).map(|(day, spans)| format!("{day} {}", text(spans)));
+        let holiday = std::iter::once(format!("holiday {}", text(&self.holiday)));
+        let dates = self.dates.iter().map(|(date, spans)| format!("{date} {}", text(spans)));
+        week.chain(holiday).chain(dates).collect::<Vec<_>>().join("; ")
+    }
+
+    fn of(&self, date: Date, holidays: &BTreeSet<Date>) -> &Spans {
+        if let Some((_, spans)) = self.dates.iter().find(|(other, _)| *other == date) {
+            return spans;
+        }
+        if holidays.contains(&date) {
+            return &self.holiday;
+        }
+        let place = usize::try_from(date.weekday().to_monday_zero_offset()).unwrap();
+        self.week.get(place).unwrap()
+    }
+
+    /// Every minute that is open on the clock, counted out over a day and the one before it.
+    fn is_open(&self, at: DateTime, holidays: &BTreeSet<Date>) -> bool {
+        let yesterday = at.date().yesterday().unwrap();
+        let now =
+            1440 + u32::from(at.hour().unsigned_abs()) * 60 + u32::from(at.minute().unsigned_abs());
+        [(yesterday, 0), (at.date(), 1440)].into_iter().any(|(date, begins)| {
+            self.of(date, holidays).iter().any(|(from, to)| {
+                let end = if to < from { to + 1440 } else { *to };
+                (*from..end).any(|minute| begins + u32::from(minute) == now)
+            })
+        })
+    }
+}
+
+/// Everything that can be written of somebody, and asked.
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
+#[derive(Debug, Clone)]
+struct Question {
+    written: Written,
+    holidays: BTreeSet<Date>,
+    grouped: bool,
+    scheduled: bool,
+    from: Option<DateTime>,
+    until: Option<DateTime>,
+    arming: Arming,
+    enabled: bool,
+    trusted: bool,
+    locked_out: bool,
+    unix_ms: i64,
+}
+
+fn time() -> impl Strategy<Value = DateTime> {
+    (day(), 0_i8..24, 0_i8..60).prop_map(|(date, hour, minute)| date.at(hour, minute, 0, 0))
+}
+
+fn question() -> impl Strategy<Value = Question> {
+    let begin = date(2026, 1, 1).to_zoned(TimeZone::UTC).unwrap().timestamp().as_millisecond();
+    let unix_ms = (0_i64..365 * 86_400).prop_map(move |second| begin + second * 1000);
+    let often = || prop::bool::weighted(0.9);
+    let arming = (0_u8..8, 0_i64..365 * 86_400).prop_map(move |(kind, second)| match kind {
+        0 => Arming::Off,
+        1 => Arming::Until(begin + second * 1000),
+        _ => Arming::On,
+    });
+    let book = (written(), prop::collection::btree_set(day(), 0..20), often(), often());
+    let validity = (prop::option::weighted(0.3, time()), prop::option::weighted(0.3, time()));
+    (book, validity, arming, often(), often(), often(), unix_ms).prop_map(
+        |(
+            (written, holidays, grouped, scheduled),
+            (from, until),
+            arming,
+            enabled,
+            trusted,
+            free,
+            unix_ms,
+        )| {
+            let locked_out = !free;
+            Question {
+                written,
+                holidays,
+                grouped,
+                scheduled,
+                from,
+                until,
+                arming,
+                enabled,
+                trusted,
+                locked_out,
+                unix_ms,
+            }
+        },
+    )
+}
+
+fn subject() -> SubjectId {
+    SubjectId::new("s-000001").unwrap()
+}
+
+fn zone() -> TimeZone {
+    TimeZone::get("Europe/Berlin").unwrap()
+}
+
+impl Question {
+    fn rules(&self) -> Rules {
+        let (group, schedule) = (RuleName::new("group").unwrap(), RuleName::new("hours").unwrap());
+        let mut book = RuleBook {
+            arming: self.arming,
+            holidays: self.holidays.clone(),
+            ..RuleBook::default()
+        };
+        book.schedules.insert(schedule.clone(), Schedule::read(&self.written.text()).unwrap());
+        book.groups.insert(group.clone(), self.scheduled.then_some(schedule));
+        let group = self.grouped.then_some(group);
+        book.subjects.insert(subject(), Terms { group, from: self.from, until: self.until });
+        Rules::new(book, zone())
+    }
+
+    fn is_allowed(&self) -> bool {
+        let trust = if self.trusted { ClockTrust::Trusted } else { ClockTrust::Untrusted };
+        let asked = Asked {
+            subject: &subject(),
+            enabled: self.enabled,
+            wall: Some(WallClock { unix_ms: self.unix_ms, trust, synchronised: false }),
+            locked_out: self.locked_out,
+        };
+        self.rules().judge(&asked).refusal.is_none()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_schedule_is_open_in_the_minutes_that_are_written(written in written(), holidays in prop::collection::btree_set(day(), 0..20), at in time()) {
+        let schedule = Schedule::read(&written.text()).unwrap();
+        prop_assert_eq!(schedule.at(at, &holidays).1, written.is_open(at, &holidays));
+        prop_assert_eq!(&Schedule::read(&schedule.to_string()).unwrap(), &schedule, "as it is shown");
+    }
+
+    #[test]
+    fn every_rule_must_let_pass_by_itself(question in question()) {
+        let moment = Timestamp::from_millisecond(question.unix_ms).unwrap();
+        let zoned = moment.to_zoned(zone());
+        let mut all = question.enabled && question.trusted && !question.locked_out;
+        all &= match question.arming {
+            Arming::On => true,
+            Arming::Off => false,
+            Arming::Until(end) => question.unix_ms < end,
+        };
+        // Where a time comes twice, either is enough to refuse.
+        let both = |time: DateTime| {
+            let ambiguous = zone().to_ambiguous_timestamp(time);
+            [ambiguous.earlier().unwrap(), ambiguous.later().unwrap()]
+        };
+        all &= question.from.is_none_or(|from| both(from).iter().all(|from| moment >= *from));
+        all &= question.until.is_none_or(|until| both(until).iter().all(|until| moment < *until));
+        if question.grouped && question.scheduled {
+            all &= question.written.is_open(zoned.datetime(), &question.holidays);
+        }
+        prop_assert_eq!(question.is_allowed(), all);
+    }
+
+    #[test]
+    fn what_is_doubted_or_limited_further_never_lets_pass_who_did_not(question in question(), earlier in time()) {
+        if !question.is_allowed() {
+            let limit = |until: Option<DateTime>| Some(until.map_or(earlier, |until| until.min(earlier)));
+            let stricter = [
+                Question { enabled: false, ..question.clone() },
+                Question { trusted: false, ..question.clone() },
+                Question { locked_out: true, ..question.clone() },
+                Question { arming: Arming::Off, ..question.clone() },
+                Question { until: limit(question.until), ..question.clone() },
+            ];
+            for question in stricter {
+                prop_assert!(!question.is_allowed(), "{question:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_schedule_never_panics(text in ".{0,60}", days in "[a-z0-9, -]{0,12}", hours in "[0-9:, -]{0,24}") {
+        drop(Schedule::read(&text));
+        drop(Schedule::read(&format!("{days} {hours}")));
+    }
+
+    #[test]
+    fn a_lockout_is_earned_bounded_and_forgotten_by_a_grant(
+        visits in 1_u32..6, window in 1_u64..400, longest in 30_u64..900,
+        events in prop::collection::vec((0_u64..120, 0_u8..10), 0..200)
+    ) {
+        let policy = LockoutPolicy {
+            visits,
+            window: Duration::from_secs(window),
+            longest: Duration::from_secs(longest),
+        };
+        let mut lockout = Lockout::default();
+        let (mut second, mut counted) = (1000_u64, Vec::new());
+        for (after, kind) in events {
+            second += after;
+            let now = Monotonic::from_millis(second * 1000);
+            if kind == 0 {
+                // Nobody is granted while the door is locked.
+                if lockout.until(now).is_none() {
+                    lockout.forget();
+                    counted.clear();
+                }
+                continue;
+            }
+            let locked = lockout.until(now);
+            if locked.is_none() {
+                counted.push(second);
+            }
+            let begun = lockout.fail(&policy, now);
+            prop_assert!(locked.is_none() || begun.is_none(), "a lockout is never made longer");
+            let recent = counted.iter().filter(|at| second - **at < window).count();
+            prop_assert_eq!(begun.is_some(), locked.is_none() && recent >= visits as usize);
+            if let Some(end) = begun {
+                counted.clear();
+                prop_assert!(end.since(now) <= policy.longest);
+                prop_assert!(end.since(now) >= Duration::from_secs(30));
+            }
+            let left = lockout.until(now).map_or(Duration::ZERO, |end| end.since(now));
+            prop_assert!(left <= policy.longest);
+        }
+    }
+}

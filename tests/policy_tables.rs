@@ -1,0 +1,207 @@
+//! The rules as commented text tables: `tests/data/policy/*.txt`, each line a question and its answer.
+//!
+//! In: a rule book, somebody, a time. Out: the ruling, compared word for word. Through the public API
+//! only. The syntax stands in `tests/data/policy/README.md`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic, also in what cases share")]
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use deepid_edge::clock::{ClockTrust, WallClock};
+use deepid_edge::compare::SubjectId;
+use deepid_edge::decide::{DeniedReason, Verdict};
+use deepid_edge::policy::{Arming, Asked, Rule, RuleBook, RuleName, Rules, Schedule, Terms};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+const NAMES: [&str; 3] = ["alice", "bob", "carol"];
+const ANSWERS_MIN: usize = 80;
+
+#[test]
+fn every_question_is_answered_as_its_table_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/policy");
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    paths.sort();
+    let (mut answers, mut wrong) = (0, String::new());
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        answers += run(&text, |line, problem| {
+            writeln!(wrong, "{file}:{line}: {problem}").unwrap();
+        });
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+    assert!(answers >= ANSWERS_MIN, "only {answers} questions were found");
+}
+
+#[test]
+fn a_table_that_is_wrong_is_noticed() {
+    let problems = |text: &str| {
+        let mut found = 0;
+        run(text, |_, _| found += 1);
+        found
+    };
+    let right = "case x\nbob disabled\n2026-01-01T00:00 bob -> subject_disabled by enabled\n";
+    assert_eq!(problems(right), 0);
+    for wrong in [
+        "case x\n2026-01-01T00:00 bob -> subject_disabled by enabled\n",
+        "case x\n2026-01-01T00:00 bob -> allowed by any_time\n",
+        "case x\n2026-01-01T00:00 mallory -> allowed by no_group\n",
+        "case x\nschedule a mon 8-12\n",
+        "case x\nlocked down\n",
+        "bob disabled\n",
+    ] {
+        assert_eq!(problems(wrong), 1, "{wrong}");
+    }
+}
+
+/// Runs all cases of a table; gives how many questions they ask.
+fn run(text: &str, mut wrong: impl FnMut(usize, String)) -> usize {
+    let (mut case, mut answers) = (None, 0);
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.starts_with("case ") {
+            case = Some(Case::default());
+            continue;
+        }
+        if line.is_empty() {
+            continue;
+        }
+        let result = case.as_mut().ok_or_else(|| "before any case".to_owned()).and_then(|case| {
+            match line.split_once("->") {
+                Some((question, answer)) => {
+                    answers += 1;
+                    case.ask(question, answer.trim())
+                }
+                None => case.set(line),
+            }
+        });
+        if let Err(problem) = result {
+            wrong(number, format!("{line}\n    {problem}"));
+        }
+    }
+    answers
+}
+
+struct Case {
+    book: RuleBook,
+    zone: TimeZone,
+    trust: Option<ClockTrust>,
+    locked_out: bool,
+    disabled: Vec<SubjectId>,
+}
+
+impl Default for Case {
+    fn default() -> Self {
+        Self {
+            book: RuleBook::default(),
+            zone: TimeZone::UTC,
+            trust: Some(ClockTrust::Trusted),
+            locked_out: false,
+            disabled: Vec::new(),
+        }
+    }
+}
+
+fn subject(name: &str) -> Result<SubjectId, String> {
+    let place = NAMES.iter().position(|known| *known == name);
+    let number = place.ok_or_else(|| format!("nobody is called '{name}'"))? + 1;
+    Ok(SubjectId::new(&format!("s-{number:06x}")).unwrap())
+}
+
+fn name(text: &str) -> Result<RuleName, String> {
+    RuleName::new(text).map_err(|problem| problem.to_string())
+}
+
+impl Case {
+    fn set(&mut self, line: &str) -> Result<(), String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let time = |text: &str| text.parse::<DateTime>().map_err(|error| error.to_string());
+        match words.as_slice() {
+            ["zone", zone] => {
+                self.zone = TimeZone::get(zone).map_err(|error| error.to_string())?;
+            }
+            ["schedule", schedule, ..] => {
+                let (_, hours) = line.split_once(schedule).unwrap();
+                let hours = Schedule::read(hours).map_err(|problem| problem.to_string())?;
+                self.book.schedules.insert(name(schedule)?, hours);
+            }
+            ["holidays", dates @ ..] => {
+                for date in dates {
+                    self.book.holidays.insert(date.parse().map_err(|_| "no date".to_owned())?);
+                }
+            }
+            ["group", group] => drop(self.book.groups.insert(name(group)?, None)),
+            ["group", group, schedule] => {
+                self.book.groups.insert(name(group)?, Some(name(schedule)?));
+            }
+            ["armed", "on"] => self.book.arming = Arming::On,
+            ["armed", "off"] => self.book.arming = Arming::Off,
+            ["armed", "until", end] => self.book.arming = Arming::Until(self.instant(end)?),
+            ["clock", "trusted"] => self.trust = Some(ClockTrust::Trusted),
+            ["clock", "untrusted"] => self.trust = Some(ClockTrust::Untrusted),
+            ["clock", "none"] => self.trust = None,
+            ["locked"] => self.locked_out = true,
+            ["unlocked"] => self.locked_out = false,
+            [who, "disabled"] => self.disabled.push(subject(who)?),
+            [who, "enabled"] => {
+                let who = subject(who)?;
+                self.disabled.retain(|other| *other != who);
+            }
+            [who, "in", group] => self.terms(who)?.group = Some(name(group)?),
+            [who, "from", from] => self.terms(who)?.from = Some(time(from)?),
+            [who, "until", until] => self.terms(who)?.until = Some(time(until)?),
+            _ => return Err("nothing like this is ever written".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn terms(&mut self, who: &str) -> Result<&mut Terms, String> {
+        Ok(self.book.subjects.entry(subject(who)?).or_default())
+    }
+
+    /// Milliseconds since 1970.
+    fn instant(&self, text: &str) -> Result<i64, String> {
+        if let Ok(moment) = text.parse::<Timestamp>() {
+            return Ok(moment.as_millisecond());
+        }
+        let time: DateTime = text.parse().map_err(|_| format!("'{text}' is no time"))?;
+        Ok(self.zone.to_timestamp(time).map_err(|error| error.to_string())?.as_millisecond())
+    }
+
+    fn ask(&self, question: &str, expected: &str) -> Result<(), String> {
+        let words: Vec<&str> = question.split_whitespace().collect();
+        let [at, who] = words.as_slice() else { return Err("a time and a name".to_owned()) };
+        let (unix_ms, subject) = (self.instant(at)?, subject(who)?);
+        let rules = Rules::new(self.book.clone(), self.zone.clone());
+        let ruling = rules.judge(&Asked {
+            subject: &subject,
+            enabled: !self.disabled.contains(&subject),
+            wall: self.trust.map(|trust| WallClock { unix_ms, trust, synchronised: false }),
+            locked_out: self.locked_out,
+        });
+        let reason = ruling.refusal.map_or("allowed", |refusal| {
+            Verdict::Denied { reason: DeniedReason::from(refusal), subject: None }.reason()
+        });
+        let found = format!("{reason} by {}", say(ruling.rule));
+        if found == expected { Ok(()) } else { Err(format!("found: {found}")) }
+    }
+}
+
+fn say(rule: Rule<'_>) -> String {
+    match rule {
+        Rule::Enabled => "enabled".to_owned(),
+        Rule::Clock => "clock".to_owned(),
+        Rule::Armed(_) => "armed".to_owned(),
+        Rule::From(_) => "from".to_owned(),
+        Rule::Until(_) => "until".to_owned(),
+        Rule::Hours { day, .. } => day.to_string(),
+        Rule::Missing { .. } => "missing".to_owned(),
+        Rule::AnyTime { .. } => "any_time".to_owned(),
+        Rule::NoGroup => "no_group".to_owned(),
+        Rule::LockedOut => "locked".to_owned(),
+    }
+}

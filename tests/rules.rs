@@ -1,0 +1,346 @@
+//! The rules of who may pass, from the command line to the running door: written, shown, explained, taken
+//! over, announced.
+//!
+//! The last test needs the files that `make assets` fetches and the program `mosquitto`; says aloud what
+//! it skips.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod support;
+
+use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
+use deepid_edge::compare::SubjectId;
+use deepid_edge::policy::{Arming, RuleName, Schedule};
+use deepid_edge::publish::Outgoing;
+use deepid_edge::store::{
+    Administrative, AuditRecord, Body, Error, RuleChange, RuleProblem, Signature, Store,
+    StoreSettings,
+};
+use jiff::civil::{Date, DateTime};
+use serde_json::{Value, json};
+use support::answer::Answer;
+use support::daemon::Home;
+use support::models::library;
+use support::mosquitto::{Broker, Mosquitto};
+use support::people::People as _;
+use support::scene::Recording;
+use support::subscriber::Subscriber;
+use uuid::Uuid;
+
+const WALL: WallClock =
+    WallClock { unix_ms: 1_800_000_000_000, trust: ClockTrust::Trusted, synchronised: false };
+const ARMED: &str = "deepid-edge/front/armed";
+const ACCESS: &str = "deepid-edge/front/access";
+
+fn by(wall: WallClock) -> Signature<'static> {
+    Signature { door: "front", boot: Uuid::nil(), now: Monotonic::default(), wall }
+}
+
+fn name(text: &str) -> RuleName {
+    RuleName::new(text).unwrap()
+}
+
+fn open(folder: &tempfile::TempDir) -> Store {
+    Store::open(&folder.path().join("door.db"), StoreSettings::default()).unwrap()
+}
+
+/// A database with one subject.
+fn store(folder: &tempfile::TempDir) -> (Store, SubjectId) {
+    let mut store = open(folder);
+    let ada = store.add_subject("Ada", WALL).unwrap();
+    (store, ada)
+}
+
+fn event(made: Result<AuditRecord, Error>) -> Administrative {
+    match made.unwrap().body {
+        Body::Administrative(event) => event,
+        Body::Decision(decision) => unreachable!("{decision:?}"),
+    }
+}
+
+#[test]
+fn every_change_of_a_rule_is_one_transaction_with_its_record() {
+    use Administrative as A;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, ada) = store(&folder);
+    let (staff, office) = (name("staff"), name("office"));
+    let hours = Schedule::read("mon-fri 08:00-18:00").unwrap();
+    let day = |text: &str| text.parse::<DateTime>().unwrap();
+    let (from, until) = (Some(day("2026-01-01T00:00")), Some(day("2026-07-01T00:00")));
+    let holidays = [Date::from(day("2026-12-25")), Date::from(day("2026-12-26"))];
+    let group = || staff.clone();
+    let schedule = || Some(office.clone());
+    let changes = [
+        (
+            RuleChange::SetSchedule { schedule: &office, hours: &hours },
+            A::ScheduleSet { schedule: office.clone() },
+        ),
+        (
+            RuleChange::AddGroup { group: &staff, schedule: None },
+            A::GroupAdded { group: group(), schedule: None },
+        ),
+        (
+            RuleChange::Follow { group: &staff, schedule: Some(&office) },
+            A::GroupScheduled { group: group(), schedule: schedule() },
+        ),
+        (
+            RuleChange::Assign { subject: &ada, group: Some(&staff) },
+            A::SubjectAssigned { subject: ada.clone(), group: Some(group()) },
+        ),
+        (
+            RuleChange::Validity { subject: &ada, from, until },
+            A::ValiditySet {
+                subject: ada.clone(),
+                from: Some("2026-01-01T00:00:00".to_owned()),
+                until: Some("2026-07-01T00:00:00".to_owned()),
+            },
+        ),
+        (
+            RuleChange::Holidays { dates: &holidays, are: true },
+            A::HolidaysChanged { added: 2, removed: 0 },
+        ),
+        (
+            RuleChange::Arm(Arming::Until(1_800_000_060_000)),
+            A::ArmingChanged { armed: true, until: Some("2027-01-15T08:01:00Z".to_owned()) },
+        ),
+    ];
+    for (change, wanted) in changes {
+        assert_eq!(event(store.change_rules(change, by(WALL))), wanted);
+    }
+    let book = store.rule_book().unwrap();
+    assert_eq!(book.arming, Arming::Until(1_800_000_060_000));
+    assert_eq!(book.holidays, holidays.into());
+    assert_eq!(book.schedules, [(office.clone(), hours)].into());
+    assert_eq!(book.groups, [(staff.clone(), Some(office.clone()))].into());
+    let terms = &book.subjects[&ada];
+    assert_eq!((&terms.group, terms.from, terms.until), (&Some(staff.clone()), from, until));
+
+    // What would let anybody pass at any time is refused, and leaves no record.
+    let records = store.audit(0, 99).unwrap().len();
+    let nobody = name("nobody");
+    let refusals = [
+        (
+            RuleChange::RemoveSchedule { schedule: &office },
+            RuleProblem::ScheduleInUse { schedule: office.clone(), groups: 1 },
+        ),
+        (
+            RuleChange::RemoveGroup { group: &staff },
+            RuleProblem::GroupInUse { group: staff.clone(), members: 1 },
+        ),
+        (
+            RuleChange::AddGroup { group: &staff, schedule: None },
+            RuleProblem::GroupThere(staff.clone()),
+        ),
+        (
+            RuleChange::Assign { subject: &ada, group: Some(&nobody) },
+            RuleProblem::NoSuchGroup(nobody.clone()),
+        ),
+        (
+            RuleChange::Follow { group: &staff, schedule: Some(&nobody) },
+            RuleProblem::NoSuchSchedule(nobody.clone()),
+        ),
+        (RuleChange::Validity { subject: &ada, from: until, until: from }, RuleProblem::NeverValid),
+    ];
+    for (change, wanted) in refusals {
+        let Err(Error::Rules(problem)) = store.change_rules(change, by(WALL)) else {
+            unreachable!("{change:?}")
+        };
+        assert_eq!(problem, wanted);
+    }
+    let stranger = SubjectId::new("s-00dead").unwrap();
+    let change = RuleChange::Assign { subject: &stranger, group: None };
+    assert!(matches!(store.change_rules(change, by(WALL)), Err(Error::NoSuchSubject { .. })));
+    assert_eq!(store.audit(0, 99).unwrap().len(), records);
+    assert_eq!(store.rule_book().unwrap(), book);
+}
+
+#[test]
+fn the_end_of_an_armed_time_is_kept_and_a_clock_that_goes_back_does_not_arm_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = store(&folder);
+    let end = WALL.unix_ms + 60_000;
+    store.change_rules(RuleChange::Arm(Arming::Until(end)), by(WALL)).unwrap();
+    let at = |unix_ms| WallClock { unix_ms, ..WALL };
+    let doubted = WallClock { trust: ClockTrust::Untrusted, ..at(end) };
+    assert_eq!(store.end_arming(by(at(end - 1))).unwrap(), None);
+    assert_eq!(store.end_arming(by(doubted)).unwrap(), None, "such a clock says nothing");
+    let ended = store.end_arming(by(at(end))).unwrap().unwrap();
+    let event = Administrative::ArmingChanged { armed: false, until: None };
+    assert_eq!(ended.body, Body::Administrative(event));
+    assert_eq!(store.arming().unwrap(), Arming::Off);
+    assert_eq!(store.end_arming(by(at(end))).unwrap(), None, "once");
+}
+
+#[test]
+fn the_desk_says_whether_the_door_is_armed_once_and_on_change() {
+    use deepid_edge::daemon::desk::Desk;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut beside, _) = store(&folder);
+    let mut desk = Desk::new(open(&folder), "front".to_owned(), Uuid::nil());
+    let look = |desk: &mut Desk, unix_ms| {
+        let mut outgoing = Vec::new();
+        let wall = WallClock { unix_ms, ..WALL };
+        let ended = desk.look_at_arming(Monotonic::default(), wall, &mut outgoing);
+        let said: Vec<Value> = outgoing
+            .iter()
+            .filter_map(|item| match item {
+                Outgoing::Armed(armed) => Some(json!([armed.armed, armed.until])),
+                _ => None,
+            })
+            .collect();
+        (ended, said)
+    };
+    let now = WALL.unix_ms;
+    assert_eq!(look(&mut desk, now), (false, vec![json!([true, null])]));
+    assert_eq!(look(&mut desk, now), (false, vec![]));
+    beside.change_rules(RuleChange::Arm(Arming::Until(now + 60_000)), by(WALL)).unwrap();
+    let until = "2027-01-15T08:01:00.000Z";
+    assert_eq!(look(&mut desk, now), (false, vec![json!([true, until])]));
+    assert_eq!(look(&mut desk, now + 60_000), (true, vec![json!([false, null])]));
+    assert_eq!(look(&mut desk, now), (false, vec![]), "a clock that goes back arms nothing");
+}
+
+/// A home with a database in which nobody is enrolled.
+fn home() -> Home {
+    let home = Home::new();
+    Store::open(&home.path("door.db"), StoreSettings::default()).unwrap();
+    home
+}
+
+fn ask(home: &Home, arguments: &[&str]) -> Answer {
+    Answer::of(home.command(arguments).output().unwrap())
+}
+
+fn told(home: &Home, arguments: &[&str]) -> Value {
+    let answer = ask(home, &[arguments, &["--json"]].concat());
+    assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
+    answer.json()
+}
+
+#[test]
+fn an_office_is_written_shown_and_explained() {
+    let home = home();
+    let mut store = Store::open(&home.path("door.db"), StoreSettings::default()).unwrap();
+    let id = store.add_subject("Maria", WALL).unwrap();
+    drop(store);
+    let hours = "mon-thu 08:00-12:00,13:00-18:00";
+    let set = told(&home, &["schedules", "set", "office", hours, "fri 08:00-14:00"]);
+    let shown = "mon-thu 08:00-12:00,13:00-18:00; fri 08:00-14:00; sat-sun closed; holiday closed";
+    assert_eq!(set["hours"], shown);
+    told(&home, &["schedules", "holidays", "add", "2026-12-25", "2026-12-26"]);
+    told(&home, &["schedules", "holidays", "remove", "2026-12-26"]);
+    assert_eq!(told(&home, &["schedules", "holidays", "list"])["holidays"], json!(["2026-12-25"]));
+    assert_eq!(told(&home, &["schedules", "show", "office"])["hours"], shown);
+    told(&home, &["groups", "add", "staff", "--schedule", "office"]);
+    told(&home, &["groups", "assign", "Maria", "staff"]);
+    let listed = told(&home, &["groups", "list"]);
+    let group = json!({ "group": "staff", "schedule": "office", "members": [id] });
+    assert_eq!(listed["groups"], json!([group]));
+
+    let zone = ["--set", "policy.time_zone=Europe/Berlin"];
+    let explain = |at: &str| {
+        let answer = ask(
+            &home,
+            &[&["policy", "explain", "Maria", "--at", at, "--json"], &zone[..]].concat(),
+        );
+        let said = answer.json();
+        assert_eq!(answer.code, i32::from(said["allowed"] == false), "{said}");
+        (said["reason"].as_str().unwrap_or("allowed").to_owned(), said["because"].to_string())
+    };
+    assert_eq!(explain("2026-12-22 09:00").0, "allowed");
+    assert_eq!(explain("2026-12-22T08:00:00Z").0, "allowed", "nine o'clock there");
+    let (reason, because) = explain("2026-12-22 12:30");
+    assert_eq!(reason, "outside_schedule");
+    assert!(because.contains("staff") && because.contains("office"), "{because}");
+    let (reason, because) = explain("2026-12-25 09:00");
+    assert!(reason == "outside_schedule" && because.contains("holiday"), "{because}");
+
+    told(&home, &["subjects", "validity", "Maria", "--until", "2026-12-22"]);
+    assert_eq!(explain("2026-12-22 17:59").0, "allowed", "the last day counts");
+    let (reason, because) = explain("2026-12-23 09:00");
+    assert!(reason == "outside_schedule" && because.contains("valid until"), "{because}");
+    let limited = told(&home, &["subjects", "validity", "Maria", "--from", "2026-12-01 07:30"]);
+    let both = (&limited["from"], &limited["until"]);
+    assert_eq!(both, (&json!("2026-12-01 07:30"), &json!("2026-12-23 00:00")), "the other stays");
+    told(&home, &["subjects", "validity", "Maria", "--always"]);
+    assert_eq!(explain("2026-12-23 09:00").0, "allowed");
+
+    told(&home, &["arm", "off"]);
+    assert_eq!(explain("2026-12-23 09:00").0, "not_armed");
+    assert_eq!(told(&home, &["arm", "show"])["armed"], false);
+    let armed = told(&home, &["arm", "for", "2h30m"]);
+    assert!(armed["armed"] == true && armed["until"].is_string(), "{armed}");
+    told(&home, &["arm", "on"]);
+    told(&home, &["subjects", "disable", "Maria"]);
+    assert_eq!(explain("2026-12-23 09:00").0, "subject_disabled");
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_what_would_be_right() {
+    let home = home();
+    told(&home, &["schedules", "set", "office", "daily open"]);
+    told(&home, &["groups", "add", "staff", "--schedule", "office"]);
+    for (arguments, code, said) in [
+        (&["schedules", "set", "a", "mon 8-12"][..], 2, "no span"),
+        (&["schedules", "set", "a", "mon 08:00-12:00", "mon-tue open"], 2, "mon is written twice"),
+        (&["schedules", "set", "Büro", "daily open"], 2, "a-z"),
+        (&["schedules", "set", "a", "2026-02-30 open"], 2, "no day"),
+        (&["schedules", "holidays", "add", "25.12.2026"], 2, "2026-12-24"),
+        (&["schedules", "remove", "office"], 2, "groups follow it"),
+        (&["schedules", "show", "none"], 9, "there is none"),
+        (&["groups", "follow", "none", "office"], 9, "there is none"),
+        (&["groups", "add", "staff"], 2, "there already"),
+        (&["groups", "assign", "Nobody", "staff"], 9, "nobody is enrolled"),
+        (&["policy", "explain", "Nobody"], 9, "nobody is enrolled"),
+        (&["arm", "for", "30s"], 2, "from a minute"),
+        (&["config", "check", "--set", "policy.time_zone=Atlantis"], 3, "time zone"),
+    ] {
+        let answer = ask(&home, arguments);
+        assert_eq!(answer.code, code, "{arguments:?}: {}", answer.err);
+        assert!(answer.err.contains(said), "{arguments:?}: {}", answer.err);
+    }
+}
+
+#[test]
+fn a_running_daemon_takes_rules_over_and_says_whether_it_is_armed() {
+    if !library().exists() {
+        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
+        return;
+    }
+    let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
+    let subscriber = Subscriber::connect(broker.port(), "#");
+    let home = Home::new()
+        .broker(broker.port())
+        .enrol_obama()
+        .set("camera.replay.pace", "real-time")
+        .set("camera.replay.repeat", true)
+        .set("visit.cooldown_ms", 0);
+    let recording = home.path("visit.mjpeg");
+    Recording::new().nobody(5).person("obama3.jpg", 0.16, 30).nobody(40).write(&recording, 1);
+    let daemon = home.run(&recording);
+    let first = subscriber.on(ARMED);
+    assert_eq!((first.qos, first.json()["armed"].clone()), (1, json!(true)));
+    let decided = |reason: &'static str| {
+        let found =
+            |m: &support::subscriber::Received| m.topic == ACCESS && m.json()["reason"] == reason;
+        subscriber.next(reason, found);
+    };
+    decided("matched");
+    told(&home, &["arm", "off"]);
+    let off = subscriber.next("not armed", |m| m.topic == ARMED && m.json()["armed"] == false);
+    assert_eq!(off.json(), json!({ "schema": "deepid-edge/armed/1", "armed": false }));
+    decided("not_armed");
+    told(&home, &["arm", "on"]);
+    decided("matched");
+    // Nobody may pass by a group whose schedule has no hours at all.
+    told(&home, &["schedules", "set", "never", "mon closed"]);
+    told(&home, &["groups", "add", "visitors", "--schedule", "never"]);
+    told(&home, &["groups", "assign", "obama", "visitors"]);
+    decided("outside_schedule");
+    let late = Subscriber::connect(broker.port(), ARMED);
+    let kept = late.on(ARMED);
+    assert!(kept.retained && kept.json()["armed"] == true, "{}", daemon.log());
+}
