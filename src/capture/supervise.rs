@@ -6,7 +6,8 @@
 //! from outside while the daemon runs.
 //!
 //! Invariants: numbers of frames only grow, also over a reopening; a call lasts about
-//! [`PATIENCE`] at most, unless opening itself hangs in the driver; a frame equal to the one before
+//! [`PATIENCE`] at most, unless opening itself hangs in the driver, or closing waits a second or two
+//! for a program to end; a frame equal to the one before
 //! it is a [`Progress::Repeat`], never a new frame; no frame comes of a camera that is not the wanted
 //! one.
 //! Deliberately absent: threads, and giving up.
@@ -35,6 +36,8 @@ const MAX_DAMAGED_IN_A_ROW: u32 = 30;
 pub struct SuperviseSettings {
     /// Without a frame for this long, the camera is opened again.
     pub stall_after: Duration,
+    /// The same before its first frame.
+    pub first_after: Duration,
     /// With equal frames for this long, the camera counts as frozen.
     pub frozen_after: Duration,
     /// Frozen for this long, it is opened again.
@@ -52,6 +55,7 @@ impl Default for SuperviseSettings {
     fn default() -> Self {
         Self {
             stall_after: Duration::from_secs(3),
+            first_after: Duration::from_secs(3),
             frozen_after: Duration::from_secs(2),
             reopen_frozen_after: Duration::from_secs(10),
             wait_first: Duration::from_millis(500),
@@ -189,7 +193,7 @@ impl Supervised {
                 self.source = Some(source);
                 self.counts.opened += 1;
                 self.opened_at = now;
-                self.stall.feed(now);
+                self.stall = StallWatch::new(self.settings.first_after, now);
                 self.damaged_in_a_row = 0;
                 self.numbers.last_of_source = None;
             }
@@ -218,9 +222,15 @@ impl Supervised {
 
     fn receive(&mut self, frame: &mut CapturedFrame) -> Progress {
         let now = self.clock.now();
+        let is_first = self.numbers.last_of_source.is_none();
         let (number, lost) = self.numbers.of(frame.sequence());
         frame.restamp(number, frame.captured_at());
         self.stall.feed(now);
+        if let (true, Some(source)) = (is_first, &self.source) {
+            self.stall = StallWatch::new(self.settings.stall_after, now);
+            // Some sources know their frames only by the first of them.
+            self.description.clone_from(source.description());
+        }
         self.damaged_in_a_row = 0;
         self.counts.frames += 1;
         self.counts.lost += lost;
@@ -258,8 +268,10 @@ impl Supervised {
     fn wait_longer(&mut self) {
         if let Some(waited) = self.stall.stalled(self.clock.now()) {
             let waited_ms = waited.as_millis() as u64;
-            let device = self.description.location.clone();
-            self.fail(&CaptureError::Stalled { device, waited_ms });
+            let error = self.source.as_ref().map(|source| source.silence(waited_ms));
+            let device = || self.description.location.clone();
+            let stalled = || CaptureError::Stalled { device: device(), waited_ms };
+            self.fail(&error.unwrap_or_else(stalled));
         }
     }
 }

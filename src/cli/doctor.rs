@@ -33,6 +33,9 @@ use crate::liveness::Mode;
 use crate::publish::message::rfc3339;
 use crate::store::{Store, Usable};
 
+/// The least patience with a camera that a program reads, in seconds.
+const PROGRAM_PATIENCE_S: u32 = 15;
+
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct Arguments {
@@ -384,7 +387,8 @@ fn unreadable(findings: &mut Findings, store: &Store) {
 fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, Floor::default()));
     let opened = capture::open(config.source_settings(clock.now()), Arc::clone(&clock));
-    if config.camera.replay.path.is_none() {
+    let program = config.camera_program().filter(|_| config.camera.replay.path.is_none());
+    if config.camera.replay.path.is_none() && program.is_none() {
         let listings = list_cameras(&config.camera_settings().wish);
         if listings.is_empty() {
             let remedy = "plug a camera in (a USB camera needs no driver of its own)";
@@ -402,6 +406,9 @@ fn camera(findings: &mut Findings, config: &Config, patience_s: u32) {
             "nothing, if it is this door's own daemon: its topic 'camera' says how the camera is, and names faces that do not move",
         );
     }
+    // A program takes its time to find its camera.
+    let patience_s =
+        if program.is_some() { patience_s.max(PROGRAM_PATIENCE_S) } else { patience_s };
     let looked = || look_through(&mut *opened?, config, &*clock, patience_s);
     match looked() {
         Err(failure) => findings.fail("camera", &failure),
@@ -485,7 +492,8 @@ fn secrets(findings: &mut Findings, config: &Config) {
     for trouble in troubles.into_iter().flatten() {
         findings.fail("broker files", &Failure::of(Kind::Broker, &trouble));
     }
-    for path in [mqtt.password_file.as_ref(), mqtt.tls.key.as_ref()].into_iter().flatten() {
+    let files = [&mqtt.password_file, &mqtt.tls.key, &config.camera.password_file];
+    for path in files.into_iter().flatten() {
         let name = path.display().to_string();
         match std::fs::metadata(path) {
             // Told above, where the broker is in use.

@@ -46,6 +46,8 @@ pub(super) fn at(
                 problem: RecordingProblem::Picture { reason, .. },
                 ..
             }) => seen.note(Err(reason)),
+            // One frame alone; the next may be whole.
+            Err(CaptureError::DamagedBuffer { .. }) => {}
             Err(error) => return Err(error),
             Ok(Progress::Waiting) => {}
             Ok(Progress::End) => break,
