@@ -241,7 +241,7 @@ pub enum NegotiationError {
     NotFed,
     /// A CSI sensor's raw data.
     #[error(
-        "driver '{driver}' gives raw sensor data (CSI camera), which needs libcamera: use a USB camera, or feed a v4l2loopback device from libcamera ('rpicam-vid … | ffmpeg … -f v4l2 /dev/video10') and set camera.device to that; what it offers: {offered}"
+        "driver '{driver}' gives raw sensor data (CSI camera), which needs libcamera: set camera.device = \"libcamera\" (docs/install.md), or use a USB camera; what it offers: {offered}"
     )]
     NeedsLibcamera {
         /// The driver.

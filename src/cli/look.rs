@@ -46,10 +46,9 @@ pub(super) fn at(
                 problem: RecordingProblem::Picture { reason, .. },
                 ..
             }) => seen.note(Err(reason)),
-            // One frame alone; the next may be whole.
-            Err(CaptureError::DamagedBuffer { .. }) => {}
+            // Of one that arrived damaged the next may be whole.
+            Ok(Progress::Waiting) | Err(CaptureError::DamagedBuffer { .. }) => {}
             Err(error) => return Err(error),
-            Ok(Progress::Waiting) => {}
             Ok(Progress::End) => break,
         }
     }

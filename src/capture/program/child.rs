@@ -164,14 +164,13 @@ impl Running {
             status = child.try_wait().ok().flatten();
             status.is_some()
         });
-        self.how = match status {
-            Some(status) => status.to_string(),
-            None => {
-                tracing::warn!(pid = child.id(), "a camera program does not end, also when killed");
-                // The kernel keeps it in a call; it is waited for as long as that takes.
-                std::thread::spawn(move || child.wait());
-                "does not end".to_owned()
-            }
+        self.how = if let Some(status) = status {
+            status.to_string()
+        } else {
+            tracing::warn!(pid = child.id(), "a camera program does not end, also when killed");
+            // The kernel keeps it in a call; it is waited for as long as that takes.
+            std::thread::spawn(move || child.wait());
+            "does not end".to_owned()
         };
         self.how.clone()
     }

@@ -66,7 +66,7 @@ pub(super) struct Reader {
 
 /// A pipe that is read with patience, and notes when bytes arrived.
 pub(super) struct Pipe<R> {
-    pipe: R,
+    input: R,
     stop: Arc<AtomicBool>,
     clock: Arc<dyn Clock>,
     arrived: Rc<Cell<Monotonic>>,
@@ -78,10 +78,10 @@ pub(super) struct Pipe<R> {
 }
 
 impl<R: Read + AsFd> Pipe<R> {
-    pub(super) fn new(pipe: R, stop: Arc<AtomicBool>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(input: R, stop: Arc<AtomicBool>, clock: Arc<dyn Clock>) -> Self {
         let now = clock.now();
         let (arrived, held_up) = (Rc::new(Cell::new(now)), Rc::new(Cell::new(None)));
-        Self { pipe, stop, clock, arrived, held_up, empty_at: now, returned_at: now }
+        Self { input, stop, clock, arrived, held_up, empty_at: now, returned_at: now }
     }
 
     fn note_gap(&self, since: Monotonic, now: Monotonic) -> io::Result<()> {
@@ -103,7 +103,7 @@ impl<R: Read + AsFd> Pipe<R> {
             }
             let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(patience.subsec_nanos()) };
             let begun = self.clock.now();
-            let ready = match poll(&mut [PollFd::new(&self.pipe, PollFlags::IN)], Some(&timeout)) {
+            let ready = match poll(&mut [PollFd::new(&self.input, PollFlags::IN)], Some(&timeout)) {
                 Ok(ready) => ready,
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return Err(error.into()),
@@ -125,7 +125,7 @@ impl<R: Read + AsFd> Read for Pipe<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.note_gap(self.returned_at, self.clock.now())?;
         let arrived = self.wait()?;
-        let count = self.pipe.read(buffer)?;
+        let count = self.input.read(buffer)?;
         self.arrived.set(arrived);
         self.returned_at = self.clock.now();
         Ok(count)

@@ -16,6 +16,8 @@
 //! for the two, for cameras that want them as parameters.
 //! Source: the manual pages of rpicam-vid and ffmpeg; RFC 3986 for what is written as `%XX`.
 
+use std::fmt::Write as _;
+
 use super::{Output, Program, ProgramSettings};
 use crate::capture::FrameRate;
 use crate::capture::identity::ProgramKind;
@@ -197,7 +199,7 @@ fn encoded(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            let _infallible = write!(encoded, "%{byte:02X}");
         }
     }
     encoded

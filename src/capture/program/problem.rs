@@ -52,7 +52,7 @@ pub enum ProgramProblem {
         /// The system's words.
         error: io::Error,
     },
-    /// The file that camera.password_file names holds no secret.
+    /// The file that `camera.password_file` names holds no secret.
     #[error("password file {} ('camera.password_file'): {what}", file.display())]
     Secret {
         /// The file.
