@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::doubt::{CameraDoubt, IdentityWatch};
 use super::identity::Origin;
-use super::watch::{Freshness, FrozenWatch, StallWatch, fingerprint};
+use super::watch::{Freshness, FrozenWatch, Numbers, StallWatch, fingerprint};
 use super::{
     CameraStatus, CaptureError, CapturedFrame, Encoding, FrameSource, PATIENCE, Progress,
     Readability, SourceDescription,
@@ -103,26 +103,6 @@ pub struct Supervised {
     identity: IdentityWatch,
 }
 
-/// Numbers of frames that go on over a reopening.
-#[derive(Debug, Clone, Copy, Default)]
-struct Numbers {
-    last_of_source: Option<u64>,
-    next: u64,
-}
-
-impl Numbers {
-    /// The number to give out, and how many frames were lost before it.
-    const fn of(&mut self, source: u64) -> (u64, u64) {
-        let lost = match self.last_of_source {
-            Some(last) => source.saturating_sub(last).saturating_sub(1),
-            None => 0,
-        };
-        let number = self.next.saturating_add(lost);
-        (self.last_of_source, self.next) = (Some(source), number.saturating_add(1));
-        (number, lost)
-    }
-}
-
 impl Supervised {
     /// Supervises what `opener` opens; nothing is opened before the first frame is asked for.
     /// `device` names the camera until it is known better.
@@ -195,7 +175,7 @@ impl Supervised {
                 self.opened_at = now;
                 self.stall = StallWatch::new(self.settings.first_after, now);
                 self.damaged_in_a_row = 0;
-                self.numbers.last_of_source = None;
+                self.numbers.reopened();
             }
             Err(error) => self.fail(&error),
         }
@@ -222,7 +202,7 @@ impl Supervised {
 
     fn receive(&mut self, frame: &mut CapturedFrame) -> Progress {
         let now = self.clock.now();
-        let is_first = self.numbers.last_of_source.is_none();
+        let is_first = self.numbers.is_first();
         let (number, lost) = self.numbers.of(frame.sequence());
         frame.restamp(number, frame.captured_at());
         self.stall.feed(now);

@@ -32,7 +32,11 @@ fn split(text: &str) -> Option<(&str, &str)> {
 /// Whether something would be masked that is not a sign for the password.
 fn holds_a_secret(text: &str) -> bool {
     let signs_masked = text.replace(PASSWORD, mask::MASK);
-    mask::value(&signs_masked) != signs_masked || text.contains('@')
+    // What is masked ends where the parameter does; a sign that is a part of it would hide the rest.
+    let ends = |behind: &str| behind.is_empty() || behind.starts_with(['&', ';', '/', '?', '#']);
+    text.contains('@')
+        || mask::value(&signs_masked) != signs_masked
+        || !text.split(PASSWORD).skip(1).all(ends)
 }
 
 /// What to write in place of an address that is refused; a sentence to stand after "must be …; ".

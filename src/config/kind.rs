@@ -458,7 +458,7 @@ mod tests {
             r#"["a", 1]"#,
             r#"["a", "b\n"]"#,
             r#"["ffmpeg", "-i", "rtsp://u:secret@cam"]"#,
-            r#"["a", "--token=secret"]"#,
+            r#"["a", "http://cam/?token=secret"]"#,
             &many,
         ] {
             assert_eq!(taken(Kind::Arguments, wrong), None, "{wrong}");

@@ -94,7 +94,7 @@ impl<R: Read + AsFd> Pipe<R> {
     }
 
     /// Waits until there are bytes, or the end; gives the latest moment at which they were not there
-    /// yet, or now where they were waited for.
+    /// yet: now, where they were waited for.
     fn wait(&mut self) -> io::Result<Monotonic> {
         let mut patience = Duration::ZERO;
         loop {
@@ -115,8 +115,10 @@ impl<R: Read + AsFd> Pipe<R> {
                 continue;
             }
             // Woken as soon as they came, unless this thread did not run then.
-            let is_prompt = !patience.is_zero() && now.since(begun) <= PATIENCE;
-            return Ok(if is_prompt { now } else { self.empty_at });
+            if !patience.is_zero() && now.since(begun) <= PATIENCE {
+                self.empty_at = now;
+            }
+            return Ok(self.empty_at);
         }
     }
 }
@@ -128,6 +130,10 @@ impl<R: Read + AsFd> Read for Pipe<R> {
         let count = self.input.read(buffer)?;
         self.arrived.set(arrived);
         self.returned_at = self.clock.now();
+        if count < buffer.len() {
+            // It gave all that it had.
+            self.empty_at = self.returned_at;
+        }
         Ok(count)
     }
 }
@@ -226,10 +232,13 @@ impl Reader {
 
     fn read<R: io::BufRead>(&self, mut frames: Frames<R>, arrived: &Cell<Monotonic>) -> Ended {
         let (mut frame, mut sequence) = (CapturedFrame::new(), 0);
+        let mut last = Monotonic::default();
         loop {
             match frames.next(&mut frame, sequence) {
                 Found::Frame => {
-                    frame.restamp(sequence, arrived.get());
+                    // Of two that came at once the second is the later one all the same.
+                    last = arrived.get().max(last.plus(Duration::from_micros(1)));
+                    frame.restamp(sequence, last);
                     self.newest.put(&mut frame);
                 }
                 Found::Damaged => self.newest.damaged(sequence),
@@ -304,7 +313,8 @@ mod tests {
             writer
         });
         pipe.read_exact(&mut byte).unwrap();
-        assert!(pipe.arrived.get() <= Monotonic::from_millis(1750));
+        let arrived = pipe.arrived.get();
+        assert!(arrived >= Monotonic::from_millis(1700) && arrived <= Monotonic::from_millis(1750));
         let mut writer = late.join().unwrap();
         // Nobody read for longer than that: what there is now is of no use.
         writer.write_all(b"c").unwrap();

@@ -100,7 +100,7 @@ mod tests {
     fn the_last_lines_are_kept_each_once_and_none_is_long() {
         assert_eq!(said(b"a\nb\r\n\nc\rc\nd\ne", &[]), "b | c | d | e");
         assert_eq!(said(b"\x1b[31mred\x07\n", &[]), "[31mred");
-        let long = said(&[b'x'; 100_000], &[]);
+        let long = said(&vec![b'x'; 100_000], &[]);
         assert_eq!(long.chars().count(), LINE_CHARS_MAX);
         assert_eq!(said(b"\xff\xfe", &[]), "\u{fffd}\u{fffd}");
     }

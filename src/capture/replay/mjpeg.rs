@@ -494,8 +494,7 @@ mod tests {
                         assert_eq!(picture, one);
                         found += 1;
                     }
-                    Ok(false) => break,
-                    Err(MjpegError::Truncated { .. }) => break,
+                    Ok(false) | Err(MjpegError::Truncated { .. }) => break,
                     Err(_) => {
                         told += 1;
                         reader.resynchronise();
