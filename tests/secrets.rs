@@ -119,7 +119,7 @@ fn no_wrong_value_is_shown_with_its_secret() {
 }
 
 #[test]
-fn no_address_is_a_device_and_the_error_says_what_is() {
+fn no_address_with_a_secret_is_a_device_and_the_error_says_what_is() {
     let bench = Bench::new();
     for shape in shapes().iter().filter(|shape| !shape.starts_with('/')) {
         let flag = format!("camera.device={shape}");
@@ -127,6 +127,11 @@ fn no_address_is_a_device_and_the_error_says_what_is() {
         let answer = run("config check", &mut command);
         assert_eq!(answer.code, 3, "{shape}: {}", answer.err);
         assert!(answer.err.contains("/dev/v4l/by-id"), "{}", answer.err);
+        if shape.contains("://") {
+            for key in ["camera.username", "camera.password_file"] {
+                assert!(answer.err.contains(key), "{}", answer.err);
+            }
+        }
     }
 }
 
@@ -190,21 +195,35 @@ fn furnished(key: &'static str) -> (Home, String) {
         }
         "models.library" => symlink(library(), &path).unwrap(),
         "camera.replay.path" => Recording::new().nobody(8).write(&path, 2),
-        "mqtt.password_file" => {
+        "mqtt.password_file" | "camera.password_file" => {
             std::fs::write(&path, "door\n").unwrap();
             std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         }
         _ => {}
     }
+    let home = if is_of_an_address(key) { home.set("camera.device", NOBODY) } else { home };
     let home = match key {
         "mqtt.password_file" => home.set("mqtt.username", "door"),
+        "camera.password_file" => home.set("camera.username", "door"),
         _ => home,
     };
     (home, value)
 }
 
+/// A network camera that is not there.
+const NOBODY: &str = "rtsp://127.0.0.1:9/1";
+
+fn is_of_an_address(key: &str) -> bool {
+    matches!(key, "camera.username" | "camera.password_file")
+}
+
 fn is_right(key: &str, value: &str) -> bool {
-    let flags = vec![Flag::set("mqtt.username", "door"), Flag::set(key, value)];
+    let mut flags = vec![Flag::set("mqtt.username", "door")];
+    if is_of_an_address(key) {
+        flags.push(Flag::set("camera.device", NOBODY));
+        flags.push(Flag::set("camera.username", "door"));
+    }
+    flags.push(Flag::set(key, value));
     Config::load(&Sources { flags, ..Sources::default() }).is_ok()
 }
 
@@ -227,7 +246,14 @@ fn no_key_lets_a_secret_out() {
         verbs(&home, key.name);
         daemon(&home, key.name, &value, &subscriber);
     }
-    for wanted in ["camera.device", "camera.replay.path", "store.path", "mqtt.username"] {
+    for wanted in [
+        "camera.device",
+        "camera.username",
+        "camera.password_file",
+        "camera.replay.path",
+        "store.path",
+        "mqtt.username",
+    ] {
         assert!(taken.contains(&wanted), "{wanted} was not tried: {taken:?}");
     }
 }
@@ -265,15 +291,16 @@ fn verbs(home: &Home, key: &str) {
 /// What a short run says, in its log and to the broker.
 fn daemon(home: &Home, key: &str, value: &str, subscriber: &Subscriber) {
     let recording = home.path("visit.mjpeg");
+    let on_camera = key == "camera.device" || is_of_an_address(key);
     let mut daemon = match key {
-        "camera.device" => home.run_on_camera(),
+        _ if on_camera => home.run_on_camera(),
         "camera.replay.path" => home.run(value.as_ref()),
         _ => {
             Recording::new().nobody(8).write(&recording, 2);
             home.run(&recording)
         }
     };
-    if key == "camera.device" {
+    if on_camera {
         let is_camera = |topic: &str| topic.ends_with("/camera");
         let camera = subscriber.within(Duration::from_secs(30), |m| is_camera(&m.topic));
         hidden("camera", camera.expect("the camera's state").text());

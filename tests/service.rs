@@ -175,6 +175,43 @@ fn cameras_are_reached_and_no_other_device_is() {
 }
 
 #[test]
+fn the_drop_ins_for_other_cameras_allow_what_they_say_and_no_more() {
+    for (name, wanted) in [
+        (
+            "deploy/systemd/libcamera.conf",
+            &[
+                "DeviceAllow=char-media rw",
+                "DeviceAllow=char-dma_heap rw",
+                "RestrictAddressFamilies=AF_NETLINK",
+                "MemoryMax=512M",
+            ][..],
+        ),
+        ("deploy/systemd/network-camera.conf", &["MemoryMax=512M"]),
+    ] {
+        let drop_in = read(name);
+        let set: Vec<&str> = drop_in
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with(['#', '[']))
+            .collect();
+        assert_eq!(set, wanted, "{name}");
+        // As systemd reads them together: a unit and what is added to it are one text.
+        let folder = tempfile::tempdir().unwrap();
+        let unit = read(SERVICE).replace("/usr/bin/deepid-edge", "/bin/true");
+        let path = folder.path().join("deepid-edge.service");
+        std::fs::write(&path, unit.replace("[Install]", &format!("{drop_in}\n[Install]"))).unwrap();
+        let checked =
+            Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output();
+        let Ok(checked) = checked else {
+            return skip("systemd-analyze is missing; 'make setup' installs it");
+        };
+        let said = String::from_utf8_lossy(&checked.stderr);
+        let ours = said.lines().filter(|line| line.contains("deepid-edge.service"));
+        let ours: Vec<&str> = ours.filter(|line| !line.contains("OnFailure")).collect();
+        assert!(ours.is_empty(), "{name}: {said}");
+    }
+}
+
+#[test]
 fn a_credential_that_is_not_there_does_not_keep_the_service_from_starting() {
     let unit = read(SERVICE);
     let credentials: Vec<&str> = settings(&unit, "LoadCredential").collect();

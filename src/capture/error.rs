@@ -10,6 +10,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::negotiate::NegotiationError;
+use super::program::problem::ProgramProblem;
 use super::{CameraState, PictureError, Readability, Undecodable};
 use crate::remedy::Remedied;
 
@@ -128,6 +129,16 @@ pub enum CaptureError {
         /// Why the last could not.
         last: Option<Undecodable>,
     },
+    /// The program that reads the camera is missing, has ended, or is of no use.
+    #[error("camera {device}: {problem}{}", problem.rest(said))]
+    Program {
+        /// As the configuration calls the camera.
+        device: String,
+        /// What is wrong with it.
+        problem: ProgramProblem,
+        /// Its last words.
+        said: String,
+    },
     /// A recording cannot be read.
     #[error("recording {}: {problem}", path.display())]
     Recording {
@@ -164,7 +175,7 @@ impl Remedied for CaptureError {
             Self::DamagedBuffer { .. } => "check cable and hub if this repeats".into(),
             Self::Unsupported { reason, .. } => return reason.remedy(),
             Self::Recording { problem, .. } => return problem.remedy(),
-            Self::Control { .. } | Self::Undecodable { .. } => return None,
+            Self::Control { .. } | Self::Undecodable { .. } | Self::Program { .. } => return None,
         })
     }
 }
@@ -232,6 +243,12 @@ fn because(last: Option<Undecodable>) -> String {
 }
 
 impl CaptureError {
+    /// A problem with the program of the camera `device`, whose last words are `said`.
+    #[must_use]
+    pub fn program(device: &str, problem: ProgramProblem, said: String) -> Self {
+        Self::Program { device: crate::mask::value(device).into_owned(), problem, said }
+    }
+
     /// What `readability` means for `place`: a camera or recording, with that word.
     #[must_use]
     pub fn undecodable(place: String, readability: Readability) -> Self {
@@ -241,8 +258,9 @@ impl CaptureError {
 
     /// The camera's state while this error stands.
     #[must_use]
-    pub const fn state(&self) -> CameraState {
+    pub fn state(&self) -> CameraState {
         match self {
+            Self::Program { problem, said, .. } => problem.state(said),
             Self::Missing { .. }
             | Self::Unplugged { .. }
             // Another program will make a camera of it, or has just stopped to.

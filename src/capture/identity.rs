@@ -200,6 +200,19 @@ pub enum Origin {
     Recording,
     /// A camera.
     Camera(CameraIdentity),
+    /// A program that reads one, as the administrator has configured it.
+    Program(ProgramKind),
+}
+
+/// What a program stands for that reads a camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ProgramKind {
+    /// A camera of libcamera.
+    Libcamera,
+    /// A camera on the network.
+    Network,
+    /// Whatever a command gives.
+    Command,
 }
 
 impl Origin {
@@ -208,8 +221,21 @@ impl Origin {
     pub const fn camera(&self) -> Option<&CameraIdentity> {
         match self {
             Self::Camera(identity) => Some(identity),
-            Self::Unopened | Self::Recording => None,
+            Self::Unopened | Self::Recording | Self::Program(_) => None,
         }
+    }
+
+    /// In one word what it is, for `info`; nothing before it is known.
+    #[must_use]
+    pub const fn name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unopened => return None,
+            Self::Recording => "recording",
+            Self::Camera(_) => "device",
+            Self::Program(ProgramKind::Libcamera) => "libcamera",
+            Self::Program(ProgramKind::Network) => "network",
+            Self::Program(ProgramKind::Command) => "command",
+        })
     }
 }
 

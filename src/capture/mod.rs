@@ -9,13 +9,13 @@
 //! [`negotiate`] chooses format, size and rate from what a device offers; [`v4l2`] does so for real,
 //! with [`device`] to find it, [`identity`] to tell which camera it is, `doubt` to notice another one,
 //! [`control`] to set it up and [`stamp`] to doubt its time stamps; [`watch`] notices stalls and
-//! frozen pictures; [`supervise`] opens a camera again after faults. [`replay`] plays recordings,
-//! [`picture`] reads single ones, [`fault`] breaks any source on purpose. [`open`] opens whichever is
+//! frozen pictures; [`supervise`] opens a camera again after faults. [`program`] has another program
+//! read a camera that V4L2 does not give. [`replay`] plays recordings, [`picture`] reads single ones, [`fault`] breaks any source on purpose. [`open`] opens whichever is
 //! configured, and has its frames looked at as the camera hangs.
 //!
 //! **Invariant:** no call of [`FrameSource::next_frame`] takes much longer than
 //! [`PATIENCE`], so that a thread that calls it can notice that it shall end.
-//! Deliberately absent: threads, and every use of the pixels.
+//! Deliberately absent: threads, but those that listen to a program; and every use of the pixels.
 
 pub mod control;
 mod decode;
@@ -30,6 +30,7 @@ mod jpeg;
 pub mod negotiate;
 pub mod picture;
 mod png;
+pub mod program;
 pub mod replay;
 mod source;
 pub mod stamp;
@@ -46,8 +47,8 @@ pub use decode::{Decoder, PictureError, Undecodable};
 pub use doubt::{CameraDoubt, DoubtKind};
 pub use error::{CaptureError, RecordingProblem};
 pub use format::OtherFormat;
-pub use identity::{CameraIdentity, Origin};
-pub use source::{Feed, SourceSettings, open};
+pub use identity::{CameraIdentity, Origin, ProgramKind};
+pub use source::{CameraKind, Feed, SourceSettings, open};
 pub use state::{CameraState, CameraStatus};
 pub use watch::Readability;
 
@@ -87,6 +88,11 @@ pub trait FrameSource: Send {
         None
     }
 
+    /// What it means that no frame has come for `waited_ms`.
+    fn silence(&self, waited_ms: u64) -> CaptureError {
+        CaptureError::Stalled { device: self.description().location.clone(), waited_ms }
+    }
+
     /// Hears how the frames that it gave last could be decoded. `true` when it closed the camera for
     /// it: the frames are then to be counted anew.
     fn hear(&mut self, _: Readability) -> bool {
@@ -109,6 +115,10 @@ impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
 
     fn doubt(&self) -> Option<&CameraDoubt> {
         (**self).doubt()
+    }
+
+    fn silence(&self, waited_ms: u64) -> CaptureError {
+        (**self).silence(waited_ms)
     }
 
     fn hear(&mut self, readability: Readability) -> bool {

@@ -303,7 +303,7 @@ impl Remedied for NegotiationError {
                 "start the program that writes to it (ffmpeg, rpicam-vid …); if that one fails, unload and load the module v4l2loopback first".into()
             }
             Self::NeedsLibcamera { offered, .. } => {
-                format!("use a USB camera, or feed a v4l2loopback device from libcamera ('rpicam-vid … | ffmpeg … -f v4l2 /dev/video10') and set camera.device to that; what it offers: {offered}").into()
+                format!("set camera.device = \"libcamera\" (docs/install.md), or use a USB camera; what it offers: {offered}").into()
             }
             Self::MultiPlanar { offered, .. } => {
                 format!("use a USB camera; what it offers: {offered}").into()

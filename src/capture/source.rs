@@ -1,4 +1,4 @@
-//! Which source, opened: the camera or a recording in its place.
+//! Which source, opened: a camera, through V4L2 or another program, or a recording in its place.
 //!
 //! In: [`SourceSettings`], a clock. Out: a source whose frames are looked at as the camera hangs; or
 //! why it cannot be opened. A camera that is supervised never fails: it may come later, and is looked
@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::program::{ProgramCamera, ProgramSettings};
 use super::replay::{Replay, ReplaySettings};
 use super::supervise::{SuperviseSettings, Supervised};
 use super::turned::Turned;
@@ -19,11 +20,29 @@ use crate::geometry::View;
 #[derive(Debug, Clone, PartialEq)]
 pub enum Feed {
     /// A camera whose faults come through.
-    Camera(CameraSettings),
+    Camera(CameraKind),
     /// A camera that is opened again after each fault.
-    Supervised(CameraSettings),
+    Supervised(CameraKind),
     /// A recording, which must be there.
     Recording(ReplaySettings),
+}
+
+/// How a camera is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CameraKind {
+    /// Through V4L2.
+    Device(CameraSettings),
+    /// By another program.
+    Program(ProgramSettings),
+}
+
+impl CameraKind {
+    fn open(&self, clock: Arc<dyn Clock>) -> Result<Box<dyn FrameSource>, CaptureError> {
+        Ok(match self {
+            Self::Device(settings) => Box::new(V4l2Camera::open(settings, clock)?),
+            Self::Program(settings) => Box::new(ProgramCamera::open(settings, clock)?),
+        })
+    }
 }
 
 /// Where frames come from, and how they are looked at.
@@ -40,7 +59,7 @@ impl SourceSettings {
     #[must_use]
     pub fn supervised(self) -> Self {
         match self.feed {
-            Feed::Camera(settings) => Self { feed: Feed::Supervised(settings), ..self },
+            Feed::Camera(kind) => Self { feed: Feed::Supervised(kind), ..self },
             Feed::Supervised(_) | Feed::Recording(_) => self,
         }
     }
@@ -61,20 +80,23 @@ pub fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Box<dyn FrameSource>, CaptureError> {
     let source: Box<dyn FrameSource> = match feed {
-        Feed::Camera(settings) => Box::new(V4l2Camera::open(&settings, clock)?),
-        Feed::Supervised(settings) => supervised(settings, clock),
+        Feed::Camera(kind) => kind.open(clock)?,
+        Feed::Supervised(kind) => supervised(kind, clock),
         Feed::Recording(settings) => Box::new(Replay::open(settings, clock)?),
     };
     Ok(Box::new(Turned::new(source, view)))
 }
 
-fn supervised(settings: CameraSettings, clock: Arc<dyn Clock>) -> Box<dyn FrameSource> {
-    let (device, identity) = (settings.device.clone(), settings.identity.clone());
+fn supervised(kind: CameraKind, clock: Arc<dyn Clock>) -> Box<dyn FrameSource> {
+    let (device, identity, settings) = match &kind {
+        CameraKind::Device(settings) => {
+            (settings.device.clone(), settings.identity.clone(), SuperviseSettings::default())
+        }
+        CameraKind::Program(settings) => {
+            (settings.program.place().to_owned(), None, settings.patience())
+        }
+    };
     let camera_clock = Arc::clone(&clock);
-    let opener = Box::new(move || {
-        let camera = V4l2Camera::open(&settings, Arc::clone(&camera_clock))?;
-        Ok(Box::new(camera) as Box<dyn FrameSource>)
-    });
-    let supervised = Supervised::new(&device, opener, clock, SuperviseSettings::default());
-    Box::new(supervised.wanting(identity))
+    let opener = Box::new(move || kind.open(Arc::clone(&camera_clock)));
+    Box::new(Supervised::new(&device, opener, clock, settings).wanting(identity))
 }

@@ -78,13 +78,16 @@ pub struct CameraStatus {
     pub since: Monotonic,
     /// What was found, with the remedy for exactly that; empty while streaming.
     pub detail: String,
+    /// The detail's own remedy is all there is to do: the state's is of cameras at this machine.
+    pub detail_suffices: bool,
 }
 
 impl CameraStatus {
     /// A camera that is being looked for since `now`.
     #[must_use]
     pub fn searching(now: Monotonic) -> Self {
-        Self { state: CameraState::Searching, since: now, detail: "not opened yet".to_owned() }
+        let (state, detail) = (CameraState::Searching, "not opened yet".to_owned());
+        Self { state, since: now, detail, detail_suffices: false }
     }
 
     /// Notes that frames arrive. `true` when that is news.
@@ -94,7 +97,20 @@ impl CameraStatus {
 
     /// Notes an error. `true` when that is news.
     pub fn failed(&mut self, error: &CaptureError, now: Monotonic) -> bool {
-        self.change(error.state(), now, || error.to_string())
+        let is_news = self.change(error.state(), now, || error.to_string());
+        self.detail_suffices = matches!(error, CaptureError::Program { .. });
+        is_news
+    }
+
+    /// What was found and what to do; nothing while streaming.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        let Self { state, detail, .. } = self;
+        match state {
+            CameraState::Streaming => None,
+            _ if self.detail_suffices => Some(detail.clone()),
+            state => Some(format!("{detail}: {}", state.remedy())),
+        }
     }
 
     /// Notes that always the same picture comes. `true` when that is news.
@@ -114,7 +130,7 @@ impl CameraStatus {
         let detail = format!(
             "most faces in its pictures {stand}, and none of those is compared: set camera.rotate = {right} (it is {is}), or hang the camera upright"
         );
-        Self { state: CameraState::Misoriented, since: now, detail }
+        Self { state: CameraState::Misoriented, since: now, detail, detail_suffices: false }
     }
 
     fn change(
@@ -129,7 +145,7 @@ impl CameraStatus {
             }
             return false;
         }
-        *self = Self { state, since: now, detail: detail() };
+        *self = Self { state, since: now, detail: detail(), detail_suffices: false };
         true
     }
 }

@@ -6,7 +6,8 @@
 //! from outside while the daemon runs.
 //!
 //! Invariants: numbers of frames only grow, also over a reopening; a call lasts about
-//! [`PATIENCE`] at most, unless opening itself hangs in the driver; a frame equal to the one before
+//! [`PATIENCE`] at most, unless opening itself hangs in the driver, or closing waits a second or two
+//! for a program to end; a frame equal to the one before
 //! it is a [`Progress::Repeat`], never a new frame; no frame comes of a camera that is not the wanted
 //! one.
 //! Deliberately absent: threads, and giving up.
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use super::doubt::{CameraDoubt, IdentityWatch};
 use super::identity::Origin;
-use super::watch::{Freshness, FrozenWatch, StallWatch, fingerprint};
+use super::watch::{Freshness, FrozenWatch, Numbers, StallWatch, fingerprint};
 use super::{
     CameraStatus, CaptureError, CapturedFrame, Encoding, FrameSource, PATIENCE, Progress,
     Readability, SourceDescription,
@@ -35,6 +36,8 @@ const MAX_DAMAGED_IN_A_ROW: u32 = 30;
 pub struct SuperviseSettings {
     /// Without a frame for this long, the camera is opened again.
     pub stall_after: Duration,
+    /// The same before its first frame.
+    pub first_after: Duration,
     /// With equal frames for this long, the camera counts as frozen.
     pub frozen_after: Duration,
     /// Frozen for this long, it is opened again.
@@ -52,6 +55,7 @@ impl Default for SuperviseSettings {
     fn default() -> Self {
         Self {
             stall_after: Duration::from_secs(3),
+            first_after: Duration::from_secs(3),
             frozen_after: Duration::from_secs(2),
             reopen_frozen_after: Duration::from_secs(10),
             wait_first: Duration::from_millis(500),
@@ -97,26 +101,6 @@ pub struct Supervised {
     undecodable: bool,
     numbers: Numbers,
     identity: IdentityWatch,
-}
-
-/// Numbers of frames that go on over a reopening.
-#[derive(Debug, Clone, Copy, Default)]
-struct Numbers {
-    last_of_source: Option<u64>,
-    next: u64,
-}
-
-impl Numbers {
-    /// The number to give out, and how many frames were lost before it.
-    const fn of(&mut self, source: u64) -> (u64, u64) {
-        let lost = match self.last_of_source {
-            Some(last) => source.saturating_sub(last).saturating_sub(1),
-            None => 0,
-        };
-        let number = self.next.saturating_add(lost);
-        (self.last_of_source, self.next) = (Some(source), number.saturating_add(1));
-        (number, lost)
-    }
 }
 
 impl Supervised {
@@ -189,9 +173,9 @@ impl Supervised {
                 self.source = Some(source);
                 self.counts.opened += 1;
                 self.opened_at = now;
-                self.stall.feed(now);
+                self.stall = StallWatch::new(self.settings.first_after, now);
                 self.damaged_in_a_row = 0;
-                self.numbers.last_of_source = None;
+                self.numbers.reopened();
             }
             Err(error) => self.fail(&error),
         }
@@ -218,9 +202,15 @@ impl Supervised {
 
     fn receive(&mut self, frame: &mut CapturedFrame) -> Progress {
         let now = self.clock.now();
+        let is_first = self.numbers.is_first();
         let (number, lost) = self.numbers.of(frame.sequence());
         frame.restamp(number, frame.captured_at());
         self.stall.feed(now);
+        if let (true, Some(source)) = (is_first, &self.source) {
+            self.stall = StallWatch::new(self.settings.stall_after, now);
+            // Some sources know their frames only by the first of them.
+            self.description.clone_from(source.description());
+        }
         self.damaged_in_a_row = 0;
         self.counts.frames += 1;
         self.counts.lost += lost;
@@ -258,8 +248,10 @@ impl Supervised {
     fn wait_longer(&mut self) {
         if let Some(waited) = self.stall.stalled(self.clock.now()) {
             let waited_ms = waited.as_millis() as u64;
-            let device = self.description.location.clone();
-            self.fail(&CaptureError::Stalled { device, waited_ms });
+            let error = self.source.as_ref().map(|source| source.silence(waited_ms));
+            let device = || self.description.location.clone();
+            let stalled = || CaptureError::Stalled { device: device(), waited_ms };
+            self.fail(&error.unwrap_or_else(stalled));
         }
     }
 }

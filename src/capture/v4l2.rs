@@ -9,7 +9,7 @@
 //! hands; a panic of the `v4l` crate (it unwraps what drivers say: names that are not UTF-8) is an
 //! error here and nothing more.
 //! Deliberately absent: opening again, which is [`supervise`](super::supervise)'s; multi-planar
-//! devices; libcamera.
+//! devices; libcamera, whose own program is read ([`program`](super::program)).
 //! Source: the V4L2 documentation, "Streaming I/O (Memory Mapping)".
 
 mod nodes;

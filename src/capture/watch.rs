@@ -4,7 +4,7 @@
 //! frames could be decoded, and [`Readability`] judges that. [`FrozenWatch`] tells a camera
 //! that repeats itself (its frame rate looks fine, its picture stands) from one that looks at
 //! something still: a real sensor has noise, so two frames that are equal to the last bit are one
-//! frame. [`StallWatch`] tells how long nothing came.
+//! frame. [`StallWatch`] tells how long nothing came, `Numbers` how many frames were lost on the way.
 //!
 //! Invariant: no clock is read here. Deliberately absent: what to do about it, which is
 //! [`supervise`](super::supervise)'s.
@@ -168,6 +168,36 @@ impl FrozenWatch {
                 Freshness::Fresh
             }
         }
+    }
+}
+
+/// Numbers of frames that go on over a reopening.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Numbers {
+    last_of_source: Option<u64>,
+    next: u64,
+}
+
+impl Numbers {
+    /// The number to give out, and how many frames were lost before it.
+    pub(super) const fn of(&mut self, source: u64) -> (u64, u64) {
+        let lost = match self.last_of_source {
+            Some(last) => source.saturating_sub(last).saturating_sub(1),
+            None => 0,
+        };
+        let number = self.next.saturating_add(lost);
+        (self.last_of_source, self.next) = (Some(source), number.saturating_add(1));
+        (number, lost)
+    }
+
+    /// Whether the next number is the first since the last opening.
+    pub(super) const fn is_first(&self) -> bool {
+        self.last_of_source.is_none()
+    }
+
+    /// The source counts anew from here on.
+    pub(super) const fn reopened(&mut self) {
+        self.last_of_source = None;
     }
 }
 

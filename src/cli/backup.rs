@@ -120,6 +120,7 @@ pub(super) fn contents(manifest: &Manifest) -> String {
 pub(super) fn named_files(config: &Config) -> Vec<(&'static str, PathBuf)> {
     let mqtt = &config.mqtt;
     [
+        ("camera.password_file", &config.camera.password_file),
         ("mqtt.password_file", &mqtt.password_file),
         ("mqtt.tls.ca", &mqtt.tls.ca),
         ("mqtt.tls.cert", &mqtt.tls.cert),

@@ -3,9 +3,12 @@
 //! In: typed sections and where each value came from. Out: every contradiction, with both keys and
 //! what would be right. Invariant: pure; whether named files exist is for their readers to say.
 
+use super::address;
 use super::layers::Setting;
 use super::problem::{Origin, Problem};
 use super::sections::Sections;
+use crate::capture::program::Output;
+use crate::capture::program::preset::PASSWORD;
 use crate::compare::Metric;
 use crate::detect::Strategy;
 
@@ -80,6 +83,62 @@ impl Contradictions<'_> {
                 format!("camera.identity = \"{identity}\""),
                 "a recording is not that camera; unset one of the two",
             );
+        }
+        let device = format!("camera.device = \"{}\"", crate::mask::value(&camera.device));
+        let is_address = address::is_address(&camera.device);
+        let is_command = camera.device == "command";
+        if is_command != camera.command.is_some() {
+            let (key, remedy) = if is_command {
+                ("camera.device", "name the program in camera.command")
+            } else {
+                ("camera.command", "set camera.device to \"command\", or unset it")
+            };
+            let found = if is_command { "\"command\"".to_owned() } else { "a command".to_owned() };
+            let other =
+                if is_command { "an unset camera.command".to_owned() } else { device.clone() };
+            self.add(key, &found, other, remedy);
+        }
+        let is_raw = matches!(camera.command_format, Output::Yuv420 | Output::Nv12);
+        if is_command && is_raw && (camera.width % 2 == 1 || camera.height % 2 == 1) {
+            let size =
+                format!("camera.width = {} and camera.height = {}", camera.width, camera.height);
+            let format = format!("\"{}\"", camera.command_format.name().to_lowercase());
+            self.add("camera.command_format", &format, size, "both sides of such frames are even");
+        }
+        if let (false, Some(user)) = (is_address, &camera.username) {
+            let remedy = "only a network camera is asked as somebody; unset it";
+            self.add("camera.username", &format!("\"{user}\""), device.clone(), remedy);
+        }
+        if let (false, Some(path)) = (is_address, &camera.password_file) {
+            let remedy = "only a network camera is told a password; unset it";
+            self.add("camera.password_file", &quoted(Some(path)), device.clone(), remedy);
+        }
+        let has_sign = camera.device.contains(PASSWORD);
+        if is_address && camera.password_file.is_some() && camera.username.is_none() && !has_sign {
+            self.add(
+                "camera.password_file",
+                &quoted(camera.password_file.as_deref()),
+                "an unset camera.username",
+                "set the user name too",
+            );
+        }
+        if is_address && has_sign && camera.password_file.is_none() {
+            self.add(
+                "camera.device",
+                &format!("\"{}\"", camera.device),
+                "an unset camera.password_file",
+                "name the file with the password that '{password}' stands for",
+            );
+        }
+        if is_address || is_command || camera.device == "libcamera" {
+            if let Some(identity) = &camera.identity {
+                let remedy = "only V4L2 devices have an identity; unset it";
+                self.add("camera.identity", &format!("\"{identity}\""), device.clone(), remedy);
+            }
+            if !camera.controls.is_empty() {
+                let remedy = "only V4L2 devices have controls that are set by it; unset it";
+                self.add("camera.controls", &"set", device, remedy);
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use serde::Deserialize;
 use super::key::{Key, Section, key, live, live_unset, real, unset, whole};
 use super::kind::{Kind, Rule};
 use super::sections::{CameraFormat, LogFormat, LogLevel, Pace};
+use crate::capture::program::Output;
 use crate::clock::ClockRequirement;
 use crate::compare::Metric;
 use crate::decide::SeveralFaces;
@@ -76,11 +77,19 @@ table! {
 
     ["camera"] Camera "Where frames come from." {
         device: String = key(Kind::Text(Rule::Device), r#""auto""#,
-            "'auto' takes the first device that can capture; otherwise a path. Names under /dev/v4l/by-id and /dev/v4l/by-path stay the same when cameras are plugged in another order.");
+            "'auto' takes the first device that can capture; a path takes that one. Names under /dev/v4l/by-id and /dev/v4l/by-path stay the same when cameras are plugged in another order. 'libcamera' has rpicam-vid read a camera module; an address (rtsp://, rtsps://, http://, https://) has ffmpeg read a network camera; 'command' runs camera.command. What the service needs for these three: docs/install.md.");
+        command: Option<Vec<String>> = unset(Kind::Arguments, r#"["/usr/local/bin/door-camera", "--fps", "15"]"#,
+            "For camera.device = 'command': a program and its arguments, which writes frames to its standard output until it is ended. No shell looks at it. Every user of the machine can read the arguments: no secret in them. Whoever can set this runs programs as the service's user.");
+        command_format: Output = key(Kind::Choice(&["mjpeg", "y4m", "yuv420", "nv12"]), r#""mjpeg""#,
+            "What camera.command writes: JPEG pictures, Y4M, or raw frames of exactly camera.width and camera.height (limited range). Prefer the first two: after lost bytes a raw stream is not found again.");
+        username: Option<String> = unset(Kind::Text(Rule::UserName), r#""door""#,
+            "Who asks, where camera.device is an address and the camera wants to know; '{username}' in the address stands for it.");
+        password_file: Option<PathBuf> = unset(Kind::Path, r#""/etc/deepid-edge/camera-password""#,
+            "A file with the password on its first line, readable by the service's user alone. '{password}' in the address stands for it, such as '?token={password}'.");
         identity: Option<String> = unset(Kind::Text(Rule::CameraIdentity), r#""usb:046d:0825:1A2B3C4D""#,
-            "Which camera it has to be, as 'deepid-edge doctor' prints it: vendor, product and serial number of a USB camera, or its vendor and product alone, or the bus that it is at. No frame of another camera is judged, and with camera.device = 'auto' this one is looked for. Unset: another camera than at the start, and a virtual one, is told of and judged.");
+            "Which camera it has to be, of V4L2 devices, as 'deepid-edge doctor' prints it: vendor, product and serial number of a USB camera, or its vendor and product alone, or the bus that it is at. No frame of another camera is judged, and with camera.device = 'auto' this one is looked for. Unset: another camera than at the start, and a virtual one, is told of and judged.");
         width: u32 = key(whole(32, 8192), "640",
-            "Pixels across. The nearest size that the camera offers is taken, and logged.");
+            "Pixels across. The nearest size that the camera offers is taken, and logged. Pictures of a network camera are made smaller to fit.");
         height: u32 = key(whole(32, 8192), "480", "Pixels down.");
         fps: u32 = key(whole(1, 120), "15", "Frames a second.");
         formats: Vec<CameraFormat> = key(

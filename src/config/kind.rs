@@ -9,7 +9,7 @@ use config::{File, FileFormat, Source as _, Value, ValueKind};
 use serde_json::{Map, Value as Json};
 use std::fmt;
 
-use super::host;
+use super::{address, host};
 use crate::detect::RECTANGLES_MAX;
 
 /// What a key may hold.
@@ -41,6 +41,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// A list of some of these words, none twice, at least one.
     Choices(&'static [&'static str]),
+    /// A list of texts: a program and its arguments.
+    Arguments,
     /// A table of free names, each with a whole number.
     Controls,
     /// A list of rectangles `[x, y, width, height]` in fractions of the picture.
@@ -52,7 +54,8 @@ pub enum Kind {
 pub enum Rule {
     /// `[a-z0-9_-]{1,32}`, as the topics of the MQTT contract need it.
     DoorId,
-    /// `auto`, a device node, or a stable name.
+    /// `auto`, a device node, a stable name, a network camera's address without a secret, `libcamera` or
+    /// `command`.
     Device,
     /// What is known of a camera in one word.
     CameraIdentity,
@@ -77,7 +80,9 @@ impl Rule {
                 long(32) && all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
             }
             Self::Device => {
-                long(4095) && !text.chars().any(char::is_control) && !is_no_device(text)
+                long(4095)
+                    && !text.chars().any(char::is_control)
+                    && (address::is_camera(text) || !is_no_device(text))
             }
             Self::CameraIdentity => {
                 long(256)
@@ -104,14 +109,18 @@ impl Rule {
 
     /// What somebody meant who wrote `text`, where that can be told.
     fn meant(self, text: &str) -> Option<String> {
-        matches!(self, Self::Host).then(|| host::meant(text))
+        match self {
+            Self::Host => Some(host::meant(text)),
+            Self::Device => address::meant(text),
+            _ => None,
+        }
     }
 
     const fn wants(self) -> &'static str {
         match self {
             Self::DoorId => "1 to 32 characters of a-z, 0-9, '_' and '-'",
             Self::Device => {
-                "\"auto\", a path such as \"/dev/video0\", or a name under /dev/v4l/by-id or by-path; a network camera's address is none: it is not read"
+                "\"auto\", a path such as \"/dev/video0\", a name under /dev/v4l/by-id or by-path, \"libcamera\", \"command\", or a network camera's address (rtsp://, rtsps://, http://, https://) without user and password"
             }
             Self::CameraIdentity => {
                 "a camera as 'deepid-edge doctor' names it, such as \"usb:046d:0825:1A2B3C4D\" or \"platform:fe801000.csi\""
@@ -148,6 +157,9 @@ impl fmt::Display for Kind {
             Self::Choices(words) => {
                 write!(f, "a list of at least one and none twice of {}", quoted(words))
             }
+            Self::Arguments => f.write_str(
+                "a list of 1 to 64 texts, the first of them a program: [\"/usr/local/bin/door-camera\", \"--fps\", \"15\"], without line breaks, and without secrets: every user can read a program's arguments",
+            ),
             Self::Controls => f.write_str(
                 "a table of control names with whole numbers, such as { auto_exposure = 3 }",
             ),
@@ -204,6 +216,13 @@ impl Kind {
                 }
                 (!taken.is_empty()).then_some(Json::Array(taken))
             }
+            (Self::Arguments, ValueKind::Array(list))
+                if (1..=ARGUMENTS_MAX).contains(&list.len()) =>
+            {
+                let texts = list.iter().map(argument).collect::<Option<Vec<_>>>()?;
+                let is_named = texts.first().is_some_and(|program| !program.is_empty());
+                is_named.then(|| Json::from(texts))
+            }
             (Self::Controls, ValueKind::Table(table)) => {
                 let mut taken = Map::new();
                 for (name, value) in table {
@@ -247,7 +266,7 @@ impl Kind {
             }
             Self::Real { .. } => text.trim().parse::<f64>().ok().map(ValueKind::Float),
             Self::Switch => text.trim().parse::<bool>().ok().map(ValueKind::Boolean),
-            Self::Rectangles => as_in_a_file(text),
+            Self::Rectangles | Self::Arguments => as_in_a_file(text),
             Self::Choices(_) => Some(ValueKind::Array(
                 text.split(',')
                     .map(|word| Value::new(Some(origin), word.trim().to_owned()))
@@ -256,6 +275,19 @@ impl Kind {
         };
         Value::new(Some(origin), value.unwrap_or_else(|| ValueKind::String(text.to_owned())))
     }
+}
+
+/// The most texts of a program and its arguments.
+const ARGUMENTS_MAX: usize = 64;
+
+/// One of them, where it can be one and holds no secret that is known as such.
+fn argument(value: &Value) -> Option<&str> {
+    let ValueKind::String(text) = &value.kind else { return None };
+    let right = text.len() <= 4096
+        && !text.chars().any(char::is_control)
+        && crate::mask::value(text) == *text
+        && crate::mask::text(text) == *text;
+    right.then_some(text)
 }
 
 /// What `text` would be behind a key's `=` in a file.
@@ -419,6 +451,27 @@ mod tests {
     }
 
     #[test]
+    fn a_program_is_a_list_of_texts_without_secrets() {
+        for right in [r#"["a"]"#, r#"["/bin/x", "", "--size=640x480", "rtsp://cam/1"]"#] {
+            assert!(taken(Kind::Arguments, right).is_some(), "{right}");
+        }
+        let many = format!("[{}]", [r#""a""#; 65].join(", "));
+        for wrong in [
+            "",
+            "a b",
+            "[]",
+            r#"[""]"#,
+            r#"["a", 1]"#,
+            r#"["a", "b\n"]"#,
+            r#"["ffmpeg", "-i", "rtsp://u:secret@cam"]"#,
+            r#"["a", "http://cam/?token=secret"]"#,
+            &many,
+        ] {
+            assert_eq!(taken(Kind::Arguments, wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_path_is_no_address_and_has_no_line_break() {
         for right in ["/var/lib/x.db", "visit.mjpeg", "/srv/a:b/c", "./a:/b"] {
             assert!(taken(Kind::Path, right).is_some(), "{right}");
@@ -435,10 +488,15 @@ mod tests {
             (Rule::DoorId, "back-door_2", "Back door"),
             (Rule::Device, "/dev/video0", "a\nb"),
             (Rule::Device, "auto", "rtsp://user:secret@cam/stream"),
+            (Rule::Device, "libcamera", "rtsp://cam:secret"),
+            (Rule::Device, "command", "http://cam/x?token=secret"),
+            (Rule::Device, "rtsp://cam.lan:554/stream", "ftp://cam.lan/stream"),
+            (Rule::Device, "http://[fe80::1]/x?user={username}&pwd={password}", "http:///x"),
             (Rule::Device, "usb-Maker_Cam_1234-video-index0", "user:secret@cam/stream"),
             (Rule::Device, "v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0", "0"),
             (Rule::Device, "video0", "192.168.1.5:554/stream"),
-            (Rule::Device, "/dev/odd@name", "http://cam/video.mjpg"),
+            (Rule::Device, "/dev/odd@name", "rtsp://cam/1?pwd={password}&token=secret"),
+            (Rule::Device, "https://cam/video.mjpg", "rtsp://"),
             (Rule::CameraIdentity, "usb:046d:0825:1A2B3C4D", "user:secret@cam"),
             (Rule::CameraIdentity, "usb:046d:0825/usb-0000:01:00.0-1.2", "http://cam"),
             (Rule::CameraIdentity, "platform:fe801000.csi", "HD Webcam"),

@@ -7,6 +7,7 @@
 //! Deliberately absent: a key for any secret; the rooms' own settings, which [`crate::equip`] makes of
 //! it. What of a changed file takes effect in a running daemon is said here ([`diff`]) and done by it.
 
+mod address;
 mod changes;
 mod fitting;
 mod host;
@@ -21,6 +22,7 @@ mod sections;
 
 use std::path::{Path, PathBuf};
 
+pub use address::is_address as is_camera_address;
 pub use changes::{Changes, diff};
 pub use key::{Change, Key, Section, nearest};
 pub use keys::{

@@ -105,6 +105,7 @@ pub(super) fn info(
         camera: (description.width > 0).then(|| CameraInfo {
             name: description.name.clone(),
             identity: description.origin.camera().map(CameraIdentity::text),
+            origin: description.origin.name().map(str::to_owned),
             recording: description.origin == Origin::Recording,
             format: description.encoding.to_string(),
             width: description.width,
@@ -166,10 +167,7 @@ fn state(
     let wall = clock.wall();
     let ago = i64::try_from(clock.now().since(status.since).as_millis()).unwrap_or(i64::MAX);
     let since = WallClock { unix_ms: wall.unix_ms.saturating_sub(ago), ..wall };
-    let remedy = status.state.remedy();
-    let remedy =
-        if remedy.is_empty() { advice } else { Some(format!("{}: {remedy}", status.detail)) };
-    message::Camera::new(status.state, since, remedy)
+    message::Camera::new(status.state, since, status.advice().or(advice))
 }
 
 /// What to do about faces that do not move; `None` where there are none.

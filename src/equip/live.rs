@@ -94,6 +94,7 @@ mod tests {
                 (*other.unwrap()).to_owned()
             }
             Kind::Controls => return (format!("{name}.gain"), "3".to_owned()),
+            Kind::Arguments => unreachable!("it has no default"),
             Kind::Rectangles => "[[0.1, 0.0, 0.2, 0.3]]".to_owned(),
         };
         (name, value)
@@ -106,7 +107,13 @@ mod tests {
         ("mqtt.tls.key", "/tmp/a.key"),
         ("mqtt.username", "front-door"),
         ("mqtt.home_assistant.discovery", "true"),
+        ("camera.device", "rtsp://camera.lan/1"),
+        ("camera.username", "front"),
     ];
+
+    /// A base for the key that goes with one value of another alone.
+    const COMMAND: &[(&str, &str)] =
+        &[("camera.device", "command"), ("camera.command", r#"["program"]"#)];
 
     fn config(flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let flags = flags.iter().map(|(key, value)| Flag::set(key, value)).collect();
@@ -117,13 +124,14 @@ mod tests {
     fn pair(key: &str, value: &str) -> (Config, Config) {
         // A base that already has the other value does not differ.
         let base: Vec<_> = BASE.iter().filter(|pair| **pair != (key, value)).copied().collect();
-        let bases = [&[][..], &base[..]];
-        let [plain, furnished] = bases.map(|base| {
+        let bases = [&[][..], &base[..], COMMAND];
+        let [plain, furnished, commanded] = bases.map(|base| {
             let with = base.iter().copied().chain([(key, value)]).collect::<Vec<_>>();
             Some((config(base).ok()?, config(&with).ok()?))
         });
         let tells = |(old, new): &(Config, Config)| old.live_settings() != new.live_settings();
-        furnished.filter(tells).or(plain).expect("right alone")
+        let told = furnished.clone().filter(tells);
+        told.or(plain).or(furnished).or(commanded).expect("right, alone or with its like")
     }
 
     #[test]

@@ -11,11 +11,12 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::capture::negotiate::Wish;
+use crate::capture::program::{Program, ProgramSettings};
 use crate::capture::replay::{self, ReplaySettings};
 use crate::capture::v4l2::CameraSettings;
-use crate::capture::{Encoding, Feed, FrameRate, SourceSettings};
+use crate::capture::{CameraKind, Encoding, Feed, FrameRate, SourceSettings};
 use crate::clock::Monotonic;
-use crate::config::{CameraFormat, Config, Pace};
+use crate::config::{CameraFormat, Config, Pace, is_camera_address};
 use crate::decide::{Gate, Gates, VisitPolicy};
 use crate::detect::{FollowerSettings, Zones};
 use crate::embed::QualityLimits;
@@ -179,6 +180,35 @@ impl Config {
         }
     }
 
+    /// The program that reads the camera, where it is none of V4L2's.
+    #[must_use]
+    pub fn camera_program(&self) -> Option<ProgramSettings> {
+        let camera = &self.camera;
+        let program = match camera.device.as_str() {
+            "libcamera" => Program::Libcamera,
+            "command" => Program::Command {
+                arguments: camera.command.clone().unwrap_or_default(),
+                output: camera.command_format,
+            },
+            device if is_camera_address(device) => Program::Address(device.to_owned()),
+            _ => return None,
+        };
+        Some(ProgramSettings {
+            program,
+            size: (camera.width, camera.height),
+            rate: FrameRate::per_second(camera.fps),
+            username: camera.username.clone(),
+            password_file: camera.password_file.clone(),
+        })
+    }
+
+    /// How the camera is read.
+    #[must_use]
+    pub fn camera_kind(&self) -> CameraKind {
+        self.camera_program()
+            .map_or_else(|| CameraKind::Device(self.camera_settings()), CameraKind::Program)
+    }
+
     /// Camera or recording; a recording's first frame is captured at `start`.
     #[must_use]
     pub fn source_settings(&self, start: Monotonic) -> SourceSettings {
@@ -194,7 +224,7 @@ impl Config {
         };
         let feed = match replay.path.clone().map(recording) {
             Some(recording) => Feed::Recording(recording),
-            None => Feed::Camera(self.camera_settings()),
+            None => Feed::Camera(self.camera_kind()),
         };
         SourceSettings { feed, view: self.camera_view() }
     }

@@ -274,7 +274,10 @@ pub struct Armed {
 pub struct CameraInfo {
     /// What it calls itself.
     pub name: String,
-    /// Which one it is, as `camera.identity` names it; absent for a recording.
+    /// What it is: `device`, `libcamera`, `network`, `command` or `recording`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Which one it is, as `camera.identity` names it; absent for what is no device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<String>,
     /// Whether it is none: a recording stands in for it.

@@ -67,6 +67,7 @@ pub fn info() -> Info {
         }],
         camera: Some(CameraInfo {
             name: "A camera".to_owned(),
+            origin: Some("device".to_owned()),
             identity: Some("usb:046d:0825:1A2B3C4D".to_owned()),
             recording: false,
             format: "YUYV".to_owned(),

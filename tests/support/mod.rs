@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod door;
 pub mod models;
 pub mod mosquitto;
+pub mod network_camera;
 pub mod path;
 pub mod people;
 pub mod scene;

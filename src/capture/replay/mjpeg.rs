@@ -7,6 +7,9 @@
 //! it. A picture without an end marker ends where the next one begins, or with the stream; whether
 //! it is whole then, is for the decoder to say.
 //!
+//! A stream that does not end, such as a program's pipe, goes on behind what was broken
+//! ([`MjpegReader::resynchronise`]); a file does not.
+//!
 //! Invariant: no picture above [`MAX_JPEG_BYTES`] is gathered, whatever the stream says.
 //! Also here: the writer, which makes such a file of RGB frames.
 //! Source: ITU-T T.81, annex B. Deliberately absent: AVI and other containers.
@@ -95,18 +98,26 @@ pub struct MjpegReader<R> {
     picture: u64,
     /// The start marker of the next picture was read already.
     started: bool,
+    /// The next picture may stand behind anything.
+    searching: bool,
 }
 
 impl<R: BufRead> MjpegReader<R> {
     /// Reads from `input`, which stands at the first picture.
     pub const fn new(input: R) -> Self {
-        Self { input, offset: 0, picture: 0, started: false }
+        Self { input, offset: 0, picture: 0, started: false, searching: false }
+    }
+
+    /// Goes on behind what was broken: the next picture is looked for from here on, whatever stands
+    /// before it.
+    pub const fn resynchronise(&mut self) {
+        self.searching = true;
     }
 
     /// Puts the next picture into `into`, which is emptied first; `false` at the end of the stream.
     ///
     /// # Errors
-    /// [`MjpegError`]; the stream cannot be read further then.
+    /// [`MjpegError`]; the stream cannot be read further then, unless by [`Self::resynchronise`].
     pub fn next_picture(&mut self, into: &mut Vec<u8>) -> Result<bool, MjpegError> {
         into.clear();
         if !self.find_start(into)? {
@@ -127,7 +138,11 @@ impl<R: BufRead> MjpegReader<R> {
                 }
                 // These stand alone.
                 0x01 | 0xD0..=0xD7 => self.marker(into),
-                START => return Err(self.malformed("a second start marker".to_owned())),
+                START => {
+                    // The one before it was cut off: this one may be whole.
+                    self.started = true;
+                    return Err(self.malformed("a second start marker".to_owned()));
+                }
                 0x00 => return Err(self.malformed("ff 00 outside a scan".to_owned())),
                 // Behind a scan there may be damage, over which the next marker is looked for.
                 _ if has_scan => self.segment(into).and_then(|()| self.scan(into)),
@@ -152,24 +167,25 @@ impl<R: BufRead> MjpegReader<R> {
     }
 
     fn find_start(&mut self, into: &mut Vec<u8>) -> Result<bool, MjpegError> {
+        let searching = std::mem::take(&mut self.searching);
         if std::mem::take(&mut self.started) {
             into.extend_from_slice(&[0xFF, START]);
             return Ok(true);
         }
         let (mut last, mut padding, mut gap) = (0, 0_usize, 0_usize);
-        while gap < MAX_GAP_BYTES && padding < MAX_JPEG_BYTES {
+        while searching || (gap < MAX_GAP_BYTES && padding < MAX_JPEG_BYTES) {
             let Some(byte) = self.byte()? else { return Ok(false) };
             if last == 0xFF && byte == START {
                 into.extend_from_slice(&[0xFF, START]);
                 return Ok(true);
             }
-            if self.picture == 0 && padding + gap == 1 {
+            if self.picture == 0 && padding + gap == 1 && !searching {
                 return Err(self.malformed(format!("begins with {last:02x} {byte:02x}, not ff d8")));
             }
             if matches!(byte, 0 | 0xFF) {
-                padding += 1;
+                padding = padding.saturating_add(1);
             } else {
-                gap += 1;
+                gap = gap.saturating_add(1);
             }
             last = byte;
         }
@@ -477,6 +493,44 @@ mod tests {
         let gap = [recording(1), vec![7; MAX_GAP_BYTES + 1]].concat();
         let text = pictures(gap.as_slice()).unwrap_err().to_string();
         assert!(text.contains("without the start"), "{text}");
+    }
+
+    #[test]
+    fn a_stream_goes_on_behind_what_was_broken() {
+        let one = recording(1);
+        let data = one.windows(2).position(|pair| pair == [0xFF, START_OF_SCAN]).unwrap() + 2;
+        let cut = &one[..data - 20];
+        let garbage = [b"camera started\n".as_slice(), &[7; 3 * MAX_GAP_BYTES]].concat();
+        for (broken, errors) in [(garbage.as_slice(), 1), (cut, 1), (&one[..2], 1), (&[], 0)] {
+            let stream = [&one[..], broken, &one, broken, &one].concat();
+            let mut reader = MjpegReader::new(stream.as_slice());
+            let (mut found, mut told, mut picture) = (0, 0, Vec::new());
+            loop {
+                match reader.next_picture(&mut picture) {
+                    Ok(true) => {
+                        assert_eq!(picture, one);
+                        found += 1;
+                    }
+                    Ok(false) | Err(MjpegError::Truncated { .. }) => break,
+                    Err(_) => {
+                        told += 1;
+                        reader.resynchronise();
+                    }
+                }
+            }
+            // What a cut swallowed of the picture behind it is lost with it.
+            assert!(found >= 1 && told >= errors, "{} bytes: {found} {told}", broken.len());
+            if broken.len() != cut.len() {
+                assert_eq!(found, 3, "{} bytes", broken.len());
+            }
+        }
+        // Garbage from the first byte on.
+        let stream = [garbage.as_slice(), &one].concat();
+        let mut reader = MjpegReader::new(stream.as_slice());
+        reader.resynchronise();
+        let mut picture = Vec::new();
+        assert!(reader.next_picture(&mut picture).unwrap());
+        assert_eq!(picture, one);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 pub mod mjpeg;
 pub mod y4m;
+mod y4m_header;
 
 use std::fs::File;
 use std::io::{BufReader, Seek as _};

@@ -4,6 +4,10 @@
 //! becomes YUYV, mono becomes grey. Samples are kept as they are, unless the file's range is not
 //! the one that [`PixelFormat`] promises (limited for colour, full for grey): then each is mapped.
 //!
+//! A stream that does not end, such as a program's pipe, goes on behind what was broken
+//! ([`Y4mReader::resynchronise`]); a file does not. Also here, because their planes are the same:
+//! frames without any line ([`Y4mReader::bare`]), which cannot be found again once they are broken.
+//!
 //! Invariants: header lines are bounded; sides are checked before memory is taken; a frame is
 //! whole or an error. Deliberately absent: 4:4:4, alpha, more than 8 bits, interlacing, each
 //! refused with the `ffmpeg` option that gives something that can be read.
@@ -13,12 +17,16 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead};
 
-use crate::capture::{Decoder, FrameRate};
-use crate::frame::{Frame, PixelFormat};
+use super::y4m_header::{Header, MAGIC, Sampling, quoted};
+use crate::capture::FrameRate;
+use crate::frame::PixelFormat;
 use crate::remedy::Remedied;
 
 /// The longest header line, in bytes; real ones have less than 100.
 const MAX_LINE_BYTES: usize = 1024;
+
+/// How each frame begins.
+const FRAME: &[u8] = b"FRAME";
 
 /// What makes a stream not usable Y4M.
 #[derive(Debug, thiserror::Error)]
@@ -73,23 +81,13 @@ impl Remedied for Y4mError {
     }
 }
 
-/// How the file arranges its samples.
+/// How the samples of frames without lines are arranged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sampling {
-    Planar420,
-    Planar422,
-    Mono,
-}
-
-/// The facts of the file's first line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Header {
-    width: u32,
-    height: u32,
-    rate: Option<FrameRate>,
-    sampling: Sampling,
-    /// `None` where the file does not say.
-    full_range: Option<bool>,
+pub enum BareFormat {
+    /// Three planes, colour at half the width and height.
+    Yuv420,
+    /// Two planes, the second with both colours in turn.
+    Nv12,
 }
 
 /// Reads frames of a Y4M stream.
@@ -102,6 +100,18 @@ pub struct Y4mReader<R> {
     planes: Vec<u8>,
     line: Vec<u8>,
     frame: u64,
+    /// Frames have lines before them.
+    lined: bool,
+    /// How much of the next frame's line was read already.
+    begun: Begun,
+}
+
+/// How much of a frame's line was read already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Nothing,
+    Mark,
+    Line,
 }
 
 impl<R: BufRead> Y4mReader<R> {
@@ -112,7 +122,39 @@ impl<R: BufRead> Y4mReader<R> {
     pub fn new(mut input: R) -> Result<Self, Y4mError> {
         let mut line = Vec::new();
         read_line(&mut input, &mut line, 0)?;
-        let header = parse_header(&line)?;
+        Self::with_header(input, line)
+    }
+
+    /// As [`Self::new`] for a stream in which anything may stand before the first line; `None` where
+    /// it ends before that.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn find(mut input: R) -> Result<Option<Self>, Y4mError> {
+        if !skip_behind(&mut input, MAGIC, 0)? {
+            return Ok(None);
+        }
+        let mut rest = Vec::new();
+        read_line(&mut input, &mut rest, 0)?;
+        Self::with_header(input, [MAGIC, &rest].concat()).map(Some)
+    }
+
+    /// Reads frames of `size` that have no line before them, of limited range.
+    ///
+    /// # Errors
+    /// [`Y4mError::Header`] for sides that no such frame has.
+    pub fn bare(input: R, size: (u32, u32), format: BareFormat) -> Result<Self, Y4mError> {
+        let line = format!("YUV4MPEG2 W{} H{} C420", size.0, size.1).into_bytes();
+        let mut reader = Self::with_header(input, line)?;
+        reader.lined = false;
+        if format == BareFormat::Nv12 {
+            reader.header.sampling = Sampling::SemiPlanar420;
+        }
+        Ok(reader)
+    }
+
+    fn with_header(input: R, line: Vec<u8>) -> Result<Self, Y4mError> {
+        let header = Header::parse(&line)?;
         let full = header.full_range;
         let (luma, chroma) = match header.sampling {
             Sampling::Mono => {
@@ -122,9 +164,52 @@ impl<R: BufRead> Y4mReader<R> {
                 Some(map(|y| 16.0 + y / 255.0 * 219.0)),
                 Some(map(|c| 128.0 + (c - 128.0) / 255.0 * 224.0)),
             ),
-            Sampling::Planar420 | Sampling::Planar422 => (None, None),
+            Sampling::Planar420 | Sampling::Planar422 | Sampling::SemiPlanar420 => (None, None),
         };
-        Ok(Self { input, header, luma, chroma, planes: Vec::new(), line, frame: 0 })
+        let (planes, lined) = (Vec::new(), true);
+        Ok(Self {
+            input,
+            header,
+            luma,
+            chroma,
+            planes,
+            line,
+            frame: 0,
+            lined,
+            begun: Begun::Nothing,
+        })
+    }
+
+    /// Goes on behind what was broken, at the beginning of the next frame; `false` where there is
+    /// none any more.
+    ///
+    /// # Errors
+    /// [`Y4mError::Io`].
+    pub fn resynchronise(&mut self) -> Result<bool, Y4mError> {
+        if !self.lined || self.begun == Begun::Line {
+            return Ok(true);
+        }
+        let found = skip_behind(&mut self.input, FRAME, self.frame)?;
+        self.begun = if found { Begun::Mark } else { Begun::Nothing };
+        Ok(found)
+    }
+
+    /// Whether the line of another frame stands in the samples that were read last: bytes were lost,
+    /// and they are of two frames. Samples that say so by chance are as rare as one in 10¹² of them.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        const LINE: &[u8] = b"FRAME\n";
+        let mut rest = self.planes.as_slice();
+        while self.lined
+            && let Some(at) = rest.iter().position(|sample| *sample == b'F')
+        {
+            rest = rest.get(at..).unwrap_or_default();
+            if rest.starts_with(LINE) {
+                return true;
+            }
+            rest = rest.get(1..).unwrap_or_default();
+        }
+        false
     }
 
     /// Pixels across and down.
@@ -143,7 +228,7 @@ impl<R: BufRead> Y4mReader<R> {
     #[must_use]
     pub const fn format(&self) -> PixelFormat {
         match self.header.sampling {
-            Sampling::Planar420 => PixelFormat::Nv12,
+            Sampling::Planar420 | Sampling::SemiPlanar420 => PixelFormat::Nv12,
             Sampling::Planar422 => PixelFormat::Yuyv,
             Sampling::Mono => PixelFormat::Grey,
         }
@@ -152,15 +237,12 @@ impl<R: BufRead> Y4mReader<R> {
     /// Puts the next frame's pixels into `into`, which is emptied first; `false` at the end.
     ///
     /// # Errors
-    /// [`Y4mError`]; the stream cannot be read further then.
+    /// [`Y4mError`]; the stream cannot be read further then, unless by [`Self::resynchronise`].
     pub fn next_frame(&mut self, into: &mut Vec<u8>) -> Result<bool, Y4mError> {
         into.clear();
-        let frame = self.frame;
-        if read_line(&mut self.input, &mut self.line, frame)? == 0 {
+        let is_there = if self.lined { self.read_frame_line()? } else { self.is_more()? };
+        if !is_there {
             return Ok(false);
-        }
-        if self.line != b"FRAME" && !self.line.starts_with(b"FRAME ") {
-            return Err(Y4mError::Frame { frame, found: quoted(&self.line) });
         }
         self.read_planes()?;
         self.arrange(into);
@@ -168,10 +250,41 @@ impl<R: BufRead> Y4mReader<R> {
         Ok(true)
     }
 
+    fn is_more(&mut self) -> Result<bool, Y4mError> {
+        let frame = self.frame;
+        let buffer = self.input.fill_buf().map_err(|error| Y4mError::Io { frame, error })?;
+        Ok(!buffer.is_empty())
+    }
+
+    /// The line before a frame; `false` at the end of the stream.
+    fn read_frame_line(&mut self) -> Result<bool, Y4mError> {
+        let frame = self.frame;
+        let begun = std::mem::replace(&mut self.begun, Begun::Nothing);
+        if begun == Begun::Line {
+            return Ok(true);
+        }
+        let read = read_line(&mut self.input, &mut self.line, frame)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        let rest = match begun {
+            Begun::Mark => Some(self.line.as_slice()),
+            _ => self.line.strip_prefix(FRAME),
+        };
+        if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b" ")) {
+            return Ok(true);
+        }
+        // What was lost or added before a line ends within it.
+        if read > self.line.len() && self.line.ends_with(FRAME) {
+            self.begun = Begun::Line;
+        }
+        Err(Y4mError::Frame { frame, found: quoted(&self.line) })
+    }
+
     fn read_planes(&mut self) -> Result<(), Y4mError> {
         let luma = self.header.width as usize * self.header.height as usize;
         let needed = match self.header.sampling {
-            Sampling::Planar420 => luma + luma / 2,
+            Sampling::Planar420 | Sampling::SemiPlanar420 => luma + luma / 2,
             Sampling::Planar422 => luma * 2,
             Sampling::Mono => luma,
         };
@@ -199,6 +312,10 @@ impl<R: BufRead> Y4mReader<R> {
         let pairs = blue.iter().zip(red);
         match self.header.sampling {
             Sampling::Mono => into.extend_from_slice(luma),
+            Sampling::SemiPlanar420 => {
+                into.extend_from_slice(luma);
+                into.extend_from_slice(chroma);
+            }
             Sampling::Planar420 => {
                 into.extend_from_slice(luma);
                 into.extend(pairs.flat_map(|(blue, red)| [*blue, *red]));
@@ -242,75 +359,31 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>, frame: u64) -> Result
     Ok(read)
 }
 
-fn quoted(bytes: &[u8]) -> String {
-    format!("'{}'", bytes.get(..24).unwrap_or(bytes).escape_ascii())
-}
-
-fn parse_header(line: &[u8]) -> Result<Header, Y4mError> {
-    let wrong = |found: &[u8], expected| Y4mError::Header { found: quoted(found), expected };
-    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    if words.next() != Some(b"YUV4MPEG2") {
-        return Err(wrong(line, "YUV4MPEG2"));
-    }
-    let (mut width, mut height, mut rate, mut full_range) = (None, None, None, None);
-    let mut sampling = Sampling::Planar420;
-    for word in words {
-        let Some((tag, value)) = word.split_first() else { continue };
-        match tag {
-            b'W' => width = number(value),
-            b'H' => height = number(value),
-            b'F' => rate = fraction(value),
-            b'I' if !matches!(value, b"p" | b"?") => {
-                return Err(wrong(word, "progressive frames: ffmpeg -vf yadif"));
+/// Reads over everything up to `mark` and over that itself; `false` where the stream ends before it.
+fn skip_behind(input: &mut impl BufRead, mark: &[u8], frame: u64) -> Result<bool, Y4mError> {
+    let mut matched = 0;
+    loop {
+        let buffer = input.fill_buf().map_err(|error| Y4mError::Io { frame, error })?;
+        if buffer.is_empty() {
+            return Ok(false);
+        }
+        let mut used = 0;
+        for byte in buffer {
+            used += 1;
+            // Neither mark begins anew within itself.
+            matched = match mark.get(matched) {
+                Some(wanted) if wanted == byte => matched + 1,
+                _ => usize::from(mark.first() == Some(byte)),
+            };
+            if matched == mark.len() {
+                break;
             }
-            b'C' => {
-                sampling = parse_sampling(value).ok_or_else(|| {
-                    wrong(word, "C420, C422 or Cmono of 8 bits: ffmpeg -pix_fmt yuv420p")
-                })?;
-            }
-            b'X' => match value {
-                b"COLORRANGE=FULL" => full_range = Some(true),
-                b"COLORRANGE=LIMITED" => full_range = Some(false),
-                _ => {}
-            },
-            _ => {}
+        }
+        input.consume(used);
+        if matched == mark.len() {
+            return Ok(true);
         }
     }
-    let sides = 1..=Frame::MAX_SIDE;
-    let fits = |side: &u32| sides.contains(side);
-    let (Some(width), Some(height)) = (width.filter(fits), height.filter(fits)) else {
-        return Err(wrong(line, "W and H, each 1 to 8192"));
-    };
-    if width as usize * height as usize > Decoder::MAX_PIXELS {
-        return Err(wrong(line, "at most 4096×4096 pixels: ffmpeg -vf scale=640:-2"));
-    }
-    let even = match sampling {
-        Sampling::Planar420 => width % 2 == 0 && height % 2 == 0,
-        Sampling::Planar422 => width % 2 == 0,
-        Sampling::Mono => true,
-    };
-    if !even {
-        return Err(wrong(line, "even sides: ffmpeg -vf 'crop=trunc(iw/2)*2:trunc(ih/2)*2'"));
-    }
-    Ok(Header { width, height, rate, sampling, full_range })
-}
-
-fn parse_sampling(value: &[u8]) -> Option<Sampling> {
-    match value {
-        b"420" | b"420jpeg" | b"420mpeg2" | b"420paldv" => Some(Sampling::Planar420),
-        b"422" => Some(Sampling::Planar422),
-        b"mono" => Some(Sampling::Mono),
-        _ => None,
-    }
-}
-
-fn number(value: &[u8]) -> Option<u32> {
-    std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-fn fraction(value: &[u8]) -> Option<FrameRate> {
-    let (frames, seconds) = std::str::from_utf8(value).ok()?.split_once(':')?;
-    FrameRate::new(frames.parse().ok()?, seconds.parse().ok()?)
 }
 
 #[cfg(test)]
@@ -370,6 +443,67 @@ mod tests {
             let text = frames(bytes).unwrap_err().to_string();
             assert!(text.contains(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn a_stream_goes_on_behind_what_was_broken() {
+        let head = b"YUV4MPEG2 W2 H2 C420\n".as_slice();
+        let stream = [
+            b"hello\nFRAME\n",
+            head,
+            b"FRAME\nABCDuvFRAME\nABgarbageFRAME\nEFGHwxFRAME Ip\nIJKLyz",
+        ]
+        .concat();
+        for capacity in [1, 3, 64] {
+            let input = io::BufReader::with_capacity(capacity, stream.as_slice());
+            let mut reader = Y4mReader::find(input).unwrap().unwrap();
+            let (mut found, mut errors, mut one) = (Vec::new(), 0, Vec::new());
+            loop {
+                match reader.next_frame(&mut one) {
+                    Ok(true) => found.push(one.clone()),
+                    Ok(false) => break,
+                    Err(_) => {
+                        errors += 1;
+                        assert!(reader.resynchronise().unwrap());
+                    }
+                }
+            }
+            assert_eq!(errors, 1);
+            let wanted: [&[u8]; 4] = [b"ABCDuv", b"ABgagr", b"EFGHwx", b"IJKLyz"];
+            // Within the second frame, two samples were lost and others stand in their place.
+            assert_eq!(found.len(), wanted.len());
+            assert_eq!(
+                (&found[0], &found[2], &found[3]),
+                (&wanted[0].to_vec(), &wanted[2].to_vec(), &wanted[3].to_vec())
+            );
+        }
+        assert!(Y4mReader::find(b"no such thing".as_slice()).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_frame_that_was_cut_is_known_by_the_line_within_it() {
+        let stream = b"YUV4MPEG2 W4 H2 C420\nFRAME\nABCDEFGHuvwxFRAME\nABFRAME\nABCDEFGHuvwx";
+        let mut reader = Y4mReader::new(stream.as_slice()).unwrap();
+        let mut one = Vec::new();
+        assert!(reader.next_frame(&mut one).unwrap() && !reader.is_mixed());
+        assert!(reader.next_frame(&mut one).unwrap() && reader.is_mixed());
+    }
+
+    #[test]
+    fn frames_without_lines_are_read_by_their_size() {
+        let mut one = Vec::new();
+        let mut planar =
+            Y4mReader::bare(b"ABCDurEFGHvsI".as_slice(), (2, 2), BareFormat::Yuv420).unwrap();
+        assert!(planar.next_frame(&mut one).unwrap());
+        assert_eq!((one.as_slice(), planar.format()), (b"ABCDur".as_slice(), PixelFormat::Nv12));
+        assert!(planar.next_frame(&mut one).unwrap());
+        assert!(matches!(planar.next_frame(&mut one), Err(Y4mError::Truncated { missing: 5, .. })));
+        let stream = b"ABCDEFGHurvs".as_slice();
+        let mut semi = Y4mReader::bare(stream, (4, 2), BareFormat::Nv12).unwrap();
+        assert!(semi.next_frame(&mut one).unwrap());
+        assert_eq!(one, stream);
+        assert!(!semi.next_frame(&mut one).unwrap());
+        assert!(Y4mReader::bare(stream, (3, 2), BareFormat::Nv12).is_err());
     }
 
     proptest! {

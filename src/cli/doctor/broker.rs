@@ -23,7 +23,8 @@ pub(super) fn secrets(findings: &mut Findings, config: &Config) {
     for trouble in troubles.into_iter().flatten() {
         findings.fail("broker files", &Failure::of(Kind::Broker, &trouble));
     }
-    for path in [mqtt.password_file.as_ref(), mqtt.tls.key.as_ref()].into_iter().flatten() {
+    let files = [&mqtt.password_file, &mqtt.tls.key, &config.camera.password_file];
+    for path in files.into_iter().flatten() {
         let name = path.display().to_string();
         match std::fs::metadata(path) {
             // Told above, where the broker is in use.

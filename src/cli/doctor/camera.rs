@@ -17,10 +17,14 @@ use crate::config::Config;
 use crate::enrol::{Bearing, Judge};
 use crate::equip::Networks;
 
+/// The least patience with a camera that a program reads, in seconds.
+const PROGRAM_PATIENCE_S: u32 = 15;
+
 pub(super) fn check(findings: &mut Findings, config: &Config, patience_s: u32) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(config.clock.require, Floor::default()));
     let opened = capture::open(config.source_settings(clock.now()), Arc::clone(&clock));
-    if config.camera.replay.path.is_none() {
+    let program = config.camera_program().filter(|_| config.camera.replay.path.is_none());
+    if config.camera.replay.path.is_none() && program.is_none() {
         let listings = list_cameras(&config.camera_settings().wish);
         if listings.is_empty() {
             let remedy = "plug a camera in (a USB camera needs no driver of its own)";
@@ -38,6 +42,9 @@ pub(super) fn check(findings: &mut Findings, config: &Config, patience_s: u32) {
             "nothing, if it is this door's own daemon: its topic 'camera' says how the camera is, and names faces that do not move",
         );
     }
+    // A program takes its time to find its camera.
+    let patience_s =
+        if program.is_some() { patience_s.max(PROGRAM_PATIENCE_S) } else { patience_s };
     let looked = || look_through(&mut *opened?, config, &*clock, patience_s);
     match looked() {
         Err(failure) => findings.fail("camera", &failure),

@@ -46,8 +46,9 @@ pub(super) fn at(
                 problem: RecordingProblem::Picture { reason, .. },
                 ..
             }) => seen.note(Err(reason)),
+            // Of one that arrived damaged the next may be whole.
+            Ok(Progress::Waiting) | Err(CaptureError::DamagedBuffer { .. }) => {}
             Err(error) => return Err(error),
-            Ok(Progress::Waiting) => {}
             Ok(Progress::End) => break,
         }
     }
