@@ -25,6 +25,7 @@ LISTENER = "wall"
 GRANT = "deepid-edge/front/grant"
 RELAY, CONTACT, BUTTON = range(3)
 TRACE = "/sys/kernel/tracing"
+BANK, LIVE = "/sys/kernel/config/gpio-sim/wall/bank", "/sys/kernel/config/gpio-sim/wall/live"
 # Why the image has no gpio-sim (furnish.sh).
 WITHOUT = "/usr/share/system-test/no-gpio-sim"
 
@@ -68,18 +69,40 @@ class Wall:
             raise Skipped(f"the image has no gpio-sim: {why}; remove target/system/images to try again")
         self.must(
             "modprobe configfs; mountpoint --quiet /sys/kernel/config || mount -t configfs none /sys/kernel/config"
-            "; cd /sys/kernel/config/gpio-sim && mkdir -p wall/bank && echo 3 > wall/bank/num_lines && echo 1 > wall/live"
+            f"; mkdir -p {BANK} && echo 3 > {BANK}/num_lines && echo 1 > {LIVE}"
         )
-        device, name = self.must("cd /sys/kernel/config/gpio-sim/wall && cat dev_name bank/chip_name").split()
+        self.find_chip()
+        self.must(f"cd {TRACE} && echo mono > trace_clock && echo 1 > events/gpio/enable && echo 1 > tracing_on")
+        self.sample()
+
+    def find_chip(self) -> None:
+        """Learns under which names the kernel has it now."""
+        device, name = self.must(f"cat {BANK}/../dev_name {BANK}/chip_name").split()
         self.chip, self._lines = f"/dev/{name}", f"/sys/devices/platform/{device}/{name}"
         listed = self.must(f"grep '^{name}:' /sys/kernel/debug/gpio")
         self._number = int(re.search(r"GPIOs (\d+)-", listed)[1]) + RELAY
-        self.must(f"cd {TRACE} && echo mono > trace_clock && echo 1 > events/gpio/enable && echo 1 > tracing_on")
-        self.must(f"systemd-run --quiet --unit=sampler perl /payload/sample_line.pl {self._file(RELAY, 'value')}")
 
-    def remove_chip(self) -> None:
-        """Ends what `make_chip` began, but for the chip: nobody is disturbed by it."""
-        self.must(f"systemctl stop sampler; echo 0 > {TRACE}/events/gpio/enable")
+    def sample(self) -> None:
+        """Starts the sampler."""
+        self.must(
+            "systemctl reset-failed sampler 2>/dev/null; systemd-run --quiet --unit=sampler"
+            f" perl /payload/sample_line.pl {self._file(RELAY, 'value')}"
+        )
+
+    def unplug(self) -> None:
+        """Takes the chip away as if it hung on a cable; `plug` brings it back."""
+        self.must(
+            "systemctl stop sampler; systemctl reset-failed unplug 2>/dev/null"
+            f"; systemd-run --quiet --unit=unplug --property=RemainAfterExit=yes sh -c 'echo 0 > {LIVE}'"
+        )
+
+    def plug(self) -> None:
+        """Brings it back, once the kernel has let go of it."""
+        gone = "systemctl show --value --property SubState unplug"
+        self.door.wait("the chip to be gone", lambda: self.must(gone) == "exited")
+        self.must(f"systemctl stop unplug; echo 1 > {LIVE}")
+        self.find_chip()
+        self.sample()
 
     def _file(self, line: int, name: str) -> str:
         return f"{self._lines}/sim_gpio{line}/{name}"
@@ -122,29 +145,36 @@ class Wall:
         assert seen, f"mark {mark} is not in the trace: it holds {len(text)} characters"
         return events
 
-    def pulse(self, mark: int, unlocked: int = 1) -> float:
+    def changes(self, mark: int, what: str, unlocked: int = 1) -> list[Event]:
+        """What was told (`set`) or found (`level`) after a mark, of a line that was locked there.
+
+        A level that is told again is no change: a locked line is told so every second."""
+        changes, before = [], 1 - unlocked
+        for event in self.timeline(mark):
+            if event.what == what and event.level != before:
+                changes.append(event)
+                before = event.level
+        return changes
+
+    def pulse(self, mark: int) -> float:
         """The length, in seconds, of the one pulse after a mark; told and sampled agree that it was one."""
-        events = self.timeline(mark)
-        told = [event for event in events if event.what == "set"]
-        found = [event for event in events if event.what == "level"]
-        for way in (told, found):
-            assert [event.level for event in way] == [unlocked, 1 - unlocked], f"not one pulse: {events}"
-        # The sampler may come late to an edge, as everybody here.
+        for what in ("set", "level"):
+            changes = self.changes(mark, what)
+            assert [event.level for event in changes] == [1, 0], f"not one pulse: {self.timeline(mark)}"
+        told = self.changes(mark, "set")
         return told[1].at - told[0].at
 
     def no_pulse(self, mark: int) -> None:
-        """Nothing was told to the relay's line after a mark, and no other level was found."""
-        events = [event for event in self.timeline(mark) if event.what in ("set", "level")]
-        assert not events, f"the line was moved: {events}"
+        """The line was not told to unlock after a mark, and not found unlocked."""
+        changes = self.changes(mark, "set") + self.changes(mark, "level")
+        assert not changes, f"the line was moved: {changes}"
 
     # ---- The service -----------------------------------------------------------------------------
 
-    def configure(self, pulse_ms: int = 3000, locked: str = "low") -> None:
-        """Writes the opener's configuration."""
+    def configure(self, pulse_ms: int = 3000, locked: str = "low", inputs: bool = True) -> None:
+        """Writes the opener's configuration, with contact and button or without."""
         key = self._sign(DOOR_SEED)[0]
-        self.door.machine.write(
-            CONFIG,
-            f"""listener = "{LISTENER}"
+        text = f"""listener = "{LISTENER}"
 [door]
 id = "front"
 [[door.keys]]
@@ -157,7 +187,9 @@ pulse_ms = {pulse_ms}
 chip = "{self.chip}"
 line = {RELAY}
 locked = "{locked}"
-[contact]
+"""
+        if inputs:
+            text += f"""[contact]
 chip = "{self.chip}"
 line = {CONTACT}
 open = "high"
@@ -166,8 +198,8 @@ held_open_s = 2
 chip = "{self.chip}"
 line = {BUTTON}
 pressed = "low"
-""",
-        )
+"""
+        self.door.machine.write(CONFIG, text)
 
     def start(self) -> None:
         """Starts the opener before a closed door, and waits until it is ready."""

@@ -108,6 +108,11 @@ impl Line for Relay {
     fn lock(&mut self) -> Result<(), String> {
         self.set(self.locked)
     }
+
+    // Not by reading it: a chip that has outputs alone cannot be read.
+    fn hold(&mut self) -> Result<(), String> {
+        self.lock()
+    }
 }
 
 /// Which input a reading is of.
