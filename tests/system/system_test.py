@@ -11,6 +11,7 @@ import feed
 import guide
 import run
 from checks import CHECKS
+from machine import Answer
 from wall import Wall
 
 SCRIPT = feed.script_of(Path(__file__).resolve().parents[2])
@@ -98,6 +99,17 @@ class Line(unittest.TestCase):
         self.wall.must.return_value = TRACE.replace("level 0", "level 1")
         with self.assertRaisesRegex(AssertionError, "not one pulse"):
             self.wall.pulse(2)
+
+
+class Skipping(unittest.TestCase):
+    def test_without_the_chip_the_openers_checks_are_skipped_and_none_passes(self) -> None:
+        of_the_opener = [one for one in CHECKS if one.group == "opener"]
+        machine = mock.Mock()
+        machine.run.return_value = Answer(1, "E: no linux-source")
+        with mock.patch.object(run, "say") as said:
+            passed, failed, skipped = run.run_checks(machine, of_the_opener, Path(), Path())
+        self.assertEqual((passed, failed, len(skipped)), (0, [], len(of_the_opener)))
+        self.assertIn("E: no linux-source", said.call_args_list[0].args[0])
 
 
 class Choice(unittest.TestCase):
