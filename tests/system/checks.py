@@ -717,7 +717,7 @@ def opener_loses_its_broker(wall: Wall) -> str:
     return f"{'; '.join(told)} (emulated)"
 
 
-@check("opener: its chip is unplugged: it notices, and is back when the chip is", group="opener")
+@check("opener: its chip is unplugged: it notices, and takes it again", group="opener")
 def opener_loses_its_chip(wall: Wall) -> str:
     told = []
     for inputs in (True, False):
@@ -734,9 +734,28 @@ def opener_loses_its_chip(wall: Wall) -> str:
         wall.door.wait("systemd to try again", lambda: "(chips here: none)" in wall.journal()[before:])
         after = wall.door.mark()
         wall.plug()
+        # Under another name, where the kernel has not forgotten the chip that was in use.
+        told.append(f"back as {wall.chip}")
+        wall.configure(inputs=inputs)
         wall.is_in(awake, after)
     assert wall.property("ActiveState") == "active", wall.journal()
     return "; ".join(told)
+
+
+@check("opener: removed in a pulse, its line is locked; purged, nothing of it is left", group="opener")
+def opener_is_removed(wall: Wall) -> str:
+    wall.configure(pulse_ms=10_000)
+    wall.start()
+    mark = wall.mark()
+    wall.must(f"{wall.say(wall.grant())}; {wall.until_level(1)}; dpkg --remove deepid-opener", 900)
+    assert not wall.run("pgrep --exact deepid-opener"), "a process still runs"
+    length = wall.pulse(mark)
+    wall.must(f"test -e {opener.CONFIG} && dpkg --purge deepid-opener", 900)
+    left = wall.must("find /etc /var/lib /usr /run -name 'deepid-opener*' -not -path '/var/lib/dpkg/*' 2>/dev/null || true")
+    assert not left, left
+    # Nobody looks at the line any more.
+    wall.must(f"systemctl stop sampler; echo 0 > {TRACE}/events/gpio/enable")
+    return f"locked after {length:.1f} s of 10 (emulated)"
 
 
 # ---- The package's life --------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 //! input, at the start and at every edge, from a thread of its own.
 //! Always: a relay's line is requested at its locked level, so that there is no moment of the other one;
 //! an input that cannot be read any more is a fault, which ends the program with the line locked; nobody
-//! waits in a read, because the kernel then keeps the whole chip from being removed.
+//! waits in a read: Linux 6.1 then keeps the whole chip from being removed, and nobody learns that it is.
 //! Deliberately absent: the kernel's debouncing, which is not the same on every chip; `settled` does it.
 
 use std::fmt::Display;
@@ -21,8 +21,8 @@ use crate::output::Line;
 
 /// The name under which `gpioinfo` shows our lines.
 const CONSUMER: &str = "deepid-opener";
-/// How long an edge is waited for before the input is read all the same: kernels before 6.5 wake nobody
-/// when a chip is removed.
+/// How long an edge is waited for before the input is read all the same: Linux 6.1 wakes nobody when a
+/// chip is removed.
 const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// A level of a line.
