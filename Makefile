@@ -119,8 +119,9 @@ bench-arm64: assets ## Count the instructions of a frame and its stages on those
 	$(PYTHON) tools/fetch_assets.py --target aarch64
 	$(PYTHON) tests/arm64/count_instructions.py
 
-system-test: setup-system deb ## Test the package on a real kernel: a virtual machine with systemd and cameras
+system-test: setup-system deb deb-opener ## Test the packages on a real kernel: a virtual machine with systemd, cameras and GPIO
 	$(CARGO) build --locked --features demo
+	$(CARGO) build --locked --package deepid-grant --example sign_grant
 	tests/system/run.py
 
 system-test-smoke: setup-system deb ## The part of it that every change must pass

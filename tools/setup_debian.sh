@@ -115,6 +115,7 @@ if for_any system system-arm64; then
     need e2fsprogs 'makes disk images' command_there mke2fs
     need ffmpeg 'makes what the camera shall see' command_there ffmpeg
     need mmdebstrap "installs the machine's Debian" command_there mmdebstrap
+    need xz-utils "opens the kernel's source" command_there xz
 fi
 if for_any system; then
     need qemu-system-x86 'emulates the machine' command_there qemu-system-x86_64

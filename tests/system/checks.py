@@ -3,17 +3,23 @@
 A check begins by making what it needs and leaves the door deciding at the loopback camera, so that
 the failure of one is not that of the next. What it needs from an earlier one is the installation
 and the person enrolled. Those with `smoke=True` make the short run.
+
+Those of the opener are a group of their own: they are functions of a wall (wall.py), rest on the first of
+them alone, and leave the opener ready, with its line locked.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import guide
+import wall as opener
 from door import CONFIG, NAME, PATIENCE, UNIT, Door, Message
+from wall import BUTTON, CONTACT, RELAY, STRANGER_SEED, TRACE, Wall, base64url, unsigned
 
 # The longest that an end may take, by the project's word; longer is a family before a closed door.
 END_S = 3.0
@@ -24,21 +30,24 @@ class Check:
     """A check and where it belongs."""
 
     title: str
-    run: Callable[[Door], str | None]
+    run: Callable[[Door], str | None] | Callable[[Wall], str | None]
     smoke: bool
     foreign: bool
     needed: bool
+    group: str
 
 
 CHECKS: list[Check] = []
 
 
-def check(title: str, *, smoke: bool = False, foreign: bool = False, needed: bool = False) -> Callable:
-    """Registers a check: for the short run, for a foreign processor, or for the whole run alone; and
-    whether all others rest on it."""
+def check(
+    title: str, *, smoke: bool = False, foreign: bool = False, needed: bool = False, group: str = "door"
+) -> Callable:
+    """Registers a check: for the short run, for a foreign processor, or for the whole run alone; of the
+    door or of the opener; and whether all others of its group rest on it."""
 
-    def register(run: Callable[[Door], str | None]) -> Callable[[Door], str | None]:
-        CHECKS.append(Check(title, run, smoke, foreign, needed))
+    def register(run: Callable) -> Callable:
+        CHECKS.append(Check(title, run, smoke, foreign, needed, group))
         return run
 
     return register
@@ -500,6 +509,253 @@ def reads_vivid(door: Door) -> str:
         door.run("modprobe --remove vivid")
     camera = info["camera"]
     return f"{camera['format']} {camera['width']}x{camera['height']}, {health['frames']['processed']} frames"
+
+
+# ---- The opener ----------------------------------------------------------------------------------
+
+
+@check("opener: the package installs, and its line is locked from the first moment", group="opener", needed=True)
+def opener_locks_at_its_start(wall: Wall) -> str:
+    wall.make_chip()
+    wall.must(f"systemctl stop {UNIT} feed 2>/dev/null; true")
+    wall.door.start_broker()
+    wall.must("dpkg --install /payload/deepid-opener.deb", 900)
+    # The chip was there before: udev's rule has to reach it without a restart of the machine.
+    wall.must("udevadm settle")
+    owned = wall.must(f"stat --format='%G %a' {wall.chip}")
+    assert owned == "gpio 660", owned
+    sample = wall.run("deepid-opener check")
+    assert sample.status == 3 and "door.keys" in sample.text, f"the sample's key passes: {sample}"
+    for locked, level in (("high", 1), ("low", 0)):
+        # A line that would open the door until the opener takes it.
+        wall.must(f"systemctl stop {opener.UNIT}; {wall.pull(RELAY, 1 - level)}; {wall.until_level(1 - level)}")
+        wall.configure(locked=locked)
+        wall.must("runuser -u deepid-opener -- deepid-opener check")
+        mark = wall.mark()
+        wall.start()
+        seen = [(event.what, event.level) for event in wall.timeline(mark)]
+        assert [what for what in seen if what[0] == "set"][0] == ("set", level), seen
+        assert (seen.count(("set", 1 - level)), seen.count(("level", 1 - level))) == (0, 0), seen
+        wall.must(wall.pull(RELAY, level))
+    wall.configure()
+    wall.start()
+    mark = wall.mark()
+    second = wall.run("deepid-opener run")
+    assert second.status == 4 and "cannot be had for the output" in second.text, second
+    wall.no_pulse(mark)
+    status = wall.must(f"cat /proc/{wall.property('MainPID')}/status")
+    assert re.search(r"^CapEff:\s+0+$", status, re.MULTILINE) and re.search(r"^NoNewPrivs:\s+1$", status, re.MULTILINE), status
+    return f"{wall.property('User')}, {wall.chip} line {RELAY}, locked low and high"
+
+
+@check("opener: a signed grant gives one pulse, and the same bytes again none", group="opener")
+def opener_opens_once(wall: Wall) -> str:
+    wall.configure(pulse_ms=3000)
+    wall.start()
+    latencies = []
+    for _ in range(5):
+        after, mark = wall.door.mark(), wall.mark()
+        grant = wall.grant()
+        wall.must(wall.say(grant, grant))
+        wall.is_in("open", after)
+        again = wall.is_in("ready", after).json
+        assert again["last_refusal"] == "other_nonce", again
+        length = wall.pulse(mark)
+        assert 1 < length < 9, f"the pulse was {length} s"
+        said = next(event.at for event in wall.timeline(mark) if event.what == "said")
+        latencies.append(wall.changes(mark, "set")[0].at - said)
+    told = ", ".join(f"{latency * 1000:.0f}" for latency in sorted(latencies))
+    return f"pulse of 3 s: {length:.3f} s; {told} ms from publishing to the edge (emulated)"
+
+
+@check("opener: what is forged, repeated, another door's or unsigned opens nothing, and it says why", group="opener")
+def opener_refuses(wall: Wall) -> str:
+    wall.configure()
+    wall.start()
+    after = wall.door.mark()
+    taken = wall.grant()
+    wall.must(wall.say(taken))
+    wall.is_in("open", after)
+    wall.door.wait("the pulse to end", lambda: wall.states(after)[-1].json["state"] == "ready")
+    seq = json.loads(base64url_decoded(taken.split(".")[1]))["seq"]
+    mark = wall.mark()
+
+    def forged() -> str:
+        header, _, signature = wall.grant().split(".")
+        return f"{header}.{base64url(json.dumps(wall.claims(sub='s-mallory')).encode())}.{signature}"
+
+    cases = {
+        "other_nonce": lambda: taken,
+        "replayed": lambda: wall.grant(seq=seq),
+        "bad_signature": forged,
+        "unknown_key": lambda: wall.grant(STRANGER_SEED),
+        "unsupported_algorithm": lambda: unsigned(wall.claims()),
+        "other_door": lambda: wall.grant(iss="back"),
+        "lifetime_too_long": lambda: wall.grant(exp=2**40),
+        "malformed": lambda: '{"open": true}',
+        "oversized": lambda: "A" * 1025,
+    }
+    for reason, message in cases.items():
+        wall.refused(message(), reason)
+    # What the broker kept is no grant, however good it is.
+    wall.must(f"mosquitto_pub -h 127.0.0.1 -q 1 -r -t {opener.GRANT} -m '{wall.grant()}' && sleep 1")
+    wall.must(f"mosquitto_pub -h 127.0.0.1 -q 1 -r -t {opener.GRANT} -n")
+    wall.no_pulse(mark)
+    after = wall.door.mark()
+    wall.must(wall.say(wall.grant()))
+    assert "last_refusal" not in wall.is_in("open", after).json
+    wall.is_in("ready", after)
+    return ", ".join(cases)
+
+
+def base64url_decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+@check("opener: the button gives one pulse, a door held open is reported", group="opener")
+def opener_reads_its_inputs(wall: Wall) -> str:
+    wall.configure(pulse_ms=1000)
+    wall.start()
+    mark, after = wall.mark(), wall.door.mark()
+    # A contact that bounces, and is then kept pressed for longer than a pulse.
+    bounces = "; ".join(wall.pull(BUTTON, level) for level in (0, 1, 0, 1, 0))
+    wall.must(f"{bounces}; sleep 3; {wall.pull(BUTTON, 1)}")
+    wall.is_in("open", after)
+    wall.is_in("ready", after)
+    length = wall.pulse(mark)
+    assert 0.3 < length < 3, f"the pulse was {length} s"
+    assert wall.states(after)[-1].json["contact"] == "closed", wall.states(after)
+    mark, after = wall.mark(), wall.door.mark()
+    wall.must(wall.pull(CONTACT, 1))
+    opened = wall.is_in("open", after)
+    held = wall.is_in("held_open", after)
+    assert held.json["contact"] == "open" and held.heard_at - opened.heard_at > 1.5, (opened, held)
+    after = wall.door.mark()
+    wall.must(wall.pull(CONTACT, 0))
+    assert wall.is_in("ready", after).json["contact"] == "closed"
+    wall.no_pulse(mark)
+    # Who is inside gets out without a broker, too.
+    wall.must("systemctl stop mosquitto")
+    mark = wall.mark()
+    try:
+        wall.must(f"{wall.pull(BUTTON, 0)}; {wall.until_level(1)}; {wall.pull(BUTTON, 1)}; {wall.until_level(0)}")
+        wall.pulse(mark)
+    finally:
+        wall.door.start_broker()
+    return f"pulse of 1 s: {length:.3f} s; held open after {held.heard_at - opened.heard_at:.1f} s of 2"
+
+
+@check("opener: kill -9 in mid-pulse: the line is as its chip leaves it, and locked by the restart", group="opener")
+def opener_is_killed(wall: Wall) -> str:
+    wall.configure(pulse_ms=10_000)
+    took = {}
+    for pull in (0, 1):
+        wall.must(wall.pull(RELAY, pull))
+        wall.start()
+        after, mark = wall.door.mark(), wall.mark()
+        kill = f"echo killed > {TRACE}/trace_marker; kill -9 {wall.property('MainPID')}"
+        wall.must(f"{wall.say(wall.grant())}; {wall.until_level(1)}; {kill}")
+        will = wall.is_in("broker_lost", after)
+        wall.close_door(wall.door.heard.index(will) + 1)
+        events = wall.timeline(mark)
+        killed = next(event.at for event in events if event.what == "killed")
+        locked = next(event.at for event in events if event.at > killed and (event.what, event.level) == ("level", 0))
+        again = next(event.at for event in events if event.at > killed and event.what == "set")
+        wall.pulse(mark)
+        took[pull] = locked - killed
+        assert (again <= locked) == bool(pull), f"gpio-sim gives a line back to its pull: {events}"
+    wall.must(wall.pull(RELAY, 0))
+    return f"pulled down: locked after {took[0] * 1000:.0f} ms; pulled up: open for {took[1]:.1f} s, until the restart (emulated)"
+
+
+@check("opener: SIGTERM in mid-pulse locks", group="opener")
+def opener_is_stopped(wall: Wall) -> str:
+    wall.configure(pulse_ms=10_000)
+    # The line must be locked before it is given back: this pull would open.
+    wall.must(wall.pull(RELAY, 1))
+    wall.start()
+    after, mark = wall.door.mark(), wall.mark()
+    stop = f"echo stopping > {TRACE}/trace_marker; systemctl stop {opener.UNIT}"
+    wall.must(f"{wall.say(wall.grant())}; {wall.until_level(1)}; {stop}")
+    wall.is_in("stopped", after)
+    assert wall.property("Result") == "success", wall.journal()
+    stopping = next(event.at for event in wall.timeline(mark) if event.what == "stopping")
+    unlocked, locked = wall.changes(mark, "set")
+    assert (unlocked.level, locked.level) == (1, 0), wall.timeline(mark)
+    wall.must(wall.pull(RELAY, 0))
+    wall.start()
+    return f"locked after {(locked.at - stopping) * 1000:.0f} ms (emulated, systemctl included)"
+
+
+@check("opener: the broker is stopped, and hangs, in mid-pulse: locked, and found again", group="opener")
+def opener_loses_its_broker(wall: Wall) -> str:
+    wall.configure(pulse_ms=10_000)
+    wall.start()
+    told = []
+    process = "$(systemctl show --value --property MainPID mosquitto)"
+    for how, stop, mend in (
+        ("stopped", "systemctl stop mosquitto", "systemctl start mosquitto"),
+        ("hanging", f"kill -STOP {process}", f"kill -CONT {process}"),
+    ):
+        after, mark = wall.door.mark(), wall.mark()
+        noticed = wall.journal().count("no broker")
+        wall.must(f"{wall.say(wall.grant())}; {wall.until_level(1)}; echo stopping > {TRACE}/trace_marker; {stop}")
+        try:
+            wall.must(wall.until_level(0))
+            wall.door.wait("it to notice", lambda: wall.journal().count("no broker") > noticed)
+        finally:
+            wall.must(mend)
+        # What it says last before the broker is lost is 'open'; the broker says the rest in its place.
+        wall.is_in("broker_lost", after)
+        wall.is_in("ready", after)
+        wall.door.start_broker()
+        length = wall.pulse(mark)
+        stopping = next(event.at for event in wall.timeline(mark) if event.what == "stopping")
+        locked = wall.changes(mark, "set")[1].at
+        assert locked - stopping < 10.5, f"open for {locked - stopping} s without a broker"
+        told.append(f"{how}: locked {locked - stopping:.1f} s later, after {length:.1f} s of 10")
+    return f"{'; '.join(told)} (emulated)"
+
+
+@check("opener: its chip is unplugged: it notices, and takes it again", group="opener")
+def opener_loses_its_chip(wall: Wall) -> str:
+    told = []
+    for inputs in (True, False):
+        wall.configure(inputs=inputs)
+        after = wall.door.mark()
+        wall.must(f"systemctl restart {opener.UNIT}")
+        # Without a contact nobody says that the door stands open.
+        awake = "open" if inputs else "ready"
+        wall.is_in(awake, after)
+        after, before = wall.door.mark(), len(wall.journal())
+        wall.unplug()
+        wall.is_in("stopped", after)
+        told.append(re.search(r"line \d: cannot be [^:]*", wall.journal()[before:])[0])
+        wall.door.wait("systemd to try again", lambda: "(chips here: none)" in wall.journal()[before:])
+        after = wall.door.mark()
+        wall.plug()
+        # Under another name, where the kernel has not forgotten the chip that was in use.
+        told.append(f"back as {wall.chip}")
+        wall.configure(inputs=inputs)
+        wall.is_in(awake, after)
+    assert wall.property("ActiveState") == "active", wall.journal()
+    return "; ".join(told)
+
+
+@check("opener: removed in a pulse, its line is locked; purged, nothing of it is left", group="opener")
+def opener_is_removed(wall: Wall) -> str:
+    wall.configure(pulse_ms=10_000)
+    wall.start()
+    mark = wall.mark()
+    wall.must(f"{wall.say(wall.grant())}; {wall.until_level(1)}; dpkg --remove deepid-opener", 900)
+    assert not wall.run("pgrep --exact deepid-opener"), "a process still runs"
+    length = wall.pulse(mark)
+    wall.must(f"test -e {opener.CONFIG} && dpkg --purge deepid-opener", 900)
+    left = wall.must("find /etc /var/lib /usr /run -name 'deepid-opener*' -not -path '/var/lib/dpkg/*' 2>/dev/null || true")
+    assert not left, left
+    # Nobody looks at the line any more.
+    wall.must(f"systemctl stop sampler; echo 0 > {TRACE}/events/gpio/enable")
+    return f"locked after {length:.1f} s of 10 (emulated)"
 
 
 # ---- The package's life --------------------------------------------------------------------------

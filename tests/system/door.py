@@ -14,6 +14,7 @@ import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 from feed import RATE
@@ -53,6 +54,8 @@ class Message:
     text: str
     retained: bool
     qos: int
+    # In seconds since 1970, by the machine's clock.
+    heard_at: float
 
     @property
     def json(self) -> dict:
@@ -177,8 +180,9 @@ class Door:
         text = self.must(f"tail --lines=+{len(self.heard) + 1} {HEARD}")
         for line in text.splitlines():
             fact = json.loads(line)
+            heard_at = datetime.strptime(fact["tst"], "%Y-%m-%dT%H:%M:%S.%fZ%z").timestamp()
             self.heard.append(
-                Message(fact["topic"], fact["payload"], bool(fact["retain"]), int(fact["qos"]))
+                Message(fact["topic"], fact["payload"], bool(fact["retain"]), int(fact["qos"]), heard_at)
             )
 
     def mark(self) -> int:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Furnishes a Debian root for the virtual machine: the module v4l2loopback, and the agent.
+# Furnishes a Debian root for the virtual machine: the modules v4l2loopback and gpio-sim, and the agent.
 #
 # in   the root; mmdebstrap calls this (build_image.sh) while apt works in it
-# out  the module beside the kernel's own, units that let the host speak to the machine, and
-#      no service that would disturb a test
+# out  the modules beside the kernel's own, units that let the host speak to the machine, and
+#      no service that would disturb a test; where gpio-sim cannot be had, why, in
+#      /usr/share/system-test/no-gpio-sim
 set -euo pipefail
 
 readonly root=${1:?root of the file system}
@@ -21,6 +22,17 @@ chroot "$root" sh -euc '
     mkdir -p "/usr/lib/modules/$1/updates"
     cp usr/src/v4l2loopback-*/v4l2loopback.ko "/usr/lib/modules/$1/updates/"
     depmod "$1"' sh "$kernel"
+
+# ---- gpio-sim ------------------------------------------------------------------------------------
+# For the opener, which is tried on amd64 alone. A machine without it serves for everything else.
+mkdir -p "$root/usr/share/system-test"
+if [ "$(chroot "$root" dpkg --print-architecture)" = amd64 ] &&
+    ! "$here/build_gpio_sim.sh" "$root" "$kernel" >"$root/usr/share/system-test/no-gpio-sim" 2>&1; then
+    echo 'image: without gpio-sim:' >&2
+    tail --lines=5 "$root/usr/share/system-test/no-gpio-sim" >&2
+else
+    rm --force "$root/usr/share/system-test/no-gpio-sim"
+fi
 
 # ---- The machine ---------------------------------------------------------------------------------
 echo door > "$root/etc/hostname"

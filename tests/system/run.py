@@ -2,9 +2,11 @@
 """Tests the package on a real kernel: a virtual machine with systemd, mosquitto and V4L2 devices.
 
 in   the package that `make deb` or `make deb-arm64` made, and the program for this machine, which
-     renders what the camera shall see
-out  a line for each check; exit status 0 when all of them passed, 1 when one did not, 2 without
-     package or program, 3 where no machine's Debian can be made
+     renders what the camera shall see; for the opener, the package of `make deb-opener`, and the
+     example that signs grants
+out  a line for each check; exit status 0 when none of them failed, 1 when one did, 2 without
+     package or program, 3 where no machine's Debian can be made. A check that cannot be had here is
+     skipped, which is told, and is a failure where DEEPID_EDGE_REQUIRE_ALL is set
 
 Images are made once for each list of packages and way of making them (build_image.sh) and kept
 under target/system; what a failed run said is kept there too.
@@ -20,32 +22,45 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import feed
 from checks import CHECKS, Check
 from door import UNIT, Door
 from machine import EMULATORS, Machine, MachineError
+from wall import Skipped, Wall
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 KEPT = ROOT / "target" / "system"
 
 # What an image is made of: another text is another image.
-IMAGE_SOURCES = ["build_image.sh", "furnish.sh", "packages.txt", "agent.sh", "agent.service"]
+IMAGE_SOURCES = ["build_image.sh", "furnish.sh", "build_gpio_sim.sh", "packages.txt", "agent.sh", "agent.service"]
 
 
 def main() -> int:
     """Runs the checks that were asked for."""
     arguments = parse()
     architecture = arguments.architecture
+    chosen = [one for one in CHECKS if wanted(one, arguments)]
+    groups = {one.group for one in chosen}
     deb = arguments.deb or newest_package(architecture)
-    if deb is None or not arguments.program.is_file():
-        absent = f"a package for {architecture}" if deb is None else arguments.program
-        print(f"system-test: {absent} is missing: 'make system-test' makes both", file=sys.stderr)
+    opener = arguments.opener or newest(ROOT.glob("target/deb-opener/*_amd64.deb"))
+    absent = [
+        str(what)
+        for group, what, there in (
+            ("door", f"a package for {architecture}", deb is not None),
+            ("door", arguments.program, arguments.program.is_file()),
+            ("opener", "a package of the opener", opener is not None),
+            ("opener", arguments.signer, arguments.signer.is_file()),
+        )
+        if group in groups and not there
+    ]
+    if absent:
+        print(f"system-test: missing: {', '.join(absent)}: 'make system-test' makes them", file=sys.stderr)
         return 2
     began = time.monotonic()
-    chosen = [one for one in CHECKS if wanted(one, arguments)]
     try:
         image = prepare_image(architecture)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -57,21 +72,29 @@ def main() -> int:
         logs.mkdir(parents=True)
         with tempfile.TemporaryDirectory(prefix="system-payload-") as folder:
             payload = Path(folder)
-            prepare_payload(deb.resolve(), arguments.program.resolve(), payload)
-            say(f"package    {deb.name}; payload {size(payload)}")
+            if "door" in groups:
+                prepare_payload(deb.resolve(), arguments.program.resolve(), payload)
+            if "opener" in groups:
+                shutil.copy(opener, payload / "deepid-opener.deb")
+                shutil.copy(HERE / "sample_line.pl", payload)
+            packages = [("door", deb), ("opener", opener)]
+            named = " and ".join(package.name for group, package in packages if group in groups)
+            say(f"package    {named}; payload {size(payload)}")
             started = time.monotonic()
             with Machine(architecture, image, payload, logs) as machine:
                 say(f"machine    {architecture}, up in {time.monotonic() - started:.0f} s")
-                passed, failed = run_checks(machine, chosen, logs)
+                passed, failed, skipped = run_checks(machine, chosen, logs, arguments.signer.resolve())
     except (MachineError, OSError, feed.FeedError, subprocess.CalledProcessError) as error:
         print(f"system-test: {error}", file=sys.stderr)
         return 1
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
     say(f"{passed} of {len(chosen)} checks passed in {minutes} min {seconds} s")
+    if skipped:
+        say(f"skipped: {'; '.join(skipped)}")
     if failed:
         say(f"failed: {'; '.join(failed)}")
         say(f"what the machine said: {logs}")
-    return 1 if failed else 0
+    return 1 if failed or (skipped and "DEEPID_EDGE_REQUIRE_ALL" in os.environ) else 0
 
 
 def parse() -> argparse.Namespace:
@@ -81,13 +104,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="only checks with this word in their title (and what they rest on)")
     parser.add_argument("--deb", type=Path, help="the package, in place of the newest under target")
     parser.add_argument("--program", type=Path, default=ROOT / "target/debug/deepid-edge", help="deepid-edge for this machine, with its demonstration (the package has none)")
+    parser.add_argument("--opener", type=Path, help="the opener's package, in place of the newest under target")
+    parser.add_argument("--signer", type=Path, default=ROOT / "target/debug/examples/sign_grant", help="the example of crates/grant that signs")
     return parser.parse_args()
 
 
 def wanted(one: Check, arguments: argparse.Namespace) -> bool:
     """Whether a check belongs to the run that was asked for."""
     if arguments.only:
-        return one.needed or any(word in one.title for word in arguments.only)
+        asked = [other for other in CHECKS if any(word in other.title for word in arguments.only)]
+        return one in asked or (one.needed and one.group in {other.group for other in asked})
     if arguments.smoke and not one.smoke:
         return False
     return one.foreign or arguments.architecture == "amd64"
@@ -96,7 +122,12 @@ def wanted(one: Check, arguments: argparse.Namespace) -> bool:
 def newest_package(architecture: str) -> Path | None:
     """The package that was made last for an architecture."""
     packages = [*ROOT.glob(f"target/debian/*_{architecture}.deb"), *ROOT.glob(f"target/*/debian/*_{architecture}.deb")]
-    return max(packages, key=lambda package: package.stat().st_mtime, default=None)
+    return newest(packages)
+
+
+def newest(files: Iterable[Path]) -> Path | None:
+    """The file that was written last."""
+    return max(files, key=lambda file: file.stat().st_mtime, default=None)
 
 
 def say(text: str) -> None:
@@ -148,35 +179,48 @@ def make_newer(deb: Path, newer: Path) -> None:
         subprocess.run(["dpkg-deb", *options, "--build", str(content), str(newer)], check=True, stdout=subprocess.DEVNULL)
 
 
-def run_checks(machine: Machine, chosen: list[Check], logs: Path) -> tuple[int, list[str]]:
-    """Runs them in their order; gives how many passed, and the titles of those that failed."""
+def run_checks(
+    machine: Machine, chosen: list[Check], logs: Path, signer: Path
+) -> tuple[int, list[str], list[str]]:
+    """Runs them in their order; gives how many passed, and the titles of those that failed or were skipped."""
     door = Door(machine)
-    passed, failed = 0, []
+    subjects = {"door": door, "opener": Wall(door, signer)}
+    passed, failed, skipped = 0, [], []
+    # What the rest of a group rests on is missing, and why.
+    missing: dict[str, str] = {}
     for one in chosen:
         began = time.monotonic()
+        told, fault, why = "", None, missing.get(one.group)
         try:
-            told, fault = one.run(door), None
+            if why is None:
+                told = one.run(subjects[one.group])
+        except Skipped as reason:
+            why = str(reason)
         except AssertionError as error:
-            told, fault = "", str(error) or "no reason was given"
+            fault = str(error) or "no reason was given"
         except (MachineError, OSError):
             # Without a machine there is nothing to go on with.
             say(f"  FAILED  {time.monotonic() - began:6.1f} s  {one.title}")
             raise
         except Exception as error:  # noqa: BLE001 a surprise is a failure like any other
-            told, fault = "", f"{type(error).__name__}: {error}"
+            fault = f"{type(error).__name__}: {error}"
         took = f"{time.monotonic() - began:6.1f} s"
-        if fault is None:
+        if why is not None:
+            skipped.append(one.title)
+            say(f"  skipped {took}  {one.title}{'' if one.group in missing else f' ({why})'}")
+        elif fault is None:
             passed += 1
             say(f"  ok      {took}  {one.title}{f' ({told})' if told else ''}")
             continue
-        failed.append(one.title)
-        say(f"  FAILED  {took}  {one.title}")
-        say("\n".join(f"            {line}" for line in fault.splitlines()))
-        keep(door, logs)
-        if one.needed:
-            say("            the others rest on this one")
-            break
-    return passed, failed
+        else:
+            failed.append(one.title)
+            say(f"  FAILED  {took}  {one.title}")
+            say("\n".join(f"            {line}" for line in fault.splitlines()))
+            keep(door, logs)
+        if one.needed and one.group not in missing:
+            say("            the others of its group rest on this one")
+            missing[one.group] = why or "it rests on what failed"
+    return passed, failed, skipped
 
 
 def keep(door: Door, logs: Path) -> None:
@@ -185,6 +229,8 @@ def keep(door: Door, logs: Path) -> None:
         (logs / "journal.txt").write_text(door.run("journalctl --no-pager").text)
         (logs / "service.txt").write_text(door.run(f"systemctl status --no-pager --lines=50 {UNIT}").text)
         (logs / "config.toml").write_text(door.run("cat /etc/deepid-edge/config.toml").text)
+        (logs / "opener.toml").write_text(door.run("cat /etc/deepid-opener/opener.toml").text)
+        (logs / "trace.txt").write_text(door.run("cat /sys/kernel/tracing/trace").text)
         (logs / "heard.txt").write_text("\n".join(f"{m.topic} {m.text}" for m in door.heard))
     except (MachineError, OSError) as error:
         print(f"system-test: {error}", file=sys.stderr)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import feed
 import guide
 import run
 from checks import CHECKS
+from machine import Answer
+from wall import Wall
 
 SCRIPT = feed.script_of(Path(__file__).resolve().parents[2])
 
@@ -59,6 +62,56 @@ class Guide(unittest.TestCase):
         self.assertEqual(guide.configured(block), {"mqtt": {"port": 1}, "mqtt__tls": {"ca": "a"}})
 
 
+TRACE = """\
+# tracer: nop
+              sh-9     [000] .....    10.000000: tracing_mark_write: mark 1
+          output-7     [001] .....    10.100000: gpio_value: 512 set 0
+            perl-8     [000] .....    10.150000: tracing_mark_write: mark 2
+          output-7     [001] .....    10.200000: gpio_value: 512 set 0
+              sh-9     [000] .....    10.250000: tracing_mark_write: said
+          output-7     [001] .....    10.300000: gpio_value: 512 set 1
+          button-6     [001] .....    10.310000: gpio_value: 514 get 1
+            perl-8     [000] .....    10.320000: tracing_mark_write: level 1
+          output-7     [001] .....    11.300000: gpio_value: 512 set 0
+            perl-8     [000] .....    11.310000: tracing_mark_write: level 0
+          output-7     [001] .....    12.300000: gpio_value: 512 set 0
+"""
+
+
+class Line(unittest.TestCase):
+    def setUp(self) -> None:
+        door = mock.Mock()
+        door.must.return_value = TRACE
+        self.wall = Wall(door, Path("sign_grant"))
+        self.wall._number = 512
+
+    def test_a_level_that_is_told_again_is_no_pulse(self) -> None:
+        self.assertAlmostEqual(self.wall.pulse(2), 1.0)
+        self.assertEqual([event.at for event in self.wall.timeline(2) if event.what == "said"], [10.25])
+
+    def test_a_pulse_is_seen_and_a_mark_that_is_gone_as_well(self) -> None:
+        with self.assertRaisesRegex(AssertionError, "the line was moved"):
+            self.wall.no_pulse(1)
+        with self.assertRaisesRegex(AssertionError, "mark 3 is not in the trace"):
+            self.wall.no_pulse(3)
+
+    def test_a_level_that_nobody_told_is_seen(self) -> None:
+        self.wall.must.return_value = TRACE.replace("level 0", "level 1")
+        with self.assertRaisesRegex(AssertionError, "not one pulse"):
+            self.wall.pulse(2)
+
+
+class Skipping(unittest.TestCase):
+    def test_without_the_chip_the_openers_checks_are_skipped_and_none_passes(self) -> None:
+        of_the_opener = [one for one in CHECKS if one.group == "opener"]
+        machine = mock.Mock()
+        machine.run.return_value = Answer(1, "E: no linux-source")
+        with mock.patch.object(run, "say") as said:
+            passed, failed, skipped = run.run_checks(machine, of_the_opener, Path(), Path())
+        self.assertEqual((passed, failed, len(skipped)), (0, [], len(of_the_opener)))
+        self.assertIn("E: no linux-source", said.call_args_list[0].args[0])
+
+
 class Choice(unittest.TestCase):
     def test_the_whole_run_is_every_check(self) -> None:
         self.assertEqual(len(chosen()), len(CHECKS))
@@ -68,6 +121,12 @@ class Choice(unittest.TestCase):
         self.assertLess(len(short), len(CHECKS))
         for name in ("installs", "enrols", "ready", "grants", "refuses", "survives_kill"):
             self.assertIn(name, short)
+
+    def test_the_openers_checks_rest_on_the_first_of_their_own(self) -> None:
+        of_the_opener = [one.run.__name__ for one in CHECKS if one.group == "opener"]
+        self.assertEqual(chosen(only=["opener:"]), of_the_opener)
+        self.assertEqual(chosen(only=["unplugged: it notices"]), [of_the_opener[0], "opener_loses_its_chip"])
+        self.assertFalse(set(of_the_opener) & {*chosen(smoke=True), *chosen(architecture="arm64")})
 
     def test_a_foreign_processor_decides_too(self) -> None:
         foreign = chosen(architecture="arm64")

@@ -3,13 +3,17 @@
 //! In: a chip, a line's number, which level means what. Out: a [`Line`] for the output; readings of an
 //! input, at the start and at every edge, from a thread of its own.
 //! Always: a relay's line is requested at its locked level, so that there is no moment of the other one;
-//! an input that cannot be read any more is a fault, which ends the program with the line locked.
+//! an input that cannot be read any more is a fault, which ends the program with the line locked; nobody
+//! waits in a read: Linux 6.1 then keeps the whole chip from being removed, and nobody learns that it is.
 //! Deliberately absent: the kernel's debouncing, which is not the same on every chip; `settled` does it.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use gpiocdev::Request;
 use gpiocdev::line::{Bias, EdgeDetection, Offset, Value};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use serde::Deserialize;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -17,6 +21,9 @@ use crate::output::Line;
 
 /// The name under which `gpioinfo` shows our lines.
 const CONSUMER: &str = "deepid-opener";
+/// How long an edge is waited for before the input is read all the same: Linux 6.1 wakes nobody when a
+/// chip is removed.
+const LOOK: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// A level of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -50,7 +57,7 @@ pub struct Place {
 }
 
 impl Place {
-    fn failed(&self, what: &str, error: &gpiocdev::Error) -> String {
+    fn failed(&self, what: &str, error: &dyn Display) -> String {
         format!("{} line {}: {what}: {error}", self.chip.display(), self.line)
     }
 }
@@ -100,6 +107,11 @@ impl Line for Relay {
 
     fn lock(&mut self) -> Result<(), String> {
         self.set(self.locked)
+    }
+
+    // Not by reading it: a chip that has outputs alone cannot be read.
+    fn hold(&mut self) -> Result<(), String> {
+        self.lock()
     }
 }
 
@@ -180,10 +192,17 @@ impl Watched {
         Ok(Reading::Is(self.input, now == self.active))
     }
 
-    /// Waits for the next edge.
+    /// Waits for the next edge, for [`LOOK`] at most.
     fn wait(&self) -> Result<(), String> {
-        let edge = self.request.read_edge_event();
-        edge.map(drop).map_err(|error| self.place.failed("cannot be watched", &error))
+        let mut edges = [PollFd::new(&self.request, PollFlags::IN)];
+        match poll(&mut edges, Some(&LOOK)) {
+            Ok(0) | Err(Errno::INTR) => Ok(()),
+            Ok(_) => {
+                let edge = self.request.read_edge_event();
+                edge.map(drop).map_err(|error| self.place.failed("cannot be watched", &error))
+            }
+            Err(error) => Err(self.place.failed("cannot be watched", &error)),
+        }
     }
 }
 

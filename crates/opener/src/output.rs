@@ -16,6 +16,8 @@ use crate::time::instant;
 
 /// The longest pulse, in milliseconds.
 pub const PULSE_MS_MAX: u64 = 10_000;
+/// How often a locked line is held.
+const HOLD: Duration = Duration::from_secs(1);
 
 /// Something that is locked or unlocked.
 pub trait Line: Send {
@@ -30,6 +32,15 @@ pub trait Line: Send {
     /// # Errors
     /// What went wrong, as a sentence.
     fn lock(&mut self) -> Result<(), String>;
+
+    /// Keeps it locked where it is: called every second, so that a line that is gone is noticed before
+    /// somebody stands before the door.
+    ///
+    /// # Errors
+    /// What went wrong, as a sentence.
+    fn hold(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 enum Order {
@@ -100,11 +111,8 @@ impl<L: Line> Guarded<L> {
     fn keep(mut self, orders: &Receiver<Order>) {
         let mut until: Option<Instant> = None;
         loop {
-            let order = match until {
-                Some(until) => orders.recv_timeout(until.saturating_duration_since(instant())),
-                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            match order {
+            let wait = until.map_or(HOLD, |until| until.saturating_duration_since(instant()));
+            match orders.recv_timeout(wait) {
                 Ok(Order::Unlock(length)) => {
                     let end = instant() + length;
                     if until.is_none() {
@@ -115,6 +123,10 @@ impl<L: Line> Guarded<L> {
                 }
                 // The pulse has ended by itself: it is locked.
                 Ok(Order::Lock) if until.is_none() => {}
+                Err(RecvTimeoutError::Timeout) if until.is_none() => {
+                    let done = self.line.hold();
+                    self.tell(done);
+                }
                 Ok(Order::Lock) | Err(RecvTimeoutError::Timeout) => {
                     until = None;
                     let done = self.line.lock();
@@ -207,6 +219,30 @@ mod tests {
         drop(keeper);
         let all: Vec<_> = heard.iter().collect();
         assert_eq!(all, ["lock", "unlock", "lock"]);
+    }
+
+    struct Gone;
+
+    impl Line for Gone {
+        fn unlock(&mut self) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn lock(&mut self) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn hold(&mut self) -> Result<(), String> {
+            Err("gone".to_owned())
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_gone_is_noticed_though_nobody_wants_in() {
+        let (faults, mut failed) = tokio::sync::mpsc::unbounded_channel();
+        let keeper = Keeper::start(Gone, faults).unwrap();
+        assert_eq!(failed.blocking_recv().as_deref(), Some("gone"));
+        drop(keeper);
     }
 
     #[test]

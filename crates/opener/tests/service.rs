@@ -1,7 +1,7 @@
 //! The whole opener as a process, against a real mosquitto: what opens, what never does, and how it ends.
 //!
 //! In: grants of a door that the test plays. Out: what two scripts, in place of a relay, have written.
-//! Deliberately absent: GPIO lines, for which a kernel with gpio-sim is needed (`gpio.rs`).
+//! Deliberately absent: GPIO lines, for which a kernel with gpio-sim is needed: `make system-test`.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
