@@ -223,6 +223,30 @@ fn a_door_comes_back_on_another_board() {
 }
 
 #[test]
+fn the_rules_of_who_may_pass_come_along() {
+    let old = Board::with_people();
+    for change in [
+        &["schedules", "set", "office", "mon-fri 08:00-18:00"][..],
+        &["schedules", "holidays", "add", "2026-12-25"],
+        &["groups", "add", "staff", "--schedule", "office"],
+        &["groups", "assign", "Ada", "staff"],
+        &["subjects", "validity", "Ada", "--until", "2030-12-31"],
+        &["arm", "off"],
+    ] {
+        let answer = old.run(change);
+        assert_eq!(answer.code, 0, "{change:?}: {}", answer.err);
+    }
+    let file = old.path("door.age");
+    assert_eq!(old.backup(&file).code, 0);
+    let new = Board::bare();
+    assert_eq!(new.restore(&file, &[]).code, 0);
+    let book = new.store().rule_book().unwrap();
+    assert_eq!(book, old.store().rule_book().unwrap());
+    assert_eq!((book.subjects.len(), book.holidays.len()), (1, 1));
+    assert_eq!(book.arming, deepid_edge::policy::Arming::Off);
+}
+
+#[test]
 fn a_backup_is_of_one_moment_while_others_write() {
     let board = Board::with_people();
     let path = board.path("door.db");
