@@ -223,6 +223,30 @@ fn a_door_comes_back_on_another_board() {
 }
 
 #[test]
+fn the_rules_of_who_may_pass_come_along() {
+    let old = Board::with_people();
+    for change in [
+        &["schedules", "set", "office", "mon-fri 08:00-18:00"][..],
+        &["schedules", "holidays", "add", "2026-12-25"],
+        &["groups", "add", "staff", "--schedule", "office"],
+        &["groups", "assign", "Ada", "staff"],
+        &["subjects", "validity", "Ada", "--until", "2030-12-31"],
+        &["arm", "off"],
+    ] {
+        let answer = old.run(change);
+        assert_eq!(answer.code, 0, "{change:?}: {}", answer.err);
+    }
+    let file = old.path("door.age");
+    assert_eq!(old.backup(&file).code, 0);
+    let new = Board::bare();
+    assert_eq!(new.restore(&file, &[]).code, 0);
+    let book = new.store().rule_book().unwrap();
+    assert_eq!(book, old.store().rule_book().unwrap());
+    assert_eq!((book.subjects.len(), book.holidays.len()), (1, 1));
+    assert_eq!(book.arming, deepid_edge::policy::Arming::Off);
+}
+
+#[test]
 fn a_backup_is_of_one_moment_while_others_write() {
     let board = Board::with_people();
     let path = board.path("door.db");
@@ -455,10 +479,10 @@ fn other_content_newer_formats_and_unsound_databases_each_say_what_they_are() {
     // The database itself says that it is newer, whatever the manifest says.
     let newer = board.path("newer.db");
     std::fs::write(&newer, &database).unwrap();
-    rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 7).unwrap();
+    rusqlite::Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let newer = std::fs::read(newer).unwrap();
     std::fs::remove_file(board.path("newer.db")).unwrap();
-    assert!(matches!(of(&manifest(&newer), &newer), P::NewerSchema { found: 7, .. }));
+    assert!(matches!(of(&manifest(&newer), &newer), P::NewerSchema { found: 99, .. }));
     let mut torn = database.clone();
     torn[8192..12288].fill(0xA5);
     assert!(matches!(of(&manifest(&torn), &torn), P::Unsound { .. }));

@@ -222,7 +222,7 @@ fn told(home: &Home, arguments: &[&str]) -> Value {
 
 #[test]
 fn an_office_is_written_shown_and_explained() {
-    let home = home();
+    let home = home().set("policy.time_zone", "Europe/Berlin");
     let mut store = Store::open(&home.path("door.db"), StoreSettings::default()).unwrap();
     let id = store.add_subject("Maria", WALL).unwrap();
     drop(store);
@@ -240,12 +240,8 @@ fn an_office_is_written_shown_and_explained() {
     let group = json!({ "group": "staff", "schedule": "office", "members": [id] });
     assert_eq!(listed["groups"], json!([group]));
 
-    let zone = ["--set", "policy.time_zone=Europe/Berlin"];
     let explain = |at: &str| {
-        let answer = ask(
-            &home,
-            &[&["policy", "explain", "Maria", "--at", at, "--json"], &zone[..]].concat(),
-        );
+        let answer = ask(&home, &["policy", "explain", "Maria", "--at", at, "--json"]);
         let said = answer.json();
         assert_eq!(answer.code, i32::from(said["allowed"] == false), "{said}");
         (said["reason"].as_str().unwrap_or("allowed").to_owned(), said["because"].to_string())

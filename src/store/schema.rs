@@ -27,7 +27,7 @@ const STEPS: [&str; 7] = [
 /// The version that this program writes.
 pub(super) const VERSION: i64 = 7;
 /// The first version whose records are bound to each other.
-const CHAINED: i64 = 6;
+pub(super) const CHAINED: i64 = 6;
 const _: () = assert!(STEPS.len() == 7, "one step leads to each version");
 
 /// Makes all tables in an empty file.
