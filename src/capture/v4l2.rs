@@ -54,7 +54,7 @@ const MAX_BUFFERS: usize = 32;
 pub struct CameraSettings {
     /// `auto`, a device node, or a stable name; see [`device`].
     pub device: String,
-    /// Which camera it has to be: a text by which [`CameraIdentity::is_meant_by`] knows it.
+    /// Which camera it has to be: a text by which [`CameraIdentity::is_meant_by`](crate::capture::CameraIdentity::is_meant_by) knows it.
     pub identity: Option<String>,
     /// Size, rate and formats that are wished for.
     pub wish: Wish,
