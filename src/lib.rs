@@ -1,14 +1,14 @@
 //! Face recognition at a door, on the board itself: camera frames in, access decisions out.
 //!
 //! A frame walks once through a row of rooms, each of which knows only the rooms before it, and
-//! leaves as a decision. Read [`recognize`] first: it is the whole path in one screen.
+//! leaves as a decision. Read [`recognise`] first: it is the whole path in one screen.
 //!
 //! # Layout
 //!
 //! [`geometry`], [`mask`], [`remedy`], [`clock`] and [`frame`] are the vocabulary; [`backoff`], [`secret`]
 //! and [`durable`] serve several rooms, and [`sign`] has the door's key. [`inference`] runs networks.
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the
-//! path, and [`recognize`] walks it, where configured with a second embedder that confirms; a [`door`]
+//! path, and [`recognise`] walks it, where configured with a second embedder that confirms; a [`door`]
 //! decides by it, and by the rules of [`policy`]. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how,
 //! [`equip`] puts it together, [`enrol`] makes references of pictures, [`daemon`] runs it all,
 //! [`calibrate`] says what one door may claim, `lab` measures over folders in builds with that feature,
@@ -53,7 +53,7 @@ pub mod decide;
 
 pub mod config;
 
-pub mod recognize;
+pub mod recognise;
 
 pub mod door;
 

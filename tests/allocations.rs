@@ -28,7 +28,7 @@ use deepid_edge::detect::{FollowerSettings, Strategy};
 use deepid_edge::door::{Door, Event, Time};
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::frame::{Frame, PixelFormat};
-use deepid_edge::recognize::{Confirmer, Confirming, Fusion};
+use deepid_edge::recognise::{Confirmer, Confirming, Fusion};
 
 use support::models::runtime;
 use support::{path, scene};
@@ -129,9 +129,9 @@ fn no_frame_allocates_after_warm_up() {
     let idle = scene::yuyv(&scene::nobody());
     for strategy in [Strategy::FindThenFollow, Strategy::Find] {
         let settings = FollowerSettings { strategy, ..FollowerSettings::default() };
-        let recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+        let recogniser = path::recogniser(&runtime, settings, true, path::gallery(vec![]));
         let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
-        let mut door = Door::new(recognizer, VisitPolicy::default());
+        let mut door = Door::new(recogniser, VisitPolicy::default());
         let mut actions = Vec::with_capacity(8);
         let (mut faces, mut counted) = (0, 0);
         for number in 0..120_u64 {
@@ -170,7 +170,7 @@ fn asking_the_confirming_embedder_allocates_nothing_after_warm_up() {
         Frame::new(&picture, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap()
     };
     let settings = FollowerSettings::default();
-    let mut stranger = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+    let mut stranger = path::recogniser(&runtime, settings, true, path::gallery(vec![]));
     stranger.observe(&frame(0), &clock);
     let enrolled = stranger.features().clone();
     // The same network twice: what is counted is what stands around it.
@@ -182,7 +182,7 @@ fn asking_the_confirming_embedder_allocates_nothing_after_warm_up() {
     let confirming = Confirming { fusion, gallery: path::gallery(vec![enrolled.clone()]) };
     let cutter = Cutter::by_landmarks(path::aligner(), path::landmarker(&runtime));
     let confirmer = Confirmer::new(confirming, cutter, path::embedder(&runtime, true));
-    let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![enrolled]))
+    let mut recogniser = path::recogniser(&runtime, settings, true, path::gallery(vec![enrolled]))
         .confirmed_by(Some(confirmer));
     let question = Question { gate: Gate::Confirm, subject: visitor::subject(0), score: 1.0 };
     let mut confirmed = 0;
@@ -190,8 +190,8 @@ fn asking_the_confirming_embedder_allocates_nothing_after_warm_up() {
         clock.advance(std::time::Duration::from_millis(33));
         let frame = frame(number);
         let count = allocations(|| {
-            recognizer.observe(&frame, &clock);
-            let answer = recognizer.answer(&question);
+            recogniser.observe(&frame, &clock);
+            let answer = recogniser.answer(&question);
             confirmed += usize::from(matches!(answer, Answer::Pass(Some(_))));
         });
         assert!(number < 20 || count == 0, "frame {number} allocated {count} times");
@@ -213,19 +213,19 @@ fn looking_whether_a_face_is_live_allocates_nothing_after_warm_up() {
         Frame::new(picture, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap()
     };
     let settings = FollowerSettings::default();
-    let mut stranger = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+    let mut stranger = path::recogniser(&runtime, settings, true, path::gallery(vec![]));
     stranger.observe(&frame(0), &clock);
     let enrolled = stranger.features().clone();
-    let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![enrolled]))
+    let mut recogniser = path::recogniser(&runtime, settings, true, path::gallery(vec![enrolled]))
         .telling_liveness(Some(path::liveness(&runtime)));
     for number in 1..90_u64 {
         clock.advance(std::time::Duration::from_millis(33));
         let frame = frame(number);
         let count = allocations(|| {
-            recognizer.observe(&frame, &clock);
+            recogniser.observe(&frame, &clock);
         });
         assert!(number < 20 || count == 0, "frame {number} allocated {count} times");
     }
-    let evidence = recognizer.liveness_evidence().unwrap();
+    let evidence = recogniser.liveness_evidence().unwrap();
     assert!(evidence.looks >= 20, "{evidence:?}");
 }

@@ -55,17 +55,17 @@ fn enrolled(runtime: &Runtime) -> Vec<FeatureVector> {
         .into_iter()
         .map(|(photograph, scale, at)| {
             let gallery = path::gallery(vec![]);
-            let mut recognizer =
-                path::recognizer(runtime, FollowerSettings::default(), true, gallery);
+            let mut recogniser =
+                path::recogniser(runtime, FollowerSettings::default(), true, gallery);
             let pixels = scene::yuyv(&scene::rgb(photograph, scale, at));
             let (size, stride) = ((scene::WIDTH, scene::HEIGHT), scene::WIDTH as usize * 2);
             let frame =
                 Frame::new(&pixels, PixelFormat::Yuyv, size, stride, 1, Monotonic::default())
                     .unwrap();
             let clock = ManualClock::new(Monotonic::from_millis(1), PLAUSIBLE_FROM_UNIX_MS);
-            let observation = recognizer.observe(&frame, &clock);
+            let observation = recogniser.observe(&frame, &clock);
             assert!(matches!(observation.seen, Seen::Faces { .. }), "{photograph}");
-            recognizer.features().clone()
+            recogniser.features().clone()
         })
         .collect()
 }
@@ -101,13 +101,13 @@ fn watch(
     let start = Monotonic::from_millis(1000);
     let clock = Arc::new(ManualClock::new(start, PLAUSIBLE_FROM_UNIX_MS + 1_000_000));
     let mut camera = camera(recording, plan, seed, &clock);
-    let recognizer = path::recognizer(runtime, FollowerSettings::default(), true, gallery);
-    let mut door = Door::new(recognizer, VisitPolicy::default());
+    let recogniser = path::recogniser(runtime, FollowerSettings::default(), true, gallery);
+    let mut door = Door::new(recogniser, VisitPolicy::default());
     let (mut captured, mut decoder) = (CapturedFrame::new(), Decoder::default());
     let (mut decoded, mut actions) = (Decoded::default(), Vec::new());
     let mut told = Told::default();
     for _ in 0..TURNS {
-        if camera.hear(decoded.readability()) {
+        if camera.note_readability(decoded.readability()) {
             decoded = Decoded::default();
         }
         let progress = camera.next_frame(&mut captured).expect("a supervised camera never fails");

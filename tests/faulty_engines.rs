@@ -22,7 +22,7 @@ use deepid_edge::door::{Door, Event, Time};
 use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::inference::{Engine, InferenceError, ModelId, Procedure, Tensor};
-use deepid_edge::recognize::Recognizer;
+use deepid_edge::recognise::Recogniser;
 use support::models::{card, rgb_frame, runtime};
 use support::{path, scene};
 
@@ -130,10 +130,10 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
         let somebody = FeatureVector::new(path::key(false), values).unwrap();
         let gallery = path::gallery(vec![somebody]);
         let limits = QualityLimits::default();
-        let recognizer =
-            Recognizer::new(follower, path::aligner(), embedder(trouble), gallery, limits, 0.6);
+        let recogniser =
+            Recogniser::new(follower, path::aligner(), embedder(trouble), gallery, limits, 0.6);
         let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
-        let mut door = Door::new(recognizer, VisitPolicy::default());
+        let mut door = Door::new(recogniser, VisitPolicy::default());
         let mut actions = Vec::new();
         let mut faults = 0;
         for number in 1..=90_u64 {

@@ -23,7 +23,7 @@ use deepid_edge::detect::{Detection, FollowerSettings, Orientation, Zones};
 use deepid_edge::embed::{FeatureVector, QualityFault};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::geometry::{Turn, View};
-use deepid_edge::recognize::Recognizer;
+use deepid_edge::recognise::Recogniser;
 use deepid_edge::store::Body;
 use image::{RgbImage, imageops};
 use support::daemon::Home;
@@ -48,22 +48,22 @@ fn given(picture: &RgbImage) -> Vec<(View, RgbImage)> {
 }
 
 /// The face of `frame` and its vector.
-fn seen(recognizer: &mut Recognizer, frame: &Frame<'_>) -> (Detection, FeatureVector) {
+fn seen(recogniser: &mut Recogniser, frame: &Frame<'_>) -> (Detection, FeatureVector) {
     let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
-    recognizer.forget();
-    let Seen::Faces { count: 1, principal } = recognizer.observe(frame, &clock).seen else {
+    recogniser.forget();
+    let Seen::Faces { count: 1, principal } = recogniser.observe(frame, &clock).seen else {
         panic!("one face is there")
     };
     assert_eq!(principal.quality.fault, None);
-    (recognizer.detections().as_slice()[0], recognizer.features().clone())
+    (recogniser.detections().as_slice()[0], recogniser.features().clone())
 }
 
 /// What is seen of `frame` by itself: the fault of its face, `None` where there is none, and whether
 /// it was compared.
-fn judged(recognizer: &mut Recognizer, frame: &Frame<'_>) -> Option<(Option<QualityFault>, bool)> {
+fn judged(recogniser: &mut Recogniser, frame: &Frame<'_>) -> Option<(Option<QualityFault>, bool)> {
     let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
-    recognizer.forget();
-    match recognizer.observe(frame, &clock).seen {
+    recogniser.forget();
+    match recogniser.observe(frame, &clock).seen {
         Seen::Faces { principal, .. } => Some((principal.quality.fault, principal.found.is_some())),
         Seen::NoFace => None,
         Seen::Fault(fault) => panic!("{fault:?}"),
@@ -87,21 +87,21 @@ fn cosine(one: &FeatureVector, other: &FeatureVector) -> f32 {
 fn a_turned_or_mirrored_camera_gives_the_boxes_and_the_vector_of_an_upright_one() {
     let Some(runtime) = runtime() else { return };
     let settings = FollowerSettings::default();
-    let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+    let mut recogniser = path::recogniser(&runtime, settings, true, path::gallery(vec![]));
     let upright = scene::one_face();
     let size = upright.dimensions();
-    let (face, vector) = seen(&mut recognizer, &rgb_frame(&upright, size));
+    let (face, vector) = seen(&mut recogniser, &rgb_frame(&upright, size));
     for (view, picture) in given(&upright) {
         let frame = rgb_frame(&picture, picture.dimensions()).seen_by(view);
         assert_eq!((frame.width(), frame.height()), size, "{view:?}");
-        let (found, same) = seen(&mut recognizer, &frame);
+        let (found, same) = seen(&mut recogniser, &frame);
         assert!(apart(&found, &face) < 0.5, "{view:?}: {found:?} {face:?}");
         assert!(cosine(&same, &vector) > 0.98, "{view:?}: {}", cosine(&same, &vector));
 
         let (bytes, stride) = (scene::yuyv(&picture), picture.width() as usize * 2);
         let (at, packed) = (Monotonic::default(), PixelFormat::Yuyv);
         let frame = Frame::new(&bytes, packed, picture.dimensions(), stride, 0, at).unwrap();
-        let (found, same) = seen(&mut recognizer, &frame.seen_by(view));
+        let (found, same) = seen(&mut recogniser, &frame.seen_by(view));
         assert!(apart(&found, &face) < 1.0, "YUYV {view:?}: {found:?} {face:?}");
         assert!(cosine(&same, &vector) > 0.95, "YUYV {view:?}: {}", cosine(&same, &vector));
     }
@@ -203,20 +203,20 @@ fn a_still_of_the_camera_is_listed_and_drawn_as_the_camera_is_seen() {
 fn a_face_is_compared_only_where_it_stands_upright() {
     let Some(runtime) = runtime() else { return };
     let settings = FollowerSettings::default();
-    let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+    let mut recogniser = path::recogniser(&runtime, settings, true, path::gallery(vec![]));
     let mut told = 0;
     for (photograph, scale) in
         [("obama.jpg", 0.26), ("obama3.jpg", 0.16), ("biden.jpg", 0.19), ("astronaut.png", 0.8)]
     {
         let picture = scene::rgb(photograph, scale, (200, 60));
         let frame = rgb_frame(&picture, picture.dimensions());
-        let upright = judged(&mut recognizer, &frame);
+        let upright = judged(&mut recogniser, &frame);
         assert_eq!(upright, Some((None, true)), "{photograph}");
         for turn in [Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
             for mirrored in [false, true] {
                 let view = View { turn, mirrored };
                 // A detector of upright faces may overlook it, or find something else.
-                let Some((fault, compared)) = judged(&mut recognizer, &frame.seen_by(view)) else {
+                let Some((fault, compared)) = judged(&mut recogniser, &frame.seen_by(view)) else {
                     continue;
                 };
                 assert!(!compared && fault.is_some(), "{photograph} {view:?}");
@@ -236,22 +236,22 @@ fn a_face_is_compared_only_where_it_stands_upright() {
 fn another_picture_is_another_face_though_it_lies_in_the_same_place() {
     let Some(runtime) = runtime() else { return };
     let settings = FollowerSettings::default();
-    let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(vec![]));
+    let mut recogniser = path::recogniser(&runtime, settings, true, path::gallery(vec![]));
     let scene = scene::one_face();
-    let (face, _) = seen(&mut recognizer, &rgb_frame(&scene, scene.dimensions()));
+    let (face, _) = seen(&mut recogniser, &rgb_frame(&scene, scene.dimensions()));
     // Cut so that the face lies in the middle, where it stays when the picture is turned.
     let (centre, half) = (face.bounds().centre(), 100.0);
     let (x, y) = ((centre.x - half) as u32, (centre.y - half) as u32);
     let picture = imageops::crop_imm(&scene, x, y, 200, 200).to_image();
     let frame = rgb_frame(&picture, picture.dimensions());
     let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
-    let forgets: [fn(&mut Recognizer); 2] =
-        [Recognizer::forget, |recognizer| recognizer.set_zones(&Zones::default())];
+    let forgets: [fn(&mut Recogniser); 2] =
+        [Recogniser::forget, |recogniser| recogniser.set_zones(&Zones::default())];
     for forget in forgets {
         for (turn, compared) in [(Turn::None, true), (Turn::Half, false)] {
-            forget(&mut recognizer);
+            forget(&mut recogniser);
             let Seen::Faces { principal, .. } =
-                recognizer.observe(&frame.turned(turn), &clock).seen
+                recogniser.observe(&frame.turned(turn), &clock).seen
             else {
                 panic!("a face is there")
             };
@@ -267,18 +267,18 @@ fn a_followed_face_is_looked_at_now_and_then_and_an_accepted_one_each_time() {
     let picture = scene::one_face();
     let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
     let looks = |enrolled: Vec<FeatureVector>| {
-        let mut recognizer = path::recognizer(&runtime, settings, true, path::gallery(enrolled));
+        let mut recogniser = path::recogniser(&runtime, settings, true, path::gallery(enrolled));
         let looked = (0..20_u64).filter(|number| {
             clock.advance(Duration::from_millis(66));
             let stride = picture.width() as usize * 3;
             let (size, now) = (picture.dimensions(), clock.now());
             let frame = Frame::new(&picture, PixelFormat::Rgb, size, stride, *number, now).unwrap();
-            recognizer.observe(&frame, &clock);
-            let seen = recognizer.orientation();
+            recogniser.observe(&frame, &clock);
+            let seen = recogniser.orientation();
             assert!(seen.is_none_or(|seen| seen == Orientation::Upright), "{seen:?}");
             seen.is_some()
         });
-        (looked.count(), recognizer.features().clone())
+        (looked.count(), recogniser.features().clone())
     };
     let (of_a_stranger, vector) = looks(vec![]);
     assert_eq!(of_a_stranger, 3);

@@ -97,17 +97,17 @@ fn a_portrait_that_is_ignored_is_never_looked_at() {
     let recording = visit();
     let clock = ManualClock::new(Monotonic::default(), PLAUSIBLE_FROM_UNIX_MS);
     let gallery = path::gallery(Vec::new());
-    let mut recognizer = path::recognizer(&runtime, FollowerSettings::default(), true, gallery);
+    let mut recogniser = path::recogniser(&runtime, FollowerSettings::default(), true, gallery);
     let mut most = |zones: &Zones| {
-        recognizer.set_zones(zones);
+        recogniser.set_zones(zones);
         let mut most = 0;
         for (number, pixels) in recording.frames().iter().enumerate() {
             let size = (WIDTH, HEIGHT);
             let at = Monotonic::from_millis(67 * number as u64);
             let stride = WIDTH as usize * 3;
             let frame = Frame::new(pixels, PixelFormat::Rgb, size, stride, number as u64, at);
-            recognizer.observe(&frame.unwrap(), &clock);
-            let faces = recognizer.detections().as_slice();
+            recogniser.observe(&frame.unwrap(), &clock);
+            let faces = recogniser.detections().as_slice();
             for face in faces {
                 let hidden = zones.hidden_by(face.bounds(), size);
                 assert_eq!(hidden, None, "frame {number}: {face:?}");

@@ -29,7 +29,7 @@ const ROOMS: [&str; 29] = [
     "policy",
     "decide",
     "config",
-    "recognize",
+    "recognise",
     "door",
     "store",
     "publish",
@@ -208,7 +208,7 @@ fn what_a_file_uses_is_seen_however_it_is_written() {
     let above = "use super::super::{\n    cli,\n};\nuse super::reason;";
     assert_eq!(of("src/decide/visit.rs", above), ["cli", ""], "from the room itself takes nothing");
     assert_eq!(of("src/decide/mod.rs", "use super::daemon;"), ["daemon"]);
-    assert_eq!(of("src/recognize.rs", "use super::daemon::Slot;"), ["daemon"]);
+    assert_eq!(of("src/recognise.rs", "use super::daemon::Slot;"), ["daemon"]);
     assert!(of("src/publish/session/live.rs", "use super::super::cli;").is_empty());
     let lines = taken_from_the_top("src/mask.rs", "\n\nuse crate::{\n  cli};");
     assert_eq!(lines, [(3, "cli")]);

@@ -249,9 +249,9 @@ fn decide(runtime: &Runtime) -> Work {
     let (pixels, _) = found(runtime);
     let gallery = path::gallery(strangers(REFERENCES));
     let settings = FollowerSettings::default();
-    let mut recognizer = path::recognizer(runtime, settings, true, gallery);
+    let mut recogniser = path::recogniser(runtime, settings, true, gallery);
     let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, Floor::default());
-    let observation = recognizer.observe(&yuyv_frame(&pixels), &clock);
+    let observation = recogniser.observe(&yuyv_frame(&pixels), &clock);
     let mut visit = Visit::new(VisitPolicy::default());
     let mut actions = Vec::new();
     Box::new(move || {
@@ -274,13 +274,13 @@ fn recognised(runtime: &Runtime, liveness: bool) -> Work {
         SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, Floor::default());
     let pixels = scene::yuyv(&scene::one_face());
     let settings = FollowerSettings::default();
-    let mut before = path::recognizer(runtime, settings, true, path::gallery(vec![]));
+    let mut before = path::recogniser(runtime, settings, true, path::gallery(vec![]));
     before.observe(&yuyv_frame(&pixels), &machine);
     let mut references = strangers(REFERENCES - 1);
     references.push(before.features().clone());
     let cues = liveness.then(|| path::liveness(runtime));
-    let recognizer = path::recognizer(runtime, settings, true, path::gallery(references));
-    let mut door = Door::new(recognizer.telling_liveness(cues), VisitPolicy::default());
+    let recogniser = path::recogniser(runtime, settings, true, path::gallery(references));
+    let mut door = Door::new(recogniser.telling_liveness(cues), VisitPolicy::default());
     let frames = ManualClock::new(Monotonic::from_millis(1), 1_790_000_000_000);
     let (mut effects, mut number) = (Vec::new(), 0);
     Box::new(move || {
@@ -296,7 +296,7 @@ fn recognised(runtime: &Runtime, liveness: bool) -> Work {
 /// From the camera's bytes to the visit.
 fn frame(runtime: &Runtime, settings: FollowerSettings, mirrored: bool, picture: &Picture) -> Work {
     let gallery = path::gallery(strangers(REFERENCES));
-    let mut recognizer = path::recognizer(runtime, settings, mirrored, gallery);
+    let mut recogniser = path::recogniser(runtime, settings, mirrored, gallery);
     let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, Floor::default());
     let (mut decoder, captured) = (Decoder::default(), picture.captured());
     let mut visit = Visit::new(VisitPolicy::default());
@@ -309,7 +309,7 @@ fn frame(runtime: &Runtime, settings: FollowerSettings, mirrored: bool, picture:
         let (pixels, format, stride) = (decoded.pixels(), decoded.format(), decoded.stride());
         let frame = Frame::new(pixels, format, size, stride, number, clock.now()).unwrap();
         let frame = frame.seen_by(view);
-        let observation = recognizer.observe(&frame, &clock);
+        let observation = recogniser.observe(&frame, &clock);
         visit.step(&observation, clock.now(), &mut actions);
         actions.clear();
         observation.seen

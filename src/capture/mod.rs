@@ -95,7 +95,7 @@ pub trait FrameSource: Send {
 
     /// Hears how the frames that it gave last could be decoded. `true` when it closed the camera for
     /// it: the frames are then to be counted anew.
-    fn hear(&mut self, _: Readability) -> bool {
+    fn note_readability(&mut self, _: Readability) -> bool {
         false
     }
 }
@@ -121,8 +121,8 @@ impl<S: FrameSource + ?Sized> FrameSource for Box<S> {
         (**self).silence(waited_ms)
     }
 
-    fn hear(&mut self, readability: Readability) -> bool {
-        (**self).hear(readability)
+    fn note_readability(&mut self, readability: Readability) -> bool {
+        (**self).note_readability(readability)
     }
 }
 

@@ -292,7 +292,7 @@ impl FrameSource for Supervised {
         self.identity.doubt()
     }
 
-    fn hear(&mut self, readability: Readability) -> bool {
+    fn note_readability(&mut self, readability: Readability) -> bool {
         self.undecodable = readability.is_poor(self.undecodable);
         if !self.undecodable || self.source.is_none() {
             return false;
@@ -493,18 +493,18 @@ mod tests {
         let (mut source, _) = supervised(&["abcd", "efghijkl"]);
         let _ = states(&mut source, 3);
         let at_limit = "-".repeat(MAX_DAMAGED_IN_A_ROW as usize);
-        assert!(!source.hear(heard(&at_limit)), "not yet");
-        assert!(source.hear(heard(&(at_limit.clone() + "-"))));
-        assert!(!source.hear(heard(&at_limit.repeat(2))), "it is closed already");
+        assert!(!source.note_readability(heard(&at_limit)), "not yet");
+        assert!(source.note_readability(heard(&(at_limit.clone() + "-"))));
+        assert!(!source.note_readability(heard(&at_limit.repeat(2))), "it is closed already");
         let status = source.status().cloned().unwrap();
         assert_eq!(status.state, Undecodable);
         assert!(status.detail.contains("31 of its last 31 frames"), "{}", status.detail);
-        assert!(!source.hear(heard("")), "counted anew");
+        assert!(!source.note_readability(heard("")), "counted anew");
         let found = states(&mut source, 6);
         assert_eq!(found.last().unwrap().0, Undecodable, "frames alone are no streaming");
         let mut frame = CapturedFrame::new();
         assert_eq!(source.next_frame(&mut frame).unwrap(), Progress::Frame);
-        assert!(!source.hear(heard(&"+".repeat(15))));
+        assert!(!source.note_readability(heard(&"+".repeat(15))));
         assert_eq!(states(&mut source, 1)[0].0, Streaming);
     }
 
@@ -514,13 +514,13 @@ mod tests {
         let _ = states(&mut source, 3);
         // One in thirty: no run is longer than 29.
         let rarely = ("+".to_owned() + &"-".repeat(29)).repeat(2);
-        assert!(!source.hear(heard(&rarely)), "it stays open");
+        assert!(!source.note_readability(heard(&rarely)), "it stays open");
         let status = source.status().cloned().unwrap();
         assert_eq!(status.state, Undecodable);
         assert!(status.detail.contains("47 of its last 48 frames"), "{}", status.detail);
         assert!(status.detail.contains("data were lost"), "{}", status.detail);
         assert_eq!(states(&mut source, 2).last().unwrap().0, Undecodable);
-        assert!(!source.hear(heard(&(rarely + &"+".repeat(40)))));
+        assert!(!source.note_readability(heard(&(rarely + &"+".repeat(40)))));
         assert_eq!(states(&mut source, 1)[0].0, Streaming, "it has recovered");
         assert_eq!(source.counts().opened, 1);
     }

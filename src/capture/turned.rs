@@ -43,7 +43,7 @@ impl FrameSource for Turned {
         self.source.doubt()
     }
 
-    fn hear(&mut self, readability: Readability) -> bool {
-        self.source.hear(readability)
+    fn note_readability(&mut self, readability: Readability) -> bool {
+        self.source.note_readability(readability)
     }
 }

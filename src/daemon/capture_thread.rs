@@ -17,7 +17,7 @@ pub(super) fn run(shared: &Shared, mut source: Box<dyn FrameSource>) {
     let mut frame = CapturedFrame::default();
     while !shared.stopping() {
         shared.beat(Thread::Capture);
-        if source.hear(shared.decoding.report()) {
+        if source.note_readability(shared.decoding.report()) {
             shared.decoding.begin_anew();
         }
         let repeat = match source.next_frame(&mut frame) {
@@ -58,7 +58,7 @@ pub(super) fn run(shared: &Shared, mut source: Box<dyn FrameSource>) {
     while !shared.stopping() {
         shared.beat(Thread::Capture);
         // Its last frames are decoded only now.
-        source.hear(shared.decoding.report());
+        source.note_readability(shared.decoding.report());
         note_camera(shared, &*source);
         shared.clock.sleep(TURN);
     }

@@ -18,7 +18,7 @@ use super::reload::{Adjustment, Renewal};
 use crate::clock::Monotonic;
 use crate::config::Config;
 use crate::policy::Rules;
-use crate::recognize::Galleries;
+use crate::recognise::Galleries;
 use crate::store::{Store, Usable};
 
 /// How often the database is looked at for enrolments made by another program.

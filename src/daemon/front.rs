@@ -122,7 +122,7 @@ impl Workers {
 }
 
 /// What the main loop remembers from turn to turn.
-struct Said {
+struct Published {
     health_at: Option<Monotonic>,
     rate: Rate,
     info: Option<Info>,
@@ -139,7 +139,7 @@ struct Said {
     signing: SigningState,
 }
 
-impl Said {
+impl Published {
     /// Nothing yet.
     const fn new(started: Monotonic) -> Self {
         Self {
@@ -187,7 +187,7 @@ impl Front<'_> {
             let session = tokio::spawn(session.run(outgoing_received, events));
             notify(&[NotifyState::Ready, NotifyState::Status(&self.status.text())]);
             tracing::info!(door = %self.config.door.id, boot = %self.boot, "ready");
-            let mut said = Said::new(self.started);
+            let mut said = Published::new(self.started);
             let mut reload = Reload::default();
             let mut turn = tokio::time::interval(TURN);
             turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -198,7 +198,7 @@ impl Front<'_> {
                             break outcome;
                         }
                     }
-                    Some(event) = events_received.recv() => self.hear(event, &said),
+                    Some(event) = events_received.recv() => self.on_event(event, &said),
                     heard = signals.next() => match heard {
                         Heard::End(signal) => {
                             tracing::info!(signal, "told to end");
@@ -309,7 +309,7 @@ impl Front<'_> {
         stop: &Stop,
         workers: &Workers,
         session: &tokio::task::JoinHandle<()>,
-        said: &mut Said,
+        said: &mut Published,
     ) -> Option<Result<(), DaemonError>> {
         let died = [
             (Thread::Capture, &workers.capture),
@@ -321,7 +321,7 @@ impl Front<'_> {
         match died {
             // The recogniser ends by itself when a recording is over.
             Some((Thread::Door, _)) if self.config.camera.replay.path.is_some() => {
-                self.say(self.shared.clock.now(), said);
+                self.publish_changes(self.shared.clock.now(), said);
                 return Some(Ok(()));
             }
             Some((thread, _)) => {
@@ -342,12 +342,12 @@ impl Front<'_> {
         self.settle();
         self.shared.pulse.beat(Thread::Front, now);
         said.rate.mark(now, self.shared.meter.processed());
-        self.say(now, said);
+        self.publish_changes(now, said);
         None
     }
 
     /// Says what has changed, and what is due again.
-    fn say(&self, now: Monotonic, said: &mut Said) {
+    fn publish_changes(&self, now: Monotonic, said: &mut Published) {
         let camera = self.shared.camera().clone();
         let state = camera.told().map_or(CameraState::Streaming, |status| status.state);
         let strobing = self.shared.strobing.load(Ordering::Relaxed);
@@ -402,7 +402,7 @@ impl Front<'_> {
         let signing = self.shared.desk.signing().state;
         changed |= said.signing != signing;
         said.signing = signing;
-        changed |= self.say_clock(said);
+        changed |= self.log_clock_doubt(said);
         let contested = self.shared.meter.is_contested(now);
         changed |= said.contested != contested;
         if said.contested && !contested {
@@ -427,7 +427,7 @@ impl Front<'_> {
 
     /// Logs what a clock that is not trusted lacks, and that it is trusted again; whether that has
     /// changed.
-    fn say_clock(&self, said: &mut Said) -> bool {
+    fn log_clock_doubt(&self, said: &mut Published) -> bool {
         let (_, doubt) = self.shared.clock.wall_with_doubt();
         if said.clock_doubt == doubt {
             return false;
@@ -453,7 +453,7 @@ impl Front<'_> {
         Info { grant_key: signing.key, ..info }
     }
 
-    fn health(&self, now: Monotonic, said: &Said) -> Health {
+    fn health(&self, now: Monotonic, said: &Published) -> Health {
         let per_s = said.rate.per_s(now, self.shared.meter.processed());
         health::health(self.shared, now.since(self.started), per_s)
     }
@@ -463,16 +463,16 @@ impl Front<'_> {
         drop(self.outgoing.try_send(outgoing));
     }
 
-    fn say_connected(&mut self, connected: bool) {
+    fn note_connected(&mut self, connected: bool) {
         self.status.connected = Some(connected);
         notify(&[NotifyState::Status(&self.status.text())]);
     }
 
     /// Does what an event of the session asks for.
-    fn hear(&mut self, event: SessionEvent, said: &Said) {
+    fn on_event(&mut self, event: SessionEvent, said: &Published) {
         match event {
-            SessionEvent::Connected => self.say_connected(true),
-            SessionEvent::Disconnected { .. } => self.say_connected(false),
+            SessionEvent::Connected => self.note_connected(true),
+            SessionEvent::Disconnected { .. } => self.note_connected(false),
             SessionEvent::HealthWanted { reply } => {
                 let health = self.health(self.shared.clock.now(), said);
                 self.send(Outgoing::Answer { reply, health });
@@ -516,7 +516,7 @@ impl Front<'_> {
         workers: Workers,
         session: tokio::task::JoinHandle<()>,
         events: &mut mpsc::Receiver<SessionEvent>,
-        said: &Said,
+        said: &Published,
     ) -> Result<(), DaemonError> {
         let deadline = tokio::time::sleep(FAREWELL);
         tokio::pin!(deadline);
@@ -529,7 +529,7 @@ impl Front<'_> {
         loop {
             tokio::select! {
                 () = &mut deadline => break,
-                Some(event) = events.recv() => self.hear(event, said),
+                Some(event) = events.recv() => self.on_event(event, said),
                 _ = poll.tick() => {
                     if workers.capture.is_finished() && workers.door.is_finished() {
                         if let Some(task) = last_record.take() {

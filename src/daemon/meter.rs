@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::clock::Monotonic;
 use crate::publish::message::LatencyMs;
-use crate::recognize::StageTimes;
+use crate::recognise::StageTimes;
 
 /// How many values of each stage percentiles are taken over.
 const SAMPLES: usize = 512;

@@ -56,7 +56,7 @@ use crate::door::Door;
 use crate::equip::{EquipError, Networks};
 use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::liveness::Mode;
-use crate::recognize::Galleries;
+use crate::recognise::Galleries;
 use crate::remedy::Remedied;
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
@@ -173,8 +173,8 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let models = models(config, &networks, &galleries)?;
     let enrolled = Enrolled::of(&galleries, &store);
     warn_of_doubts(config, &galleries, enrolled);
-    let mut recognizer = networks.recognizer(config, galleries)?;
-    recognizer.set_zones(&config.zones());
+    let mut recogniser = networks.recogniser(config, galleries)?;
+    recogniser.set_zones(&config.zones());
     let replay_clock =
         config.replays_unpaced().then(|| Arc::new(ManualClock::new(started, clock.wall().unix_ms)));
     let source = capture::open(config.source_settings(started).supervised(), clock.clone())?;
@@ -201,7 +201,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let handover = Arc::new(Handover::default());
     let (outgoing, outgoing_received) = mpsc::channel(CHANNEL_LENGTH);
 
-    let mut door = Door::new(recognizer, config.visit_policy());
+    let mut door = Door::new(recogniser, config.visit_policy());
     door.rule(rules);
     let door_thread = DoorThread {
         door,

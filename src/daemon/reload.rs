@@ -16,7 +16,7 @@ use super::DaemonError;
 use crate::clock::ClockRequirement;
 use crate::config::{Changes, Config, ConfigError, LogLevel, diff};
 use crate::decide::VisitPolicy;
-use crate::recognize::Tuning;
+use crate::recognise::Tuning;
 use crate::store::{Administrative, ConfigurationRefusal};
 
 /// What a running daemon needs of whoever started it to be configured anew.

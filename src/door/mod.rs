@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Event ─> Door { sight, visit } ─> Effect
-//!            sight: a frame becomes an Observation, a Question an Answer (`recognize`)
+//!            sight: a frame becomes an Observation, a Question an Answer (`recognise`)
 //!            visit: observations and time become a decision (`decide`)
 //! ```
 //!
@@ -25,7 +25,7 @@ use crate::decide::{
 use crate::frame::Frame;
 use crate::liveness::{Lacking, LivenessEvidence};
 use crate::policy::Rules;
-use crate::recognize::{Galleries, Recognizer, Tuning};
+use crate::recognise::{Galleries, Recogniser, Tuning};
 use guidance::Guide;
 
 /// What sees for a door: the networks, or a script in a test.
@@ -70,7 +70,7 @@ pub trait Sight {
     fn tune(&mut self, tuning: &Tuning);
 }
 
-impl Sight for Recognizer {
+impl Sight for Recogniser {
     type Frame<'a> = Frame<'a>;
 
     fn rests(&self) -> bool {
@@ -181,7 +181,7 @@ impl<'a> Time<'a> {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Door<S = Recognizer> {
+pub struct Door<S = Recogniser> {
     sight: S,
     visit: Visit,
     /// The enrolments cannot be read.

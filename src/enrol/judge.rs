@@ -15,7 +15,7 @@ use crate::embed::{FeatureVector, Quality, QualityFault};
 use crate::equip::{EquipError, Networks};
 use crate::frame::Frame;
 use crate::geometry::{Turn, View};
-use crate::recognize::{Galleries, Recognizer};
+use crate::recognise::{Galleries, Recogniser};
 use crate::store::Reference;
 
 /// A face that can be compared.
@@ -156,7 +156,7 @@ pub enum Bearing {
 /// The path that the daemon runs, for single pictures.
 #[derive(Debug)]
 pub struct Judge {
-    recognizer: Recognizer,
+    recogniser: Recogniser,
     /// Where in the camera's picture faces are seen.
     zones: Zones,
     clock: SystemClock,
@@ -173,7 +173,7 @@ impl Judge {
         references: Vec<Reference>,
     ) -> Result<Self, EquipError> {
         let gallery = networks.gallery(config, references)?;
-        Ok(Self::by(config, networks.recognizer(config, gallery)?))
+        Ok(Self::by(config, networks.recogniser(config, gallery)?))
     }
 
     /// The same for an enrolment, which needs each face's vector of the confirming embedder too.
@@ -187,14 +187,14 @@ impl Judge {
     ) -> Result<Self, EquipError> {
         let gallery = networks.gallery(config, references)?;
         let confirming = networks.confirming(config, |_| Ok::<_, EquipError>(Vec::new()))?;
-        let recognizer = networks.recognizer(config, Galleries { gallery, confirming })?;
-        Ok(Self::by(config, recognizer.confirming_every_face().looking_at_every_face()))
+        let recogniser = networks.recogniser(config, Galleries { gallery, confirming })?;
+        Ok(Self::by(config, recogniser.confirming_every_face().looking_at_every_face()))
     }
 
-    fn by(config: &Config, recognizer: Recognizer) -> Self {
+    fn by(config: &Config, recogniser: Recogniser) -> Self {
         let clock = SystemClock::new(config.clock.require, Floor::default());
-        let mut judge = Self { recognizer, zones: config.zones(), clock };
-        judge.recognizer.set_zones(&judge.zones);
+        let mut judge = Self { recogniser, zones: config.zones(), clock };
+        judge.recogniser.set_zones(&judge.zones);
         judge
     }
 
@@ -238,9 +238,9 @@ impl Judge {
     /// # Errors
     /// As [`Self::picture`].
     pub fn still(&mut self, frame: &Frame<'_>) -> Result<UsableFace, Unusable> {
-        self.recognizer.set_zones(&Zones::default());
+        self.recogniser.set_zones(&Zones::default());
         let judged = self.frame(frame);
-        self.recognizer.set_zones(&self.zones);
+        self.recogniser.set_zones(&self.zones);
         judged
     }
 
@@ -249,7 +249,7 @@ impl Judge {
     /// # Errors
     /// As [`Self::picture`].
     pub fn frame(&mut self, frame: &Frame<'_>) -> Result<UsableFace, Unusable> {
-        match self.recognizer.observe(frame, &self.clock as &dyn Clock).seen {
+        match self.recogniser.observe(frame, &self.clock as &dyn Clock).seen {
             Seen::NoFace => Err(Unusable::NoFace),
             Seen::Fault(_) => Err(Unusable::Fault),
             Seen::Faces { count, principal } => match (principal.quality.fault, principal.found) {
@@ -258,7 +258,7 @@ impl Judge {
                 (None, Some(found)) => Ok(UsableFace {
                     faces: count,
                     quality: principal.quality,
-                    vector: self.recognizer.features().clone(),
+                    vector: self.recogniser.features().clone(),
                     confirming: self.confirming()?,
                     found,
                 }),
@@ -268,8 +268,8 @@ impl Judge {
 
     /// Without this vector nobody would ever be confirmed: where one is due, its lack is no face.
     fn confirming(&mut self) -> Result<Option<FeatureVector>, Unusable> {
-        match self.recognizer.confirming_features() {
-            Ok(None) if self.recognizer.confirms() => Err(Unusable::NoFace),
+        match self.recogniser.confirming_features() {
+            Ok(None) if self.recogniser.confirms() => Err(Unusable::NoFace),
             Ok(vector) => Ok(vector),
             Err(error) => {
                 tracing::warn!(%error, "the confirming embedder failed");

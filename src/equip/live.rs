@@ -8,7 +8,7 @@ use crate::compare::Metric;
 use crate::config::{Config, LogLevel};
 use crate::decide::VisitPolicy;
 use crate::publish::SessionSettings;
-use crate::recognize::Tuning;
+use crate::recognise::Tuning;
 use crate::store::StoreSettings;
 
 /// What the threads of a daemon make of the live keys. A live key changes something in here; a key

@@ -1,7 +1,7 @@
 //! The networks that a configuration names, loaded, and the path that they make.
 //!
 //! In: a [`Config`], references from the store. Out: detectors, cutter, embedder, galleries, and the
-//! whole [`Recognizer`].
+//! whole [`Recogniser`].
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::detect::{Follower, SsdDetector};
 use crate::embed::{Embedder, QualityLimits};
 use crate::inference::{InstallError, ModelCard, ModelId, ModelKey, Procedure, Runtime, Staged};
 use crate::liveness::{Liveness, LivenessNetwork, LivenessPolicy, Mode};
-use crate::recognize::{Confirmer, Confirming, Fusion, Galleries, Recognizer};
+use crate::recognise::{Confirmer, Confirming, Fusion, Galleries, Recogniser};
 use crate::store::Reference;
 
 /// The opened library and the folders of cards.
@@ -198,27 +198,27 @@ impl Networks {
     ///
     /// # Errors
     /// [`EquipError`] when a network cannot be loaded.
-    pub fn recognizer(
+    pub fn recogniser(
         &self,
         config: &Config,
         galleries: impl Into<Galleries>,
-    ) -> Result<Recognizer, EquipError> {
-        self.recognizer_within(config, galleries, config.quality_limits())
+    ) -> Result<Recogniser, EquipError> {
+        self.recogniser_within(config, galleries, config.quality_limits())
     }
 
     /// The whole path, within other limits of quality.
     ///
     /// # Errors
     /// [`EquipError`] when a network cannot be loaded.
-    pub fn recognizer_within(
+    pub fn recogniser_within(
         &self,
         config: &Config,
         galleries: impl Into<Galleries>,
         limits: QualityLimits,
-    ) -> Result<Recognizer, EquipError> {
+    ) -> Result<Recogniser, EquipError> {
         let Galleries { gallery, confirming } = galleries.into();
         let confirmer = confirming.map(|known| self.confirmer(config, known)).transpose()?;
-        let recognizer = Recognizer::new(
+        let recogniser = Recogniser::new(
             self.follower(config)?,
             self.cutter(config)?,
             self.embedder(config)?,
@@ -226,7 +226,7 @@ impl Networks {
             limits,
             config.detect.central,
         );
-        Ok(recognizer.confirmed_by(confirmer).telling_liveness(self.liveness(config)?))
+        Ok(recogniser.confirmed_by(confirmer).telling_liveness(self.liveness(config)?))
     }
 
     /// The network that tells faces from pictures; `None` where nobody asks it.

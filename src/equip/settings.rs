@@ -26,7 +26,7 @@ use crate::liveness::Mode;
 use crate::policy::LockoutPolicy;
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
-use crate::recognize::Tuning;
+use crate::recognise::Tuning;
 use crate::sign::{CREDENTIAL, KeyPlace, SignSettings};
 use crate::store::StoreSettings;
 

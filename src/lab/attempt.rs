@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::decide::{Answer, Gate, Observation, Question, Seen};
 use crate::embed::{FeatureVector, QualityLimits};
 use crate::equip::{EquipError, Networks};
-use crate::recognize::{Galleries, Recognizer};
+use crate::recognise::{Galleries, Recogniser};
 use crate::store::Reference;
 
 /// What came of one picture.
@@ -53,23 +53,23 @@ pub(super) fn empty_path(
     config: &Config,
     networks: &Networks,
     limits: QualityLimits,
-) -> Result<Recognizer, EquipError> {
+) -> Result<Recogniser, EquipError> {
     let galleries = References::default().galleries(config, networks)?;
-    Ok(networks.recognizer_within(config, galleries, limits)?.confirming_every_face())
+    Ok(networks.recogniser_within(config, galleries, limits)?.confirming_every_face())
 }
 
-/// What came of `observation`, the recognizer's last one.
+/// What came of `observation`, the recogniser's last one.
 pub(super) fn attempt(
-    recognizer: &mut Recognizer,
+    recogniser: &mut Recogniser,
     observation: Observation,
 ) -> Result<Attempt, EquipError> {
     Ok(match observation.seen {
         Seen::NoFace => Attempt::NoFace,
         Seen::Faces { principal, .. } => match principal.found {
             Some(found) => {
-                let confirming = recognizer.confirming_features()?;
-                let vectors = Vectors { first: recognizer.features().clone(), confirming };
-                let found = confirmed(recognizer, found, vectors.confirming.is_some());
+                let confirming = recogniser.confirming_features()?;
+                let vectors = Vectors { first: recogniser.features().clone(), confirming };
+                let found = confirmed(recogniser, found, vectors.confirming.is_some());
                 Attempt::Compared { found, vectors: Box::new(vectors) }
             }
             None => Attempt::Unusable,
@@ -79,14 +79,14 @@ pub(super) fn attempt(
 }
 
 /// What is left of a match when the confirming embedder, where there is one, has been asked.
-fn confirmed(recognizer: &mut Recognizer, found: Match, asks: bool) -> Match {
+fn confirmed(recogniser: &mut Recogniser, found: Match, asks: bool) -> Match {
     let accepted = found.accepted().filter(|_| asks);
     let question = accepted.map(|best| Question {
         gate: Gate::Confirm,
         subject: best.subject.clone(),
         score: best.score,
     });
-    match question.map(|question| recognizer.answer(&question)) {
+    match question.map(|question| recogniser.answer(&question)) {
         None => found,
         Some(Answer::Pass(Some(fused)) | Answer::No(Some(fused))) => fused,
         Some(_) => Match { best: None, ..found },

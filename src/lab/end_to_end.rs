@@ -30,7 +30,7 @@ use crate::config::Config;
 use crate::decide::{Decision, Effect, Outcome, Seen, Verdict};
 use crate::door::{Door, Event, Time};
 use crate::equip::{EquipError, Networks};
-use crate::recognize::Recognizer;
+use crate::recognise::Recogniser;
 use crate::remedy::Remedied;
 
 /// References taken from a clip.
@@ -109,7 +109,7 @@ pub fn end_to_end(
     let enrolled = references.first.len();
     let galleries = references.galleries(config, networks)?;
     let operating = galleries.deciding().operating();
-    stills.recognizer.set_galleries(galleries);
+    stills.recogniser.set_galleries(galleries);
 
     let (mut rates, mut scores) = (Rates::default(), Vec::new());
     for (index, sitter) in sitters.iter().enumerate() {
@@ -150,7 +150,7 @@ pub fn end_to_end(
 /// What came of one photograph.
 fn attempt_still(stills: &mut Stills, path: &Path) -> Result<Attempt, EvaluateError> {
     let observation = stills.observe(path)?;
-    Ok(attempt(&mut stills.recognizer, observation)?)
+    Ok(attempt(&mut stills.recogniser, observation)?)
 }
 
 /// Counts one search by `who` (`None`: a stranger).
@@ -189,7 +189,7 @@ fn visits(
     if first.len() < 2 {
         return Err(EvaluateError::People(first.len()));
     }
-    let mut recognizer = empty_path(config, networks, config.quality_limits())?;
+    let mut recogniser = empty_path(config, networks, config.quality_limits())?;
     first.pop_last();
     let people: BTreeMap<&str, SubjectId> =
         first.keys().enumerate().map(|(index, person)| (*person, subject(index))).collect();
@@ -197,14 +197,14 @@ fn visits(
     for (index, clip) in first.values().enumerate() {
         progress(Stage { name: "enrolling from clips", done: index, of: first.len() });
         let recording = transcoder.recording(&clip.path)?;
-        for vectors in clip_vectors(&mut recognizer, &recording, RATE)? {
+        for vectors in clip_vectors(&mut recogniser, &recording, RATE)? {
             references.add(index, vectors);
         }
     }
     let galleries = references.galleries(config, networks)?;
     let operating = galleries.deciding().operating();
-    recognizer.set_galleries(galleries);
-    let mut door = Door::new(recognizer, config.measured_visit_policy());
+    recogniser.set_galleries(galleries);
+    let mut door = Door::new(recogniser, config.measured_visit_policy());
 
     let mut visits = Visits {
         rates: Rates::default(),
@@ -241,18 +241,18 @@ fn visits(
 
 /// Vectors of usable single faces, evenly spread over a recording.
 pub(super) fn clip_vectors(
-    recognizer: &mut Recognizer,
+    recogniser: &mut Recogniser,
     recording: &Path,
     rate: u32,
 ) -> Result<Vec<Vectors>, EvaluateError> {
     let mut vectors = Vec::new();
     let clock = still_clock();
-    recognizer.forget();
+    recogniser.forget();
     replay(recording, rate, &clock, |frame, clock| {
-        let observation = recognizer.observe(frame, clock);
+        let observation = recogniser.observe(frame, clock);
         let alone = matches!(&observation.seen, Seen::Faces { count: 1, .. });
         if let (true, Attempt::Compared { vectors: of_face, .. }) =
-            (alone, attempt(recognizer, observation)?)
+            (alone, attempt(recogniser, observation)?)
         {
             vectors.push(*of_face);
         }

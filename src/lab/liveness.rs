@@ -109,8 +109,8 @@ pub fn liveness(
     progress: &mut dyn FnMut(Stage),
 ) -> Result<LivenessReport, EvaluateError> {
     let films = films(folder)?;
-    let recognizer = empty_path(config, networks, config.quality_limits())?;
-    let mut door = Door::new(recognizer, config.measured_visit_policy());
+    let recogniser = empty_path(config, networks, config.quality_limits())?;
+    let mut door = Door::new(recogniser, config.measured_visit_policy());
     let transcoder = Transcoder::new()?;
     let mut visits = Vec::new();
     for (index, film) in films.iter().enumerate() {

@@ -4,7 +4,7 @@
 //! intervals behind them, as text and as JSON; recordings that were rendered.
 //!
 //! Invariant: nothing here is a second implementation of the path. Whatever is measured went
-//! through [`crate::recognize`] and [`crate::decide`]. No board needs any of it: the package is built
+//! through [`crate::recognise`] and [`crate::decide`]. No board needs any of it: the package is built
 //! without.
 //!
 //! # Layout

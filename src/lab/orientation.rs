@@ -23,7 +23,7 @@ use crate::equip::Networks;
 use crate::frame::Frame;
 use crate::geometry::Turn;
 use crate::inference::ModelId;
-use crate::recognize::Recognizer;
+use crate::recognise::Recogniser;
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,7 +75,7 @@ pub fn orientation(
 ) -> Result<OrientationTable, EvaluateError> {
     let (sitters, portraits, clips) = (folder.sitters()?, folder.portraits()?, folder.clips()?);
     let london: Vec<_> = sitters.into_iter().flat_map(|s| [s.neutral, s.smiling]).collect();
-    let mut recognizer = empty_path(config, networks, config.quality_limits())?;
+    let mut recogniser = empty_path(config, networks, config.quality_limits())?;
     let clock = still_clock();
     let mut rows = Vec::new();
     for (part, pictures) in [("london", &london), ("portraits", &portraits)] {
@@ -84,8 +84,8 @@ pub fn orientation(
             progress(Stage { name: part, done: index, of: pictures.len() });
             let picture = Picture::read(path)?;
             for line in &mut lines {
-                recognizer.forget();
-                line.see(&mut recognizer, &picture.frame(0, Monotonic::default()), &*clock);
+                recogniser.forget();
+                line.see(&mut recogniser, &picture.frame(0, Monotonic::default()), &*clock);
             }
         }
         rows.extend(lines);
@@ -96,9 +96,9 @@ pub fn orientation(
         progress(Stage { name: "visits", done: index, of: clips.len() });
         let recording = transcoder.recording(&clip.path)?;
         for line in &mut lines {
-            recognizer.forget();
+            recogniser.forget();
             replay(&recording, RATE, &still_clock(), |frame, clock| {
-                line.see(&mut recognizer, frame, clock);
+                line.see(&mut recogniser, frame, clock);
                 Ok(())
             })?;
         }
@@ -137,10 +137,10 @@ impl OrientationRow {
         }
     }
 
-    fn see(&mut self, recognizer: &mut Recognizer, frame: &Frame<'_>, clock: &dyn Clock) {
+    fn see(&mut self, recogniser: &mut Recogniser, frame: &Frame<'_>, clock: &dyn Clock) {
         self.pictures += 1;
         let frame = frame.turned(self.turned_degrees);
-        let Seen::Faces { principal, .. } = recognizer.observe(&frame, clock).seen else { return };
+        let Seen::Faces { principal, .. } = recogniser.observe(&frame, clock).seen else { return };
         self.faces += 1;
         let count = match principal.quality.fault {
             None => &mut self.compared,

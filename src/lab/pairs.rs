@@ -25,7 +25,7 @@ use crate::decide::Seen;
 use crate::embed::QualityLimits;
 use crate::equip::{EquipError, Networks};
 use crate::inference::ModelId;
-use crate::recognize::Fusion;
+use crate::recognise::Fusion;
 
 /// The middle part of a photograph, of its width and height, in which the person whom it is named
 /// after is looked for first. LFW's were cut around the face that is meant (Huang et al. 2007); who
@@ -101,9 +101,9 @@ pub fn pairs(
         return Err(EvaluateError::Photograph(missing.clone()));
     }
     let central = config.detect.central.min(MEANT_CENTRAL);
-    let recognizer =
+    let recogniser =
         empty_path(config, networks, QualityLimits::NONE)?.looking_first_within(central);
-    let (mut stills, mut below_quality) = (Stills::new(recognizer), Tally::default());
+    let (mut stills, mut below_quality) = (Stills::new(recogniser), Tally::default());
     let limits = config.quality_limits();
     let mut vectors = Vec::with_capacity(paths.len());
     for (index, path) in paths.iter().enumerate() {
@@ -193,8 +193,8 @@ fn vector(
         Seen::Fault(_) => Err(EvaluateError::Judged(path.to_owned())),
         Seen::Faces { principal, .. } => {
             below_quality.add(limits.fault(&principal.quality).is_some());
-            let confirming = stills.recognizer.confirming_features().map_err(EquipError::from)?;
-            let first = || stills.recognizer.features().clone();
+            let confirming = stills.recogniser.confirming_features().map_err(EquipError::from)?;
+            let first = || stills.recogniser.features().clone();
             Ok(principal.found.map(|_| Vectors { first: first(), confirming }))
         }
     }

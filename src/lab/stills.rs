@@ -8,24 +8,24 @@ use super::end_to_end::EvaluateError;
 use crate::capture::picture::Picture;
 use crate::clock::{Clock, ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use crate::decide::Observation;
-use crate::recognize::Recognizer;
+use crate::recognise::Recogniser;
 
 pub(super) struct Stills {
-    pub recognizer: Recognizer,
+    pub recogniser: Recogniser,
     clock: ManualClock,
 }
 
 impl Stills {
-    pub fn new(recognizer: Recognizer) -> Self {
+    pub fn new(recogniser: Recogniser) -> Self {
         let clock = ManualClock::new(Monotonic::default(), PLAUSIBLE_FROM_UNIX_MS);
-        Self { recognizer, clock }
+        Self { recogniser, clock }
     }
 
-    /// What is seen on the photograph at `path`; its features are the recognizer's then.
+    /// What is seen on the photograph at `path`; its features are the recogniser's then.
     pub fn observe(&mut self, path: &Path) -> Result<Observation, EvaluateError> {
         let picture = Picture::read(path)?;
-        self.recognizer.forget();
+        self.recogniser.forget();
         let frame = picture.frame(0, self.clock.now());
-        Ok(self.recognizer.observe(&frame, &self.clock))
+        Ok(self.recogniser.observe(&frame, &self.clock))
     }
 }

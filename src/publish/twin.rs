@@ -92,7 +92,7 @@ impl TwinWatch {
     }
 
     /// The broker has an `info` of ours: from now on another one there is a sign.
-    pub const fn told(&mut self) {
+    pub const fn note_published(&mut self) {
         self.told = true;
     }
 
@@ -126,11 +126,16 @@ impl TwinWatch {
     }
 
     /// `payload` came on our `info` or `access`; `retained` where it had lain there before we came.
-    pub fn heard(&mut self, retained: bool, payload: &[u8], now: Monotonic) -> Option<Contest> {
+    pub fn on_message(
+        &mut self,
+        retained: bool,
+        payload: &[u8],
+        now: Monotonic,
+    ) -> Option<Contest> {
         match (whose(payload)? == self.boot, retained) {
             (true, _) => {
                 // Our own echo may come before the acknowledgement.
-                self.told();
+                self.note_published();
                 None
             }
             // Before our first `info`, what lies there is of the run before this one.
@@ -195,19 +200,19 @@ mod tests {
     #[test]
     fn a_retained_info_of_another_run_is_a_sign_once_ours_was_there() {
         let mut watch = TwinWatch::new(OURS);
-        assert_eq!(watch.heard(true, &of(2), at(0)), None, "the run before this one");
-        assert_eq!(watch.heard(false, &of(1), at(10)), None, "our own");
+        assert_eq!(watch.on_message(true, &of(2), at(0)), None, "the run before this one");
+        assert_eq!(watch.on_message(false, &of(1), at(10)), None, "our own");
         assert!(!watch.is_contested(at(10)));
-        let contest = watch.heard(true, &of(2), at(20));
+        let contest = watch.on_message(true, &of(2), at(20));
         let until = at(80);
         assert_eq!(contest, Some(Contest { by: TwinSign::InfoReplaced, until, record: true }));
         assert!(watch.is_contested(at(79)) && !watch.is_contested(at(80)));
         let mut watch = TwinWatch::new(OURS);
-        watch.told();
+        watch.note_published();
         watch.moved();
-        assert_eq!(watch.heard(true, &of(2), at(0)), None, "what lies on another broker");
-        watch.told();
-        assert_eq!(by(watch.heard(true, &of(2), at(0))), Some(TwinSign::InfoReplaced));
+        assert_eq!(watch.on_message(true, &of(2), at(0)), None, "what lies on another broker");
+        watch.note_published();
+        assert_eq!(by(watch.on_message(true, &of(2), at(0))), Some(TwinSign::InfoReplaced));
     }
 
     #[test]
@@ -241,7 +246,7 @@ mod tests {
         for second in 0..4 * 3600 {
             // Four in a second, of which one is told on at most.
             for _ in 0..4 {
-                let contest = watch.heard(false, &of(2), at(second));
+                let contest = watch.on_message(false, &of(2), at(second));
                 told += u32::from(contest.is_some());
                 records += u32::from(contest.is_some_and(|contest| contest.record));
             }
@@ -256,14 +261,14 @@ mod tests {
     fn words_do_not_shorten_what_a_loss_says_and_nonsense_says_nothing() {
         let mut watch = TwinWatch::new(OURS);
         for second in 0..3000 {
-            watch.heard(false, &of(2), at(second));
+            watch.on_message(false, &of(2), at(second));
         }
         assert_eq!(by(watch.ended(&taken_over(), at(3000))), Some(TwinSign::TakenOver));
-        assert_eq!(watch.heard(false, &of(2), at(3001)), None, "its time is spent");
+        assert_eq!(watch.on_message(false, &of(2), at(3001)), None, "its time is spent");
         assert!(watch.is_contested(at(3059)));
         let mut watch = TwinWatch::new(OURS);
         for payload in [&b""[..], b"offline", b"{}", br#"{"boot":"x"}"#, b"\xff", &of(1)] {
-            assert_eq!(watch.heard(false, payload, at(0)), None, "{payload:?}");
+            assert_eq!(watch.on_message(false, payload, at(0)), None, "{payload:?}");
         }
     }
 }

@@ -17,7 +17,7 @@ use deepid_edge::detect::{Follower, FollowerSettings, SsdDetector};
 use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
 use deepid_edge::inference::{ModelKey, Procedure, Runtime};
 use deepid_edge::liveness::{Liveness, LivenessNetwork, LivenessPolicy};
-use deepid_edge::recognize::Recognizer;
+use deepid_edge::recognise::Recogniser;
 
 use super::models::{card, models};
 
@@ -94,18 +94,18 @@ pub fn gallery_of(subjects: Vec<Vec<FeatureVector>>) -> Gallery {
     Gallery::build(comparer, entries, |_| operating).unwrap()
 }
 
-pub fn recognizer(
+pub fn recogniser(
     runtime: &Runtime,
     settings: FollowerSettings,
     mirrored: bool,
     gallery: Gallery,
-) -> Recognizer {
+) -> Recogniser {
     let follower = Follower::new(
         detector(runtime, "blazeface-full-range"),
         detector(runtime, "blazeface-short-range"),
         settings,
     );
-    Recognizer::new(
+    Recogniser::new(
         follower,
         aligner(),
         embedder(runtime, mirrored),

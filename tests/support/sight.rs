@@ -10,7 +10,7 @@ use deepid_edge::detect::{FollowerSettings, Zones};
 use deepid_edge::door::{Door, Sight};
 use deepid_edge::embed::QualityLimits;
 use deepid_edge::liveness::{Lacking, LivenessEvidence};
-use deepid_edge::recognize::{Galleries, Tuning};
+use deepid_edge::recognise::{Galleries, Tuning};
 
 /// What a scripted sight is told, and what it was asked.
 #[derive(Debug, Default)]

@@ -245,7 +245,7 @@ impl FrameSource for Replay {
         self.status.as_ref()
     }
 
-    fn hear(&mut self, readability: Readability) -> bool {
+    fn note_readability(&mut self, readability: Readability) -> bool {
         let was =
             self.status.as_ref().is_some_and(|status| status.state == CameraState::Undecodable);
         let now = self.clock.now();

@@ -21,7 +21,7 @@ use crate::frame::{Frame, PixelFormat};
 use crate::geometry::{Point, Rect};
 use crate::lab::scene::Script;
 use crate::lab::{replay, still_clock};
-use crate::recognize::Recognizer;
+use crate::recognise::Recogniser;
 use crate::store::Store;
 
 /// Tiles in a row: of these the number that leaves the fewest places of the last row empty.
@@ -57,7 +57,7 @@ pub(super) fn draw(
     let store = Store::open_read_only(&config.store.path, config.store_settings())?;
     let references = store.references(&networks.cards().key(config, &config.models.embedder)?)?;
     let gallery = networks.gallery(config, references)?;
-    let mut recognizer = networks.recognizer(config, gallery)?;
+    let mut recogniser = networks.recogniser(config, gallery)?;
 
     let shown = shown(script, closing);
     let tiles = u32::try_from(shown.len()).unwrap_or(0);
@@ -69,10 +69,10 @@ pub(super) fn draw(
     head(&mut sheet, closing);
     let mut index = 0;
     replay(recording, script.picture.rate, &still_clock(), |frame, clock| {
-        let observation = recognizer.observe(frame, clock);
+        let observation = recogniser.observe(frame, clock);
         if let Some(place) = shown.iter().position(|wanted| *wanted == index) {
             let place = u32::try_from(place).unwrap_or(0);
-            let tile = tile(config, script, closing, frame, index, &recognizer, &observation);
+            let tile = tile(config, script, closing, frame, index, &recogniser, &observation);
             let (x, y) = (GAP + place % columns * across, HEADER_HEIGHT + place / columns * down);
             sheet.paste(&tile.into_picture(), x, y);
         }
@@ -137,14 +137,14 @@ fn tile(
     closing: &Closing,
     frame: &Frame<'_>,
     index: u32,
-    recognizer: &Recognizer,
+    recogniser: &Recogniser,
     observation: &Observation,
 ) -> Canvas {
     let mut tile = Canvas::blank(TILE_WIDTH, TILE_HEIGHT + CAPTION_HEIGHT, Ink::Black);
     tile.paste(&reduced(frame), 0, 0);
     let scale = TILE_WIDTH as f32 / frame.width() as f32;
     let size = (frame.width(), frame.height());
-    let detections = recognizer.detections();
+    let detections = recogniser.detections();
     let principal = detections.principal(size, config.detect.central);
     for face in detections.as_slice() {
         if principal != Some(face) {

@@ -183,7 +183,7 @@ impl Connection {
             tokio::select! {
                 error = &mut pump => {
                     while let Ok(event) = heard.try_recv() {
-                        live.hear(event);
+                        live.on_packet(event);
                     }
                     live.flush(events);
                     if live.leaving_since.is_some() {
@@ -194,11 +194,11 @@ impl Connection {
                     return End::Failed { why: attempt.diagnose(&error), lived: live.lived() };
                 }
                 event = heard.recv() => match event {
-                    Some(event) => live.hear(event),
+                    Some(event) => live.on_packet(event),
                     None => return End::Stopped,
                 },
                 item = outgoing.recv(), if live.leaving_since.is_none() => {
-                    if live.take(item.unwrap_or(Outgoing::Stop)) == Step::End {
+                    if live.on_outgoing(item.unwrap_or(Outgoing::Stop)) == Step::End {
                         return End::Stopped;
                     }
                 }
@@ -210,7 +210,7 @@ impl Connection {
                     } else {
                         // The daemon is gone; so are we.
                         live.events.clear();
-                        if live.take(Outgoing::Stop) == Step::End {
+                        if live.on_outgoing(Outgoing::Stop) == Step::End {
                             return End::Stopped;
                         }
                     }

@@ -122,11 +122,11 @@ impl<'a> Live<'a> {
     }
 
     /// Takes what the daemon hands over.
-    pub(super) fn take(&mut self, item: Outgoing) -> Step {
+    pub(super) fn on_outgoing(&mut self, item: Outgoing) -> Step {
         let Some(connected_at) = self.connected_at else {
             let ends = matches!(item, Outgoing::Stop | Outgoing::Settings(_));
             if let Some(missed) = self.known.keep(item) {
-                self.tell(missed);
+                self.notify(missed);
             }
             return if ends { Step::End } else { Step::Go };
         };
@@ -210,7 +210,7 @@ impl<'a> Live<'a> {
             if self.unannounced.len() > UNANNOUNCED_MAX {
                 self.unannounced.pop_first();
             }
-            self.tell(SessionEvent::NotAnnounced { seq: record.seq });
+            self.notify(SessionEvent::NotAnnounced { seq: record.seq });
         }
     }
 
@@ -265,7 +265,7 @@ impl<'a> Live<'a> {
     }
 
     /// Hears what rumqttc reports.
-    pub(super) fn hear(&mut self, event: Event) {
+    pub(super) fn on_packet(&mut self, event: Event) {
         match event {
             Event::Incoming(Packet::ConnAck(ack)) => {
                 let receive_max = ack.properties.and_then(|p| p.receive_max);
@@ -301,7 +301,7 @@ impl<'a> Live<'a> {
                     discovery::birth_topic(&assistant.prefix)
                 }),
             };
-            self.tell(SessionEvent::NotAllowed { topic, what: format!("{code:?}") });
+            self.notify(SessionEvent::NotAllowed { topic, what: format!("{code:?}") });
         }
     }
 
@@ -344,7 +344,7 @@ impl<'a> Live<'a> {
     fn greet(&mut self) {
         let now = self.clock.now();
         self.connected_at = Some(now);
-        self.tell(SessionEvent::Connected);
+        self.notify(SessionEvent::Connected);
         tracing::info!("connected to the broker");
         let topics = &self.settings.topics;
         self.discovery_at = self.settings.home_assistant.as_ref().map(|_| now);
@@ -379,17 +379,17 @@ impl<'a> Live<'a> {
                         let what = format!(
                             "{reason:?} for record {seq}, which stays in the outbox and is sent again"
                         );
-                        self.tell(SessionEvent::NotAllowed { topic, what });
+                        self.notify(SessionEvent::NotAllowed { topic, what });
                     }
                 }
                 self.want_outbox();
             }
             Sent::Other(topic) if !accepted(reason) => {
-                self.tell(SessionEvent::NotAllowed { topic, what: format!("{reason:?}") });
+                self.notify(SessionEvent::NotAllowed { topic, what: format!("{reason:?}") });
             }
             Sent::Other(topic) => {
                 if topic == self.settings.topics.of(Topic::Info) {
-                    self.known.twin.told();
+                    self.known.twin.note_published();
                 }
             }
         }
@@ -435,7 +435,7 @@ impl<'a> Live<'a> {
                 match kind {
                     RequestKind::Ping => self.answer(&reply, json(&self.known.info)),
                     RequestKind::SnapshotHealth => {
-                        self.tell(SessionEvent::HealthWanted { reply });
+                        self.notify(SessionEvent::HealthWanted { reply });
                     }
                 }
                 RequestVerdict::Answered
@@ -466,7 +466,8 @@ impl<'a> Live<'a> {
 
     /// Somebody's `info` or `access` of this door.
     fn overheard(&mut self, publish: &Publish, now: Monotonic) {
-        let Some(contest) = self.known.twin.heard(publish.retain, &publish.payload, now) else {
+        let Some(contest) = self.known.twin.on_message(publish.retain, &publish.payload, now)
+        else {
             return;
         };
         // Ours must be what lies there for those who come later.
@@ -474,7 +475,7 @@ impl<'a> Live<'a> {
             self.info_at = Some(now);
             self.publish(&self.settings.topics.message(&self.known.info));
         }
-        self.tell(SessionEvent::Contested(contest));
+        self.notify(SessionEvent::Contested(contest));
     }
 
     /// Once a second: what is due, and whether the broker still answers.
@@ -500,7 +501,7 @@ impl<'a> Live<'a> {
         for (sent, error) in self.in_flight.given_up() {
             if let (Sent::Other(topic), PublishNoticeError::RetainNotSupported) = (sent, error) {
                 let what = "the broker retains nothing".to_owned();
-                self.tell(SessionEvent::NotAllowed { topic, what });
+                self.notify(SessionEvent::NotAllowed { topic, what });
             }
         }
     }
@@ -541,7 +542,7 @@ impl<'a> Live<'a> {
     }
 
     /// Queues an event for the daemon.
-    fn tell(&mut self, event: SessionEvent) {
+    fn notify(&mut self, event: SessionEvent) {
         if self.events.len() >= EVENTS_MAX {
             self.events.pop_front();
             tracing::warn!("the daemon does not read the broker's events");

@@ -87,7 +87,7 @@ enum PathError {
 
 /// The stages with their scratch memory.
 #[derive(Debug)]
-pub struct Recognizer {
+pub struct Recogniser {
     detector: Follower,
     cutter: Cutter,
     embedder: Embedder,
@@ -106,7 +106,7 @@ pub struct Recognizer {
     times: StageTimes,
 }
 
-impl Recognizer {
+impl Recogniser {
     /// Puts the stages in a row. `central` (0 to 1) is the middle part of the frame in which the
     /// principal face is looked for first.
     #[must_use]
