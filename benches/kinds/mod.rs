@@ -228,17 +228,17 @@ fn embed(runtime: &Runtime, mirrored: bool) -> Work {
 }
 
 /// Feature vectors that belong to nobody: DeepID2's numbers are never negative.
-fn strangers(count: usize) -> Vec<FeatureVector> {
+fn strangers(count: usize, mirrored: bool) -> Vec<FeatureVector> {
     let mut random = fastrand::Rng::with_seed(7);
-    let key = path::key(true);
+    let key = path::key(mirrored);
     let length = card(path::EMBEDDER).features.unwrap().length;
     let mut vector = || (0..length).map(|_| random.f32() * 6.0).collect();
     (0..count).map(|_| FeatureVector::new(key.clone(), vector()).unwrap()).collect()
 }
 
 fn compare() -> Work {
-    let gallery = path::gallery(strangers(REFERENCES));
-    let probe = strangers(REFERENCES + 1).pop().unwrap();
+    let gallery = path::gallery(strangers(REFERENCES, true));
+    let probe = strangers(REFERENCES + 1, true).pop().unwrap();
     let mut scratch = SearchScratch::default();
     Box::new(move || {
         black_box(gallery.search(&probe, &mut scratch).unwrap());
@@ -247,7 +247,7 @@ fn compare() -> Work {
 
 fn decide(runtime: &Runtime) -> Work {
     let (pixels, _) = found(runtime);
-    let gallery = path::gallery(strangers(REFERENCES));
+    let gallery = path::gallery(strangers(REFERENCES, true));
     let settings = FollowerSettings::default();
     let mut recogniser = path::recogniser(runtime, settings, true, gallery);
     let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, Floor::default());
@@ -276,7 +276,7 @@ fn recognised(runtime: &Runtime, liveness: bool) -> Work {
     let settings = FollowerSettings::default();
     let mut before = path::recogniser(runtime, settings, true, path::gallery(vec![]));
     before.observe(&yuyv_frame(&pixels), &machine);
-    let mut references = strangers(REFERENCES - 1);
+    let mut references = strangers(REFERENCES - 1, true);
     references.push(before.features().clone());
     let cues = liveness.then(|| path::liveness(runtime));
     let recogniser = path::recogniser(runtime, settings, true, path::gallery(references));
@@ -295,7 +295,7 @@ fn recognised(runtime: &Runtime, liveness: bool) -> Work {
 
 /// From the camera's bytes to the visit.
 fn frame(runtime: &Runtime, settings: FollowerSettings, mirrored: bool, picture: &Picture) -> Work {
-    let gallery = path::gallery(strangers(REFERENCES));
+    let gallery = path::gallery(strangers(REFERENCES, mirrored));
     let mut recogniser = path::recogniser(runtime, settings, mirrored, gallery);
     let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, Floor::default());
     let (mut decoder, captured) = (Decoder::default(), picture.captured());
@@ -315,8 +315,10 @@ fn frame(runtime: &Runtime, settings: FollowerSettings, mirrored: bool, picture:
         observation.seen
     };
     let frames = if matches!(step(), Seen::NoFace) { UNTIL_EMPTY } else { UNTIL_FOLLOWED };
-    let faces = (0..frames).filter(|_| matches!(step(), Seen::Faces { .. })).count();
+    let seen: Vec<Seen> = (0..frames).map(|_| step()).collect();
+    let faces = seen.iter().filter(|seen| matches!(seen, Seen::Faces { .. })).count();
     assert!(faces == 0 || faces == frames, "the scene is empty or it is not");
+    assert!(!seen.iter().any(|seen| matches!(seen, Seen::Fault(_))), "a fault costs what it likes");
     Box::new(move || {
         black_box(step());
     })
