@@ -61,6 +61,11 @@ SLOWER = {
     "sudo -u deepid-edge deepid-edge doctor": " --patience 60",
 }
 
+# Numbers that the guide makes up, and what this machine has in their place.
+MADE_UP = {
+    "sudo -u deepid-edge deepid-edge records show 42": "sudo -u deepid-edge deepid-edge records show 1",
+}
+
 # sudo is in no minimal Debian; whoever runs this is root already.
 SUDO = """#!/bin/sh
 [ "$1" = -u ] || exec "$@"
@@ -170,6 +175,10 @@ def do(door: Door, command: str) -> None:
         return
     if command.startswith("mosquitto_sub "):
         line = f"timeout {PATIENCE} {command} | grep --line-buffered --max-count=1 '\"outcome\":\"granted\"'"
+    elif command.endswith(" --follow"):
+        # A person looks at it and ends it by Ctrl-C.
+        line = f"timeout --signal=INT 20 {command.removeprefix('sudo -u deepid-edge ')}; test $? -eq 124"
+        line = f"runuser -u deepid-edge -- sh -c {shlex.quote(line)}" if command.startswith("sudo -u ") else line
     elif command in TYPED:
         answers = "".join(f"sleep 2; printf '%s\\n' {shlex.quote(answer)}; " for answer in TYPED[command])
         # A terminal, because passwords are asked for on one.
@@ -177,7 +186,7 @@ def do(door: Door, command: str) -> None:
     elif command in PIPED:
         line = f"printf %s {shlex.quote(PIPED[command])} | {command}"
     else:
-        line = command + SLOWER.get(command, "")
+        line = MADE_UP.get(command, command) + SLOWER.get(command, "")
     answer = door.run(f"cd {DESK} && {line}", 900)
     assert answer, f"the guide's command\n  {command}\nended with {answer.status}:\n{answer.text}"
 

@@ -45,7 +45,7 @@ class Guide(unittest.TestCase):
         shell = [block for block in guide.blocks(guide.TEXT.read_text()) if block.language == "sh"]
         commands = [command for block in shell for command in guide.commands(block)]
         self.assertGreater(len(commands), 30)
-        for table in (guide.LEFT_OUT, guide.TYPED, guide.PIPED, guide.SLOWER, [guide.PACKAGE]):
+        for table in (guide.LEFT_OUT, guide.TYPED, guide.PIPED, guide.SLOWER, guide.MADE_UP, [guide.PACKAGE]):
             for command in table:
                 self.assertIn(command, commands)
 
