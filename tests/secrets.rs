@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use deepid_edge::config::{Config, Flag, KEYS, Kind, Sources};
+use deepid_edge::config::{Config, Flag, KEYS, KeyKind, Sources};
 use support::answer::Answer;
 use support::daemon::Home;
 use support::models::{library, root};
@@ -236,7 +236,7 @@ fn no_key_lets_a_secret_out() {
     let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
     let subscriber = Subscriber::connect(broker.port(), "#");
     let mut taken = Vec::new();
-    for key in KEYS.iter().filter(|key| matches!(key.kind, Kind::Text(_) | Kind::Path)) {
+    for key in KEYS.iter().filter(|key| matches!(key.kind, KeyKind::Text(_) | KeyKind::Path)) {
         let (home, value) = furnished(key.name);
         if !is_right(key.name, &value) {
             continue;

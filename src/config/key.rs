@@ -4,7 +4,7 @@
 //! was probably meant by one that is not there.
 
 use super::keys::KEYS;
-use super::kind::Kind;
+use super::kind::KeyKind;
 
 /// One key: its name, what it may hold, its default and what it is for.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +12,7 @@ pub struct Key {
     /// `section.key`, lower case, units last.
     pub name: &'static str,
     /// What it may hold.
-    pub kind: Kind,
+    pub kind: KeyKind,
     /// The default, written as TOML; `None` when the key is unset unless somebody sets it.
     pub default: Option<&'static str>,
     /// A value to show where there is no default, written as TOML.
@@ -55,7 +55,7 @@ pub struct Section {
 
 pub(super) const fn key(
     name: &'static str,
-    kind: Kind,
+    kind: KeyKind,
     default: &'static str,
     help: &'static str,
 ) -> Key {
@@ -64,7 +64,7 @@ pub(super) const fn key(
 
 pub(super) const fn unset(
     name: &'static str,
-    kind: Kind,
+    kind: KeyKind,
     example: &'static str,
     help: &'static str,
 ) -> Key {
@@ -74,7 +74,7 @@ pub(super) const fn unset(
 /// As [`key`], and a change takes effect at a reload.
 pub(super) const fn live(
     name: &'static str,
-    kind: Kind,
+    kind: KeyKind,
     default: &'static str,
     help: &'static str,
 ) -> Key {
@@ -84,19 +84,19 @@ pub(super) const fn live(
 /// As [`unset`], and a change takes effect at a reload.
 pub(super) const fn live_unset(
     name: &'static str,
-    kind: Kind,
+    kind: KeyKind,
     example: &'static str,
     help: &'static str,
 ) -> Key {
     Key { change: Change::Live, ..unset(name, kind, example, help) }
 }
 
-pub(super) const fn whole(min: i64, max: i64) -> Kind {
-    Kind::Whole { min, max }
+pub(super) const fn whole(min: i64, max: i64) -> KeyKind {
+    KeyKind::Whole { min, max }
 }
 
-pub(super) const fn real(min: f64, max: f64) -> Kind {
-    Kind::Real { min, max }
+pub(super) const fn real(min: f64, max: f64) -> KeyKind {
+    KeyKind::Real { min, max }
 }
 
 /// The key called `name`; for a table of free names such as `camera.controls.brightness`, the
@@ -105,7 +105,7 @@ pub(super) const fn real(min: f64, max: f64) -> Kind {
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| {
         key.name == name
-            || (matches!(key.kind, Kind::Controls)
+            || (matches!(key.kind, KeyKind::Controls)
                 && name.strip_prefix(key.name).is_some_and(|rest| {
                     rest.strip_prefix('.')
                         .is_some_and(|free| !free.is_empty() && !free.contains('.'))

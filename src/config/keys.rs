@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::key::{Key, Section, key, live, live_unset, real, unset, whole};
-use super::kind::{Kind, Rule};
+use super::kind::{KeyKind, Rule};
 use super::sections::{CameraFormat, LogFormat, LogLevel, Pace};
 use crate::capture::program::Output;
 use crate::clock::ClockRequirement;
@@ -71,62 +71,62 @@ macro_rules! table {
 
 table! {
     ["door"] Door "Which door this is." {
-        id: String = key(Kind::Text(Rule::DoorId), r#""front""#,
+        id: String = key(KeyKind::Text(Rule::DoorId), r#""front""#,
             "Name of this door in topics and records. It is public on the broker: no person's name.");
     }
 
     ["camera"] Camera "Where frames come from." {
-        device: String = key(Kind::Text(Rule::Device), r#""auto""#,
+        device: String = key(KeyKind::Text(Rule::Device), r#""auto""#,
             "'auto' takes the first device that can capture; a path takes that one. Names under /dev/v4l/by-id and /dev/v4l/by-path stay the same when cameras are plugged in another order. 'libcamera' has rpicam-vid read a camera module; an address (rtsp://, rtsps://, http://, https://) has ffmpeg read a network camera; 'command' runs camera.command. What the service needs for these three: docs/install.md.");
-        command: Option<Vec<String>> = unset(Kind::Arguments, r#"["/usr/local/bin/door-camera", "--fps", "15"]"#,
+        command: Option<Vec<String>> = unset(KeyKind::Arguments, r#"["/usr/local/bin/door-camera", "--fps", "15"]"#,
             "For camera.device = 'command': a program and its arguments, which writes frames to its standard output until it is ended. No shell looks at it. Every user of the machine can read the arguments: no secret in them. Whoever can set this runs programs as the service's user.");
-        command_format: Output = key(Kind::Choice(&["mjpeg", "y4m", "yuv420", "nv12"]), r#""mjpeg""#,
+        command_format: Output = key(KeyKind::Choice(&["mjpeg", "y4m", "yuv420", "nv12"]), r#""mjpeg""#,
             "What camera.command writes: JPEG pictures, Y4M, or raw frames of exactly camera.width and camera.height (limited range). Prefer the first two: after lost bytes a raw stream is not found again.");
-        username: Option<String> = unset(Kind::Text(Rule::UserName), r#""door""#,
+        username: Option<String> = unset(KeyKind::Text(Rule::UserName), r#""door""#,
             "Who asks, where camera.device is an address and the camera wants to know; '{username}' in the address stands for it.");
-        password_file: Option<PathBuf> = unset(Kind::Path, r#""/etc/deepid-edge/camera-password""#,
+        password_file: Option<PathBuf> = unset(KeyKind::Path, r#""/etc/deepid-edge/camera-password""#,
             "A file with the password on its first line, readable by the service's user alone. '{password}' in the address stands for it, such as '?token={password}'.");
-        identity: Option<String> = unset(Kind::Text(Rule::CameraIdentity), r#""usb:046d:0825:1A2B3C4D""#,
+        identity: Option<String> = unset(KeyKind::Text(Rule::CameraIdentity), r#""usb:046d:0825:1A2B3C4D""#,
             "Which camera it has to be, of V4L2 devices, as 'deepid-edge doctor' prints it: vendor, product and serial number of a USB camera, or its vendor and product alone, or the bus that it is at. No frame of another camera is judged, and with camera.device = 'auto' this one is looked for. Unset: another camera than at the start, and a virtual one, is told of and judged.");
         width: u32 = key(whole(32, 8192), "640",
             "Pixels across. The nearest size that the camera offers is taken, and logged. Pictures of a network camera are made smaller to fit.");
         height: u32 = key(whole(32, 8192), "480", "Pixels down.");
         fps: u32 = key(whole(1, 120), "15", "Frames a second.");
         formats: Vec<CameraFormat> = key(
-            Kind::Choices(&["yuyv", "uyvy", "nv12", "grey", "mjpg"]),
+            KeyKind::Choices(&["yuyv", "uyvy", "nv12", "grey", "mjpg"]),
             r#"["yuyv", "uyvy", "nv12", "mjpg", "grey"]"#,
             "Pixel formats that may be used, the most wanted first. Uncompressed ones cost less here; MJPG lets a USB 2 camera send large pictures fast enough.");
-        controls: BTreeMap<String, i64> = key(Kind::Controls, "{}",
+        controls: BTreeMap<String, i64> = key(KeyKind::Controls, "{}",
             "V4L2 controls to set when the camera is opened, by the names that 'v4l2-ctl --list-ctrls' shows, such as { auto_exposure = 3, backlight_compensation = 1 }.");
-        rotate: Turn = key(Kind::OneOf(&[0, 90, 180, 270]), "0",
+        rotate: Turn = key(KeyKind::OneOf(&[0, 90, 180, 270]), "0",
             "By how many degrees the camera's pictures are turned, clockwise, so that faces stand upright: 180 for a camera that hangs upside down. It counts for a recording as well (camera.replay, 'enroll --replay'), not for photographs. camera.width and camera.height are those of the camera before the turn. Changed after people were enrolled through the camera: enrol them again.");
-        mirror: bool = key(Kind::Switch, "false",
+        mirror: bool = key(KeyKind::Switch, "false",
             "Mirror the camera's pictures, left to right, after the turn: for a camera or a converter that mirrors them. People who were enrolled otherwise are not recognised as well: enrol them again.");
         [replay] Replay;
     }
 
     ["camera.replay"] Replay "A recording in place of the camera, for tests." {
-        path: Option<PathBuf> = unset(Kind::Path, r#""/var/lib/deepid-edge/visit.mjpeg""#,
+        path: Option<PathBuf> = unset(KeyKind::Path, r#""/var/lib/deepid-edge/visit.mjpeg""#,
             "A folder of pictures, an MJPEG file or a Y4M file, used in place of the camera. Whoever can set this can show the door any face: leave it out of a door that opens.");
-        repeat: bool = key(Kind::Switch, "false", "Begin again at the end of the recording.");
-        pace: Pace = key(Kind::Choice(&["real-time", "fast"]), r#""real-time""#,
+        repeat: bool = key(KeyKind::Switch, "false", "Begin again at the end of the recording.");
+        pace: Pace = key(KeyKind::Choice(&["real-time", "fast"]), r#""real-time""#,
             "'real-time' waits as the recording did; 'fast' goes as fast as frames are judged.");
     }
 
     ["models"] Models "Which networks, and where they and their library lie." {
-        directory: Option<PathBuf> = unset(Kind::Path, r#""/usr/share/deepid-edge/models""#,
+        directory: Option<PathBuf> = unset(KeyKind::Path, r#""/usr/share/deepid-edge/models""#,
             "Where model cards (.toml) and models (.tflite) lie. Unset: /usr/share/deepid-edge/models, then the models/ and assets/models/ folders of a source checkout.");
-        library: Option<PathBuf> = unset(Kind::Path, r#""/usr/lib/deepid-edge/libLiteRt.so""#,
+        library: Option<PathBuf> = unset(KeyKind::Path, r#""/usr/lib/deepid-edge/libLiteRt.so""#,
             "The LiteRT library. Unset: /usr/lib/deepid-edge/libLiteRt.so, then assets/lib/ of a source checkout.");
-        find: ModelId = key(Kind::Text(Rule::ModelName), r#""blazeface-full-range""#,
+        find: ModelId = key(KeyKind::Text(Rule::ModelName), r#""blazeface-full-range""#,
             "The detector that searches the whole frame.");
-        follow: ModelId = key(Kind::Text(Rule::ModelName), r#""blazeface-short-range""#,
+        follow: ModelId = key(KeyKind::Text(Rule::ModelName), r#""blazeface-short-range""#,
             "The detector that follows a face once found, on a crop around it. The same name as models.find searches the whole frame every time.");
-        embedder: ModelId = key(Kind::Text(Rule::ModelName), r#""deepid2""#,
+        embedder: ModelId = key(KeyKind::Text(Rule::ModelName), r#""deepid2""#,
             "The network that turns a face into a feature vector. References made by another one do not count: enrol again after a change.");
-        confirm: Option<ModelId> = unset(Kind::Text(Rule::ModelName), r#""deepid2-mobilefacenet""#,
+        confirm: Option<ModelId> = unset(KeyKind::Text(Rule::ModelName), r#""deepid2-mobilefacenet""#,
             "The fusion card by which a second embedder must confirm each grant. Unset: none does. Enrol everybody again after setting it: both networks need references.");
-        liveness: ModelId = key(Kind::Text(Rule::ModelName), r#""liveness""#,
+        liveness: ModelId = key(KeyKind::Text(Rule::ModelName), r#""liveness""#,
             "The network that tells a face from a picture of one, where live.mode is not 'off'.");
         threads: u8 = key(whole(1, 8), "1",
             "How many threads run a network. Two take about half the time of one where two cores are idle; a decision then comes hardly sooner, because it waits for frames that agree.");
@@ -137,7 +137,7 @@ table! {
             "Faces narrower than this many pixels are ignored: people in the distance are no visitors.");
         score: f32 = live(real(0.05, 0.99), "0.5", "How sure the detector must be, 0.05 to 0.99.");
         strategy: Strategy = live(
-            Kind::Choice(&["find-then-follow", "find", "follow-on-whole"]),
+            KeyKind::Choice(&["find-then-follow", "find", "follow-on-whole"]),
             r#""find-then-follow""#,
             "'find-then-follow': models.find on the whole frame, then models.follow on a crop around the face, which is cheaper and finer; 'find' and 'follow-on-whole': that one alone, on every whole frame.");
         refresh_frames: u32 = live(whole(1, 1000), "2",
@@ -146,9 +146,9 @@ table! {
             "Side of the crop that is followed, in widths of the last face.");
         central: f32 = live(real(0.1, 1.0), "0.7",
             "The visitor is the largest face whose middle lies in this share of the picture's width and height; the largest of all when none does.");
-        ignore: Vec<[f32; 4]> = live(Kind::Rectangles, "[]",
+        ignore: Vec<[f32; 4]> = live(KeyKind::Rectangles, "[]",
             "Rectangles [x, y, width, height] in which no face is seen, such as [[0.02, 0.03, 0.24, 0.40]] around a portrait on the wall or a mirror: in fractions of the upright picture, from its upper left corner; 'deepid-edge detect PICTURE --out FILE' draws them. A face lies in one when more than half of its box does. Whoever puts the face there is not seen either, nor counted as a second person: draw them as small as the portrait. They do not count for photographs that are enrolled or compared.");
-        only: Vec<[f32; 4]> = live(Kind::Rectangles, "[]",
+        only: Vec<[f32; 4]> = live(KeyKind::Rectangles, "[]",
             "Rectangles as in detect.ignore outside of which no face is seen; [] is the whole picture. Make them wide enough for somebody who stands close.");
     }
 
@@ -168,9 +168,9 @@ table! {
     }
 
     ["recognise"] Recognise "How faces are compared, and what counts as the same person." {
-        metric: Metric = live(Kind::Choice(&["cosine", "euclidean", "euclidean-l2"]), r#""cosine""#,
+        metric: Metric = live(KeyKind::Choice(&["cosine", "euclidean", "euclidean-l2"]), r#""cosine""#,
             "How feature vectors are compared. Larger is more alike for cosine, smaller for the others.");
-        mirrored: bool = key(Kind::Switch, "true",
+        mirrored: bool = key(KeyKind::Switch, "true",
             "Average the vector of a face with that of its mirror image: steadier, at twice the (small) cost.");
         target_fpir: f64 = live(real(1e-7, 0.5), "0.001",
             "Which share of strangers' attempts may be taken for somebody enrolled; the threshold follows from the model's calibration and the number of references. Smaller is stricter.");
@@ -194,7 +194,7 @@ table! {
             "A visit ends when no face was seen for this long.");
         cooldown_ms: u64 = live(whole(0, 3_600_000), "5000",
             "After a grant, the same subject gets no other for this long.");
-        several_faces: SeveralFaces = live(Kind::Choice(&["refuse", "principal"]), r#""refuse""#,
+        several_faces: SeveralFaces = live(KeyKind::Choice(&["refuse", "principal"]), r#""refuse""#,
             "With several faces in view: 'refuse' denies, so that nobody walks in behind a friend's face; 'principal' judges the largest sufficiently central one and ignores the others.");
         stale_ms: u64 = live(whole(50, 10_000), "500", "Frames older than this are no evidence.");
         timeout_ms: u64 = live(whole(500, 120_000), "2000",
@@ -202,7 +202,7 @@ table! {
     }
 
     ["live"] Live "What a visit must show to be of a face and not of a picture of one (docs/liveness.md)." {
-        mode: Mode = key(Kind::Choice(&["off", "deny", "confirm", "challenge"]), r#""deny""#,
+        mode: Mode = key(KeyKind::Choice(&["off", "deny", "confirm", "challenge"]), r#""deny""#,
             "'off': whoever is recognised is let in, also a photograph. 'deny': nothing of an attack was seen, and the network takes face and surroundings for live; who stands so close that the surroundings cannot be seen is not let in. 'confirm': besides, the nose moves against the eyes as on a head that turns, which no flat picture shows: visitors turn the head a little, are told so on the topic 'guidance', and have six seconds for it. 'challenge': in place of that, the head turns twice, each time to a side chosen at random and told on the topic 'guidance', which a screen or a voice at the door must say; a wrong side ends the visit; there are 15 seconds.");
         bpcer: f64 = key(real(0.0, 0.5), "0.1",
             "Which share of live visits the network may refuse: the threshold is the card's for this share, of the data that the card names (drawn visits, which are harder than the ones of real cameras that were measured, docs/liveness.md). Larger refuses more attacks.");
@@ -211,7 +211,7 @@ table! {
     }
 
     ["policy"] PolicySection "Who may pass, and when (docs/policy.md). The rules themselves stand in the database: 'deepid-edge groups', 'schedules', 'subjects validity', 'arm'." {
-        time_zone: Option<String> = live_unset(Kind::Text(Rule::TimeZone), r#""Europe/Berlin""#,
+        time_zone: Option<String> = live_unset(KeyKind::Text(Rule::TimeZone), r#""Europe/Berlin""#,
             "By which clocks hours and dates of schedules are meant, as the time zone database names it. Unset: the system's, UTC where it has none.");
         lockout_visits: u32 = live(whole(0, 100), "5",
             "After so many visits of strangers or pictures within policy.lockout_window_s, without a grant between them, nobody is granted for 30 s ('denied', 'locked_out'), and twice as long each time that it happens again soon. 0: never.");
@@ -222,31 +222,31 @@ table! {
     }
 
     ["store"] Store "Enrolled subjects, references and audit records." {
-        path: PathBuf = key(Kind::Path, r#""/var/lib/deepid-edge/deepid-edge.db""#,
+        path: PathBuf = key(KeyKind::Path, r#""/var/lib/deepid-edge/deepid-edge.db""#,
             "The database. Its folder must be writable by the service's user.");
         records_max: u64 = live(whole(100, 100_000_000), "100000",
             "Audit records kept; the oldest are erased beyond it. Of clients' requests a tenth of it is kept beside them.");
     }
 
     ["sign"] Sign "Grants that can be trusted wherever they are read (docs/wire/grant.md)." {
-        grants: bool = key(Kind::Switch, "true",
+        grants: bool = key(KeyKind::Switch, "true",
             "Sign every grant, on the topic 'grant'. What opens something should take signed grants alone: then neither the broker nor whoever may write to it has to be trusted.");
-        key_file: Option<PathBuf> = unset(Kind::Path, r#""/var/lib/deepid-edge/grant.key""#,
+        key_file: Option<PathBuf> = unset(KeyKind::Path, r#""/var/lib/deepid-edge/grant.key""#,
             "The door's private key (Ed25519, PKCS#8 in PEM), readable by the service's user alone; made at the first start. Unset: 'grant.key' beside the database. The service's credential 'grant.key' goes before both (docs/board.md).");
     }
 
     ["mqtt"] Mqtt "The broker that decisions go to." {
-        enabled: bool = live(Kind::Switch, "true",
+        enabled: bool = live(KeyKind::Switch, "true",
             "false: decisions are recorded, and nobody is told.");
-        host: String = live(Kind::Text(Rule::Host), r#""localhost""#,
+        host: String = live(KeyKind::Text(Rule::Host), r#""localhost""#,
             "Name or address of the broker.");
         port: u16 = live(whole(1, 65535), "1883", "1883 is usual without TLS, 8883 with it.");
-        base: String = live(Kind::Text(Rule::Topic), r#""deepid-edge""#,
+        base: String = live(KeyKind::Text(Rule::Topic), r#""deepid-edge""#,
             "First part of every topic: <base>/<door>/access and so on.");
-        username: Option<String> = live_unset(Kind::Text(Rule::UserName), r#""door-front""#,
+        username: Option<String> = live_unset(KeyKind::Text(Rule::UserName), r#""door-front""#,
             "Who this door is to the broker.");
         password_file: Option<PathBuf> = live_unset(
-            Kind::Path,
+            KeyKind::Path,
             r#""/etc/deepid-edge/mqtt-password""#,
             "A file with the password on its first line, readable by the service's user alone, or the service's credential (docs/board.md). There is no key for the password itself: configuration gets copied about.");
         [tls] Tls;
@@ -254,37 +254,37 @@ table! {
     }
 
     ["mqtt.tls"] Tls "Encryption towards the broker." {
-        enabled: bool = live(Kind::Switch, "false",
+        enabled: bool = live(KeyKind::Switch, "false",
             "Encrypt, and check who the broker is. Use it whenever the broker is another machine: a decision that opens a door should not be forgeable on the network.");
-        ca: Option<PathBuf> = live_unset(Kind::Path, r#""/etc/deepid-edge/ca.pem""#,
+        ca: Option<PathBuf> = live_unset(KeyKind::Path, r#""/etc/deepid-edge/ca.pem""#,
             "The certificate authority (PEM) that must have signed the broker's certificate. Unset: those that the system believes. Your own is stricter.");
-        cert: Option<PathBuf> = live_unset(Kind::Path, r#""/etc/deepid-edge/client.pem""#,
+        cert: Option<PathBuf> = live_unset(KeyKind::Path, r#""/etc/deepid-edge/client.pem""#,
             "This door's own certificate (PEM), where the broker asks for one. Together with mqtt.tls.key.");
-        key: Option<PathBuf> = live_unset(Kind::Path, r#""/etc/deepid-edge/client.key""#,
+        key: Option<PathBuf> = live_unset(KeyKind::Path, r#""/etc/deepid-edge/client.key""#,
             "The private key (PEM) of mqtt.tls.cert.");
     }
 
     ["mqtt.home_assistant"] HomeAssistant "Home Assistant." {
-        discovery: bool = live(Kind::Switch, "false", "Announce this door to Home Assistant.");
-        prefix: String = live(Kind::Text(Rule::Topic), r#""homeassistant""#,
+        discovery: bool = live(KeyKind::Switch, "false", "Announce this door to Home Assistant.");
+        prefix: String = live(KeyKind::Text(Rule::Topic), r#""homeassistant""#,
             "Home Assistant's discovery prefix.");
-        retain: bool = live(Kind::Switch, "false",
+        retain: bool = live(KeyKind::Switch, "false",
             "Leave the announcement (never a decision) on the broker, for a Home Assistant that starts while the door is away.");
     }
 
     ["clock"] ClockSection "What a wall clock must show before anything is granted on it." {
         require: ClockRequirement = live(
-            Kind::Choice(&["plausible", "synchronised"]),
+            KeyKind::Choice(&["plausible", "synchronised"]),
             r#""plausible""#,
             "'plausible': later than this software was built and not behind the records, unless a time service keeps it and none vouched for them. 'synchronised': also kept by a time service; the service knows systemd-timesyncd, for others see docs/board.md. Otherwise decisions are denied with 'clock_untrusted'.");
     }
 
     ["log"] Log "What is logged. Names and pictures never are." {
         level: LogLevel = live(
-            Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+            KeyKind::Choice(&["error", "warn", "info", "debug", "trace"]),
             r#""info""#,
             "How much is logged.");
-        format: LogFormat = key(Kind::Choice(&["text", "json"]), r#""text""#,
+        format: LogFormat = key(KeyKind::Choice(&["text", "json"]), r#""text""#,
             "'text' for people and the journal, 'json' for machines: one object a line.");
     }
 }

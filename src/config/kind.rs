@@ -14,7 +14,7 @@ use crate::detect::RECTANGLES_MAX;
 
 /// What a key may hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub enum KeyKind {
     /// Text that follows a rule.
     Text(Rule),
     /// The path of a file or folder.
@@ -138,7 +138,7 @@ impl Rule {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for KeyKind {
     /// What would be right, to stand after "must be".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -175,7 +175,7 @@ fn quoted(words: &[&str]) -> String {
     words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ")
 }
 
-impl Kind {
+impl KeyKind {
     /// Checks a value that has a type of its own, as a file's does. `None`: it is not of this kind.
     #[must_use]
     pub fn take(self, value: &Value) -> Option<Json> {
@@ -369,17 +369,17 @@ fn control_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn taken(kind: Kind, text: &str) -> Option<Json> {
+    fn taken(kind: KeyKind, text: &str) -> Option<Json> {
         kind.take(&kind.read(&"test".to_owned(), text))
     }
 
     #[test]
     fn limits_are_included_and_nothing_beyond() {
-        let kind = Kind::Whole { min: 1, max: 3 };
+        let kind = KeyKind::Whole { min: 1, max: 3 };
         for (text, right) in [("0", false), ("1", true), ("3", true), ("4", false), ("x", false)] {
             assert_eq!(taken(kind, text).is_some(), right, "{text}");
         }
-        let kind = Kind::Real { min: 0.0, max: 1.0 };
+        let kind = KeyKind::Real { min: 0.0, max: 1.0 };
         for (text, right) in
             [("0", true), ("1.0", true), ("1.01", false), ("nan", false), ("inf", false)]
         {
@@ -389,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_number_is_one_of_those_that_stand_there() {
-        let kind = Kind::OneOf(&[0, 90]);
+        let kind = KeyKind::OneOf(&[0, 90]);
         for (text, right) in [("0", true), ("90", true), ("45", false), ("90.0", false)] {
             assert_eq!(taken(kind, text).is_some(), right, "{text}");
         }
@@ -399,12 +399,12 @@ mod tests {
     #[test]
     fn a_number_in_quotes_is_no_number_in_a_file() {
         let quoted = Value::new(None, "640");
-        assert_eq!(Kind::Whole { min: 1, max: 8192 }.take(&quoted), None);
+        assert_eq!(KeyKind::Whole { min: 1, max: 8192 }.take(&quoted), None);
     }
 
     #[test]
     fn lists_refuse_strange_repeated_and_no_words() {
-        let kind = Kind::Choices(&["yuyv", "mjpg"]);
+        let kind = KeyKind::Choices(&["yuyv", "mjpg"]);
         assert!(taken(kind, "mjpg, yuyv").is_some());
         for text in ["", "mjpg,mjpg", "mjpg,h264"] {
             assert_eq!(taken(kind, text), None, "{text}");
@@ -422,7 +422,7 @@ mod tests {
             ),
         ];
         for (text, wanted) in right {
-            let found = taken(Kind::Rectangles, text).unwrap_or_else(|| panic!("{text}"));
+            let found = taken(KeyKind::Rectangles, text).unwrap_or_else(|| panic!("{text}"));
             assert_eq!(found.to_string(), wanted);
         }
         let seventeen = format!("[{}]", ["[0, 0, 1, 1]"; 17].join(", "));
@@ -443,9 +443,9 @@ mod tests {
             ("[[0, 0, inf, 0.5]]", "x + width"),
             (&seventeen, "these are 17"),
         ] {
-            let value = Kind::Rectangles.read(&"test".to_owned(), text);
-            assert_eq!(Kind::Rectangles.take(&value), None, "{text}");
-            let wanted = Kind::Rectangles.wanted(&value);
+            let value = KeyKind::Rectangles.read(&"test".to_owned(), text);
+            assert_eq!(KeyKind::Rectangles.take(&value), None, "{text}");
+            let wanted = KeyKind::Rectangles.wanted(&value);
             assert!(wanted.contains(why), "{text}: {wanted}");
         }
     }
@@ -453,7 +453,7 @@ mod tests {
     #[test]
     fn a_program_is_a_list_of_texts_without_secrets() {
         for right in [r#"["a"]"#, r#"["/bin/x", "", "--size=640x480", "rtsp://cam/1"]"#] {
-            assert!(taken(Kind::Arguments, right).is_some(), "{right}");
+            assert!(taken(KeyKind::Arguments, right).is_some(), "{right}");
         }
         let many = format!("[{}]", [r#""a""#; 65].join(", "));
         for wrong in [
@@ -467,18 +467,18 @@ mod tests {
             r#"["a", "http://cam/?token=secret"]"#,
             &many,
         ] {
-            assert_eq!(taken(Kind::Arguments, wrong), None, "{wrong}");
+            assert_eq!(taken(KeyKind::Arguments, wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn a_path_is_no_address_and_has_no_line_break() {
         for right in ["/var/lib/x.db", "visit.mjpeg", "/srv/a:b/c", "./a:/b"] {
-            assert!(taken(Kind::Path, right).is_some(), "{right}");
+            assert!(taken(KeyKind::Path, right).is_some(), "{right}");
         }
         let key = "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----";
         for wrong in ["rtsp://user:secret@cam/1", "file:///var/lib/x.db", key, "a\0b", ""] {
-            assert_eq!(taken(Kind::Path, wrong), None, "{wrong}");
+            assert_eq!(taken(KeyKind::Path, wrong), None, "{wrong}");
         }
     }
 

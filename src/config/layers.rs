@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 
 use super::key::{self, Key};
 use super::keys::{KEYS, SECTIONS};
-use super::kind::Kind;
+use super::kind::KeyKind;
 use super::problem::{ConfigError, Origin, Problem};
 use crate::mask;
 
@@ -215,8 +215,8 @@ fn check(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
             nearest: key::nearest(&entry.key),
         });
     };
-    let one_control = matches!(key.kind, Kind::Controls) && entry.key != key.name;
-    let kind = if one_control { Kind::Whole { min: i64::MIN, max: i64::MAX } } else { key.kind };
+    let one_control = matches!(key.kind, KeyKind::Controls) && entry.key != key.name;
+    let kind = if one_control { KeyKind::Whole { min: i64::MIN, max: i64::MAX } } else { key.kind };
     let value = match &entry.value {
         Written::Text(text) if text.is_empty() && key.default.is_none() => {
             return Ok((key, Value::new(Some(&entry.origin.to_string()), ValueKind::Nil)));

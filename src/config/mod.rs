@@ -29,7 +29,7 @@ pub use keys::{
     Camera, ClockSection, Detect, Door, HomeAssistant, KEYS, Log, Models, Mqtt, Quality, Recognise,
     Replay, SECTIONS, Sign, Store, Tls, Visit,
 };
-pub use kind::{Kind, Rule};
+pub use kind::{KeyKind, Rule};
 pub use layers::{Setting, environment_name, read as read_file};
 pub use lookup::checkout;
 pub use problem::{ConfigError, Origin, Problem};

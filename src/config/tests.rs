@@ -50,10 +50,10 @@ fn every_example_of_a_key_without_default_is_right() {
 fn every_limit_and_every_word_fits_its_field() {
     for key in KEYS {
         let values: Vec<String> = match key.kind {
-            Kind::Whole { min, max } => vec![min.to_string(), max.to_string()],
-            Kind::Real { min, max } => vec![min.to_string(), max.to_string()],
-            Kind::OneOf(numbers) => numbers.iter().map(i64::to_string).collect(),
-            Kind::Choice(words) | Kind::Choices(words) => {
+            KeyKind::Whole { min, max } => vec![min.to_string(), max.to_string()],
+            KeyKind::Real { min, max } => vec![min.to_string(), max.to_string()],
+            KeyKind::OneOf(numbers) => numbers.iter().map(i64::to_string).collect(),
+            KeyKind::Choice(words) | KeyKind::Choices(words) => {
                 words.iter().map(|word| (*word).to_owned()).collect()
             }
             _ => continue,

@@ -71,7 +71,9 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Change, Changes, ConfigError, Flag, KEYS, Key, Kind, Rule, Sources, diff};
+    use crate::config::{
+        Change, Changes, ConfigError, Flag, KEYS, Key, KeyKind, Rule, Sources, diff,
+    };
 
     /// Another value than the default of `key`, that fits the other keys' defaults; and where to set
     /// it.
@@ -83,19 +85,19 @@ mod tests {
         let value = match key.kind {
             // One more would be as many as have to agree.
             _ if name == "detect.refresh_frames" => "1".to_owned(),
-            Kind::Text(Rule::Device) => "/dev/video7".to_owned(),
-            Kind::Text(_) | Kind::Path => format!("{}-2", default.trim_matches('"')),
-            Kind::Whole { .. } => (default.parse::<i64>().unwrap() + 1).to_string(),
-            Kind::Real { .. } => (default.parse::<f64>().unwrap() * 0.9).to_string(),
-            Kind::OneOf(numbers) => numbers.last().unwrap().to_string(),
-            Kind::Switch => (default != "true").to_string(),
-            Kind::Choice(words) | Kind::Choices(words) => {
+            KeyKind::Text(Rule::Device) => "/dev/video7".to_owned(),
+            KeyKind::Text(_) | KeyKind::Path => format!("{}-2", default.trim_matches('"')),
+            KeyKind::Whole { .. } => (default.parse::<i64>().unwrap() + 1).to_string(),
+            KeyKind::Real { .. } => (default.parse::<f64>().unwrap() * 0.9).to_string(),
+            KeyKind::OneOf(numbers) => numbers.last().unwrap().to_string(),
+            KeyKind::Switch => (default != "true").to_string(),
+            KeyKind::Choice(words) | KeyKind::Choices(words) => {
                 let other = words.iter().find(|word| !default.starts_with(&format!("\"{word}")));
                 (*other.unwrap()).to_owned()
             }
-            Kind::Controls => return (format!("{name}.gain"), "3".to_owned()),
-            Kind::Arguments => unreachable!("it has no default"),
-            Kind::Rectangles => "[[0.1, 0.0, 0.2, 0.3]]".to_owned(),
+            KeyKind::Controls => return (format!("{name}.gain"), "3".to_owned()),
+            KeyKind::Arguments => unreachable!("it has no default"),
+            KeyKind::Rectangles => "[[0.1, 0.0, 0.2, 0.3]]".to_owned(),
         };
         (name, value)
     }
