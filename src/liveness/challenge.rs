@@ -9,8 +9,9 @@
 //!   ^──────── too slow, lost, jumped, a second face ───────┘ └─wrong side, too soon─> Failed
 //! ```
 //!
-//! Invariants: only an unbroken row of sightings of one face passes; a turn to the wrong side, or sooner
-//! than anybody can react, fails for the rest of the visit. Pure; nothing allocates.
+//! Invariants: only an unbroken row of sightings of one face passes, in which nobody else was recognised
+//! looking ahead; a head that is still turned looks at nobody; a turn to the wrong side, or sooner than
+//! anybody can react, fails for the rest of the visit. Pure; nothing allocates.
 //! Source of the yaw: [`Quality`](crate::embed::Quality): the nose against the line of the eyes, which on a
 //! plane moves a tenth as far as on a head (0.026 and 0.24 of the eye distance for each unit of the
 //! turn's tangent), so that turning a picture is no turn.
@@ -38,11 +39,16 @@ const STILL_MORE: Duration = Duration::from_millis(700);
 const REACTION_MIN: Duration = Duration::from_millis(250);
 /// How long a turn may take; then everything begins anew.
 const ANSWER_MAX: Duration = Duration::from_secs(4);
-/// A row of sightings is broken by a longer gap, by a jump of more sides of the face's box, and by a face
-/// that is so many times as large all at once: another face, or a cut in a film.
-const GAP_MAX: Duration = Duration::from_millis(500);
+/// A row of sightings is broken by a longer gap, by a jump of more sides of the face's box, by a face that
+/// is so many times as large all at once, and by a head that has turned so far between two sightings:
+/// another face, or a cut in a film.
+const GAP_MAX: Duration = Duration::from_millis(300);
 const JUMP_MAX: f32 = 0.7;
 const GROWTH_MAX: f32 = 1.5;
+const SWING_MAX: f32 = TURN_MIN;
+/// So many sightings in a row of somebody else who looks ahead break it, too: of one who is enrolled a
+/// frame in thirty is not recognised.
+const STRANGERS_MAX: u32 = 3;
 
 /// A side, as the visitor has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +93,8 @@ pub struct Sighting {
     pub side: f32,
     /// How far the nose is from the middle of the eyes, in eye distances; positive is the picture's right.
     pub yaw: f32,
+    /// Whether it is the face that the visit is about; nothing where it could not be compared.
+    pub known: Option<bool>,
 }
 
 /// A source of chance.
@@ -110,21 +118,29 @@ impl Chance for fastrand::Rng {
 
 #[derive(Debug, Clone, Copy)]
 enum Stage {
-    /// The visitor looks ahead: since when, for how much longer than [`STILL_FOR`], and between which yaws.
+    /// The visitor looks ahead, once the head is back from the last turn: since when, for how much longer
+    /// than [`STILL_FOR`], and between which yaws.
     Ahead {
+        back_from: Option<Turned>,
         since: Option<Monotonic>,
         more: Duration,
         least: f32,
         most: f32,
     },
-    /// The visitor was asked to turn, and looked that far to a side before.
+    /// The visitor was asked to turn.
     Turning {
         side: Side,
         asked: Monotonic,
-        ahead: f32,
     },
     Passed,
     Failed,
+}
+
+/// A turn, and where ahead was before it.
+#[derive(Debug, Clone, Copy)]
+struct Turned {
+    side: Side,
+    ahead: f32,
 }
 
 /// See the module.
@@ -132,6 +148,10 @@ enum Stage {
 pub struct Challenge {
     turns_left: u32,
     stage: Stage,
+    /// Where ahead is, as far as it is known.
+    ahead: f32,
+    /// Sightings in a row of somebody else who looks ahead.
+    strangers: u32,
     last: Option<Sighting>,
 }
 
@@ -139,7 +159,13 @@ impl Challenge {
     /// A challenge of which nothing was done yet.
     #[must_use]
     pub fn new(chance: &mut impl Chance) -> Self {
-        Self { turns_left: TURNS, stage: Stage::ahead(chance), last: None }
+        Self {
+            turns_left: TURNS,
+            stage: Stage::ahead(None, chance),
+            ahead: 0.0,
+            strangers: 0,
+            last: None,
+        }
     }
 
     /// What the visitor must do now.
@@ -155,12 +181,20 @@ impl Challenge {
 
     /// Sees the face of a frame.
     pub fn see(&mut self, seen: Sighting, chance: &mut impl Chance) {
-        if self.last.is_some_and(|last| !seen.follows(&last)) {
+        // A head that is really turned may not be recognised; one that looks ahead must be.
+        match seen.known {
+            Some(false) if (seen.yaw - self.ahead).abs() <= STILL_MAX => self.strangers += 1,
+            Some(true) => self.strangers = 0,
+            _ => {}
+        }
+        let other = self.strangers >= STRANGERS_MAX;
+        if other || self.last.is_some_and(|last| !seen.follows(&last)) {
             self.interrupt(chance);
         }
         self.last = Some(seen);
         match &mut self.stage {
-            Stage::Ahead { since, more, least, most } => {
+            Stage::Ahead { back_from: Some(turn), .. } if !turn.is_over(seen.yaw) => {}
+            Stage::Ahead { since, more, least, most, .. } => {
                 let (from, low, high) = match *since {
                     Some(from) => (from, least.min(seen.yaw), most.max(seen.yaw)),
                     None => (seen.at, seen.yaw, seen.yaw),
@@ -169,14 +203,14 @@ impl Challenge {
                 if !(high - low <= STILL_MAX && low.abs().max(high.abs()) <= AHEAD_MAX) {
                     *since = None;
                 } else if seen.at.since(from) >= STILL_FOR + *more {
-                    let ahead = f32::midpoint(low, high);
-                    self.stage = Stage::Turning { side: chance.side(), asked: seen.at, ahead };
+                    self.ahead = f32::midpoint(low, high);
+                    self.stage = Stage::Turning { side: chance.side(), asked: seen.at };
                 } else {
                     (*since, *least, *most) = (Some(from), low, high);
                 }
             }
-            Stage::Turning { side, asked, ahead } => {
-                let turned = (seen.yaw - *ahead) * side.sign();
+            Stage::Turning { side, asked } => {
+                let turned = (seen.yaw - self.ahead) * side.sign();
                 let took = seen.at.since(*asked);
                 if turned <= -WRONG_MAX || (turned >= TURN_MIN && took < REACTION_MIN) {
                     self.stage = Stage::Failed;
@@ -184,8 +218,11 @@ impl Challenge {
                     self.interrupt(chance);
                 } else if turned >= TURN_MIN {
                     self.turns_left = self.turns_left.saturating_sub(1);
-                    self.stage =
-                        if self.turns_left == 0 { Stage::Passed } else { Stage::ahead(chance) };
+                    let turn = Turned { side: *side, ahead: self.ahead };
+                    self.stage = match self.turns_left {
+                        0 => Stage::Passed,
+                        _ => Stage::ahead(Some(turn), chance),
+                    };
                 }
             }
             Stage::Passed | Stage::Failed => {}
@@ -201,9 +238,16 @@ impl Challenge {
 }
 
 impl Stage {
-    fn ahead(chance: &mut impl Chance) -> Self {
+    fn ahead(back_from: Option<Turned>, chance: &mut impl Chance) -> Self {
         let more = STILL_MORE.mul_f32(chance.part().clamp(0.0, 1.0));
-        Self::Ahead { since: None, more, least: 0.0, most: 0.0 }
+        Self::Ahead { back_from, since: None, more, least: 0.0, most: 0.0 }
+    }
+}
+
+impl Turned {
+    /// Whether a head at `yaw` is back from it.
+    fn is_over(self, yaw: f32) -> bool {
+        (yaw - self.ahead) * self.side.sign() <= STILL_MAX
     }
 }
 
@@ -215,6 +259,7 @@ impl Sighting {
         self.at.since(last.at) <= GAP_MAX
             && self.centre.distance(last.centre) <= JUMP_MAX * side
             && growth.max(1.0 / growth) <= GROWTH_MAX
+            && (self.yaw - last.yaw).abs() <= SWING_MAX
     }
 }
 
@@ -241,13 +286,15 @@ mod tests {
         challenge: Challenge,
         at_ms: u64,
         x: f32,
+        yaw: f32,
+        known: Option<bool>,
     }
 
     impl Visitor {
         fn new() -> Self {
             let mut chance = Told(vec![Side::Left, Side::Right]);
             let challenge = Challenge::new(&mut chance);
-            Self { chance, challenge, at_ms: 1000, x: 100.0 }
+            Self { chance, challenge, at_ms: 1000, x: 100.0, yaw: 0.0, known: Some(true) }
         }
 
         fn looks(&mut self, yaws: &[f32]) -> Ask {
@@ -255,10 +302,17 @@ mod tests {
                 self.at_ms += 100;
                 let at = Monotonic::from_millis(self.at_ms);
                 let centre = Point { x: self.x, y: 80.0 };
-                let seen = Sighting { at, centre, side: 60.0, yaw };
+                let seen = Sighting { at, centre, side: 60.0, yaw, known: self.known };
                 self.challenge.see(seen, &mut self.chance);
+                self.yaw = yaw;
             }
             self.challenge.ask()
+        }
+
+        fn comes_back(&mut self) -> Ask {
+            self.looks(&[self.yaw / 2.0, self.yaw / 4.0]);
+            self.looks(&AHEAD);
+            self.looks(&AHEAD)
         }
     }
 
@@ -274,7 +328,7 @@ mod tests {
         assert_eq!(visitor.looks(&[-0.2, -0.1, 0.0]), Ask::Ahead);
         assert_eq!(visitor.looks(&AHEAD), Ask::Turn(Side::Left));
         assert_eq!(visitor.looks(&TO_THE_LEFT), Ask::Passed);
-        assert_eq!(visitor.looks(&AHEAD), Ask::Passed);
+        assert_eq!(visitor.comes_back(), Ask::Passed);
     }
 
     #[test]
@@ -286,7 +340,43 @@ mod tests {
         assert_eq!(visitor.looks(&AHEAD), Ask::Failed, "also after a gap");
         let mut visitor = Visitor::new();
         visitor.looks(&AHEAD);
-        assert_eq!(visitor.looks(&[-0.3]), Ask::Failed, "100 ms");
+        assert_eq!(visitor.looks(&[-TURN_MIN]), Ask::Failed, "200 ms");
+    }
+
+    #[test]
+    fn a_head_that_stays_turned_is_not_asked_before_it_is_back() {
+        let mut visitor = Visitor::new();
+        visitor.looks(&AHEAD);
+        assert_eq!(visitor.looks(&TO_THE_RIGHT), Ask::Ahead);
+        assert_eq!(visitor.looks(&[-0.17; 20]), Ask::Ahead, "two seconds");
+        assert_eq!(visitor.looks(&[-0.12, -0.05]), Ask::Ahead);
+        assert_eq!(visitor.looks(&AHEAD), Ask::Turn(Side::Left));
+        assert_eq!(visitor.looks(&TO_THE_LEFT), Ask::Passed);
+    }
+
+    #[test]
+    fn somebody_else_who_looks_ahead_begins_everything_anew_and_a_turned_head_need_not_be_known() {
+        for turns in [0, 1, 2] {
+            let mut visitor = Visitor::new();
+            visitor.looks(&AHEAD);
+            for turn in [TO_THE_RIGHT, TO_THE_LEFT].iter().take(turns) {
+                visitor.known = None;
+                visitor.looks(&turn[..2]);
+                visitor.known = Some(false);
+                visitor.looks(&turn[2..]);
+                visitor.known = Some(true);
+                visitor.comes_back();
+            }
+            let before = visitor.challenge.ask();
+            assert_eq!(before == Ask::Passed, turns == 2, "{before:?}");
+            visitor.known = Some(false);
+            visitor.looks(&[0.0, 0.0]);
+            assert_eq!(visitor.challenge.ask(), before, "it happens");
+            assert_eq!(visitor.looks(&[0.0]), Ask::Ahead, "{turns} turns");
+            visitor.known = Some(true);
+            visitor.looks(&AHEAD);
+            assert_eq!(visitor.looks(&TO_THE_LEFT), Ask::Ahead, "one turn of two");
+        }
     }
 
     #[test]
@@ -310,20 +400,23 @@ mod tests {
 
     #[test]
     fn a_cut_and_another_face_begin_everything_anew() {
-        let gap = |visitor: &mut Visitor| visitor.at_ms += 600;
+        let gap = |visitor: &mut Visitor| visitor.at_ms += 300;
         let jump = |visitor: &mut Visitor| visitor.x += 50.0;
         let second = |visitor: &mut Visitor| visitor.challenge.interrupt(&mut visitor.chance);
-        let breaks: [&dyn Fn(&mut Visitor); 3] = [&gap, &jump, &second];
+        let swing = |visitor: &mut Visitor| {
+            visitor.looks(&[0.2]);
+        };
+        let breaks: [&dyn Fn(&mut Visitor); 4] = [&gap, &jump, &second, &swing];
         for broken in breaks {
             let mut visitor = Visitor::new();
             visitor.looks(&AHEAD);
             visitor.looks(&TO_THE_RIGHT);
-            visitor.looks(&AHEAD);
+            visitor.comes_back();
             broken(&mut visitor);
             assert_eq!(visitor.looks(&TO_THE_LEFT), Ask::Ahead);
             visitor.looks(&AHEAD);
             assert_eq!(visitor.looks(&TO_THE_LEFT), Ask::Ahead, "one turn of two");
-            visitor.looks(&AHEAD);
+            visitor.comes_back();
             assert_eq!(visitor.looks(&TO_THE_LEFT), Ask::Passed);
             broken(&mut visitor);
             assert_eq!(visitor.looks(&[0.0]), Ask::Ahead, "also who has passed");
@@ -339,7 +432,8 @@ mod tests {
                 for frame in 0.. {
                     let at = Monotonic::from_millis(1000 + 100 * frame as u64);
                     let centre = Point { x: 0.0, y: 0.0 };
-                    challenge.see(Sighting { at, centre, side: 60.0, yaw: 0.0 }, &mut chance);
+                    let seen = Sighting { at, centre, side: 60.0, yaw: 0.0, known: None };
+                    challenge.see(seen, &mut chance);
                     if let Ask::Turn(side) = challenge.ask() {
                         return (frame, side);
                     }

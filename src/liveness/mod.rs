@@ -149,9 +149,17 @@ impl Liveness {
         Ok(())
     }
 
-    /// Follows the face of the frame captured `at`, whether it was compared or not: `alone` says that
-    /// no other face is there. To be called after [`Self::see`], while somebody is recognised or was.
-    pub fn follow(&mut self, at: Monotonic, face: &Detection, yaw: f32, alone: bool) {
+    /// Follows the face of the frame captured `at`, whether it was compared or not: `known` says whether
+    /// it is that of whom the cues are, `alone` that no other face is there. To be called after
+    /// [`Self::see`], while somebody is recognised or was.
+    pub fn follow(
+        &mut self,
+        at: Monotonic,
+        face: &Detection,
+        yaw: f32,
+        known: Option<bool>,
+        alone: bool,
+    ) {
         if self.policy.mode != Mode::Challenge {
             return;
         }
@@ -163,7 +171,7 @@ impl Liveness {
         if alone {
             let bounds = face.bounds();
             let (centre, side) = (bounds.centre(), bounds.width.max(bounds.height));
-            challenge.see(Sighting { at, centre, side, yaw }, &mut self.chance);
+            challenge.see(Sighting { at, centre, side, yaw, known }, &mut self.chance);
         } else {
             challenge.interrupt(&mut self.chance);
         }
@@ -259,7 +267,7 @@ mod tests {
             let changing = vec![1.0, 0.1 * (self.frames % 2) as f32];
             let features = FeatureVector::new(key, changing).unwrap();
             self.liveness.see(&frame, &face, yaw, &features).unwrap();
-            self.liveness.follow(at, &face, yaw, alone);
+            self.liveness.follow(at, &face, yaw, Some(true), alone);
             self.liveness.verdict()
         }
 

@@ -216,8 +216,10 @@ impl Recogniser {
             return Ok(Seen::NoFace);
         };
         let count = u32::try_from(self.detections.as_slice().len()).unwrap_or(u32::MAX);
-        if let (Some(liveness), Some(_)) = (&mut self.liveness, &self.shown) {
-            liveness.follow(frame.captured_at(), &face, principal.quality.yaw, count == 1);
+        if let (Some(liveness), Some(shown)) = (&mut self.liveness, &self.shown) {
+            let shows = |found: &Match| found.accepted().is_some_and(|best| best.subject == *shown);
+            let (at, yaw) = (frame.captured_at(), principal.quality.yaw);
+            liveness.follow(at, &face, yaw, principal.found.as_ref().map(shows), count == 1);
         }
         Ok(Seen::Faces { count, principal })
     }
