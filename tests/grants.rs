@@ -218,60 +218,43 @@ fn another_key_is_named_with_the_one_before_and_a_door_that_signs_nothing_names_
     silent.close();
 }
 
-/// A home with a database in which nobody is enrolled.
-fn home() -> Home {
-    let home = Home::new();
-    Store::open(&home.path("door.db"), StoreSettings::default()).unwrap();
-    home
-}
-
-fn ask(home: &Home, arguments: &[&str]) -> Answer {
-    Answer::of(home.command(arguments).output().unwrap())
-}
-
-fn told(home: &Home, arguments: &[&str]) -> Value {
-    let answer = ask(home, &[arguments, &["--json"]].concat());
-    assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
-    answer.json()
-}
-
 /// What `doctor` says of the key.
 fn doctor(home: &Home) -> Value {
-    let checks = ask(home, &["doctor", "--patience", "1", "--json"]).json();
+    let checks = home.ask(&["doctor", "--patience", "1", "--json"]).json();
     let checks = checks["checks"].as_array().unwrap().clone();
     checks.into_iter().find(|check| check["check"] == "grants").unwrap()
 }
 
 #[test]
 fn a_key_is_shown_in_the_forms_that_listeners_take_and_changed_with_a_record() {
-    let home = home();
-    let answer = ask(&home, &["keys", "show", "--json"]);
+    let home = Home::with_database();
+    let answer = home.ask(&["keys", "show", "--json"]);
     assert_eq!((answer.code, answer.error()["kind"].as_str()), (9, Some("absent")));
-    assert_eq!(ask(&home, &["keys", "rotate"]).code, 11, "it asks");
+    assert_eq!(home.ask(&["keys", "rotate"]).code, 11, "it asks");
     assert!(!home.path("grant.key").exists());
     assert_eq!(doctor(&home)["verdict"], "ok", "one is made at the first start");
 
-    let first = told(&home, &["keys", "rotate", "--yes"]);
+    let first = home.told(&["keys", "rotate", "--yes"]);
     assert_eq!(first["before"], Value::Null);
     let mode = home.path("grant.key").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let shown = told(&home, &["keys", "show"]);
+    let shown = home.told(&["keys", "show"]);
     assert_eq!((&shown["fingerprint"], &shown["state"]), (&first["after"], &json!("ok")));
-    let jwk = told(&home, &["keys", "show", "--jwk"]);
+    let jwk = home.told(&["keys", "show", "--jwk"]);
     assert_eq!(jwk, shown["jwk"]);
-    let plain: Value = serde_json::from_str(&ask(&home, &["keys", "show", "--jwk"]).out).unwrap();
+    let plain: Value = serde_json::from_str(&home.ask(&["keys", "show", "--jwk"]).out).unwrap();
     assert_eq!(plain, jwk);
     let x = jwk["x"].as_str().unwrap();
-    assert!(ask(&home, &["keys", "show"]).out.contains(x), "what listeners are configured with");
-    let pem = ask(&home, &["keys", "show", "--pem"]).out;
+    assert!(home.ask(&["keys", "show"]).out.contains(x), "what listeners are configured with");
+    let pem = home.ask(&["keys", "show", "--pem"]).out;
     let of_pem = deepid_edge::sign::PublicKey::from_pem(pem.as_bytes()).unwrap();
     assert_eq!(of_pem.x(), x);
     assert!(doctor(&home)["what"].as_str().unwrap().contains(jwk["kid"].as_str().unwrap()));
 
-    let second = told(&home, &["keys", "rotate", "--yes", "--overlap", "2"]);
+    let second = home.told(&["keys", "rotate", "--yes", "--overlap", "2"]);
     assert_eq!((&second["before"], &second["overlap_s"]), (&first["after"], &json!(7200)));
     let folder = home.path("public");
-    let exported = told(&home, &["keys", "export", folder.to_str().unwrap()]);
+    let exported = home.told(&["keys", "export", folder.to_str().unwrap()]);
     assert_eq!(exported["files"].as_array().unwrap().len(), 3, "{exported}");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let set: Value = serde_json::from_str(&read("front.jwks.json")).unwrap();
@@ -286,8 +269,8 @@ fn a_key_is_shown_in_the_forms_that_listeners_take_and_changed_with_a_record() {
         assert!(!read(name).contains("PRIVATE"), "{name}");
     }
 
-    let third = told(&home, &["keys", "rotate", "--yes", "--overlap", "0"]);
-    let before = told(&home, &["keys", "show"])["before"].as_array().unwrap().clone();
+    let third = home.told(&["keys", "rotate", "--yes", "--overlap", "0"]);
+    let before = home.told(&["keys", "show"])["before"].as_array().unwrap().clone();
     assert_eq!(before.len(), 1, "the one that may be in other hands is not named: {before:?}");
     assert_eq!(before[0]["fingerprint"], first["after"]);
     let events: Vec<_> = home.records().into_iter().map(|record| record.body).collect();
@@ -301,12 +284,12 @@ fn a_key_is_shown_in_the_forms_that_listeners_take_and_changed_with_a_record() {
 
 #[test]
 fn a_key_that_is_gone_spoilt_or_open_to_others_is_named_and_never_made_anew_by_itself() {
-    let home = home();
-    told(&home, &["keys", "rotate", "--yes"]);
+    let home = Home::with_database();
+    home.told(&["keys", "rotate", "--yes"]);
     let file = home.path("grant.key");
     let good = std::fs::read(&file).unwrap();
     let state = || {
-        let answer = ask(&home, &["keys", "show", "--json"]);
+        let answer = home.ask(&["keys", "show", "--json"]);
         (answer.code, answer.json()["state"].as_str().unwrap().to_owned())
     };
     let finding = || {
@@ -330,16 +313,16 @@ fn a_key_that_is_gone_spoilt_or_open_to_others_is_named_and_never_made_anew_by_i
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o644)).unwrap();
     assert_eq!(state(), (1, "unusable".to_owned()));
     finding();
-    let said = ask(&home, &["keys", "show"]);
+    let said = home.ask(&["keys", "show"]);
     assert!(said.out.contains("cannot sign") && said.out.contains("try: "), "{}", said.out);
     // Another one, by somebody who says so, is the remedy for all of them.
-    told(&home, &["keys", "rotate", "--yes"]);
+    home.told(&["keys", "rotate", "--yes"]);
     assert_eq!(state(), (0, "ok".to_owned()));
 }
 
 #[test]
 fn a_key_in_the_service_managers_hands_is_used_and_not_made() {
-    let home = home();
+    let home = Home::with_database();
     let credentials = home.path("credentials");
     std::fs::create_dir(&credentials).unwrap();
     let given = GrantKey::generate().unwrap();
@@ -359,10 +342,10 @@ fn a_key_in_the_service_managers_hands_is_used_and_not_made() {
     assert_eq!(shown["fingerprint"], given.public().thumbprint().as_str());
     assert_eq!((&shown["state"], &shown["place"]["kind"]), (&json!("ok"), &json!("credential")));
     // Whoever is not the service cannot see it, and says so.
-    let outside = ask(&home, &["keys", "show"]);
+    let outside = home.ask(&["keys", "show"]);
     assert_eq!(outside.code, 0, "{}", outside.out);
     assert!(outside.out.contains("a credential of the service"), "{}", outside.out);
-    assert_eq!(ask(&home, &["keys", "rotate", "--yes"]).code, 2);
+    assert_eq!(home.ask(&["keys", "rotate", "--yes"]).code, 2);
     let again = with(&name);
     assert_eq!(again.code, 2, "{}", again.err);
     assert!(again.err.contains("signs with it already"), "{}", again.err);
@@ -390,7 +373,7 @@ fn a_running_daemon_makes_its_key_signs_and_takes_another_key_over() {
     Recording::new().nobody(5).person("obama3.jpg", 0.16, 30).nobody(40).write(&recording, 1);
     let daemon = home.run(&recording);
     let named_first = named(&subscriber.on(KEYS));
-    let shown = told(&home, &["keys", "show"]);
+    let shown = home.told(&["keys", "show"]);
     assert_eq!(named_first, [shown["jwk"]["x"].as_str().unwrap()]);
     let signed = subscriber.on(GRANT);
     let mut verifier = trusting(&named_first[0], Mode::Clock { tolerance_s: 5 });
@@ -404,7 +387,7 @@ fn a_running_daemon_makes_its_key_signs_and_takes_another_key_over() {
         subscriber
             .next("info", move |m| m.topic.ends_with("/info") && m.json()["grant_key"] == kid);
     };
-    let rotated = told(&home, &["keys", "rotate", "--yes"]);
+    let rotated = home.told(&["keys", "rotate", "--yes"]);
     let both = subscriber.next("both keys", |m| m.topic == KEYS && named(m).len() == 2);
     info(&rotated["after"]);
     let mut verifier = trusting(&named(&both)[0], Mode::Clock { tolerance_s: 5 });

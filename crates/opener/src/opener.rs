@@ -178,7 +178,13 @@ impl Opener {
             Event::Message(message) if self.connected => self.hear(message, now, &mut effects),
             Event::Contact { open } => self.contact.read(open, now.ms),
             Event::Button { pressed } => self.button.read(pressed, now.ms),
-            Event::NotKept => self.grant_until = None,
+            Event::NotKept => {
+                self.grant_until = None;
+                // What followed the number was left undone, also what the button asked for.
+                if let Some(until) = self.button_until.filter(|&until| until > now.ms) {
+                    effects.push(Effect::Unlock { ms: until - now.ms });
+                }
+            }
             Event::Message(_) | Event::Tick => {}
         }
         self.read_inputs(now.ms, &mut effects);

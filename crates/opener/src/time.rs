@@ -44,14 +44,18 @@ impl Clock {
     /// The time.
     #[must_use]
     pub fn now(&self) -> Now {
+        Now { ms: self.ms(), unix_s: self.unix_s() }
+    }
+
+    fn ms(&self) -> u64 {
         let ms = instant().duration_since(self.start).as_millis();
-        Now { ms: u64::try_from(ms).unwrap_or(u64::MAX), unix_s: self.unix_s() }
+        u64::try_from(ms).unwrap_or(u64::MAX)
     }
 
     /// How long it is until `ms`; zero when that is past.
     #[must_use]
     pub fn until(&self, ms: u64) -> Duration {
-        Duration::from_millis(ms.saturating_sub(self.now().ms))
+        Duration::from_millis(ms.saturating_sub(self.ms()))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is the place")]
