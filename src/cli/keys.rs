@@ -15,8 +15,8 @@ use super::context::Context;
 use super::doctor::Findings;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::subjects::{existing, signature};
-use crate::clock::{WallClock, utc};
+use super::subjects::{clock, existing, signature};
+use crate::clock::{Clock as _, WallClock, utc};
 use crate::config::Config;
 use crate::publish::KeySet;
 use crate::sign::{KeyPlace, KeyProblem, KeyTrouble, PlaceKind, PublicKey};
@@ -122,7 +122,7 @@ impl Seen {
 }
 
 fn wall(config: &Config, store: &Store) -> Result<WallClock, Failure> {
-    Ok(signature(store, config)?.wall)
+    Ok(clock(store, config)?.wall())
 }
 
 fn none_yet() -> Failure {
@@ -219,9 +219,11 @@ impl Rotate {
             self.yes,
         )?;
         let overlap_s = u64::from(self.overlap) * 3600;
-        let new = match &given {
-            Some(key) => key.clone(),
-            None => make_beside(&place, &store)?,
+        let new = if let Some(key) = &given {
+            key.clone()
+        } else {
+            finish_rotation(&place, before, &store)?;
+            make_beside(&place, &store)?
         };
         let kind = if given.is_some() { PlaceKind::Credential } else { PlaceKind::File };
         let rotation = Rotation { key: &new, place: kind, overlap_s };
@@ -245,6 +247,24 @@ impl Rotate {
             }
         }
         tell(context, before, &new, overlap_s, record.seq)
+    }
+}
+
+/// Puts the recorded key into its place where a rotation was broken off before that: what lies beside
+/// the place is about to be written over.
+fn finish_rotation(
+    place: &KeyPlace,
+    before: Option<&KnownKey>,
+    store: &Store,
+) -> Result<(), Failure> {
+    let recorded = before.map(|known| known.public.thumbprint());
+    let Some(recorded) = recorded else { return Ok(()) };
+    match place.load(Some(recorded), store.owner()) {
+        Ok(Some(loaded)) if loaded.beside => {
+            place.settle().map_err(|error| Failure::of(Kind::Fault, &error))
+        }
+        // A key that is gone or spoilt is what a rotation is for.
+        _ => Ok(()),
     }
 }
 

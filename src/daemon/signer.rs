@@ -54,15 +54,16 @@ impl Signer {
 
     /// Looks whether another program has changed the keys, and whether one that could not be used can.
     pub(super) fn look(&mut self, store: &mut Store, wall: WallClock) {
-        let Some(place) = self.place.clone() else { return };
+        let Some(place) = &self.place else { return };
         let version = store.data_version().ok();
         if self.key.is_some() && version.is_some() && version == self.version {
             return;
         }
-        self.version = version;
-        // A database that fails is told by what it fails at.
+        let place = place.clone();
+        // A database that fails is told by what it fails at, and looked at again.
         let Ok(known) = store.grant_keys() else { return };
         self.known = known;
+        self.version = version;
         match self.load(&place, store, wall) {
             Ok(key) => self.take(Arc::new(key)),
             Err(trouble) => self.fail(&trouble),
@@ -95,7 +96,11 @@ impl Signer {
         if recorded.is_none_or(|known| known.place != place.kind) {
             let noted = store.note_grant_key(key.public(), place.kind, wall.unix_ms);
             noted.map_err(|error| KeyTrouble::Unrecorded(error.to_string()))?;
-            self.known = store.grant_keys().unwrap_or_default();
+            match store.grant_keys() {
+                Ok(known) => self.known = known,
+                // Looked at again: what is named must not be less than what is known.
+                Err(_) => self.version = None,
+            }
         }
         Ok(key)
     }

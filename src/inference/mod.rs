@@ -26,6 +26,7 @@ pub use card::{
     OutputFacts, OutputRole, Provenance, Quantisation, SsdHead, TensorFacts,
 };
 pub use error::InferenceError;
+pub(crate) use files::sha256_hex;
 pub use files::{FUSION_ENDING, ModelDirectory};
 pub use fusion::{FusionCard, Part};
 pub use install::{InstallError, Staged, StagedFusion};

@@ -8,6 +8,7 @@
 use serde::Deserialize;
 
 use super::bucket::Bucket;
+use super::topic::is_id;
 use crate::clock::Monotonic;
 use crate::sign::LISTENERS_MAX;
 
@@ -89,8 +90,7 @@ impl Challenges {
         if schema != CHALLENGE_SCHEMA {
             return Err(malformed("another schema"));
         }
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
-        if !(1..=32).contains(&listener.len()) || !listener.bytes().all(plain) {
+        if !is_id(&listener) {
             return Err(malformed(
                 "'listener' must be 1 to 32 characters of a-z, 0-9, '_' and '-'",
             ));

@@ -158,14 +158,19 @@ pub struct Message {
     pub delivery: Delivery,
 }
 
+/// Whether `text` may name a door or a listener: 1 to 32 of `a-z 0-9 _ -`.
+pub(super) fn is_id(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    (1..=32).contains(&text.len()) && text.bytes().all(plain)
+}
+
 impl Topics {
     /// Checks and takes the names.
     ///
     /// # Errors
     /// [`InvalidTopic`] with the offending text.
     pub fn new(base: &str, door: &str) -> Result<Self, InvalidTopic> {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
-        if !(1..=32).contains(&door.len()) || !door.bytes().all(plain) {
+        if !is_id(door) {
             return Err(InvalidTopic::Door(door.to_owned()));
         }
         let forbidden =

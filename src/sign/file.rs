@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{GrantKey, KeyProblem, SigningState, Thumbprint};
+use crate::durable::sync_folder_of;
 use crate::remedy::Remedied;
 
 /// What the credential is called in the service manager's folder.
@@ -297,7 +298,9 @@ impl KeyPlace {
                 .custom_flags(libc::O_NOFOLLOW)
                 .open(&beside)?;
             file.write_all(key.to_pem().as_bytes())?;
-            file.sync_all()
+            file.sync_all()?;
+            // Also its name: the database may record this key next.
+            sync_folder_of(&beside)
         };
         write().map_err(|error| self.unwritable(error))?;
         Ok(key)
@@ -308,12 +311,8 @@ impl KeyPlace {
     /// # Errors
     /// [`KeyTrouble::Unwritable`].
     pub fn settle(&self) -> Result<(), KeyTrouble> {
-        let folder = match self.path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
         std::fs::rename(self.beside(), &self.path)
-            .and_then(|()| File::open(folder)?.sync_all())
+            .and_then(|()| sync_folder_of(&self.path))
             .map_err(|error| self.unwritable(error))
     }
 

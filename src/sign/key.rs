@@ -137,8 +137,8 @@ impl GrantKey {
     /// [`KeyProblem`]: there is none in it.
     pub fn from_pem(text: &[u8]) -> Result<Self, KeyProblem> {
         let der = Zeroizing::new(section(text, SectionKind::PrivateKey, "PRIVATE KEY")?);
-        if let Some(seed) = der.strip_prefix(&PKCS8).and_then(as_32) {
-            return Ok(Self::of_seed(&seed));
+        if let Some(seed) = der.strip_prefix(&PKCS8).and_then(|seed| seed.try_into().ok()) {
+            return Ok(Self::of_seed(seed));
         }
         let Some((seed, behind)) =
             der.strip_prefix(&PKCS8_WITH_PUBLIC).and_then(<[u8]>::split_first_chunk::<32>)
@@ -156,10 +156,12 @@ impl GrantKey {
         let seed = Zeroizing::new(self.signing.to_bytes());
         let der = Zeroizing::new([PKCS8.as_slice(), seed.as_slice()].concat());
         let text = Zeroizing::new(Base64::encode_string(&der));
-        Zeroizing::new(format!(
-            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-            *text
-        ))
+        // Of the size that is needed from the beginning: a text that grows leaves copies behind.
+        let mut pem = Zeroizing::new(String::with_capacity(128));
+        pem.push_str("-----BEGIN PRIVATE KEY-----\n");
+        pem.push_str(&text);
+        pem.push_str("\n-----END PRIVATE KEY-----\n");
+        pem
     }
 
     /// The public part.

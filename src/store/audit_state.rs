@@ -87,7 +87,8 @@ impl AuditState {
 
     /// Erases the oldest records beyond `records_max`, or, after a request, the oldest requests
     /// beyond their own number. Requests older than every other record go with those. What is erased
-    /// is vouched for by `key`; without it the door's own daemon, which has it, erases soon.
+    /// is vouched for by `key`. Without it records are left for a while to the door's own daemon, which
+    /// has it; requests are erased all the same, and then no end is signed until it erases again.
     pub(super) fn retain(
         &mut self,
         connection: &Connection,

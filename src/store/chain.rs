@@ -11,10 +11,10 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use rusqlite::{Connection, Row, params};
-use sha2::{Digest as _, Sha256};
 
 use super::audit_state::{AuditState, IS_REQUEST};
 use super::{Error, Store};
+use crate::inference::sha256_hex;
 use crate::sign::{GrantKey, PublicKey};
 
 /// What stands in the place of a hash before the first record.
@@ -103,17 +103,8 @@ impl StoredText {
         let row = (before, seq, id, door, boot, monotonic_ms, issued_ms, clock, body);
         // A tuple of texts and numbers always serialises.
         let text = serde_json::to_string(&row).unwrap_or_default();
-        hex(&Sha256::digest(text.as_bytes()))
+        sha256_hex(text.as_bytes())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _infallible = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 impl Chain {
