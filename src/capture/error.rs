@@ -174,8 +174,9 @@ impl Remedied for CaptureError {
             Self::Driver { .. } => "see 'dmesg' for what the driver says".into(),
             Self::DamagedBuffer { .. } => "check cable and hub if this repeats".into(),
             Self::Unsupported { reason, .. } => return reason.remedy(),
+            Self::Program { problem, said, .. } => return problem.remedy(said),
             Self::Recording { problem, .. } => return problem.remedy(),
-            Self::Control { .. } | Self::Undecodable { .. } | Self::Program { .. } => return None,
+            Self::Control { .. } | Self::Undecodable { .. } => return None,
         })
     }
 }

@@ -312,7 +312,7 @@ impl Remedied for NegotiationError {
                 "a v4l2loopback device has none until a program writes to it; otherwise replug the camera".into()
             }
             Self::NothingFits { offered, .. } => format!("offered: {offered}").into(),
-            Self::Disagreement { .. } => "try another camera.size or camera.format".into(),
+            Self::Disagreement { .. } => "try another camera.width and camera.height, or another of camera.formats".into(),
             Self::Unreadable(_) => "try another camera or a newer kernel".into(),
         })
     }

@@ -1,13 +1,42 @@
 //! Addresses of network cameras: which are read, and what to write in place of one with a secret.
 //!
-//! In: the text of `camera.device`. Out: whether it is an address that ffmpeg is given; else what to
-//! write into which key. Invariants: an address that is accepted holds no secret of a shape that is
-//! known ([`crate::mask`]), so that it may be shown and stand in a file that gets copied about; what
-//! may be a secret is not repeated in advice.
+//! In: the text of `camera.device`. Out: which kind of camera it means; whether it is an address that
+//! ffmpeg is given; else what to write into which key. Invariants: an address that is accepted holds
+//! no secret of a shape that is known ([`crate::mask`]), so that it may be shown and stand in a file
+//! that gets copied about; advice repeats nothing that may be a secret, and would be accepted.
 //! Deliberately absent: whether a camera is there. Source: RFC 3986.
 
 use crate::capture::program::preset::PASSWORD;
 use crate::mask;
+
+/// Which kind of camera the text of `camera.device` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A device of V4L2, or whichever of them is there.
+    Node,
+    /// A camera of libcamera.
+    Libcamera,
+    /// What `camera.command` gives.
+    Command,
+    /// A camera on the network.
+    Address,
+}
+
+impl DeviceKind {
+    /// The one that `device` means.
+    #[must_use]
+    pub fn of(device: &str) -> Self {
+        match device {
+            "libcamera" => Self::Libcamera,
+            "command" => Self::Command,
+            address if split(address).is_some() => Self::Address,
+            _ => Self::Node,
+        }
+    }
+}
+
+/// Stands in advice where an address cannot be repeated.
+const EXAMPLE: &str = "rtsp://camera.lan/stream";
 
 /// The schemes that are read.
 const SCHEMES: [&str; 4] = ["rtsp", "rtsps", "http", "https"];
@@ -16,13 +45,9 @@ const SCHEMES: [&str; 4] = ["rtsp", "rtsps", "http", "https"];
 pub(super) fn is_camera(text: &str) -> bool {
     let Some((_, rest)) = split(text) else { return false };
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    !host.is_empty() && !text.contains([' ', '\\']) && !holds_a_secret(text)
-}
-
-/// Whether `text`, of whatever kind, is an address that a program would read.
-#[must_use]
-pub fn is_address(text: &str) -> bool {
-    split(text).is_some()
+    let is_strange = |c: char| matches!(c, ' ' | '\\') || c.is_control();
+    // No sign stands for a host.
+    !host.is_empty() && !host.contains('{') && !text.contains(is_strange) && !holds_a_secret(text)
 }
 
 fn split(text: &str) -> Option<(&str, &str)> {
@@ -48,8 +73,10 @@ pub(super) fn meant(text: &str) -> Option<String> {
     }
     let bare = mask::value(text.trim());
     let bare = bare.replace(&format!("{}@", mask::MASK), "").replace(mask::MASK, PASSWORD);
-    // A password may hold anything: in doubt the address is not repeated.
-    let example = if bare.contains(['@', ' ']) { "rtsp://camera.lan/stream" } else { &bare };
+    let rest = bare.split_once("://").map_or("", |(_, rest)| rest);
+    let bare = format!("{scheme}://{rest}");
+    // A password may hold anything: what is not accepted is not repeated.
+    let example = if is_camera(&bare) { bare.as_str() } else { EXAMPLE };
     Some(format!(
         "write camera.device = \"{example}\", the user into camera.username, and the password, as one line, into the file that camera.password_file names"
     ))
@@ -83,8 +110,27 @@ mod tests {
             "udp://cam",
             "concat:rtsp://cam",
             "rtsp://cam/a b",
+            "rtsp://cam\\b",
+            "rtsp://cam/\u{7}",
+            "rtsp://{password}",
+            "rtsp://{username}/1",
         ] {
             assert!(!is_camera(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_device_means_one_kind_of_camera() {
+        for (device, kind) in [
+            ("auto", DeviceKind::Node),
+            ("/dev/video0", DeviceKind::Node),
+            ("libcamera", DeviceKind::Libcamera),
+            ("command", DeviceKind::Command),
+            ("commands", DeviceKind::Node),
+            ("rtsp://cam/1", DeviceKind::Address),
+            ("ftp://cam/1", DeviceKind::Node),
+        ] {
+            assert_eq!(DeviceKind::of(device), kind, "{device}");
         }
     }
 
@@ -94,9 +140,19 @@ mod tests {
             ("rtsp://ada:Zq7@cam.lan/1", "camera.device = \"rtsp://cam.lan/1\""),
             ("http://cam/x?u=a&pwd=Zq7", "camera.device = \"http://cam/x?u=a&pwd={password}\""),
             ("rtsp://ada:Zq7 x@cam.lan/1", "camera.device = \"rtsp://cam.lan/1\""),
+            ("RTSP://cam.lan/1", "camera.device = \"rtsp://cam.lan/1\""),
+            (" Http://ada:Zq7@cam.lan/1\n", "camera.device = \"http://cam.lan/1\""),
+            ("rtsp:///1", EXAMPLE),
+            ("rtsp://", EXAMPLE),
+            ("rtsp://cam\\b", EXAMPLE),
+            ("rtsp://cam/\u{7}", EXAMPLE),
+            ("rtsp://cam:Zq7", EXAMPLE),
+            ("rtsp://{password}", EXAMPLE),
         ] {
             let said = meant(text).unwrap();
             assert!(said.contains(wanted) && !said.contains("Zq7"), "{said}");
+            let advised = said.split('"').nth(1).unwrap();
+            assert!(is_camera(advised) && advised != text, "{said}");
             assert!(said.contains("camera.username") && said.contains("camera.password_file"));
         }
         assert_eq!(meant("/dev/video0\n"), None);

@@ -3,12 +3,13 @@
 //! In: typed sections and where each value came from. Out: every contradiction, with both keys and
 //! what would be right. Invariant: pure; whether named files exist is for their readers to say.
 
-use super::address;
+use super::address::DeviceKind;
+use super::keys::Camera;
 use super::layers::Setting;
 use super::problem::{Origin, Problem};
 use super::sections::Sections;
 use crate::capture::program::Output;
-use crate::capture::program::preset::PASSWORD;
+use crate::capture::program::preset::{PASSWORD, USER};
 use crate::compare::Metric;
 use crate::detect::Strategy;
 
@@ -84,61 +85,89 @@ impl Contradictions<'_> {
                 "a recording is not that camera; unset one of the two",
             );
         }
-        let device = format!("camera.device = \"{}\"", crate::mask::value(&camera.device));
-        let is_address = address::is_address(&camera.device);
-        let is_command = camera.device == "command";
-        if is_command != camera.command.is_some() {
-            let (key, remedy) = if is_command {
-                ("camera.device", "name the program in camera.command")
-            } else {
-                ("camera.command", "set camera.device to \"command\", or unset it")
-            };
-            let found = if is_command { "\"command\"".to_owned() } else { "a command".to_owned() };
-            let other =
-                if is_command { "an unset camera.command".to_owned() } else { device.clone() };
-            self.add(key, &found, other, remedy);
+        self.of_the_program(camera);
+    }
+
+    /// What belongs to some kinds of cameras alone.
+    fn of_the_program(&mut self, camera: &Camera) {
+        let device = in_words(&camera.device);
+        let kind = DeviceKind::of(&camera.device);
+        let is_command = kind == DeviceKind::Command;
+        if is_command && camera.command.is_none() {
+            let remedy = "name the program in camera.command";
+            self.add("camera.device", &"\"command\"", "an unset camera.command", remedy);
         }
+        if !is_command && camera.command.is_some() {
+            let remedy = "set camera.device to \"command\", or unset it";
+            self.add("camera.command", &"a command", device.clone(), remedy);
+        }
+        match kind {
+            DeviceKind::Node | DeviceKind::Libcamera => self.of_no_address(camera),
+            DeviceKind::Command => {
+                self.of_the_command(camera);
+                self.of_no_address(camera);
+            }
+            DeviceKind::Address => self.of_the_address(camera),
+        }
+        if kind == DeviceKind::Node {
+            return;
+        }
+        if let Some(identity) = &camera.identity {
+            let remedy = "only V4L2 devices have an identity; unset it";
+            self.add("camera.identity", &format!("\"{identity}\""), device.clone(), remedy);
+        }
+        if !camera.controls.is_empty() {
+            let remedy = "only V4L2 devices have controls that are set by it; unset it";
+            self.add("camera.controls", &"set", device, remedy);
+        }
+    }
+
+    fn of_the_command(&mut self, camera: &Camera) {
         let is_raw = matches!(camera.command_format, Output::Yuv420 | Output::Nv12);
-        if is_command && is_raw && (camera.width % 2 == 1 || camera.height % 2 == 1) {
+        if is_raw && (camera.width % 2 == 1 || camera.height % 2 == 1) {
             let size =
                 format!("camera.width = {} and camera.height = {}", camera.width, camera.height);
             let format = format!("\"{}\"", camera.command_format.name().to_lowercase());
             self.add("camera.command_format", &format, size, "both sides of such frames are even");
         }
-        if let (false, Some(user)) = (is_address, &camera.username) {
+    }
+
+    /// A camera that asks nobody who they are.
+    fn of_no_address(&mut self, camera: &Camera) {
+        let device = in_words(&camera.device);
+        if let Some(user) = &camera.username {
             let remedy = "only a network camera is asked as somebody; unset it";
             self.add("camera.username", &format!("\"{user}\""), device.clone(), remedy);
         }
-        if let (false, Some(path)) = (is_address, &camera.password_file) {
+        if let Some(path) = &camera.password_file {
             let remedy = "only a network camera is told a password; unset it";
-            self.add("camera.password_file", &quoted(Some(path)), device.clone(), remedy);
+            self.add("camera.password_file", &quoted(Some(path)), device, remedy);
         }
-        let has_sign = camera.device.contains(PASSWORD);
-        if is_address && camera.password_file.is_some() && camera.username.is_none() && !has_sign {
-            self.add(
-                "camera.password_file",
-                &quoted(camera.password_file.as_deref()),
-                "an unset camera.username",
-                "set the user name too",
-            );
+    }
+
+    /// User and password stand before the host, unless there is a sign for one of them.
+    fn of_the_address(&mut self, camera: &Camera) {
+        let device = format!("\"{}\"", camera.device);
+        let (names_user, names_password) =
+            (camera.device.contains(USER), camera.device.contains(PASSWORD));
+        if names_user && camera.username.is_none() {
+            let remedy = "set the name that '{username}' stands for";
+            self.add("camera.device", &device, "an unset camera.username", remedy);
         }
-        if is_address && has_sign && camera.password_file.is_none() {
-            self.add(
-                "camera.device",
-                &format!("\"{}\"", camera.device),
-                "an unset camera.password_file",
-                "name the file with the password that '{password}' stands for",
-            );
+        if names_password && camera.password_file.is_none() {
+            let remedy = "name the file with the password that '{password}' stands for";
+            self.add("camera.device", &device, "an unset camera.password_file", remedy);
         }
-        if is_address || is_command || camera.device == "libcamera" {
-            if let Some(identity) = &camera.identity {
-                let remedy = "only V4L2 devices have an identity; unset it";
-                self.add("camera.identity", &format!("\"{identity}\""), device.clone(), remedy);
-            }
-            if !camera.controls.is_empty() {
-                let remedy = "only V4L2 devices have controls that are set by it; unset it";
-                self.add("camera.controls", &"set", device, remedy);
-            }
+        let Some(path) = &camera.password_file else { return };
+        if names_user && !names_password {
+            let remedy = "it would never be told; write '{password}' where the camera wants it, or unset the file";
+            let device = in_words(&camera.device);
+            self.add("camera.password_file", &quoted(Some(path)), device, remedy);
+        }
+        if !names_user && !names_password && camera.username.is_none() {
+            let remedy = "set the user name too";
+            let other = "an unset camera.username";
+            self.add("camera.password_file", &quoted(Some(path)), other, remedy);
         }
     }
 
@@ -271,6 +300,82 @@ impl Contradictions<'_> {
     }
 }
 
+/// As it stands in a file, without what is secret.
+fn in_words(device: &str) -> String {
+    format!("camera.device = \"{}\"", crate::mask::value(device))
+}
+
 fn quoted(path: Option<&std::path::Path>) -> String {
     path.map(|path| format!("\"{}\"", path.display())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Flag, Sources};
+
+    /// What is wrong with these values, or nothing.
+    fn wrong(flags: &[(&str, &str)]) -> String {
+        let flags = flags.iter().map(|(key, value)| Flag::set(key, value)).collect();
+        let loaded = Config::load(&Sources { flags, ..Sources::default() });
+        loaded.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_belongs_to_another_kind_of_camera_is_told() {
+        const COMMAND: (&str, &str) = ("camera.command", "[\"prog\"]");
+        for device in ["auto", "libcamera", "rtsp://cam/1"] {
+            let device = ("camera.device", device);
+            assert_eq!(wrong(&[device]), "");
+            assert!(wrong(&[device, COMMAND]).contains("set camera.device to \"command\""));
+        }
+        let command = ("camera.device", "command");
+        assert_eq!(wrong(&[command, COMMAND]), "");
+        assert!(wrong(&[command]).contains("name the program in camera.command"));
+        let odd = [("camera.command_format", "nv12"), ("camera.width", "641")];
+        assert!(wrong(&[command, COMMAND, odd[0], odd[1]]).contains("even"));
+        assert_eq!(wrong(&odd), "", "it is no command's");
+        for (device, is_asked, is_node) in
+            [("auto", false, true), ("libcamera", false, false), ("rtsp://cam/1", true, false)]
+        {
+            let device = ("camera.device", device);
+            let user = wrong(&[device, ("camera.username", "door")]);
+            assert_eq!(user.contains("only a network camera is asked"), !is_asked, "{user}");
+            let file = wrong(&[device, ("camera.password_file", "/a")]);
+            assert_eq!(file.contains("only a network camera is told"), !is_asked, "{file}");
+            let identity = wrong(&[device, ("camera.identity", "usb:046d:0825")]);
+            assert_eq!(identity.contains("only V4L2 devices"), !is_node, "{identity}");
+        }
+    }
+
+    #[test]
+    fn user_and_password_of_an_address_are_told_where_it_has_signs_for_them() {
+        const USER: (&str, &str) = ("camera.username", "door");
+        const FILE: (&str, &str) = ("camera.password_file", "/a");
+        let told = |address, others: &[(&'static str, &'static str)]| {
+            let mut flags = vec![("camera.device", address)];
+            flags.extend_from_slice(others);
+            wrong(&flags)
+        };
+        for (address, others) in [
+            ("rtsp://cam/1", &[][..]),
+            ("rtsp://cam/1", &[USER]),
+            ("rtsp://cam/1", &[USER, FILE]),
+            ("rtsp://cam/1?u={username}", &[USER]),
+            ("rtsp://cam/1?pwd={password}", &[FILE]),
+            ("rtsp://cam/1?u={username}&pwd={password}", &[USER, FILE]),
+        ] {
+            assert_eq!(told(address, others), "", "{address}");
+        }
+        for (address, others, what) in [
+            ("rtsp://cam/1", &[FILE][..], "set the user name too"),
+            ("rtsp://cam/1?pwd={password}", &[], "an unset camera.password_file"),
+            ("rtsp://cam/1?u={username}", &[], "an unset camera.username"),
+            ("rtsp://cam/1?u={username}&pwd={password}", &[FILE], "'{username}' stands for"),
+            ("rtsp://cam/1?u={username}", &[USER, FILE], "it would never be told"),
+        ] {
+            let found = told(address, others);
+            assert!(found.contains(what), "{address}: {found}");
+            assert_eq!(found.matches("does not fit").count(), 1, "{found}");
+        }
+    }
 }

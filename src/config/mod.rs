@@ -22,7 +22,7 @@ mod sections;
 
 use std::path::{Path, PathBuf};
 
-pub use address::is_address as is_camera_address;
+pub use address::DeviceKind;
 pub use changes::{Changes, diff};
 pub use key::{Change, Key, Section, nearest};
 pub use keys::{

@@ -16,7 +16,7 @@ use crate::capture::replay::{self, ReplaySettings};
 use crate::capture::v4l2::CameraSettings;
 use crate::capture::{CameraKind, Encoding, Feed, FrameRate, SourceSettings};
 use crate::clock::Monotonic;
-use crate::config::{CameraFormat, Config, Pace, is_camera_address};
+use crate::config::{CameraFormat, Config, DeviceKind, Pace};
 use crate::decide::{Gate, Gates, VisitPolicy};
 use crate::detect::{FollowerSettings, Zones};
 use crate::embed::QualityLimits;
@@ -184,14 +184,14 @@ impl Config {
     #[must_use]
     pub fn camera_program(&self) -> Option<ProgramSettings> {
         let camera = &self.camera;
-        let program = match camera.device.as_str() {
-            "libcamera" => Program::Libcamera,
-            "command" => Program::Command {
+        let program = match DeviceKind::of(&camera.device) {
+            DeviceKind::Libcamera => Program::Libcamera,
+            DeviceKind::Command => Program::Command {
                 arguments: camera.command.clone().unwrap_or_default(),
                 output: camera.command_format,
             },
-            device if is_camera_address(device) => Program::Address(device.to_owned()),
-            _ => return None,
+            DeviceKind::Address => Program::Address(camera.device.clone()),
+            DeviceKind::Node => return None,
         };
         Some(ProgramSettings {
             program,

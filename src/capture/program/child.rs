@@ -5,8 +5,9 @@
 //! that what it starts is ended with it.
 //!
 //! Invariants: no shell; nothing secret in arguments or environment; whatever is started is signalled
-//! (TERM, after [`GRACE`] KILL) and waited for, so that no zombie stays. The unit's control group ends
-//! what a killed daemon leaves; elsewhere its closed output does, at the next frame.
+//! (TERM, after [`GRACE`] KILL) and waited for, so that no zombie stays, at the latest where its
+//! [`Running`] is dropped. The unit's control group ends what a killed daemon leaves; elsewhere its
+//! closed output does, at the next frame.
 //! Deliberately absent: a signal at the parent's death (`PR_SET_PDEATHSIG`), which would need code
 //! between fork and exec.
 
@@ -24,6 +25,7 @@ use super::output::Pipe;
 use super::preset::Start;
 use super::problem::ProgramProblem;
 use super::words::Words;
+use crate::capture::identity::ProgramKind;
 use crate::clock::{Clock, Monotonic};
 
 /// So long a program may take to end by itself.
@@ -42,12 +44,13 @@ const OWN_VARIABLES: [&str; 6] = [
     "CREDENTIALS_DIRECTORY",
 ];
 
-/// A program that was started.
+/// A program that was started, and is ended with this.
 pub(super) struct Running {
     child: Option<Child>,
     stop: Arc<AtomicBool>,
     words: Arc<Words>,
-    listener: JoinHandle<()>,
+    listener: Option<JoinHandle<()>>,
+    clock: Arc<dyn Clock>,
     how: String,
 }
 
@@ -57,12 +60,12 @@ pub(super) fn start(
     clock: &Arc<dyn Clock>,
 ) -> Result<(Start, Running, ChildStdout), ProgramProblem> {
     let mut missing = Vec::new();
-    let mut remedy = "";
+    let mut kind = ProgramKind::Command;
     for start in starts {
         match spawn(&start) {
             Ok(child) => return run(start, child, clock),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                remedy = start.kind.package();
+                kind = start.kind;
                 missing.push(start.program);
             }
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -71,7 +74,7 @@ pub(super) fn start(
             Err(error) => return Err(ProgramProblem::NotStarted { program: start.program, error }),
         }
     }
-    Err(ProgramProblem::Missing { programs: missing.join(" nor "), remedy })
+    Err(ProgramProblem::Missing { programs: missing.join(" nor "), kind })
 }
 
 fn spawn(start: &Start) -> std::io::Result<Child> {
@@ -87,35 +90,42 @@ fn spawn(start: &Start) -> std::io::Result<Child> {
 }
 
 fn run(
-    start: Start,
+    mut start: Start,
     mut child: Child,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Start, Running, ChildStdout), ProgramProblem> {
-    if let (Some(mut stdin), Some(script)) = (child.stdin.take(), &start.script) {
+    let pid = child.id();
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut running = Running {
+        child: Some(child),
+        stop: Arc::new(AtomicBool::new(false)),
+        words: Arc::new(Words::hiding(std::mem::take(&mut start.hidden))),
+        listener: None,
+        clock: Arc::clone(clock),
+        how: String::new(),
+    };
+    // The password may be in it: it is not kept.
+    if let (Some(mut stdin), Some(script)) = (stdin, start.script.take()) {
         // A program that ends before it has read is told of by its end.
         let _closed = stdin.write_all(script.as_bytes());
     }
-    let stop = Arc::new(AtomicBool::new(false));
-    let words = Arc::new(Words::hiding(start.hidden.clone()));
-    let stderr = child.stderr.take();
-    let (said, listen_stop, listen_clock) =
-        (Arc::clone(&words), Arc::clone(&stop), Arc::clone(clock));
+    let (words, stop, clock) = (Arc::clone(&running.words), running.stop(), Arc::clone(clock));
     let listener = std::thread::Builder::new().name("camera-words".to_owned()).spawn(move || {
         if let Some(stderr) = stderr {
-            said.listen(Pipe::new(stderr, listen_stop, listen_clock));
+            words.listen(Pipe::new(stderr, stop, clock));
         }
     });
-    let (output, listener) = match (child.stdout.take(), listener) {
-        (Some(output), Ok(listener)) => (output, listener),
-        (_, listener) => {
-            let _ended = child.kill().and_then(|()| child.wait());
-            let error = listener.err().unwrap_or_else(|| std::io::ErrorKind::BrokenPipe.into());
-            return Err(ProgramProblem::NotStarted { program: start.program, error });
+    match (stdout, listener) {
+        (Some(output), Ok(listener)) => {
+            running.listener = Some(listener);
+            tracing::debug!(program = %start.program, pid, "camera program started");
+            Ok((start, running, output))
         }
-    };
-    tracing::debug!(program = %start.program, pid = child.id(), "camera program started");
-    let running = Running { child: Some(child), stop, words, listener, how: String::new() };
-    Ok((start, running, output))
+        (_, listener) => {
+            let error = listener.err().unwrap_or_else(|| std::io::ErrorKind::BrokenPipe.into());
+            Err(ProgramProblem::NotStarted { program: start.program, error })
+        }
+    }
 }
 
 impl Running {
@@ -131,23 +141,24 @@ impl Running {
 
     /// Waits a little for a program that has closed its output, so that how it ended is its own
     /// doing, and hears it out.
-    pub(super) fn hear_out(&mut self, clock: &dyn Clock) -> String {
+    pub(super) fn hear_out(&mut self) -> String {
         if let Some(child) = &self.child {
-            wait_for(clock, GRACE / 2, || has_exited(child));
+            wait_for(&*self.clock, GRACE / 2, || has_exited(child));
         }
-        let how = self.end_it(clock);
-        wait_for(clock, GRACE / 4, || self.listener.is_finished());
+        let how = self.end_it();
+        let is_heard = || self.listener.as_ref().is_none_or(JoinHandle::is_finished);
+        wait_for(&*self.clock, GRACE / 4, is_heard);
         self.stop.store(true, Ordering::Relaxed);
         how
     }
 
     /// Ends it, and everything that it has started; says how it ended.
-    pub(super) fn end(&mut self, clock: &dyn Clock) -> String {
+    pub(super) fn end(&mut self) -> String {
         self.stop.store(true, Ordering::Relaxed);
-        self.end_it(clock)
+        self.end_it()
     }
 
-    fn end_it(&mut self, clock: &dyn Clock) -> String {
+    fn end_it(&mut self) -> String {
         let Some(mut child) = self.child.take() else { return self.how.clone() };
         let group = Pid::from_child(&child);
         if !has_exited(&child) {
@@ -155,12 +166,12 @@ impl Running {
             for signal in [Signal::TERM, Signal::CONT] {
                 let _gone = kill_process_group(group, signal);
             }
-            wait_for(clock, GRACE, || has_exited(&child));
+            wait_for(&*self.clock, GRACE, || has_exited(&child));
         }
         // As long as nobody has waited for it, its group is still its own.
         let _gone = kill_process_group(group, Signal::KILL);
         let mut status = None;
-        wait_for(clock, GRACE, || {
+        wait_for(&*self.clock, GRACE, || {
             status = child.try_wait().ok().flatten();
             status.is_some()
         });
@@ -169,10 +180,16 @@ impl Running {
         } else {
             tracing::warn!(pid = child.id(), "a camera program does not end, also when killed");
             // The kernel keeps it in a call; it is waited for as long as that takes.
-            std::thread::spawn(move || child.wait());
+            let _waits = std::thread::Builder::new().spawn(move || child.wait());
             "does not end".to_owned()
         };
         self.how.clone()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _how = self.end();
     }
 }
 
@@ -187,5 +204,42 @@ fn wait_for(clock: &dyn Clock, most: Duration, mut done: impl FnMut() -> bool) {
     let until: Monotonic = clock.now().plus(most);
     while !done() && clock.now() < until {
         clock.sleep(TURN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    use super::*;
+    use crate::capture::program::Output;
+    use crate::clock::{ClockRequirement, Floor, SystemClock};
+
+    fn shell(script: &str) -> Start {
+        Start {
+            program: "sh".to_owned(),
+            arguments: vec!["-c".to_owned(), script.to_owned()],
+            script: Some("secret".to_owned()),
+            output: Output::Mjpeg,
+            hidden: vec!["secret".to_owned()],
+            kind: ProgramKind::Command,
+        }
+    }
+
+    #[test]
+    fn whoever_lets_go_of_a_program_ends_it_with_what_it_has_started() {
+        let clock: Arc<dyn Clock> =
+            Arc::new(SystemClock::new(ClockRequirement::Plausible, Floor::default()));
+        let starts = vec![shell("(sleep 30; echo survived) & echo started; wait")];
+        let (start, running, output) = start(starts, &clock).unwrap();
+        assert!(start.script.is_none() && start.hidden.is_empty(), "what is secret is not kept");
+        let (mut output, mut said) = (BufReader::new(output), String::new());
+        output.read_line(&mut said).unwrap();
+        assert_eq!(said, "started\n");
+        drop(running);
+        // This ends as soon as nobody has the other end open.
+        said.clear();
+        output.read_to_string(&mut said).unwrap();
+        assert_eq!(said, "");
     }
 }

@@ -211,7 +211,7 @@ impl ProgramCamera {
             }),
             Ended::Closed => {
                 let ran_ms = self.clock.now().since(self.started_at).as_millis() as u64;
-                let how = self.running.hear_out(&*self.clock);
+                let how = self.running.hear_out();
                 self.error(ProgramProblem::Ended { program, how, ran_ms, kind: self.start.kind })
             }
         }
@@ -257,7 +257,7 @@ impl FrameSource for ProgramCamera {
 
 impl Drop for ProgramCamera {
     fn drop(&mut self) {
-        let _how = self.running.end(&*self.clock);
+        let _how = self.running.end();
         if let Some(reader) = self.reader.take() {
             // It was told to stop, looks for that all the time, and panics nowhere.
             let _panicked = reader.join();

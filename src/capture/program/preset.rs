@@ -61,23 +61,21 @@ impl std::fmt::Debug for Start {
 /// The programs that would do, the best first.
 #[must_use]
 pub fn starts(settings: &ProgramSettings, password: Option<&str>) -> Vec<Start> {
-    let plain = |program: &str, arguments, output, kind| Start {
+    let plain = |program: &str, arguments, output| Start {
         program: program.to_owned(),
         arguments,
         script: None,
         output,
         hidden: Vec::new(),
-        kind,
+        kind: settings.program.kind(),
     };
     match &settings.program {
         Program::Command { arguments, output } => {
             let Some((program, rest)) = arguments.split_first() else { return Vec::new() };
-            vec![plain(program, rest.to_vec(), *output, ProgramKind::Command)]
+            vec![plain(program, rest.to_vec(), *output)]
         }
         Program::Libcamera => ["rpicam-vid", "libcamera-vid"]
-            .map(|program| {
-                plain(program, of_libcamera(settings), Output::Mjpeg, ProgramKind::Libcamera)
-            })
+            .map(|program| plain(program, of_libcamera(settings), Output::Mjpeg))
             .into(),
         Program::Address(address) => {
             let user = settings.username.as_deref();
@@ -85,7 +83,7 @@ pub fn starts(settings: &ProgramSettings, password: Option<&str>) -> Vec<Start> 
             vec![Start {
                 script: Some(script(address, user, password)),
                 hidden: [encoded, shown].into_iter().flatten().collect(),
-                ..plain("ffmpeg", of_ffmpeg(settings), Output::Y4m, ProgramKind::Network)
+                ..plain("ffmpeg", of_ffmpeg(settings), Output::Y4m)
             }]
         }
     }

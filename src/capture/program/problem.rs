@@ -1,10 +1,11 @@
 //! What can be wrong with a camera that a program reads, and what to do.
 //!
-//! In: what was found, and the program's own words. Out: a sentence with its remedy, and the
-//! [`CameraState`] that it means. The words are looked through for what programs are known to say:
-//! ffmpeg 5.1, rpicam-apps 1.5.
+//! In: what was found, and the program's own words. Out: a sentence that ends in its remedy, that
+//! remedy by itself, and the [`CameraState`] that they mean. The words are looked through for what
+//! programs are known to say: ffmpeg 5.1, rpicam-apps 1.5.
 //! Invariant: what is not known is still told, by the words themselves.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ use crate::capture::identity::ProgramKind;
 
 impl ProgramKind {
     /// What to do where the program is not installed.
-    pub(super) const fn package(self) -> &'static str {
+    const fn package(self) -> &'static str {
         match self {
             Self::Libcamera => {
                 "'sudo apt install rpicam-apps-lite' on Raspberry Pi OS (before its version 12: libcamera-apps-lite); elsewhere set camera.device = \"command\" and camera.command"
@@ -31,15 +32,15 @@ impl ProgramKind {
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramProblem {
     /// It is not installed.
-    #[error("{programs}: not installed: {remedy}")]
+    #[error("{programs}: not installed")]
     Missing {
         /// Which would have done.
         programs: String,
-        /// What to do.
-        remedy: &'static str,
+        /// What they stand for.
+        kind: ProgramKind,
     },
     /// It may not be run.
-    #[error("{program}: may not be run by this user: see its permissions ('ls -l')")]
+    #[error("{program}: may not be run by this user")]
     Refused {
         /// Which.
         program: String,
@@ -93,9 +94,7 @@ pub enum ProgramProblem {
         found: String,
     },
     /// Its frames became old because this process did not run.
-    #[error(
-        "nobody read for {ms} ms, so that what it shows may be old; it is started again: if this repeats, the board has too much to do"
-    )]
+    #[error("nobody read for {ms} ms, so that what it shows may be old; it is started again")]
     HeldUp {
         /// For how long.
         ms: u64,
@@ -187,25 +186,31 @@ impl ProgramProblem {
         }
     }
 
-    /// What follows the problem: the program's own words, and what to do.
+    /// What to do, by what the program `said`; nothing where the problem says all there is.
     #[must_use]
-    pub fn rest(&self, said: &str) -> String {
-        let words =
-            if said.is_empty() { String::new() } else { format!("; its last words: {said}") };
+    pub fn remedy(&self, said: &str) -> Option<Cow<'_, str>> {
         let remedy = match self {
+            Self::Missing { kind, .. } => kind.package(),
+            Self::Refused { .. } => "see its permissions ('ls -l')",
             Self::Ended { kind, .. } | Self::Silent { kind, .. } => {
                 known(said).map_or_else(|| general(*kind), |(_, remedy)| remedy)
             }
             Self::OtherFormat { .. } => {
                 "set camera.command_format to what it writes, or have it write that"
             }
-            Self::Missing { .. }
-            | Self::Refused { .. }
-            | Self::NotStarted { .. }
-            | Self::Secret { .. }
-            | Self::HeldUp { .. } => return words,
+            Self::HeldUp { .. } => "if this repeats, the board has too much to do",
+            Self::NotStarted { .. } | Self::Secret { .. } => return None,
         };
-        format!("{words}: {remedy}")
+        Some(remedy.into())
+    }
+
+    /// What follows the problem: the program's own words, and at the end what to do.
+    #[must_use]
+    pub fn rest(&self, said: &str) -> String {
+        let words =
+            if said.is_empty() { String::new() } else { format!("; its last words: {said}") };
+        let remedy = self.remedy(said).map(|remedy| format!(": {remedy}"));
+        words + &remedy.unwrap_or_default()
     }
 }
 
@@ -222,6 +227,56 @@ const fn general(kind: ProgramKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::CaptureError;
+    use crate::remedy::Remedied as _;
+
+    /// Every problem that something helps against.
+    fn table() -> Vec<ProgramProblem> {
+        let program = || "prog".to_owned();
+        let kinds = [ProgramKind::Libcamera, ProgramKind::Network, ProgramKind::Command];
+        let of_kinds = kinds.into_iter().flat_map(|kind| {
+            [
+                ProgramProblem::Missing { programs: program(), kind },
+                ProgramProblem::Ended {
+                    program: program(),
+                    how: "exit status: 1".to_owned(),
+                    ran_ms: 7,
+                    kind,
+                },
+                ProgramProblem::Silent { program: program(), waited_ms: 7, kind },
+            ]
+        });
+        let found = "'hello'".to_owned();
+        of_kinds
+            .chain([
+                ProgramProblem::Refused { program: program() },
+                ProgramProblem::OtherFormat { program: program(), output: Output::Mjpeg, found },
+                ProgramProblem::HeldUp { ms: 7 },
+            ])
+            .collect()
+    }
+
+    #[test]
+    fn every_problem_has_a_remedy_at_its_end_and_the_finding_holds_none_of_it() {
+        let known = KNOWN.iter().flat_map(|(signs, ..)| signs.iter().copied());
+        let said: Vec<&str> = known.chain(["", "something new: what helps"]).collect();
+        for said in said {
+            for problem in table() {
+                let error = CaptureError::program("command", problem, said.to_owned());
+                let (text, finding) = (error.to_string(), error.finding());
+                let remedy = error.remedy().expect("one");
+                assert!(!remedy.is_empty() && text.ends_with(&*remedy), "{text}");
+                assert!(!finding.contains(&*remedy) && finding.contains(said), "{finding}");
+                assert_eq!(text, format!("{finding}: {remedy}"));
+            }
+        }
+        for text in ["apt install ffmpeg", "apt install rpicam-apps", "correct camera.command"] {
+            let has = |problem: &ProgramProblem| {
+                problem.remedy("").is_some_and(|remedy| remedy.contains(text))
+            };
+            assert!(table().iter().any(has), "{text}");
+        }
+    }
 
     #[test]
     fn what_programs_say_becomes_a_state_with_its_remedy() {
@@ -245,11 +300,11 @@ mod tests {
             let rest = ended.rest(said);
             assert!(rest.contains(remedy) && rest.contains(said), "{rest}");
         }
-        let missing = ProgramProblem::Missing {
-            programs: "ffmpeg".to_owned(),
-            remedy: ProgramKind::Network.package(),
-        };
+        let missing =
+            ProgramProblem::Missing { programs: "ffmpeg".to_owned(), kind: ProgramKind::Network };
         assert_eq!(missing.state(""), CameraState::Unsupported);
-        assert!(missing.to_string().contains("apt install ffmpeg"));
+        let error = CaptureError::program("rtsp://cam", missing, String::new());
+        let text = "camera rtsp://cam: ffmpeg: not installed: 'sudo apt install ffmpeg'";
+        assert_eq!(error.to_string(), text);
     }
 }

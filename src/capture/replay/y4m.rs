@@ -102,6 +102,8 @@ pub struct Y4mReader<R> {
     frame: u64,
     /// Frames have lines before them.
     lined: bool,
+    /// The line of another frame stood in the samples that were read last.
+    mixed: bool,
     /// How much of the next frame's line was read already.
     begun: Begun,
 }
@@ -176,6 +178,7 @@ impl<R: BufRead> Y4mReader<R> {
             line,
             frame: 0,
             lined,
+            mixed: false,
             begun: Begun::Nothing,
         })
     }
@@ -197,19 +200,8 @@ impl<R: BufRead> Y4mReader<R> {
     /// Whether the line of another frame stands in the samples that were read last: bytes were lost,
     /// and they are of two frames. Samples that say so by chance are as rare as one in 10¹² of them.
     #[must_use]
-    pub fn is_mixed(&self) -> bool {
-        const LINE: &[u8] = b"FRAME\n";
-        let mut rest = self.planes.as_slice();
-        while self.lined
-            && let Some(at) = rest.iter().position(|sample| *sample == b'F')
-        {
-            rest = rest.get(at..).unwrap_or_default();
-            if rest.starts_with(LINE) {
-                return true;
-            }
-            rest = rest.get(1..).unwrap_or_default();
-        }
-        false
+    pub const fn is_mixed(&self) -> bool {
+        self.mixed
     }
 
     /// Pixels across and down.
@@ -245,6 +237,8 @@ impl<R: BufRead> Y4mReader<R> {
             return Ok(false);
         }
         self.read_planes()?;
+        // As they were read: what is arranged may be mapped, and holds no line then.
+        self.mixed = self.lined && holds_a_line(&self.planes);
         self.arrange(into);
         self.frame += 1;
         Ok(true)
@@ -328,6 +322,20 @@ impl<R: BufRead> Y4mReader<R> {
             }
         }
     }
+}
+
+/// Whether a frame's line stands in `samples`.
+fn holds_a_line(samples: &[u8]) -> bool {
+    const LINE: &[u8] = b"FRAME\n";
+    let mut rest = samples;
+    while let Some(at) = rest.iter().position(|sample| *sample == b'F') {
+        rest = rest.get(at..).unwrap_or_default();
+        if rest.starts_with(LINE) {
+            return true;
+        }
+        rest = rest.get(1..).unwrap_or_default();
+    }
+    false
 }
 
 fn map(of: impl Fn(f32) -> f32) -> Box<[u8; 256]> {
@@ -482,11 +490,15 @@ mod tests {
 
     #[test]
     fn a_frame_that_was_cut_is_known_by_the_line_within_it() {
-        let stream = b"YUV4MPEG2 W4 H2 C420\nFRAME\nABCDEFGHuvwxFRAME\nABFRAME\nABCDEFGHuvwx";
-        let mut reader = Y4mReader::new(stream.as_slice()).unwrap();
-        let mut one = Vec::new();
-        assert!(reader.next_frame(&mut one).unwrap() && !reader.is_mixed());
-        assert!(reader.next_frame(&mut one).unwrap() && reader.is_mixed());
+        // Also where samples are mapped: of full range, and of grey that is not.
+        for kind in ["W4 H2 C420", "W4 H2 C420 XCOLORRANGE=FULL", "W12 H1 Cmono"] {
+            let stream =
+                format!("YUV4MPEG2 {kind}\nFRAME\nABCDEFGHuvwxFRAME\nABFRAME\nABCDEFGHuvwx");
+            let mut reader = Y4mReader::new(stream.as_bytes()).unwrap();
+            let mut one = Vec::new();
+            assert!(reader.next_frame(&mut one).unwrap() && !reader.is_mixed(), "{kind}");
+            assert!(reader.next_frame(&mut one).unwrap() && reader.is_mixed(), "{kind}");
+        }
     }
 
     #[test]
