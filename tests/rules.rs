@@ -11,7 +11,7 @@
 
 mod support;
 
-use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
+use deepid_edge::clock::{ClockTrust, Monotonic, PLAUSIBLE_FROM_UNIX_MS, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::policy::{Arming, RuleName, Schedule};
 use deepid_edge::publish::Outgoing;
@@ -21,7 +21,6 @@ use deepid_edge::store::{
 };
 use jiff::civil::{Date, DateTime};
 use serde_json::{Value, json};
-use support::answer::Answer;
 use support::daemon::Home;
 use support::models::library;
 use support::mosquitto::{Broker, Mosquitto};
@@ -203,45 +202,28 @@ fn the_desk_says_whether_the_door_is_armed_once_and_on_change() {
     assert_eq!(look(&mut desk, now), (false, vec![]), "a clock that goes back arms nothing");
 }
 
-/// A home with a database in which nobody is enrolled.
-fn home() -> Home {
-    let home = Home::new();
-    Store::open(&home.path("door.db"), StoreSettings::default()).unwrap();
-    home
-}
-
-fn ask(home: &Home, arguments: &[&str]) -> Answer {
-    Answer::of(home.command(arguments).output().unwrap())
-}
-
-fn told(home: &Home, arguments: &[&str]) -> Value {
-    let answer = ask(home, &[arguments, &["--json"]].concat());
-    assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
-    answer.json()
-}
-
 #[test]
 fn an_office_is_written_shown_and_explained() {
-    let home = home().set("policy.time_zone", "Europe/Berlin");
-    let mut store = Store::open(&home.path("door.db"), StoreSettings::default()).unwrap();
-    let id = store.add_subject("Maria", WALL).unwrap();
-    drop(store);
+    let home = Home::with_database().set("policy.time_zone", "Europe/Berlin");
+    // Before whatever the clock of this machine shows: `arm for` asks for one that is trusted.
+    let wall = WallClock { unix_ms: PLAUSIBLE_FROM_UNIX_MS, ..WALL };
+    let id = home.store().add_subject("Maria", wall).unwrap();
     let hours = "mon-thu 08:00-12:00,13:00-18:00";
-    let set = told(&home, &["schedules", "set", "office", hours, "fri 08:00-14:00"]);
+    let set = home.told(&["schedules", "set", "office", hours, "fri 08:00-14:00"]);
     let shown = "mon-thu 08:00-12:00,13:00-18:00; fri 08:00-14:00; sat-sun closed; holiday closed";
     assert_eq!(set["hours"], shown);
-    told(&home, &["schedules", "holidays", "add", "2026-12-25", "2026-12-26"]);
-    told(&home, &["schedules", "holidays", "remove", "2026-12-26"]);
-    assert_eq!(told(&home, &["schedules", "holidays", "list"])["holidays"], json!(["2026-12-25"]));
-    assert_eq!(told(&home, &["schedules", "show", "office"])["hours"], shown);
-    told(&home, &["groups", "add", "staff", "--schedule", "office"]);
-    told(&home, &["groups", "assign", "Maria", "staff"]);
-    let listed = told(&home, &["groups", "list"]);
+    home.told(&["schedules", "holidays", "add", "2026-12-25", "2026-12-26"]);
+    home.told(&["schedules", "holidays", "remove", "2026-12-26"]);
+    assert_eq!(home.told(&["schedules", "holidays", "list"])["holidays"], json!(["2026-12-25"]));
+    assert_eq!(home.told(&["schedules", "show", "office"])["hours"], shown);
+    home.told(&["groups", "add", "staff", "--schedule", "office"]);
+    home.told(&["groups", "assign", "Maria", "staff"]);
+    let listed = home.told(&["groups", "list"]);
     let group = json!({ "group": "staff", "schedule": "office", "members": [id] });
     assert_eq!(listed["groups"], json!([group]));
 
     let explain = |at: &str| {
-        let answer = ask(&home, &["policy", "explain", "Maria", "--at", at, "--json"]);
+        let answer = home.ask(&["policy", "explain", "Maria", "--at", at, "--json"]);
         let said = answer.json();
         assert_eq!(answer.code, i32::from(said["allowed"] == false), "{said}");
         (said["reason"].as_str().unwrap_or("allowed").to_owned(), said["because"].to_string())
@@ -254,31 +236,82 @@ fn an_office_is_written_shown_and_explained() {
     let (reason, because) = explain("2026-12-25 09:00");
     assert!(reason == "outside_schedule" && because.contains("holiday"), "{because}");
 
-    told(&home, &["subjects", "validity", "Maria", "--until", "2026-12-22"]);
+    home.told(&["subjects", "validity", "Maria", "--until", "2026-12-22"]);
     assert_eq!(explain("2026-12-22 17:59").0, "allowed", "the last day counts");
     let (reason, because) = explain("2026-12-23 09:00");
     assert!(reason == "outside_schedule" && because.contains("valid until"), "{because}");
-    let limited = told(&home, &["subjects", "validity", "Maria", "--from", "2026-12-01 07:30"]);
+    let limited = home.told(&["subjects", "validity", "Maria", "--from", "2026-12-01 07:30"]);
     let both = (&limited["from"], &limited["until"]);
     assert_eq!(both, (&json!("2026-12-01 07:30"), &json!("2026-12-23 00:00")), "the other stays");
-    told(&home, &["subjects", "validity", "Maria", "--always"]);
+    home.told(&["subjects", "validity", "Maria", "--always"]);
     assert_eq!(explain("2026-12-23 09:00").0, "allowed");
 
-    told(&home, &["arm", "off"]);
+    home.told(&["arm", "off"]);
     assert_eq!(explain("2026-12-23 09:00").0, "not_armed");
-    assert_eq!(told(&home, &["arm", "show"])["armed"], false);
-    let armed = told(&home, &["arm", "for", "2h30m"]);
+    assert_eq!(home.told(&["arm", "show"])["armed"], false);
+    let armed = home.told(&["arm", "for", "2h30m"]);
     assert!(armed["armed"] == true && armed["until"].is_string(), "{armed}");
-    told(&home, &["arm", "on"]);
-    told(&home, &["subjects", "disable", "Maria"]);
+    home.told(&["arm", "on"]);
+    home.told(&["subjects", "disable", "Maria"]);
     assert_eq!(explain("2026-12-23 09:00").0, "subject_disabled");
 }
 
 #[test]
+fn a_person_is_told_when_hours_across_midnight_and_a_validity_end() {
+    let home = Home::with_database();
+    home.store().add_subject("Maria", WALL).unwrap();
+    let ends = [
+        ("mon 10:00-09:00", "mon 10:00-09:00 (until tue 09:00); tue-sun closed"),
+        ("sun 08:00-12:00,22:00-06:00", "sun 08:00-12:00,22:00-06:00 (until mon 06:00)"),
+        ("mon-fri 22:00-06:00", "mon-fri 22:00-06:00 (until 06:00 of the next day)"),
+        ("holiday 22:00-06:00", "holiday 22:00-06:00 (until 06:00 of the next day)"),
+        ("2026-12-31 22:00-06:00", "2026-12-31 22:00-06:00 (until 2027-01-01 06:00)"),
+        ("daily 08:00-24:00", "mon-sun 08:00-24:00; holiday closed"),
+    ];
+    for (hours, shown) in ends {
+        let set = home.ask(&["schedules", "set", "office", hours]).out;
+        assert!(set.contains(shown), "{set}");
+        for arguments in [&["schedules", "show"][..], &["schedules", "show", "office"]] {
+            let out = home.ask(arguments).out;
+            assert!(out.contains(shown), "{out}");
+        }
+        let written = home.told(&["schedules", "show", "office"])["hours"].clone();
+        let written = written.as_str().unwrap();
+        assert_eq!(Schedule::read(written).unwrap(), Schedule::read(hours).unwrap(), "{written}");
+    }
+    let limits = [
+        (&["--until", "2026-09-30"][..], "valid through 2026-09-30"),
+        (&["--from", "2026-09-01"], "valid from 2026-09-01 00:00 through 2026-09-30"),
+        (&["--until", "2026-09-30 18:30"], "valid from 2026-09-01 00:00 until 2026-09-30 18:30"),
+        (&["--always"], "valid without limit"),
+    ];
+    for (limit, said) in limits {
+        let out = home.ask(&[&["subjects", "validity", "Maria"][..], limit].concat()).out;
+        assert!(out.trim_end().ends_with(said), "{out}");
+    }
+}
+
+#[test]
+fn no_end_is_reckoned_from_a_clock_that_nobody_trusts() {
+    let home = Home::with_database();
+    // A time service has vouched for a time in 2036.
+    let ahead = WallClock { unix_ms: 2_085_978_495_000, synchronised: true, ..WALL };
+    home.store().add_subject("Maria", ahead).unwrap();
+    let refused = home.ask(&["arm", "for", "8h", "--json"]);
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    let said = refused.error().to_string();
+    assert!(said.contains("not trusted") && said.contains("clock show"), "{said}");
+    assert_eq!(home.store().arming().unwrap(), Arming::On, "nothing was changed");
+    assert_eq!(home.records().len(), 1, "the enrolment");
+    assert_eq!(home.told(&["arm", "off"])["armed"], false);
+    assert_eq!(home.told(&["arm", "on"])["armed"], true);
+}
+
+#[test]
 fn what_cannot_be_is_refused_with_what_would_be_right() {
-    let home = home();
-    told(&home, &["schedules", "set", "office", "daily open"]);
-    told(&home, &["groups", "add", "staff", "--schedule", "office"]);
+    let home = Home::with_database();
+    home.told(&["schedules", "set", "office", "daily open"]);
+    home.told(&["groups", "add", "staff", "--schedule", "office"]);
     for (arguments, code, said) in [
         (&["schedules", "set", "a", "mon 8-12"][..], 2, "no span"),
         (&["schedules", "set", "a", "mon 08:00-12:00", "mon-tue open"], 2, "mon is written twice"),
@@ -294,7 +327,7 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
         (&["arm", "for", "30s"], 2, "from a minute"),
         (&["config", "check", "--set", "policy.time_zone=Atlantis"], 3, "time zone"),
     ] {
-        let answer = ask(&home, arguments);
+        let answer = home.ask(arguments);
         assert_eq!(answer.code, code, "{arguments:?}: {}", answer.err);
         assert!(answer.err.contains(said), "{arguments:?}: {}", answer.err);
     }
@@ -325,16 +358,16 @@ fn a_running_daemon_takes_rules_over_and_says_whether_it_is_armed() {
         subscriber.next(reason, found);
     };
     decided("matched");
-    told(&home, &["arm", "off"]);
+    home.told(&["arm", "off"]);
     let off = subscriber.next("not armed", |m| m.topic == ARMED && m.json()["armed"] == false);
     assert_eq!(off.json(), json!({ "schema": "deepid-edge/armed/1", "armed": false }));
     decided("not_armed");
-    told(&home, &["arm", "on"]);
+    home.told(&["arm", "on"]);
     decided("matched");
     // Nobody may pass by a group whose schedule has no hours at all.
-    told(&home, &["schedules", "set", "never", "mon closed"]);
-    told(&home, &["groups", "add", "visitors", "--schedule", "never"]);
-    told(&home, &["groups", "assign", "obama", "visitors"]);
+    home.told(&["schedules", "set", "never", "mon closed"]);
+    home.told(&["groups", "add", "visitors", "--schedule", "never"]);
+    home.told(&["groups", "assign", "obama", "visitors"]);
     decided("outside_schedule");
     let late = Subscriber::connect(broker.port(), ARMED);
     let kept = late.on(ARMED);

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::subjects::{change_rules, existing, signature};
-use crate::clock::utc;
+use super::subjects::{change_rules, clock, existing};
+use crate::clock::{Clock as _, ClockTrust, WallClock, utc};
 use crate::config::Config;
 use crate::policy::Arming;
 use crate::store::{RuleChange, Store};
@@ -48,32 +48,46 @@ fn duration(text: &str) -> Result<SignedDuration, String> {
 impl Verb {
     pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         let config = context.config()?;
-        let (arming, lasting) = match self {
-            Self::Show => {
-                let store = existing(&config, Store::open_read_only)?;
-                return tell(context, &config, &store);
+        let opened = || existing(&config, Store::open);
+        match self {
+            Self::Show => tell(context, &config, &existing(&config, Store::open_read_only)?),
+            Self::On => arm(context, &config, &mut opened()?, Arming::On),
+            Self::Off => arm(context, &config, &mut opened()?, Arming::Off),
+            Self::For { duration } => {
+                let mut store = opened()?;
+                let arming = lasting(duration, clock(&store, &config)?.wall())?;
+                arm(context, &config, &mut store, arming)
             }
-            Self::On => (Arming::On, None),
-            Self::Off => (Arming::Off, None),
-            Self::For { duration } => (Arming::On, Some(duration)),
-        };
-        let mut store = existing(&config, Store::open)?;
-        let arming = match lasting {
-            None => arming,
-            Some(duration) => {
-                let now_ms = signature(&store, &config)?.wall.unix_ms;
-                let ms = i64::try_from(duration.as_millis()).unwrap_or(0);
-                Arming::Until(now_ms.saturating_add(ms))
-            }
-        };
-        change_rules(&mut store, &config, RuleChange::Arm(arming))?;
-        tell(context, &config, &store)
+        }
     }
+}
+
+fn arm(
+    context: &Context,
+    config: &Config,
+    store: &mut Store,
+    arming: Arming,
+) -> Result<Kind, Failure> {
+    change_rules(store, config, RuleChange::Arm(arming))?;
+    tell(context, config, store)
+}
+
+/// Armed for `duration` from now on.
+fn lasting(duration: SignedDuration, now: WallClock) -> Result<Arming, Failure> {
+    if now.trust != ClockTrust::Trusted {
+        return Err(Failure::new(
+            Kind::Negative,
+            "the clock is not trusted, so that no end can be reckoned",
+            "'deepid-edge clock show' says why; 'arm on' needs no clock",
+        ));
+    }
+    let ms = i64::try_from(duration.as_millis()).unwrap_or(0);
+    Ok(Arming::Until(now.unix_ms.saturating_add(ms)))
 }
 
 fn tell(context: &Context, config: &Config, store: &Store) -> Result<Kind, Failure> {
     let arming = store.arming()?;
-    let armed = arming.is_armed(signature(store, config)?.wall.unix_ms);
+    let armed = arming.is_armed(clock(store, config)?.wall().unix_ms);
     let until = arming.until_ms().filter(|_| armed).map(utc);
     let text = match (armed, &until) {
         (true, None) => "armed: whoever may pass is let in".to_owned(),

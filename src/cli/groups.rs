@@ -93,7 +93,7 @@ impl Verb {
                 let change = RuleChange::Assign { subject: &subject.id, group: group.as_ref() };
                 change_rules(&mut store, &config, change)?;
                 let into = group.as_ref().map_or_else(
-                    || "in no group: may pass at any time".to_owned(),
+                    || "in no group: hours do not keep it out".to_owned(),
                     |group| format!("in group {group}"),
                 );
                 let text = format!("{} ({}): {into}", subject.id, subject.name);
@@ -107,9 +107,15 @@ impl Verb {
 
 fn follows(schedule: Option<&RuleName>) -> String {
     schedule.map_or_else(
-        || "follows no schedule: its members pass at any time".to_owned(),
+        || "follows no schedule: hours keep no member out".to_owned(),
         |schedule| format!("follows schedule {schedule}"),
     )
+}
+
+fn write_people(text: &mut String, people: &[&Subject]) {
+    for Subject { id, name, .. } in people {
+        let _infallible = writeln!(text, "  {:<18} {name}", id.to_string());
+    }
 }
 
 fn list(context: &Context, book: &RuleBook, subjects: &[Subject]) -> Result<Kind, Failure> {
@@ -120,21 +126,17 @@ fn list(context: &Context, book: &RuleBook, subjects: &[Subject]) -> Result<Kind
         let members: Vec<&Subject> =
             subjects.iter().filter(|subject| group_of(subject) == Some(group)).collect();
         let _infallible = writeln!(text, "{group}: {}", follows(schedule.as_ref()));
-        for Subject { id, name, .. } in &members {
-            let _infallible = writeln!(text, "  {:<18} {name}", id.to_string());
-        }
+        write_people(&mut text, &members);
         let members: Vec<_> = members.iter().map(|subject| &subject.id).collect();
         values.push(json!({ "group": group, "schedule": schedule, "members": members }));
     }
     let others: Vec<&Subject> =
         subjects.iter().filter(|subject| group_of(subject).is_none()).collect();
     if book.groups.is_empty() {
-        text.push_str("there is no group; everybody who is enabled may pass at any time\n");
+        text.push_str("there is no group; hours keep nobody out\n");
     } else if !others.is_empty() {
-        text.push_str("in no group, at any time:\n");
-        for Subject { id, name, .. } in &others {
-            let _infallible = writeln!(text, "  {:<18} {name}", id.to_string());
-        }
+        text.push_str("in no group, kept out by no hours:\n");
+        write_people(&mut text, &others);
     }
     let others: Vec<_> = others.iter().map(|subject| &subject.id).collect();
     context.tell(text, &json!({ "groups": values, "in_no_group": others }))?;

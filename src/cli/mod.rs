@@ -29,6 +29,7 @@ mod keys;
 mod logging;
 mod man;
 mod models;
+mod moment;
 mod mqtt;
 mod passphrase;
 mod policy;

@@ -6,7 +6,6 @@
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
@@ -14,6 +13,7 @@ use super::context::Context;
 use super::doctor::Findings;
 use super::exit::Kind;
 use super::failure::Failure;
+use super::moment;
 use super::subjects::{Who, clock, existing};
 use crate::clock::{Clock as _, ClockTrust, WallClock, utc};
 use crate::config::Config;
@@ -50,7 +50,7 @@ impl Verb {
             None => clock(&store, &config)?.wall(),
             // Whoever asks for a time means that the clock shows it.
             Some(text) => WallClock {
-                unix_ms: moment(text, rules.zone())?,
+                unix_ms: moment::at_the_door(text, rules.zone()).ok_or_else(|| no_time(text))?,
                 trust: ClockTrust::Trusted,
                 synchronised: false,
             },
@@ -125,34 +125,19 @@ fn zone_name(zone: &TimeZone) -> String {
     zone.iana_name().map_or_else(|| "the system's zone".to_owned(), str::to_owned)
 }
 
-/// A time as a person writes it, in milliseconds since 1970.
-fn moment(text: &str, zone: &TimeZone) -> Result<i64, Failure> {
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Ok(moment.as_millisecond());
-    }
-    let read = local_time(text).and_then(|time| zone.to_timestamp(time).ok());
-    read.map(Timestamp::as_millisecond).ok_or_else(|| {
-        Failure::new(
-            Kind::Usage,
-            format!("'{text}' is no time"),
-            "write it as '2026-12-24 18:30', on the clock at the door, or as 2026-12-24T17:30:00Z",
-        )
-    })
-}
-
-/// `2026-12-24 18:30`, also with a `T` between.
-pub(super) fn local_time(text: &str) -> Option<DateTime> {
-    let read: DateTime = text.parse().ok()?;
-    // Nothing more, such as an offset, which would be passed over.
-    let same = |form: &str| read.strftime(form).to_string() == text;
-    (same("%Y-%m-%d %H:%M") || same("%Y-%m-%dT%H:%M")).then_some(read)
+fn no_time(text: &str) -> Failure {
+    Failure::new(
+        Kind::Usage,
+        format!("'{text}' is no time"),
+        "write it as '2026-12-24 18:30', on the clock at the door, or as 2026-12-24T17:30:00Z",
+    )
 }
 
 /// For `doctor`: whether the rules can be read, and whether the door is armed.
 pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Store>) {
     const CHECK: &str = "policy";
     let Some(store) = store else {
-        return findings.ok(CHECK, "no rules: whoever is enabled may pass at any time");
+        return findings.ok(CHECK, "no rules: hours keep nobody out");
     };
     let read = store.rule_book().map_err(Failure::from);
     let wall = clock(store, config).map(|clock| clock.wall());
@@ -172,7 +157,7 @@ pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Sto
 
 fn summary(book: &RuleBook, zone: &TimeZone) -> String {
     if book.schedules.is_empty() && book.subjects.is_empty() {
-        return "armed; no rules: whoever is enabled may pass at any time".to_owned();
+        return "armed; no rules: hours keep nobody out".to_owned();
     }
     format!(
         "armed; {} groups, {} schedules, {} holidays, on the clocks of {}",

@@ -10,7 +10,6 @@
 //! made to be carried away, and has no names unless told `--names`.
 
 mod form;
-mod moment;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -26,6 +25,7 @@ use serde_json::json;
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
+use super::moment;
 use super::subjects::existing;
 use crate::clock::{Clock as _, SystemClock};
 use crate::compare::SubjectId;

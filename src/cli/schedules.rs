@@ -15,7 +15,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::subjects::{change_rules, existing};
 use crate::config::Config;
-use crate::policy::{RuleBook, RuleName, Schedule};
+use crate::policy::{RuleBook, RuleName, Schedule, read_date};
 use crate::store::{RuleChange, RuleProblem, Store};
 
 /// What to do with schedules.
@@ -56,21 +56,15 @@ pub enum Holidays {
     /// These days are holidays, too
     Add {
         /// Dates such as 2026-12-25
-        #[arg(value_name = "DATE", required = true, value_parser = date)]
+        #[arg(value_name = "DATE", required = true, value_parser = read_date)]
         dates: Vec<Date>,
     },
     /// These days are no holidays
     Remove {
         /// Dates such as 2026-12-25
-        #[arg(value_name = "DATE", required = true, value_parser = date)]
+        #[arg(value_name = "DATE", required = true, value_parser = read_date)]
         dates: Vec<Date>,
     },
-}
-
-/// A date as it is written everywhere here.
-pub(super) fn date(text: &str) -> Result<Date, String> {
-    let read = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
-    read.ok_or_else(|| "must be a date such as 2026-12-24".to_owned())
 }
 
 impl Verb {
@@ -118,7 +112,7 @@ fn set(
     let mut store = existing(config, Store::open)?;
     change_rules(&mut store, config, RuleChange::SetSchedule { schedule, hours: &hours })?;
     let followed = store.rule_book()?.groups.values().flatten().any(|name| name == schedule);
-    let mut text = format!("{schedule}: {hours}");
+    let mut text = format!("{schedule}: {}", hours.in_words());
     if !followed {
         text.push_str("\nno group follows it yet; 'deepid-edge groups add' makes one that does");
     }
@@ -134,17 +128,17 @@ fn show(context: &Context, config: &Config, schedule: Option<&RuleName>) -> Resu
             .schedules
             .get(name)
             .ok_or_else(|| crate::store::Error::from(RuleProblem::NoSuchSchedule(name.clone())))?;
-        context.tell(hours, &json!({ "schedule": name, "hours": hours.to_string() }))?;
+        context.tell(hours.in_words(), &json!({ "schedule": name, "hours": hours.to_string() }))?;
         return Ok(Kind::Done);
     }
     let mut text = String::new();
     let mut values = Vec::new();
     for (name, hours) in &book.schedules {
-        let _infallible = writeln!(text, "{name}: {hours}");
+        let _infallible = writeln!(text, "{name}: {}", hours.in_words());
         values.push(json!({ "schedule": name, "hours": hours.to_string() }));
     }
     if values.is_empty() {
-        text.push_str("there is no schedule; everybody who is enabled may pass at any time\n");
+        text.push_str("there is no schedule; hours keep nobody out\n");
     }
     if !book.holidays.is_empty() {
         let _infallible = write!(text, "holidays:\n{}", lines(&book));

@@ -68,6 +68,13 @@ impl Hours {
     pub(super) fn reaches(&self, minute: u16) -> bool {
         self.0.iter().any(|span| span.crosses_midnight() && minute < span.until)
     }
+
+    /// When on the next day the last span that begins on this day ends, such as `06:00`; `None` where
+    /// all of them end on this day.
+    pub(super) fn end_on_next_day(&self) -> Option<String> {
+        let across = self.0.iter().filter(|span| span.crosses_midnight());
+        across.map(|span| span.until).max().map(written)
+    }
 }
 
 fn span(text: &str) -> Result<Span, String> {
@@ -102,6 +109,11 @@ fn minute(text: &str) -> Option<u16> {
     (minute < 60 && all <= DAY).then_some(all)
 }
 
+/// A minute of the day as [`minute`] reads it.
+fn written(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
+}
+
 impl fmt::Display for Hours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
@@ -111,8 +123,7 @@ impl fmt::Display for Hours {
         }
         for (place, Span { from, until }) in self.0.iter().enumerate() {
             let comma = if place == 0 { "" } else { "," };
-            let (from, until) = ((from / 60, from % 60), (until / 60, until % 60));
-            write!(f, "{comma}{:02}:{:02}-{:02}:{:02}", from.0, from.1, until.0, until.1)?;
+            write!(f, "{comma}{}-{}", written(*from), written(*until))?;
         }
         Ok(())
     }

@@ -15,13 +15,11 @@ use crate::clock::Monotonic;
 
 /// How long the first lockout is.
 const FIRST: Duration = Duration::from_secs(30);
-/// Failed visits that are remembered, at most.
-const VISITS_MAX: u32 = 1000;
 
 /// When the door is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LockoutPolicy {
-    /// So many failed visits; 0: never.
+    /// So many failed visits; 0: never. So many are remembered, too; the key allows 100 at most.
     pub visits: u32,
     /// Within so much time.
     pub window: Duration,
@@ -63,7 +61,7 @@ impl Lockout {
         }
         self.failed.retain(|at| now.since(*at) < policy.window);
         self.failed.push_back(now);
-        if self.failed.len() < policy.visits.min(VISITS_MAX) as usize {
+        if self.failed.len() < policy.visits as usize {
             return None;
         }
         self.failed.clear();

@@ -24,4 +24,4 @@ pub use hours::Hours;
 pub use lockout::{Lockout, LockoutPolicy};
 pub use name::{InvalidRuleName, RuleName};
 pub use rules::{Asked, Refusal, Rule, RuleBook, Rules, Ruling, Terms};
-pub use schedule::{Day, Schedule, ScheduleProblem};
+pub use schedule::{Day, Schedule, ScheduleProblem, read_date};

@@ -37,7 +37,7 @@ pub struct Schedule {
 }
 
 /// By which of a schedule's hours a time was judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Day {
     /// Those of this date.
     Date(Date),
@@ -82,10 +82,9 @@ impl Schedule {
     /// Whether it is open at `at`, on the clock at the door, and by which hours.
     #[must_use]
     pub fn at(&self, at: DateTime, holidays: &BTreeSet<Date>) -> (Day, bool) {
-        let minute = u16::try_from(i32::from(at.hour()) * 60 + i32::from(at.minute()));
+        let [hour, minute] = [at.hour(), at.minute()].map(|part| u16::from(part.unsigned_abs()));
+        let minute = hour * 60 + minute;
         let (day, hours) = self.of(at.date(), holidays);
-        // A minute that is none is in no span.
-        let Ok(minute) = minute else { return (day, false) };
         if hours.has(minute) {
             return (day, true);
         }
@@ -113,12 +112,56 @@ impl Schedule {
             _ => (Day::Holiday, &self.holiday),
         }
     }
+
+    /// As it is written, and of hours across midnight also when they end: for people, and not for
+    /// [`Self::read`].
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let words = |Part { days, next, hours }| match (hours.end_on_next_day(), next) {
+            (None, _) => format!("{days} {hours}"),
+            (Some(end), Some(next)) => format!("{days} {hours} (until {next} {end})"),
+            (Some(end), None) => format!("{days} {hours} (until {end} of the next day)"),
+        };
+        self.parts().into_iter().map(words).collect::<Vec<_>>().join("; ")
+    }
+
+    /// All of it: neighbours of the same hours together, then holidays, then dates.
+    fn parts(&self) -> Vec<Part<'_>> {
+        let mut parts = Vec::new();
+        let tomorrow = WEEK.iter().cycle().skip(1);
+        let mut week = WEEK.iter().zip(tomorrow).zip(&self.week).peekable();
+        while let Some(((first, tomorrow), hours)) = week.next() {
+            let mut last = first;
+            while let Some(((next, _), _)) = week.next_if(|(_, other)| *other == hours) {
+                last = next;
+            }
+            parts.push(if first == last {
+                Part { days: (*first).to_owned(), next: Some((*tomorrow).to_owned()), hours }
+            } else {
+                Part { days: format!("{first}-{last}"), next: None, hours }
+            });
+        }
+        parts.push(Part { days: HOLIDAY.to_owned(), next: None, hours: &self.holiday });
+        parts.extend(self.dates.iter().map(|(date, hours)| {
+            let next = date.tomorrow().ok().map(|next| next.to_string());
+            Part { days: date.to_string(), next, hours }
+        }));
+        parts
+    }
+}
+
+/// Days that are written together.
+struct Part<'s> {
+    days: String,
+    /// The day after, where that is one.
+    next: Option<String>,
+    hours: &'s Hours,
 }
 
 #[derive(Default)]
 struct Reading {
     schedule: Schedule,
-    written: BTreeSet<String>,
+    written: BTreeSet<Day>,
 }
 
 impl Reading {
@@ -128,25 +171,29 @@ impl Reading {
         let hours = Hours::read(hours)?;
         for days in days.split(',') {
             for day in named(days)? {
-                if !self.written.insert(day.clone()) {
+                if !self.written.insert(day) {
                     return Err(format!("{day} is written twice"));
                 }
-                self.set(&day, &hours)?;
+                self.set(day, &hours)?;
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, day: &str, hours: &Hours) -> Result<(), String> {
+    fn set(&mut self, day: Day, hours: &Hours) -> Result<(), String> {
         let Schedule { week, holiday, dates } = &mut self.schedule;
-        if day == HOLIDAY {
-            holiday.clone_from(hours);
-        } else if let Some((_, of)) = WEEK.iter().zip(week).find(|(name, _)| **name == day) {
-            of.clone_from(hours);
-        } else {
-            dates.insert(date(day)?, hours.clone());
-            if dates.len() > DATES_MAX {
-                return Err(format!("more than {DATES_MAX} dates have hours of their own"));
+        match day {
+            Day::Holiday => holiday.clone_from(hours),
+            Day::Weekday(name) => {
+                if let Some((_, of)) = WEEK.iter().zip(week).find(|(known, _)| **known == name) {
+                    of.clone_from(hours);
+                }
+            }
+            Day::Date(date) => {
+                dates.insert(date, hours.clone());
+                if dates.len() > DATES_MAX {
+                    return Err(format!("more than {DATES_MAX} dates have hours of their own"));
+                }
             }
         }
         Ok(())
@@ -154,49 +201,43 @@ impl Reading {
 }
 
 /// The days that a word names: a day, a range of weekdays (also over Sunday), all of them, a date.
-fn named(word: &str) -> Result<Vec<String>, String> {
+fn named(word: &str) -> Result<Vec<Day>, String> {
     let place = |day: &str| WEEK.iter().position(|known| *known == day);
     let none = || {
         format!("'{word}' is no day: mon to sun, {DAILY}, {HOLIDAY}, or a date such as 2026-12-24")
     };
     if word == DAILY {
-        return Ok(WEEK.map(str::to_owned).to_vec());
+        return Ok(WEEK.map(Day::Weekday).to_vec());
     }
-    if word == HOLIDAY || place(word).is_some() {
-        return Ok(vec![word.to_owned()]);
+    if word == HOLIDAY {
+        return Ok(vec![Day::Holiday]);
     }
-    if let Some((first, last)) = word.split_once('-')
-        && let (Some(first), Some(last)) = (place(first), place(last))
-    {
+    // One day is a range of one.
+    let (first, last) = word.split_once('-').unwrap_or((word, word));
+    if let (Some(first), Some(last)) = (place(first), place(last)) {
         let length = (last + WEEK.len() - first) % WEEK.len() + 1;
-        let days = WEEK.iter().cycle().skip(first).take(length);
-        return Ok(days.map(|day| (*day).to_owned()).collect());
+        let days = WEEK.iter().copied().cycle().skip(first).take(length);
+        return Ok(days.map(Day::Weekday).collect());
     }
-    date(word).map(|date| vec![date.to_string()]).map_err(|_| none())
+    read_date(word).map(|date| vec![Day::Date(date)]).map_err(|_| none())
 }
 
-fn date(text: &str) -> Result<Date, String> {
-    let wanted = || format!("'{text}' is no date such as 2026-12-24");
-    let read: Date = text.parse().map_err(|_| wanted())?;
-    // One way of writing each date.
-    if read.to_string() == text { Ok(read) } else { Err(wanted()) }
+/// Reads a date as it is written everywhere here: each in one way.
+///
+/// # Errors
+/// What would be one.
+pub fn read_date(text: &str) -> Result<Date, String> {
+    let read = text.parse::<Date>().ok().filter(|date| date.to_string() == text);
+    read.ok_or_else(|| "must be a date such as 2026-12-24".to_owned())
 }
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts: Vec<String> = Vec::new();
-        let mut days = WEEK.iter().zip(&self.week).peekable();
-        while let Some((first, hours)) = days.next() {
-            let mut last = first;
-            while let Some((next, _)) = days.next_if(|(_, other)| *other == hours) {
-                last = next;
-            }
-            let range = if first == last { (*first).to_owned() } else { format!("{first}-{last}") };
-            parts.push(format!("{range} {hours}"));
+        for (place, Part { days, hours, .. }) in self.parts().iter().enumerate() {
+            let semicolon = if place == 0 { "" } else { "; " };
+            write!(f, "{semicolon}{days} {hours}")?;
         }
-        parts.push(format!("{HOLIDAY} {}", self.holiday));
-        parts.extend(self.dates.iter().map(|(date, hours)| format!("{date} {hours}")));
-        f.write_str(&parts.join("; "))
+        Ok(())
     }
 }
 
