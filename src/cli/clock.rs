@@ -15,6 +15,7 @@ use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::subjects::{self, existing};
+use super::usable;
 use crate::clock::{ClockDoubt, ClockTrust, Floor, Mark, SystemClock, WallClock, utc};
 use crate::config::Config;
 use crate::store::Store;
@@ -43,7 +44,7 @@ impl Verb {
 }
 
 fn show(context: &Context, config: &Config) -> Result<Kind, Failure> {
-    let floor = if config.store.path.exists() {
+    let floor = if usable::is_there(config)? {
         existing(config, Store::open_read_only)?.clock_floor()?
     } else {
         Floor::default()

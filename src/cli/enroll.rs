@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::{progress, subjects};
+use super::{progress, subjects, usable};
 use crate::clock::{Floor, SystemClock};
 use crate::config::Config;
 use crate::enrol::{Draft, Gathered, Judge, Pictures, Step, Tally, Warning, Whom, Wish, gather};
@@ -64,7 +64,7 @@ impl Arguments {
         let config = context.config()?;
         // Brought up to date, because this verb is going to write to it.
         let open = || Store::open(&config.store.path, config.store_settings());
-        let store = config.store.path.exists().then(open).transpose()?;
+        let store = usable::is_there(&config)?.then(open).transpose()?;
         let whom = self.whom(store.as_ref())?;
         let networks = Networks::open(&config)?;
         let key = networks.cards().key(&config, &config.models.embedder)?;

@@ -251,6 +251,9 @@ impl Arguments {
             );
         }
         if placed.is_some() {
+            if plan.config.sign.grants {
+                text.push_str("no backup carries the grant key: bring this door's, or make another with 'deepid-edge keys rotate' and tell every listener\n");
+            }
             text.push_str("next: 'deepid-edge doctor', then 'systemctl start deepid-edge'\n");
         }
         context.tell(text, &value)?;

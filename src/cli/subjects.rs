@@ -9,15 +9,17 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
-use jiff::civil::DateTime;
+use jiff::civil::{DateTime, Time};
 use serde_json::json;
 
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::usable::{self, Idle};
+use super::moment;
+use super::usable::{self, AS_THE_SERVICE, Idle, is_there};
 use crate::clock::{Clock as _, Floor, SystemClock, utc};
 use crate::config::Config;
+use crate::durable::folder_of;
 use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey};
 use crate::policy::Terms;
@@ -73,31 +75,14 @@ pub struct Validity {
     #[command(flatten)]
     who: Who,
     /// From when on: a date, or '2026-12-24 18:30', on the clock at the door
-    #[arg(long, value_name = "TIME", value_parser = first, required_unless_present_any = ["until", "always"])]
+    #[arg(long, value_name = "TIME", value_parser = moment::first, required_unless_present_any = ["until", "always"])]
     from: Option<DateTime>,
     /// Until when: the last day, or the time from which on no longer
-    #[arg(long, value_name = "TIME", value_parser = last)]
+    #[arg(long, value_name = "TIME", value_parser = moment::last)]
     until: Option<DateTime>,
     /// Without beginning and end
     #[arg(long, conflicts_with_all = ["from", "until"])]
     always: bool,
-}
-
-/// The beginning of a day, or a time.
-fn first(text: &str) -> Result<DateTime, String> {
-    let date = super::schedules::date(text).ok().map(|date| date.at(0, 0, 0, 0));
-    date.or_else(|| super::policy::local_time(text)).ok_or_else(no_time)
-}
-
-/// The end of a day, or a time.
-fn last(text: &str) -> Result<DateTime, String> {
-    let date = super::schedules::date(text).ok().and_then(|date| date.tomorrow().ok());
-    let date = date.map(|next| next.at(0, 0, 0, 0));
-    date.or_else(|| super::policy::local_time(text)).ok_or_else(no_time)
-}
-
-fn no_time() -> String {
-    "must be a date such as 2026-12-24, or a time such as '2026-12-24 18:30'".to_owned()
 }
 
 /// Which subject.
@@ -169,19 +154,29 @@ impl Validity {
         // What is not named stays.
         let (from, until) = (self.from.or(before.from), self.until.or(before.until));
         change_rules(store, config, RuleChange::Validity { subject: &subject.id, from, until })?;
-        let told = |time: Option<DateTime>| time.map(|time| time.strftime("%F %H:%M").to_string());
-        let (from, until) = (told(from), told(until));
-        let limits = match (&from, &until) {
+        let (from, end) = (from.map(minute), until.map(end_in_words));
+        let limits = match (&from, end) {
             (None, None) => "valid without limit".to_owned(),
             (Some(from), None) => format!("valid from {from} on"),
-            (None, Some(until)) => format!("valid until {until}"),
-            (Some(from), Some(until)) => format!("valid from {from} until {until}"),
+            (None, Some(end)) => format!("valid {end}"),
+            (Some(from), Some(end)) => format!("valid from {from} {end}"),
         };
+        let until = until.map(minute);
         let value =
             json!({ "done": "limited", "subject": subject.id, "from": from, "until": until });
         context.tell(format!("{} ({}) {limits}", subject.id, subject.name), &value)?;
         Ok(Kind::Done)
     }
+}
+
+fn minute(time: DateTime) -> String {
+    time.strftime("%F %H:%M").to_string()
+}
+
+/// Until when: of an end at midnight the last day, as it is typed.
+fn end_in_words(until: DateTime) -> String {
+    let last = until.date().yesterday().ok().filter(|_| until.time() == Time::midnight());
+    last.map_or_else(|| format!("until {}", minute(until)), |last| format!("through {last}"))
 }
 
 impl Adopt {
@@ -332,7 +327,7 @@ pub(super) fn existing(
     open: fn(&Path, crate::store::StoreSettings) -> Result<Store, Error>,
 ) -> Result<Store, Failure> {
     let path = &config.store.path;
-    if !path.exists() {
+    if !is_there(config)? {
         return Err(Failure::new(
             Kind::Store,
             "there is no database yet",
@@ -428,13 +423,17 @@ impl From<Error> for Failure {
     }
 }
 
-/// How to come to a database that this user may write.
+/// How to come to a database that this user may use.
 fn elsewhere(path: &Path) -> String {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.map_or_else(|| ".".to_owned(), |folder| folder.display().to_string());
-    format!(
-        "take another file with '--database FILE' (or '--set store.path=FILE'), or make the folder: 'sudo install -d -m 750 -o USER {folder}', USER being who runs deepid-edge"
-    )
+    let another = "take another file with '--database FILE' (or '--set store.path=FILE')";
+    let folder = folder_of(path);
+    match folder.try_exists() {
+        Ok(false) => format!(
+            "{another}, or make the folder: 'sudo install -d -m 750 -o USER {}', USER being who runs deepid-edge",
+            folder.display()
+        ),
+        _ => format!("{AS_THE_SERVICE}; or {another}"),
+    }
 }
 
 const fn of_backup(problem: &BackupProblem) -> Kind {

@@ -4,11 +4,16 @@
 //! compared a sentence of why with what to do. Nothing here changes anything.
 
 use super::context::Context;
+use super::exit::Kind;
 use super::failure::Failure;
 use crate::config::Config;
 use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey, ProcedureHash};
 use crate::store::{HeldReferences, ModelReferences, Reference, Store, Usable};
+
+/// What helps whoever may not use the service's database.
+pub(super) const AS_THE_SERVICE: &str =
+    "run it as the user that runs deepid-edge: 'sudo -u deepid-edge deepid-edge …'";
 
 /// Why references are never compared, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +27,23 @@ pub(super) fn usable(held: &[HeldReferences], keys: &[ModelKey]) -> Usable {
     Usable::of(held, &keys.iter().collect::<Vec<_>>())
 }
 
+/// Whether there is a database yet. A folder that this user may not look into says nothing of it.
+pub(super) fn is_there(config: &Config) -> Result<bool, Failure> {
+    let path = &config.store.path;
+    path.try_exists().map_err(|error| {
+        Failure::new(
+            Kind::StoreUnavailable,
+            format!("this user cannot see whether there is a database ({error})"),
+            AS_THE_SERVICE,
+        )
+        .at(path.display().to_string())
+    })
+}
+
 /// The database, to be read; `None` when there is none yet.
 pub(super) fn opened(config: &Config) -> Result<Option<Store>, Failure> {
-    let path = &config.store.path;
-    let open = || Store::open_read_only(path, config.store_settings());
-    Ok(path.exists().then(open).transpose()?)
+    let open = || Store::open_read_only(&config.store.path, config.store_settings());
+    Ok(is_there(config)?.then(open).transpose()?)
 }
 
 /// The references of `model` by the procedure in use; none when there is no database yet.

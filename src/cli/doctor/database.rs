@@ -11,6 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::usable::{self, Idle};
 use crate::clock::utc;
 use crate::config::Config;
+use crate::durable::folder_of;
 use crate::equip::Cards;
 use crate::store::{Store, Usable};
 
@@ -26,8 +27,7 @@ pub(super) fn check(
     };
     let Some(store) = store else {
         let what = format!("{}: not there yet", path.display());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if folder.is_some_and(|folder| !folder.is_dir()) {
+        if !folder_of(path).is_dir() {
             let failure = Failure::new(
                 Kind::Store,
                 format!("{what}, nor is its folder"),
