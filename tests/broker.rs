@@ -538,7 +538,8 @@ fn a_publish_that_the_broker_forbids_is_said_and_stays_in_the_outbox() {
 
 #[test]
 fn the_example_of_access_control_lets_the_door_work_and_nobody_speak_for_it() {
-    let users = vec![("door-front", "d"), ("homeassistant", "h"), ("admin", "a")];
+    let users =
+        vec![("door-front", "d"), ("opener-garage", "o"), ("homeassistant", "h"), ("admin", "a")];
     let acl = Some(include_str!("../deploy/mosquitto-acl.example"));
     let broker = Broker { passwords: users, acl, ..Broker::default() };
     let Some(broker) = Mosquitto::start(&broker) else { return };
@@ -549,8 +550,10 @@ fn the_example_of_access_control_lets_the_door_work_and_nobody_speak_for_it() {
     };
     let home = client("homeassistant", "h", "#");
     let admin = client("admin", "a", "#");
+    let opener = client("opener-garage", "o", "deepid-edge/front/grant");
     // What is forbidden is acknowledged with a refusal, and reaches nobody.
-    for forger in [&home, &admin] {
+    for forger in [&home, &admin, &opener] {
+        forger.publish("deepid-edge/front/grant", false, "forged");
         forger.publish(ACCESS, false, "forged");
         forger.publish(AUDIT, false, "forged");
         forger.publish(STATUS, true, "forged");
@@ -573,6 +576,9 @@ fn the_example_of_access_control_lets_the_door_work_and_nobody_speak_for_it() {
     let clock = door.clock.clone();
     door.decide(&grant(&clock));
     door.until_delivered();
+    opener.publish("deepid-edge/front/opener/garage/state", false, "ready");
+    let state = admin.on("deepid-edge/front/opener/garage/state");
+    assert_eq!(state.payload, b"ready", "an opener says how it stands");
     let heard = home.until_now("homeassistant/marker");
     assert!(heard.iter().all(|m| m.payload != b"forged"), "{heard:?}");
     assert_eq!(heard.iter().filter(|m| m.topic == ACCESS).count(), 1);

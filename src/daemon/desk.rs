@@ -213,15 +213,19 @@ impl Desk {
         wall: WallClock,
         outgoing: &mut Vec<Outgoing>,
     ) -> bool {
+        let Ok(mut arming) = self.store.arming() else { return false };
+        let over = arming.until_ms().is_some_and(|end| wall.unix_ms >= end);
         let by = Signature { door: &self.door, boot: self.boot, now, wall };
         // What cannot be written is judged by the time all the same, and tried again.
-        let ended = matches!(self.store.end_arming(by), Ok(Some(_)));
+        let ended = over && matches!(self.store.end_arming(by), Ok(Some(_)));
         if ended {
             tracing::info!("the time is over for which the door was armed");
             self.count_outbox();
             outgoing.push(Outgoing::Recorded);
         }
-        let Ok(arming) = self.store.arming() else { return ended };
+        if ended && let Ok(after) = self.store.arming() {
+            arming = after;
+        }
         let armed = Armed::new(arming, wall.unix_ms);
         if self.armed.as_ref() != Some(&armed) {
             self.armed = Some(armed.clone());

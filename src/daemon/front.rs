@@ -483,6 +483,8 @@ impl Front<'_> {
                 "the broker refuses a topic; see deploy/mosquitto-acl.example"
             ),
             SessionEvent::Contested(contest) => self.contested(contest),
+            // Where nobody is to be told, nothing is missed.
+            SessionEvent::NotAnnounced { .. } if !self.config.mqtt.enabled => {}
             SessionEvent::NotAnnounced { seq } => {
                 tracing::warn!(
                     seq,

@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use deepid_edge::clock::{Clock, ClockRequirement, Floor, SystemClock};
 use deepid_edge::store::{AuditRecord, Store, StoreSettings};
+use serde_json::Value;
 
+use super::answer::Answer;
 use super::models::root;
 
 /// How long anything may take before the test gives up; no measure of speed.
@@ -65,6 +67,18 @@ impl Home {
         Self { folder, settings, file: "/dev/null".into() }
     }
 
+    /// One with a database in which nobody is enrolled.
+    pub fn with_database() -> Self {
+        let home = Self::new();
+        drop(home.store());
+        home
+    }
+
+    /// Its database, which is made where it is not there.
+    pub fn store(&self) -> Store {
+        Store::open(&self.path("door.db"), StoreSettings::default()).unwrap()
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -100,6 +114,18 @@ impl Home {
         }
         command.args(arguments);
         command
+    }
+
+    /// Runs a verb to its end.
+    pub fn ask(&self, arguments: &[&str]) -> Answer {
+        Answer::of(self.command(arguments).output().unwrap())
+    }
+
+    /// What a verb that succeeds tells a machine.
+    pub fn told(&self, arguments: &[&str]) -> Value {
+        let answer = self.ask(&[arguments, &["--json"]].concat());
+        assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.err);
+        answer.json()
     }
 
     /// Enrols the person of the demo's photographs.

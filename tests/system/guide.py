@@ -42,6 +42,7 @@ TYPED = {
     "sudo mosquitto_passwd /etc/mosquitto/passwd homeassistant": ["of the house", "of the house"],
     "sudo mosquitto_passwd /etc/mosquitto/passwd admin": ["of the admin", "of the admin"],
     'sudo -u deepid-edge deepid-edge subjects remove "Ada"': ["y"],
+    "sudo -u deepid-edge deepid-edge keys rotate": ["y"],
     f"sudo deepid-edge backup {BACKUP}": ["five words picked at random", "five words picked at random"],
     f"sudo deepid-edge restore --check {BACKUP}": ["five words picked at random"],
     f"sudo deepid-edge restore {BACKUP}": ["five words picked at random"],
