@@ -22,7 +22,7 @@ use deepid_edge::decide::{
 };
 use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::QualityFault;
-use deepid_edge::policy::{Arming, RuleBook, Rules};
+use deepid_edge::policy::{Arming, Demand, RuleBook, RuleName, Rules, Terms};
 use jiff::tz::TimeZone;
 use sight::{Script, ScriptedDoor};
 use visitor::NAMES;
@@ -166,6 +166,7 @@ fn policy<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<VisitPolicy, S
             "cooldown" => policy.cooldown = millis()?,
             "stale" => policy.stale = millis()?,
             "timeout" => policy.timeout = millis()?,
+            "second" => policy.second = millis()?,
             "lockout" => policy.lockout.visits = number(value)?,
             "lockout_window" => policy.lockout.window = millis()?,
             "lockout_max" => policy.lockout.longest = millis()?,
@@ -185,6 +186,22 @@ fn policy<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<VisitPolicy, S
 /// Rules that say nothing but whether the door is armed.
 fn ruled(arming: Arming) -> Event<'static, Observation> {
     let book = RuleBook { arming, ..RuleBook::default() };
+    Event::Ruled(Box::new(Rules::new(book, TimeZone::UTC)))
+}
+
+fn vault() -> RuleName {
+    RuleName::new("vault").unwrap()
+}
+
+/// Rules by which alice and bob are in a group that needs something beside a face.
+fn demanding(demand: Demand) -> Event<'static, Observation> {
+    let mut book = RuleBook::default();
+    book.groups.insert(vault(), None);
+    book.demands.insert(vault(), demand);
+    for who in [1, 2] {
+        let terms = Terms { group: Some(vault()), ..Terms::default() };
+        book.subjects.insert(visitor::subject(who), terms);
+    }
     Event::Ruled(Box::new(Rules::new(book, TimeZone::UTC)))
 }
 
@@ -212,7 +229,12 @@ impl Run {
             Some("ours") => Event::Contested(false),
             Some("armed") => ruled(Arming::On),
             Some("disarmed") => ruled(Arming::Off),
-            _ => return Err("a door is contested or ours, armed or disarmed".to_owned()),
+            Some("factor") => demanding(Demand { factor: true, company: None }),
+            Some("company") => demanding(Demand { factor: false, company: Some(vault()) }),
+            _ => {
+                let right = "contested or ours, armed or disarmed, or needs a factor or company";
+                return Err(format!("a door is {right}"));
+            }
         };
         self.step(event);
         Ok(())
@@ -273,6 +295,12 @@ impl Run {
             Some("tick") => {
                 self.step(Event::Tick);
                 return words.next().map_or(Ok(()), |word| Err(format!("'{word}' after tick")));
+            }
+            Some("factor") => {
+                let who = words.next().and_then(|who| NAMES.iter().position(|name| *name == who));
+                let who = who.ok_or("whose factor?")?;
+                self.step(Event::Factor(visitor::subject(who + 1)));
+                return Ok(());
             }
             Some("reopened") => {
                 self.step(Event::Reopened);

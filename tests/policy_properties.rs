@@ -10,7 +10,7 @@ use std::time::Duration;
 use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::policy::{
-    Arming, Asked, Lockout, LockoutPolicy, RuleBook, RuleName, Rules, Schedule, Terms,
+    Arming, Asked, Demand, Lockout, LockoutPolicy, RuleBook, RuleName, Rules, Schedule, Terms,
 };
 use jiff::civil::{Date, DateTime, date};
 use jiff::tz::TimeZone;
@@ -103,6 +103,8 @@ struct Question {
     enabled: bool,
     trusted: bool,
     locked_out: bool,
+    needs_factor: bool,
+    factor: bool,
     unix_ms: i64,
 }
 
@@ -121,7 +123,8 @@ fn question() -> impl Strategy<Value = Question> {
     });
     let book = (written(), prop::collection::btree_set(day(), 0..20), often(), often());
     let validity = (prop::option::weighted(0.3, time()), prop::option::weighted(0.3, time()));
-    (book, validity, arming, often(), often(), often(), unix_ms).prop_map(
+    let second = (prop::bool::weighted(0.3), often());
+    (book, validity, arming, often(), often(), often(), second, unix_ms).prop_map(
         |(
             (written, holidays, grouped, scheduled),
             (from, until),
@@ -129,6 +132,7 @@ fn question() -> impl Strategy<Value = Question> {
             enabled,
             trusted,
             free,
+            (needs_factor, factor),
             unix_ms,
         )| {
             let locked_out = !free;
@@ -143,6 +147,8 @@ fn question() -> impl Strategy<Value = Question> {
                 enabled,
                 trusted,
                 locked_out,
+                needs_factor,
+                factor,
                 unix_ms,
             }
         },
@@ -167,6 +173,9 @@ impl Question {
         };
         book.schedules.insert(schedule.clone(), Schedule::read(&self.written.text()).unwrap());
         book.groups.insert(group.clone(), self.scheduled.then_some(schedule));
+        if self.needs_factor {
+            book.demands.insert(group.clone(), Demand { factor: true, company: None });
+        }
         let group = self.grouped.then_some(group);
         book.subjects.insert(subject(), Terms { group, from: self.from, until: self.until });
         Rules::new(book, zone())
@@ -179,6 +188,8 @@ impl Question {
             enabled: self.enabled,
             wall: Some(WallClock { unix_ms: self.unix_ms, trust, synchronised: false }),
             locked_out: self.locked_out,
+            factor: self.factor,
+            before: &[],
         };
         self.rules().judge(&asked).refusal.is_none()
     }
@@ -214,6 +225,7 @@ proptest! {
         if question.grouped && question.scheduled {
             all &= question.written.is_open(zoned.datetime(), &question.holidays);
         }
+        all &= !question.grouped || !question.needs_factor || question.factor;
         prop_assert_eq!(question.is_allowed(), all);
     }
 
@@ -226,6 +238,8 @@ proptest! {
                 Question { trusted: false, ..question.clone() },
                 Question { locked_out: true, ..question.clone() },
                 Question { arming: Arming::Off, ..question.clone() },
+                Question { needs_factor: true, ..question.clone() },
+                Question { factor: false, ..question.clone() },
                 Question { until: limit(question.until), ..question.clone() },
             ];
             for question in stricter {

@@ -7,10 +7,12 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use deepid_edge::clock::{ClockTrust, WallClock};
+use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{DeniedReason, Verdict};
-use deepid_edge::policy::{Arming, Asked, Rule, RuleBook, RuleName, Rules, Schedule, Terms};
+use deepid_edge::policy::{
+    Arming, Asked, Demand, Proof, Rule, RuleBook, RuleName, Rules, Schedule, Terms,
+};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -92,6 +94,8 @@ struct Case {
     trust: Option<ClockTrust>,
     locked_out: bool,
     disabled: Vec<SubjectId>,
+    factors: Vec<SubjectId>,
+    before: Vec<Proof>,
 }
 
 impl Default for Case {
@@ -102,6 +106,8 @@ impl Default for Case {
             trust: Some(ClockTrust::Trusted),
             locked_out: false,
             disabled: Vec::new(),
+            factors: Vec::new(),
+            before: Vec::new(),
         }
     }
 }
@@ -138,6 +144,15 @@ impl Case {
             ["group", group, schedule] => {
                 self.book.groups.insert(name(group)?, Some(name(schedule)?));
             }
+            ["group", group, "needs", "factor"] => self.demand(group)?.factor = true,
+            ["group", group, "needs", "company", company] => {
+                self.demand(group)?.company = Some(name(company)?);
+            }
+            [who, "factor"] => self.factors.push(subject(who)?),
+            [who, "before"] => {
+                self.before.push(Proof { subject: subject(who)?, at: Monotonic::default() });
+            }
+            ["alone"] => self.before.clear(),
             ["armed", "on"] => self.book.arming = Arming::On,
             ["armed", "off"] => self.book.arming = Arming::Off,
             ["armed", "until", end] => self.book.arming = Arming::Until(self.instant(end)?),
@@ -157,6 +172,10 @@ impl Case {
             _ => return Err("nothing like this is ever written".to_owned()),
         }
         Ok(())
+    }
+
+    fn demand(&mut self, group: &str) -> Result<&mut Demand, String> {
+        Ok(self.book.demands.entry(name(group)?).or_default())
     }
 
     fn terms(&mut self, who: &str) -> Result<&mut Terms, String> {
@@ -182,6 +201,8 @@ impl Case {
             enabled: !self.disabled.contains(&subject),
             wall: self.trust.map(|trust| WallClock { unix_ms, trust, synchronised: false }),
             locked_out: self.locked_out,
+            factor: self.factors.contains(&subject),
+            before: &self.before,
         });
         let reason = ruling.refusal.map_or("allowed", |refusal| {
             Verdict::Denied { reason: DeniedReason::from(refusal), subject: None }.reason()
@@ -203,5 +224,7 @@ fn say(rule: Rule<'_>) -> String {
         Rule::AnyTime { .. } => "any_time".to_owned(),
         Rule::NoGroup => "no_group".to_owned(),
         Rule::LockedOut => "locked".to_owned(),
+        Rule::Factor { .. } => "factor".to_owned(),
+        Rule::Company { .. } => "company".to_owned(),
     }
 }

@@ -250,6 +250,8 @@ fn hours_are_kept_on_the_days_on_which_the_clock_changes() {
                     enabled: true,
                     wall: Some(wall),
                     locked_out: false,
+                    factor: false,
+                    before: &[],
                 };
                 let allowed = rules.judge(&asked).refusal.is_none();
                 assert_eq!(allowed, is_lawful(who, at), "{at} {who}");

@@ -27,7 +27,7 @@ use deepid_edge::publish::{
 };
 use deepid_edge::sign::{PublicKey, SigningState, Thumbprint};
 use deepid_edge::store::{
-    Administrative, AuditRecord, Body, ConfigurationRefusal, DecisionRecord, RequestVerdict,
+    Administrative, AuditRecord, Body, ConfigurationRefusal, DecisionRecord, May, RequestVerdict,
     TwinSign,
 };
 use jsonschema::Validator;
@@ -124,6 +124,7 @@ fn administrative() -> Vec<Administrative> {
         RequestVerdict::RefusedTooMany,
         RequestVerdict::RefusedUnknown,
         RequestVerdict::RefusedResponseTopic,
+        RequestVerdict::RefusedUnauthorised,
     ];
     let mut all = vec![
         A::Started { version: "0.1.0".to_owned(), recording: false, grant_key: None },
@@ -165,6 +166,20 @@ fn administrative() -> Vec<Administrative> {
         A::HolidaysChanged { added: 12, removed: 0 },
         A::ArmingChanged { armed: false, until: None },
         A::ArmingChanged { armed: true, until: Some("2026-05-01T07:15:02Z".to_owned()) },
+        A::GroupDemands { group: rule("vault"), factor: true, company: None },
+        A::GroupDemands { group: rule("vault"), factor: false, company: Some(rule("staff")) },
+        A::AdministratorAdded {
+            administrator: rule("hub"),
+            key: fingerprint(),
+            may: May::Everything,
+        },
+        A::AdministratorAdded {
+            administrator: rule("reader"),
+            key: fingerprint(),
+            may: May::Factor,
+        },
+        A::AdministratorRemoved { administrator: rule("hub") },
+        A::Asked { administrator: rule("hub"), request: "arm".to_owned(), done: true },
         A::ReferencesAdopted {
             model: embedder(),
             procedure: deepid_edge::inference::ProcedureHash::of_bytes([0x5a; 32]),

@@ -1,8 +1,7 @@
 //! `arm`: whether the door grants anything at all.
 //!
 //! In: the database, a word. Out: the state, which survives restarts; every change is one transaction
-//! with its record. Invariant: only a command on the board itself arms; nothing that comes over MQTT
-//! does. Deliberately absent: alarms; armed means here that the door lets people in.
+//! with its record. Deliberately absent: arming over MQTT, which is `ask`; alarms; armed means here that the door lets people in.
 
 use clap::Subcommand;
 use jiff::SignedDuration;
@@ -38,7 +37,7 @@ pub enum Verb {
     Show,
 }
 
-fn duration(text: &str) -> Result<SignedDuration, String> {
+pub(super) fn duration(text: &str) -> Result<SignedDuration, String> {
     let read = text.parse::<SignedDuration>().ok();
     read.filter(|duration| (FROM..=UP_TO).contains(duration)).ok_or_else(|| {
         "must be a duration such as 90m, 8h or 2h30m, from a minute to 366 days".to_owned()

@@ -13,7 +13,7 @@ use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::subjects::{Who, change_rules, existing};
-use crate::policy::{RuleBook, RuleName};
+use crate::policy::{Demand, RuleBook, RuleName};
 use crate::store::{RuleChange, Store, Subject};
 
 /// What to do with groups.
@@ -41,6 +41,21 @@ pub enum Verb {
         /// No schedule: its members pass at any time
         #[arg(long, conflicts_with = "schedule")]
         any_time: bool,
+    },
+    /// Say what a group needs beside a face; what is not named is not needed
+    Demand {
+        /// The group
+        #[arg(value_name = "GROUP", value_parser = RuleName::new)]
+        group: RuleName,
+        /// A second factor of the same person: a tag or a code, of which 'ask factor' tells
+        #[arg(long)]
+        factor: bool,
+        /// Somebody else, of this group, who was recognised shortly before
+        #[arg(long, value_name = "GROUP", value_parser = RuleName::new)]
+        company: Option<RuleName>,
+        /// Nothing: a face is enough
+        #[arg(long, conflicts_with_all = ["factor", "company"], required_unless_present_any = ["factor", "company"])]
+        nothing: bool,
     },
     /// Remove a group that nobody is in
     Remove {
@@ -83,6 +98,15 @@ impl Verb {
                 let text = format!("group {group}: {}", follows(schedule.as_ref()));
                 (text, json!({ "done": "changed", "group": group, "schedule": schedule }))
             }
+            Self::Demand { group, factor, company, .. } => {
+                let demand = Demand { factor, company };
+                let change = RuleChange::Demand { group: &group, demand: &demand };
+                change_rules(&mut store, &config, change)?;
+                let text = format!("group {group}: {}", needs(Some(&demand)));
+                let Demand { factor, company } = demand;
+                let value = json!({ "done": "changed", "group": group, "factor": factor, "company": company });
+                (text, value)
+            }
             Self::Remove { group } => {
                 change_rules(&mut store, &config, RuleChange::RemoveGroup { group: &group })?;
                 let text = format!("group {group} removed");
@@ -112,6 +136,19 @@ fn follows(schedule: Option<&RuleName>) -> String {
     )
 }
 
+fn needs(demand: Option<&Demand>) -> String {
+    match demand {
+        Some(Demand { factor: true, company: None }) => "needs a second factor".to_owned(),
+        Some(Demand { factor: true, company: Some(company) }) => {
+            format!("needs a second factor, and somebody of group {company} shortly before")
+        }
+        Some(Demand { factor: false, company: Some(company) }) => {
+            format!("needs somebody else, of group {company}, shortly before")
+        }
+        None | Some(Demand { factor: false, company: None }) => "a face is enough".to_owned(),
+    }
+}
+
 fn write_people(text: &mut String, people: &[&Subject]) {
     for Subject { id, name, .. } in people {
         let _infallible = writeln!(text, "  {:<18} {name}", id.to_string());
@@ -125,10 +162,18 @@ fn list(context: &Context, book: &RuleBook, subjects: &[Subject]) -> Result<Kind
     for (group, schedule) in &book.groups {
         let members: Vec<&Subject> =
             subjects.iter().filter(|subject| group_of(subject) == Some(group)).collect();
-        let _infallible = writeln!(text, "{group}: {}", follows(schedule.as_ref()));
+        let demand = book.demands.get(group);
+        let _infallible =
+            writeln!(text, "{group}: {}; {}", follows(schedule.as_ref()), needs(demand));
         write_people(&mut text, &members);
         let members: Vec<_> = members.iter().map(|subject| &subject.id).collect();
-        values.push(json!({ "group": group, "schedule": schedule, "members": members }));
+        values.push(json!({
+            "group": group,
+            "schedule": schedule,
+            "factor": demand.is_some_and(|demand| demand.factor),
+            "company": demand.and_then(|demand| demand.company.as_ref()),
+            "members": members,
+        }));
     }
     let others: Vec<&Subject> =
         subjects.iter().filter(|subject| group_of(subject).is_none()).collect();

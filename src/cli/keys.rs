@@ -312,7 +312,7 @@ fn make_beside(place: &KeyPlace, store: &Store) -> Result<PublicKey, Failure> {
     .at(place.path.display().to_string()))
 }
 
-fn read_public(path: &Path) -> Result<PublicKey, Failure> {
+pub(super) fn read_public(path: &Path) -> Result<PublicKey, Failure> {
     use std::io::Read as _;
     let at = path.display().to_string();
     let mut text = Vec::new();

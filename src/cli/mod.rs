@@ -10,7 +10,9 @@ pub mod exit;
 pub mod failure;
 
 mod absent;
+mod admins;
 mod arm;
+mod ask;
 mod backup;
 mod calibrate;
 mod clock;
@@ -104,6 +106,11 @@ enum Verb {
     /// Say whether the door lets anybody in at all
     #[command(subcommand)]
     Arm(arm::Verb),
+    /// Say who may change something over MQTT
+    #[command(subcommand)]
+    Admins(admins::Verb),
+    /// Ask a door for something over MQTT
+    Ask(ask::Arguments),
     /// Show or export what the door did
     #[command(subcommand)]
     Records(records::Verb),
@@ -180,6 +187,8 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Kind, Failure> {
         Verb::Schedules(verb) => verb.run(context),
         Verb::Policy(verb) => verb.run(context),
         Verb::Arm(verb) => verb.run(context),
+        Verb::Admins(verb) => verb.run(context),
+        Verb::Ask(verb) => verb.run(context),
         Verb::Records(verb) => verb.run(context),
         Verb::Clock(verb) => verb.run(context),
         Verb::Keys(verb) => verb.run(context),

@@ -66,7 +66,14 @@ fn explain(
     wall: WallClock,
 ) -> Result<Kind, Failure> {
     let Subject { id, name, enabled, .. } = subject;
-    let asked = Asked { subject: id, enabled: *enabled, wall: Some(wall), locked_out: false };
+    let asked = Asked {
+        subject: id,
+        enabled: *enabled,
+        wall: Some(wall),
+        locked_out: false,
+        factor: false,
+        before: &[],
+    };
     let ruling = rules.judge(&asked);
     let reason = ruling.refusal.map(|refusal| {
         Verdict::Denied { reason: DeniedReason::from(refusal), subject: None }.reason()
@@ -111,6 +118,12 @@ fn in_words(rules: &Rules, rule: Rule<'_>) -> String {
         Rule::Missing { group } => format!("group {group} or its schedule is not there"),
         Rule::AnyTime { group } => format!("group {group} follows no schedule"),
         Rule::NoGroup => "the subject is in no group".to_owned(),
+        Rule::Factor { group } => {
+            format!("group {group} needs a second factor beside the face, which nobody has shown")
+        }
+        Rule::Company { group, company } => format!(
+            "group {group} needs somebody else, of group {company}, who was recognised shortly before"
+        ),
         Rule::LockedOut => "the door is locked after too many failed visits".to_owned(),
     }
 }

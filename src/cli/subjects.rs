@@ -24,8 +24,8 @@ use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey};
 use crate::policy::Terms;
 use crate::store::{
-    Administrative, AuditRecord, BackupProblem, Change, Done, Error, HeldReferences, LookAlike,
-    RuleChange, Signature, Store, Subject, Usable,
+    Administrative, AdministratorProblem, AuditRecord, BackupProblem, Change, Done, Error,
+    HeldReferences, LookAlike, RuleChange, Signature, Store, Subject, Usable,
 };
 
 /// What to do with subjects.
@@ -403,10 +403,12 @@ impl From<Error> for Failure {
         let kind = match &error {
             Error::NoSuchSubject { .. } => Kind::Absent,
             Error::Rules(problem) if problem.is_absence() => Kind::Absent,
+            Error::Administrator(AdministratorProblem::NoSuch(_)) => Kind::Absent,
             Error::NameTaken { .. }
             | Error::AmbiguousName { .. }
             | Error::SameKey { .. }
             | Error::Rules(_)
+            | Error::Administrator(_)
             | Error::BadName { .. } => Kind::Usage,
             Error::Backup { problem, .. } => of_backup(problem),
             Error::Older { .. } => Kind::Older,

@@ -213,6 +213,8 @@ table! {
     ["policy"] PolicySection "Who may pass, and when (docs/policy.md). The rules themselves stand in the database: 'deepid-edge groups', 'schedules', 'subjects validity', 'arm'." {
         time_zone: Option<String> = live_unset(KeyKind::Text(Rule::TimeZone), r#""Europe/Berlin""#,
             "By which clocks hours and dates of schedules are meant, as the time zone database names it. Unset: the system's, UTC where it has none.");
+        second_s: u64 = live(whole(5, 120), "30",
+            "How many seconds a second factor counts for, and a first of two persons ('deepid-edge groups demand'); so long a second factor is waited for, too.");
         lockout_visits: u32 = live(whole(0, 100), "5",
             "After so many visits of strangers or pictures within policy.lockout_window_s, without a grant between them, nobody is granted for 30 s ('denied', 'locked_out'), and twice as long each time that it happens again soon. 0: never.");
         lockout_window_s: u64 = live(whole(10, 86_400), "300",
@@ -249,6 +251,8 @@ table! {
             KeyKind::Path,
             r#""/etc/deepid-edge/mqtt-password""#,
             "A file with the password on its first line, readable by the service's user alone, or the service's credential (docs/board.md). There is no key for the password itself: configuration gets copied about.");
+        broker_may_arm: bool = live(KeyKind::Switch, "false",
+            "true: whoever the broker lets write to <base>/<door>/armed/set arms and disarms the door, such as Home Assistant's switch. Anybody else needs a key (docs/policy.md).");
         [tls] Tls;
         [home_assistant] HomeAssistant;
     }

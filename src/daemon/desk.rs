@@ -10,11 +10,14 @@
 
 use uuid::Uuid;
 
+use super::requests::Requests;
 use super::signer::{Signer, SigningStatus};
 use super::unreadable::Unreadable;
 use crate::clock::{Monotonic, WallClock};
+use crate::compare::SubjectId;
 use crate::decide::Decision;
-use crate::publish::{Armed, Challenge, DeskRequest, Outgoing};
+use crate::publish::ask::Answer;
+use crate::publish::{Answered, Armed, Challenge, DeskRequest, Outgoing, Reply};
 use crate::store::{self, Administrative, AuditRecord, Condition, Signature, Store};
 
 /// What the desk is asked to do.
@@ -31,6 +34,23 @@ pub enum Task {
     Administrative(Administrative),
     /// Keep a listener's nonce for the next grant.
     Challenge(Challenge),
+    /// Give a client a nonce for one signed request.
+    Nonce {
+        /// To whom.
+        reply: Reply,
+    },
+    /// Carry a signed request out.
+    Signed {
+        /// Who is answered.
+        reply: Reply,
+        /// The message as it came.
+        message: Vec<u8>,
+    },
+    /// Arm or disarm the door: the broker's word is enough.
+    Arm {
+        /// Which of the two.
+        armed: bool,
+    },
     /// Hand out records of the outbox.
     Outbox {
         /// The last one that is known already; 0 for none.
@@ -51,10 +71,41 @@ impl From<DeskRequest> for Task {
             DeskRequest::Outbox { after, limit } => Self::Outbox { after, limit },
             DeskRequest::Acknowledged { seq } => Self::Acknowledged { seq },
             DeskRequest::Challenge(challenge) => Self::Challenge(challenge),
+            DeskRequest::Nonce { reply } => Self::Nonce { reply },
+            DeskRequest::Signed { reply, message } => Self::Signed { reply, message },
+            DeskRequest::Arm { armed } => Self::Arm { armed },
             DeskRequest::Requested { request, verdict, count } => {
                 Self::Administrative(Administrative::Requested { request, verdict, count })
             }
         }
+    }
+}
+
+/// What came of a signed request.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub answer: Answer,
+    /// Whether there is a new record.
+    pub recorded: bool,
+    pub wanted: Wanted,
+}
+
+/// What a request that was carried out wants of others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// Enrolled set and rules are to be read again.
+    pub read_again: bool,
+    /// The door is to forget its failed visits.
+    pub reset_lockout: bool,
+    /// Whose second factor has come.
+    pub factors: Vec<SubjectId>,
+}
+
+impl Wanted {
+    fn join(&mut self, other: Self) {
+        self.read_again |= other.read_again;
+        self.reset_lockout |= other.reset_lockout;
+        self.factors.extend(other.factors);
     }
 }
 
@@ -75,6 +126,9 @@ pub struct Desk {
     outbox_depth: u64,
     unreadable: Unreadable,
     signer: Signer,
+    requests: Requests,
+    /// What was asked for since somebody last looked.
+    asked: Wanted,
     /// What was said last of whether the door is armed.
     armed: Option<Armed>,
     /// The record of the start, while it could not be made.
@@ -93,6 +147,8 @@ impl Desk {
             outbox_depth: 0,
             unreadable: Unreadable::default(),
             signer: Signer::default(),
+            requests: Requests::new(Monotonic::default()),
+            asked: Wanted::default(),
             armed: None,
             start: None,
         };
@@ -152,6 +208,26 @@ impl Desk {
                 }
             }
             Task::Challenge(challenge) => self.signer.keep(challenge, now),
+            Task::Nonce { reply } => {
+                let nonce = self.requests.nonce(&self.door, now);
+                outgoing.extend(
+                    nonce.map(|nonce| Outgoing::Answer { reply, answer: Answered::Nonce(nonce) }),
+                );
+            }
+            Task::Signed { reply, message } => {
+                let by = Signature { door: &self.door, boot: self.boot, now, wall };
+                let carried = self.requests.carry_out(&message, &mut self.store, by);
+                self.asked.join(carried.wanted);
+                self.note_recorded(carried.recorded, outgoing);
+                let answer = Answered::Request(Box::new(carried.answer));
+                outgoing.push(Outgoing::Answer { reply, answer });
+            }
+            Task::Arm { armed } => {
+                let by = Signature { door: &self.door, boot: self.boot, now, wall };
+                let carried = self.requests.arm_for_broker(armed, &mut self.store, by);
+                self.asked.join(carried.wanted);
+                self.note_recorded(carried.recorded, outgoing);
+            }
             Task::Outbox { after, limit } => match self.store.outbox_page(after, limit) {
                 Ok(page) => {
                     self.unreadable.note(&page.unreadable);
@@ -232,6 +308,30 @@ impl Desk {
             outgoing.push(Outgoing::Armed(armed));
         }
         ended
+    }
+
+    /// Records what came of requests that have waited for it.
+    pub fn look_at_requests(
+        &mut self,
+        now: Monotonic,
+        wall: WallClock,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        let by = Signature { door: &self.door, boot: self.boot, now, wall };
+        let recorded = self.requests.settle(&mut self.store, by);
+        self.note_recorded(recorded, outgoing);
+    }
+
+    /// What requests want of the others since the last call.
+    pub fn take_wanted(&mut self) -> Wanted {
+        std::mem::take(&mut self.asked)
+    }
+
+    fn note_recorded(&mut self, recorded: bool, outgoing: &mut Vec<Outgoing>) {
+        if recorded {
+            self.count_outbox();
+            outgoing.push(Outgoing::Recorded);
+        }
     }
 
     /// How signing is.
@@ -316,7 +416,6 @@ impl Desk {
 mod tests {
     use super::*;
     use crate::clock::ClockTrust;
-    use crate::compare::SubjectId;
     use crate::decide::{DecisionLatency, FramesCounted, Verdict};
     use crate::store::{Body, StoreSettings};
 

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use tokio::sync::mpsc::Sender;
 
-use super::desk::{Desk, Task};
+use super::desk::{Desk, Task, Wanted};
 use super::enrolments::{Enrolments, Looked};
 use super::pulse::Thread;
 use super::reload::Renewal;
@@ -92,6 +92,16 @@ impl DeskThread {
     fn look(&mut self, shared: &Shared, outgoing: &mut Vec<Outgoing>) {
         // The door says so, too, where a decision could not even be handed over.
         let failed = shared.desk.condition().has_failed();
+        let Wanted { read_again, reset_lockout, factors } = self.desk.take_wanted();
+        if !factors.is_empty() {
+            self.enrolments.bring(factors);
+        }
+        if read_again {
+            self.enrolments.read_again();
+        }
+        if reset_lockout {
+            self.enrolments.reset_lockout();
+        }
         let looked = self.enrolments.look(self.desk.store(), failed, shared.clock.now());
         if looked == Looked::TooEarly {
             return;
@@ -102,6 +112,7 @@ impl DeskThread {
         if self.desk.look_at_arming(shared.clock.now(), shared.clock.wall(), outgoing) {
             self.enrolments.read_again();
         }
+        self.desk.look_at_requests(shared.clock.now(), shared.clock.wall(), outgoing);
         self.report(shared);
         // Another program may have made records, or settled the clock.
         if let Ok(floor) = self.desk.store().clock_floor() {

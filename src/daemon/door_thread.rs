@@ -101,7 +101,13 @@ impl DoorThread {
 
     /// Takes over what the others have for the door: between two frames, all at once.
     fn take_over(&mut self, shared: &Shared, effects: &mut Vec<Effect>) {
-        let News { change, adjustment } = self.enrolments.take();
+        let News { change, adjustment, reset_lockout, factors } = self.enrolments.take();
+        for subject in factors {
+            self.step(shared, Event::Factor(subject), effects);
+        }
+        if reset_lockout {
+            self.step(shared, Event::LockoutReset, effects);
+        }
         match change {
             Some(Change::Replace(galleries, rules)) => {
                 self.step(shared, Event::Enrolled(galleries), effects);

@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::DaemonError;
 use super::reload::{Adjustment, Renewal};
 use crate::clock::Monotonic;
+use crate::compare::SubjectId;
 use crate::config::Config;
 use crate::policy::Rules;
 use crate::recognise::Galleries;
@@ -65,6 +66,10 @@ pub(super) struct News {
     pub change: Option<Change>,
     /// Set by a reload of the configuration; the change beside it was made by that.
     pub adjustment: Option<Adjustment>,
+    /// Whether the door is to forget its failed visits.
+    pub reset_lockout: bool,
+    /// Whose second factor has come.
+    pub factors: Vec<SubjectId>,
 }
 
 /// One place between the desk and the door thread, in which the newest change wins. An
@@ -77,6 +82,17 @@ impl Handover {
         let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         news.change = Some(change);
         news.adjustment = adjustment.or(news.adjustment.take());
+    }
+
+    /// Has the door forget its failed visits.
+    pub(super) fn reset_lockout(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).reset_lockout = true;
+    }
+
+    /// Tells the door whose second factor has come.
+    fn bring(&self, factors: Vec<SubjectId>) {
+        let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        news.factors.extend(factors);
     }
 
     /// What is new since the last call.
@@ -185,9 +201,19 @@ impl Enrolments {
         }
     }
 
-    /// Reads everything again at the next look: the desk itself has changed a rule.
+    /// Reads everything again at the next look: the desk itself has changed what is there.
     pub(super) const fn read_again(&mut self) {
         self.version = None;
+    }
+
+    /// Has the door forget its failed visits.
+    pub(super) fn reset_lockout(&self) {
+        self.handover.reset_lockout();
+    }
+
+    /// Tells the door whose second factor has come.
+    pub(super) fn bring(&self, factors: Vec<SubjectId>) {
+        self.handover.bring(factors);
     }
 
     /// Goes on by another configuration where a gallery can be made by it, and says whether; the
@@ -441,8 +467,14 @@ mod tests {
         assert_eq!(enrolments.look(&store, false, Monotonic::from_millis(1000)), Looked::Loaded);
         let Some(Change::Replace(galleries, rules)) = handover.take().change else { panic!() };
         assert_eq!(galleries.gallery.subjects(), 1);
-        let asked =
-            Asked { subject: &somebody, enabled: true, wall: Some(by().wall), locked_out: false };
+        let asked = Asked {
+            subject: &somebody,
+            enabled: true,
+            wall: Some(by().wall),
+            locked_out: false,
+            factor: false,
+            before: &[],
+        };
         assert_eq!(rules.judge(&asked).refusal, Some(Refusal::NotArmed));
         assert_eq!(enrolments.look(&store, false, Monotonic::from_millis(2000)), Looked::Same);
 
@@ -490,7 +522,7 @@ mod tests {
         // Somebody is enrolled before the recogniser looks: read again by the new configuration.
         enrol(&mut beside, "another");
         enrolments.look(&store, false, Monotonic::from_millis(5000));
-        let News { change, adjustment } = handover.take();
+        let News { change, adjustment, .. } = handover.take();
         assert_eq!(subjects(change), Some(0), "by the metric of the new configuration");
         let adjustment = adjustment.expect("it is not lost");
         assert_eq!(adjustment.visit, config(&[]).visit_policy());

@@ -32,7 +32,9 @@ use crate::capture::{CameraDoubt, CameraState, Origin};
 use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
 use crate::config::Config;
 use crate::detect::StillFace;
-use crate::publish::{AskDesk, Contest, Health, Info, Outgoing, Presence, Session, SessionEvent};
+use crate::publish::{
+    Answered, AskDesk, Contest, Health, Info, Outgoing, Presence, Session, SessionEvent,
+};
 use crate::sign::SigningState;
 use crate::store::{Administrative, Condition};
 
@@ -475,7 +477,8 @@ impl Front<'_> {
             SessionEvent::Disconnected { .. } => self.note_connected(false),
             SessionEvent::HealthWanted { reply } => {
                 let health = self.health(self.shared.clock.now(), said);
-                self.send(Outgoing::Answer { reply, health });
+                let answer = Answered::Health(Box::new(health));
+                self.send(Outgoing::Answer { reply, answer });
             }
             SessionEvent::NotAllowed { topic, what } => tracing::error!(
                 topic,

@@ -29,6 +29,7 @@ pub mod meter;
 mod pulse;
 mod rate;
 mod reload;
+mod requests;
 mod service;
 mod shared;
 mod signals;

@@ -46,6 +46,9 @@ pub struct VisitPolicy {
     pub gates: Gates,
     /// After how many failed visits nobody is granted for a while.
     pub lockout: LockoutPolicy,
+    /// For how long a second factor, and a first of two persons, counts; and how long after the first
+    /// frame with a face a second factor is waited for.
+    pub second: Duration,
 }
 
 impl VisitPolicy {
@@ -68,6 +71,7 @@ impl Default for VisitPolicy {
             timeout: Duration::from_secs(2),
             gates: Gates::NONE,
             lockout: LockoutPolicy::default(),
+            second: Duration::from_secs(30),
         }
     }
 }

@@ -51,6 +51,7 @@ impl From<Refusal> for DeniedReason {
             Refusal::NotArmed => Self::NotArmed,
             Refusal::OutsideSchedule => Self::OutsideSchedule,
             Refusal::LockedOut => Self::LockedOut,
+            Refusal::SecondFactorMissing => Self::SecondFactorMissing,
         }
     }
 }

@@ -11,7 +11,9 @@
 //! | asking | a gate has not seen enough yet | watching | none: that frame counts on |
 //! | asking | a gate refuses the whole visit | decided | record and publish its reason |
 //! | watching | the same, but the rules refuse (`policy`), the claim is not accepted, or the door is contested | decided | record and publish `denied` |
+//! | watching | the same, where only the subject's second factor is missing | watching | none: it is waited for, for `second` |
 //! | watching | the same within the subject's cooldown | decided | none |
+//! | watching | a second factor that was waited for has not come in time, or nobody is there any more | decided, idle | record and publish `denied` |
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
 //! | watching | no face for `absence` | idle | record `ambiguous`, `insufficient_evidence` or `fault`; presence |
 //! | decided | no face for `absence` | idle | presence |
@@ -49,11 +51,14 @@ use super::{
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::{Likeness, Match, SubjectId};
-use crate::policy::{Asked, Lockout, Rules};
+use crate::policy::{Asked, Lockout, Proof, Refusal as Ruled, Rule, Rules};
 
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
 /// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
 const REMEMBERED_GRANTS: usize = 4096;
+
+/// How many second factors, and how many first persons, are remembered; the oldest is forgotten first.
+const REMEMBERED_SECONDS: usize = 16;
 
 /// Below this share of the light by which a face was judged a frame is dark.
 const DARK: f32 = 0.5;
@@ -73,6 +78,10 @@ pub struct Visit {
     grants: Vec<(SubjectId, Monotonic)>,
     rules: Rules,
     lockout: Lockout,
+    /// Whose second factor has come, and was not used yet.
+    factors: Vec<Proof>,
+    /// Who was recognised and could have passed but for a second factor or a second person.
+    before: Vec<Proof>,
 }
 
 #[derive(Debug)]
@@ -97,6 +106,8 @@ struct Watching {
     /// The subject and the score of the frame at hand, where it is accepted.
     at_hand: Option<(SubjectId, f32)>,
     passage: Passage,
+    /// On whom the visit agreed whose second factor is waited for.
+    awaited: Option<Agreement>,
 }
 
 impl Visit {
@@ -113,6 +124,8 @@ impl Visit {
             grants: Vec::new(),
             rules: Rules::default(),
             lockout: Lockout::default(),
+            factors: Vec::new(),
+            before: Vec::new(),
         }
     }
 
@@ -131,6 +144,18 @@ impl Visit {
     #[must_use]
     pub fn locked_until(&self, now: Monotonic) -> Option<Monotonic> {
         self.lockout.until(now)
+    }
+
+    /// Forgets the failed visits: a lockout is over.
+    pub fn forget_failures(&mut self) {
+        self.lockout.forget();
+    }
+
+    /// The second factor of `subject` has come: it counts for [`VisitPolicy::second`], for one grant.
+    /// Alone it concludes nothing: a frame must show the subject.
+    pub fn note_factor(&mut self, subject: SubjectId, now: Monotonic) {
+        let life = self.policy.second;
+        remember(&mut self.factors, subject, life, now);
     }
 
     /// Takes in one frame at the time `now` and appends what is to be done to `effects`.
@@ -220,7 +245,7 @@ impl Visit {
         let (last_face, times_out_at) = match &self.state {
             State::Idle => return,
             State::Watching(watching) => {
-                (watching.last_face, Some(watching.first_face.plus(self.policy.timeout)))
+                (watching.last_face, Some(watching.times_out_at(&self.policy)))
             }
             State::Decided { last_face } => (*last_face, None),
         };
@@ -235,6 +260,12 @@ impl Visit {
         if let State::Watching(watching) = ended {
             let (counts, conflicts) = (&watching.tally.counts, watching.tally.conflicts());
             let waits_for = watching.passage.waits_for();
+            if let Some(proven) = &watching.awaited {
+                let verdict = missing(proven);
+                let decision = self.decision(verdict, &watching, Some(proven), now);
+                effects.push(Effect::Decided { decision, announce: true });
+                return self.announce(0, effects);
+            }
             // Whoever goes before the timeout has tried as well.
             self.note_failure(&unproven(counts, conflicts, waits_for, &self.policy), now);
             let reason = waits_for.unwrap_or_else(|| too_short(counts));
@@ -243,6 +274,12 @@ impl Visit {
             effects.push(Effect::Decided { decision, announce: false });
         }
         self.announce(0, effects);
+    }
+
+    /// Whether somebody is there whose second factor is all that is missing.
+    #[must_use]
+    pub const fn awaits_factor(&self) -> bool {
+        matches!(&self.state, State::Watching(watching) if watching.awaited.is_some())
     }
 
     /// Whether somebody is there, decided or not.
@@ -262,10 +299,11 @@ impl Visit {
     pub fn poll_at(&self) -> Option<Monotonic> {
         match &self.state {
             State::Idle => None,
-            State::Watching(watching) => {
-                let timeout = watching.first_face.plus(self.policy.timeout);
-                Some(timeout.min(watching.last_face.plus(self.policy.absence)))
-            }
+            State::Watching(watching) => Some(
+                watching
+                    .times_out_at(&self.policy)
+                    .min(watching.last_face.plus(self.policy.absence)),
+            ),
             State::Decided { last_face } => Some(last_face.plus(self.policy.absence)),
         }
     }
@@ -379,11 +417,23 @@ impl Visit {
         }
     }
 
-    /// Decides on a proven subject.
+    /// Decides on a proven subject, or waits on where only its second factor is missing.
     fn conclude(&mut self, proven: &Agreement, now: Monotonic, effects: &mut Vec<Effect>) {
+        let life = self.policy.second;
+        self.factors.retain(|proof| now.since(proof.at) < life);
+        self.before.retain(|proof| now.since(proof.at) < life);
+        let Judged { verdict, second } = self.judge(proven, now);
+        if second {
+            remember(&mut self.before, proven.subject.clone(), life, now);
+        }
+        let State::Watching(watching) = &mut self.state else { return };
+        if verdict.is_none() && second {
+            watching.awaited = Some(proven.clone());
+            return;
+        }
         let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
-        if let Some(verdict) = self.judge(proven, now) {
+        if let Some(verdict) = verdict {
             let decision = self.decision(verdict, watching, Some(proven), now);
             if let Verdict::Granted { subject } = &decision.verdict {
                 self.grants.retain(|(_, at)| now.since(*at) < self.policy.cooldown);
@@ -391,6 +441,7 @@ impl Visit {
                     self.grants.remove(0);
                 }
                 self.grants.push((subject.clone(), now));
+                self.factors.retain(|proof| proof.subject != *subject);
                 self.lockout.forget();
             }
             effects.push(Effect::Decided { decision, announce: true });
@@ -425,9 +476,13 @@ impl Visit {
         let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
         let tally = &watching.tally;
-        let waits_for = watching.passage.waits_for();
-        let verdict = unproven(&tally.counts, tally.conflicts(), waits_for, &self.policy);
-        let decision = self.decision(verdict, watching, None, now);
+        let decision = if let Some(proven) = &watching.awaited {
+            self.decision(missing(proven), watching, Some(proven), now)
+        } else {
+            let waits_for = watching.passage.waits_for();
+            let verdict = unproven(&tally.counts, tally.conflicts(), waits_for, &self.policy);
+            self.decision(verdict, watching, None, now)
+        };
         self.note_failure(&decision.verdict, now);
         effects.push(Effect::Decided { decision, announce: true });
         self.state = State::Decided { last_face };
@@ -440,10 +495,13 @@ impl Visit {
         }
     }
 
-    /// The verdict on a proven subject; none within its cooldown.
-    fn judge(&self, agreement: &Agreement, now: Monotonic) -> Option<Verdict> {
+    /// The verdict on a proven subject; none within its cooldown, nor while its second factor is
+    /// waited for.
+    fn judge(&self, agreement: &Agreement, now: Monotonic) -> Judged {
         let subject = agreement.subject.clone();
-        let denied = |reason| Some(Verdict::Denied { reason, subject: Some(subject.clone()) });
+        let denied = |reason| {
+            Judged::at_once(Some(Verdict::Denied { reason, subject: Some(subject.clone()) }))
+        };
         if let Some(reason) = DeniedReason::of(agreement.enabled, agreement.beyond) {
             return denied(reason);
         }
@@ -452,20 +510,29 @@ impl Visit {
             enabled: agreement.enabled,
             wall: self.wall,
             locked_out: self.lockout.until(now).is_some(),
+            factor: self.factors.iter().any(|proof| proof.subject == subject),
+            before: &self.before,
         });
-        if let Some(refusal) = ruling.refusal {
+        let lacks = ruling.refusal == Some(Ruled::SecondFactorMissing);
+        if let Some(refusal) = ruling.refusal.filter(|_| !lacks) {
             return denied(refusal.into());
         }
         if self.contested {
             return denied(DeniedReason::DoorContested);
         }
+        if lacks {
+            // A second person comes in a visit of their own.
+            let waits = matches!(ruling.rule, Rule::Factor { .. });
+            let verdict = (!waits).then(|| missing(agreement));
+            return Judged { verdict, second: true };
+        }
         let cooling = |(granted, at): &(SubjectId, Monotonic)| {
             *granted == subject && now.since(*at) < self.policy.cooldown
         };
         if self.grants.iter().any(cooling) {
-            return None;
+            return Judged::at_once(None);
         }
-        Some(Verdict::Granted { subject })
+        Judged { verdict: Some(Verdict::Granted { subject }), second: true }
     }
 
     fn decision(
@@ -508,7 +575,45 @@ impl Visit {
     }
 }
 
+/// What is made of a proven subject.
+struct Judged {
+    /// `None`: nothing is said, or said yet.
+    verdict: Option<Verdict>,
+    /// Whether only a second factor or a second person is missing, or nothing at all: the subject
+    /// counts as the first of two persons.
+    second: bool,
+}
+
+impl Judged {
+    const fn at_once(verdict: Option<Verdict>) -> Self {
+        Self { verdict, second: false }
+    }
+}
+
+/// The second factor or the second person has not come.
+fn missing(proven: &Agreement) -> Verdict {
+    let subject = Some(proven.subject.clone());
+    Verdict::Denied { reason: DeniedReason::SecondFactorMissing, subject }
+}
+
+/// Keeps that `subject` was here, in place of what was kept of it before.
+fn remember(kept: &mut Vec<Proof>, subject: SubjectId, life: Duration, now: Monotonic) {
+    kept.retain(|proof| proof.subject != subject && now.since(proof.at) < life);
+    if kept.len() >= REMEMBERED_SECONDS {
+        kept.remove(0);
+    }
+    kept.push(Proof { subject, at: now });
+}
+
 impl Watching {
+    /// When the visit is named, where nothing is decided before: later where a second factor is
+    /// waited for.
+    fn times_out_at(&self, policy: &VisitPolicy) -> Monotonic {
+        let timeout =
+            if self.awaited.is_some() { policy.timeout.max(policy.second) } else { policy.timeout };
+        self.first_face.plus(timeout)
+    }
+
     /// Nothing has been seen yet of somebody who is there since `now`.
     fn begin(policy: &VisitPolicy, now: Monotonic) -> Self {
         Self {
@@ -522,6 +627,7 @@ impl Watching {
             lit: None,
             at_hand: None,
             passage: Passage::default(),
+            awaited: None,
         }
     }
 

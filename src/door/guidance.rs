@@ -37,11 +37,13 @@ pub enum Guidance {
     HoldStill,
     /// The face is covered.
     Uncover,
+    /// Show the second factor: a tag, a code.
+    SecondFactor,
 }
 
 impl Guidance {
     /// All.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ComeCloser,
         Self::StepBack,
         Self::MoreLight,
@@ -51,6 +53,7 @@ impl Guidance {
         Self::TurnRight,
         Self::HoldStill,
         Self::Uncover,
+        Self::SecondFactor,
     ];
 
     /// Its name on the wire.
@@ -66,6 +69,7 @@ impl Guidance {
             Self::TurnRight => "turn_right",
             Self::HoldStill => "hold_still",
             Self::Uncover => "uncover",
+            Self::SecondFactor => "second_factor",
         }
     }
 
@@ -99,6 +103,7 @@ fn wanted(
     observation: &Observation,
     several_faces: SeveralFaces,
     lacking: Option<Lacking>,
+    factor: bool,
 ) -> Option<Guidance> {
     let Seen::Faces { count, principal } = &observation.seen else { return None };
     if several_faces == SeveralFaces::Refuse && *count > 1 {
@@ -106,6 +111,8 @@ fn wanted(
     }
     match principal.quality.fault {
         Some(fault) => Guidance::of_quality(fault),
+        // All else has been seen.
+        None if factor => Some(Guidance::SecondFactor),
         None => lacking.and_then(Guidance::of_liveness),
     }
 }
@@ -120,15 +127,17 @@ pub(super) struct Guide {
 }
 
 impl Guide {
-    /// Takes in a frame of a visit that is not decided yet.
+    /// Takes in a frame of a visit that is not decided yet; `factor` says that only a second factor is
+    /// missing.
     pub(super) fn see(
         &mut self,
         observation: &Observation,
         several_faces: SeveralFaces,
         lacking: Option<Lacking>,
+        factor: bool,
         now: Monotonic,
     ) {
-        let wanted = wanted(observation, several_faces, lacking);
+        let wanted = wanted(observation, several_faces, lacking, factor);
         let since = match self.asked {
             Some((asked, since)) if asked == wanted => since,
             _ => now,
@@ -191,7 +200,7 @@ mod tests {
     fn a_word_comes_when_its_cause_lasts_and_stands_long_enough_to_be_read() {
         let mut guide = Guide::default();
         let mut see = |ms, fault| {
-            guide.see(&frame(1, fault), SeveralFaces::Refuse, None, at(ms));
+            guide.see(&frame(1, fault), SeveralFaces::Refuse, None, false, at(ms));
             guide.said()
         };
         let (small, blurred) = (Some(QualityFault::TooSmall), Some(QualityFault::Blurred));
@@ -210,7 +219,7 @@ mod tests {
     fn a_turn_that_a_challenge_asks_for_is_said_at_once() {
         let mut guide = Guide::default();
         let mut see = |ms, lacking| {
-            guide.see(&frame(1, None), SeveralFaces::Refuse, Some(lacking), at(ms));
+            guide.see(&frame(1, None), SeveralFaces::Refuse, Some(lacking), false, at(ms));
             guide.said()
         };
         see(0, Lacking::Ahead);
@@ -222,7 +231,12 @@ mod tests {
 
     #[test]
     fn a_second_person_comes_before_quality_and_quality_before_liveness() {
-        let asks = |count, fault, several, lacking| wanted(&frame(count, fault), several, lacking);
+        let asks =
+            |count, fault, several, lacking| wanted(&frame(count, fault), several, lacking, false);
+        let factor = |count, fault| wanted(&frame(count, fault), SeveralFaces::Refuse, None, true);
+        assert_eq!(factor(1, None), Some(Guidance::SecondFactor));
+        assert_eq!(factor(1, Some(QualityFault::TooDark)), Some(Guidance::MoreLight));
+        assert_eq!(factor(2, None), Some(Guidance::OneAtATime));
         let (refuse, principal) = (SeveralFaces::Refuse, SeveralFaces::Principal);
         let dark = Some(QualityFault::TooDark);
         let close = Some(Lacking::Surroundings);

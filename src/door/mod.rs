@@ -19,6 +19,7 @@ mod guidance;
 pub use guidance::Guidance;
 
 use crate::clock::{Clock, Monotonic};
+use crate::compare::SubjectId;
 use crate::decide::{
     Answer, Effect, Fault, Observation, Question, Seen, SeveralFaces, Visit, VisitPolicy,
 };
@@ -157,6 +158,10 @@ pub enum Event<'e, F> {
     },
     /// Another client speaks as this door, or none does any more.
     Contested(bool),
+    /// Forget the failed visits, and end a lockout.
+    LockoutReset,
+    /// Somebody's second factor has come.
+    Factor(SubjectId),
     /// Go on by another configuration.
     Tuned(Box<(Tuning, VisitPolicy)>),
 }
@@ -273,6 +278,8 @@ impl<S: Sight> Door<S> {
             Event::Ruled(rules) => return self.rule(*rules),
             Event::Database { failed } => return self.database_failed = failed,
             Event::Contested(contested) => return self.visit.contest(contested),
+            Event::LockoutReset => return self.visit.forget_failures(),
+            Event::Factor(subject) => return self.visit.note_factor(subject, time.frames.now()),
             Event::Tuned(settings) => {
                 let (tuning, policy) = *settings;
                 self.sight.tune(&tuning);
@@ -291,7 +298,9 @@ impl<S: Sight> Door<S> {
             self.guide.fall_silent();
         } else {
             let lacking = self.sight.lacking();
-            self.guide.see(&observation, self.several_faces, lacking, time.frames.now());
+            let factor = self.visit.awaits_factor();
+            let now = time.frames.now();
+            self.guide.see(&observation, self.several_faces, lacking, factor, now);
         }
         self.observed = Some(observation);
         self.attach(effects, before);

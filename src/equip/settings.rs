@@ -146,6 +146,7 @@ impl Config {
             gates: Gates::NONE
                 .with(Gate::Confirm, self.models.confirm.is_some())
                 .with(Gate::Liveness, self.live.mode != Mode::Off),
+            second: Duration::from_secs(self.policy.second_s),
             lockout: LockoutPolicy {
                 visits: self.policy.lockout_visits,
                 window: Duration::from_secs(self.policy.lockout_window_s),
@@ -267,6 +268,7 @@ impl Config {
                 prefix: mqtt.home_assistant.prefix.clone(),
                 retain: mqtt.home_assistant.retain,
             }),
+            broker_may_arm: mqtt.broker_may_arm,
             ..plain
         })
     }

@@ -1,7 +1,7 @@
 //! Who may pass, and when: the rules of the household, asked of everybody who was recognised.
 //!
 //! ```text
-//! Asked { who, enabled, wall clock, locked out } ─> Rules::judge ─> Ruling { refusal or none, rule }
+//! Asked { who, enabled, wall clock, locked out, what else has come } ─> Rules::judge ─> Ruling { refusal or none, rule }
 //! visits that end ─> Lockout ─> locked out until
 //! ```
 //!
@@ -23,5 +23,5 @@ pub use arming::Arming;
 pub use hours::Hours;
 pub use lockout::{Lockout, LockoutPolicy};
 pub use name::{InvalidRuleName, RuleName};
-pub use rules::{Asked, Refusal, Rule, RuleBook, Rules, Ruling, Terms};
+pub use rules::{Asked, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms};
 pub use schedule::{Day, Schedule, ScheduleProblem, read_date};

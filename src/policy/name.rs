@@ -28,6 +28,12 @@ impl RuleName {
         if fits { Ok(Self(name.to_owned())) } else { Err(InvalidRuleName(name.to_owned())) }
     }
 
+    /// Who asks where the broker's word is enough; no administrator has this name.
+    #[must_use]
+    pub fn broker() -> Self {
+        Self("broker".to_owned())
+    }
+
     /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

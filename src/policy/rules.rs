@@ -8,6 +8,8 @@
 //! | is the subject valid yet, and still | `outside_schedule` |
 //! | is its group's schedule open | `outside_schedule` |
 //! | is the door not locked out | `locked_out` |
+//! | has the second factor come that its group needs | `second_factor_missing` |
+//! | was somebody of the other group here that its group needs | `second_factor_missing` |
 //!
 //! In: [`Asked`]. Out: a [`Ruling`]. Invariants: the first rule that refuses is told, and any that
 //! refuses is enough; a subject without group, and a group without schedule, may always pass; a group
@@ -22,7 +24,7 @@ use jiff::tz::TimeZone;
 use super::arming::Arming;
 use super::name::RuleName;
 use super::schedule::{Day, Schedule};
-use crate::clock::{ClockTrust, WallClock};
+use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::SubjectId;
 
 /// What an administrator has written.
@@ -36,8 +38,28 @@ pub struct RuleBook {
     pub schedules: BTreeMap<RuleName, Schedule>,
     /// Groups, and the schedule that each follows.
     pub groups: BTreeMap<RuleName, Option<RuleName>>,
+    /// What groups need beside a face; those that need nothing are left out.
+    pub demands: BTreeMap<RuleName, Demand>,
     /// What is written of single subjects.
     pub subjects: BTreeMap<SubjectId, Terms>,
+}
+
+/// What a group needs beside a face.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Demand {
+    /// A second factor of the same subject.
+    pub factor: bool,
+    /// Somebody else, of this group, who was recognised shortly before.
+    pub company: Option<RuleName>,
+}
+
+/// Somebody who was recognised, and could have passed but for a second factor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    /// Who.
+    pub subject: SubjectId,
+    /// When.
+    pub at: Monotonic,
 }
 
 /// What is written of a subject.
@@ -69,6 +91,10 @@ pub struct Asked<'a> {
     pub wall: Option<WallClock>,
     /// Whether the door is locked after too many failed visits.
     pub locked_out: bool,
+    /// Whether the subject's second factor has come, and counts still.
+    pub factor: bool,
+    /// Who was recognised shortly before, the subject included.
+    pub before: &'a [Proof],
 }
 
 /// What the rules say.
@@ -93,6 +119,8 @@ pub enum Refusal {
     OutsideSchedule,
     /// Too many failed visits.
     LockedOut,
+    /// A second factor, or a second person, has not come.
+    SecondFactorMissing,
 }
 
 /// What a ruling rests on.
@@ -131,6 +159,18 @@ pub enum Rule<'r> {
     NoGroup,
     /// Whether the door is locked out.
     LockedOut,
+    /// The group needs a second factor.
+    Factor {
+        /// The subject's group.
+        group: &'r RuleName,
+    },
+    /// The group needs somebody of another.
+    Company {
+        /// The subject's group.
+        group: &'r RuleName,
+        /// The other.
+        company: &'r RuleName,
+    },
 }
 
 impl Default for Rules {
@@ -187,7 +227,28 @@ impl Rules {
         if asked.locked_out {
             return no(Refusal::LockedOut, Rule::LockedOut);
         }
+        if let Some(rule) = self.lacking(asked) {
+            return no(Refusal::SecondFactorMissing, rule);
+        }
         Ruling { refusal: None, rule }
+    }
+
+    /// What the subject's group needs beside the face and has not got.
+    fn lacking<'r>(&'r self, asked: &Asked<'_>) -> Option<Rule<'r>> {
+        let group = self.group_of(asked.subject)?;
+        let Demand { factor, company } = self.book.demands.get(group)?;
+        if *factor && !asked.factor {
+            return Some(Rule::Factor { group });
+        }
+        let company = company.as_ref()?;
+        let is_company = |proof: &Proof| {
+            proof.subject != *asked.subject && self.group_of(&proof.subject) == Some(company)
+        };
+        (!asked.before.iter().any(is_company)).then_some(Rule::Company { group, company })
+    }
+
+    fn group_of(&self, subject: &SubjectId) -> Option<&RuleName> {
+        self.book.subjects.get(subject).and_then(|terms| terms.group.as_ref())
     }
 
     /// Why a subject is not valid at `moment`, if it is not. Where the clock at the door shows a time

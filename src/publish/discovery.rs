@@ -1,8 +1,8 @@
 //! What Home Assistant is told about this door, so that it makes the entities by itself.
 //!
-//! The door's topics → one device-based discovery message; pure. Invariants: no `lock` and nothing
-//! that takes a command: the daemon says who stands at the door, and the automation that opens it
-//! belongs to its owner; every entity depends on `status`, and what depends on the camera on
+//! The door's topics → one device-based discovery message; pure. Invariants: no `lock`, and nothing
+//! that takes a command but, where the owner lets the broker arm, the switch for that: the daemon says
+//! who stands at the door, and the automation that opens it belongs to its owner; every entity depends on `status`, and what depends on the camera on
 //! `camera` too. Source: Home Assistant's documentation of MQTT discovery (device discovery,
 //! `event`, `binary_sensor`, `sensor`).
 
@@ -32,20 +32,27 @@ pub fn birth_topic(prefix: &str) -> String {
     format!("{prefix}/status")
 }
 
+/// What is announced, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Announced<'a> {
+    /// Where Home Assistant listens.
+    pub prefix: &'a str,
+    /// The fingerprint of the key that signs grants, where they are signed.
+    pub grant_key: Option<&'a str>,
+    /// Whether the broker keeps the message.
+    pub retained: bool,
+    /// Whether the broker's word is enough to arm and disarm: then there is a switch for it.
+    pub may_arm: bool,
+}
+
 /// The message that makes the device, with the fingerprint of the key by which its grants are signed,
 /// so that a person can read it where the door is set up. `retained` is its owner's choice; it can open nothing.
 #[must_use]
-pub fn announce(
-    prefix: &str,
-    topics: &Topics,
-    version: &str,
-    grant_key: Option<&str>,
-    retained: bool,
-) -> Message {
+pub fn announce(announced: Announced<'_>, topics: &Topics, version: &str) -> Message {
     Message {
-        topic: topic(prefix, topics),
-        payload: super::topic::json(&device(topics, version, grant_key)),
-        delivery: Delivery { retained, qos: 1, expiry_s: None },
+        topic: topic(announced.prefix, topics),
+        payload: super::topic::json(&device(topics, version, announced)),
+        delivery: Delivery { retained: announced.retained, qos: 1, expiry_s: None },
     }
 }
 
@@ -61,10 +68,13 @@ pub fn forget(prefix: &str, topics: &Topics) -> Message {
 }
 
 /// The device with its components.
-fn device(topics: &Topics, version: &str, grant_key: Option<&str>) -> Value {
+fn device(topics: &Topics, version: &str, announced: Announced<'_>) -> Value {
+    let Announced { grant_key, may_arm, .. } = announced;
     let door = topics.door();
     let mut components = Map::new();
-    for (key, mut component) in visible(topics).into_iter().chain(diagnostic(topics)) {
+    let arming = arming(topics, may_arm);
+    let all = visible(topics).into_iter().chain(arming).chain(diagnostic(topics));
+    for (key, mut component) in all {
         if let Value::Object(fields) = &mut component {
             let platform = fields.get("platform").and_then(Value::as_str).unwrap_or_default();
             let entity = format!("{platform}.deepid_edge_{}_{key}", door.replace('-', "_"));
@@ -90,6 +100,27 @@ fn device(topics: &Topics, version: &str, grant_key: Option<&str>) -> Value {
         "qos": 1,
         "components": components,
     })
+}
+
+/// Whether the door is armed; and where the broker's word arms it, a switch.
+fn arming(topics: &Topics, may_arm: bool) -> Vec<(&'static str, Value)> {
+    let state = |platform: &str, name: &str| {
+        json!({
+            "platform": platform,
+            "name": name,
+            "icon": "mdi:shield-key",
+            "state_topic": topics.of(Topic::Armed),
+            "value_template": "{{ 'on' if value_json.armed else 'off' }}",
+            "payload_on": "on",
+            "payload_off": "off",
+        })
+    };
+    let mut components = vec![("armed", state("binary_sensor", "Armed"))];
+    if may_arm {
+        let command = json!({"command_topic": topics.arming(), "retain": false});
+        components.push(("arming", with(state("switch", "Arming"), command)));
+    }
+    components
 }
 
 /// What the household looks at.
@@ -258,8 +289,14 @@ mod tests {
     const KEY: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
 
     fn announced() -> (Message, Value) {
+        announced_where(false)
+    }
+
+    fn announced_where(may_arm: bool) -> (Message, Value) {
         let topics = Topics::new("deepid-edge", "front-1").unwrap();
-        let message = announce(PREFIX, &topics, "0.1.0", Some(KEY), false);
+        let announced =
+            Announced { prefix: PREFIX, grant_key: Some(KEY), retained: false, may_arm };
+        let message = announce(announced, &topics, "0.1.0");
         let payload = serde_json::from_slice(&message.payload).unwrap();
         (message, payload)
     }
@@ -315,6 +352,20 @@ mod tests {
         let types = ["granted", "denied", "unknown", "ambiguous"];
         assert_eq!(event["event_types"], json!(types));
         assert!(event.get("value_template").is_none(), "the payload is taken as it is");
+    }
+
+    #[test]
+    fn only_where_the_owner_lets_the_broker_arm_there_is_a_switch() {
+        let (_, payload) = announced();
+        assert!(payload["components"].get("arming").is_none());
+        let (_, payload) = announced_where(true);
+        let switch = &payload["components"]["arming"];
+        assert_eq!(switch["platform"], "switch");
+        assert_eq!(switch["command_topic"], "deepid-edge/front-1/armed/set");
+        assert_eq!(switch["retain"], false, "a request is made now or not at all");
+        let commands = payload["components"].as_object().unwrap().values();
+        let commands = commands.filter(|one| one.get("command_topic").is_some());
+        assert_eq!(commands.count(), 1, "and nothing else takes a command");
     }
 
     #[test]

@@ -221,7 +221,7 @@ pub struct Info {
 }
 
 /// What every version of this program can.
-pub const CAPABILITIES: [&str; 8] = [
+pub const CAPABILITIES: [&str; 10] = [
     "access/1",
     "audit/1",
     "grant/1",
@@ -230,6 +230,8 @@ pub const CAPABILITIES: [&str; 8] = [
     "challenge/1",
     "request/ping",
     "request/snapshot_health",
+    "request/nonce",
+    "request/signed",
 ];
 
 /// A model in use.

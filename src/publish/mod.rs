@@ -11,6 +11,7 @@
 //!
 //! Source: the contract in `docs/wire/README.md`; OASIS MQTT 5.0.
 
+pub mod ask;
 mod bucket;
 pub mod challenge;
 pub mod diagnosis;
@@ -28,8 +29,8 @@ pub use message::{
     Access, Armed, Audit, Camera, CameraState, GuidanceMessage, Health, Info, KeySet, Presence,
 };
 pub use session::{
-    AskDesk, BrokerFacts, Credentials, DeskRequest, HomeAssistantSettings, Outgoing, Reply,
-    Session, SessionEvent, SessionSettings, forget, probe,
+    Answered, AskDesk, AskError, BrokerFacts, Credentials, DeskRequest, HomeAssistantSettings,
+    Outgoing, Reply, Session, SessionEvent, SessionSettings, forget, probe,
 };
 pub use tls::{CertificateTrouble, TlsSettings, TlsTrouble};
 pub use topic::{Delivery, InvalidTopic, Message, Topic, Topics};

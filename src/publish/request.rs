@@ -5,8 +5,8 @@
 //! to Home Assistant's nor the broker's own, so that nobody can borrow our rights there; of requests
 //! alike one record stands for many, so that nobody can fill the disk or wear it out: the first is
 //! recorded at once, the others with their number ten minutes later. Requests are alike in what they
-//! ask (`ping`, `snapshot_health`, anything else) and in the verdict, so that there are twelve kinds,
-//! and at most 72 records an hour.
+//! ask (`ping`, `snapshot_health`, `nonce`, `signed`, anything else) and in the verdict, so that there
+//! are twenty-one kinds, and at most 126 records an hour. Who may ask for what, is not judged here.
 
 use super::bucket::Bucket;
 use super::topic::Topics;
@@ -26,6 +26,9 @@ const RECORD_EVERY_MS: u64 = 600_000;
 /// Characters of a request's name that are recorded.
 const NAME_CHARACTERS_MAX: usize = 64;
 
+/// The topic that arms, below the door's, as records name it.
+pub const ARMING: &str = "armed/set";
+
 /// What a client may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RequestKind {
@@ -33,6 +36,10 @@ pub enum RequestKind {
     Ping,
     /// `request/snapshot_health`: answered with `health`.
     SnapshotHealth,
+    /// `request/nonce`: answered with a nonce for one signed request.
+    Nonce,
+    /// `request/signed`: answered with what came of it.
+    Signed,
 }
 
 /// A message below `request/`, as it came.
@@ -85,7 +92,7 @@ struct Alike {
 #[derive(Debug, Clone)]
 pub struct Gate {
     bucket: Bucket,
-    /// One for each kind and verdict that has come: never more than twelve.
+    /// One for each kind and verdict that has come: never more than twenty-one.
     alike: Vec<Alike>,
 }
 
@@ -122,6 +129,28 @@ impl Gate {
         match asked.response_topic {
             Some(topic) if may_answer_on(topic, topics, foreign_prefix) => Judgement::Answer(kind),
             _ => refuse(RequestVerdict::RefusedResponseTopic),
+        }
+    }
+
+    /// Whether a message on the topic that arms is taken, and what it says: `on` or `off`, never
+    /// retained.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub fn judge_arming(
+        &mut self,
+        retained: bool,
+        payload: &[u8],
+        now: Monotonic,
+    ) -> Result<bool, RequestVerdict> {
+        if !self.bucket.take(now) {
+            return Err(RequestVerdict::RefusedTooMany);
+        }
+        match payload {
+            _ if retained => Err(RequestVerdict::RefusedRetained),
+            b"on" => Ok(true),
+            b"off" => Ok(false),
+            _ => Err(RequestVerdict::RefusedUnknown),
         }
     }
 
@@ -169,6 +198,8 @@ fn kind_of(name: &str) -> Option<RequestKind> {
     match name {
         "ping" => Some(RequestKind::Ping),
         "snapshot_health" => Some(RequestKind::SnapshotHealth),
+        "nonce" => Some(RequestKind::Nonce),
+        "signed" => Some(RequestKind::Signed),
         _ => None,
     }
 }

@@ -11,6 +11,7 @@
 //! been silent for longer than an `access` lives. The daemon's channel is drained also while there
 //! is no connection. Deliberately absent: SQLite. Source: OASIS MQTT 5.0, 4.4 (delivery retry).
 
+mod asking;
 mod connection;
 mod in_flight;
 mod live;
@@ -24,9 +25,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+pub use asking::{AskError, ask};
 pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 pub use to_desk::{AskDesk, DeskRequest};
 
+use super::ask::{Answer, NonceAnswer};
 use super::challenge::Challenges;
 use super::message::{Armed, Camera, GuidanceMessage, Health, Info, KeySet, Presence};
 use super::request::Gate;
@@ -78,17 +81,29 @@ pub enum Outgoing {
     Health(Health),
     /// Who we are, on change; the session has been given the first one.
     Info(Info),
-    /// Fresh health for one client: the answer to [`SessionEvent::HealthWanted`].
+    /// The answer to one client: to [`SessionEvent::HealthWanted`], [`DeskRequest::Nonce`] or
+    /// [`DeskRequest::Signed`].
     Answer {
         /// To whom.
         reply: Reply,
         /// What.
-        health: Health,
+        answer: Answered,
     },
     /// Say goodbye, and go on by other settings; `None`: tell nobody until there are some.
     Settings(Option<Box<SessionSettings>>),
     /// Say goodbye and end.
     Stop,
+}
+
+/// What a client is answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answered {
+    /// How the daemon is now.
+    Health(Box<Health>),
+    /// A nonce for one signed request.
+    Nonce(NonceAnswer),
+    /// What came of a signed request.
+    Request(Box<Answer>),
 }
 
 /// What the session tells the daemon.

@@ -215,6 +215,12 @@ impl Topics {
         format!("{}/{}/challenge", self.base, self.door)
     }
 
+    /// Where the door is armed and disarmed, where the broker's word is enough for that.
+    #[must_use]
+    pub fn arming(&self) -> String {
+        format!("{}/set", self.of(Topic::Armed))
+    }
+
     /// Everything below the base: nobody may ask for an answer there.
     #[must_use]
     pub fn owns(&self, topic: &str) -> bool {

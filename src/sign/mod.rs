@@ -1,12 +1,14 @@
-//! The door's own key, and what is said with it: a grant that can be trusted wherever it is read.
+//! The door's own key, and what is said with it: a grant that can be trusted wherever it is read; and
+//! what others say to the door with theirs.
 //!
-//! In: a key file that nobody else may read, facts of a recorded grant, nonces of listeners. Out: a
-//! [`SignedGrant`], the public part of the key in the forms that others read, and for a key that
-//! cannot be used a [`KeyTrouble`] with its remedy.
+//! In: a key file that nobody else may read, facts of a recorded grant, nonces of listeners; a signed
+//! request, and the public keys of those who may make one. Out: a [`SignedGrant`], the public part of
+//! the key in the forms that others read, and for a key that cannot be used a [`KeyTrouble`] with its
+//! remedy; what is asked, and by whose key.
 //!
 //! Invariants: a key is made where there was none, and never in the place of one that is missing or
 //! spoiled; nothing of a private key is in an error, a log or a `Debug`; a nonce goes into one grant.
-//! Deliberately absent: MQTT, the database, and verifying, which is the listener's.
+//! Deliberately absent: MQTT, the database, and verifying grants, which is the listener's.
 //!
 //! Sources: RFC 8032 (Ed25519), 8037 (its JWK and JWS), 7515 (JWS), 7638 (thumbprint), 8410 (PKCS#8).
 
@@ -14,11 +16,16 @@ mod file;
 mod grant;
 mod key;
 mod nonces;
+mod request;
 
 pub use file::{CREDENTIAL, KeyPlace, KeyTrouble, Loaded, PlaceKind};
 pub use grant::{Claims, GRANT_BYTES_MAX, LIFETIME_S, SignedGrant};
 pub use key::{GrantKey, InvalidThumbprint, Jwk, KeyProblem, PublicKey, Thumbprint};
 pub use nonces::{LISTENERS_MAX, Nonces};
+pub use request::{
+    NONCE_LIFE, REQUEST_BYTES_MAX, RequestFault, RequestNonces, VerifiedRequest, sign_request,
+    verify_request,
+};
 
 /// Whether the door signs its grants, and by which key.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::{BackupProblem, RuleProblem};
+use super::{AdministratorProblem, BackupProblem, RuleProblem};
 use crate::compare::SubjectId;
 use crate::inference::ModelId;
 use crate::remedy::Remedied;
@@ -211,6 +211,9 @@ pub enum Error {
         /// Which.
         key: Thumbprint,
     },
+    /// The list of administrators cannot be changed so.
+    #[error(transparent)]
+    Administrator(AdministratorProblem),
     /// A backup that was not made or not restored.
     #[error("{path}: {problem}")]
     Backup {
@@ -243,6 +246,7 @@ impl Remedied for Error {
             Self::SameKey { .. } => "name another one".into(),
             Self::BadRules { .. } => "write them anew, or restore a backup".into(),
             Self::Rules(problem) => return problem.remedy(),
+            Self::Administrator(problem) => return problem.remedy(),
             Self::NotADatabase { .. } => {
                 "move it away, or point 'store.path' at the right file".into()
             }
@@ -359,6 +363,7 @@ impl Error {
             | Self::AmbiguousName { .. }
             | Self::SameKey { .. }
             | Self::Rules(_)
+            | Self::Administrator(_)
             | Self::BadName { .. } => ErrorKind::Request,
         }
     }

@@ -15,6 +15,7 @@
 //! Source: SQLite's own documents on WAL, `synchronous`, `secure_delete` and `application_id`.
 
 mod administer;
+mod administrators;
 mod audit_state;
 pub mod backup;
 mod chain;
@@ -31,6 +32,7 @@ mod schema;
 mod selection;
 
 pub use administer::{Change, Done, Enrolee, NewReference, Signature};
+pub use administrators::{ADMINISTRATORS_MAX, Administrator, AdministratorProblem, May};
 pub use backup::BackupProblem;
 pub use chain::{BROKEN_MAX, Broken, CutState, Verified};
 pub use error::{Condition, Error, ErrorKind};

@@ -6,6 +6,7 @@
 
 use uuid::Uuid;
 
+use super::administrators::May;
 use crate::capture::DoubtKind;
 use crate::clock::ClockTrust;
 use crate::compare::{Metric, SubjectId};
@@ -183,6 +184,16 @@ pub enum Administrative {
         /// Its name.
         group: RuleName,
     },
+    /// A group needs something else beside a face.
+    GroupDemands {
+        /// Its name.
+        group: RuleName,
+        /// Whether it needs a second factor.
+        factor: bool,
+        /// The group of which somebody must have been recognised shortly before.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        company: Option<RuleName>,
+    },
     /// A schedule has other hours.
     ScheduleSet {
         /// Its name.
@@ -207,6 +218,30 @@ pub enum Administrative {
         /// Until when, RFC 3339, where that ends by itself.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         until: Option<String>,
+    },
+    /// Somebody may change something over MQTT from now on.
+    AdministratorAdded {
+        /// The name: no person's.
+        administrator: RuleName,
+        /// The fingerprint of the key that signs the requests.
+        key: Thumbprint,
+        /// What it may ask for.
+        may: May,
+    },
+    /// Somebody may no longer.
+    AdministratorRemoved {
+        /// The name.
+        administrator: RuleName,
+    },
+    /// An administrator asked for something over MQTT. What it changed has a record of its own, right
+    /// before this one.
+    Asked {
+        /// Who, by the name that goes with the key.
+        administrator: RuleName,
+        /// What: the word in `do`.
+        request: String,
+        /// Whether it was done.
+        done: bool,
     },
     /// An administrator vouched that references of an unknown file were made by this procedure.
     ReferencesAdopted {
@@ -330,6 +365,8 @@ pub enum RequestVerdict {
     RefusedUnknown,
     /// It named no topic for the answer, or one that this program will not write to.
     RefusedResponseTopic,
+    /// It was not signed by a key that the door knows, for this door and a nonce of its own.
+    RefusedUnauthorised,
 }
 
 impl From<&Decision> for DecisionRecord {

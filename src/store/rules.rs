@@ -16,7 +16,7 @@ use super::references::subject_id;
 use super::{Administrative, AuditRecord, Body, Error, Signature, Store, ledger};
 use crate::clock::{ClockTrust, utc};
 use crate::compare::SubjectId;
-use crate::policy::{Arming, RuleBook, RuleName, Schedule, Terms};
+use crate::policy::{Arming, Demand, RuleBook, RuleName, Schedule, Terms};
 use crate::remedy::Remedied;
 
 /// What is to be changed.
@@ -35,6 +35,13 @@ pub enum RuleChange<'a> {
         group: &'a RuleName,
         /// The schedule; `None`: any time.
         schedule: Option<&'a RuleName>,
+    },
+    /// A group needs something else beside a face.
+    Demand {
+        /// The group.
+        group: &'a RuleName,
+        /// What.
+        demand: &'a Demand,
     },
     /// A group without members is no more.
     RemoveGroup {
@@ -103,6 +110,17 @@ pub enum RuleProblem {
         /// How many.
         members: u64,
     },
+    /// Other groups need the group's company.
+    #[error(
+        "group '{group}': {groups} groups need somebody of it beside their own people; {advice}",
+        advice = self.advice()
+    )]
+    CompanyInUse {
+        /// Which.
+        group: RuleName,
+        /// How many.
+        groups: u64,
+    },
     /// Groups follow the schedule.
     #[error(
         "schedule '{schedule}': {groups} groups follow it, whose people could pass at any time without it; {advice}",
@@ -131,6 +149,9 @@ impl Remedied for RuleProblem {
             Self::GroupThere(_) => "'deepid-edge groups follow' gives it another schedule",
             Self::GroupInUse { .. } => {
                 "put them into another one with 'deepid-edge groups assign' first"
+            }
+            Self::CompanyInUse { .. } => {
+                "change what they need with 'deepid-edge groups demand' first"
             }
             Self::ScheduleInUse { .. } => {
                 "give them another one with 'deepid-edge groups follow' first"
@@ -176,10 +197,19 @@ impl Store {
                 .map_err(|problem| bad(format!("schedule '{schedule}': {problem}")))?;
             book.schedules.insert(name(schedule).map_err(bad)?, hours);
         }
-        let pair = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
-        for (group, schedule) in rows(&moment, "SELECT name, schedule FROM subject_groups", pair)? {
+        let group = |row: &Row<'_>| {
+            let texts: [Option<String>; 2] = [row.get(1)?, row.get(3)?];
+            Ok((row.get::<_, String>(0)?, row.get::<_, bool>(2)?, texts))
+        };
+        let sql = "SELECT name, schedule, factor, company FROM subject_groups";
+        for (group, factor, [schedule, company]) in rows(&moment, sql, group)? {
+            let group = name(group).map_err(bad)?;
             let schedule = schedule.map(name).transpose().map_err(bad)?;
-            book.groups.insert(name(group).map_err(bad)?, schedule);
+            let company = company.map(name).transpose().map_err(bad)?;
+            if factor || company.is_some() {
+                book.demands.insert(group.clone(), Demand { factor, company });
+            }
+            book.groups.insert(group, schedule);
         }
         let terms = |row: &Row<'_>| {
             let texts: [Option<String>; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
@@ -253,6 +283,7 @@ fn apply(connection: &Connection, change: RuleChange<'_>) -> Result<Administrati
     match change {
         RuleChange::AddGroup { group, schedule } => add_group(connection, group, schedule),
         RuleChange::Follow { group, schedule } => follow(connection, group, schedule),
+        RuleChange::Demand { group, demand } => set_demand(connection, group, demand),
         RuleChange::RemoveGroup { group } => remove_group(connection, group),
         RuleChange::Assign { subject, group } => assign(connection, subject, group),
         RuleChange::Validity { subject, from, until } => limit(connection, subject, from, until),
@@ -310,8 +341,30 @@ fn remove_group(connection: &Connection, group: &RuleName) -> Result<Administrat
     if members > 0 {
         return Err(RuleProblem::GroupInUse { group: group.clone(), members }.into());
     }
+    let sql = "SELECT count(*) FROM subject_groups WHERE company = ?1 AND name <> ?1";
+    let groups = count(connection, sql, group.as_str())?;
+    if groups > 0 {
+        return Err(RuleProblem::CompanyInUse { group: group.clone(), groups }.into());
+    }
     connection.execute("DELETE FROM subject_groups WHERE name = ?1", [group.as_str()])?;
     Ok(Administrative::GroupRemoved { group: group.clone() })
+}
+
+fn set_demand(
+    connection: &Connection,
+    group: &RuleName,
+    Demand { factor, company }: &Demand,
+) -> Result<Administrative, Undone> {
+    needs_group(connection, Some(group))?;
+    needs_group(connection, company.as_ref())?;
+    let sql = "UPDATE subject_groups SET factor = ?2, company = ?3 WHERE name = ?1";
+    let company_name = company.as_ref().map(RuleName::as_str);
+    connection.execute(sql, params![group.as_str(), factor, company_name])?;
+    Ok(Administrative::GroupDemands {
+        group: group.clone(),
+        factor: *factor,
+        company: company.clone(),
+    })
 }
 
 fn assign(

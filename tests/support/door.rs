@@ -20,7 +20,7 @@ use deepid_edge::publish::message::{
     CAPABILITIES, CameraInfo, DatabaseState, FrameCounts, GalleryState, LatencyMs, ModelInfo,
 };
 use deepid_edge::publish::{
-    Camera, CameraState, DeskRequest, Health, Info, Outgoing, Session, SessionEvent,
+    Answered, Camera, CameraState, DeskRequest, Health, Info, Outgoing, Session, SessionEvent,
     SessionSettings, Topics,
 };
 use deepid_edge::sign::{KeyPlace, SignSettings, SigningState};
@@ -274,7 +274,8 @@ impl Door {
                 drop(self.handle(request.clone().into()));
             }
             Heard::Event(SessionEvent::HealthWanted { reply }) => {
-                self.send(Outgoing::Answer { reply: reply.clone(), health: health() });
+                let answer = Answered::Health(Box::new(health()));
+                self.send(Outgoing::Answer { reply: reply.clone(), answer });
             }
             Heard::Event(SessionEvent::Connected) => self.connections += 1,
             Heard::Event(SessionEvent::NotAllowed { topic, .. }) => {

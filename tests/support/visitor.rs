@@ -33,6 +33,7 @@ pub fn policy() -> VisitPolicy {
         timeout: Duration::from_secs(2),
         gates: Gates::NONE,
         lockout: LockoutPolicy::OFF,
+        second: Duration::from_secs(30),
     }
 }
 

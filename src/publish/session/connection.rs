@@ -42,9 +42,10 @@ pub(super) enum End {
 
 /// One connection.
 pub(super) struct Connection {
-    client: AsyncClient,
-    event_loop: EventLoop,
-    at: String,
+    pub(super) client: AsyncClient,
+    pub(super) event_loop: EventLoop,
+    pub(super) at: String,
+    pub(super) door: String,
     user: Option<String>,
     tls: bool,
 }
@@ -68,6 +69,7 @@ impl Connection {
             client,
             event_loop,
             at: settings.at(),
+            door: settings.topics.door().to_owned(),
             user: settings.user().map(str::to_owned),
             tls: settings.tls.is_some(),
         })
@@ -147,7 +149,7 @@ impl Connection {
         }
     }
 
-    fn diagnose(&self, error: &ConnectionError, connected: bool) -> BrokerError {
+    pub(super) fn diagnose(&self, error: &ConnectionError, connected: bool) -> BrokerError {
         let user = self.user.as_deref();
         Attempt { at: &self.at, user, tls: self.tls, connected }.diagnose(error)
     }
@@ -161,7 +163,7 @@ impl Connection {
         outgoing: &mut mpsc::Receiver<Outgoing>,
         events: &mpsc::Sender<SessionEvent>,
     ) -> End {
-        let Self { client, mut event_loop, at, user, tls } = self;
+        let Self { client, mut event_loop, at, user, tls, .. } = self;
         let (heard_tx, mut heard) = mpsc::channel(CLIENT_CHANNEL);
         let pump = async move {
             loop {

@@ -18,12 +18,13 @@ use super::in_flight::{InFlight, Sent};
 use super::options::IN_FLIGHT_MAX;
 use super::window::{AuditWindow, accepted};
 use super::{
-    AUDIT_WINDOW, DeskRequest, Known, Outgoing, Reply, SessionEvent, SessionSettings, discovery,
+    AUDIT_WINDOW, Answered, DeskRequest, Known, Outgoing, Reply, SessionEvent, SessionSettings,
+    discovery,
 };
 use crate::clock::{Clock, Monotonic};
 use crate::decide::Outcome;
 use crate::publish::message::{Access, Audit};
-use crate::publish::request::{Asked, Judgement, Record, RequestKind};
+use crate::publish::request::{ARMING, Asked, Judgement, Record, RequestKind};
 use crate::publish::topic::{ACCESS_EXPIRY_MS, Delivery, Message, Topic, json};
 use crate::sign::{SignedGrant, Thumbprint};
 use crate::store::{AuditRecord, RequestVerdict};
@@ -35,7 +36,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// How long a goodbye may take.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// Seconds that an answer may live.
-const ANSWER_EXPIRY_S: u32 = 10;
+pub(super) const ANSWER_EXPIRY_S: u32 = 10;
 /// How long the outbox may take to answer before it is asked again.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long an empty outbox is believed to be empty.
@@ -168,7 +169,14 @@ impl<'a> Live<'a> {
             Outgoing::Guidance(guidance) => {
                 self.publish(&self.settings.topics.message(&guidance));
             }
-            Outgoing::Answer { reply, health } => self.answer(&reply, json(&health)),
+            Outgoing::Answer { reply, answer } => {
+                let payload = match answer {
+                    Answered::Health(health) => json(&health),
+                    Answered::Nonce(nonce) => json(&nonce),
+                    Answered::Request(answer) => json(&answer),
+                };
+                self.answer(&reply, payload);
+            }
             other @ (Outgoing::Settings(_) | Outgoing::Stop) => {
                 self.known.keep(other);
                 return self.leave();
@@ -297,6 +305,7 @@ impl<'a> Live<'a> {
             let topic = match place - OWN.len() {
                 0 => topics.request_prefix(),
                 1 => topics.challenge(),
+                2 if self.settings.broker_may_arm => topics.arming(),
                 _ => self.settings.home_assistant.as_ref().map_or_else(String::new, |assistant| {
                     discovery::birth_topic(&assistant.prefix)
                 }),
@@ -324,6 +333,12 @@ impl<'a> Live<'a> {
             preserve_retain: true,
             ..SubscribeFilter::new(topics.challenge(), QoS::AtLeastOnce)
         });
+        if self.settings.broker_may_arm {
+            filters.push(SubscribeFilter {
+                preserve_retain: true,
+                ..SubscribeFilter::new(topics.arming(), QoS::AtLeastOnce)
+            });
+        }
         if let Some(home_assistant) = &self.settings.home_assistant {
             filters.push(SubscribeFilter {
                 retain_forward_rule: RetainForwardRule::Never,
@@ -414,6 +429,9 @@ impl<'a> Live<'a> {
         if topic == self.settings.topics.challenge() {
             return self.challenged(publish, now);
         }
+        if self.settings.broker_may_arm && topic == self.settings.topics.arming() {
+            return self.told_to_arm(publish, now);
+        }
         let Some(name) = topic.strip_prefix(&self.settings.topics.request_prefix()) else { return };
         let properties = publish.properties.as_ref();
         let response_topic = properties.and_then(|p| p.response_topic.as_deref());
@@ -437,6 +455,12 @@ impl<'a> Live<'a> {
                     RequestKind::SnapshotHealth => {
                         self.notify(SessionEvent::HealthWanted { reply });
                     }
+                    RequestKind::Nonce => self.known.desk.ask(DeskRequest::Nonce { reply }),
+                    RequestKind::Signed => {
+                        let message = publish.payload.to_vec();
+                        // The desk records what becomes of it.
+                        return self.known.desk.ask(DeskRequest::Signed { reply, message });
+                    }
                 }
                 RequestVerdict::Answered
             }
@@ -455,6 +479,18 @@ impl<'a> Live<'a> {
                 tracing::warn!(%why, "a challenge was refused; more of this connection are not logged");
             }
         }
+    }
+
+    /// Arms or disarms by the broker's word, where the owner lets it.
+    fn told_to_arm(&mut self, publish: &Publish, now: Monotonic) {
+        let armed = match self.known.gate.judge_arming(publish.retain, &publish.payload, now) {
+            Ok(armed) => armed,
+            Err(verdict) => {
+                let record = self.known.gate.note(ARMING, verdict, now);
+                return self.record_requests(record);
+            }
+        };
+        self.known.desk.ask(DeskRequest::Arm { armed });
     }
 
     /// Has requests recorded.
@@ -513,10 +549,14 @@ impl<'a> Live<'a> {
             return;
         }
         self.discovery_at = None;
-        let (prefix, topics) = (&home_assistant.prefix, &self.settings.topics);
+        let announced = discovery::Announced {
+            prefix: &home_assistant.prefix,
+            grant_key: self.known.info.grant_key.as_ref().map(Thumbprint::as_str),
+            retained: home_assistant.retain,
+            may_arm: self.settings.broker_may_arm,
+        };
         let version = env!("CARGO_PKG_VERSION");
-        let key = self.known.info.grant_key.as_ref().map(Thumbprint::as_str);
-        self.publish(&discovery::announce(prefix, topics, version, key, home_assistant.retain));
+        self.publish(&discovery::announce(announced, &self.settings.topics, version));
     }
 
     fn answer(&mut self, reply: &Reply, payload: Vec<u8>) {

@@ -47,6 +47,8 @@ pub struct SessionSettings {
     pub backoff_most: Duration,
     /// Home Assistant's discovery, if wanted.
     pub home_assistant: Option<HomeAssistantSettings>,
+    /// Whether whoever may write to `armed/set` arms and disarms the door.
+    pub broker_may_arm: bool,
 }
 
 /// User and password.
@@ -81,6 +83,7 @@ impl SessionSettings {
             backoff_first: BACKOFF_FIRST,
             backoff_most: BACKOFF_MOST,
             home_assistant: None,
+            broker_may_arm: false,
         }
     }
 

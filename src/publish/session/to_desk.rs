@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::Reply;
 use crate::publish::Challenge;
 use crate::store::RequestVerdict;
 
@@ -32,6 +33,23 @@ pub enum DeskRequest {
     },
     /// A listener sent a nonce: the next grant repeats it.
     Challenge(Challenge),
+    /// A client wants a nonce for one signed request.
+    Nonce {
+        /// To whom.
+        reply: Reply,
+    },
+    /// A client sent a signed request.
+    Signed {
+        /// Who is answered.
+        reply: Reply,
+        /// The message as it came.
+        message: Vec<u8>,
+    },
+    /// The broker says that the door is to be armed, or not, and that is enough here.
+    Arm {
+        /// Which of the two.
+        armed: bool,
+    },
     /// A client asked for something: record it.
     Requested {
         /// The topic below `request/`.

@@ -92,10 +92,13 @@ CREATE TABLE schedules (
 ) STRICT;
 
 -- A group without a schedule may pass at any time. One that has members is not removed, nor a schedule
--- that a group follows: that would let them pass at any time.
+-- that a group follows: that would let them pass at any time. A group may need a second factor beside a
+-- face, or somebody of a group (its own or another) who was recognised shortly before.
 CREATE TABLE subject_groups (
     name     TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
-    schedule TEXT REFERENCES schedules (name)
+    schedule TEXT REFERENCES schedules (name),
+    factor INTEGER NOT NULL DEFAULT 0 CHECK (factor IN (0, 1)),
+    company TEXT REFERENCES subject_groups (name)
 ) STRICT;
 
 -- Times are those of a clock at the door, such as 2026-12-24T18:30:00.
@@ -115,4 +118,14 @@ CREATE TABLE arming (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
     armed    INTEGER NOT NULL CHECK (armed IN (0, 1)),
     until_ms INTEGER
+) STRICT;
+
+-- The public keys of those who may change something over MQTT. The names stand in records: they are no
+-- persons'.
+CREATE TABLE administrators (
+    name     TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
+    kid      TEXT NOT NULL UNIQUE CHECK (length(kid) = 43),
+    x        TEXT NOT NULL CHECK (length(x) = 43),
+    may      TEXT NOT NULL CHECK (may IN ('everything', 'factor')),
+    since_ms INTEGER NOT NULL
 ) STRICT;

@@ -1,0 +1,227 @@
+//! What administrators ask over MQTT: who may, what becomes of it, and what is recorded.
+//!
+//! In: a request as it came, the database, the time. Out: the answer; what has changed is in the
+//! database, with its record and one that says who asked. Invariants: nothing is read, shown or
+//! changed for anybody but the holder of a key that this database knows now, for this door and a nonce
+//! of this run, once; whatever is wrong, something stands in the answer and, of those alike once in
+//! ten minutes, in a record. Deliberately absent: how often somebody may ask (`publish::request`).
+
+use super::desk::{Carried, Wanted};
+use crate::clock::{ClockTrust, Monotonic};
+use crate::policy::{Arming, RuleName};
+use crate::publish::ask::{
+    ARMED_MAX_S, ARMED_MIN_S, Answer, Ask, Content, LISTED_MAX, ListedSubject, NonceAnswer,
+};
+use crate::publish::message::Audit;
+use crate::publish::request::{Gate, Record};
+use crate::sign::{PublicKey, RequestNonces, VerifiedRequest, verify_request};
+use crate::store::{
+    Administrative, Administrator, Change, Error, May, RequestVerdict, RuleChange, Signature, Store,
+};
+
+/// The topic below `request/` under which what came of signed requests is recorded.
+const SIGNED: &str = "signed";
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Requests {
+    nonces: RequestNonces,
+    records: Gate,
+}
+
+/// Why an authorised request is not carried out.
+struct Refused {
+    reason: &'static str,
+    what: String,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        let possible = error.kind() != crate::store::ErrorKind::Request;
+        Self { reason: if possible { "fault" } else { "not_possible" }, what: error.to_string() }
+    }
+}
+
+impl Requests {
+    pub(super) const fn new(now: Monotonic) -> Self {
+        Self { nonces: RequestNonces::new(), records: Gate::new(now) }
+    }
+
+    /// A nonce for one request; `None` where the system has no randomness.
+    pub(super) fn nonce(&mut self, door: &str, now: Monotonic) -> Option<NonceAnswer> {
+        let given = self.nonces.give(now);
+        given
+            .inspect_err(|error| tracing::error!(%error, "no nonce could be made for a request"))
+            .map(|nonce| NonceAnswer::new(door, nonce))
+            .ok()
+    }
+
+    /// Carries a signed request out, or says why not.
+    pub(super) fn carry_out(
+        &mut self,
+        message: &[u8],
+        store: &mut Store,
+        by: Signature<'_>,
+    ) -> Carried {
+        let known = match store.administrators() {
+            Ok(known) => known,
+            Err(error) => {
+                tracing::error!(%error, "the administrators cannot be read: nobody may ask");
+                let answer = Answer::refused(by.door, None, "fault", error.to_string());
+                return Carried { answer, recorded: false, wanted: Wanted::default() };
+            }
+        };
+        let keys: Vec<PublicKey> = known.iter().map(|one| one.key.clone()).collect();
+        let verified = verify_request(message, by.door, &keys, &mut self.nonces, by.now);
+        let VerifiedRequest { key, ask } = match verified {
+            Ok(verified) => verified,
+            Err(fault) => {
+                tracing::warn!(why = %fault, "a request over MQTT counts for nothing");
+                let recorded = self.note(RequestVerdict::RefusedUnauthorised, store, by);
+                let answer = Answer::refused(by.door, None, fault.name(), fault.to_string());
+                return Carried { answer, recorded, wanted: Wanted::default() };
+            }
+        };
+        let asking = known.into_iter().find(|one| one.key.thumbprint() == &key);
+        let may =
+            |one: &Administrator| one.may == May::Everything || matches!(ask, Ask::Factor { .. });
+        let Some(Administrator { name, .. }) = asking.filter(may) else {
+            let recorded = self.note(RequestVerdict::RefusedUnauthorised, store, by);
+            let what = "its key may say that a second factor has come, and nothing else; 'deepid-edge admins' changes that".to_owned();
+            let answer = Answer::refused(by.door, Some(&ask), "not_allowed", what);
+            return Carried { answer, recorded, wanted: Wanted::default() };
+        };
+        self.carry_out_for(&name, &ask, store, by)
+    }
+
+    /// Arms or disarms by the broker's word alone, where the configuration lets it.
+    pub(super) fn arm_for_broker(
+        &mut self,
+        armed: bool,
+        store: &mut Store,
+        by: Signature<'_>,
+    ) -> Carried {
+        self.carry_out_for(&RuleName::broker(), &Ask::Arm { armed, for_s: None }, store, by)
+    }
+
+    fn carry_out_for(
+        &mut self,
+        name: &RuleName,
+        ask: &Ask,
+        store: &mut Store,
+        by: Signature<'_>,
+    ) -> Carried {
+        let result = perform(ask, store, by);
+        let done = result.is_ok();
+        tracing::info!(administrator = %name, request = ask.name(), done, "asked over MQTT");
+        let recorded = if ask.changes() {
+            let request = ask.name().to_owned();
+            let event = Administrative::Asked { administrator: name.clone(), request, done };
+            let made = store.record_admin(event, by.door, by.boot, by.now, by.wall);
+            made.inspect_err(|error| tracing::error!(%error, "a request was not recorded")).is_ok()
+        } else {
+            self.note(RequestVerdict::Answered, store, by)
+        };
+        let answer = match result {
+            Ok(content) => Answer::done(by.door, ask, content),
+            Err(Refused { reason, what }) => Answer::refused(by.door, Some(ask), reason, what),
+        };
+        let mut wanted = Wanted::default();
+        match ask {
+            _ if !done => {}
+            Ask::ResetLockout {} => wanted.reset_lockout = true,
+            Ask::Factor { subject } => wanted.factors.push(subject.clone()),
+            _ => wanted.read_again = ask.changes(),
+        }
+        Carried { answer, recorded, wanted }
+    }
+
+    /// Records what came of a request, together with those alike; whether there is a record now.
+    fn note(&mut self, verdict: RequestVerdict, store: &mut Store, by: Signature<'_>) -> bool {
+        let record = self.records.note(SIGNED, verdict, by.now);
+        record.is_some_and(|record| write(record, store, by))
+    }
+
+    /// Records what has waited long enough; whether there is a record now.
+    pub(super) fn settle(&mut self, store: &mut Store, by: Signature<'_>) -> bool {
+        let due = self.records.due(by.now);
+        due.into_iter().fold(false, |any, record| write(record, store, by) || any)
+    }
+}
+
+fn write(record: Record, store: &mut Store, by: Signature<'_>) -> bool {
+    let Record { request, verdict, count } = record;
+    let event = Administrative::Requested { request, verdict, count };
+    let made = store.record_admin(event, by.door, by.boot, by.now, by.wall);
+    made.inspect_err(|error| tracing::error!(%error, "a request was not recorded")).is_ok()
+}
+
+/// Does what is asked.
+fn perform(ask: &Ask, store: &mut Store, by: Signature<'_>) -> Result<Content, Refused> {
+    match ask {
+        Ask::Arm { armed, for_s } => {
+            let arming = arming(*armed, *for_s, by)?;
+            store.change_rules(RuleChange::Arm(arming), by)?;
+        }
+        // The door thread does it: failed visits are in its memory alone.
+        Ask::ResetLockout {} => {}
+        // And so are second factors.
+        Ask::Factor { subject } => {
+            store.subject(subject.as_str())?;
+        }
+        Ask::Enable { subject } => {
+            store.administer(Change::Enable { subject, enabled: true }, by)?;
+        }
+        Ask::Disable { subject } => {
+            store.administer(Change::Enable { subject, enabled: false }, by)?;
+        }
+        Ask::Validity { subject, from, until } => {
+            let change = RuleChange::Validity { subject, from: *from, until: *until };
+            store.change_rules(change, by)?;
+        }
+        Ask::Remove { subject } => {
+            store.administer(Change::Remove { subject }, by)?;
+        }
+        Ask::Subjects { after } => {
+            let mut all = store.subjects()?;
+            all.sort_by(|a, b| a.id.cmp(&b.id));
+            all.retain(|one| after.as_ref().is_none_or(|after| one.id > *after));
+            let more = Some(all.len() > LISTED_MAX);
+            let listed = all.into_iter().take(LISTED_MAX).map(|one| ListedSubject {
+                subject: one.id,
+                enabled: one.enabled,
+                references: one.references,
+            });
+            return Ok(Content { subjects: Some(listed.collect()), more, ..Content::default() });
+        }
+        Ask::Records { after } => {
+            let mut found = store.audit(*after, LISTED_MAX + 1)?;
+            let more = Some(found.len() > LISTED_MAX);
+            found.truncate(LISTED_MAX);
+            let records = found.iter().map(|record| Audit::of(record, true)).collect();
+            return Ok(Content { records: Some(records), more, ..Content::default() });
+        }
+    }
+    Ok(Content::default())
+}
+
+fn arming(armed: bool, for_s: Option<u32>, by: Signature<'_>) -> Result<Arming, Refused> {
+    let refused = |reason, what: &str| Err(Refused { reason, what: what.to_owned() });
+    match (armed, for_s) {
+        (false, None) => Ok(Arming::Off),
+        (true, None) => Ok(Arming::On),
+        (false, Some(_)) => {
+            refused("not_possible", "a door is disarmed until told otherwise: leave 'for_s' out")
+        }
+        (true, Some(for_s)) if !(ARMED_MIN_S..=ARMED_MAX_S).contains(&for_s) => {
+            refused("not_possible", "'for_s' must be 60 to 31622400 seconds, a minute to 366 days")
+        }
+        (true, Some(_)) if by.wall.trust != ClockTrust::Trusted => refused(
+            "clock_untrusted",
+            "the door's clock is not trusted, so that no end can be reckoned; arm without 'for_s'",
+        ),
+        (true, Some(for_s)) => {
+            Ok(Arming::Until(by.wall.unix_ms.saturating_add(i64::from(for_s) * 1000)))
+        }
+    }
+}
