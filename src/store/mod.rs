@@ -14,6 +14,7 @@
 //!
 //! Source: SQLite's own documents on WAL, `synchronous`, `secure_delete` and `application_id`.
 
+mod accounts;
 mod administer;
 mod audit_state;
 pub mod backup;
@@ -30,6 +31,7 @@ mod rules;
 mod schema;
 mod selection;
 
+pub use accounts::{Account, AccountProblem, Role, TOKENS_MAX};
 pub use administer::{Change, Done, Enrolee, NewReference, Signature};
 pub use backup::BackupProblem;
 pub use chain::{BROKEN_MAX, Broken, CutState, Verified};
@@ -49,6 +51,7 @@ pub use selection::{Selection, StoredRecord};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::policy::RuleName;
 use crate::sign::GrantKey;
 
 /// How much is kept, and how long a busy file is waited for.
@@ -75,17 +78,24 @@ pub struct Store {
     settings: StoreSettings,
     /// By which what is erased is vouched for.
     key: Option<Arc<GrantKey>>,
+    /// The account of the page for which something is done.
+    acting: Option<RuleName>,
 }
 
-/// How many records are kept, and who vouches for those that are erased.
+/// How many records are kept, who does what they tell, and who vouches for those that are erased.
 #[derive(Debug, Clone)]
 struct Keeping {
     records_max: u64,
     key: Option<Arc<GrantKey>>,
+    acting: Option<RuleName>,
 }
 
 impl Store {
     fn keeping(&self) -> Keeping {
-        Keeping { records_max: self.settings.records_max, key: self.key.clone() }
+        Keeping {
+            records_max: self.settings.records_max,
+            key: self.key.clone(),
+            acting: self.acting.clone(),
+        }
     }
 }
