@@ -10,6 +10,7 @@ pub mod exit;
 pub mod failure;
 
 mod absent;
+mod accounts;
 mod arm;
 mod backup;
 mod calibrate;
@@ -104,6 +105,9 @@ enum Verb {
     /// Say whether the door lets anybody in at all
     #[command(subcommand)]
     Arm(arm::Verb),
+    /// Say who may use the door's page
+    #[command(subcommand)]
+    Accounts(accounts::Verb),
     /// Show or export what the door did
     #[command(subcommand)]
     Records(records::Verb),
@@ -180,6 +184,7 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Kind, Failure> {
         Verb::Schedules(verb) => verb.run(context),
         Verb::Policy(verb) => verb.run(context),
         Verb::Arm(verb) => verb.run(context),
+        Verb::Accounts(verb) => verb.run(context),
         Verb::Records(verb) => verb.run(context),
         Verb::Clock(verb) => verb.run(context),
         Verb::Keys(verb) => verb.run(context),
