@@ -78,8 +78,12 @@ class Browser:
         self.driver.get(self.origin + path)
 
     def go(self, view: str) -> None:
-        """Shows another view without loading the page again."""
-        self.driver.execute_script("location.hash = arguments[0]", f"#/{view}")
+        """Shows a view without loading the page again, anew where it is shown already."""
+        script = """
+            if (location.hash === arguments[0]) dispatchEvent(new HashChangeEvent("hashchange"));
+            else location.hash = arguments[0];
+        """
+        self.driver.execute_script(script, f"#/{view}")
 
     def size(self, name: str) -> None:
         wide, high = SIZES[name]
@@ -126,6 +130,8 @@ class Browser:
         def found():
             for element in self.all(f"{within} button, {within} a, {within} summary"):
                 if element.is_displayed() and element.is_enabled() and element.text.strip() == words:
+                    # As somebody would who scrolls until it is free of what stays in place.
+                    self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
                     element.click()
                     return True
             return False

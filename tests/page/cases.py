@@ -203,7 +203,8 @@ def files_with_one_refused(browser: Browser, target: Target) -> None:
         document.querySelector(".drop").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
     """
     browser.driver.execute_script(drop)
-    browser.says("notes.txt", ".pictures li.refused")
+    texts = lambda: [item.text for item in browser.all(".pictures li.refused")]
+    browser.wait(lambda: any("notes.txt" in text for text in texts()), "a dropped file that is no picture is refused")
 
 
 def a_person_is_changed(browser: Browser, target: Target) -> None:
@@ -362,7 +363,7 @@ def the_daemon_goes_and_comes(browser: Browser, target: Target) -> None:
         raise Skip("no --on-stop and --on-start commands were given")
     administrator(browser, target, "log")
     browser.one(".entry")
-    browser.says("Working", "#top")
+    browser.one("#top .pill:not(.lost)")
     target.stop()
     browser.one("#banner")
     browser.says("has not answered", "#banner")
@@ -372,7 +373,7 @@ def the_daemon_goes_and_comes(browser: Browser, target: Target) -> None:
     target.start()
     browser.wait(lambda: not browser.one_or_none("#banner"), "the banner goes when the door is back", 60)
     expect(not browser.all("body.stale"), "what is shown is fresh again")
-    browser.says("Working", "#top")
+    browser.one("#top .pill:not(.lost)")
 
 
 def the_kiosk(browser: Browser, target: Target) -> None:
@@ -428,7 +429,7 @@ def figures_and_door(browser: Browser, target: Target) -> None:
     browser.says("Claimed FPIR")
     browser.says("Who is near whom")
     if target.world:
-        expect(len(browser.all("svg.chart")) == 5, "a histogram and four lines")
+        browser.wait(lambda: len(browser.all("svg.chart")) == 5, "a histogram and four lines")
         labels = browser.driver.execute_script("return [...document.querySelectorAll('svg.chart')].map(e => e.getAttribute('aria-label'))")
         expect(all(labels), "each chart is told in words")
     expect("NaN" not in browser.text() and "undefined" not in browser.text(), "no number is broken")
@@ -537,7 +538,8 @@ def judge(browser: Browser, expected: tuple[str, ...] = ()) -> None:
     """What holds in every case: a quiet console, and nothing asked of anybody else."""
     browser.collect()
     # A refusal that a case provokes is an answer; the browser writes it into the console all the same.
-    refusals = ("/api/v1/session - Failed to load resource: the server responded with a status of 401",)
+    unauthorised = "Failed to load resource: the server responded with a status of 401"
+    refusals = (f"/api/v1/session - {unauthorised}", f"/api/v1/kiosk - {unauthorised}")
     complaints = browser.complaints(refusals + expected)
     expect(not complaints, f"the console is quiet: {complaints}")
     expect(not browser.foreign(), f"nobody else is asked: {browser.foreign()}")

@@ -50,6 +50,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def setup(self):
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self):
+        self.server.connections.discard(self.connection)
+        super().finish()
+
     # Answers
 
     def answer(self, status: int, body: bytes, kind: str, **headers) -> None:
@@ -228,7 +236,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
         self.end_headers()
-        self.server.streams.add(self.connection)
         try:
             while True:
                 try:
@@ -248,7 +255,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
             pass
         finally:
             world.listeners.discard(listener)
-            self.server.streams.discard(self.connection)
 
     def live(self) -> None:
         self.close_connection = True
@@ -258,19 +264,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Connection", "Upgrade")
         self.send_header("Sec-WebSocket-Accept", base64.b64encode(digest).decode())
         self.end_headers()
-        self.server.streams.add(self.connection)
-        try:
-            number = 0
-            while True:
-                number += 1
-                observation, picture = self.server.look(number)
+        number = 0
+        while True:
+            number += 1
+            observation, picture = self.server.look(number)
+            try:
                 self.frame(1, json.dumps(observation).encode())
                 self.frame(2, picture)
-                time.sleep(0.15)
-        except OSError:
-            pass
-        finally:
-            self.server.streams.discard(self.connection)
+            except OSError:
+                return
+            time.sleep(0.15)
 
     def frame(self, opcode: int, data: bytes) -> None:
         size = len(data)
@@ -287,7 +290,7 @@ class Mock(http.server.ThreadingHTTPServer):
     def __init__(self, world: World, port: int = 0, sessions: dict | None = None):
         super().__init__(("127.0.0.1", port), Handler)
         self.world, self.sessions, self.failures = world, {} if sessions is None else sessions, 0
-        self.streams: set[socket.socket] = set()
+        self.connections: set[socket.socket] = set()
         about = json.loads((HERE / "pictures/door.json").read_text())
         self.about = about
         self.jpegs = [(HERE / f"pictures/door-{index}.jpg").read_bytes() for index in range(len(about["faces"]))]
@@ -303,7 +306,7 @@ class Mock(http.server.ThreadingHTTPServer):
     def stop(self) -> None:
         self.shutdown()
         self.server_close()
-        for connection in list(self.streams):
+        for connection in list(self.connections):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:

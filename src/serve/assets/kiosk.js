@@ -60,7 +60,7 @@ function time() {
   };
   const now = new Date();
   return {
-    clock: format({ hour: "2-digit", minute: "2-digit" }).format(now),
+    clock: format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(now),
     day: format({ weekday: "long", day: "numeric", month: "long" }).format(now),
   };
 }
@@ -73,7 +73,11 @@ function tick() {
     put(big, hour);
     put(at("day"), day);
   }
-  put(at("head"), el("span", { class: "door" }, settings.door), shown !== "idle" && shown !== "login" ? el("span", { class: "hour" }, hour) : null);
+  const small = shown === "idle" || shown === "login" ? "" : hour;
+  const head = at("head");
+  if (head.textContent !== settings.door + small) {
+    put(head, settings.door && el("h1", { class: "door" }, settings.door), small && el("span", { class: "hour" }, small));
+  }
   clock = setTimeout(tick, 1000 - (Date.now() % 1000));
 }
 

@@ -31,7 +31,7 @@ export function add(id) {
   let finished = null;
   const problems = el("div", {});
   const list = el("ul", { class: "pictures", "aria-label": "Pictures" });
-  const result = el("div", {});
+  const result = el("div", { class: "stack" });
   const name = el("input", { name: "name", autocomplete: "off", required: true, maxlength: 100 });
   const chooser = el("input", {
     type: "file",

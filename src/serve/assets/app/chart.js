@@ -1,17 +1,14 @@
 // Charts as SVG: histograms with a threshold, and a line over the last day.
 //
-// In: numbers of the contract. Out: an SVG element whose label says in words what it shows, with the
-// numbers in a table behind it. Invariants: every chart has its axes' units; what is unknown is a gap
+// In: numbers of the contract. Out: an SVG element whose label says in words what it shows. Invariants: every chart has its axes' units; what is unknown is a gap
 // and never zero.
 
-import { el, svg } from "./dom.js";
+import { el, put, svg } from "./dom.js";
 import { asNumber } from "./format.js";
 
-const WIDE = 560;
-const HIGH = 190;
 const LEFT = 40;
 const BOTTOM = 26;
-const TOP = 14;
+const TOP = 24;
 const RIGHT = 10;
 
 function steps(from, to, count) {
@@ -23,18 +20,37 @@ function steps(from, to, count) {
   return { ticks, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9) + (step / power === 2.5 ? 1 : 0)) };
 }
 
-function frame(label, ...content) {
-  return svg("svg", { class: "chart", viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": label }, ...content);
+/** A place in which `draw(wide, high)` gives what the chart holds, again whenever its width changes. */
+function chart(label, high, draw) {
+  const place = el("div", { class: "chart-place" });
+  const paint = () => {
+    const wide = Math.max(220, Math.round(place.clientWidth));
+    const size = { class: "chart", viewBox: `0 0 ${wide} ${high}`, height: high, role: "img", "aria-label": label };
+    put(place, svg("svg", size, ...draw(wide, high)));
+  };
+  let last = 0;
+  new ResizeObserver(([entry]) => {
+    const wide = Math.round(entry.contentRect.width);
+    if (wide && wide !== last) {
+      last = wide;
+      paint();
+    }
+  }).observe(place);
+  return place;
 }
 
-function grid({ ticks, digits }, y) {
+function grid({ ticks, digits }, y, wide) {
   return ticks.map((tick) => [
-    svg("line", { class: "grid", x1: LEFT, x2: WIDE - RIGHT, y1: y(tick), y2: y(tick) }),
+    svg("line", { class: "grid", x1: LEFT, x2: wide - RIGHT, y1: y(tick), y2: y(tick) }),
     svg("text", { class: "tick end", x: LEFT - 6, y: y(tick) + 4 }, asNumber(tick, digits)),
   ]);
 }
 
-/** Several histograms over the same axis: `[{name, kind, edges, counts}]`, as shares of each. */
+function ground(wide, high) {
+  return svg("line", { class: "axis", x1: LEFT, x2: wide - RIGHT, y1: high - BOTTOM, y2: high - BOTTOM });
+}
+
+/** Several histograms over the same axis: `[{kind, edges, counts}]`, as shares of each. */
 export function histogram(series, threshold, words) {
   const known = series.filter(({ counts }) => counts?.some((count) => count > 0));
   if (!known.length) return el("p", { class: "muted" }, "There are no comparisons to show yet.");
@@ -45,62 +61,65 @@ export function histogram(series, threshold, words) {
     return counts.map((count) => count / all);
   });
   const most = Math.max(...shares.flat());
-  const x = (value) => LEFT + ((value - from) / (to - from || 1)) * (WIDE - LEFT - RIGHT);
-  const y = (share) => HIGH - BOTTOM - (share / most) * (HIGH - BOTTOM - TOP);
-  const bars = known.map(({ kind, edges }, index) =>
-    shares[index].map((share, bin) =>
-      share > 0 &&
-      svg("rect", { class: `bin ${kind}`, x: x(edges[bin]) + 0.5, width: Math.max(0.5, x(edges[bin + 1]) - x(edges[bin]) - 1), y: y(share), height: HIGH - BOTTOM - y(share) }),
-    ).filter(Boolean),
-  );
-  const scale = steps(from, to, 6);
-  const nearRight = x(threshold) > WIDE - 130;
-  return frame(
-    words,
-    grid(steps(0, most * 100, 3), (percent) => y(percent / 100)),
-    bars.flat(),
-    scale.ticks.map((tick) => svg("text", { class: "tick middle", x: x(tick), y: HIGH - 8 }, asNumber(tick, scale.digits))),
-    svg("line", { class: "axis", x1: LEFT, x2: WIDE - RIGHT, y1: HIGH - BOTTOM, y2: HIGH - BOTTOM }),
-    svg("line", { class: "threshold", x1: x(threshold), x2: x(threshold), y1: 4, y2: HIGH - BOTTOM }),
-    svg("text", { class: `tick strong ${nearRight ? "end" : ""}`, x: x(threshold) + (nearRight ? -6 : 6), y: 13 }, `threshold ${asNumber(threshold, 3)}`),
-  );
+  return chart(words, 240, (wide, high) => {
+    const x = (value) => LEFT + ((value - from) / (to - from || 1)) * (wide - LEFT - RIGHT);
+    const y = (share) => high - BOTTOM - (share / most) * (high - BOTTOM - TOP);
+    // Beside each other within each bin: what lies behind something else is not seen.
+    const bars = known.map(({ kind, edges }, row) =>
+      shares[row].map((share, bin) => {
+        const width = (x(edges[bin + 1]) - x(edges[bin])) / known.length;
+        const place = { x: x(edges[bin]) + row * width + 0.5, width: Math.max(0.5, width - 1), y: y(share), height: high - BOTTOM - y(share) };
+        return share > 0 && svg("rect", { class: `bin ${kind}`, ...place });
+      }),
+    );
+    const scale = steps(from, to, wide > 500 ? 8 : 4);
+    const right = x(threshold) > wide - 130;
+    return [
+      grid(steps(0, most * 100, 4), (percent) => y(percent / 100), wide),
+      bars,
+      scale.ticks.map((tick) => svg("text", { class: "tick middle", x: x(tick), y: high - 8 }, asNumber(tick, scale.digits))),
+      ground(wide, high),
+      svg("line", { class: "threshold", x1: x(threshold), x2: x(threshold), y1: 4, y2: high - BOTTOM }),
+      svg("text", { class: `tick strong ${right ? "end" : ""}`, x: x(threshold) + (right ? -6 : 6), y: 13 }, `threshold ${asNumber(threshold, 3)}`),
+    ];
+  });
+}
+
+/** Full hours of the reader's clock within the time that is shown, as milliseconds. */
+function hours(start, end, step_h) {
+  const every = step_h * 3_600_000;
+  const offset = new Date(start).getTimezoneOffset() * 60_000;
+  const found = [];
+  for (let at = Math.ceil((start - offset) / every) * every + offset; at < end; at += every) found.push(at);
+  return found;
 }
 
 /** One value over the day: `values` begin at `from`, one each `step_s` seconds. */
 export function line({ name, unit, digits = 0, values = [], from, step_s }) {
   const known = values.filter(Number.isFinite);
-  if (!known.length) return el("p", { class: "muted" }, `${name}: nothing is known yet.`);
+  if (!known.length) return el("p", { class: "muted" }, "Nothing is known yet.");
   const least = Math.min(...known);
   const most = Math.max(...known);
   const pad = (most - least) * 0.15 || Math.max(1, Math.abs(most) * 0.1);
   const low = Math.max(0, least - pad);
-  const high = most + pad;
+  const high_value = most + pad;
   const start = Date.parse(from);
-  const x = (index) => LEFT + (index / Math.max(1, values.length - 1)) * (WIDE - LEFT - RIGHT);
-  const y = (value) => HIGH - BOTTOM - ((value - low) / (high - low)) * (HIGH - BOTTOM - TOP);
-  const path = [];
-  let pen = false;
-  values.forEach((value, index) => {
-    if (Number.isFinite(value)) path.push(`${pen ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}`);
-    pen = Number.isFinite(value);
-  });
-  const hours = [];
-  const every = 4 * 3_600_000;
-  const offset = new Date(start).getTimezoneOffset() * 60_000;
-  for (let at = Math.ceil((start - offset) / every) * every + offset; at < start + values.length * step_s * 1000; at += every) {
-    hours.push(at);
-  }
-  const now = known.at(-1);
-  const text = `${name}: ${asNumber(now, digits)} ${unit} last; from ${asNumber(least, digits)} to ${asNumber(most, digits)} ${unit} over the last day`;
-  return frame(
-    text,
-    grid(steps(low, high, 3), y),
-    hours.map((at) => {
+  const words = `${name}: ${asNumber(known.at(-1), digits)} ${unit} last; from ${asNumber(least, digits)} to ${asNumber(most, digits)} ${unit} over the last day`;
+  return chart(words, 170, (wide, high) => {
+    const x = (index) => LEFT + (index / Math.max(1, values.length - 1)) * (wide - LEFT - RIGHT);
+    const y = (value) => high - BOTTOM - ((value - low) / (high_value - low)) * (high - BOTTOM - TOP);
+    let pen = false;
+    const path = values.map((value, index) => {
+      const drawn = Number.isFinite(value);
+      const part = drawn ? `${pen ? "L" : "M"}${x(index).toFixed(1)} ${y(value).toFixed(1)}` : "";
+      pen = drawn;
+      return part;
+    });
+    const marks = hours(start, start + values.length * step_s * 1000, wide > 360 ? 4 : 8).map((at) => {
       const place = x((at - start) / 1000 / step_s);
-      const hour = new Date(at).getHours();
-      return place < WIDE - 18 && svg("text", { class: "tick middle", x: place, y: HIGH - 8 }, `${String(hour).padStart(2, "0")}:00`);
-    }).filter(Boolean),
-    svg("line", { class: "axis", x1: LEFT, x2: WIDE - RIGHT, y1: HIGH - BOTTOM, y2: HIGH - BOTTOM }),
-    svg("path", { class: "curve", d: path.join("") }),
-  );
+      const text = `${String(new Date(at).getHours()).padStart(2, "0")}:00`;
+      return place > LEFT + 14 && place < wide - 18 && svg("text", { class: "tick middle", x: place, y: high - 8 }, text);
+    });
+    return [grid(steps(low, high_value, 3), y, wide), marks, ground(wide, high), svg("path", { class: "curve", d: path.join("") })];
+  });
 }

@@ -19,7 +19,7 @@ function fill(element, properties, children) {
 }
 
 function flat(children) {
-  return children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false);
+  return children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false && child !== "");
 }
 
 /** An HTML element: `el("p", {class: "note"}, "text", otherElement)`. */
@@ -38,12 +38,23 @@ export function put(element, ...children) {
   return element;
 }
 
+/** Brings icons.svg into the document, once: what is drawn later needs no daemon that answers. */
+async function bringIcons() {
+  const text = await (await fetch("/assets/icons.svg")).text();
+  const sprite = document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true);
+  for (const symbol of sprite.querySelectorAll("symbol")) symbol.id = `icon-${symbol.id}`;
+  sprite.setAttribute("class", "sprite");
+  sprite.setAttribute("aria-hidden", "true");
+  document.body.append(sprite);
+}
+bringIcons().catch(() => {});
+
 /** An icon from icons.svg; it says nothing to a screen reader, the text beside it does. */
 export function icon(name, extra) {
   return svg(
     "svg",
     { class: extra ? `icon ${extra}` : "icon", "aria-hidden": "true", focusable: "false" },
-    svg("use", { href: `/assets/icons.svg#${name}` }),
+    svg("use", { href: `#icon-${name}` }),
   );
 }
 

@@ -157,7 +157,7 @@ export function enrol(id) {
       hint.classList.toggle("trouble", Boolean(!ready && event.say));
       put(warnings, (event.warnings ?? []).map((text) => el("div", { class: "notice warn" }, icon("warning"), el("p", {}, text))));
       finish.disabled = !(event.taken?.straight > 0);
-      put(finish.querySelector("span"), ready ? "Save" : "Save what there is");
+      put(finish.querySelector("span"), ready ? "Save" : "Save so far");
       finish.classList.toggle("primary", ready);
     };
     put(

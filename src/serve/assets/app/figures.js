@@ -49,10 +49,8 @@ function scores(found) {
     el(
       "p",
       { class: "legend" },
-      el("span", { class: "key enrolled" }),
-      `different enrolled people (${total(enrolled)})`,
-      el("span", { class: "key cohort" }),
-      `strangers of the cohort (${total(cohort)})`,
+      el("span", {}, el("span", { class: "key enrolled" }), `different enrolled people (${total(enrolled)})`),
+      el("span", {}, el("span", { class: "key cohort" }), `strangers of the cohort (${total(cohort)})`),
     ),
     histogram(series, threshold, words),
     el("p", { class: "hint" }, "Share of comparisons in per cent, by score. What reaches the threshold would be taken for somebody else: both heaps must lie left of it."),

@@ -93,7 +93,7 @@ export function live() {
       {},
       outcomeMark(record.outcome),
       el("div", {}, el("p", { class: "strong" }, whoOf(record)), el("p", { class: "muted" }, reasonOf(record))),
-      el("time", { datetime: record.at }, asSecond(record.at)),
+      el("time", { datetime: record.at }, asMinute(record.at)),
     );
 
   function draw() {
@@ -136,11 +136,12 @@ export function live() {
       { class: "stage" },
       picture?.element,
       el("section", { class: "card judged-card", "aria-label": "Judgement of this moment" }, judged),
+      !picture && [card("Now", state), el("p", { class: "hint" }, "The camera's picture is shown to administrators only.")],
     ),
     el(
       "div",
       { class: "side" },
-      card("Now", state),
+      picture && card("Now", state),
       card("Last decisions", list, el("a", { class: "more", href: "#/log" }, "The whole log", icon("chevron"))),
     ),
   );

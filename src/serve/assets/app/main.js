@@ -7,7 +7,7 @@
 import { api, Problem, setToken, whenSessionIsLost } from "./api.js";
 import { connect, disconnect, door, hear, hurry, isAdministrator } from "./door.js";
 import { button, el, failure, icon, put } from "./dom.js";
-import { asMinute } from "./format.js";
+import { asMinute, plural } from "./format.js";
 import { STATUS, words } from "./words.js";
 import { login } from "./login.js";
 import { live } from "./live.js";
@@ -74,13 +74,13 @@ function navigation(current) {
 function top() {
   const { state, session, reached } = door;
   const status = reached ? (state?.status ?? "degraded") : "lost";
-  const text = reached ? words(STATUS, state?.status) : "No connection";
-  const faults = reached && state?.faults?.length ? ` (${state.faults.length})` : "";
+  const faults = state?.faults?.length ?? 0;
+  const text = status === "lost" ? "No connection" : status === "degraded" ? plural(faults, "fault") : words(STATUS, status);
   put(
     at("top"),
     el("a", { class: "brand", href: "#/live" }, el("img", { src: "/assets/favicon.svg", alt: "", width: 28, height: 28 }),
       el("span", { class: "name" }, state?.door ?? "Door")),
-    el("a", { class: `pill ${status}`, href: "#/door" }, el("span", { class: "dot" }), text + faults),
+    el("a", { class: `pill ${status}`, href: "#/door" }, el("span", { class: "dot" }), text),
     el("span", { class: "grow" }),
     el("span", { class: "who" }, session.name, el("span", { class: "role" }, session.role)),
     button("Sign out", signOut, { kind: "quiet icon-only", icon: "out" }),

@@ -32,7 +32,8 @@ export function mark(subject) {
 }
 
 function row(subject) {
-  const cell = (label, ...content) => el("td", { "data-label": label }, ...content);
+  const cell = (label, value, absent) =>
+    el("td", { "data-label": label, class: value ? null : "none" }, value || el("span", { class: "muted" }, absent));
   return el(
     "tr",
     {},
@@ -42,8 +43,8 @@ function row(subject) {
       el("a", { href: `#/people/${encodeURIComponent(subject.id)}` }, subject.name),
     ),
     cell("State", mark(subject)),
-    cell("Group", subject.groups?.join(", ") || el("span", { class: "muted" }, "none")),
-    cell("Validity", validity(subject) || el("span", { class: "muted" }, "no limit")),
+    cell("Group", subject.groups?.join(", "), "none"),
+    cell("Validity", validity(subject), "no limit"),
     cell("References", String(subject.references)),
   );
 }

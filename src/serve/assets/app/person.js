@@ -207,7 +207,7 @@ export function person(id) {
       el("div", { class: "head" }, el("h1", {}, subject.name), mark(subject)),
       el(
         "div",
-        { class: "columns" },
+        { class: "flow" },
         isAdministrator()
           ? [known(), naming(), passing(), grouping(), more(), removal()]
           : known(),

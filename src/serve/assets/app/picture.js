@@ -136,7 +136,8 @@ function tone(face, observation) {
 function mark(context, face, observation, scale) {
   const colour = tone(face, observation);
   const [x, y, w, h] = [face.x, face.y, face.w, face.h].map((value) => value * scale);
-  const unit = Math.max(1, context.canvas.width / 480);
+  // One pixel of the screen in pixels of the picture, so that lines and names are as large on each.
+  const unit = context.canvas.width / Math.max(200, context.canvas.clientWidth);
   const corner = Math.min(w, h) * 0.22;
   const lines = () => {
     context.beginPath();
@@ -166,7 +167,7 @@ function mark(context, face, observation, scale) {
 }
 
 function plate(context, label, x, bottom, width, unit, colour) {
-  const size = 13 * unit;
+  const size = 14 * unit;
   context.font = `600 ${size}px system-ui, sans-serif`;
   const { canvas } = context;
   let text = label;
