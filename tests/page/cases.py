@@ -14,7 +14,7 @@ from browser import SIZES, Browser
 from target import Target, broken_picture
 from world import MARKUP
 
-VIEWS = ("live", "people", "log", "figures", "door", "people/add", "people/enrol")
+VIEWS = ("live", "people", "log", "figures", "door", "people/add", "people/enrol", "people/identify")
 
 
 class Skip(Exception):
@@ -253,6 +253,20 @@ def a_person_is_changed(browser: Browser, target: Target) -> None:
     expect(other not in [one["name"] for one in everybody], "the daemon has forgotten the person")
 
 
+def whom_a_picture_shows(browser: Browser, target: Target) -> None:
+    needs_pictures(target)
+    administrator(browser, target)
+    if not target.world:
+        add_by_files(browser, target, own("Valerie Thomas"), target.pictures)
+    browser.go("people/identify")
+    browser.says("Who is this?", "h1")
+    browser.all("input[type=file]")[0].send_keys(str(target.pictures[0]))
+    browser.one(".asked .score.good")
+    browser.all("input[type=file]")[0].send_keys(str(target.no_face))
+    browser.one(".asked .notice.bad")
+    expect(not browser.all(".asked .score"), "a picture without a face shows nobody")
+
+
 def enrolment_at_the_door(browser: Browser, target: Target) -> None:
     if not target.can("enrol"):
         raise Skip("no --at-door command lets somebody stand before the camera")
@@ -440,7 +454,7 @@ def figures_and_door(browser: Browser, target: Target) -> None:
     browser.one("input[type=search]").send_keys("camera.")
     browser.wait(lambda: 0 < len(browser.all(".settings tbody tr")) < count, "settings are found by key")
     browser.press("Ask the doctor")
-    browser.wait(lambda: browser.all(".checks li"), "the doctor answers", 90)
+    browser.wait(lambda: browser.all(".checks li") or "deepid-edge doctor" in browser.text("#main"), "the doctor answers", 90)
     expect("NaN" not in browser.text() and "undefined" not in browser.text(), "no value is broken")
 
 
@@ -462,6 +476,9 @@ def by_keyboard(browser: Browser, target: Target) -> None:
         browser.driver.switch_to.active_element.send_keys("\ue004")
         element = browser.driver.switch_to.active_element
         reached.append(element.get_attribute("class") or element.text or element.tag_name)
+        # Within a field for a time the focus goes on to its parts, each of which the browser marks.
+        if element.get_attribute("type") == "datetime-local":
+            continue
         outline = browser.driver.execute_script(
             "const s = getComputedStyle(document.activeElement); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0"
         )
@@ -557,6 +574,7 @@ CASES = {
     markup_in_a_name_is_text: (),
     files_with_one_refused: REFUSED,
     a_person_is_changed: REFUSED,
+    whom_a_picture_shows: REFUSED,
     enrolment_at_the_door: (),
     enrolment_is_cancelled: (),
     a_grant_appears_at_once: (),

@@ -41,6 +41,7 @@ POLICY = (
 WEBSOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 KIOSK_AGE_S = 400 * 86_400
 FAILURES_MAX = 5
+COOKIE = "deepid_edge_session"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -122,7 +123,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def session(self) -> dict:
         cookie = http.cookies.SimpleCookie(self.headers.get("Cookie", ""))
-        key = cookie["session"].value if "session" in cookie else ""
+        key = cookie[COOKIE].value if COOKIE in cookie else ""
         if key not in self.server.sessions:
             raise Problem(401, "No session", "nobody is signed in", "sign in")
         return self.server.sessions[key]
@@ -139,12 +140,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         session = {"name": asked["name"], "role": role, "csrf": secrets.token_urlsafe(16)}
         self.server.sessions[key] = session
         age = f"; Max-Age={KIOSK_AGE_S}" if role == "kiosk" else ""
-        self.give(session, Set_Cookie=f"session={key}; HttpOnly; SameSite=Strict; Path=/{age}")
+        self.give(session, Set_Cookie=f"{COOKIE}={key}; HttpOnly; SameSite=Strict; Path=/{age}")
 
     def log_out(self, session: dict) -> None:
         for key in [key for key, one in self.server.sessions.items() if one is session]:
             del self.server.sessions[key]
-        self.give(None, Set_Cookie="session=; Max-Age=0; Path=/")
+        self.give(None, Set_Cookie=f"{COOKIE}=; Max-Age=0; Path=/")
 
     def api(self, session: dict, *parts: str) -> None:
         world, role = self.server.world, session["role"]
@@ -179,6 +180,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.give(world.pictures(fields.get("name", ""), pictures))
             case ("POST", "subjects", key, "pictures"):
                 self.give(world.pictures(world.subject(key), self.form()[1]))
+            case ("POST", "identify"):
+                self.give(world.identify(self.form()[1][0][1]))
             case ("PATCH", "subjects", key):
                 self.give(world.change(key, json.loads(self.sent)))
             case ("DELETE", "subjects", key):
@@ -249,6 +252,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                     if name == "decision":
                         named = world.names_at_kiosk and data.get("subject")
                         data = {key: data[key] for key in ("seq", "at", "outcome", "reason")} | ({"subject": {"name": data["subject"]["name"]}} if named else {})
+                    if name == "health":
+                        data = {"status": data["status"], "presence": data["presence"]}
                 head = f"id: {seq}\n" if seq else ""
                 self.wfile.write(f"{head}event: {name}\ndata: {json.dumps(data)}\n\n".encode())
         except OSError:

@@ -54,7 +54,7 @@ class World:
             if index < 4:
                 subject["groups"] = [list(GROUPS)[index % 3]]
         self.subjects["s-000003"]["enabled"] = False
-        self.subjects["s-000004"]["valid_until"] = stamp(self.started + datetime.timedelta(days=90))
+        self.subjects["s-000004"]["valid_until"] = (self.started + datetime.timedelta(days=90)).strftime("%Y-%m-%dT%H:%M:%S")
         self.past()
 
     # Events
@@ -131,9 +131,9 @@ class World:
             if data[:2] == b"\xff\xd8":
                 answer["accepted"].append({"file": file})
             elif data[:4] == b"\x89PNG":
-                answer["refused"].append({"file": file, "reason": "no_face", "remedy": "show one larger than detect.min_face_px, upright and well lit"})
+                answer["refused"].append({"file": file, "reason": "no_face", "text": "no face was found", "remedy": "show one larger than detect.min_face_px, upright and well lit"})
             else:
-                answer["refused"].append({"file": file, "reason": "unreadable", "remedy": "give JPEG, PNG or WebP pictures that are whole"})
+                answer["refused"].append({"file": file, "reason": "unreadable", "text": "it cannot be read", "remedy": "give JPEG, PNG or WebP pictures that are whole"})
         if not answer["accepted"]:
             raise Problem(422, "Nobody was enrolled", "none of the pictures could be used", "give other pictures", **answer)
         count = len(answer["accepted"])
@@ -146,6 +146,13 @@ class World:
             answer["warnings"].append("one reference is few: add pictures from other days")
         self.record("administration", f"An administrator enrolled {subject['name']} with {count} references.", subject)
         return answer | {"subject": subject}
+
+    def identify(self, data: bytes) -> dict:
+        if data[:2] != b"\xff\xd8":
+            return {"faces": [], "reason": "no_face", "text": "no face was found", "remedy": "show one larger than detect.min_face_px, upright and well lit"}
+        subject = next(iter(self.subjects.values()))
+        best = {"subject": {"id": subject["id"], "name": subject["name"]}, "score": 0.748}
+        return {"faces": [{"box": [242, 128, 149, 149], "best": best, "threshold": THRESHOLD, "accepted": True, "margin": 0.21}], "seen": 1}
 
     # Records
 

@@ -107,7 +107,7 @@ export function add(id) {
         { class: "about" },
         el("p", { class: "file" }, file.name),
         verdict?.kind === "accepted" && el("p", { class: "good" }, icon("check"), "Taken"),
-        verdict?.kind === "refused" && el("p", { class: "bad" }, icon("cross"), words(REFUSALS, verdict.reason)),
+        verdict?.kind === "refused" && el("p", { class: "bad" }, icon("cross"), verdict.text ?? words(REFUSALS, verdict.reason)),
         verdict?.remedy && el("p", { class: "hint" }, verdict.remedy),
       ),
       verdict?.kind !== "accepted" &&

@@ -87,7 +87,7 @@ export function board() {
       const found = await api.get("doctor", {}, { patience_ms: 60_000 });
       if (!closed) put(checks, el("ul", { class: "checks" }, found.map(verdict)));
     } catch (error) {
-      if (!closed) put(checks, failure(error));
+      if (!closed) put(checks, error.status === 404 ? el("p", {}, "Ask on the door itself: ", el("code", {}, "deepid-edge doctor")) : failure(error));
     }
     run.disabled = false;
   });

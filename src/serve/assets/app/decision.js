@@ -72,6 +72,7 @@ export function details(record) {
       const [name, write] = KNOWN[key] ?? [key.replaceAll("_", " "), plain];
       return [name, write(value)];
     }),
+    ["By", record.by],
     ["Record", `${record.seq}`],
   ]);
 }

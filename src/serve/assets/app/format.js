@@ -62,15 +62,16 @@ export function plural(count, one, many = `${one}s`) {
   return `${count} ${count === 1 ? one : many}`;
 }
 
-/** What a `datetime-local` field holds, for a time of the contract, and back. */
-export function toField(text) {
-  const value = time(text);
-  if (!value) return "";
-  const shifted = new Date(value.getTime() - value.getTimezoneOffset() * 60_000);
-  return shifted.toISOString().slice(0, 16);
+/** What a `datetime-local` field holds means the reader's clock: the moment, as the contract puts it. */
+export function fromField(text) {
+  return time(text)?.toISOString() ?? null;
 }
 
-export function fromField(text) {
-  const value = text ? new Date(text) : null;
-  return value && !Number.isNaN(value.getTime()) ? value.toISOString() : null;
+/** A time on the door's own clock, which has no zone, for a `datetime-local` field, and back. */
+export function toClockField(text) {
+  return /^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(text ?? "") ? text.slice(0, 16) : "";
+}
+
+export function fromClockField(text) {
+  return text ? `${text}:00`.slice(0, 19) : null;
 }

@@ -6,31 +6,15 @@
 
 import { api } from "./api.js";
 import { door, hear, isAdministrator, reaches } from "./door.js";
-import { card, el, failure, icon, put, svg } from "./dom.js";
+import { card, el, failure, icon, put } from "./dom.js";
 import { asMinute, asScore, asSecond } from "./format.js";
 import { Picture, principal } from "./picture.js";
+import { scoreBar } from "./score.js";
 import { outcomeMark, reasonOf, whoOf } from "./decision.js";
 import { CAMERA, GUIDANCE, LACKING, QUALITY, words } from "./words.js";
 
 const SHOWN = 8;
 const CLEAR_MS = 2_500;
-
-/** A bar from 0 to 1 with a line at the threshold; the score as text beside it. */
-function scoreBar(score, threshold, good) {
-  const at = (value) => Math.max(0, Math.min(100, value * 100));
-  return el(
-    "div",
-    { class: `score ${good ? "good" : "short"}`, role: "img", "aria-label": `Score ${asScore(score)}, threshold ${asScore(threshold)}` },
-    svg(
-      "svg",
-      { class: "bar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-      svg("rect", { class: "track", width: 100, height: 10 }),
-      svg("rect", { class: "fill", width: at(score ?? 0), height: 10 }),
-      svg("rect", { class: "line", x: at(threshold) - 0.3, width: 0.6, height: 10 }),
-    ),
-    el("span", { class: "figure" }, el("b", {}, asScore(score)), ` of ${asScore(threshold)}`),
-  );
-}
 
 function judgement(observation) {
   const face = principal(observation);

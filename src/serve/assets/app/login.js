@@ -35,7 +35,7 @@ export function login(enter) {
     field("Name", name),
     field("Password", password),
     submit,
-    el("p", { class: "hint" }, "Accounts are made on the door itself, by its administrator."),
+    el("p", { class: "hint" }, "Accounts are made on the door itself: ", el("code", {}, "deepid-edge accounts add")),
   );
   setTimeout(() => name.focus());
   return { element: form };

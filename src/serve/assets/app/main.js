@@ -15,6 +15,7 @@ import { people } from "./people.js";
 import { person } from "./person.js";
 import { add } from "./add.js";
 import { enrol } from "./enrol.js";
+import { identify } from "./identify.js";
 import { log } from "./log.js";
 import { figures } from "./figures.js";
 import { board } from "./board.js";
@@ -34,6 +35,7 @@ let shown = null;
 function route() {
   const [first, second, third] = location.hash.replace(/^#\/?/, "").split("?")[0].split("/").map(decodeURIComponent);
   if (first === "people" && second === "add" && isAdministrator()) return ["people", "Add from files", () => add(third)];
+  if (first === "people" && second === "identify" && isAdministrator()) return ["people", "Who is this?", identify];
   if (first === "people" && second === "enrol" && isAdministrator()) {
     return ["people", "Add at the door", () => enrol(third)];
   }

@@ -114,6 +114,7 @@ export function people() {
         el(
           "div",
           { class: "actions" },
+          link("#/people/identify", "search", "Who is this?", "quiet"),
           link("#/people/add", "files", "Add from files", ""),
           link("#/people/enrol", "camera", "Add at the door", "primary"),
         ),

@@ -7,7 +7,7 @@
 import { api } from "./api.js";
 import { isAdministrator } from "./door.js";
 import { ask, button, card, el, failure, field, icon, put, select, terms, toast } from "./dom.js";
-import { asMoment, fromField, plural, toField } from "./format.js";
+import { asMoment, fromClockField, plural, toClockField } from "./format.js";
 import { mark, validity } from "./people.js";
 
 const path = (id, ...rest) => ["subjects", encodeURIComponent(id), ...rest].join("/");
@@ -99,8 +99,8 @@ export function person(id) {
   }
 
   function passing() {
-    const from = el("input", { type: "datetime-local", value: toField(subject.valid_from) });
-    const until = el("input", { type: "datetime-local", value: toField(subject.valid_until) });
+    const from = el("input", { type: "datetime-local", value: toClockField(subject.valid_from) });
+    const until = el("input", { type: "datetime-local", value: toClockField(subject.valid_until) });
     const flip = button(subject.enabled ? "Switch off" : "Switch on", async () => {
       flip.disabled = true;
       try {
@@ -119,10 +119,10 @@ export function person(id) {
         flip,
       ),
       form(
-        () => patch({ valid_from: fromField(from.value), valid_until: fromField(until.value) }, "The validity was changed"),
+        () => patch({ valid_from: fromClockField(from.value), valid_until: fromClockField(until.value) }, "The validity was changed"),
         "Set validity",
         el("div", { class: "pair" }, field("From", from), field("Until", until)),
-        el("p", { class: "hint" }, "Empty: no limit. The time is that of this device."),
+        el("p", { class: "hint" }, "By the clock at the door. Empty: no limit."),
       ),
     );
   }
