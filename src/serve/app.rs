@@ -15,6 +15,7 @@ use super::feed::Feed;
 use super::guard::Identity;
 use super::guided::Guided;
 use super::live::Picture;
+use super::password::Verifier;
 use super::problem::Problem;
 use super::series::Series;
 use super::sessions::{Sessions, Throttle};
@@ -33,6 +34,7 @@ pub(super) struct App {
     throttle: Mutex<Throttle>,
     /// A password at a time is verified: it takes memory and time.
     pub verifying: Semaphore,
+    verifier: Mutex<Verifier>,
     /// Logins that wait for that.
     pub waiting: AtomicUsize,
     /// One request at a time has pictures.
@@ -69,6 +71,7 @@ impl App {
             sessions: Mutex::default(),
             throttle: Mutex::default(),
             verifying: Semaphore::new(1),
+            verifier: Mutex::default(),
             waiting: AtomicUsize::new(0),
             uploading: Arc::new(Semaphore::new(1)),
             heard: broadcast::Sender::new(HEARD_LENGTH),
@@ -90,6 +93,20 @@ impl App {
 
     pub(super) fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `password` gives `phc`, found out on a thread that may block.
+    pub(super) async fn verify(
+        self: &Arc<Self>,
+        password: String,
+        phc: Option<String>,
+    ) -> Result<bool, Problem> {
+        let app = Arc::clone(self);
+        blocking(move || {
+            let mut verifier = app.verifier.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(verifier.verify(&password, phc.as_deref()))
+        })
+        .await
     }
 
     /// The database, for a thread that may block.

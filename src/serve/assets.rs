@@ -22,7 +22,42 @@ macro_rules! files {
     };
 }
 
-files!["index.html"];
+files![
+    "app/add.js",
+    "app/api.js",
+    "app/board.js",
+    "app/chart.js",
+    "app/decision.js",
+    "app/dom.js",
+    "app/door.js",
+    "app/enrol.js",
+    "app/figures.js",
+    "app/format.js",
+    "app/identify.js",
+    "app/live.js",
+    "app/log.js",
+    "app/login.js",
+    "app/main.js",
+    "app/people.js",
+    "app/person.js",
+    "app/picture.js",
+    "app/score.js",
+    "app/stream.js",
+    "app/words.js",
+    "favicon.svg",
+    "i18n/de.json",
+    "i18n/en.json",
+    "i18n/es.json",
+    "i18n/fr.json",
+    "i18n/nl.json",
+    "icons.svg",
+    "index.html",
+    "kiosk.css",
+    "kiosk.html",
+    "kiosk.js",
+    "style.css",
+    "views.css",
+];
 
 static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let tag = |bytes: &[u8]| format!("\"{}\"", sha256_hex(bytes).get(..32).unwrap_or_default());

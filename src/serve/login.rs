@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::app::{App, Peer, blocking};
+use super::app::{App, Peer};
 use super::body;
 use super::guard::{COOKIE, Identity};
 use super::password::{self, token_hash};
@@ -91,7 +91,7 @@ async fn verify(
     let asked = name.to_owned();
     let account = app.read(move |store| Ok(store.account(&asked)?)).await?;
     let phc = account.as_ref().map(|account| account.password.clone());
-    let right = blocking(move || Ok(password::verify(&password, phc.as_deref()))).await?;
+    let right = app.verify(password, phc).await?;
     match account {
         Some(account) if right => {
             app.throttle().succeeded(name, address);

@@ -59,7 +59,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// How long connections have for their end.
 const FAREWELL: Duration = Duration::from_millis(300);
 /// Threads that may block: for the database, passwords and pictures.
-const BLOCKING_THREADS: usize = 4;
+const BLOCKING_THREADS: usize = 2;
 
 /// Why the page is not served.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,8 @@
 //! has little. Invariants: no error and no `Debug` shows a password; a hash that cannot be read matches
 //! nothing. A token is random, so that a plain hash of it can be kept (there is nothing to guess).
 
-use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Output, PasswordHash, PasswordHasher as _, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 
 use crate::inference::sha256_hex;
@@ -67,15 +67,45 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     Ok(hash.to_string())
 }
 
-/// Whether `password` gives `hash`; takes as long where there is no account.
-#[must_use]
-pub fn verify(password: &str, hash: Option<&str>) -> bool {
-    if password.len() > BYTES_MAX {
-        return false;
+/// Compares passwords with hashes, one after another, in the same memory: what is given back to the
+/// system's allocator after each would stay with each thread that ever did it.
+#[derive(Default)]
+pub struct Verifier(Vec<Block>);
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Verifier(…)")
     }
-    let text = hash.unwrap_or(NOBODY);
-    let (Ok(argon2), Ok(parsed)) = (argon2(), PasswordHash::new(text)) else { return false };
-    argon2.verify_password(password.as_bytes(), &parsed).is_ok() && hash.is_some()
+}
+
+impl Verifier {
+    /// Whether `password` gives `hash`; takes as long where there is no account.
+    #[must_use]
+    pub fn verify(&mut self, password: &str, hash: Option<&str>) -> bool {
+        password.len() <= BYTES_MAX
+            && self.gives(password, hash.unwrap_or(NOBODY)) == Some(true)
+            && hash.is_some()
+    }
+
+    fn gives(&mut self, password: &str, hash: &str) -> Option<bool> {
+        let parsed = PasswordHash::new(hash).ok()?;
+        let params = Params::try_from(&parsed).ok()?;
+        // Another one would be no hash of ours, and could ask for any amount of memory.
+        if params.m_cost() > MEMORY_KIB || params.t_cost() > 2 * PASSES {
+            return None;
+        }
+        let mut salt = [0; 64];
+        let salt = parsed.salt?.decode_b64(&mut salt).ok()?;
+        let wanted = parsed.hash?;
+        self.0.resize(params.block_count(), Block::default());
+        let mut found = [0; 64];
+        let found = found.get_mut(..wanted.len())?;
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into_with_memory(password.as_bytes(), salt, found, &mut self.0)
+            .ok()?;
+        // Compared in a time that does not depend on where they differ.
+        Some(Output::new(found).ok()? == wanted)
+    }
 }
 
 /// A new token: 256 random bits as 43 characters of base64url.
@@ -101,11 +131,15 @@ mod tests {
         let stored = hash("correct horse battery").unwrap();
         assert!(stored.starts_with("$argon2id$v=19$m=7168,t=5,p=1$"), "{stored}");
         assert_ne!(stored, hash("correct horse battery").unwrap(), "salted");
-        assert!(verify("correct horse battery", Some(&stored)));
-        assert!(!verify("correct horse batterz", Some(&stored)));
-        assert!(!verify("correct horse battery", None));
-        assert!(!verify("correct horse battery", Some("$argon2id$nonsense")));
-        assert!(PasswordHash::new(NOBODY).is_ok(), "it is compared with in earnest");
+        let mut verifier = Verifier::default();
+        assert!(verifier.verify("correct horse battery", Some(&stored)));
+        assert!(!verifier.verify("correct horse batterz", Some(&stored)));
+        assert!(!verifier.verify("correct horse battery", None));
+        assert!(!verifier.verify("correct horse battery", Some("$argon2id$nonsense")));
+        assert!(verifier.verify("correct horse battery", Some(&stored)), "in the same memory");
+        let greedy = stored.replace("m=7168", "m=4194304");
+        assert!(!verifier.verify("correct horse battery", Some(&greedy)));
+        assert_eq!(verifier.gives("x", NOBODY), Some(false), "it is compared with in earnest");
     }
 
     #[test]
