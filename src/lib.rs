@@ -10,8 +10,8 @@
 //! [`capture`] → [`detect`] → [`align`] → [`embed`] → [`liveness`], [`compare`] → [`decide`] are the
 //! path, and [`recognise`] walks it, where configured with a second embedder that confirms; a [`door`]
 //! decides by it, and by the rules of [`policy`]. [`store`] and [`publish`] keep and announce what was decided. [`config`] says how,
-//! [`equip`] puts it together, [`enrol`] makes references of pictures, [`daemon`] runs it all,
-//! [`calibrate`] says what one door may claim, `lab` measures over folders in builds with that feature,
+//! [`equip`] puts it together, [`enrol`] makes references of pictures, [`calibrate`] says what
+//! one door may claim, [`serve`] is the door's page, [`daemon`] runs it all, `lab` measures over folders in builds with that feature,
 //! [`cli`] is the front door.
 #![warn(missing_docs)]
 
@@ -65,9 +65,11 @@ pub mod equip;
 
 pub mod enrol;
 
-pub mod daemon;
-
 pub mod calibrate;
+
+pub mod serve;
+
+pub mod daemon;
 
 #[cfg(feature = "lab")]
 pub mod lab;

@@ -21,6 +21,7 @@ use std::cell::Cell;
 use deepid_edge::align::Cutter;
 use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic, WallClock};
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SearchScratch};
+use deepid_edge::config::{Config, Sources};
 use deepid_edge::decide::{
     Answer, FaceSeen, Gate, Observation, Question, Seen, Visit, VisitPolicy,
 };
@@ -29,6 +30,7 @@ use deepid_edge::door::{Door, Event, Time};
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::recognise::{Confirmer, Confirming, Fusion};
+use deepid_edge::serve::Feed;
 
 use support::models::runtime;
 use support::{path, scene};
@@ -127,6 +129,8 @@ fn no_frame_allocates_after_warm_up() {
     let Some(runtime) = runtime() else { return };
     let busy = scene::yuyv(&scene::one_face());
     let idle = scene::yuyv(&scene::nobody());
+    // A page at which nobody looks.
+    let page = Feed::unheard(Config::load(&Sources::default()).unwrap());
     for strategy in [Strategy::FindThenFollow, Strategy::Find] {
         let settings = FollowerSettings { strategy, ..FollowerSettings::default() };
         let recogniser = path::recogniser(&runtime, settings, true, path::gallery(vec![]));
@@ -146,6 +150,10 @@ fn no_frame_allocates_after_warm_up() {
                 door.step(Event::Frame(&frame), Time::of(&clock), &mut actions);
                 let observed = door.observed().map(|observation| &observation.seen);
                 faces += usize::from(matches!(observed, Some(Seen::Faces { .. })));
+                if let Some(observation) = door.observed() {
+                    let sight = door.sight();
+                    page.judged(&frame, sight, observation, sight.lacks(), clock.now());
+                }
             });
             // A visit's beginning and its decision allocate once a visit, not once a frame.
             let eventful = !actions.is_empty();

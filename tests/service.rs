@@ -95,6 +95,16 @@ fn the_unit_waits_for_ready_and_watches_the_daemon() {
 }
 
 #[test]
+fn the_page_may_listen() {
+    let unit = read(SERVICE);
+    let families = setting(&unit, "RestrictAddressFamilies").unwrap();
+    assert!(["AF_INET", "AF_INET6"].iter().all(|family| families.split(' ').any(|f| f == *family)));
+    for denied in ["IPAddressDeny", "SocketBindDeny", "PrivateNetwork"] {
+        assert_eq!(setting(&unit, denied), None, "{denied} would keep browsers out");
+    }
+}
+
+#[test]
 fn the_unit_does_not_restart_what_waiting_cannot_mend() {
     let unit = read(SERVICE);
     let documented = read("docs/exit-codes.md");

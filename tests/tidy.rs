@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each room may use those before it, never those after it.
-const ROOMS: [&str; 29] = [
+const ROOMS: [&str; 30] = [
     "geometry",
     "mask",
     "remedy",
@@ -35,8 +35,9 @@ const ROOMS: [&str; 29] = [
     "publish",
     "equip",
     "enrol",
-    "daemon",
     "calibrate",
+    "serve",
+    "daemon",
     "lab",
     "cli",
 ];

@@ -28,7 +28,7 @@ use deepid_edge::publish::{
 use deepid_edge::sign::{PublicKey, SigningState, Thumbprint};
 use deepid_edge::store::{
     Administrative, AuditRecord, Body, ConfigurationRefusal, DecisionRecord, May, RequestVerdict,
-    TwinSign,
+    Role, TwinSign,
 };
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -76,6 +76,7 @@ fn record(body: Body) -> AuditRecord {
         issued_ms: wall.unix_ms,
         clock: wall.trust,
         chain: Some("5a".repeat(32)),
+        by: None,
         body,
     }
 }
@@ -187,6 +188,14 @@ fn administrative() -> Vec<Administrative> {
         },
         A::GalleryRestored { made: "2026-05-01T07:15:02Z".to_owned(), subjects: 2, references: 5 },
         A::ClockSettled { record: 41, record_issued: "2036-02-07T06:28:15Z".to_owned() },
+        A::AccountAdded { account: rule("anna"), role: Role::Administrator },
+        A::AccountAdded { account: rule("hall"), role: Role::Kiosk },
+        A::AccountRemoved { account: rule("anna") },
+        A::AccountPasswordSet { account: rule("anna") },
+        A::AccountTokenMade { account: rule("anna") },
+        A::AccountTokensRemoved { account: rule("anna") },
+        A::LiveViewWatched,
+        A::EnrolmentBegun,
         A::DoorContested { by: TwinSign::TakenOver },
         A::DoorContested { by: TwinSign::InfoReplaced },
         A::DoorContested { by: TwinSign::Losses },

@@ -276,7 +276,7 @@ impl From<DaemonError> for Failure {
             DaemonError::Equip(error) => error.into(),
             DaemonError::Store(error) => error.into(),
             DaemonError::Capture(error) => Self::of_recording(&error),
-            DaemonError::System { .. } | DaemonError::ThreadDied { .. } => {
+            DaemonError::Serve(_) | DaemonError::System { .. } | DaemonError::ThreadDied { .. } => {
                 Self::of(Kind::Fault, &error)
             }
         }

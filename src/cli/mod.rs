@@ -10,6 +10,7 @@ pub mod exit;
 pub mod failure;
 
 mod absent;
+mod accounts;
 mod admins;
 mod arm;
 mod ask;
@@ -111,6 +112,9 @@ enum Verb {
     Admins(admins::Verb),
     /// Ask a door for something over MQTT
     Ask(ask::Arguments),
+    /// Say who may use the door's page
+    #[command(subcommand)]
+    Accounts(accounts::Verb),
     /// Show or export what the door did
     #[command(subcommand)]
     Records(records::Verb),
@@ -189,6 +193,7 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Kind, Failure> {
         Verb::Arm(verb) => verb.run(context),
         Verb::Admins(verb) => verb.run(context),
         Verb::Ask(verb) => verb.run(context),
+        Verb::Accounts(verb) => verb.run(context),
         Verb::Records(verb) => verb.run(context),
         Verb::Clock(verb) => verb.run(context),
         Verb::Keys(verb) => verb.run(context),

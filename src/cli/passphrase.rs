@@ -1,6 +1,6 @@
-//! The passphrase of a backup: typed unseen, or from a file.
+//! The passphrase of a backup, and the password of an account: typed unseen, or from a file.
 //!
-//! In: the terminal, or `--passphrase-file`. Out: a [`Passphrase`]. Invariants: it is never echoed,
+//! In: the terminal, or `--passphrase-file` and `--password-file`. Out: a [`Passphrase`], or a text. Invariants: it is never echoed,
 //! logged or part of an error; a new one is typed twice and is long enough to resist guessing.
 //! Deliberately absent: a flag or a variable that holds it. Other users see a command line in 'ps',
 //! and an environment is inherited and logged.
@@ -14,6 +14,7 @@ use clap::Args;
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
+use crate::policy::RuleName;
 use crate::secret::{Secret, SecretError};
 use crate::store::backup::Passphrase;
 
@@ -29,6 +30,44 @@ pub(super) struct From {
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
+
+/// Where the password of an account comes from.
+#[derive(Debug, Args)]
+pub(super) struct PasswordFrom {
+    /// Read the password from the first line of this file instead of asking; /dev/stdin is one
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl PasswordFrom {
+    /// A new password for `account`. Its length is judged by whoever hashes it.
+    pub(super) fn new_one(&self, context: &Context, account: &RuleName) -> Result<String, Failure> {
+        if let Some(path) = &self.password_file {
+            return secret(context, path, &PASSWORD);
+        }
+        for _ in 0..ATTEMPTS {
+            let first = typed(context, &format!("Password for {account}: "), &PASSWORD)?;
+            if typed(context, "The same again: ", &PASSWORD)? == first {
+                return Ok(first);
+            }
+            context.mention("These were two different ones.");
+        }
+        Err(Failure::new(
+            Kind::Declined,
+            "no password was set; nothing was changed",
+            "type it twice, or name a file with --password-file",
+        ))
+    }
+}
+
+/// What is asked for, in words.
+struct Asked {
+    what: &'static str,
+    flag: &'static str,
+}
+
+const PASSPHRASE: Asked = Asked { what: "passphrase", flag: "--passphrase-file" };
+const PASSWORD: Asked = Asked { what: "password", flag: "--password-file" };
 
 impl From {
     /// A new passphrase.
@@ -82,26 +121,35 @@ fn long_enough(passphrase: Passphrase) -> Result<Passphrase, Failure> {
 }
 
 fn ask(context: &Context, prompt: &str) -> Result<Passphrase, Failure> {
+    typed(context, prompt, &PASSPHRASE).map(Passphrase::new)
+}
+
+fn typed(context: &Context, prompt: &str, asked: &Asked) -> Result<String, Failure> {
+    let Asked { what, flag } = asked;
     let cannot = |why: &str| {
         Failure::new(
             Kind::Declined,
-            format!("the passphrase cannot be asked for: {why}"),
-            "put it into a file that only you can read, and name it with --passphrase-file",
+            format!("the {what} cannot be asked for: {why}"),
+            format!("put it into a file that only you can read, and name it with {flag}"),
         )
     };
     if context.json() || !std::io::stdin().is_terminal() {
         return Err(cannot("there is no terminal"));
     }
-    let typed = rpassword::prompt_password(prompt).map_err(|error| cannot(&error.to_string()))?;
-    Ok(Passphrase::new(typed))
+    rpassword::prompt_password(prompt).map_err(|error| cannot(&error.to_string()))
 }
 
 fn from_file(context: &Context, path: &Path) -> Result<Passphrase, Failure> {
+    secret(context, path, &PASSPHRASE).map(Passphrase::new)
+}
+
+fn secret(context: &Context, path: &Path, asked: &Asked) -> Result<String, Failure> {
+    let Asked { what: called, flag } = asked;
     let failed = |what: String, remedy: &str| {
         Failure::new(Kind::Input, what, remedy).at(path.display().to_string())
     };
     let unreadable =
-        |error: std::io::Error| failed(error.to_string(), "correct the path of --passphrase-file");
+        |error: std::io::Error| failed(error.to_string(), &format!("correct the path of {flag}"));
     let about = std::fs::metadata(path).map_err(unreadable)?;
     if about.is_file() && about.permissions().mode() & 0o007 != 0 {
         let path = path.display();
@@ -109,13 +157,11 @@ fn from_file(context: &Context, path: &Path) -> Result<Passphrase, Failure> {
             "warning: every user of this machine can read {path}; 'chmod o= {path}'"
         ));
     }
-    Secret::read(path).map(|secret| Passphrase::new(secret.into_text())).map_err(
-        |error| match error {
-            SecretError::Unreadable(error) => unreadable(error),
-            error => failed(
-                format!("no passphrase: {error}"),
-                "write the passphrase there, as one line of at most 4 KiB",
-            ),
-        },
-    )
+    Secret::read(path).map(Secret::into_text).map_err(|error| match error {
+        SecretError::Unreadable(error) => unreadable(error),
+        error => failed(
+            format!("no {called}: {error}"),
+            &format!("write the {called} there, as one line of at most 4 KiB"),
+        ),
+    })
 }

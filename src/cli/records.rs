@@ -344,6 +344,7 @@ impl Which {
             until_ms: moment("--until", &self.until, true)?,
             outcomes: self.outcome.iter().map(|outcome| outcome.name()).collect(),
             subject: self.subject.as_deref().map(|asked| subject(store, asked)).transpose()?,
+            ..Selection::default()
         })
     }
 }

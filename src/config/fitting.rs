@@ -3,11 +3,13 @@
 //! In: typed sections and where each value came from. Out: every contradiction, with both keys and
 //! what would be right. Invariant: pure; whether named files exist is for their readers to say.
 
+use std::net::SocketAddr;
+
 use super::address::DeviceKind;
 use super::keys::Camera;
 use super::layers::Setting;
 use super::problem::{Origin, Problem};
-use super::sections::Sections;
+use super::sections::{Encryption, Sections};
 use crate::capture::program::Output;
 use crate::capture::program::preset::{PASSWORD, USER};
 use crate::compare::Metric;
@@ -51,6 +53,7 @@ pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<P
     found.of_deciding(sections);
     found.of_recognising(sections);
     found.of_telling(sections);
+    found.of_the_page(sections);
     found.problems
 }
 
@@ -298,6 +301,35 @@ impl Contradictions<'_> {
             _ => {}
         }
     }
+
+    fn of_the_page(&mut self, Sections { serve, .. }: &Sections) {
+        let address = serve.listen.as_deref().and_then(|text| text.parse::<SocketAddr>().ok());
+        if let Some(address) = address
+            && serve.tls == Encryption::Off
+            && !address.ip().is_loopback()
+        {
+            self.add(
+                "serve.listen",
+                &format!("\"{address}\""),
+                "serve.tls = \"off\"",
+                "passwords would cross the network in the clear: set serve.tls = \"self-signed\", or listen on 127.0.0.1",
+            );
+        }
+        let by_files = serve.tls == Encryption::Certificate;
+        for (key, file) in [("serve.certificate", &serve.certificate), ("serve.key", &serve.key)] {
+            match file {
+                None if by_files => {
+                    let remedy = "name both files, or set serve.tls = \"self-signed\"";
+                    self.add("serve.tls", &"\"certificate\"", format!("an unset {key}"), remedy);
+                }
+                Some(path) if !by_files => {
+                    let remedy = "set serve.tls = \"certificate\", or unset it";
+                    self.add(key, &quoted(Some(path)), "another serve.tls", remedy);
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 /// As it stands in a file, without what is secret.
@@ -318,6 +350,23 @@ mod tests {
         let flags = flags.iter().map(|(key, value)| Flag::set(key, value)).collect();
         let loaded = Config::load(&Sources { flags, ..Sources::default() });
         loaded.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_page_is_never_served_in_the_clear_beyond_this_machine() {
+        for inside in ["127.0.0.1:8480", "[::1]:8480"] {
+            assert_eq!(wrong(&[("serve.listen", inside)]), "");
+        }
+        for outside in ["0.0.0.0:8480", "192.168.1.5:8480", "[::]:8480"] {
+            let said = wrong(&[("serve.listen", outside)]);
+            assert!(said.contains("set serve.tls = \"self-signed\""), "{said}");
+            assert_eq!(wrong(&[("serve.listen", outside), ("serve.tls", "self-signed")]), "");
+        }
+        let by_files = ("serve.tls", "certificate");
+        let files = [by_files, ("serve.certificate", "/tmp/a.crt"), ("serve.key", "/tmp/a.key")];
+        assert_eq!(wrong(&files), "");
+        assert!(wrong(&files[..2]).contains("an unset serve.key"));
+        assert!(wrong(&files[1..]).contains("set serve.tls = \"certificate\""));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use super::key::{Key, Section, key, live, live_unset, real, unset, whole};
 use super::kind::{KeyKind, Rule};
-use super::sections::{CameraFormat, LogFormat, LogLevel, Pace};
+use super::sections::{CameraFormat, Encryption, Language, LogFormat, LogLevel, Pace};
 use crate::capture::program::Output;
 use crate::clock::ClockRequirement;
 use crate::compare::Metric;
@@ -274,6 +274,24 @@ table! {
             "Home Assistant's discovery prefix.");
         retain: bool = live(KeyKind::Switch, "false",
             "Leave the announcement (never a decision) on the broker, for a Home Assistant that starts while the door is away.");
+    }
+
+    ["serve"] Serve "The door's page (docs/page.md). Off unless serve.listen is set; nobody gets in without an account: 'deepid-edge accounts add'." {
+        listen: Option<String> = unset(KeyKind::Text(Rule::Listen), r#""127.0.0.1:8480""#,
+            "Where the page is served: an address of this machine and a port. Beyond 127.0.0.1 and [::1] with serve.tls alone.");
+        tls: Encryption = key(KeyKind::Choice(&["off", "self-signed", "certificate"]), r#""off""#,
+            "'self-signed': by a certificate that is made at the first start and kept beside the database as 'page.crt' and 'page.key'; browsers warn of it once, and 'deepid-edge doctor' tells the fingerprint to compare. 'certificate': by serve.certificate and serve.key. 'off': not at all, for a browser or a reverse proxy on this machine.");
+        certificate: Option<PathBuf> = unset(KeyKind::Path, r#""/etc/deepid-edge/page.crt""#,
+            "The page's certificate (PEM) with its intermediates, readable by the service's user.");
+        key: Option<PathBuf> = unset(KeyKind::Path, r#""/etc/deepid-edge/page.key""#,
+            "The private key (PEM) of serve.certificate.");
+        names: Vec<String> = key(KeyKind::Hosts, "[]",
+            "Names by which browsers reach the page, such as [\"door.lan\"]: requests by any other name than these, localhost and addresses are refused, because another site's name may have been pointed at this machine.");
+        language: Language = key(KeyKind::Choice(&["en", "de", "es", "fr", "nl"]), r#""en""#,
+            "The language of the kiosk's page. The other pages follow the browser.");
+        kiosk_names: bool = key(KeyKind::Switch, "false",
+            "Show the name of whoever is granted on the kiosk's page, to everybody who stands there.");
+        kiosk_sound: bool = key(KeyKind::Switch, "false", "Let the kiosk's page give a sound with a decision.");
     }
 
     ["clock"] ClockSection "What a wall clock must show before anything is granted on it." {

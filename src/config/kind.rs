@@ -45,6 +45,8 @@ pub enum KeyKind {
     Arguments,
     /// A table of free names, each with a whole number.
     Controls,
+    /// A list of host names or addresses.
+    Hosts,
     /// A list of rectangles `[x, y, width, height]` in fractions of the picture.
     Rectangles,
 }
@@ -69,6 +71,8 @@ pub enum Rule {
     UserName,
     /// The name of a time zone.
     TimeZone,
+    /// An address and a port.
+    Listen,
 }
 
 impl Rule {
@@ -103,6 +107,9 @@ impl Rule {
             Self::TimeZone => {
                 long(64) && !is_address(text) && jiff::tz::TimeZone::get(text).is_ok()
             }
+            Self::Listen => {
+                text.parse::<std::net::SocketAddr>().is_ok_and(|address| address.port() > 0)
+            }
             Self::UserName => long(256) && !text.chars().any(char::is_control) && !is_address(text),
         }
     }
@@ -131,6 +138,9 @@ impl Rule {
                 "topic levels such as \"deepid-edge\" or \"home/doors\": no '+', '#', blanks, empty levels or '$' at the start"
             }
             Self::TimeZone => "a time zone's name, such as \"Europe/Berlin\" or \"UTC\"",
+            Self::Listen => {
+                "an address and a port, such as \"127.0.0.1:8480\", \"0.0.0.0:8480\" or \"[::]:8480\""
+            }
             Self::UserName => {
                 "1 to 256 characters, none of them a control character, and no address: host, port and password have keys of their own"
             }
@@ -162,6 +172,10 @@ impl fmt::Display for KeyKind {
             ),
             Self::Controls => f.write_str(
                 "a table of control names with whole numbers, such as { auto_exposure = 3 }",
+            ),
+            Self::Hosts => write!(
+                f,
+                "a list of at most {HOSTS_MAX} host names, without scheme and port, such as [\"door.lan\"]"
             ),
             Self::Rectangles => write!(
                 f,
@@ -235,6 +249,15 @@ impl KeyKind {
                 }
                 Some(Json::Object(taken))
             }
+            (Self::Hosts, ValueKind::Array(list)) if list.len() <= HOSTS_MAX => {
+                let name = |value: &Value| match &value.kind {
+                    ValueKind::String(text) if host::is_host(text) => {
+                        Some(Json::from(text.to_ascii_lowercase()))
+                    }
+                    _ => None,
+                };
+                list.iter().map(name).collect::<Option<_>>().map(Json::Array)
+            }
             (Self::Rectangles, ValueKind::Array(list)) if list.len() <= RECTANGLES_MAX => {
                 let rectangle =
                     |value| rectangle(value).ok().map(|numbers| Json::from(&numbers[..]));
@@ -266,7 +289,7 @@ impl KeyKind {
             }
             Self::Real { .. } => text.trim().parse::<f64>().ok().map(ValueKind::Float),
             Self::Switch => text.trim().parse::<bool>().ok().map(ValueKind::Boolean),
-            Self::Rectangles | Self::Arguments => as_in_a_file(text),
+            Self::Rectangles | Self::Arguments | Self::Hosts => as_in_a_file(text),
             Self::Choices(_) => Some(ValueKind::Array(
                 text.split(',')
                     .map(|word| Value::new(Some(origin), word.trim().to_owned()))
@@ -279,6 +302,8 @@ impl KeyKind {
 
 /// The most texts of a program and its arguments.
 const ARGUMENTS_MAX: usize = 64;
+/// The most names of a list of hosts.
+const HOSTS_MAX: usize = 16;
 
 /// One of them, where it can be one and holds no secret that is known as such.
 fn argument(value: &Value) -> Option<&str> {
@@ -472,6 +497,16 @@ mod tests {
     }
 
     #[test]
+    fn hosts_are_a_list_of_names() {
+        let names = taken(KeyKind::Hosts, r#"["Door.lan", "192.168.1.5"]"#);
+        assert_eq!(names, Some(Json::from(vec!["door.lan", "192.168.1.5"])));
+        assert!(taken(KeyKind::Hosts, "[]").is_some());
+        for wrong in ["door.lan", r#"["https://door.lan"]"#, r#"["door.lan:8480"]"#, "[1]"] {
+            assert_eq!(taken(KeyKind::Hosts, wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_path_is_no_address_and_has_no_line_break() {
         for right in ["/var/lib/x.db", "visit.mjpeg", "/srv/a:b/c", "./a:/b"] {
             assert!(taken(KeyKind::Path, right).is_some(), "{right}");
@@ -505,6 +540,9 @@ mod tests {
             (Rule::Host, "fe80::1", ""),
             (Rule::Topic, "home/doors", "home/+/doors"),
             (Rule::Topic, "deepid-edge", "$SYS"),
+            (Rule::Listen, "127.0.0.1:8480", "127.0.0.1"),
+            (Rule::Listen, "[::]:8480", "0.0.0.0:0"),
+            (Rule::Listen, "0.0.0.0:8480", "http://127.0.0.1:8480"),
             (Rule::UserName, "Ünal", "a\nb"),
             (Rule::UserName, "door@house", "mqtt://door:secret@broker"),
         ] {

@@ -27,14 +27,14 @@ pub use changes::{Changes, diff};
 pub use key::{Change, Key, Section, nearest};
 pub use keys::{
     Camera, ClockSection, Detect, Door, HomeAssistant, KEYS, Log, Models, Mqtt, Quality, Recognise,
-    Replay, SECTIONS, Sign, Store, Tls, Visit,
+    Replay, SECTIONS, Serve, Sign, Store, Tls, Visit,
 };
 pub use kind::{KeyKind, Rule};
 pub use layers::{Setting, environment_name, read as read_file};
 pub use lookup::checkout;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sample::{default_file, manual_section};
-pub use sections::{CameraFormat, LogFormat, LogLevel, Pace, Sections};
+pub use sections::{CameraFormat, Encryption, Language, LogFormat, LogLevel, Pace, Sections};
 
 /// Read when no other file is named; it may be absent.
 pub const STANDARD_FILE: &str = "/etc/deepid-edge/config.toml";

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{
     Camera, ClockSection, Detect, Door, Live, Log, Models, Mqtt, PolicySection, Quality, Recognise,
-    Sign, Store, Visit,
+    Serve, Sign, Store, Visit,
 };
 
 /// A pixel format that may be asked of a camera.
@@ -77,6 +77,34 @@ pub enum LogFormat {
     Json,
 }
 
+/// How the page is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encryption {
+    /// Not at all: on this machine alone.
+    Off,
+    /// By a certificate of the door's own.
+    SelfSigned,
+    /// By one that somebody else made.
+    Certificate,
+}
+
+/// A language of the kiosk's page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English.
+    En,
+    /// German.
+    De,
+    /// French.
+    Fr,
+    /// Spanish.
+    Es,
+    /// Dutch.
+    Nl,
+}
+
 /// All sections: what the values of all layers become.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -105,6 +133,8 @@ pub struct Sections {
     pub sign: Sign,
     /// The broker.
     pub mqtt: Mqtt,
+    /// The page.
+    pub serve: Serve,
     /// The wall clock.
     pub clock: ClockSection,
     /// What is logged.

@@ -52,12 +52,12 @@ pub(super) fn run(shared: &Shared, mut work: DeskThread) {
             Err(RecvTimeoutError::Timeout) => {}
         }
         work.look(shared, &mut outgoing);
-        work.send(&mut outgoing);
+        work.send(shared, &mut outgoing);
     }
     // What was decided before the end is still made durable.
     while let Ok(order) = work.orders.try_recv() {
         work.execute(shared, order, &mut outgoing);
-        work.send(&mut outgoing);
+        work.send(shared, &mut outgoing);
     }
 }
 
@@ -146,8 +146,19 @@ impl DeskThread {
         shared.desk.set_records(self.desk.outbox_depth(), self.desk.unreadable_records());
     }
 
-    fn send(&self, outgoing: &mut Vec<Outgoing>) {
+    /// Lets the page know what it shows of what is handed out.
+    fn show(shared: &Shared, item: &Outgoing) {
+        let Some(page) = &shared.page else { return };
+        match item {
+            Outgoing::Access { .. } | Outgoing::Recorded => page.recorded(),
+            Outgoing::Armed(armed) => page.armed(armed.clone()),
+            _ => {}
+        }
+    }
+
+    fn send(&self, shared: &Shared, outgoing: &mut Vec<Outgoing>) {
         for item in outgoing.drain(..) {
+            Self::show(shared, &item);
             if self.outgoing.try_send(item).is_err() {
                 tracing::warn!("the broker session is behind; the outbox keeps what it missed");
             }

@@ -154,7 +154,9 @@ impl DoorThread {
             let fault = Fault::Stale;
             return self.step(shared, Event::Fault { sequence, captured_at, fault }, effects);
         }
-        if !self.door.needs_frame() {
+        // Somebody is enrolled at this camera: nobody is judged meanwhile.
+        let enrols = shared.page.as_ref().filter(|page| page.is_enrolling(shared.clock.now()));
+        if enrols.is_none() && !self.door.needs_frame() {
             shared.meter.add_processed();
             return self.step(shared, Event::Skipped { sequence, captured_at }, effects);
         }
@@ -180,11 +182,25 @@ impl DoorThread {
             self.bearing = Bearing::default();
             self.note_bearing(shared, Turn::None);
         }
+        if let Some(page) = enrols {
+            shared.meter.add_processed();
+            page.unjudged(&frame, shared.clock.now());
+            return self.step(shared, Event::Skipped { sequence, captured_at }, effects);
+        }
         let size = (frame.width(), frame.height());
         self.step(shared, Event::Frame(&frame), effects);
         shared.meter.add_processed();
         shared.meter.time_path(self.door.sight().times(), shared.clock.now().since(start));
         self.watch_camera(shared, size);
+        self.show(shared, &frame);
+    }
+
+    /// Lets the page see the frame that was just judged, where somebody looks.
+    fn show(&self, shared: &Shared, frame: &Frame<'_>) {
+        if let (Some(page), Some(observation)) = (&shared.page, self.door.observed()) {
+            let sight = self.door.sight();
+            page.judged(frame, sight, observation, sight.lacks(), shared.clock.now());
+        }
     }
 
     /// What the frame that was just judged tells of the camera and its light.
@@ -224,6 +240,9 @@ impl DoorThread {
             match effect {
                 Effect::Presence { faces } => {
                     shared.meter.set_present(faces);
+                    if let Some(page) = &shared.page {
+                        page.presence(faces > 0);
+                    }
                     let presence = Presence::new(faces > 0, faces);
                     // A full channel: the session is behind; presence is said again within 5 s.
                     drop(self.outgoing.try_send(Outgoing::Presence(presence)));
@@ -266,6 +285,9 @@ impl DoorThread {
         };
         if due {
             self.guided = guidance.map(|guidance| (guidance, now));
+            if let Some(page) = &shared.page {
+                page.guidance(guidance);
+            }
             let message = GuidanceMessage::new(guidance);
             // A full channel: the session is behind, and this is of the moment.
             drop(self.outgoing.try_send(Outgoing::Guidance(message)));

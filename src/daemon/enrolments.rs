@@ -114,6 +114,8 @@ pub(super) struct Enrolled {
     pub unreachable: u64,
     pub claimed_fpir: Option<f64>,
     pub beyond_calibration: bool,
+    /// What a score has to reach.
+    pub threshold: f32,
 }
 
 impl Enrolled {
@@ -131,6 +133,7 @@ impl Enrolled {
             unreachable: usable.subjects_unreachable,
             claimed_fpir: operating.claimed_fpir,
             beyond_calibration: operating.beyond_accepted && references > 0,
+            threshold: galleries.gallery.operating().threshold,
         }
     }
 }

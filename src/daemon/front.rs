@@ -21,27 +21,28 @@ use super::desk::Task;
 use super::desk_thread::Order;
 use super::doubts::Doubts;
 use super::enrolments::Enrolled;
+use super::published::Published;
 use super::pulse::Thread;
-use super::rate::Rate;
 use super::reload::{self, Control, Plan, Refusal, Reload, Renewal};
 use super::service::{Status, notify};
 use super::shared::Shared;
 use super::signals::{Heard, Signals};
 use super::{CHANNEL_LENGTH, DaemonError, Model, Stop, health};
-use crate::capture::{CameraDoubt, CameraState, Origin};
-use crate::clock::{Clock, ClockDoubt, Monotonic, WallClock};
+use crate::capture::{CameraState, Origin};
+use crate::clock::{Clock, Monotonic, WallClock};
 use crate::config::Config;
-use crate::detect::StillFace;
 use crate::publish::{
     Answered, AskDesk, Contest, Health, Info, Outgoing, Presence, Session, SessionEvent,
 };
-use crate::sign::SigningState;
-use crate::store::{Administrative, Condition};
+use crate::serve::Page;
+use crate::store::Administrative;
 
 /// How often the main loop looks at the threads.
 const TURN: Duration = Duration::from_millis(250);
 /// How often `health` is said.
 const HEALTH_EVERY: Duration = Duration::from_secs(30);
+/// How often the page hears how the door does.
+const SHOW_EVERY: Duration = Duration::from_secs(2);
 /// How often presence is said again while somebody is there: consumers forget it after 10 s.
 const PRESENCE_EVERY: Duration = Duration::from_secs(4);
 /// How long the end may take: threads finishing their turn, the last messages going out.
@@ -86,6 +87,7 @@ pub(super) struct Front<'a> {
     pub config: Config,
     pub control: &'a Control<'a>,
     pub shared: &'a Arc<Shared>,
+    pub page: Option<Page>,
     pub models: Vec<Model>,
     pub enrolled: Arc<Mutex<Enrolled>>,
     pub boot: Uuid,
@@ -120,45 +122,6 @@ impl Workers {
             }
         }
         Ok(())
-    }
-}
-
-/// What the main loop remembers from turn to turn.
-struct Published {
-    health_at: Option<Monotonic>,
-    rate: Rate,
-    info: Option<Info>,
-    /// A recording that nothing is wrong with counts as streaming.
-    camera: Option<CameraState>,
-    doubt: Option<CameraDoubt>,
-    strobing: bool,
-    still: Vec<StillFace>,
-    presence_at: Option<Monotonic>,
-    database: Option<Condition>,
-    clock_doubt: Option<ClockDoubt>,
-    contested: bool,
-    locked: bool,
-    signing: SigningState,
-}
-
-impl Published {
-    /// Nothing yet.
-    const fn new(started: Monotonic) -> Self {
-        Self {
-            health_at: None,
-            rate: Rate::new(started),
-            info: None,
-            camera: None,
-            doubt: None,
-            strobing: false,
-            still: Vec::new(),
-            presence_at: None,
-            database: None,
-            clock_doubt: None,
-            contested: false,
-            locked: false,
-            signing: SigningState::Off,
-        }
     }
 }
 
@@ -282,6 +245,9 @@ impl Front<'_> {
         }
         self.owed.records.push_back(plan.event());
         self.config = plan.config;
+        if let Some(page) = &self.shared.page {
+            page.set_config(self.config.clone());
+        }
     }
 
     /// Sends what is owed as far as there is room; a reload is done when nothing is.
@@ -391,10 +357,16 @@ impl Front<'_> {
             let (clock, started) = (&*self.shared.clock, self.started_wall);
             let zones = self.config.zones();
             let told = health::camera(&camera, strobing, &zones, clock, started);
+            if let Some(page) = &self.shared.page {
+                page.camera(told.clone());
+            }
             self.send(Outgoing::Camera(told));
         }
         let info = self.info();
         if said.info.as_ref() != Some(&info) {
+            if let Some(page) = &self.shared.page {
+                page.info(info.clone(), self.threshold());
+            }
             self.send(Outgoing::Info(info.clone()));
             said.info = Some(info);
         }
@@ -414,6 +386,12 @@ impl Front<'_> {
         let locked = !self.shared.meter.locked_for(now).is_zero();
         changed |= said.locked != locked;
         said.locked = locked;
+        if let Some(page) = &self.shared.page
+            && (changed || said.shown_at.is_none_or(|at| now.since(at) >= SHOW_EVERY))
+        {
+            page.health(self.health(now, said));
+            said.shown_at = Some(now);
+        }
         if changed || said.health_at.is_none_or(|at| now.since(at) >= HEALTH_EVERY) {
             let health = self.health(now, said);
             self.send(Outgoing::Health(health));
@@ -453,6 +431,11 @@ impl Front<'_> {
         let signing = self.shared.desk.signing();
         let info = health::info(&self.config.door.id, self.boot, &self.models, &camera, enrolled);
         Info { grant_key: signing.key, ..info }
+    }
+
+    /// What a score has to reach.
+    fn threshold(&self) -> f32 {
+        self.enrolled.lock().unwrap_or_else(PoisonError::into_inner).threshold
     }
 
     fn health(&self, now: Monotonic, said: &Published) -> Health {
@@ -526,6 +509,9 @@ impl Front<'_> {
         let deadline = tokio::time::sleep(FAREWELL);
         tokio::pin!(deadline);
         self.shared.stop.store(true, Ordering::Relaxed);
+        if let Some(page) = &self.page {
+            page.stop();
+        }
         self.shared.slot.close();
         let mut poll = tokio::time::interval(Duration::from_millis(20));
         // The broker's acknowledgements are still worth having while the others finish.

@@ -6,6 +6,9 @@
 //!                  ↑ enrolments ───┘ ←acknowledged, outbox wanted────┘
 //! ```
 //!
+//! Where there is a page ([`crate::serve`]), door, desk and this thread hand it what happens; none of them
+//! waits for it.
+//!
 //! In: a [`Config`], a [`Stop`], and a [`Control`] by which the configuration is read again. Out: a
 //! [`Summary`] when it was told to stop, when a recording is over, or an error with its remedy. It starts and decides without camera, broker and network;
 //! without database, library or models it does not start.
@@ -26,6 +29,7 @@ mod enrolments;
 mod front;
 mod health;
 pub mod meter;
+mod published;
 mod pulse;
 mod rate;
 mod reload;
@@ -59,6 +63,7 @@ use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::liveness::Mode;
 use crate::recognise::Galleries;
 use crate::remedy::Remedied;
+use crate::serve::{Page, ServeError};
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
 use decoding::Decoding;
@@ -124,6 +129,9 @@ pub enum DaemonError {
     /// The recording.
     #[error(transparent)]
     Capture(#[from] CaptureError),
+    /// The page has no thread.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
     /// The operating system refused a thread, a signal or the event loop.
     #[error("the system refused {what} ({error}); {advice}", advice = self.advice())]
     System {
@@ -147,6 +155,7 @@ impl Remedied for DaemonError {
             Self::Equip(inner) => return inner.remedy(),
             Self::Store(inner) => return inner.remedy(),
             Self::Capture(inner) => return inner.remedy(),
+            Self::Serve(inner) => return inner.remedy(),
             Self::System { .. } => {
                 "check the limits of the service ('systemctl show deepid-edge')".into()
             }
@@ -182,6 +191,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
 
     let boot = Uuid::new_v4();
     let desk = open_desk(config, store, boot, started, &clock)?;
+    let page = Page::start(config, Arc::clone(&clock), boot)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
@@ -193,6 +203,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         camera: Mutex::new(Camera::of(&*source)),
         strobing: AtomicBool::new(false),
         opened_anew: AtomicBool::new(false),
+        page: page.as_ref().map(Page::feed),
         clock: Arc::clone(&clock),
     });
     shared.desk.set_condition(desk.condition());
@@ -248,6 +259,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         config: config.clone(),
         control,
         shared: &shared,
+        page,
         models,
         enrolled,
         boot,

@@ -15,6 +15,7 @@ use super::slot::Slot;
 use crate::capture::{CameraDoubt, CameraState, CameraStatus, FrameSource, SourceDescription};
 use crate::clock::{Clock, SystemClock};
 use crate::detect::StillFace;
+use crate::serve::Feed;
 use crate::store::Condition;
 
 /// How long a thread waits before it looks whether it shall end, and beats.
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub strobing: AtomicBool,
     /// Set when the camera streams after it did not: it may hang otherwise now.
     pub opened_anew: AtomicBool,
+    /// Where the page hears of what happens; `None` where there is no page.
+    pub page: Option<Arc<Feed>>,
 }
 
 /// The source as the capture thread last saw it.

@@ -231,6 +231,7 @@ mod tests {
             issued_ms: WALL.unix_ms,
             clock,
             chain: None,
+            by: None,
             body: Body::Decision(DecisionRecord {
                 outcome,
                 reason: "matched".to_owned(),

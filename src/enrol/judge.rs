@@ -10,7 +10,7 @@ use crate::clock::{Clock, Floor, Monotonic, SystemClock};
 use crate::compare::Match;
 use crate::config::Config;
 use crate::decide::Seen;
-use crate::detect::Zones;
+use crate::detect::{Detection, Zones};
 use crate::embed::{FeatureVector, Quality, QualityFault};
 use crate::equip::{EquipError, Networks};
 use crate::frame::Frame;
@@ -242,6 +242,12 @@ impl Judge {
         let judged = self.frame(frame);
         self.recogniser.set_zones(&self.zones);
         judged
+    }
+
+    /// The face of the last frame, of `size` as it is seen, that was judged; `None` where none was found.
+    #[must_use]
+    pub fn principal(&self, size: (u32, u32)) -> Option<Detection> {
+        self.recogniser.principal(size).copied()
     }
 
     /// Judges the next frame of a camera or recording.

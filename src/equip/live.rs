@@ -97,6 +97,7 @@ mod tests {
             }
             KeyKind::Controls => return (format!("{name}.gain"), "3".to_owned()),
             KeyKind::Arguments => unreachable!("it has no default"),
+            KeyKind::Hosts => r#"["door.lan"]"#.to_owned(),
             KeyKind::Rectangles => "[[0.1, 0.0, 0.2, 0.3]]".to_owned(),
         };
         (name, value)
@@ -111,6 +112,9 @@ mod tests {
         ("mqtt.home_assistant.discovery", "true"),
         ("camera.device", "rtsp://camera.lan/1"),
         ("camera.username", "front"),
+        ("serve.tls", "certificate"),
+        ("serve.certificate", "/tmp/page.crt"),
+        ("serve.key", "/tmp/page.key"),
     ];
 
     /// A base for the key that goes with one value of another alone.

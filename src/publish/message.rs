@@ -20,7 +20,7 @@ use crate::decide::{FramesCounted, Outcome};
 use crate::door::Guidance;
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
-use crate::policy::Arming;
+use crate::policy::{Arming, RuleName};
 use crate::sign::{Jwk, PublicKey, SigningState, Thumbprint};
 use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
 
@@ -129,6 +129,9 @@ pub struct Audit {
     /// The hash of the record in the door's chain, by which a chain that is made anew is noticed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<String>,
+    /// The account of the door's page that did it; absent for whatever else did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<RuleName>,
     /// What happened.
     #[serde(flatten)]
     pub what: AuditWhat,
@@ -478,6 +481,7 @@ impl Audit {
             clock: record.clock,
             late,
             chain: record.chain.clone(),
+            by: record.by.clone(),
             what: match &record.body {
                 Body::Decision(decision) => AuditWhat::Decision(decision.into()),
                 Body::Administrative(event) => AuditWhat::Administrative(event.clone()),

@@ -219,6 +219,23 @@ fn belongs_to(key: &dyn SigningKey, chain: &[CertificateDer<'_>]) -> Option<usiz
     found.find(|(_, one)| same(one)).map(|(place, _)| place)
 }
 
+/// The certificates and the private key in two files, for whoever serves by them.
+///
+/// # Errors
+/// Which file, what is wrong with it, and what helps.
+pub(crate) fn certificate_and_key(
+    certificate: &Path,
+    key: &Path,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), (PathBuf, (String, String))> {
+    let told = |path: &Path, trouble: &TlsTrouble| {
+        let advised = trouble.told(path);
+        (path.to_owned(), (advised.what.into_owned(), advised.remedy.into_owned()))
+    };
+    let chain = file::certificates(certificate).map_err(|what| told(certificate, &what))?;
+    let private = file::private_key(key).map_err(|what| told(key, &what))?;
+    Ok((chain, private))
+}
+
 fn unusable(key: &'static str, file: &Path, trouble: TlsTrouble) -> BrokerError {
     BrokerError::TlsFile { key, file: file.to_owned(), trouble }
 }

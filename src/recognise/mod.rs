@@ -302,6 +302,12 @@ impl Recogniser {
         &self.detections
     }
 
+    /// The face of the last frame, of `size` as it is seen, that is judged; `None` where there is none.
+    #[must_use]
+    pub fn principal(&self, size: (u32, u32)) -> Option<&Detection> {
+        self.detections.principal(size, self.central)
+    }
+
     /// The feature vector of the last face that was embedded.
     #[must_use]
     pub const fn features(&self) -> &FeatureVector {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::{AdministratorProblem, BackupProblem, RuleProblem};
+use super::{AccountProblem, AdministratorProblem, BackupProblem, RuleProblem};
 use crate::compare::SubjectId;
 use crate::inference::ModelId;
 use crate::remedy::Remedied;
@@ -170,6 +170,9 @@ pub enum Error {
     /// Rules that cannot be changed so.
     #[error(transparent)]
     Rules(#[from] RuleProblem),
+    /// An account of the page that cannot be made, changed or found.
+    #[error(transparent)]
+    Accounts(#[from] AccountProblem),
     /// A vector with no numbers, or of another length than its model's others.
     #[error(
         "reference for subject {subject}: {found} numbers, the model {model} gives {wanted}; {advice}",
@@ -247,6 +250,7 @@ impl Remedied for Error {
             Self::BadRules { .. } => "write them anew, or restore a backup".into(),
             Self::Rules(problem) => return problem.remedy(),
             Self::Administrator(problem) => return problem.remedy(),
+            Self::Accounts(problem) => return problem.remedy(),
             Self::NotADatabase { .. } => {
                 "move it away, or point 'store.path' at the right file".into()
             }
@@ -364,6 +368,7 @@ impl Error {
             | Self::SameKey { .. }
             | Self::Rules(_)
             | Self::Administrator(_)
+            | Self::Accounts(_)
             | Self::BadName { .. } => ErrorKind::Request,
         }
     }

@@ -17,6 +17,7 @@ use super::people::{Undone, unsigned};
 use super::{Administrative, AuditRecord, Body, Error, Keeping, Signature, Store};
 use crate::clock::{ClockTrust, Floor, Monotonic, WallClock, utc};
 use crate::decide::Decision;
+use crate::policy::RuleName;
 use crate::sign::GrantKey;
 
 /// Rows of the outbox that are read at once while those that cannot be read are stepped over.
@@ -285,7 +286,7 @@ pub(super) fn append(
 ) -> Result<AuditRecord, Undone> {
     let Signature { door, boot, now, wall } = by;
     let id = record_id(wall);
-    let text = serde_json::to_string(&body)
+    let text = written(&body, keeping.acting.as_ref())
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let stored = StoredText {
         seq: next_seq(connection)?,
@@ -324,7 +325,7 @@ pub(super) fn append(
         ])?;
     connection.prepare_cached("INSERT INTO outbox (seq) VALUES (?1)")?.execute([seq])?;
     let mut state = state.after(seq.unsigned_abs(), &body, wall);
-    let Keeping { records_max, key } = keeping;
+    let Keeping { records_max, key, acting } = keeping;
     state.retain(connection, (*records_max).max(1), is_request(&body), key.as_deref())?;
     state.write(connection)?;
     Ok(AuditRecord {
@@ -336,8 +337,31 @@ pub(super) fn append(
         issued_ms: wall.unix_ms,
         clock: wall.trust,
         chain: Some(hash),
+        by: acting.clone(),
         body,
     })
+}
+
+/// A body as it is stored: beside what happened, the account that did it where one did.
+fn written(body: &Body, by: Option<&RuleName>) -> serde_json::Result<String> {
+    let Some(by) = by else { return serde_json::to_string(body) };
+    let mut value = serde_json::to_value(body)?;
+    if let serde_json::Value::Object(fields) = &mut value {
+        fields.insert("by".to_owned(), by.as_str().into());
+    }
+    serde_json::to_string(&value)
+}
+
+/// What [`written`] has made.
+fn read_body(text: &str) -> serde_json::Result<(Body, Option<RuleName>)> {
+    let whole = match serde_json::from_str(text) {
+        Ok(body) => return Ok((body, None)),
+        Err(error) => error,
+    };
+    let mut value: serde_json::Value = serde_json::from_str(text)?;
+    let by = value.as_object_mut().and_then(|fields| fields.remove("by"));
+    let Some(by) = by.and_then(|by| RuleName::new(by.as_str()?).ok()) else { return Err(whole) };
+    Ok((serde_json::from_value(value)?, Some(by)))
 }
 
 /// The number of the next record: one that was never given.
@@ -356,6 +380,7 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<Result<AuditRecord, Unre
     let (clock, body): (String, String) = (row.get(6)?, row.get(7)?);
     let chain: Option<String> = row.get(8)?;
     let read = || {
+        let (body, by) = read_body(&body).map_err(|error| format!("body: {error}"))?;
         Ok(AuditRecord {
             seq,
             id: Uuid::try_parse(&id).map_err(|error| format!("id: {error}"))?,
@@ -370,7 +395,8 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<Result<AuditRecord, Unre
                 ClockTrust::Untrusted
             },
             chain,
-            body: serde_json::from_str(&body).map_err(|error| format!("body: {error}"))?,
+            by,
+            body,
         })
     };
     Ok(read().map_err(|what| UnreadableRecord { seq, issued_ms, what }))

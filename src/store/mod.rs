@@ -14,6 +14,7 @@
 //!
 //! Source: SQLite's own documents on WAL, `synchronous`, `secure_delete` and `application_id`.
 
+mod accounts;
 mod administer;
 mod administrators;
 mod audit_state;
@@ -31,6 +32,7 @@ mod rules;
 mod schema;
 mod selection;
 
+pub use accounts::{Account, AccountProblem, Role, TOKENS_MAX};
 pub use administer::{Change, Done, Enrolee, NewReference, Signature};
 pub use administrators::{ADMINISTRATORS_MAX, Administrator, AdministratorProblem, May};
 pub use backup::BackupProblem;
@@ -51,6 +53,7 @@ pub use selection::{Selection, StoredRecord};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::policy::RuleName;
 use crate::sign::GrantKey;
 
 /// How much is kept, and how long a busy file is waited for.
@@ -77,17 +80,24 @@ pub struct Store {
     settings: StoreSettings,
     /// By which what is erased is vouched for.
     key: Option<Arc<GrantKey>>,
+    /// The account of the page for which something is done.
+    acting: Option<RuleName>,
 }
 
-/// How many records are kept, and who vouches for those that are erased.
+/// How many records are kept, who does what they tell, and who vouches for those that are erased.
 #[derive(Debug, Clone)]
 struct Keeping {
     records_max: u64,
     key: Option<Arc<GrantKey>>,
+    acting: Option<RuleName>,
 }
 
 impl Store {
     fn keeping(&self) -> Keeping {
-        Keeping { records_max: self.settings.records_max, key: self.key.clone() }
+        Keeping {
+            records_max: self.settings.records_max,
+            key: self.key.clone(),
+            acting: self.acting.clone(),
+        }
     }
 }

@@ -84,7 +84,7 @@ impl Store {
         let connection = Connection::open_with_flags(path, flags).map_err(at)?;
         let patience = Duration::from_millis(settings.busy_timeout_ms.into());
         connection.busy_timeout(patience).map_err(at)?;
-        Ok(Self { connection, path: path.to_owned(), settings, key: None })
+        Ok(Self { connection, path: path.to_owned(), settings, key: None, acting: None })
     }
 
     /// The schema version of the file: 0 for an empty one. Refuses what is not ours, or newer.

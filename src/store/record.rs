@@ -6,6 +6,7 @@
 
 use uuid::Uuid;
 
+use super::Role;
 use super::administrators::May;
 use crate::capture::DoubtKind;
 use crate::clock::ClockTrust;
@@ -35,6 +36,8 @@ pub struct AuditRecord {
     pub clock: ClockTrust,
     /// The hash by which the next record is bound to this one; `None` where the row has none.
     pub chain: Option<String>,
+    /// The account of the page that did it; `None` for what a door, a client or the command line did.
+    pub by: Option<RuleName>,
     /// What happened.
     pub body: Body,
 }
@@ -310,6 +313,37 @@ pub enum Administrative {
         /// How many changes this record stands for; it tells the newest.
         count: u32,
     },
+    /// There is another account of the page.
+    AccountAdded {
+        /// Its name.
+        account: RuleName,
+        /// What it may do.
+        role: Role,
+    },
+    /// An account of the page is no more, nor are its tokens.
+    AccountRemoved {
+        /// Its name.
+        account: RuleName,
+    },
+    /// An account has another password.
+    AccountPasswordSet {
+        /// Its name.
+        account: RuleName,
+    },
+    /// A machine may use the page as this account.
+    AccountTokenMade {
+        /// Its name.
+        account: RuleName,
+    },
+    /// No machine may use the page as this account any more.
+    AccountTokensRemoved {
+        /// Its name.
+        account: RuleName,
+    },
+    /// Somebody began to watch the camera's pictures on the page.
+    LiveViewWatched,
+    /// Somebody began to enrol at this door's camera by the page; nobody is granted meanwhile.
+    EnrolmentBegun,
     /// A client of the broker asked for something.
     Requested {
         /// The request's topic below `request/`, cut to 64 characters.

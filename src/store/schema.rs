@@ -14,7 +14,7 @@ pub(super) const APPLICATION_ID: u32 = 0x4450_4564;
 const WHOLE: &str = include_str!("schema/whole.sql");
 
 /// Step `i` leads from version `i` to `i + 1`.
-const STEPS: [&str; 8] = [
+const STEPS: [&str; 9] = [
     include_str!("schema/step-1.sql"),
     include_str!("schema/step-2.sql"),
     include_str!("schema/step-3.sql"),
@@ -23,13 +23,14 @@ const STEPS: [&str; 8] = [
     include_str!("schema/step-6.sql"),
     include_str!("schema/step-7.sql"),
     include_str!("schema/step-8.sql"),
+    include_str!("schema/step-9.sql"),
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 8;
+pub(super) const VERSION: i64 = 9;
 /// The first version whose records are bound to each other.
 pub(super) const CHAINED: i64 = 6;
-const _: () = assert!(STEPS.len() == 8, "one step leads to each version");
+const _: () = assert!(STEPS.len() == 9, "one step leads to each version");
 
 /// Makes all tables in an empty file.
 pub(super) fn make(transaction: &Transaction<'_>) -> rusqlite::Result<()> {

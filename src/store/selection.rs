@@ -21,6 +21,10 @@ pub struct Selection {
     pub outcomes: Vec<&'static str>,
     /// About this subject.
     pub subject: Option<SubjectId>,
+    /// Of these administrative events, by name. Empty for all.
+    pub events: Vec<&'static str>,
+    /// Of none of these administrative events.
+    pub events_left_out: Vec<&'static str>,
 }
 
 /// A record as it lies in the audit.
@@ -43,10 +47,12 @@ impl StoredRecord {
     }
 }
 
-/// What [`Selection`] asks, of the parameters 2 to 5.
+/// What [`Selection`] asks, of the parameters 2 to 5, 7 and 8.
 const SELECTED: &str = "(?2 IS NULL OR issued_ms >= ?2) AND (?3 IS NULL OR issued_ms < ?3)
     AND (?4 IS NULL OR instr(?4, ' ' || coalesce(json_extract(body, '$.decision.outcome'), 'administrative') || ' ') > 0)
-    AND (?5 IS NULL OR ?5 IN (json_extract(body, '$.decision.subject'), json_extract(body, '$.administrative.subject')))";
+    AND (?5 IS NULL OR ?5 IN (json_extract(body, '$.decision.subject'), json_extract(body, '$.administrative.subject')))
+    AND (?7 IS NULL OR instr(?7, ' ' || coalesce(json_extract(body, '$.administrative.event'), '') || ' ') > 0)
+    AND (?8 IS NULL OR instr(?8, ' ' || coalesce(json_extract(body, '$.administrative.event'), '') || ' ') = 0)";
 
 const COLUMNS: &str = "seq, id, door, boot, monotonic_ms, issued_ms, clock, body, hash,
     EXISTS (SELECT 1 FROM outbox WHERE outbox.seq = audit.seq)";
@@ -67,13 +73,55 @@ impl Store {
         );
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         let Selection { since_ms, until_ms, .. } = selection;
-        let (outcomes, subject) = (selection.outcome_words(), selection.subject_id());
+        let (outcomes, subject) = (between_blanks(&selection.outcomes), selection.subject_id());
+        let events = between_blanks(&selection.events);
+        let left_out = between_blanks(&selection.events_left_out);
         let read = || {
             let mut statement = self.connection.prepare_cached(&sql)?;
-            let parameters = params![after, since_ms, until_ms, outcomes, subject, limit];
+            let parameters =
+                params![after, since_ms, until_ms, outcomes, subject, limit, events, left_out];
             statement.query_map(parameters, with_outbox)?.collect::<rusqlite::Result<_>>()
         };
         read().map_err(|source| self.error(source))
+    }
+
+    /// Up to `limit` records of `selection` before `before`, newest first.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn records_before(
+        &self,
+        selection: &Selection,
+        before: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredRecord>, Error> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit WHERE seq < ?1 AND {SELECTED} ORDER BY seq DESC LIMIT ?6"
+        );
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        let Selection { since_ms, until_ms, .. } = selection;
+        let (outcomes, subject) = (between_blanks(&selection.outcomes), selection.subject_id());
+        let events = between_blanks(&selection.events);
+        let left_out = between_blanks(&selection.events_left_out);
+        let read = || {
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            let parameters =
+                params![before, since_ms, until_ms, outcomes, subject, limit, events, left_out];
+            statement.query_map(parameters, with_outbox)?.collect::<rusqlite::Result<_>>()
+        };
+        read().map_err(|source| self.error(source))
+    }
+
+    /// The number of the newest record; 0 where there is none.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn newest_record(&self) -> Result<u64, Error> {
+        self.connection
+            .query_row("SELECT coalesce(max(seq), 0) FROM audit", [], |row| {
+                row.get(0).map(i64::unsigned_abs)
+            })
+            .map_err(|source| self.error(source))
     }
 
     /// After which record the newest `count` records of `selection` begin.
@@ -86,8 +134,10 @@ impl Store {
              (SELECT seq FROM audit WHERE seq > ?1 AND {SELECTED} ORDER BY seq DESC LIMIT ?6)"
         );
         let Selection { since_ms, until_ms, .. } = selection;
-        let (outcomes, subject) = (selection.outcome_words(), selection.subject_id());
-        let parameters = params![0, since_ms, until_ms, outcomes, subject, count];
+        let (outcomes, subject) = (between_blanks(&selection.outcomes), selection.subject_id());
+        let events = between_blanks(&selection.events);
+        let left_out = between_blanks(&selection.events_left_out);
+        let parameters = params![0, since_ms, until_ms, outcomes, subject, count, events, left_out];
         let first: Option<i64> = self
             .connection
             .query_row(&sql, parameters, |row| row.get(0))
@@ -110,14 +160,14 @@ impl Store {
 }
 
 impl Selection {
-    /// The outcomes between blanks, as the query looks for them.
-    fn outcome_words(&self) -> Option<String> {
-        (!self.outcomes.is_empty()).then(|| format!(" {} ", self.outcomes.join(" ")))
-    }
-
     fn subject_id(&self) -> Option<&str> {
         self.subject.as_ref().map(SubjectId::as_str)
     }
+}
+
+/// The words between blanks, as the query looks for them; nothing for none.
+fn between_blanks(words: &[&'static str]) -> Option<String> {
+    (!words.is_empty()).then(|| format!(" {} ", words.join(" ")))
 }
 
 fn with_outbox(row: &Row<'_>) -> rusqlite::Result<StoredRecord> {

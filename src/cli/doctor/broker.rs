@@ -23,7 +23,8 @@ pub(super) fn secrets(findings: &mut Findings, config: &Config) {
     for trouble in troubles.into_iter().flatten() {
         findings.fail("broker files", &Failure::of(Kind::Broker, &trouble));
     }
-    let files = [&mqtt.password_file, &mqtt.tls.key, &config.camera.password_file];
+    let files =
+        [&mqtt.password_file, &mqtt.tls.key, &config.camera.password_file, &config.serve.key];
     for path in files.into_iter().flatten() {
         let name = path.display().to_string();
         match std::fs::metadata(path) {

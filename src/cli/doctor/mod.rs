@@ -10,6 +10,7 @@ mod database;
 mod findings;
 mod look;
 mod models;
+mod page;
 mod scene;
 
 use clap::Args;
@@ -64,6 +65,7 @@ impl Arguments {
             clock(&mut findings, &config, store);
             policy::check(&mut findings, &config, store);
             keys::check(&mut findings, &config, store);
+            page::check(&mut findings, &config, store);
         }
         let worst = findings.worst();
         let value = serde_json::json!({ "verdict": worst, "checks": findings });

@@ -1,13 +1,13 @@
--- From version 7 to 8: the public keys of those who may change something over MQTT, and what groups need
--- beside a face. Without any row nobody may, and no group needs anything, as before.
+-- From version 7 to 8: who may use the page. A door without any row here lets nobody in.
 
-CREATE TABLE administrators (
-    name     TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
-    kid      TEXT NOT NULL UNIQUE CHECK (length(kid) = 43),
-    x        TEXT NOT NULL CHECK (length(x) = 43),
-    may      TEXT NOT NULL CHECK (may IN ('everything', 'factor')),
-    since_ms INTEGER NOT NULL
+CREATE TABLE accounts (
+    name       TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
+    role       TEXT NOT NULL CHECK (role IN ('administrator', 'viewer', 'kiosk')),
+    password   TEXT NOT NULL CHECK (password GLOB '$argon2id$*'),
+    created_ms INTEGER NOT NULL
 ) STRICT;
-ALTER TABLE subject_groups
-    ADD COLUMN factor INTEGER NOT NULL DEFAULT 0 CHECK (factor IN (0, 1));
-ALTER TABLE subject_groups ADD COLUMN company TEXT REFERENCES subject_groups (name);
+CREATE TABLE account_tokens (
+    hash       TEXT PRIMARY KEY CHECK (length(hash) = 64),
+    account    TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+    created_ms INTEGER NOT NULL
+) STRICT;

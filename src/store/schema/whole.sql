@@ -1,4 +1,4 @@
--- The whole schema of version 7, as one would read it. A new file is made from this; an older one
+-- The whole schema of version 8, as one would read it. A new file is made from this; an older one
 -- walks through the steps beside it and must arrive at the same (a test and `check` compare).
 
 CREATE TABLE subjects (
@@ -118,6 +118,21 @@ CREATE TABLE arming (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
     armed    INTEGER NOT NULL CHECK (armed IN (0, 1)),
     until_ms INTEGER
+) STRICT;
+
+-- Who may use the page: a PHC string of argon2id, never the password itself.
+CREATE TABLE accounts (
+    name       TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
+    role       TEXT NOT NULL CHECK (role IN ('administrator', 'viewer', 'kiosk')),
+    password   TEXT NOT NULL CHECK (password GLOB '$argon2id$*'),
+    created_ms INTEGER NOT NULL
+) STRICT;
+
+-- What machines show in place of a password, as a SHA-256: the token itself was shown once.
+CREATE TABLE account_tokens (
+    hash       TEXT PRIMARY KEY CHECK (length(hash) = 64),
+    account    TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+    created_ms INTEGER NOT NULL
 ) STRICT;
 
 -- The public keys of those who may change something over MQTT. The names stand in records: they are no

@@ -1,0 +1,31 @@
+//! What a request carries, read within a bound of bytes and time.
+//!
+//! In: a body. Out: its value. Invariant: whoever sends slowly, or without end, is refused; nothing is
+//! held beyond the bound.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use serde::de::DeserializeOwned;
+
+use super::problem::Problem;
+
+/// For how long a body that is no picture may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A JSON value of at most `max` bytes.
+///
+/// # Errors
+/// [`Problem`]: it is too large, too slow, or none.
+pub(super) async fn json<T: DeserializeOwned>(body: Body, max: usize) -> Result<T, Problem> {
+    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, max)).await;
+    let Ok(read) = read else {
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the request came too slowly"));
+    };
+    let bytes = read.map_err(|_| Problem::too_large(format!("at most {max} bytes are read")))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::wrong(format!("the request's JSON is not what is wanted: {error}"))
+            .helped("see /api/v1/openapi.json")
+    })
+}

@@ -1,0 +1,152 @@
+//! Logging in and out.
+//!
+//! In: a name and a password. Out: a cookie, or for how long to wait. Invariants: one password at a time
+//! is verified, and few wait for that, so that logins cannot exhaust a board; a wrong name takes as long
+//! as a wrong password and says the same; a failed try makes the next one wait.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::app::{App, Peer};
+use super::body;
+use super::guard::{COOKIE, Identity};
+use super::password::{self, token_hash};
+use super::problem::Problem;
+use super::sessions::csrf;
+use crate::clock::Clock as _;
+use crate::store::{Account, Role};
+
+/// Logins that may wait for their turn.
+const WAITING_MAX: usize = 8;
+const BODY_MAX: usize = 8 * 1024;
+/// For how long a browser keeps the cookie of a screen at the door.
+const KIOSK_COOKIE: Duration = Duration::from_secs(400 * 86_400);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Login {
+    name: String,
+    password: String,
+}
+
+/// `POST /api/v1/session`
+pub(super) async fn begin(
+    State(app): State<Arc<App>>,
+    Extension(Peer(address)): Extension<Peer>,
+    body: Body,
+) -> Result<Response, Problem> {
+    let login: Login = body::json(body, BODY_MAX).await?;
+    wait(&app, &login.name, address)?;
+    let Login { name, password } = login;
+    if app.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
+        app.waiting.fetch_sub(1, Ordering::Relaxed);
+        return Err(Problem::too_many("too many log in at once", 5));
+    }
+    let verified = verify(&app, &name, password, address).await;
+    app.waiting.fetch_sub(1, Ordering::Relaxed);
+    let account = verified?;
+    let token = password::token().map_err(|error| Problem::inside(&error))?;
+    if account.role == Role::Kiosk {
+        let (hash, name) = (token_hash(&token), account.name.clone());
+        let who = Identity { account: account.clone(), cookie: None };
+        app.change(&who, move |store, by| Ok(store.add_token(&name, &hash, by)?)).await?;
+    } else {
+        let now = app.clock.now();
+        app.sessions().begin(&token, account.name.clone(), &account.password, now);
+    }
+    tracing::info!(account = %account.name, "logged in to the page");
+    Ok(with_cookie(&app, &account, &token))
+}
+
+/// Refuses where somebody has to wait.
+fn wait(app: &App, name: &str, address: std::net::IpAddr) -> Result<(), Problem> {
+    let wait = app.throttle().wait(name, address, app.clock.now());
+    if wait.is_zero() {
+        return Ok(());
+    }
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    Err(Problem::too_many("too many failed tries", seconds))
+}
+
+async fn verify(
+    app: &Arc<App>,
+    name: &str,
+    password: String,
+    address: std::net::IpAddr,
+) -> Result<Account, Problem> {
+    let Ok(_turn) = app.verifying.acquire().await else {
+        return Err(Problem::inside(&"the page is about to end"));
+    };
+    // Others may have failed while this one waited.
+    wait(app, name, address)?;
+    let asked = name.to_owned();
+    let account = app.read(move |store| Ok(store.account(&asked)?)).await?;
+    let phc = account.as_ref().map(|account| account.password.clone());
+    let right = app.verify(password, phc).await?;
+    match account {
+        Some(account) if right => {
+            app.throttle().succeeded(name, address);
+            Ok(account)
+        }
+        _ => {
+            app.throttle().failed(name, address, app.clock.now());
+            tracing::warn!(%address, "a login to the page failed");
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "name or password is wrong").helped(
+                "'deepid-edge accounts list' shows the accounts, 'accounts password' sets a password",
+            ))
+        }
+    }
+}
+
+fn with_cookie(app: &App, account: &Account, token: &str) -> Response {
+    let secure = if app.encrypted { "; Secure" } else { "" };
+    let age = if account.role == Role::Kiosk {
+        format!("; Max-Age={}", KIOSK_COOKIE.as_secs())
+    } else {
+        String::new()
+    };
+    let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}{age}");
+    let told = json!({ "name": account.name, "role": account.role, "csrf": csrf(token) });
+    let mut response = axum::Json(told).into_response();
+    if let Ok(value) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    response
+}
+
+/// `GET /api/v1/session`
+pub(super) async fn show(State(app): State<Arc<App>>, who: Identity) -> Response {
+    let Identity { account, cookie } = who;
+    match cookie {
+        Some(token) if account.role == Role::Kiosk => with_cookie(&app, &account, &token),
+        cookie => {
+            let csrf = cookie.as_deref().map(csrf);
+            let told = json!({ "name": account.name, "role": account.role, "csrf": csrf });
+            axum::Json(told).into_response()
+        }
+    }
+}
+
+/// `DELETE /api/v1/session`
+pub(super) async fn end(State(app): State<Arc<App>>, who: Identity) -> Result<Response, Problem> {
+    if let Some(token) = &who.cookie {
+        app.sessions().end(token);
+        let hash = token_hash(token);
+        app.change(&who, move |store, _| Ok(store.forget_token(&hash)?)).await?;
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let gone = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    if let Ok(value) = HeaderValue::from_str(&gone) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    Ok(response)
+}

@@ -1,0 +1,349 @@
+//! Pictures that are sent: to enrol somebody, or to be told who they show.
+//!
+//! In: `multipart/form-data`. Out: what became of each picture, by `enrol`, as `enroll` and `identify` do
+//! it. Invariants: a picture is in memory alone, one at a time, and is forgotten when it was judged; no
+//! more than one request has pictures at once; each has a bound of bytes, as has the whole request, and of
+//! time for each piece of it. The networks are opened for the request and closed with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json as Answer;
+use axum::extract::multipart::{Field, Multipart};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde_json::{Value as Json, json};
+
+use super::app::{App, blocking};
+use super::events::names;
+use super::guard::Identity;
+use super::people;
+use super::problem::Problem;
+use super::read::object;
+use crate::capture::picture::Picture;
+use crate::config::Config;
+use crate::decide::{Outcome, Verdict};
+use crate::enrol::{Draft, EnrolError, Gathered, Judge, Unusable, UsableFace, Warning, Whom, Wish};
+use crate::equip::Networks;
+use crate::store::{ReferenceSource, Store};
+
+/// Bytes of a picture.
+const PICTURE_MAX: usize = 32 << 20;
+/// Pixels of a picture: the service has a bound of memory, within which the door must go on.
+const PIXELS_MAX: u64 = 50_000_000;
+/// Bytes of all pictures of a request.
+const ALL_MAX: usize = 128 << 20;
+const PICTURES_MAX: usize = 32;
+const NAME_MAX: usize = 1024;
+/// For how long a piece of a picture may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Networks that judge, and what they compare with.
+pub(super) struct Bench {
+    pub networks: Networks,
+    pub judge: Judge,
+}
+
+impl Bench {
+    /// Opens them. With `enrols` a face is judged as for an enrolment, which needs the confirming
+    /// embedder too.
+    ///
+    /// # Errors
+    /// A network cannot be used, or what the database says.
+    pub(super) fn open(config: &Config, store: &Store, enrols: bool) -> Result<Self, Problem> {
+        let networks = Networks::open(config)?;
+        let key = networks.cards().key(config, &config.models.embedder)?;
+        let known = store.references(&key)?;
+        let judge = if enrols {
+            Judge::for_enrolment(config, &networks, known)?
+        } else {
+            Judge::new(config, &networks, known)?
+        };
+        Ok(Self { networks, judge })
+    }
+
+    /// The face in a picture, and where it lies: `[x, y, width, height]` in pixels.
+    fn see(&mut self, bytes: &[u8]) -> Result<(UsableFace, [f32; 4]), Unusable> {
+        if let Some(pixels) = pixels(bytes).filter(|pixels| *pixels > PIXELS_MAX) {
+            return Err(Unusable::Unreadable(format!(
+                "it has {pixels} pixels, {PIXELS_MAX} are read here; make it smaller"
+            )));
+        }
+        let picture =
+            Picture::decode(bytes).map_err(|error| Unusable::Unreadable(error.to_string()))?;
+        let face = self.judge.picture(&picture)?;
+        let bounds = self.judge.principal((picture.width(), picture.height()));
+        let bounds = bounds.map(|face| face.bounds()).ok_or(Unusable::NoFace)?;
+        Ok((face, [bounds.x, bounds.y, bounds.width, bounds.height]))
+    }
+}
+
+/// How many pixels a picture says that it has, where its head can be read.
+fn pixels(bytes: &[u8]) -> Option<u64> {
+    let reader = image::ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().ok()?;
+    let (width, height) = reader.into_dimensions().ok()?;
+    Some(u64::from(width) * u64::from(height))
+}
+
+/// Who a request that enrols is about.
+enum About {
+    /// Somebody new, whose name comes with the pictures.
+    New,
+    /// Somebody who is enrolled.
+    Known(String),
+}
+
+/// `POST /api/v1/subjects/pictures`
+pub(super) async fn enrol(
+    State(app): State<Arc<App>>,
+    who: Identity,
+    parts: Multipart,
+) -> Result<Answer<Json>, Problem> {
+    gather(app, who, parts, About::New).await
+}
+
+/// `POST /api/v1/subjects/ID/pictures`
+pub(super) async fn add(
+    State(app): State<Arc<App>>,
+    who: Identity,
+    Path(id): Path<String>,
+    parts: Multipart,
+) -> Result<Answer<Json>, Problem> {
+    people::id_of(&id)?;
+    gather(app, who, parts, About::Known(id)).await
+}
+
+/// What is read of a request with pictures.
+struct Reading {
+    parts: Multipart,
+    bytes: usize,
+    pictures: usize,
+}
+
+/// A part of a request.
+enum Part {
+    Name(String),
+    Picture { file: String, bytes: Vec<u8> },
+}
+
+impl Reading {
+    const fn new(parts: Multipart) -> Self {
+        Self { parts, bytes: 0, pictures: 0 }
+    }
+
+    async fn next(&mut self) -> Result<Option<Part>, Problem> {
+        let broken = |_| Problem::wrong("the request is no multipart/form-data, or is cut off");
+        let Some(field) = timely(self.parts.next_field()).await?.map_err(broken)? else {
+            return Ok(None);
+        };
+        match field.name() {
+            Some("name") => {
+                let (bytes, _) = read(field, NAME_MAX, NAME_MAX).await?;
+                let name = String::from_utf8(bytes);
+                Ok(Some(Part::Name(name.map_err(|_| Problem::wrong("the name is not UTF-8"))?)))
+            }
+            Some("picture") => {
+                self.pictures += 1;
+                if self.pictures > PICTURES_MAX {
+                    let detail = format!("more than {PICTURES_MAX} pictures");
+                    return Err(Problem::too_large(detail).helped("send fewer at once"));
+                }
+                let number = self.pictures;
+                let file = field.file_name().map(|name| name.chars().take(100).collect());
+                let file = file.unwrap_or_else(|| format!("picture {number}"));
+                let (bytes, read) = read(field, PICTURE_MAX, ALL_MAX - self.bytes).await?;
+                self.bytes += read;
+                Ok(Some(Part::Picture { file, bytes }))
+            }
+            other => {
+                let other = other.unwrap_or("without a name").chars().take(40).collect::<String>();
+                Err(Problem::wrong(format!("a part is '{other}': 'name' and 'picture' are read")))
+            }
+        }
+    }
+}
+
+async fn timely<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request came too slowly"))
+}
+
+/// The bytes of a part, at most `max` of them and at most `left`; how many there are.
+async fn read(mut field: Field<'_>, max: usize, left: usize) -> Result<(Vec<u8>, usize), Problem> {
+    let mut bytes = Vec::new();
+    let broken = |_| Problem::wrong("the request is cut off");
+    while let Some(chunk) = timely(field.chunk()).await?.map_err(broken)? {
+        let length = bytes.len() + chunk.len();
+        if length > max {
+            return Err(Problem::too_large(format!("a part has more than {max} bytes")));
+        }
+        if length > left {
+            return Err(Problem::too_large(format!("the request has more than {ALL_MAX} bytes")));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    let length = bytes.len();
+    Ok((bytes, length))
+}
+
+/// Judges `bytes` on a thread that may block; they are gone afterwards.
+async fn see(
+    mut bench: Bench,
+    bytes: Vec<u8>,
+) -> Result<(Bench, Result<(UsableFace, [f32; 4]), Unusable>), Problem> {
+    blocking(move || {
+        let seen = bench.see(&bytes);
+        drop(bytes);
+        Ok((bench, seen))
+    })
+    .await
+}
+
+async fn open(app: &Arc<App>, enrols: bool) -> Result<Bench, Problem> {
+    let for_work = Arc::clone(app);
+    blocking(move || Bench::open(&for_work.feed.config(), &for_work.database(), enrols)).await
+}
+
+fn busy() -> Problem {
+    Problem::conflict("somebody else's pictures are being judged").helped("try again in a moment")
+}
+
+async fn gather(
+    app: Arc<App>,
+    who: Identity,
+    parts: Multipart,
+    about: About,
+) -> Result<Answer<Json>, Problem> {
+    let _turn = Arc::clone(&app.uploading).try_acquire_owned().map_err(|_| busy())?;
+    let mut reading = Reading::new(parts);
+    let mut whom = match about {
+        About::New => None,
+        About::Known(id) => Some(find(&app, id, Wish::Add).await?),
+    };
+    let mut bench = open(&app, true).await?;
+    let mut faces = Vec::new();
+    let mut refused = Vec::new();
+    while let Some(part) = reading.next().await? {
+        match part {
+            Part::Name(name) if whom.is_none() => whom = Some(find(&app, name, Wish::New).await?),
+            Part::Name(_) => return Err(Problem::wrong("whom it is about was said already")),
+            Part::Picture { file, bytes } => {
+                let (back, seen) = see(bench, bytes).await?;
+                bench = back;
+                match seen {
+                    Ok((face, _)) if face.faces > 1 => {
+                        refused.push((file, Unusable::Several(face.faces)));
+                    }
+                    Ok((face, _)) => faces.push((file, face)),
+                    Err(why) => refused.push((file, why)),
+                }
+            }
+        }
+    }
+    let Some(whom) = whom else { return Err(Problem::wrong("there is no name")) };
+    if faces.is_empty() && refused.is_empty() {
+        return Err(Problem::wrong("there is no picture").helped("JPEG, PNG or WebP"));
+    }
+    let gathered = Gathered { source: ReferenceSource::Image, faces, refused, tally: None };
+    let accepted: Vec<Json> =
+        gathered.faces.iter().map(|(file, _)| json!({ "file": file })).collect();
+    let refused: Vec<Json> =
+        gathered.refused.iter().map(|(file, why)| refusal(file, why)).collect();
+    let config = app.feed.config();
+    let written = app.change(&who, move |store, by| {
+        let draft = Draft::new(whom, gathered, true, &config, &bench.networks, Some(&*store));
+        let draft = match draft {
+            Ok(draft) => draft,
+            Err(EnrolError::Refused(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let warnings: Vec<String> = draft.warnings().iter().map(in_words).collect();
+        let (subject, _) = draft.write(store, &config.models.embedder, by)?;
+        Ok(Some((people::tell(store, &subject.id)?, warnings)))
+    });
+    match written.await? {
+        Some((subject, warnings)) => Ok(Answer(json!({
+            "subject": subject,
+            "accepted": accepted,
+            "refused": refused,
+            "warnings": warnings,
+        }))),
+        None => Err(Problem::wrong("no picture could be used").with(json!({
+            "accepted": [],
+            "refused": refused,
+            "warnings": [],
+        }))),
+    }
+}
+
+async fn find(app: &Arc<App>, name: String, wish: Wish) -> Result<Whom, Problem> {
+    app.read(move |store| Ok(Whom::find(Some(store), &name, wish)?)).await
+}
+
+fn refusal(file: &str, why: &Unusable) -> Json {
+    let reason = why.fault().map_or(why.reason(), crate::embed::QualityFault::name);
+    json!({ "file": file, "reason": reason, "text": why.finding(), "remedy": why.remedy() })
+}
+
+/// A warning as a sentence.
+pub(super) fn in_words(warning: &Warning) -> String {
+    match warning {
+        Warning::Alike { subject, name, score } => format!(
+            "looks like {name} ({subject}), score {score:.3}: the same person twice, or two who will be confused?"
+        ),
+        Warning::OutOfLine { picture, score } => format!(
+            "{picture} resembles none of the other pictures (nearest score {score:.3}): is it the same person?"
+        ),
+        Warning::Name(alike) => format!(
+            "the name looks like that of {} ({}) and differs only in {}",
+            alike.name, alike.subject, alike.by
+        ),
+    }
+}
+
+/// `POST /api/v1/identify`
+pub(super) async fn identify(
+    State(app): State<Arc<App>>,
+    parts: Multipart,
+) -> Result<Answer<Json>, Problem> {
+    let _turn = Arc::clone(&app.uploading).try_acquire_owned().map_err(|_| busy())?;
+    let mut reading = Reading::new(parts);
+    let Some(Part::Picture { bytes, .. }) = reading.next().await? else {
+        return Err(Problem::wrong("the first part is to be 'picture'"));
+    };
+    let bench = open(&app, false).await?;
+    let (_, seen) = see(bench, bytes).await?;
+    let margin = app.feed.config().recognise.margin;
+    let (face, bounds) = match seen {
+        Ok(seen) => seen,
+        Err(why) => {
+            let reason = why.fault().map_or(why.reason(), crate::embed::QualityFault::name);
+            return Ok(Answer(json!({
+                "faces": [],
+                "reason": reason,
+                "text": why.finding(),
+                "remedy": why.remedy(),
+            })));
+        }
+    };
+    let found = &face.found;
+    let verdict = Verdict::of_one(found, margin, found.beyond_accepted);
+    let names = app.read(|store| names(store)).await?;
+    let best = found.best.as_ref().map(|best| {
+        let subject = object(json!({ "id": best.subject, "name": names.get(&best.subject) }));
+        json!({ "subject": subject, "score": best.score })
+    });
+    Ok(Answer(json!({
+        "faces": [object(json!({
+            "box": bounds,
+            "best": best,
+            "threshold": found.threshold,
+            "margin": found.margin,
+            "accepted": verdict.outcome() == Outcome::Granted,
+            "reason": verdict.reason(),
+            "quality": face.quality,
+        }))],
+        "seen": face.faces,
+    })))
+}

@@ -1,0 +1,299 @@
+//! How the door is, for whoever asks: its state, its health, its configuration, its counts.
+//!
+//! In: what the daemon's threads told last. Out: JSON, and Prometheus' text. Invariants: nothing here asks
+//! a thread of the daemon for anything; secrets in a configured value are masked; counts carry no name
+//! and no id of a person.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, PoisonError};
+
+use axum::Json as Answer;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value as Json, json};
+
+use super::app::App;
+use super::feed::Told;
+use crate::capture::CameraState;
+use crate::clock::{Clock as _, ClockTrust, utc};
+use crate::config::{Change, KEYS, Origin};
+use crate::liveness::Mode;
+use crate::publish::Health;
+use crate::publish::message::{DatabaseState, GalleryState};
+use crate::sign::SigningState;
+
+/// Something that is wrong with the door.
+struct Fault {
+    code: &'static str,
+    text: String,
+    remedy: Option<String>,
+    /// Whether nobody is granted because of it.
+    grave: bool,
+}
+
+fn fault(code: &'static str, grave: bool, text: &str, remedy: Option<String>) -> Fault {
+    Fault { code, text: text.to_owned(), remedy, grave }
+}
+
+/// All that is wrong, as it was told last.
+fn faults(told: &Told) -> Vec<Fault> {
+    let mut found = Vec::new();
+    if let Some(camera) = told.camera.as_ref().filter(|c| c.state != CameraState::Streaming) {
+        let grave = camera.state != CameraState::Misoriented;
+        let text = format!("the camera is {}", camera.state.name());
+        found.push(fault("camera", grave, &text, camera.remedy.clone()));
+    }
+    let Some(health) = &told.health else { return found };
+    let database = match health.database {
+        DatabaseState::Ok => None,
+        DatabaseState::Full => Some("the disk is full: decisions cannot be recorded"),
+        DatabaseState::ReadOnly => Some("the database cannot be written"),
+        DatabaseState::Failed => Some("the database cannot be used"),
+    };
+    let doctor = || Some("'deepid-edge doctor' says what to do".to_owned());
+    found.extend(database.map(|text| fault("database", true, text, doctor())));
+    if health.gallery == GalleryState::Unreadable {
+        found.push(fault("gallery", true, "the enrolled people cannot be read", doctor()));
+    }
+    if health.clock != ClockTrust::Trusted {
+        let remedy = health.clock_remedy.clone();
+        found.push(fault("clock", true, "the clock is not trusted", remedy));
+    }
+    if health.contested {
+        let remedy = "every door needs a 'door.id' of its own".to_owned();
+        let text = "another client speaks to the broker as this door";
+        found.push(fault("contested", true, text, Some(remedy)));
+    }
+    if !matches!(health.signing, SigningState::Off | SigningState::Ok) {
+        let remedy = health.signing_remedy.clone();
+        found.push(fault("signing", false, "grants are not signed", remedy));
+    }
+    if health.unreadable_records > 0 {
+        found.push(fault("records", false, "records cannot be read", doctor()));
+    }
+    if let Some(info) = told.info.as_ref().filter(|info| info.beyond_calibration) {
+        let text = format!("{} references are more than the calibration covers", info.references);
+        found.push(fault("calibration", true, &text, doctor()));
+    }
+    found
+}
+
+fn status(faults: &[Fault]) -> &'static str {
+    if faults.iter().any(|fault| fault.grave) {
+        "fault"
+    } else if faults.is_empty() {
+        "online"
+    } else {
+        "degraded"
+    }
+}
+
+/// `GET /api/v1/state`
+pub(super) async fn state(State(app): State<Arc<App>>) -> Answer<Json> {
+    Answer(state_of(&app))
+}
+
+/// How the door is.
+pub(super) fn state_of(app: &App) -> Json {
+    let (told, config) = (app.feed.told().clone(), app.feed.config());
+    let faults = faults(&told);
+    let listed: Vec<Json> = faults
+        .iter()
+        .map(|fault| {
+            object(json!({ "code": fault.code, "text": fault.text, "remedy": fault.remedy }))
+        })
+        .collect();
+    let info = told.info.as_ref();
+    let camera = told.camera.as_ref();
+    let shown = info.and_then(|info| info.camera.as_ref());
+    let wall_ms = app.clock.wall().unix_ms;
+    let locked_s = told.health.as_ref().map_or(0, |health| health.locked_out_s);
+    let model = |role: &str| {
+        let of_role = |model: &&crate::publish::message::ModelInfo| model.role == role;
+        info.and_then(|info| info.models.iter().find(of_role)).map(|model| model.id.to_string())
+    };
+    object(json!({
+        "door": app.door,
+        "version": env!("CARGO_PKG_VERSION"),
+        "status": status(&faults),
+        "faults": listed,
+        "camera": object(json!({
+            "state": camera.map_or("searching", |camera| camera.state.name()),
+            "name": shown.map(|shown| &shown.name),
+            "width": shown.map(|shown| shown.width),
+            "height": shown.map(|shown| shown.height),
+            "fps": told.health.as_ref().map(|health| health.frames.per_s),
+            "recording": shown.map(|shown| shown.recording),
+            "remedy": camera.and_then(|camera| camera.remedy.as_ref()),
+        })),
+        "enrolled": {
+            "subjects": info.map_or(0, |info| info.subjects),
+            "references": info.map_or(0, |info| info.references),
+        },
+        "armed": object(json!({
+            "armed": told.armed.as_ref().is_none_or(|armed| armed.armed),
+            "until": told.armed.as_ref().and_then(|armed| armed.until.as_ref()),
+        })),
+        "locked_until": (locked_s > 0).then(|| utc(wall_ms + i64::from(locked_s) * 1000)),
+        "model": model("embed"),
+        "confirm": config.models.confirm,
+        "liveness": object(json!({
+            "mode": config.live.mode,
+            "network": (config.live.mode != Mode::Off).then(|| model("liveness")).flatten(),
+        })),
+        "metric": config.recognise.metric,
+        "threshold": told.threshold,
+        "claimed_fpir": info.and_then(|info| info.claimed_fpir),
+        "grant_key": info.and_then(|info| info.grant_key.as_ref()),
+        "started_at": utc(app.started_ms),
+        "viewers": app.feed.viewers(),
+        "names_allowed": true,
+        "presence": told.present,
+        "guidance": told.guidance.map(crate::door::Guidance::name),
+        "enrolling": app.feed.is_enrolling(app.clock.now()),
+    }))
+}
+
+/// What a screen at the door is told of it.
+pub(super) fn short_state(app: &App) -> Json {
+    let told = app.feed.told().clone();
+    json!({ "status": status(&faults(&told)), "presence": told.present })
+}
+
+/// `value` without its fields that are null.
+pub(super) fn object(value: Json) -> Json {
+    match value {
+        Json::Object(fields) => {
+            Json::Object(fields.into_iter().filter(|(_, value)| !value.is_null()).collect())
+        }
+        other => other,
+    }
+}
+
+/// `GET /api/v1/health`
+pub(super) async fn health(State(app): State<Arc<App>>) -> Answer<Json> {
+    let now = app.feed.told().health.clone();
+    let series = app.series.lock().unwrap_or_else(PoisonError::into_inner);
+    let day = series.as_json(app.clock.wall().unix_ms);
+    drop(series);
+    let fields = now.as_ref().map(|health| {
+        let frame = health.stages.get("frame");
+        let mut value = serde_json::to_value(health).unwrap_or_default();
+        if let Json::Object(fields) = &mut value {
+            fields.insert("fps".to_owned(), health.frames.per_s.into());
+            fields.insert("frame_ms".to_owned(), frame.map(|latency| latency.p50).into());
+            fields.insert("frame_ms_p95".to_owned(), frame.map(|latency| latency.p95).into());
+            let mib = health.rss_bytes as f64 / f64::from(1_u32 << 20);
+            fields.insert("memory_mib".to_owned(), mib.into());
+            fields.insert("temperature_c".to_owned(), health.temperature_c.into());
+        }
+        value
+    });
+    Answer(json!({ "now": fields, "day": day }))
+}
+
+/// `GET /api/v1/config`
+pub(super) async fn config(State(app): State<Arc<App>>) -> Answer<Json> {
+    let config = app.feed.config();
+    let of = |key: &crate::config::Key| {
+        let setting = config.settings().iter().find(|setting| setting.key == key.name);
+        let origin = setting.map_or(Origin::Default, |setting| setting.origin.clone());
+        json!({
+            "key": key.name,
+            "value": setting.and_then(crate::config::Setting::shown),
+            "source": origin.to_string(),
+            "help": key.help,
+            "live": key.change == Change::Live,
+        })
+    };
+    Answer(KEYS.iter().map(of).collect())
+}
+
+/// `GET /api/v1/kiosk`
+pub(super) async fn kiosk(State(app): State<Arc<App>>) -> Answer<Json> {
+    let config = app.feed.config();
+    let zone = config.time_zone();
+    Answer(json!({
+        "door": app.door,
+        "language": config.serve.language,
+        "sound": config.serve.kiosk_sound,
+        "names": config.serve.kiosk_names,
+        "time_zone": zone.iana_name().unwrap_or("UTC"),
+    }))
+}
+
+/// `GET /metrics`
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let told = app.feed.told().clone();
+    let mut text = String::new();
+    let mut one = |name: &str, kind: &str, help: &str, value: f64| {
+        let _infallible = writeln!(
+            text,
+            "# HELP deepid_edge_{name} {help}\n# TYPE deepid_edge_{name} {kind}\ndeepid_edge_{name} {value}"
+        );
+    };
+    let up = status(&faults(&told));
+    one(
+        "online",
+        "gauge",
+        "1 while nothing keeps the door from granting",
+        f64::from(up != "fault"),
+    );
+    one("present", "gauge", "1 while a face is seen", f64::from(told.present));
+    if let Some(info) = &told.info {
+        one("subjects", "gauge", "Enrolled subjects", info.subjects as f64);
+        one("references", "gauge", "References that are compared", info.references as f64);
+    }
+    if let Some(armed) = &told.armed {
+        one("armed", "gauge", "1 while the door is armed", f64::from(armed.armed));
+    }
+    if let Some(health) = &told.health {
+        let Health { frames, uptime_s, rss_bytes, .. } = health;
+        one("uptime_seconds", "gauge", "Since the daemon started", *uptime_s as f64);
+        one(
+            "frames_captured_total",
+            "counter",
+            "Frames that the camera gave",
+            frames.captured as f64,
+        );
+        one(
+            "frames_dropped_total",
+            "counter",
+            "Frames that nobody looked at",
+            frames.dropped as f64,
+        );
+        one(
+            "frames_processed_total",
+            "counter",
+            "Frames that were judged",
+            frames.processed as f64,
+        );
+        one("frames_per_second", "gauge", "Frames judged a second", f64::from(frames.per_s));
+        one("resident_bytes", "gauge", "Resident memory", *rss_bytes as f64);
+        one("outbox_records", "gauge", "Records that no broker has", health.outbox_depth as f64);
+        one(
+            "locked_out_seconds",
+            "gauge",
+            "For how long nobody is granted still",
+            f64::from(health.locked_out_s),
+        );
+        if let Some(temperature) = health.temperature_c {
+            one("temperature_celsius", "gauge", "Of the board", f64::from(temperature));
+        }
+        let _infallible = writeln!(
+            text,
+            "# HELP deepid_edge_stage_seconds Latency of a stage over the last 512 values\n# TYPE deepid_edge_stage_seconds gauge"
+        );
+        for (stage, latency) in &health.stages {
+            for (quantile, ms) in [("0.5", latency.p50), ("0.95", latency.p95)] {
+                let seconds = f64::from(ms) / 1000.0;
+                let _infallible = writeln!(
+                    text,
+                    "deepid_edge_stage_seconds{{stage=\"{stage}\",quantile=\"{quantile}\"}} {seconds}"
+                );
+            }
+        }
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}

@@ -1,0 +1,211 @@
+//! Who is logged in, and who has to wait before the next try.
+//!
+//! In: cookies' values, names, addresses, the time. Out: the session, or for how long still. Pure but
+//! for the values that it is given. Invariants: a session is known by the SHA-256 of its cookie, never
+//! by that; it ends after a while without use and after a while at all; each list has a bound, of which
+//! the oldest goes; a failed try makes the next one wait, for the account and for the address.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::password::token_hash;
+use crate::clock::Monotonic;
+use crate::policy::RuleName;
+
+/// A session that is not used for so long ends.
+pub(super) const IDLE: Duration = Duration::from_secs(30 * 60);
+/// No session is longer.
+pub(super) const ABSOLUTE: Duration = Duration::from_secs(12 * 3600);
+const SESSIONS_MAX: usize = 200;
+const WAITING_MAX: usize = 1024;
+/// So many failures are free.
+const FREE: u32 = 3;
+const ACCOUNT_WAIT_MAX: Duration = Duration::from_secs(60);
+const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(900);
+/// After so long without a failure everything is forgotten.
+const FORGET: Duration = Duration::from_secs(3600);
+
+/// One who is logged in.
+#[derive(Debug, Clone)]
+pub(super) struct Session {
+    pub account: RuleName,
+    /// The SHA-256 of what the database has of the password: another one ends the session.
+    pub password: String,
+    began: Monotonic,
+    used: Monotonic,
+}
+
+/// All who are logged in.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(HashMap<String, Session>);
+
+impl Sessions {
+    /// Begins a session of `token`.
+    pub(super) fn begin(&mut self, token: &str, account: RuleName, phc: &str, now: Monotonic) {
+        self.0.retain(|_, session| session.lives(now));
+        if self.0.len() >= SESSIONS_MAX
+            && let Some(oldest) =
+                self.0.iter().min_by_key(|(_, s)| s.used).map(|(key, _)| key.clone())
+        {
+            self.0.remove(&oldest);
+        }
+        let session = Session { account, password: token_hash(phc), began: now, used: now };
+        self.0.insert(token_hash(token), session);
+    }
+
+    /// The session of `token`, which was used now.
+    pub(super) fn find(&mut self, token: &str, now: Monotonic) -> Option<Session> {
+        let key = token_hash(token);
+        let session = self.0.get_mut(&key)?;
+        if !session.lives(now) {
+            self.0.remove(&key);
+            return None;
+        }
+        session.used = now;
+        Some(session.clone())
+    }
+
+    pub(super) fn end(&mut self, token: &str) {
+        self.0.remove(&token_hash(token));
+    }
+}
+
+impl Session {
+    fn lives(&self, now: Monotonic) -> bool {
+        now.since(self.used) < IDLE && now.since(self.began) < ABSOLUTE
+    }
+}
+
+/// What a request that changes something has to carry: bound to the session's cookie, and of no use
+/// without it.
+pub(super) fn csrf(token: &str) -> String {
+    token_hash(&format!("deepid-edge/csrf/1:{token}"))
+}
+
+/// Who has failed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Who {
+    Account(String),
+    Address(IpAddr),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failures {
+    count: u32,
+    last: Monotonic,
+}
+
+/// Waits after failed tries.
+#[derive(Debug, Default)]
+pub(super) struct Throttle(HashMap<Who, Failures>);
+
+impl Throttle {
+    /// For how long still nobody may try this account from this address; zero where at once.
+    pub(super) fn wait(&self, account: &str, address: IpAddr, now: Monotonic) -> Duration {
+        let of = |who: &Who, most: Duration| {
+            let Some(Failures { count, last }) = self.0.get(who).copied() else {
+                return Duration::ZERO;
+            };
+            let over = count.saturating_sub(FREE);
+            if over == 0 {
+                return Duration::ZERO;
+            }
+            let wait = Duration::from_secs(1_u64 << over.min(12)).min(most);
+            wait.saturating_sub(now.since(last))
+        };
+        of(&Who::Account(short(account)), ACCOUNT_WAIT_MAX)
+            .max(of(&Who::Address(address), ADDRESS_WAIT_MAX))
+    }
+
+    /// Notes a failed try.
+    pub(super) fn failed(&mut self, account: &str, address: IpAddr, now: Monotonic) {
+        self.0.retain(|_, failures| now.since(failures.last) < FORGET);
+        for who in [Who::Account(short(account)), Who::Address(address)] {
+            if self.0.len() >= WAITING_MAX
+                && !self.0.contains_key(&who)
+                && let Some(oldest) =
+                    self.0.iter().min_by_key(|(_, f)| f.last).map(|(key, _)| key.clone())
+            {
+                self.0.remove(&oldest);
+            }
+            let failures = self.0.entry(who).or_insert(Failures { count: 0, last: now });
+            failures.count = failures.count.saturating_add(1);
+            failures.last = now;
+        }
+    }
+
+    /// Forgets what failed before a try that did not.
+    pub(super) fn succeeded(&mut self, account: &str, address: IpAddr) {
+        self.0.remove(&Who::Account(short(account)));
+        self.0.remove(&Who::Address(address));
+    }
+}
+
+/// Names of accounts are short; what is longer is none, and must not take memory.
+fn short(account: &str) -> String {
+    account.chars().take(33).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_millis(1000 * seconds)
+    }
+
+    #[test]
+    fn a_session_ends_by_itself() {
+        let mut sessions = Sessions::default();
+        let anna = RuleName::new("anna").unwrap();
+        sessions.begin("cookie", anna, "$argon2id$", at(0));
+        assert!(sessions.find("other", at(1)).is_none());
+        let mut now = 1;
+        while now < ABSOLUTE.as_secs() {
+            assert!(sessions.find("cookie", at(now)).is_some(), "in use at {now}");
+            now += IDLE.as_secs() - 1;
+        }
+        assert!(sessions.find("cookie", at(ABSOLUTE.as_secs())).is_none(), "no session is longer");
+        sessions.begin("cookie", RuleName::new("anna").unwrap(), "$argon2id$", at(now));
+        assert!(sessions.find("cookie", at(now + IDLE.as_secs())).is_none(), "not used");
+    }
+
+    #[test]
+    fn sessions_have_a_bound_and_the_least_used_goes() {
+        let mut sessions = Sessions::default();
+        for number in 0..=SESSIONS_MAX as u64 {
+            let anna = RuleName::new("anna").unwrap();
+            sessions.begin(&number.to_string(), anna, "", at(number));
+        }
+        assert_eq!(sessions.0.len(), SESSIONS_MAX);
+        assert!(sessions.find("0", at(300)).is_none() && sessions.find("1", at(300)).is_some());
+    }
+
+    #[test]
+    fn failures_make_the_next_try_wait_longer_and_longer() {
+        let mut throttle = Throttle::default();
+        let mut waits = Vec::new();
+        for _ in 0..14 {
+            throttle.failed("anna", HOME, at(10));
+            waits.push(throttle.wait("anna", HOME, at(10)).as_secs());
+        }
+        assert_eq!(waits, [0, 0, 0, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+        let elsewhere = "192.168.1.9".parse().unwrap();
+        assert_eq!(throttle.wait("anna", elsewhere, at(10)).as_secs(), 60, "the account waits too");
+        assert_eq!(throttle.wait("berta", elsewhere, at(10)), Duration::ZERO);
+        throttle.succeeded("anna", HOME);
+        assert_eq!(throttle.wait("anna", HOME, at(10)), Duration::ZERO);
+    }
+
+    #[test]
+    fn who_tries_many_names_takes_no_memory() {
+        let mut throttle = Throttle::default();
+        for number in 0..5000 {
+            throttle.failed(&format!("name-{number}-{}", "x".repeat(500)), HOME, at(number));
+        }
+        assert!(throttle.0.len() <= WAITING_MAX);
+    }
+}
