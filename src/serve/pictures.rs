@@ -100,7 +100,7 @@ pub(super) async fn enrol(
     who: Identity,
     parts: Multipart,
 ) -> Result<Answer<Json>, Problem> {
-    gather(app, who, parts, About::New).await
+    Box::pin(gather(app, who, parts, About::New)).await
 }
 
 /// `POST /api/v1/subjects/ID/pictures`
@@ -111,7 +111,7 @@ pub(super) async fn add(
     parts: Multipart,
 ) -> Result<Answer<Json>, Problem> {
     people::id_of(&id)?;
-    gather(app, who, parts, About::Known(id)).await
+    Box::pin(gather(app, who, parts, About::Known(id))).await
 }
 
 /// What is read of a request with pictures.
