@@ -10,18 +10,16 @@
     reason = "a test stops at the first surprise"
 )]
 
-#[path = "support/browser.rs"]
-mod browser;
 mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 
-use browser::{Browser, free_port, message, reply};
 use deepid_edge::serve::{Access, ROUTES};
 use deepid_edge::store::{Administrative, Body};
 use serde_json::{Value, json};
+use support::browser::{Browser, free_port, message, reply};
 use support::daemon::{Daemon, Home, PATIENCE, until};
 use support::models::{library, root};
 use support::scene::Recording;

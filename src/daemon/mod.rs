@@ -53,7 +53,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::capture::strobe::StrobeWatch;
-use crate::capture::{self, CaptureError};
+use crate::capture::{self, CaptureError, FrameSource};
 use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::detect::StillFaces;
@@ -63,7 +63,7 @@ use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::liveness::Mode;
 use crate::recognise::Galleries;
 use crate::remedy::Remedied;
-use crate::serve::{Page, ServeError};
+use crate::serve::{Feed, Page, ServeError};
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
 use decoding::Decoding;
@@ -193,19 +193,8 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let desk = open_desk(config, store, boot, started, &clock)?;
     let page = Page::start(config, Arc::clone(&clock), boot)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
-    let shared = Arc::new(Shared {
-        stop: AtomicBool::new(false),
-        slot: Slot::new(pressure),
-        decoding: Decoding::default(),
-        pulse: Pulse::new(started),
-        meter: Arc::new(Meter::default()),
-        desk: DeskStatus::default(),
-        camera: Mutex::new(Camera::of(&*source)),
-        strobing: AtomicBool::new(false),
-        opened_anew: AtomicBool::new(false),
-        page: page.as_ref().map(Page::feed),
-        clock: Arc::clone(&clock),
-    });
+    let feed = page.as_ref().map(Page::feed);
+    let shared = Arc::new(share(&*source, pressure, started, &clock, feed));
     shared.desk.set_condition(desk.condition());
     shared.desk.set_signing(desk.signing());
     let enrolled = Arc::new(Mutex::new(enrolled));
@@ -279,6 +268,29 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         rss_bytes: board::resident_bytes(),
     };
     ended.map(|()| summary)
+}
+
+/// What the threads share, before any of them has begun.
+fn share(
+    source: &dyn FrameSource,
+    pressure: Pressure,
+    started: Monotonic,
+    clock: &Arc<SystemClock>,
+    page: Option<Arc<Feed>>,
+) -> Shared {
+    Shared {
+        stop: AtomicBool::new(false),
+        slot: Slot::new(pressure),
+        decoding: Decoding::default(),
+        pulse: Pulse::new(started),
+        meter: Arc::new(Meter::default()),
+        desk: DeskStatus::default(),
+        camera: Mutex::new(Camera::of(source)),
+        strobing: AtomicBool::new(false),
+        opened_anew: AtomicBool::new(false),
+        page,
+        clock: Arc::clone(clock),
+    }
 }
 
 /// The desk of the run `boot`, whose start is recorded with the key that signs its grants.

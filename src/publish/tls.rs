@@ -25,6 +25,7 @@ pub use file::{TlsTrouble, Wanted};
 pub use verifier::CertificateTrouble;
 
 use super::BrokerError;
+use crate::remedy::Advised;
 use certificate::Certificate;
 use verifier::Explaining;
 
@@ -226,11 +227,8 @@ fn belongs_to(key: &dyn SigningKey, chain: &[CertificateDer<'_>]) -> Option<usiz
 pub(crate) fn certificate_and_key(
     certificate: &Path,
     key: &Path,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), (PathBuf, (String, String))> {
-    let told = |path: &Path, trouble: &TlsTrouble| {
-        let advised = trouble.told(path);
-        (path.to_owned(), (advised.what.into_owned(), advised.remedy.into_owned()))
-    };
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), (PathBuf, Advised)> {
+    let told = |path: &Path, trouble: &TlsTrouble| (path.to_owned(), trouble.told(path));
     let chain = file::certificates(certificate).map_err(|what| told(certificate, &what))?;
     let private = file::private_key(key).map_err(|what| told(key, &what))?;
     Ok((chain, private))

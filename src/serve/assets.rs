@@ -2,6 +2,7 @@
 //!
 //! In: a path. Out: the file, with its kind and a tag by which a browser asks whether it has changed.
 //! Invariant: what is served is in [`FILES`], which names each file; no path leads to the disk.
+#![allow(clippy::unused_async, reason = "what answers a request is a future")]
 
 use std::sync::LazyLock;
 

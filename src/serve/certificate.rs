@@ -14,7 +14,6 @@ use std::sync::Arc;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::ServeError;
 use crate::config::{Config, Encryption};
@@ -76,9 +75,8 @@ fn wrong(file: &Path, what: impl std::fmt::Display, remedy: impl Into<String>) -
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<Encrypting, ServeError> {
-    let told = |(file, (what, remedy)): (PathBuf, (String, String))| wrong(&file, what, remedy);
-    let (chain, private): (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) =
-        tls::certificate_and_key(certificate, key).map_err(told)?;
+    let (chain, private) = tls::certificate_and_key(certificate, key)
+        .map_err(|(file, advised)| wrong(&file, advised.what, advised.remedy))?;
     let fingerprint = chain.first().map(|der| spaced(&sha256_hex(der))).unwrap_or_default();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let unusable = |error: rustls::Error| {

@@ -5,6 +5,7 @@
 //! whole ring is cut off, and asks again; a screen at the door hears of no score, no id and, unless
 //! `serve.kiosk_names` says so, of no name; who was logged out hears nothing more.
 //! Source: the HTML standard, server-sent events.
+#![allow(clippy::unused_async, reason = "what answers a request is a future")]
 
 use std::collections::HashMap;
 use std::convert::Infallible;

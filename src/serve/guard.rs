@@ -127,18 +127,15 @@ async fn identify(app: &Arc<App>, headers: &HeaderMap) -> Result<Identity, Probl
     }
     let cookie = cookie_of(headers).ok_or_else(Problem::no_session)?.to_owned();
     let session = app.sessions().find(&cookie, app.clock.now());
-    let account = match session {
-        Some(session) => {
-            let name = session.account.clone();
-            let account = app.read(move |store| Ok(store.account(name.as_str())?)).await?;
-            account.filter(|account| token_hash(&account.password) == session.password)
-        }
+    let account = if let Some(session) = session {
+        let name = session.account.clone();
+        let account = app.read(move |store| Ok(store.account(name.as_str())?)).await?;
+        account.filter(|account| token_hash(&account.password) == session.password)
+    } else {
         // A screen at the door stays logged in over restarts: its cookie is a token.
-        None => {
-            let hash = token_hash(&cookie);
-            let account = app.read(move |store| Ok(store.account_of_token(&hash)?)).await?;
-            account.filter(|account| account.role == Role::Kiosk)
-        }
+        let hash = token_hash(&cookie);
+        let account = app.read(move |store| Ok(store.account_of_token(&hash)?)).await?;
+        account.filter(|account| account.role == Role::Kiosk)
     };
     if let Some(account) = account {
         return Ok(Identity { account, cookie: Some(cookie) });

@@ -3,6 +3,7 @@
 //! In: a name and a password. Out: a cookie, or for how long to wait. Invariants: one password at a time
 //! is verified, and few wait for that, so that logins cannot exhaust a board; a wrong name takes as long
 //! as a wrong password and says the same; a failed try makes the next one wait.
+#![allow(clippy::unused_async, reason = "what answers a request is a future")]
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -209,7 +209,7 @@ async fn serve(
     let address = listener.local_addr().map_or_else(|_| String::new(), |a| a.to_string());
     let scheme = if encrypting.is_some() { "https" } else { "http" };
     let fingerprint = encrypting.as_ref().map(|e| e.fingerprint.clone());
-    let accounts = store.accounts().map_or(0, |accounts| accounts.len());
+    let accounts = store.accounts().map_or(0, |all| all.len());
     tracing::info!(fingerprint, accounts, "the page is served at {scheme}://{address}");
     if accounts == 0 {
         tracing::warn!(

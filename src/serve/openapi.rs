@@ -1,7 +1,8 @@
-//! The routes as an OpenAPI document.
+//! The routes as a document in the form of `OpenAPI`.
 //!
-//! In: [`ROUTES`]. Out: OpenAPI 3.1. Made from the table by which requests are let through, so that no
+//! In: [`ROUTES`]. Out: version 3.1 of that. Made from the table by which requests are let through, so that no
 //! route can be missing. Deliberately absent: a schema of each answer; `docs/page.md` tells their fields.
+#![allow(clippy::unused_async, reason = "what answers a request is a future")]
 
 use axum::Json as Answer;
 use serde_json::{Map, Value as Json, json};

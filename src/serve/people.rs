@@ -104,6 +104,7 @@ pub(super) fn id_of(text: &str) -> Result<SubjectId, Problem> {
 /// What is to be changed: a field that is absent stays, one that is null is taken away.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "absent, null and a time are three wishes")]
 struct Changes {
     name: Option<String>,
     enabled: Option<bool>,
@@ -113,6 +114,7 @@ struct Changes {
     valid_until: Option<Option<String>>,
 }
 
+#[expect(clippy::option_option, reason = "absent, null and a time are three wishes")]
 fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(from).map(Some)
 }

@@ -23,6 +23,7 @@ use super::read::object;
 use crate::capture::picture::Picture;
 use crate::config::Config;
 use crate::decide::{Outcome, Verdict};
+use crate::detect::Detection;
 use crate::enrol::{Draft, EnrolError, Gathered, Judge, Unusable, UsableFace, Warning, Whom, Wish};
 use crate::equip::Networks;
 use crate::store::{ReferenceSource, Store};
@@ -73,7 +74,7 @@ impl Bench {
             Picture::decode(bytes).map_err(|error| Unusable::Unreadable(error.to_string()))?;
         let face = self.judge.picture(&picture)?;
         let bounds = self.judge.principal((picture.width(), picture.height()));
-        let bounds = bounds.map(|face| face.bounds()).ok_or(Unusable::NoFace)?;
+        let bounds = bounds.as_ref().map(Detection::bounds).ok_or(Unusable::NoFace)?;
         Ok((face, [bounds.x, bounds.y, bounds.width, bounds.height]))
     }
 }
@@ -99,7 +100,7 @@ pub(super) async fn enrol(
     who: Identity,
     parts: Multipart,
 ) -> Result<Answer<Json>, Problem> {
-    gather(app, who, parts, About::New).await
+    Box::pin(gather(app, who, parts, About::New)).await
 }
 
 /// `POST /api/v1/subjects/ID/pictures`
@@ -110,7 +111,7 @@ pub(super) async fn add(
     parts: Multipart,
 ) -> Result<Answer<Json>, Problem> {
     people::id_of(&id)?;
-    gather(app, who, parts, About::Known(id)).await
+    Box::pin(gather(app, who, parts, About::Known(id))).await
 }
 
 /// What is read of a request with pictures.
@@ -329,7 +330,7 @@ pub(super) async fn identify(
     };
     let found = &face.found;
     let verdict = Verdict::of_one(found, margin, found.beyond_accepted);
-    let names = app.read(|store| names(store)).await?;
+    let names = app.read(names).await?;
     let best = found.best.as_ref().map(|best| {
         let subject = object(json!({ "id": best.subject, "name": names.get(&best.subject) }));
         json!({ "subject": subject, "score": best.score })

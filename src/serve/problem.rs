@@ -118,11 +118,13 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let remedy = error.remedy().map(std::borrow::Cow::into_owned);
         let status = match (&error, error.kind()) {
-            (Error::NoSuchSubject { .. }, _) => StatusCode::NOT_FOUND,
-            (Error::Accounts(AccountProblem::None(_)), _) => StatusCode::NOT_FOUND,
+            (Error::NoSuchSubject { .. } | Error::Accounts(AccountProblem::None(_)), _) => {
+                StatusCode::NOT_FOUND
+            }
             (Error::Rules(problem), _) if problem.is_absence() => StatusCode::NOT_FOUND,
-            (Error::NameTaken { .. } | Error::AmbiguousName { .. }, _) => StatusCode::CONFLICT,
-            (Error::Accounts(_), _) => StatusCode::CONFLICT,
+            (Error::NameTaken { .. } | Error::AmbiguousName { .. } | Error::Accounts(_), _) => {
+                StatusCode::CONFLICT
+            }
             (_, ErrorKind::Request) => StatusCode::UNPROCESSABLE_ENTITY,
             (_, ErrorKind::Busy | ErrorKind::Access) => {
                 tracing::warn!(%error, "a request of the page met the database");

@@ -3,6 +3,7 @@
 //! In: what the daemon's threads told last. Out: JSON, and Prometheus' text. Invariants: nothing here asks
 //! a thread of the daemon for anything; secrets in a configured value are masked; counts carry no name
 //! and no id of a person.
+#![allow(clippy::unused_async, reason = "what answers a request is a future")]
 
 use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};

@@ -5,6 +5,7 @@
 //! CSV that a spreadsheet would take for a formula is told as text.
 
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Json as Answer;
@@ -286,7 +287,9 @@ impl Writing {
             for record in found.iter().filter(|record| record.seq() < self.before) {
                 let value = as_json(record, &names);
                 match self.form {
-                    Form::Lines => text.push_str(&format!("{value}\n")),
+                    Form::Lines => {
+                        let _infallible = writeln!(text, "{value}");
+                    }
                     Form::Csv => text.push_str(&row(&value)),
                 }
             }

@@ -2,7 +2,7 @@
 //!
 //! In: requests that the guard (`guard`) has let through. Out: each goes to its file. Invariants: a route
 //! that is not in [`ROUTES`] does not exist, because the guard lets nothing else through; who may use it
-//! stands there, and the OpenAPI document is made from it.
+//! stands there, and the document of the routes (`openapi`) is made from it.
 
 use std::sync::Arc;
 

@@ -45,7 +45,8 @@ impl Series {
 
     /// The rows, of which the last value was noted about now.
     pub(super) fn as_json(&self, now_ms: i64) -> Json {
-        let back_ms = STEP_S as i64 * 1000 * self.minutes.len().saturating_sub(1) as i64;
+        let back_s = STEP_S * self.minutes.len().saturating_sub(1) as u64;
+        let back_ms = i64::try_from(back_s).unwrap_or_default() * 1000;
         let row = |value: fn(&Minute) -> Option<f32>| -> Vec<Option<f32>> {
             self.minutes.iter().map(value).collect()
         };

@@ -58,7 +58,7 @@ pub struct Browser {
     /// Further lines of every head.
     pub head: Vec<String>,
     /// The certificate that is believed, where the page is encrypted.
-    certificate: Option<Vec<u8>>,
+    pub certificate: Option<Vec<u8>>,
 }
 
 /// A port of this machine that nobody listens on now.

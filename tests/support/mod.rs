@@ -6,6 +6,7 @@
 )]
 
 pub mod answer;
+pub mod browser;
 pub mod certificates;
 pub mod command;
 pub mod daemon;
