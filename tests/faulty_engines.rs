@@ -23,6 +23,7 @@ use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::inference::{Engine, InferenceError, ModelId, Procedure, Tensor};
 use deepid_edge::recognise::Recogniser;
+use support::fault_rows::shown;
 use support::models::{card, rgb_frame, runtime};
 use support::{path, scene};
 
@@ -120,7 +121,9 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
     let Some(runtime) = runtime() else { return };
     let pixels = scene::yuyv(&scene::one_face());
     let size = (scene::WIDTH, scene::HEIGHT);
-    for trouble in [Trouble::Gives(f32::NAN), Trouble::Gives(0.0), Trouble::Fails] {
+    let infinity = Trouble::Gives(f32::INFINITY);
+    let mut frames = 0;
+    for trouble in [Trouble::Gives(f32::NAN), infinity, Trouble::Gives(0.0), Trouble::Fails] {
         let follower = Follower::new(
             path::detector(&runtime, "blazeface-full-range"),
             path::detector(&runtime, "blazeface-short-range"),
@@ -144,6 +147,7 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
             door.step(Event::Frame(&frame), Time::of(&clock), &mut actions);
             let seen = &door.observed().unwrap().seen;
             faults += usize::from(*seen == Seen::Fault(Fault::Engine));
+            frames += 1;
         }
         let granted = |effect: &Effect| match effect {
             Effect::Decided { decision, .. } => {
@@ -154,4 +158,5 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
         assert!(!actions.iter().any(granted), "{actions:?}");
         assert_eq!(faults, 90, "{actions:?}");
     }
+    shown("model-nonsense", frames);
 }
