@@ -144,9 +144,7 @@ fn encoded(format: image::ImageFormat) -> Vec<u8> {
 }
 
 fn pictures(inputs: &mut Inputs) {
-    for (name, format) in
-        [("jpeg", image::ImageFormat::Jpeg), ("png", image::ImageFormat::Png)]
-    {
+    for (name, format) in [("jpeg", image::ImageFormat::Jpeg), ("png", image::ImageFormat::Png)] {
         add(inputs, "picture", name, encoded(format));
     }
     for name in ["restarts.jpg", "subsampled.jpg", "grey-progressive.jpg", "lying.webp"] {
@@ -171,7 +169,8 @@ fn streams(inputs: &mut Inputs) {
     let broken = [&stream[..stream.len() / 2], b"--boundary\r\n", &stream].concat();
     add(inputs, "mjpeg", "three", stream);
     add(inputs, "mjpeg", "broken", broken);
-    for (name, colours, bytes) in [("420", "C420jpeg", 96), ("422", "C422", 128), ("grey", "Cmono", 64)]
+    for (name, colours, bytes) in
+        [("420", "C420jpeg", 96), ("422", "C422", 128), ("grey", "Cmono", 64)]
     {
         let mut stream = format!("YUV4MPEG2 W8 H8 F15:1 Ip {colours}\n").into_bytes();
         for grey in [90, 160] {
@@ -181,9 +180,13 @@ fn streams(inputs: &mut Inputs) {
         add(inputs, "y4m", name, stream);
     }
     // Format, width, height, bytes of a line, pixels.
-    for (format, name, stride, bytes) in
-        [(0, "yuyv", 16, 128), (1, "uyvy", 16, 128), (2, "nv12", 8, 96), (3, "grey", 8, 64), (4, "rgb", 24, 192)]
-    {
+    for (format, name, stride, bytes) in [
+        (0, "yuyv", 16, 128),
+        (1, "uyvy", 16, 128),
+        (2, "nv12", 8, 96),
+        (3, "grey", 8, 64),
+        (4, "rgb", 24, 192),
+    ] {
         let head = [format, 8, 0, 8, 0, stride, 0];
         let pixels: Vec<u8> = (0..bytes).map(|i| (i * 37) as u8).collect();
         add(inputs, "raw", name, [&head[..], &pixels].concat());
@@ -206,7 +209,9 @@ fn texts(inputs: &mut Inputs) {
     let few = "[door]\nid = 'front'\n[mqtt]\nhost = 'broker.example'\nport = 8883\nusername = 'door'\npassword_file = '/etc/deepid-edge/password'\n[mqtt.tls]\nenabled = true\n[camera]\ndevice = 'rtsp://camera.example/1'\nrotate = 90\n[policy]\ntime_zone = 'Europe/Berlin'\n[detect]\nignore = [[0.1, 0.2, 0.3, 0.4]]\n";
     add(inputs, "config", "few", few);
     add(inputs, "config", "secret", "[camera]\ndevice = 'http://user:secret@camera.example'\n");
-    for name in ["blazeface-full-range", "blazeface-short-range", "face-mesh", "liveness", "deepid2"] {
+    for name in
+        ["blazeface-full-range", "blazeface-short-range", "face-mesh", "liveness", "deepid2"]
+    {
         let card = std::fs::read_to_string(root().join(format!("models/{name}.toml"))).unwrap();
         add(inputs, "card", name, card);
     }
@@ -269,7 +274,9 @@ fn grants(inputs: &mut Inputs) {
     for line in std::fs::read_to_string(table).unwrap().lines() {
         let case: Json = serde_json::from_str(line).unwrap();
         for step in case["steps"].as_array().unwrap() {
-            let Some(message) = step["message"].as_str().filter(|m| m.len() < 1000) else { continue };
+            let Some(message) = step["message"].as_str().filter(|m| m.len() < 1000) else {
+                continue;
+            };
             let reason = step["expect"].as_str().unwrap().to_owned();
             let count = reasons.entry(reason.clone()).or_default();
             if *count < 3 {
@@ -283,7 +290,8 @@ fn grants(inputs: &mut Inputs) {
 
 fn cohorts(inputs: &mut Inputs) {
     let card: toml::Table =
-        toml::from_str(&std::fs::read_to_string(root().join("models/deepid2.toml")).unwrap()).unwrap();
+        toml::from_str(&std::fs::read_to_string(root().join("models/deepid2.toml")).unwrap())
+            .unwrap();
     let words = |scale: &str| {
         [
             ("model", card["id"].as_str().unwrap()),
@@ -322,7 +330,9 @@ fn rows(inputs: &mut Inputs) {
     let subject = store.add_subject("Ada", WALL).unwrap();
     let vector = FeatureVector::new(people::key_by("deepid2", 0), vec![1.5, -2.0]).unwrap();
     store.add_reference(&subject, &vector, 0.5, ReferenceSource::Image, WALL).unwrap();
-    store.note_grant_key(GrantKey::of_seed(&[1; 32]).public(), deepid_edge::sign::PlaceKind::File, 7).unwrap();
+    store
+        .note_grant_key(GrantKey::of_seed(&[1; 32]).public(), deepid_edge::sign::PlaceKind::File, 7)
+        .unwrap();
     let name = deepid_edge::policy::RuleName::new("work").unwrap();
     let hours = deepid_edge::policy::Schedule::read("mon-fri 08:00-18:00; holiday closed").unwrap();
     let by = people::signed(WALL);

@@ -3,6 +3,8 @@
 //! In: bytes as a camera, a recording or a network would give them. Out: nothing. What must hold: sides
 //! and bytes fit each other, no bound is passed, and a face has finite places and a score from 0 to 1.
 
+use std::sync::LazyLock;
+
 use deepid_edge::capture::picture::Picture;
 use deepid_edge::capture::replay::{mjpeg::MjpegReader, y4m::Y4mReader};
 use deepid_edge::capture::{CapturedFrame, Decoder};
@@ -13,7 +15,10 @@ use deepid_edge::inference::{Engine, InferenceError, ModelCard, Tensor};
 
 const MAX_PIXELS: usize = 1 << 20;
 /// The shipped detector of near faces.
-const DETECTOR: &str = include_str!("../../models/blazeface-short-range.toml");
+static DETECTOR: LazyLock<ModelCard> = LazyLock::new(|| {
+    ModelCard::parse(include_str!("../../models/blazeface-short-range.toml"))
+        .expect("the shipped card")
+});
 
 /// A network whose outputs are these bytes, again and again.
 struct Bytes(Vec<u8>);
@@ -69,7 +74,9 @@ pub fn y4m(bytes: &[u8]) {
 /// Any bytes as a frame of raw pixels: its format in the first byte, then width, height and bytes of a
 /// line in two bytes each. What is accepted is looked at to its last pixel.
 pub fn raw(bytes: &[u8]) {
-    let Some((&[format, w, x, h, i, s, t], pixels)) = bytes.split_first_chunk::<7>() else { return };
+    let Some((&[format, w, x, h, i, s, t], pixels)) = bytes.split_first_chunk::<7>() else {
+        return;
+    };
     let formats = [
         PixelFormat::Yuyv,
         PixelFormat::Uyvy,
@@ -98,9 +105,8 @@ pub fn ssd(bytes: &[u8]) {
 
 /// Looks for faces in `frame` with a detector that gives `numbers`.
 fn faces(frame: &Frame<'_>, numbers: &[u8]) {
-    let card = ModelCard::parse(DETECTOR).expect("the shipped card");
     let engine = Box::new(Bytes(numbers.to_vec()));
-    let mut detector = SsdDetector::new(&card, engine, None).expect("a detector");
+    let mut detector = SsdDetector::new(&DETECTOR, engine, None).expect("a detector");
     let mut found = Detections::default();
     if detector.detect(frame, SsdDetector::whole(frame), 4.0, &mut found).is_err() {
         assert!(found.as_slice().is_empty(), "nothing of a failure is kept");

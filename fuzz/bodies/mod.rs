@@ -38,6 +38,7 @@ pub const TARGETS: [Target; 17] = [
 ///
 /// # Panics
 /// Where there is no such target, or what must hold does not.
+#[allow(dead_code, reason = "the fuzzer's side calls it")]
 pub fn run(name: &str, bytes: &[u8]) {
     let target = TARGETS.iter().find(|(known, _)| *known == name);
     let (_, body) = target.unwrap_or_else(|| panic!("no target '{name}' in fuzz/bodies/mod.rs"));

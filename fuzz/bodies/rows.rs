@@ -46,12 +46,9 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let memory = PathBuf::from("/dev/shm");
-        let folder = if memory.is_dir() {
-            tempfile::tempdir_in(memory)
-        } else {
-            tempfile::tempdir()
-        }
-        .expect("a folder");
+        let folder =
+            if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+                .expect("a folder");
         let path = folder.path().join("door.db");
         let store = Store::open(&path, StoreSettings::default()).expect("a database");
         let spoiler = Connection::open(&path).expect("the same");

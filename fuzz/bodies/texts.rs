@@ -4,6 +4,7 @@
 //! secret, and of what is accepted everything can be made that the program makes of it.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use deepid_edge::align::{Aligner, Landmarker};
 use deepid_edge::calibrate::Cohort;
@@ -16,7 +17,9 @@ use deepid_edge::inference::{
 use deepid_edge::liveness::LivenessNetwork;
 
 /// The shipped embedder's card.
-const EMBEDDER: &str = include_str!("../../models/deepid2.toml");
+static EMBEDDER: LazyLock<ModelCard> = LazyLock::new(|| {
+    ModelCard::parse(include_str!("../../models/deepid2.toml")).expect("the shipped card")
+});
 /// Numbers of all tensors together up to which a network is made of a card; a card may ask for more.
 const NUMBERS_MAX: usize = 1 << 20;
 
@@ -79,8 +82,7 @@ pub fn fusion(bytes: &[u8]) {
 
 /// Any bytes as a cohort of the shipped embedder.
 pub fn cohort(bytes: &[u8]) {
-    let card = ModelCard::parse(EMBEDDER).expect("the shipped card");
-    let procedure = Procedure { embedder: &card, landmarker: None, mirrored: true };
+    let procedure = Procedure { embedder: &EMBEDDER, landmarker: None, mirrored: true };
     if let Ok(cohort) = Cohort::parse(bytes, &procedure) {
         assert!(!cohort.vectors.is_empty());
         for vector in &cohort.vectors {

@@ -12,6 +12,7 @@ use deepid_edge::store::{AuditRecord, Body};
 use serde_json::Value;
 
 use super::own_broker::{Behaviour, OwnBroker, publish};
+use crate::support::daemon::until;
 use crate::support::door::{Door, grant, settings};
 use crate::support::fault_rows::shown;
 
@@ -222,7 +223,11 @@ fn floods_of_requests_and_challenges_leave_few_records_and_decisions_go_on() {
     let broker = OwnBroker::start(Behaviour::Sends(Arc::new(packets)));
     let mut door = Door::open(settings(broker.port()));
     door.until_connected();
-    door.until_asked("haste", |request| format!("{request:?}").contains("RefusedTooMany"));
+    until("the record of haste", || {
+        door.work();
+        let records = door.desk.store().audit(0, 10_000).unwrap();
+        format!("{records:?}").contains("RefusedTooMany").then_some(())
+    });
     let record = decide(&mut door);
     door.until_delivered();
     door.work();

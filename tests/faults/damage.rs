@@ -4,6 +4,8 @@
 //! what the program says of it: refused at the start, named while reading, told by the chain of records,
 //! or not noticed. Never a panic, and a record that is read as sound says what it said.
 
+use std::collections::BTreeSet;
+
 use deepid_edge::store::Store;
 
 use super::desk::{self, WALL, decide, folder, settings};
@@ -76,7 +78,8 @@ fn a_database_damaged_anywhere_is_refused_named_or_as_it_was() {
     for number in 0..DAMAGES {
         let mut damaged = whole.clone();
         let at = random.usize(0..damaged.len());
-        let length = random.usize(1..=[1, 8, 512, 4096][random.usize(0..4)]);
+        let longest = [1, 8, 512, 4096][random.usize(0..4)];
+        let length = random.usize(1..=longest);
         let range = at..damaged.len().min(at + length);
         match random.u8(0..4) {
             0 => damaged[range].fill(0),
@@ -107,6 +110,14 @@ fn a_database_damaged_anywhere_is_refused_named_or_as_it_was() {
                 assert!(
                     read.records == good.records || read.records.is_empty(),
                     "damage {number}: a record is believed that was never made"
+                );
+                let enabled = |read: &Read| {
+                    let of = |v: &&(String, bool, Vec<u32>)| v.1;
+                    read.vectors.iter().filter(of).map(|v| v.0.clone()).collect::<BTreeSet<_>>()
+                };
+                assert!(
+                    enabled(&read).is_subset(&enabled(&good)),
+                    "damage {number}: somebody is enabled who was not"
                 );
                 unnoticed.push((number, read));
             }

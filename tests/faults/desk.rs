@@ -39,7 +39,7 @@ pub fn folder() -> tempfile::TempDir {
 /// The decision number `number`: of three, two grants and a stranger.
 pub fn decision(number: u64, wall: WallClock) -> Box<Decision> {
     let verdict = if number % 3 == 2 {
-        Verdict::Unknown { reason: UnknownReason::NoMatch }
+        Verdict::Unknown(UnknownReason::NoMatch)
     } else {
         Verdict::Granted { subject: SubjectId::new("s-000001").unwrap() }
     };

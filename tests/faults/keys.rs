@@ -3,10 +3,10 @@
 //! In: a desk whose key file is replaced by something. Out: decisions are recorded and announced without
 //! a grant, the state is named, no key is made anew, and with the right file grants are signed again.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use deepid_edge::clock::Monotonic;
+use deepid_edge::clock::{Monotonic, WallClock};
 use deepid_edge::daemon::desk::{Desk, Task};
 use deepid_edge::daemon::signer::Signer;
 use deepid_edge::publish::Outgoing;
@@ -35,6 +35,14 @@ impl Bench {
         let desk = Desk::new(store, "front".to_owned(), Uuid::nil()).with_signer(signer);
         let key = GrantKey::from_pem(&std::fs::read(&file).unwrap()).unwrap();
         Self { desk, key, file, number: 0 }
+    }
+
+    /// Has a person vouch for the clock; how many records that makes.
+    pub fn settle(&self, now: Monotonic, wall: WallClock) -> u64 {
+        let path = self.file.with_file_name("door.db");
+        let mut beside = Store::open(&path, StoreSettings::default()).unwrap();
+        let settled = beside.settle_clock("front", Uuid::nil(), now, wall).unwrap();
+        u64::from(settled.is_some())
     }
 
     /// Looks at the key as once a second, decides, and says whether a grant was signed.

@@ -34,11 +34,13 @@ fn assets() -> bool {
 fn busy(home: Home) -> (Home, std::path::PathBuf) {
     let home = home
         .enrol_obama()
+        .set("camera.replay.pace", "real-time")
         .set("camera.replay.repeat", true)
         .set("visit.cooldown_ms", 0)
+        .set("visit.absence_ms", 400)
         .set("store.records_max", 1_000_000);
     let recording = home.path("visit.mjpeg");
-    Recording::new().person("obama3.jpg", 0.16, 6).nobody(25).write(&recording, 1);
+    Recording::new().person("obama3.jpg", 0.16, 12).nobody(9).write(&recording, 1);
     (home, recording)
 }
 

@@ -86,7 +86,7 @@ impl OwnBroker {
         self.port
     }
 
-    /// Does this from the next connection on.
+    /// Does this from the next packet on.
     pub fn becomes(&self, behaviour: Behaviour) {
         *self.state.behaviour.lock().unwrap() = Some(behaviour);
     }
@@ -176,18 +176,16 @@ fn behind_properties(body: &[u8]) -> usize {
 }
 
 fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
-    let behaviour = state.behaviour.lock().unwrap().clone().unwrap();
-    let wait = match behaviour {
-        Behaviour::Slow(wait) => wait,
-        _ => Duration::ZERO,
-    };
     let clock = crate::support::daemon::clock();
     loop {
         let (kind, body) = packet(&mut stream)?;
+        let behaviour = state.behaviour.lock().unwrap().clone().unwrap();
         if matches!(behaviour, Behaviour::Mute) {
             continue;
         }
-        clock.sleep(wait);
+        if let Behaviour::Slow(wait) = behaviour {
+            clock.sleep(wait);
+        }
         match kind >> 4 {
             1 => match &behaviour {
                 Behaviour::Says(bytes) => stream.write_all(bytes)?,

@@ -129,17 +129,6 @@ impl Storage {
         locked(&self.watched).done.len()
     }
 
-    /// How many calls of this kind there were so far.
-    pub fn calls(&self, call: Call) -> u64 {
-        let of = |done: &&Done| match done {
-            Done::Wrote { .. } => call == Call::Write,
-            Done::Cut { .. } => call == Call::Cut,
-            Done::Synced { .. } => call == Call::Sync,
-            Done::Deleted { .. } => false,
-        };
-        locked(&self.watched).done.iter().filter(of).count() as u64
-    }
-
     /// Shows `look` what would be left behind each thing that was done, from the first on.
     pub fn cuts(&self, power: Power, mut look: impl FnMut(usize, &dyn Fn(u64) -> Image)) {
         let done = locked(&self.watched).done.clone();
@@ -313,8 +302,11 @@ unsafe extern "C" fn open(
     let mut ours = Box::new(unsafe { *original });
     // Version 3 would map the file into memory, past all this.
     ours.iVersion = ours.iVersion.min(2);
-    (ours.xClose, ours.xRead, ours.xWrite) = (Some(close), Some(read), Some(write));
-    (ours.xTruncate, ours.xSync) = (Some(cut), Some(sync));
+    ours.xClose = Some(close);
+    ours.xRead = Some(read);
+    ours.xWrite = Some(write);
+    ours.xTruncate = Some(cut);
+    ours.xSync = Some(sync);
     // SAFETY: SQLite's; the table lives in FILES until the file is closed.
     unsafe { (*file).pMethods = &raw const *ours };
     let opened_file = Opened { watched, part, original, _ours: ours };
