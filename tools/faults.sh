@@ -12,7 +12,7 @@ readonly cargo=${CARGO:-cargo}
 export DEEPID_EDGE_REQUIRE_ALL=1
 tools/cargo_tool.sh cargo-nextest 0.9.128 --no-default-features --features default-no-update
 export PATH=$PATH:$PWD/assets/cargo/bin
-run=("$cargo" nextest run --locked --features demo --no-fail-fast)
+run=("$cargo" nextest run --locked --workspace --features deepid-edge/demo --no-fail-fast)
 
 case ${1:-} in
 document)

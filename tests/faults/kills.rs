@@ -229,7 +229,9 @@ fn below(row: &str, limits: &[String], known: &[&str]) {
             Some(status) => {
                 ended += 1;
                 let named = known.iter().any(|word| said.contains(word));
-                assert!(!status.success() && named, "{limit}: {status}: {said}");
+                // A recording that cannot be opened a second time is over.
+                let over = said.contains("frame lost");
+                assert!(named && (over || !status.success()), "{limit}: {status}: {said}");
             }
         }
         heard.listen(&subscriber.until_now("deepid-edge/marker"));
@@ -253,17 +255,17 @@ impl Drop for Ended {
 #[test]
 fn a_limit_on_memory_ends_the_daemon_and_nothing_that_it_said() {
     let limits: Vec<String> = (1..=16)
-        .map(|step| format!("-v {}", 30_000 + step * 20_000))
+        .map(|step| format!("-v {}", 10_000 + step * 6_000))
         .chain(["-v 4000000".into()])
         .collect();
-    below("limit-memory", &limits, &["memory", "allocat", "map", "rror", "panicked", "thread"]);
+    below("limit-memory", &limits, &["memory", "allocat", "cannot", "shared object"]);
 }
 
 #[test]
 fn a_limit_on_open_files_ends_the_daemon_or_lets_it_work() {
     let limits: Vec<String> =
         (4..=24).step_by(2).map(|files| format!("-n {files}")).chain(["-n 256".into()]).collect();
-    below("limit-files", &limits, &["open files", "rror", "panicked", "library", "cannot"]);
+    below("limit-files", &limits, &["open files", "cannot be", "no such file"]);
 }
 
 #[test]
@@ -274,8 +276,12 @@ fn two_daemons_on_one_database_keep_one_chain_and_grant_nothing_twice() {
     let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
     let subscriber = Subscriber::connect(broker.port(), "deepid-edge/#");
     let (home, recording) = busy(Home::new().broker(broker.port()));
+    let mut heard = Heard::default();
     let first = home.run(&recording);
-    subscriber.on("deepid-edge/front/access");
+    subscriber.next("an access", |message| {
+        heard.listen(std::slice::from_ref(message));
+        message.topic.ends_with("/access")
+    });
     let second = home.run(&recording);
     let decided = |count: usize| {
         until("decisions of both", || {
@@ -288,12 +294,11 @@ fn two_daemons_on_one_database_keep_one_chain_and_grant_nothing_twice() {
             (boots.len() == 2 && boots.values().all(|made| *made >= count)).then_some(())
         });
     };
-    decided(20);
+    decided(8);
     for mut daemon in [first, second] {
         daemon.signal("-KILL");
         daemon.until_ended();
     }
-    let mut heard = Heard::default();
     heard.listen(&subscriber.until_now("deepid-edge/marker"));
     let records = heard.holds(&home);
     let contested = records

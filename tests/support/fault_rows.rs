@@ -85,7 +85,7 @@ pub const ROWS: [Row; 51] = [
         "two-daemons",
         "a second daemon on the same database, with the same `door.id`",
         "one chain, each number once; no `access` twice",
-        (1, "pair, 40 decisions"),
+        (1, "pair, 16 decisions"),
         "`door_contested`",
         "tests/faults/kills.rs::two_daemons_on_one_database_keep_one_chain_and_grant_nothing_twice",
     ),
