@@ -165,9 +165,9 @@ pub const ROWS: [Row; 51] = [
         "power",
         "power-lying",
         "a power cut of a drive that says it has synced and has not",
-        "what is left is refused by name, or is a sound database; **records can be lost**",
+        "what is left is refused by name, told by a check, or sound; **records can be lost**",
         (1000, "cuts"),
-        "the refusal at the start (`unusable`), or `records verify`",
+        "the refusal at the start (`unusable`), `doctor`, or `records verify`",
         "tests/faults/power.rs::a_drive_that_lies_about_syncing_is_refused_by_name_or_sound",
     ),
     row(
