@@ -104,7 +104,7 @@ pub const ROWS: [Row; 51] = [
         "a limit on address space, from none of what it needs to enough",
         "it works or ends; what was heard is recorded",
         (17, "limits"),
-        "an exit that is no success, with its cause in the log, or a signal",
+        "an exit code that is no success, or a signal",
         "tests/faults/kills.rs::a_limit_on_memory_ends_the_daemon_and_nothing_that_it_said",
     ),
     row(
