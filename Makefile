@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -29,6 +29,18 @@ test-grant-python: ## Hold the example of a verifier in Python to the table of f
 
 test-nightly: setup assets ## Run the tests that take minutes
 	CARGO=$(CARGO) tools/run_tests.sh nightly
+
+torture: setup assets ## Kill the real daemon COUNT times (10,000), and cut its power as often below SQLite (hours)
+	CARGO=$(CARGO) tools/faults.sh torture $(or $(COUNT),10000)
+
+reliability: setup assets ## Run the fault matrix and make the table of docs/reliability.md of what it showed
+	CARGO=$(CARGO) tools/faults.sh document
+
+fuzz: ## Run each fuzz target for SECONDS (60); TARGETS="grant rows" names some (fuzz/)
+	tools/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
+
+corpora: ## Write the first inputs of the fuzz targets anew (fuzz/corpus)
+	DEEPID_EDGE_CORPORA_WRITE=1 $(CARGO) test --locked --test corpora first_inputs
 
 test-training: assets ## Test the training project with PyTorch and TensorFlow (a large download, once)
 	models/training/test.sh

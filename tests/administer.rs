@@ -12,6 +12,8 @@
 
 #[path = "support/database.rs"]
 mod database;
+#[path = "support/fault_rows.rs"]
+mod fault_rows;
 #[path = "support/people.rs"]
 mod people;
 
@@ -24,6 +26,7 @@ use deepid_edge::store::{
     Administrative, Body, Change, Enrolee, Error, Likeness, LookAlike, NewReference,
     ReferenceSource, Store, StoreSettings, Usable,
 };
+use fault_rows::shown;
 use people::{People as _, key};
 use rusqlite::Connection;
 
@@ -199,6 +202,7 @@ fn a_kill_in_mid_enrolment_leaves_nothing_or_all() {
         assert!(subjects.iter().all(|subject| subject.references == whole), "half a person");
         assert_eq!(store.audit(0, 100_000).unwrap().len(), subjects.len(), "one record each");
     }
+    shown("kill-enrolment", 6);
 }
 
 #[test]

@@ -30,6 +30,7 @@ use deepid_edge::store::{
 use serde_json::{Value as Json, json};
 use support::answer::Answer;
 use support::daemon::Home;
+use support::fault_rows::shown;
 use support::people::{People as _, key, shipped_key};
 use support::scene::Recording;
 
@@ -355,6 +356,7 @@ fn a_byte_that_was_changed_or_cut_off_is_noticed_and_nothing_is_changed() {
     std::fs::write(&file, &whole).unwrap();
     assert_eq!(board.state(), before, "a refused backup has changed something");
     receive(&board, &file).unwrap();
+    shown("backup-damage", 3 * places().count() as u64);
 }
 
 #[test]

@@ -25,6 +25,7 @@ use deepid_edge::door::{Door, Event, Time};
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::inference::Runtime;
+use support::fault_rows::shown;
 use support::models::runtime;
 use support::path;
 use support::scene::{self, Recording};
@@ -184,6 +185,7 @@ fn every_fault_has_its_state_and_none_grants() {
     }
     let pulled = told(always(Fault::Unplug));
     assert_eq!((pulled.grants, pulled.last_state()), (0, CameraState::Searching), "{pulled:?}");
+    shown("camera-faults", 7);
 }
 
 #[test]
@@ -222,4 +224,5 @@ fn no_mixture_of_faults_grants_a_stranger_or_hangs() {
         assert_eq!(told.grants, 0, "{told:?}");
         assert!(told.judged > 0 && told.decisions > 0, "the camera still worked: {told:?}");
     }
+    shown("camera-mixture", 4);
 }

@@ -24,6 +24,7 @@ use deepid_edge::publish::{
 use deepid_edge::store::AuditRecord;
 use support::certificates::Authority;
 use support::door::{BOOT, Door, camera, decision, grant, health, settings};
+use support::fault_rows::shown;
 use support::mosquitto::{Broker, Mosquitto, ServerTls, free_port};
 use support::subscriber::Subscriber;
 use uuid::Uuid;
@@ -214,6 +215,7 @@ fn two_boards_of_one_id_notice_each_other_and_neither_announces_a_grant() {
         subscriber.within(Duration::from_secs(2), is_it).is_some()
     });
     assert!(announced, "the door is ours again");
+    shown("broker-two-boards", 1);
 }
 
 #[test]
@@ -336,6 +338,7 @@ fn decisions_made_while_the_broker_is_away_go_to_audit_only_late_and_in_order() 
     assert!(late.is_sorted() && late.iter().all(|seq| missed.contains(seq)), "{late:?}");
     late.dedup();
     assert_eq!(door.desk.store().outbox_depth().unwrap(), 0);
+    shown("broker-gone", missed.len() as u64);
 }
 
 #[test]
@@ -367,6 +370,7 @@ fn what_the_broker_never_acknowledged_is_sent_again_as_audit_and_never_as_access
     assert!(heard.iter().all(|m| m.topic != ACCESS), "{heard:?}");
     let kept: Vec<u64> = door.desk.store().audit(0, 9).unwrap().iter().map(|r| r.seq).collect();
     assert_eq!(kept, [record.seq, second.seq]);
+    shown("broker-frozen", kept.len() as u64);
 }
 
 #[test]

@@ -23,6 +23,7 @@ use deepid_edge::store::{
 };
 use support::certificates::Authority;
 use support::daemon::{Daemon, Home, until};
+use support::fault_rows::shown;
 use support::models::library;
 use support::mosquitto::{Broker, Mosquitto, ServerTls};
 use support::scene::Recording;
@@ -401,6 +402,7 @@ fn a_log_that_nobody_reads_any_more_stops_nothing() {
     assert!(!first.is_empty());
     support::signal(daemon.id(), "-TERM");
     assert!(until("the end", || daemon.try_wait().unwrap()).success());
+    shown("log-closed", 1);
 }
 
 #[test]
@@ -461,6 +463,7 @@ fn a_broker_that_restarts_within_a_visit_gets_the_record_late_and_no_old_access(
     assert_eq!(audit.json()["late"], true);
     let more = subscriber.within(Duration::from_secs(1), |m| m.topic == ACCESS);
     assert!(more.is_none(), "an old decision came out on access: {more:?}");
+    shown("broker-restarts", 1);
 }
 
 #[test]
@@ -553,6 +556,7 @@ fn a_wrong_certificate_is_named_and_the_door_goes_on_deciding() {
         let report = String::from_utf8_lossy(&doctor.stdout).to_lowercase();
         assert!(report.contains("certificate"), "{name}: {report}");
     }
+    shown("broker-certificate", 1);
 }
 
 #[test]
@@ -619,6 +623,7 @@ fn a_record_that_cannot_be_read_is_counted_and_neither_the_audit_nor_the_door_st
         message.topic.ends_with("/health") && message.json()["unreadable_records"] == 1
     };
     assert!(health.iter().any(counted), "no health has counted it");
+    shown("record-unreadable", 1);
 }
 
 /// The decisions recorded after record `seq`.
@@ -682,6 +687,7 @@ fn a_damaged_database_is_refused_and_left_as_it_is() {
     assert!(!daemon.until_ended().success());
     assert!(daemon.log().contains("door.db"), "{}", daemon.log());
     assert_eq!(std::fs::read(home.path("door.db")).unwrap(), garbage);
+    shown("damage-daemon", 1);
 }
 
 #[test]

@@ -5,12 +5,15 @@
 //! and the program `unshare`; says aloud when it skips.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "support/fault_rows.rs"]
+mod fault_rows;
 #[path = "support/skip.rs"]
 mod skip;
 
 use std::process::{Command, Output};
 
 use deepid_edge::store::{Store, StoreSettings};
+use fault_rows::shown;
 use skip::{skip, skip_here};
 
 /// Runs `subjects list` on a file system of 1 MiB that holds a database, after `trouble`, or says
@@ -58,6 +61,7 @@ fn a_read_only_file_system_is_named() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(13), "{said}");
     assert!(said.contains("may not be written") && said.contains("read-only"), "{said}");
+    shown("disk-read-only", 1);
 }
 
 #[test]
@@ -104,4 +108,5 @@ fn a_daemon_that_finds_a_full_disk_starts_and_records_as_soon_as_there_is_room()
     );
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("the disk is full"), "{said}");
+    shown("disk-full-start", 1);
 }

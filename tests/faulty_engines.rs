@@ -23,6 +23,7 @@ use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
 use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::inference::{Engine, InferenceError, ModelId, Procedure, Tensor};
 use deepid_edge::recognise::Recogniser;
+use support::fault_rows::shown;
 use support::models::{card, rgb_frame, runtime};
 use support::{path, scene};
 
@@ -88,15 +89,20 @@ fn every_anchor_at_once_is_one_face_or_none_and_ends() {
     let pixels = vec![90; 64 * 48 * 3];
     let frame = rgb_frame(&pixels, (64, 48));
     let mut faces = Detections::default();
-    for value in [1.0, 50.0, 1e30] {
+    for value in [1.0, 50.0, 1e6, 1e30, f32::MAX] {
         let outcome = detector(Trouble::Gives(value)).detect(
             &frame,
             SsdDetector::whole(&frame),
             0.0,
             &mut faces,
         );
-        assert!(outcome.is_ok() || value > 1e20, "{value}");
-        assert!(faces.as_slice().iter().all(|face| face.bounds().area().is_finite()));
+        assert!(outcome.is_ok() == (value < 1e6), "{value}: {outcome:?}");
+        assert!(
+            faces
+                .as_slice()
+                .iter()
+                .all(|face| face.bounds().area().is_finite() && face.bounds().x.is_finite())
+        );
     }
 }
 
@@ -120,7 +126,9 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
     let Some(runtime) = runtime() else { return };
     let pixels = scene::yuyv(&scene::one_face());
     let size = (scene::WIDTH, scene::HEIGHT);
-    for trouble in [Trouble::Gives(f32::NAN), Trouble::Gives(0.0), Trouble::Fails] {
+    let infinity = Trouble::Gives(f32::INFINITY);
+    let mut frames = 0;
+    for trouble in [Trouble::Gives(f32::NAN), infinity, Trouble::Gives(0.0), Trouble::Fails] {
         let follower = Follower::new(
             path::detector(&runtime, "blazeface-full-range"),
             path::detector(&runtime, "blazeface-short-range"),
@@ -144,6 +152,7 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
             door.step(Event::Frame(&frame), Time::of(&clock), &mut actions);
             let seen = &door.observed().unwrap().seen;
             faults += usize::from(*seen == Seen::Fault(Fault::Engine));
+            frames += 1;
         }
         let granted = |effect: &Effect| match effect {
             Effect::Decided { decision, .. } => {
@@ -154,4 +163,5 @@ fn a_broken_embedder_never_grants_whoever_stands_there() {
         assert!(!actions.iter().any(granted), "{actions:?}");
         assert_eq!(faults, 90, "{actions:?}");
     }
+    shown("model-nonsense", frames);
 }

@@ -33,6 +33,7 @@ use deepid_edge::capture::{
 use deepid_edge::clock::Clock;
 use deepid_edge::geometry::View;
 use support::daemon::{Daemon, Home, clock, until};
+use support::fault_rows::shown;
 use support::models::library;
 use support::mosquitto::{Broker, Mosquitto};
 use support::network_camera::{NetworkCamera, base64};
@@ -224,6 +225,7 @@ exec sleep 60";
         }
     }
     assert!(damaged > 0);
+    shown("camera-garbage", 1);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use deepid_edge::store::{
 use jiff::civil::{Date, DateTime};
 use serde_json::{Value, json};
 use support::daemon::Home;
+use support::fault_rows::shown;
 use support::models::library;
 use support::mosquitto::{Broker, Mosquitto};
 use support::people::People as _;
@@ -171,6 +172,7 @@ fn the_end_of_an_armed_time_is_kept_and_a_clock_that_goes_back_does_not_arm_agai
     assert_eq!(ended.body, Body::Administrative(event));
     assert_eq!(store.arming().unwrap(), Arming::Off);
     assert_eq!(store.end_arming(by(at(end))).unwrap(), None, "once");
+    shown("clock-arming", 1);
 }
 
 #[test]

@@ -11,6 +11,8 @@
     reason = "a test may panic, also in what its cases share"
 )]
 
+#[path = "support/fault_rows.rs"]
+mod fault_rows;
 #[path = "support/people.rs"]
 mod people;
 #[path = "support/sight.rs"]
@@ -33,6 +35,7 @@ use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::{FeatureVector, QualityFault};
 use deepid_edge::inference::ModelKey;
 use deepid_edge::store;
+use fault_rows::shown;
 use sight::ScriptedDoor;
 
 const SEED: u64 = 20_260_501;
@@ -58,6 +61,7 @@ fn other_doors_hold_too() {
         println!("DEEPID_EDGE_SEED={seed}");
         simulate(seed);
     }
+    shown("model-mixture", 6 * VISITS as u64);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

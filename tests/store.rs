@@ -13,6 +13,8 @@
 
 #[path = "support/database.rs"]
 mod database;
+#[path = "support/fault_rows.rs"]
+mod fault_rows;
 #[path = "support/people.rs"]
 mod people;
 
@@ -31,6 +33,7 @@ use deepid_edge::store::{
     Administrative, Body, Error, ErrorKind, ReferenceSource, RequestVerdict, Store, StoreSettings,
     Usable,
 };
+use fault_rows::shown;
 use people::{People as _, key, key_by};
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -515,6 +518,7 @@ fn a_file_held_by_another_is_busy_and_nothing_is_recorded() {
     assert!(matches!(error, Error::Busy { waited_ms: 20, .. }), "{error}");
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(store.record_decision(&vague(0), "front", BOOT).unwrap().seq, 1);
+    shown("database-busy", 1);
 }
 
 #[test]

@@ -108,6 +108,7 @@ if for_any test; then
     need mosquitto-clients 'tests subscribe as any client would' command_there mosquitto_sub
     need openssl 'tests make certificates with it' command_there openssl
     need python3-venv 'make golden and benches/peers use it' venv
+    need strace 'a test delays randomness with it' command_there strace
     need systemd 'tests check the unit with systemd-analyze' command_there systemd-analyze
 fi
 

@@ -79,7 +79,11 @@ impl Cohort {
             .map_err(|problem| CohortError::Wrong { path: path.to_owned(), problem })
     }
 
-    fn parse(bytes: &[u8], procedure: &Procedure<'_>) -> Result<Self, String> {
+    /// The cohort that a file of these `bytes` holds, which must have been made by `procedure`.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence that begins with the file's name.
+    pub fn parse(bytes: &[u8], procedure: &Procedure<'_>) -> Result<Self, String> {
         let not_that_format = |error| format!("is not a safetensors file ({error})");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(not_that_format)?;
         let words = metadata.metadata().clone().unwrap_or_default();

@@ -15,6 +15,10 @@ use crate::inference::{
     OutputRole, SsdHead, Tensor,
 };
 
+/// Beyond this a number is no place in any frame: a network that gives it is broken, and sums of such
+/// numbers would not be finite.
+const FARTHEST_PX: f32 = 1e6;
+
 /// An SSD model with the scratch memory of its runs.
 pub struct SsdDetector {
     model: ModelId,
@@ -122,7 +126,7 @@ impl SsdDetector {
     /// and none outside of its zones.
     ///
     /// # Errors
-    /// [`DetectError`] when the engine fails or gives numbers that are not finite.
+    /// [`DetectError`] when the engine fails, or gives numbers that are not finite or no places.
     pub fn detect(
         &mut self,
         frame: &Frame<'_>,
@@ -250,12 +254,11 @@ impl SsdDetector {
             }
             let (centre, face_width, face_height) =
                 (place(0), number(2) * region.width, number(3) * region.height);
-            let finite = centre.x.is_finite()
-                && centre.y.is_finite()
-                && face_width.is_finite()
-                && face_height.is_finite()
-                && keypoints.iter().all(|p| p.x.is_finite() && p.y.is_finite());
-            if !finite {
+            let is_place = |length: f32| length.abs() <= FARTHEST_PX;
+            let places = [centre.x, centre.y, face_width, face_height];
+            let all_are = places.into_iter().all(is_place)
+                && keypoints.iter().all(|p| is_place(p.x) && is_place(p.y));
+            if !all_are {
                 return Err(not_finite(row).into());
             }
             if face_width < min_face || face_height <= 0.0 {

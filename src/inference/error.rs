@@ -205,9 +205,9 @@ pub enum InferenceError {
         /// What the runtime said.
         problem: String,
     },
-    /// A run gave numbers that are not finite.
+    /// A run gave numbers that are not finite, or places far outside of any picture.
     #[error(
-        "model {model}: output {index} of a run is not a finite number; {advice}",
+        "model {model}: output {index} of a run is not a finite number, or far outside of any picture; {advice}",
         advice = self.advice()
     )]
     NotFinite {

@@ -56,7 +56,8 @@ pub struct Contest {
 }
 
 /// Whose an `info` or `access` is; `None` where it is neither.
-pub(super) fn whose(payload: &[u8]) -> Option<Uuid> {
+#[must_use]
+pub fn whose(payload: &[u8]) -> Option<Uuid> {
     #[derive(Deserialize)]
     struct Whose {
         boot: Uuid,

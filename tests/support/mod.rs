@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod command;
 pub mod daemon;
 pub mod door;
+pub mod fault_rows;
 pub mod models;
 pub mod mosquitto;
 pub mod network_camera;

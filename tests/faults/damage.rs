@@ -1,0 +1,143 @@
+//! A database that is damaged anywhere: bytes changed, zeroed or cut off at random.
+//!
+//! In: a sound database with people, references, rules and records, and a seed. Out: for each damage
+//! what the program says of it: refused at the start, named while reading, told by the chain of records,
+//! or not noticed. Never a panic, and a record that is read as sound says what it said.
+
+use std::collections::BTreeSet;
+
+use deepid_edge::store::Store;
+
+use super::desk::{self, WALL, decide, folder, settings};
+use crate::support::fault_rows::shown;
+use crate::support::people::{People as _, key};
+
+const DAMAGES: u64 = 2000;
+const PEOPLE: u32 = 12;
+
+/// What the program would go by.
+#[derive(Debug, PartialEq)]
+struct Read {
+    subjects: Vec<(String, String, bool)>,
+    vectors: Vec<(String, bool, Vec<u32>)>,
+    rules: String,
+    records: Vec<deepid_edge::store::AuditRecord>,
+    sound: bool,
+}
+
+fn read(store: &Store) -> Result<Read, deepid_edge::store::Error> {
+    let name = key("deepid2-test");
+    let subjects = store.subjects()?.into_iter();
+    let vectors = store.references(&name)?.into_iter();
+    let bits = |vector: &[f32]| vector.iter().map(|value| value.to_bits()).collect();
+    Ok(Read {
+        subjects: subjects.map(|s| (s.id.to_string(), s.name, s.enabled)).collect(),
+        vectors: vectors
+            .map(|r| (r.subject.to_string(), r.enabled, bits(r.vector.values())))
+            .collect(),
+        rules: format!("{:?}", store.rule_book()?),
+        records: store.audit(0, 10_000)?,
+        sound: store.verify_records()?.broken.is_empty(),
+    })
+}
+
+/// A door's database, in one file.
+fn database() -> Vec<u8> {
+    let home = folder();
+    let path = home.path().join("door.db");
+    let mut store = Store::open(&path, settings()).unwrap();
+    let mut random = fastrand::Rng::with_seed(3);
+    for number in 0..PEOPLE {
+        let subject = store.add_subject(&format!("number {number}"), WALL).unwrap();
+        let values = (0..160).map(|_| random.f32() * 8.0).collect();
+        let vector = deepid_edge::embed::FeatureVector::new(key("deepid2-test"), values).unwrap();
+        let source = deepid_edge::store::ReferenceSource::Image;
+        store.add_reference(&subject, &vector, 1.0, source, WALL).unwrap();
+        if number % 3 == 0 {
+            store.enable_subject(&subject, false).unwrap();
+        }
+    }
+    drop(store);
+    let mut desk = desk::open(home.path());
+    for number in 0..40 {
+        decide(&mut desk, number).unwrap();
+    }
+    drop(desk);
+    std::fs::read(path).unwrap()
+}
+
+#[test]
+fn a_database_damaged_anywhere_is_refused_named_or_as_it_was() {
+    let whole = database();
+    let (home, mut random) = (folder(), fastrand::Rng::with_seed(4));
+    let path = home.path().join("door.db");
+    std::fs::write(&path, &whole).unwrap();
+    let good = read(&Store::open_checked(&path, settings()).unwrap()).unwrap();
+    assert!(good.sound && good.vectors.len() == PEOPLE as usize);
+    let (mut refused, mut named, mut told, mut same, mut unnoticed) = (0, 0, 0, 0, Vec::new());
+    for number in 0..DAMAGES {
+        let mut damaged = whole.clone();
+        let at = random.usize(0..damaged.len());
+        let longest = [1, 8, 512, 4096][random.usize(0..4)];
+        let length = random.usize(1..=longest);
+        let range = at..damaged.len().min(at + length);
+        match random.u8(0..4) {
+            0 => damaged[range].fill(0),
+            1 => damaged.truncate(at),
+            2 => damaged[at] ^= 1 << random.u8(0..8),
+            _ => random.fill(&mut damaged[range]),
+        }
+        for beside in ["door.db-wal", "door.db-shm"] {
+            drop(std::fs::remove_file(home.path().join(beside)));
+        }
+        std::fs::write(&path, &damaged).unwrap();
+        let store = match Store::open_checked(&path, settings()) {
+            Ok(store) => store,
+            Err(error) => {
+                assert!(!error.to_string().is_empty(), "damage {number}");
+                refused += 1;
+                continue;
+            }
+        };
+        match read(&store) {
+            Err(error) => {
+                assert!(!error.to_string().is_empty(), "damage {number}");
+                named += 1;
+            }
+            Ok(read) if read == good => same += 1,
+            Ok(read) if !read.sound => told += 1,
+            Ok(read) => {
+                assert!(
+                    read.records == good.records || read.records.is_empty(),
+                    "damage {number}: a record is believed that was never made"
+                );
+                let enabled = |read: &Read| {
+                    let of = |v: &&(String, bool, Vec<u32>)| v.1;
+                    read.vectors.iter().filter(of).map(|v| v.0.clone()).collect::<BTreeSet<_>>()
+                };
+                assert!(
+                    enabled(&read).is_subset(&enabled(&good)),
+                    "damage {number}: somebody is enabled who was not"
+                );
+                unnoticed.push((number, read));
+            }
+        }
+    }
+    let other = |what: fn(&Read) -> String| {
+        unnoticed.iter().filter(|(_, read)| what(read) != what(&good)).count()
+    };
+    let enabled =
+        |read: &Read| format!("{:?}", read.vectors.iter().map(|v| (&v.0, v.1)).collect::<Vec<_>>());
+    println!(
+        "{refused} refused, {named} named, {told} told by the chain, {same} as it was, {} unnoticed: {} in a name or switch, {} in who is enabled, {} in a number of a reference, {} in rules, {} in records",
+        unnoticed.len(),
+        other(|read| format!("{:?}", read.subjects)),
+        other(enabled),
+        other(|read| format!("{:?}", read.vectors)),
+        other(|read| read.rules.clone()),
+        other(|read| format!("{}", read.records.len())),
+    );
+    assert_eq!(refused + named + told + same + unnoticed.len() as u64, DAMAGES);
+    assert!(refused > DAMAGES / 4, "{refused} of {DAMAGES}");
+    shown("damage", DAMAGES);
+}
