@@ -22,6 +22,7 @@ from pathlib import Path
 import faces
 from dataset import sources
 from embedder import NORMALISATIONS, SIGNED, Embedder, Facts
+from tables import calibrations, text
 from topology import KINDS
 
 @dataclass(frozen=True)
@@ -41,40 +42,10 @@ POINTS = ("right_eye", "left_eye", "nose_tip", "mouth_centre")
 NUMBERS_IN_A_LINE = 10
 
 
-def text(value: str) -> str:
-    """A TOML basic string; JSON's escapes are a part of TOML's."""
-    return json.dumps(value, ensure_ascii=False)
-
-
 def tensor(facts: Facts) -> list[str]:
     lines = [f"name = {text(facts.name)}", f"shape = {facts.shape}", f"element_type = {text(facts.element_type)}"]
     if facts.element_type == "int8":
         lines.append(f"quantisation = {{ scale = {facts.scale!r}, zero_point = {facts.zero_point} }}")
-    return lines
-
-
-def rate(value: float) -> str:
-    return f"{value:.0e}".replace("e-0", "e-")
-
-
-def interval_words(points: list[dict]) -> str:
-    return ", ".join(f"{rate(p['rate'])} is {p['interval'][0]:.1e} to {p['interval'][1]:.1e}" for p in points)
-
-
-def calibrations(calibration: dict, date: str) -> list[str]:
-    lines: list[str] = []
-    for mirrored, crops in ((False, "one_crop"), (True, "mirrored")):
-        for metric, measured in calibration[crops].items():
-            points = measured["calibration"]
-            source = (
-                f"{calibration['people']} people of CelebA who are neither in training nor in LFW, {date}: "
-                f"{calibration['mated']:,} mated and {calibration['non_mated']:,} non-mated comparisons, "
-                f"{'crop and mirror image averaged' if mirrored else 'one crop'}; 95 % intervals by Wilson as if comparisons were independent: "
-                f"{interval_words(points)}"
-            )
-            listed = ", ".join(f"[{rate(p['rate'])}, {p['threshold']:.6g}]" for p in points)
-            lines += ["", "[[calibration]]", f"metric = {text(metric)}", f"mirrored = {str(mirrored).lower()}",
-                      f"source = {text(source)}", f"points = [{listed}]"]  # fmt: skip
     return lines
 
 
