@@ -64,7 +64,7 @@ def limitations(evaluation: dict, people: dict) -> list[str]:
         "The training photographs are web pictures of public figures under research, non-commercial or unstated terms, and nobody in them was asked: whoever uses this commercially must retrain on cleared data, or clear it.",
         "Calibrated on web photographs. Pictures of one camera in one light, and portraits of one kind, make strangers more alike than the table says: check the threshold at the door itself.",
         "Not to be relied on for children, close relatives and twins, masks, low light, and faces turned by more than about 30°; nor as the only factor of a door that matters. It does not tell a photograph from a person.",
-        "Training data is unbalanced: mostly light-skinned adult public figures. People are served unequally: at the threshold for FMR 1e-3, networks trained so took between every eighth and every second comparison of two black people of the London set for a match (models/README.md, by groups).",
+        "Training data is unbalanced: mostly light-skinned adult public figures. Thresholds by balanced.py are those of the group that fares worst of web photographs; pictures of one studio stay beyond them (models/README.md, for whom).",
     ]
 
 

@@ -89,10 +89,12 @@ def safetensors(tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> byt
 def packed(features: np.ndarray, groups: np.ndarray, mean: np.ndarray, metadata: dict[str, str], bytes_max: int) -> bytes:
     """The largest cohort of these vectors that `bytes_max` hold; whole bytes for each vector."""
     length = features.shape[1]
-    for each in range(min(length, bytes_max // len(features)), 0, -1):
+    each = min(length, bytes_max // len(features))
+    while each > 0:
         tensors = coded(features, mean, 8 * each)
         words = metadata | {"fidelity": f"{fidelity(features, decoded(tensors, mean), mean):.4f}"}
         stored = safetensors({"steps": tensors.pop("steps"), **tensors, "groups": groups.astype(np.uint8)}, words)
         if len(stored) <= bytes_max:
             return stored
+        each -= -(-(len(stored) - bytes_max) // len(features))
     raise SystemExit(f"coding: {len(features)} vectors of {length} numbers do not fit into {bytes_max:,} bytes: take fewer")

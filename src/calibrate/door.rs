@@ -150,7 +150,9 @@ pub fn door_claim(
         of_group.get_mut(usize::from(*group)).into_iter().for_each(|of| of.extend(score));
     }
     let strictest_first = |a: &f32, b: &f32| metric.advantage(*b, *a).total_cmp(&0.0);
-    of_group.iter_mut().for_each(|of| of.sort_by(strictest_first));
+    for of in &mut of_group {
+        of.sort_by(strictest_first);
+    }
     scores.strangers.extend(of_group.iter().flatten());
     let matched = |scores: &[f32]| -> Tally {
         scores.iter().map(|score| metric.accepts(*score, operating.threshold)).collect()

@@ -297,7 +297,8 @@ impl std::fmt::Display for Groups {
             self.groups.iter().map(|row| row.group.chars().count()).max().unwrap_or(0).max(9);
         for row in std::iter::once(&self.everybody).chain(&self.groups) {
             let GroupRow { group, faces, falsely_matched, missed } = row;
-            write!(f, "{group:<widest$}  {faces:>5} faces  falsely matched {falsely_matched}")?;
+            let matched = in_thousandths(*falsely_matched);
+            write!(f, "{group:<widest$}  {faces:>5} faces  falsely matched {matched}")?;
             if missed.of > 0 {
                 write!(f, "; missed {missed}")?;
             }
@@ -308,6 +309,15 @@ impl std::fmt::Display for Groups {
             None => Ok(()),
         }
     }
+}
+
+/// A rate with its counts and interval, in thousandths of a percent: those asked for are small.
+fn in_thousandths(tally: Tally) -> String {
+    let Some((rate, interval)) = tally.rate().zip(tally.interval()) else {
+        return tally.to_string();
+    };
+    let [rate, low, high] = [rate, interval.low, interval.high].map(|share| share * 100.0);
+    format!("{rate:.3} % ({} of {}; {low:.3} to {high:.3} %)", tally.count, tally.of)
 }
 
 #[cfg(test)]
@@ -365,6 +375,13 @@ mod tests {
         assert!(error.contains("no column 'file'") && error.contains("\"race\""), "{error}");
         let error = portraits(Path::new("no/such.csv"), &grouping()).unwrap_err().to_string();
         assert!(error.contains("no/such.csv"), "{error}");
+    }
+
+    #[test]
+    fn a_small_rate_is_told_with_digits_enough() {
+        let told = in_thousandths(Tally { count: 2, of: 9384 });
+        assert_eq!(told, "0.021 % (2 of 9384; 0.006 to 0.078 %)");
+        assert_eq!(in_thousandths(Tally::default()), Tally::default().to_string());
     }
 
     #[test]
