@@ -340,11 +340,11 @@ mod tests {
         let mean = card().features.unwrap().mean;
         let moved = |face: usize| {
             let values = cohort.strangers[face].vector.values();
-            [0, 1, 2].map(|index: usize| ((values[index] - mean[index]) * 100.0).round() / 100.0)
+            [0, 1, 2].map(|index: usize| ((values[index] - mean[index]) * 100.0).round() as i32)
         };
         // Half a step each: (5 − 3.5) · 0.5 and (100 − 63.5) · 0.5.
-        assert_eq!(moved(0), [0.75, 18.25, 0.0]);
-        assert_eq!(moved(1), [-0.75, -31.25, 0.0]);
+        assert_eq!(moved(0), [75, 1825, 0]);
+        assert_eq!(moved(1), [-75, -3125, 0]);
         let groups: Vec<_> = cohort.strangers.iter().map(|one| one.group).collect();
         assert_eq!(groups, [1, 0]);
     }
