@@ -46,6 +46,13 @@ fn a_door_learns_what_it_may_claim() {
     assert_eq!(told["own_matched"]["of"], 1, "two pictures of one person");
     let claim = told["claim"].as_f64().expect("a rate");
     assert!(claim > 0.0 && claim < 0.05, "{told:#}");
+    let groups = told["groups"].as_array().expect("a list");
+    let of = |group: &serde_json::Value| group["fpir"]["of"].as_u64().expect("a number");
+    assert!(
+        groups.len() >= 2 && groups.iter().all(|group| of(group) == of(&groups[0])),
+        "equal parts"
+    );
+    assert_eq!(groups[0]["claim"], told["claim"], "the claim is that of the worst: {told:#}");
     let kept = claim <= told["target_fpir"].as_f64().expect("a rate");
     assert_eq!(told["kept"], kept);
     assert_eq!(output.status.code(), Some(i32::from(!kept)), "the exit code says the same");
@@ -76,7 +83,7 @@ fn what_is_missing_is_told_with_the_remedy() {
     let database = enrolled(folder.path());
     let absent = calibrate(&database, &["--cohort", "no/such.safetensors"]);
     let said = String::from_utf8_lossy(&absent.stderr).into_owned();
-    assert!(said.contains("no/such.safetensors") && said.contains("cohort.py"), "{said}");
+    assert!(said.contains("no/such.safetensors") && said.contains("balanced.py"), "{said}");
     assert_eq!(absent.status.code(), Some(4), "{said}");
 
     let other = folder.path().join("other.safetensors");
@@ -84,4 +91,12 @@ fn what_is_missing_is_told_with_the_remedy() {
     let wrong = calibrate(&database, &["--cohort", other.to_str().expect("UTF-8")]);
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
     assert!(said.contains("not a safetensors file"), "{said}");
+
+    // As the cohorts of development builds began: a door that kept one must hear so.
+    let header = br#"{"__metadata__":{"model":"deepid2","scale":"0.5"}}      "#;
+    let old = [&(header.len() as u64).to_le_bytes()[..], header].concat();
+    std::fs::write(&other, old).expect("a file");
+    let wrong = calibrate(&database, &["--cohort", other.to_str().expect("UTF-8")]);
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(said.contains("first format") && said.contains("comes with the model"), "{said}");
 }

@@ -166,6 +166,109 @@ fn a_photograph_is_of_the_person_in_its_middle_though_another_is_larger() {
 }
 
 #[test]
+fn pairs_of_a_table_are_judged_at_the_cards_threshold_and_at_the_best() {
+    if !assets() {
+        return;
+    }
+    let table = "file_x,file_y,decision\nOne/One_0001.jpg,One/One_0002.jpg,Yes\nelsewhere/One_0001.jpg,Two/Two_0001.jpg,No\n";
+    let folder = photographs(table);
+    let moved = folder.path().join("One/One_0001.jpg");
+    std::fs::copy(moved, folder.path().join("One_0001.jpg")).expect("a copy");
+    let report = json(&verify(folder.path(), &[]));
+    assert_eq!(
+        (&report["mated"], &report["non_mated"], &report["folds"]),
+        (&1.into(), &1.into(), &1.into())
+    );
+    let cosine = &report["cosine"];
+    assert_eq!(cosine["at_best"]["right"]["count"], 2, "{report:#}");
+    assert_eq!(cosine["at_card"]["right"]["of"], 2, "{report:#}");
+    assert_eq!(cosine["at_card"]["falsely_matched"]["count"], 0, "{report:#}");
+    // What the threshold makes of the mated pair is what 'verify' says of the same two.
+    let [one, two] =
+        ["One_0001", "One_0002"].map(|name| format!("{}/One/{name}.jpg", folder.path().display()));
+    let verified = json(&deepid_edge(&["verify", &one, &two, "--json"]));
+    let missed = u64::from(verified["same"] == false);
+    assert_eq!(cosine["at_card"]["missed"]["count"], missed, "{verified:#}");
+}
+
+#[test]
+fn groups_are_measured_within_themselves() {
+    if !assets() {
+        return;
+    }
+    let folder = photographs("");
+    let table = folder.path().join("people.csv");
+    let rows = "who,group,sex\nOne,a,m\nTwo,a,m\nNobody,b,m\n";
+    std::fs::write(&table, rows).expect("a table");
+    let (table, images) = (table.to_str().expect("UTF-8"), folder.path().to_str().expect("UTF-8"));
+    let measure = |more: &[&str]| {
+        let arguments =
+            ["evaluate", "groups", table, "--images", images, "--by", "group", "--json"];
+        deepid_edge(&[&arguments, more].concat())
+    };
+    let first = ["--file", "{who}/{who}_0001.jpg", "--alike", "sex"];
+    let lenient = ["--set", "recognise.threshold=-1"];
+    let report = json(&measure(&[&first[..], &lenient].concat()));
+    assert_eq!(report["schema"], "deepid-edge/evaluate-groups/1", "{report:#}");
+    assert_eq!(report["failures_to_acquire"]["count"], 1, "the grey picture: {report:#}");
+    assert_eq!(report["groups"][0]["falsely_matched"]["count"], 1, "whatever matches: {report:#}");
+    assert_eq!(report["worst"], "a", "{report:#}");
+
+    let one = [&first[..2], &["--file", "{who}/{who}_0002.jpg", "--only", "who=One"]].concat();
+    let report = json(&measure(&one));
+    let row = &report["groups"][0];
+    assert_eq!(
+        (&row["missed"]["of"], &row["falsely_matched"]["of"]),
+        (&1.into(), &0.into()),
+        "{report:#}"
+    );
+
+    for (more, said) in [
+        (&["--file", "{file}"][..], "no column 'file'"),
+        (&["--file", "{who}.jpg"], "One.jpg is absent"),
+        (&["--only", "sex=f", "--file", "{who}.jpg"], "no row is left"),
+    ] {
+        let output = measure(more);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(4) && error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn vectors_are_those_that_the_path_compares() {
+    if !assets() {
+        return;
+    }
+    let folder = photographs("");
+    let out = folder.path().join("vectors");
+    let (images, place) = (folder.path().join("One"), out.to_str().expect("UTF-8"));
+    let images = images.to_str().expect("UTF-8");
+    let output = deepid_edge(&["evaluate", "vectors", images, "--out", place]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let averaged = std::fs::read(out.join("deepid2.mirrored.safetensors")).expect("a file");
+    let (_, header) = safetensors::SafeTensors::read_metadata(&averaged).expect("that format");
+    let words = header.metadata().clone().expect("words");
+    assert_eq!(words["files"], "[\"One_0001.jpg\",\"One_0002.jpg\"]");
+    let numbers = |bytes: &[u8]| -> Vec<f32> {
+        let tensors = safetensors::SafeTensors::deserialize(bytes).expect("that format");
+        let features = tensors.tensor("features").expect("features");
+        assert_eq!(features.shape(), [2, 160]);
+        let four = |four: &[u8]| f32::from_le_bytes(four.try_into().expect("four bytes"));
+        features.data().chunks_exact(4).map(four).collect()
+    };
+    let one_crop = std::fs::read(out.join("deepid2.one-crop.safetensors")).expect("a file");
+    let (averaged, one_crop) = (numbers(&averaged), numbers(&one_crop));
+    assert!(averaged != one_crop && averaged.iter().any(|number| *number != 0.0));
+    // The distance of the two is what 'verify' says.
+    let distance: f32 =
+        (0..160).map(|i| (averaged[i] - averaged[160 + i]).powi(2)).sum::<f32>().sqrt();
+    let [one, two] = ["One_0001", "One_0002"].map(|name| format!("{images}/{name}.jpg"));
+    let verified = json(&deepid_edge(&["verify", &one, &two, "--json"]));
+    let said = verified["comparisons"][1]["score"].as_f64().expect("a score");
+    assert!((f64::from(distance) - said).abs() < 1e-4, "{distance} {said}");
+}
+
+#[test]
 fn what_cannot_be_verified_is_named() {
     if !assets() {
         return;

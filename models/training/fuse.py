@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 import scores
-from card import interval_words, rate, text
 from embedder import Carded, carded
 from evaluate import calibrated, held_back
+from tables import interval_words, rate, text
 
 # Of true matches the gate may lose so many: the second embedder cannot bring them back.
 GATE_MISSES = 0.001

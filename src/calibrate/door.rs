@@ -1,12 +1,12 @@
 //! What one door may claim: its own gallery against a cohort of strangers.
 //!
-//! In: the gallery's references, the threshold in force, a [`Cohort`]. Out: how many of the
+//! In: the gallery's references, the threshold in force, a [`Cohort`]. Out: how many of each group's
 //! strangers would be taken for somebody, the rate that this supports, the threshold that what is
 //! asked would need, how alike the enrolled people are to themselves and to each other.
 //!
-//! A model's calibration speaks of any two people; this speaks of these. The upper end of the 95 %
-//! interval is the claim (by the rule of three where no stranger matched), as if attempts were
-//! independent; several faces of one stranger are not, so that the truth is a little less sure.
+//! A model's calibration speaks of any two people; this speaks of these. A door cannot ask who comes:
+//! the claim is that of the group that fares worst. It is the upper end of the 95 % interval (by the
+//! rule of three where no stranger matched), as if attempts were independent.
 //! Sources: ISO/IEC 19795-1 for FPIR and the interval.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::cohort::Cohort;
+use super::cohort::{Cohort, Stranger};
 use super::rate::{Interval, Tally};
 use crate::compare::{
     CompareError, Comparer, Gallery, Metric, Operating, SearchScratch, SubjectId,
@@ -52,12 +52,15 @@ pub struct DoorClaim {
     pub fpir: Tally,
     /// The 95 % interval of their rate.
     pub fpir_interval_95: Option<Interval>,
-    /// The FPIR that can honestly be claimed; 1 without strangers.
+    /// The same by groups of people, the one that fares worst first.
+    pub groups: Vec<GroupClaim>,
+    /// The FPIR that can honestly be claimed: that of the group that fares worst; 1 without
+    /// strangers.
     pub claim: f64,
     /// Whether that is what is asked, or better.
     pub kept: bool,
-    /// The most lenient threshold by which this cohort supports what is asked; `None` when it is
-    /// too small to.
+    /// The most lenient threshold by which this cohort supports what is asked for each group; `None`
+    /// when it is too small to.
     pub threshold_for_target: Option<f32>,
     /// The same for other rates.
     pub thresholds: Vec<ThresholdFor>,
@@ -70,6 +73,19 @@ pub struct DoorClaim {
     /// The nearest subject's score of each stranger, and that of each pair of one subject's own.
     #[serde(skip)]
     pub scores: Scores,
+}
+
+/// What may be claimed of one group of people.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupClaim {
+    /// The group, as the cohort names it.
+    pub group: String,
+    /// Its strangers who are taken for somebody.
+    pub fpir: Tally,
+    /// The 95 % interval of their rate.
+    pub interval_95: Option<Interval>,
+    /// The FPIR that can be claimed of it.
+    pub claim: f64,
 }
 
 /// Scores behind a claim.
@@ -124,20 +140,39 @@ pub fn door_claim(
     let mut scratch = SearchScratch::default();
     let mut scores = Scores::default();
     let mut taken: BTreeMap<SubjectId, u64> = BTreeMap::new();
-    for stranger in &cohort.vectors {
-        let found = gallery.search(stranger, &mut scratch)?;
+    let mut of_group = vec![Vec::new(); cohort.groups.len()];
+    for Stranger { vector, group } in &cohort.strangers {
+        let found = gallery.search(vector, &mut scratch)?;
         if let Some(accepted) = found.accepted() {
             *taken.entry(accepted.subject.clone()).or_default() += 1;
         }
-        scores.strangers.extend(found.best.map(|best| best.score));
+        let score = found.best.map(|best| best.score);
+        of_group.get_mut(usize::from(*group)).into_iter().for_each(|of| of.extend(score));
     }
     let strictest_first = |a: &f32, b: &f32| metric.advantage(*b, *a).total_cmp(&0.0);
-    scores.strangers.sort_by(strictest_first);
-    let fpir: Tally =
-        scores.strangers.iter().map(|score| metric.accepts(*score, operating.threshold)).collect();
+    for of in &mut of_group {
+        of.sort_by(strictest_first);
+    }
+    scores.strangers.extend(of_group.iter().flatten());
+    let matched = |scores: &[f32]| -> Tally {
+        scores.iter().map(|score| metric.accepts(*score, operating.threshold)).collect()
+    };
+    let fpir = matched(&scores.strangers);
     let fpir_interval_95 = fpir.interval();
-    let claim = fpir_interval_95.map_or(1.0, |interval| interval.high);
-    let threshold_for = |rate| supported(&scores.strangers, metric, rate);
+    let mut groups: Vec<_> = cohort
+        .groups
+        .iter()
+        .zip(&of_group)
+        .map(|(group, scores)| GroupClaim::of(group, matched(scores)))
+        .collect();
+    groups.sort_by(|a, b| b.claim.total_cmp(&a.claim));
+    let claim = groups.first().map_or(1.0, |worst| worst.claim);
+    // The strictest of those that the groups need.
+    let threshold_for = |rate| {
+        let needed = of_group.iter().map(|scores| supported(scores, metric, rate));
+        let strictest = |a: f32, b: f32| if metric.advantage(b, a) > 0.0 { b } else { a };
+        needed.reduce(|a, b| Some(strictest(a?, b?))).flatten()
+    };
     let thresholds =
         TOLD.iter().map(|&fpir| ThresholdFor { fpir, threshold: threshold_for(fpir) }).collect();
     let threshold_for_target = threshold_for(target_fpir);
@@ -153,12 +188,13 @@ pub fn door_claim(
         metric,
         subjects: gallery.subjects(),
         references: gallery.references(),
-        cohort_faces: cohort.vectors.len(),
+        cohort_faces: cohort.strangers.len(),
         cohort_people: cohort.people,
         target_fpir,
         operating,
         fpir,
         fpir_interval_95,
+        groups,
         claim,
         kept: claim <= target_fpir,
         threshold_for_target,
@@ -172,6 +208,14 @@ pub fn door_claim(
         attracting,
         scores,
     })
+}
+
+impl GroupClaim {
+    fn of(group: &str, fpir: Tally) -> Self {
+        let interval_95 = fpir.interval();
+        let claim = interval_95.map_or(1.0, |interval| interval.high);
+        Self { group: group.to_owned(), fpir, interval_95, claim }
+    }
 }
 
 /// The most lenient threshold at which the upper end of the rate's interval is at most `rate`, for
@@ -226,11 +270,15 @@ impl fmt::Display for DoorClaim {
             self.operating.threshold
         )?;
         writeln!(f, "  taken for somebody  {}", self.fpir)?;
+        let widest = self.groups.iter().map(|one| one.group.chars().count()).max().unwrap_or(0);
+        for GroupClaim { group, fpir, .. } in &self.groups {
+            writeln!(f, "    {group:<widest$}  {fpir}")?;
+        }
         let (claim, asked) = (self.claim, self.target_fpir);
         let verdict = if self.kept { "no more" } else { "MORE" };
         writeln!(
             f,
-            "  this door may claim FPIR ≤ {claim:.1e}: {verdict} than the {asked:.1e} asked for"
+            "  of the group that fares worst this door may claim FPIR ≤ {claim:.1e}: {verdict} than the {asked:.1e} asked for"
         )?;
         match self.threshold_for_target {
             Some(_) if self.kept => {}
@@ -297,6 +345,17 @@ mod tests {
         threshold: f32,
         target: f64,
     ) -> DoorClaim {
+        claim_of(1, references, strangers, threshold, target)
+    }
+
+    /// Strangers are of one group after the other, in turns.
+    fn claim_of(
+        groups: usize,
+        references: &[Reference],
+        strangers: &[f32],
+        threshold: f32,
+        target: f64,
+    ) -> DoorClaim {
         let comparer = Comparer::new(key(), 2, &[], Metric::Cosine);
         let entries = references
             .iter()
@@ -315,8 +374,13 @@ mod tests {
             beyond_accepted: false,
         };
         let gallery = Gallery::build(comparer, entries, |_| operating).unwrap();
-        let vectors = strangers.iter().map(|&degrees| at(degrees)).collect();
-        let cohort = Cohort { vectors, people: 1, source: String::new() };
+        let strangers = strangers
+            .iter()
+            .enumerate()
+            .map(|(i, &degrees)| Stranger { vector: at(degrees), group: (i % groups) as u8 })
+            .collect();
+        let groups = (0..groups).map(|group| format!("group {group}")).collect();
+        let cohort = Cohort { strangers, groups, people: 1, source: String::new() };
         door_claim(&gallery, references, &cohort, target).unwrap()
     }
 
@@ -334,6 +398,30 @@ mod tests {
         assert!(!stricter.kept);
         let threshold = stricter.threshold_for_target.unwrap();
         assert!(claim(&own, &strangers, threshold, 0.03).kept, "its own advice is good");
+    }
+
+    #[test]
+    fn the_claim_is_that_of_the_group_that_fares_worst() {
+        let own = [reference(1, "a", 0.0)];
+        // Every fourth of the second group stands near the reference, nobody of the first.
+        let strangers: Vec<f32> = (0..800).map(|i| if i % 8 == 1 { 10.0 } else { 150.0 }).collect();
+        let found = claim_of(2, &own, &strangers, 0.9, 0.2);
+        let told: Vec<_> = found.groups.iter().map(|g| (g.group.as_str(), g.fpir.count)).collect();
+        assert_eq!(told, [("group 1", 100), ("group 0", 0)]);
+        assert_eq!(found.fpir, Tally { count: 100, of: 800 });
+        assert!(found.claim > 0.25 && !found.kept, "{}", found.claim);
+        assert!(found.fpir_interval_95.unwrap().high < 0.2, "the average would keep it");
+        let threshold = found.threshold_for_target.unwrap();
+        assert!(threshold > 0.98 && claim_of(2, &own, &strangers, threshold, 0.2).kept);
+        let text = found.to_string();
+        assert!(text.contains("group 1") && text.contains("fares worst"), "{text}");
+    }
+
+    #[test]
+    fn a_group_without_strangers_supports_no_claim() {
+        let own = [reference(1, "a", 0.0)];
+        let found = claim_of(2, &own, &[150.0], 0.9, 0.2);
+        assert!((found.claim - 1.0).abs() < 1e-9 && found.threshold_for_target.is_none());
     }
 
     #[test]

@@ -12,6 +12,6 @@ mod cohort;
 mod door;
 mod rate;
 
-pub use cohort::{Cohort, CohortError};
-pub use door::{Attracting, DoorClaim, Near, Scores, ThresholdFor, door_claim};
+pub use cohort::{Cohort, CohortError, Stranger};
+pub use door::{Attracting, DoorClaim, GroupClaim, Near, Scores, ThresholdFor, door_claim};
 pub use rate::{Interval, Method, Tally};

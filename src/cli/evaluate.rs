@@ -19,7 +19,7 @@ use super::failure::Failure;
 use crate::clock::{Clock as _, ClockRequirement, Floor, SystemClock, utc};
 use crate::config::Config;
 use crate::equip::Networks;
-use crate::lab::{self, EvaluateError, FaceFolder, Origin, PairList, Pairs, Stage};
+use crate::lab::{self, EvaluateError, FaceFolder, Grouping, Origin, PairList, Pairs, Stage};
 use crate::liveness::Mode;
 
 /// The page that `--report` writes.
@@ -38,15 +38,69 @@ pub(super) enum Verb {
     Liveness(LivenessArguments),
     /// Verify photographs in pairs, such as LFW's: accuracy, EER, FNMR at fixed FMR, by each metric
     Pairs(PairArguments),
+    /// False matches and missed matches within each group of people of a table
+    Groups(GroupArguments),
+    /// Write the feature vectors of a folder of photographs, for what is made of them elsewhere
+    Vectors(VectorArguments),
+}
+
+/// Arguments of `groups`.
+#[derive(Debug, Args)]
+pub(super) struct GroupArguments {
+    /// Table of photographs: CSV with a header
+    #[arg(value_name = "TABLE")]
+    table: PathBuf,
+    /// Folder of the photographs
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// Where a row's photograph lies, {COLUMN} standing for a column's text; may be repeated, for
+    /// several photographs of a person
+    #[arg(long, value_name = "PATH", default_value = "{file}")]
+    file: Vec<String>,
+    /// The column that tells the group
+    #[arg(long, value_name = "COLUMN")]
+    by: String,
+    /// Columns in which two people must agree to be compared, such as sex and age
+    #[arg(long, value_name = "COLUMN", value_delimiter = ',')]
+    alike: Vec<String>,
+    /// The column that tells the person; without it each row is another one
+    #[arg(long, value_name = "COLUMN")]
+    person: Option<String>,
+    /// Only rows whose column has one of these texts; may be repeated
+    #[arg(long, value_name = "COLUMN=TEXT,TEXT", value_parser = only)]
+    only: Vec<(String, Vec<String>)>,
+    /// The embedder, above models.embedder
+    #[arg(long, value_name = "ID")]
+    model: Option<String>,
+}
+
+fn only(text: &str) -> Result<(String, Vec<String>), String> {
+    let (column, texts) =
+        text.split_once('=').ok_or("must be COLUMN=TEXT,TEXT, such as age=20-29,30-39")?;
+    Ok((column.to_owned(), texts.split(',').map(ToOwned::to_owned).collect()))
+}
+
+/// Arguments of `vectors`.
+#[derive(Debug, Args)]
+pub(super) struct VectorArguments {
+    /// Folder of photographs, at any depth
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Folder to write to: ID.mirrored.safetensors and ID.one-crop.safetensors for each embedder
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// An embedder, above models.embedder; may be repeated
+    #[arg(long, value_name = "ID")]
+    model: Vec<String>,
 }
 
 /// Arguments of `pairs`.
 #[derive(Debug, Args)]
 pub(super) struct PairArguments {
-    /// List of pairs in the format of LFW's pairs.txt
+    /// List of pairs in the format of LFW's pairs.txt, or a table (CSV: file_x, file_y, decision)
     #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
-    /// Folder of the photographs, each `NAME/NAME_0001.jpg`
+    /// Folder of the photographs: `NAME/NAME_0001.jpg`, or what the table names
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
     /// The embedder, above models.embedder
@@ -96,6 +150,8 @@ impl Verb {
             Self::Orientation(arguments) => arguments.run(context, lab::orientation)?,
             Self::Liveness(arguments) => arguments.run(context)?,
             Self::Pairs(arguments) => arguments.run(context)?,
+            Self::Groups(arguments) => arguments.run(context)?,
+            Self::Vectors(arguments) => arguments.run(context)?,
         }
         Ok(Kind::Done)
     }
@@ -137,6 +193,56 @@ impl PairArguments {
             let what = format!("report {}: {source}", folder.join(PAGE).display());
             Failure::new(Kind::Input, what, "name a folder that this user can write to")
         })
+    }
+}
+
+impl GroupArguments {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let Self { table, images, file: files, by, alike, person, only, model } = self;
+        let flag = model.map(|id| direct_flag("--model", "models.embedder", &id));
+        let config = context.config_with(flag.into_iter().collect())?;
+        let networks = Networks::open(&config)?;
+        let grouping = Grouping { files, by, alike, person, only };
+        let report = with_progress(context, |progress| {
+            lab::groups(&config, &networks, (&table, &grouping), &images, progress)
+        })?;
+        context.tell(&report, &report)
+    }
+}
+
+impl VectorArguments {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let configured = context.config()?;
+        let models = match self.model.as_slice() {
+            [] => vec![configured.models.embedder.to_string()],
+            named => named.to_vec(),
+        };
+        let mut configs = Vec::new();
+        for (id, mirrored) in models.iter().flat_map(|id| [(id, "true"), (id, "false")]) {
+            let embedder = direct_flag("--model", "models.embedder", id);
+            let averaging = direct_flag("vectors", "recognise.mirrored", mirrored);
+            configs.push(context.config_with(vec![embedder, averaging])?);
+        }
+        let networks = Networks::open(&configured)?;
+        let tables = with_progress(context, |progress| {
+            lab::vectors(&configs, &networks, &self.folder, progress)
+        })?;
+        let unwritable = |path: &Path, error: &dyn Display| {
+            let what = format!("vectors {}: {error}", path.display());
+            Failure::new(Kind::Input, what, "name a folder that this user can write to")
+        };
+        std::fs::create_dir_all(&self.out).map_err(|error| unwritable(&self.out, &error))?;
+        for table in tables {
+            let path = self.out.join(table.file_name());
+            let bytes = table.bytes().map_err(|error| unwritable(&path, &error))?;
+            std::fs::write(&path, bytes).map_err(|error| unwritable(&path, &error))?;
+            let (faces, without) = (table.files.len(), table.without_face.len());
+            context.mention(format_args!(
+                "written: {} ({faces} faces; {without} photographs without one)",
+                path.display()
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -212,6 +318,7 @@ fn with_progress<Report>(
         | EvaluateError::Capture(_)
         | EvaluateError::Frame { .. }
         | EvaluateError::Photograph(_)
+        | EvaluateError::Table(_)
         | EvaluateError::People(_) => Failure::of(Kind::Input, &error),
     })
 }

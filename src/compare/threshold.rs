@@ -11,7 +11,9 @@
 //! table's points the threshold is interpolated over `log10(FMR)`.
 //!
 //! Invariant: nothing is extrapolated. A target stricter than the table supports gets the table's
-//! strictest threshold and says that it falls short; it is never loosened silently. A table that
+//! strictest threshold and says that it falls short; it is never loosened silently. Where a card tells
+//! groups of people apart, the table is that of the group whose strangers match most often: a door
+//! cannot ask for a group, so that a claim holds for the worst or not at all. A table that
 //! was measured with the other setting of mirrored averaging serves where there is no better, and
 //! says so: averaging raises the scores of strangers too.
 
@@ -381,6 +383,8 @@ mod tests {
             mirrored,
             source: "test".into(),
             points: vec![[1e-2, 0.2], [1e-4, strictest]],
+            worst_group: None,
+            average: Vec::new(),
         };
         let (plain, averaged) = (calibration(false, 0.4), calibration(true, 0.5));
         let operate = |calibrations: &[Calibration], policy: ThresholdPolicy| {

@@ -382,8 +382,15 @@ pub struct Calibration {
     pub mirrored: bool,
     /// Data, people, comparisons, date.
     pub source: String,
-    /// `[false match rate, threshold]`, the rate falling.
+    /// `[false match rate, threshold]`, the rate falling. Where the data tell groups apart, each
+    /// threshold is that of the group whose strangers match most often: the claim holds for all.
     pub points: Vec<[f64; 2]>,
+    /// The group whose thresholds these are; `None` where the data do not tell groups apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worst_group: Option<String>,
+    /// The same for all groups in equal parts; empty where the data do not tell groups apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub average: Vec<[f64; 2]>,
 }
 
 /// What is wrong with a card.

@@ -357,24 +357,49 @@ fn check_calibration(calibration: &Calibration) -> Result<(), CardError> {
     if calibration.points.is_empty() {
         return wrong(format!("for {metric} has no points; it needs one or more"));
     }
-    for &[rate, threshold] in &calibration.points {
+    for points in [&calibration.points, &calibration.average] {
+        if let Some(problem) = disorder(points, rises) {
+            return wrong(format!("for {metric}: {problem}"));
+        }
+    }
+    if calibration.average.is_empty() != calibration.worst_group.is_none() {
+        return wrong(format!(
+            "for {metric} has one of 'worst_group' and 'average'; where groups are told apart it needs both"
+        ));
+    }
+    // A claim for the group that fares worst is never the more lenient one.
+    let lenient = calibration.average.iter().find_map(|&[rate, average]| {
+        let of_rate = |point: &&[f64; 2]| point[0].to_bits() == rate.to_bits();
+        let [_, worst] = calibration.points.iter().find(of_rate)?;
+        let stricter = if rises { *worst >= average } else { *worst <= average };
+        (!stricter).then_some((rate, *worst, average))
+    });
+    match lenient {
+        Some((rate, worst, average)) => wrong(format!(
+            "for {metric}: at {rate} the worst group has {worst}, more lenient than the average's {average}; it must be as strict or stricter"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The first of `points` that is no rate with a score, or in the wrong order.
+fn disorder(points: &[[f64; 2]], rises: bool) -> Option<String> {
+    for &[rate, threshold] in points {
         if !(rate > 0.0 && rate < 1.0 && threshold.is_finite()) {
-            return wrong(format!(
-                "for {metric}: point [{rate}, {threshold}] must be a rate above 0 and below 1 and a finite score"
+            return Some(format!(
+                "point [{rate}, {threshold}] must be a rate above 0 and below 1 and a finite score"
             ));
         }
     }
-    for (&[rate, threshold], &[next_rate, next]) in
-        calibration.points.iter().zip(calibration.points.iter().skip(1))
-    {
+    for (&[rate, threshold], &[next_rate, next]) in points.iter().zip(points.iter().skip(1)) {
         let stricter = if rises { next > threshold } else { next < threshold };
         if !(next_rate < rate && stricter) {
-            return wrong(format!(
-                "for {metric}: point [{next_rate}, {next}] must have a lower rate and a stricter score than [{rate}, {threshold}]"
+            return Some(format!(
+                "point [{next_rate}, {next}] must have a lower rate and a stricter score than [{rate}, {threshold}]"
             ));
         }
     }
-    Ok(())
+    None
 }
 
 #[cfg(test)]

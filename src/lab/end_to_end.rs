@@ -58,9 +58,12 @@ pub enum EvaluateError {
     },
     /// A photograph of a list is absent.
     #[error(
-        "photograph {0} is absent; expected is the folder that holds NAME/NAME_0001.jpg for each line of the list"
+        "photograph {0} is absent; expected is the folder that holds each one that the list names"
     )]
     Photograph(std::path::PathBuf),
+    /// A table of photographs is not as expected.
+    #[error(transparent)]
+    Table(#[from] super::groups::TableError),
     /// The models cannot be used.
     #[error(transparent)]
     Equip(#[from] EquipError),

@@ -11,12 +11,14 @@
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
 //! `attempt` takes one face through the path; `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
 //! photographs in pairs, which `pairs` takes through the path, `verification` makes figures,
-//! `plots` pictures and `page` a page of. `plots` also draws what [`crate::calibrate`] found.
+//! `plots` pictures and `page` a page of. `groups` measures photographs by groups of people, `vectors`
+//! writes what became of them. `plots` also draws what [`crate::calibrate`] found.
 
 mod attempt;
 mod detection;
 mod end_to_end;
 mod folder;
+mod groups;
 mod liveness;
 mod orientation;
 mod page;
@@ -27,11 +29,13 @@ pub mod report;
 pub mod scene;
 mod stills;
 mod transcode;
+mod vectors;
 mod verification;
 
 pub use detection::{DetectionTable, Row, detection};
 pub use end_to_end::{EvaluateError, end_to_end, replay, still_clock};
 pub use folder::{Clip, FaceFolder, FolderError, Sitter};
+pub use groups::{GroupRow, Grouping, Groups, TableError, groups};
 pub use liveness::{LivenessReport, LivenessRow, LivenessVisit, liveness};
 pub use orientation::{OrientationRow, OrientationTable, orientation};
 pub use page::{Origin, page};
@@ -39,7 +43,8 @@ pub use pair_list::{Pair, PairList, PairListError, Photograph};
 pub use pairs::{Pairs, pairs};
 pub use plots::{PlotError, plot_claim, plot_liveness, plots};
 pub use transcode::{TranscodeError, Transcoder};
-pub use verification::{AtFmr, Point, Trial, Verification};
+pub use vectors::{VectorTable, vectors};
+pub use verification::{AtFmr, Judged, Point, Trial, Verification};
 
 /// How far an evaluation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

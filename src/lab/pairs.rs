@@ -16,7 +16,7 @@ use super::Stage;
 use super::attempt::{Vectors, empty_path};
 use super::end_to_end::EvaluateError;
 use super::pair_list::PairList;
-use super::stills::Stills;
+use super::stills::{MEANT_CENTRAL, Stills};
 use super::verification::{Trial, Verification};
 use crate::calibrate::Tally;
 use crate::compare::Metric;
@@ -26,11 +26,6 @@ use crate::embed::QualityLimits;
 use crate::equip::{EquipError, Networks};
 use crate::inference::ModelId;
 use crate::recognise::Fusion;
-
-/// The middle part of a photograph, of its width and height, in which the person whom it is named
-/// after is looked for first. LFW's were cut around the face that is meant (Huang et al. 2007); who
-/// stands beside it may be larger, and at a door would be the visitor.
-const MEANT_CENTRAL: f32 = 0.3;
 
 /// What verification of pairs found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -122,7 +117,9 @@ pub fn pairs(
                 Ok(Trial { mated: pair.mated, fold: pair.fold, score })
             })
             .collect::<Result<_, EvaluateError>>()?;
-        Ok(Verification::of(metric, list.folds, &trials))
+        // Of one reference, as 'verify' has it.
+        let card = networks.cards().operating(config, metric, 1).ok();
+        Ok(Verification::of(metric, list.folds, &trials, card.map(|card| card.threshold)))
     };
     let mated = list.pairs.iter().filter(|pair| pair.mated).count();
     Ok(Pairs {
@@ -177,7 +174,12 @@ fn fused(
         fusion: fusion.id,
         mated_at_gate,
         non_mated_at_gate,
-        verification: Verification::of(Metric::Cosine, list.folds, &trials),
+        verification: Verification::of(
+            Metric::Cosine,
+            list.folds,
+            &trials,
+            networks.cards().operating_fused(config, &card, 1).ok().map(|one| one.threshold),
+        ),
     }))
 }
 

@@ -8,7 +8,13 @@ use super::end_to_end::EvaluateError;
 use crate::capture::picture::Picture;
 use crate::clock::{Clock, ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
 use crate::decide::Observation;
+use crate::frame::Frame;
 use crate::recognise::Recogniser;
+
+/// The middle part of a photograph, of its width and height, in which the person whom it is named
+/// after is looked for first. LFW's were cut around the face that is meant (Huang et al. 2007); who
+/// stands beside it may be larger, and at a door would be the visitor.
+pub(super) const MEANT_CENTRAL: f32 = 0.3;
 
 pub(super) struct Stills {
     pub recogniser: Recogniser,
@@ -23,9 +29,19 @@ impl Stills {
 
     /// What is seen on the photograph at `path`; its features are the recogniser's then.
     pub fn observe(&mut self, path: &Path) -> Result<Observation, EvaluateError> {
+        self.observe_and(path, |_, _, observation| Ok(observation))
+    }
+
+    /// The same, and what `then` makes of recogniser and frame.
+    pub fn observe_and<Made>(
+        &mut self,
+        path: &Path,
+        then: impl FnOnce(&mut Recogniser, &Frame<'_>, Observation) -> Result<Made, EvaluateError>,
+    ) -> Result<Made, EvaluateError> {
         let picture = Picture::read(path)?;
         self.recogniser.forget();
         let frame = picture.frame(0, self.clock.now());
-        Ok(self.recogniser.observe(&frame, &self.clock))
+        let observation = self.recogniser.observe(&frame, &self.clock);
+        then(&mut self.recogniser, &frame, observation)
     }
 }

@@ -51,6 +51,19 @@ pub struct AtFmr {
     pub interval_95: Option<Interval>,
 }
 
+/// What one threshold makes of the pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Judged {
+    /// The threshold, in the metric's own scores.
+    pub threshold: f64,
+    /// Pairs judged rightly, of all; a pair that could not be compared is judged wrongly.
+    pub right: Tally,
+    /// Non-mated pairs accepted, of those compared.
+    pub falsely_matched: Tally,
+    /// Mated pairs rejected or not compared, of all.
+    pub missed: Tally,
+}
+
 /// The figures of one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verification {
@@ -66,6 +79,10 @@ pub struct Verification {
     pub auc: Option<f64>,
     /// For each false match rate in `FMRS`; `None` where there are too few non-mated pairs to say.
     pub fnmr_at: [Option<AtFmr>; FMRS.len()],
+    /// What the threshold that a door would use makes of the pairs; `None` where nothing says which.
+    pub at_card: Option<Judged>,
+    /// The same of the threshold that judges most of these very pairs rightly: no door can know it.
+    pub at_best: Option<Judged>,
     /// What the figures were made of.
     pub trials: Vec<Trial>,
     /// Every threshold that parts two scores, from the one that accepts least to the one that
@@ -74,9 +91,10 @@ pub struct Verification {
 }
 
 impl Verification {
-    /// The figures of `trials` in `folds` folds, scored by `metric`.
+    /// The figures of `trials` in `folds` folds, scored by `metric`; `card` is the threshold that a
+    /// door would use.
     #[must_use]
-    pub fn of(metric: Metric, folds: usize, trials: &[Trial]) -> Self {
+    pub fn of(metric: Metric, folds: usize, trials: &[Trial], card: Option<f32>) -> Self {
         let curve = curve(metric, trials);
         let accuracies = accuracies(metric, folds, trials);
         let nearest =
@@ -88,6 +106,9 @@ impl Verification {
             eer: nearest.map(|point| point.fmr.midpoint(point.fnmr)),
             auc: auc(&curve),
             fnmr_at: FMRS.map(|(fmr, _)| at_fmr(fmr, trials, &curve)),
+            at_card: card.map(|threshold| judged(metric, trials, f64::from(threshold))),
+            at_best: best_threshold(metric, trials.iter().copied())
+                .map(|turned| judged(metric, trials, own_sense(metric, turned))),
             curve,
             trials: trials.to_vec(),
         }
@@ -110,6 +131,8 @@ impl Serialize for Verification {
         map.serialize_entry("accuracy_standard_error", &self.accuracy_standard_error)?;
         map.serialize_entry("eer", &self.eer)?;
         map.serialize_entry("auc", &self.auc)?;
+        map.serialize_entry("at_card", &self.at_card)?;
+        map.serialize_entry("at_best", &self.at_best)?;
         for (name, at) in self.named() {
             map.serialize_entry(&name, &at.and_then(|at| at.missed.rate()))?;
             if let Some(at) = at {
@@ -132,6 +155,15 @@ impl std::fmt::Display for Verification {
         if let (Some(eer), Some(auc)) = (self.eer, self.auc) {
             writeln!(f, "  equal error     {:.2} %", eer * 100.0)?;
             writeln!(f, "  area under ROC  {auc:.4}")?;
+        }
+        for (name, judged) in [("at card's", self.at_card), ("at the best", self.at_best)] {
+            let Some(Judged { threshold, right, falsely_matched, missed }) = judged else {
+                continue;
+            };
+            writeln!(
+                f,
+                "  {name:<14}  {threshold:.3}: right {right}; falsely matched {falsely_matched}; missed {missed}"
+            )?;
         }
         for ((_, name), at) in FMRS.iter().zip(self.fnmr_at) {
             match at {
@@ -191,7 +223,7 @@ fn curve(metric: Metric, trials: &[Trial]) -> Vec<Point> {
         .collect()
 }
 
-/// A threshold on turned scores, in the metric's own sense.
+/// A threshold on turned scores, in the metric's own sense, and the other way.
 fn own_sense(metric: Metric, turned: f64) -> f64 {
     match metric {
         Metric::Cosine => turned,
@@ -205,14 +237,8 @@ fn accuracies(metric: Metric, folds: usize, trials: &[Trial]) -> Vec<f64> {
         return Vec::new();
     }
     let fold_accuracy = |fold| {
-        let others = ranked(metric, trials.iter().filter(|trial| trial.fold != fold).copied());
-        let non_mated = others.iter().filter(|(_, mated)| !mated).count();
-        // Of equally good thresholds the strictest.
-        let best = cuts(&others)
-            .into_iter()
-            .rev()
-            .max_by_key(|(_, accepted, falsely)| accepted + non_mated - falsely);
-        let (threshold, ..) = best?;
+        let others = trials.iter().filter(|trial| trial.fold != fold).copied();
+        let threshold = best_threshold(metric, others)?;
         let right = |trial: &Trial| {
             trial.score.filter(|score| score.is_finite()).is_some_and(|score| {
                 (f64::from(metric.advantage(score, 0.0)) >= threshold) == trial.mated
@@ -221,6 +247,39 @@ fn accuracies(metric: Metric, folds: usize, trials: &[Trial]) -> Vec<f64> {
         trials.iter().filter(|trial| trial.fold == fold).map(right).collect::<Tally>().rate()
     };
     (0..folds).filter_map(fold_accuracy).collect()
+}
+
+/// The threshold on turned scores that judges most of `trials` rightly; of equals the strictest.
+fn best_threshold(metric: Metric, trials: impl Iterator<Item = Trial>) -> Option<f64> {
+    let ranked = ranked(metric, trials);
+    let non_mated = ranked.iter().filter(|(_, mated)| !mated).count();
+    let best = cuts(&ranked)
+        .into_iter()
+        .rev()
+        .max_by_key(|(_, accepted, falsely)| accepted + non_mated - falsely);
+    best.map(|(threshold, ..)| threshold)
+}
+
+fn judged(metric: Metric, trials: &[Trial], threshold: f64) -> Judged {
+    let mut judged = Judged {
+        threshold,
+        right: Tally::default(),
+        falsely_matched: Tally::default(),
+        missed: Tally::default(),
+    };
+    for trial in trials {
+        let score = trial.score.filter(|score| score.is_finite());
+        let accepts =
+            |score| f64::from(metric.advantage(score, 0.0)) >= own_sense(metric, threshold);
+        let accepted = score.map(accepts);
+        judged.right.add(accepted == Some(trial.mated));
+        match (trial.mated, accepted) {
+            (true, accepted) => judged.missed.add(accepted != Some(true)),
+            (false, Some(accepted)) => judged.falsely_matched.add(accepted),
+            (false, None) => {}
+        }
+    }
+    judged
 }
 
 fn mean(values: &[f64]) -> Option<f64> {
@@ -277,7 +336,7 @@ mod tests {
             let trials: Vec<_> = (0..10)
                 .flat_map(|fold| [trial(true, fold, like), trial(false, fold, unlike)])
                 .collect();
-            let found = Verification::of(metric, 10, &trials);
+            let found = Verification::of(metric, 10, &trials, None);
             assert!(near(found.accuracy_mean, 1.0), "{found}");
             assert!(near(found.accuracy_standard_error, 0.0), "{found}");
             assert!(near(found.eer, 0.0) && near(found.auc, 1.0), "{found}");
@@ -297,10 +356,29 @@ mod tests {
             .iter()
             .flat_map(|(mated, scores)| scores.iter().map(|score| trial(*mated, 0, *score)))
             .collect();
-        let found = Verification::of(Metric::Cosine, 1, &trials);
+        let found = Verification::of(Metric::Cosine, 1, &trials, None);
         assert!(near(found.auc, 13.0 / 16.0), "{found}");
         assert!(near(found.eer, 0.25), "{found}");
         assert_eq!(found.accuracy_mean, None, "one fold has no other to choose a threshold on");
+    }
+
+    #[test]
+    fn what_one_threshold_makes_of_the_pairs_is_counted() {
+        let scores = [(true, 0.9), (true, 0.4), (false, 0.3), (false, 0.5), (false, 0.1)];
+        let mut trials: Vec<_> = scores.map(|(mated, score)| trial(mated, 0, score)).into();
+        trials.push(Trial { mated: true, fold: 0, score: None });
+        for (metric, turn) in [(Metric::Cosine, 1.0), (Metric::Euclidean, -1.0)] {
+            let trials: Vec<_> = trials
+                .iter()
+                .map(|t| Trial { score: t.score.map(|score| score * turn + 1.0), ..*t })
+                .collect();
+            let found = Verification::of(metric, 1, &trials, Some(0.5_f32 * turn + 1.0));
+            let counts =
+                |j: Judged| [j.right, j.falsely_matched, j.missed].map(|t| (t.count, t.of));
+            assert_eq!(found.at_card.map(counts), Some([(3, 6), (1, 3), (2, 3)]), "{metric}");
+            assert_eq!(found.at_best.map(counts), Some([(4, 6), (0, 3), (2, 3)]), "{metric}");
+        }
+        assert_eq!(Verification::of(Metric::Cosine, 1, &[], None).at_best, None);
     }
 
     #[test]
@@ -325,7 +403,7 @@ mod tests {
             (0..2).flat_map(|fold| [trial(true, fold, 0.9), trial(false, fold, 0.1)]).collect();
         trials.push(Trial { mated: true, fold: 0, score: None });
         trials.push(Trial { mated: false, fold: 1, score: None });
-        let found = Verification::of(Metric::Cosine, 2, &trials);
+        let found = Verification::of(Metric::Cosine, 2, &trials, None);
         assert!(near(found.accuracy_mean, 2.0 / 3.0), "{found}");
         let last = found.curve.last().copied().unwrap();
         assert!((last.fnmr - 1.0 / 3.0).abs() < 1e-9, "it is missed at every threshold: {last:?}");
@@ -337,7 +415,7 @@ mod tests {
         let mut trials: Vec<_> =
             (0..1000_u16).map(|n| trial(false, 0, f32::from(n) / 1000.0)).collect();
         trials.extend([trial(true, 0, 0.9985), trial(true, 0, 0.9895), trial(true, 0, 0.95)]);
-        let found = Verification::of(Metric::Cosine, 1, &trials);
+        let found = Verification::of(Metric::Cosine, 1, &trials, None);
         let missed = found.fnmr_at.map(|at| at.map(|at| (at.missed.count, at.missed.of)));
         // 1 %: ten of them lie above 0.9895; one in a thousand: one lies above 0.9985.
         assert_eq!(missed, [Some((1, 3)), Some((2, 3)), None]);
@@ -357,7 +435,7 @@ mod tests {
                 mated: *mated, fold: *fold, score: score.map(|score| f32::from(score) / 100.0),
             }).collect();
             for metric in [Metric::Cosine, Metric::Euclidean] {
-                let found = Verification::of(metric, 4, &trials);
+                let found = Verification::of(metric, 4, &trials, None);
                 for (a, b) in found.curve.iter().zip(found.curve.iter().skip(1)) {
                     prop_assert!(a.fmr <= b.fmr && a.fnmr >= b.fnmr);
                     prop_assert!(metric.advantage(a.threshold as f32, b.threshold as f32) > 0.0);

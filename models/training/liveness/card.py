@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 
 from ai_edge_litert.interpreter import Interpreter
-from card import text
 from dataset import sources
 from liveness.runner import OURS as FACTS
 from liveness.subjects import SET
+from tables import text
 
 OURS = [
     "Begun with weights whose makers do not name their data, and trained further on drawn attacks only: photographs of a face on drawn paper, screens and masks, through a drawn camera. What it makes of attacks that were not drawn so, three-dimensional masks above all, is not known; models/RESULTS.md has the little that was measured on real films.",

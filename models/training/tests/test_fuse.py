@@ -1,14 +1,12 @@
-"""Two embedders weighed, strangers packed, groups counted: on made-up scores and vectors."""
+"""Two embedders weighed, groups counted: on made-up scores and vectors."""
 
 import json
-import struct
 import tempfile
 import unittest
 from pathlib import Path
 
 try:
     import numpy as np
-    import cohort
     import fuse
     import groups
 except ImportError as absent:
@@ -37,29 +35,6 @@ class Fusing(unittest.TestCase):
         both = fuse.fused(pairs, gate, weight)
         self.assertLess((both[pairs.same] == -1.0).mean(), 2 * fuse.GATE_MISSES)
         self.assertTrue((both[pairs.first < gate] == -1.0).all())
-
-
-class Packing(unittest.TestCase):
-    def test_numbers_come_back_within_half_a_step(self):
-        features = np.random.default_rng(4).normal(1.0, 2.0, (7, 160))
-        values, scale, zero = cohort.quantised(features)
-        self.assertLessEqual(np.abs((values.astype(float) - zero) * scale - features).max(), scale * 0.51)
-
-    def test_the_file_is_safetensors(self):
-        values = np.arange(6, dtype=np.int8).reshape(2, 3)
-        packed = cohort.packed(values, {"model": "m"})
-        length = struct.unpack("<Q", packed[:8])[0]
-        header = json.loads(packed[8 : 8 + length])
-        self.assertEqual((header["features"]["shape"], header["__metadata__"]), ([2, 3], {"model": "m"}))
-        self.assertEqual(packed[8 + length :], values.tobytes())
-        self.assertEqual(length % 8, 0)
-
-    def test_no_person_weighs_more_than_another(self):
-        persons = np.repeat([1, 2, 3], [2, 9, 4])
-        chosen = cohort.some_of_each(persons, 160, np.random.default_rng(5))
-        self.assertEqual(np.bincount(persons[chosen])[1:].tolist(), [2, 4, 4])
-        long = cohort.some_of_each(persons, cohort.BYTES_MAX // 6, np.random.default_rng(5))
-        self.assertEqual(np.bincount(persons[long])[1:].tolist(), [2, 2, 2])
 
 
 class Groups(unittest.TestCase):
