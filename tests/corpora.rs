@@ -199,10 +199,10 @@ fn texts(inputs: &mut Inputs) {
     for key in KEYS {
         let (own, name) = key.name.rsplit_once('.').unwrap();
         if own != section {
-            file += &format!("[{own}]\n");
+            file.extend(["[", own, "]\n"]);
             own.clone_into(&mut section);
         }
-        file += &format!("# {name}\n");
+        file.extend(["# ", name, "\n"]);
     }
     add(inputs, "config", "sections", file);
     add(inputs, "config", "visit", std::fs::read(root().join("tests/data/visit.toml")).unwrap());

@@ -51,7 +51,7 @@ pub fn request(bytes: &[u8]) {
     let verdict = match judged {
         Judgement::Refuse(verdict) => verdict,
         Judgement::Answer(_) => {
-            assert!(!topic.is_empty() && topic.len() <= usize::from(u16::MAX));
+            assert!(!topic.is_empty() && u16::try_from(topic.len()).is_ok());
             assert!(!topic.contains(['+', '#', '\0']) && !topic.starts_with('$'), "{topic:?}");
             assert!(!topics.owns(&topic), "an answer never goes where the door speaks: {topic:?}");
             assert!(!topic.starts_with("homeassistant/"), "{topic:?}");
@@ -77,7 +77,8 @@ pub fn grant(bytes: &[u8]) {
         Mode::NonceAndClock { tolerance_s: 2 },
         Mode::NonceAndClockIfKnown { tolerance_s: 2 },
     ] {
-        let mut verifier = Verifier::new("front", &[key.clone()], mode).expect("a listener");
+        let mut verifier =
+            Verifier::new("front", std::slice::from_ref(&key), mode).expect("a listener");
         // The nonce that the table's listeners have sent.
         verifier.set_nonce("AAAAAAAAAAAAAAAAAAAAAA").expect("a nonce");
         let now = Some(ISSUED_S + 1);

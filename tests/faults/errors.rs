@@ -27,12 +27,11 @@ fn each_place(call: Call, code: i32, wanted: Condition) -> (u64, u64) {
             let mut announced = Vec::new();
             let mut withheld = 0;
             for number in 1..=DECISIONS {
-                match decide(&mut desk, number) {
-                    Some(record) => announced.push((0, record)),
-                    None => {
-                        assert_eq!(desk.condition(), wanted, "{call:?} {after}");
-                        withheld += 1;
-                    }
+                if let Some(record) = decide(&mut desk, number) {
+                    announced.push((0, record));
+                } else {
+                    assert_eq!(desk.condition(), wanted, "{call:?} {after}");
+                    withheld += 1;
                 }
             }
             let failed = storage.heal();

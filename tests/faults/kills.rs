@@ -105,7 +105,7 @@ impl Heard {
             assert_eq!(record.id.to_string(), *id, "record {seq}");
             let Body::Decision(decision) = &record.body else { panic!("record {seq}") };
             assert_eq!(decision.outcome == Outcome::Granted, *granted);
-            assert_eq!(decision.reason, "matched");
+            assert!(!granted || decision.reason == "matched", "{decision:?}");
         }
         records
     }
@@ -255,7 +255,7 @@ impl Drop for Ended {
 
 #[test]
 fn a_limit_on_memory_ends_the_daemon_and_nothing_that_it_said() {
-    let limits: Vec<String> = (1..=16)
+    let limits: Vec<String> = (1..=5)
         .map(|step| format!("-v {}", 10_000 + step * 6_000))
         .chain(["-v 4000000".into()])
         .collect();

@@ -139,7 +139,9 @@ impl Storage {
                 Done::Synced { part } => {
                     let (now, later): (Vec<_>, Vec<_>) =
                         pending.into_iter().partition(|done: &&Done| done.part() == *part);
-                    now.iter().for_each(|done| durable.apply(done));
+                    for done in now {
+                        durable.apply(done);
+                    }
                     pending = later;
                 }
                 other => pending.push(other),

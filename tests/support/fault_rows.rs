@@ -101,9 +101,9 @@ pub const ROWS: [Row; 51] = [
     row(
         "process",
         "limit-memory",
-        "a limit on address space, from none of what it needs to enough",
+        "a limit on address space: 16 to 40 MB, which is too little, and enough",
         "it works or ends; what was heard is recorded",
-        (17, "limits"),
+        (6, "limits"),
         "an exit code that is no success, or a signal",
         "tests/faults/kills.rs::a_limit_on_memory_ends_the_daemon_and_nothing_that_it_said",
     ),
