@@ -419,6 +419,8 @@ def the_kiosk(browser: Browser, target: Target) -> None:
     try:
         browser.open("/kiosk?lang=en")
         browser.one("body.idle")
+        # The page keeps to what it was told, also where an event carries a name all the same.
+        world.names_at_kiosk = True
         world.decide("denied", "outside_schedule", somebody)
         browser.one("body.denied")
         browser.says("Not at this time")
