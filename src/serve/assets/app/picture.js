@@ -162,7 +162,9 @@ function mark(context, face, observation, scale) {
     context.arc(px * scale, py * scale, 2.2 * unit, 0, 2 * Math.PI);
     context.fill();
   }
-  const label = face.subject?.name ?? (face.primary && !face.quality ? "Unknown" : "");
+  // Somebody without a name is shown without one: while one is enrolled, the door says no names.
+  const stranger = !face.subject && face.primary && !face.quality ? "Unknown" : "";
+  const label = face.subject?.name ?? stranger;
   if (label) plate(context, label, x, y + h, w, unit, colour);
 }
 
