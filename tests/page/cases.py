@@ -581,7 +581,8 @@ CASES = {
     enrolment_is_cancelled: (),
     a_grant_appears_at_once: (),
     the_log: (),
-    figures_and_door: (),
+    # A daemon without a doctor on its page is told from one that fails.
+    figures_and_door: ("/api/v1/doctor",),
     by_keyboard: (),
     a_lost_session: REFUSED,
     the_kiosk: GONE + REFUSED,
