@@ -13,10 +13,13 @@ const VERDICTS = { ok: ["check", "Good"], warning: ["warning", "Look at it"], pr
 
 function faults(state) {
   const all = [...(state.faults ?? [])];
-  if (state.camera?.remedy && !all.some(({ code }) => code.startsWith("camera"))) all.push({ code: "camera", text: `The camera ${words(CAMERA, state.camera.state)}.`, remedy: state.camera.remedy });
+  const { remedy, state: is } = state.camera ?? {};
+  if (remedy && !all.some(({ code }) => code.startsWith("camera"))) {
+    all.push({ code: "camera", text: "About the camera", remedy, mild: is === "streaming" });
+  }
   if (!all.length) return el("div", { class: "notice good" }, icon("check"), el("p", {}, "No fault is known."));
-  return all.map(({ text, remedy, code }) =>
-    el("div", { class: "notice bad" }, icon("warning"), el("div", {}, el("p", { class: "strong" }, text ?? code), remedy && el("p", {}, remedy))),
+  return all.map(({ text, remedy, code, mild }) =>
+    el("div", { class: `notice ${mild ? "warn" : "bad"}` }, icon("warning"), el("div", {}, el("p", { class: "strong" }, text ?? code), remedy && el("p", {}, remedy))),
   );
 }
 
