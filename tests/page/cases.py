@@ -386,8 +386,14 @@ def the_daemon_goes_and_comes(browser: Browser, target: Target) -> None:
     expect(browser.all(".entry"), "what was known stays")
     target.start()
     browser.wait(lambda: not browser.one_or_none("#banner"), "the banner goes when the door is back", 60)
-    expect(not browser.all("body.stale"), "what is shown is fresh again")
+    if browser.all("form.login"):
+        # A daemon that was started anew knows no session; who signs in again is where they were.
+        browser.fill("Password", target.accounts["administrator"][1])
+        browser.fill("Name", target.accounts["administrator"][0])
+        browser.one("form button[type=submit]").click()
     browser.one("#top .pill:not(.lost)")
+    browser.one(".entry")
+    expect(not browser.all("body.stale"), "what is shown is fresh again")
 
 
 def the_kiosk(browser: Browser, target: Target) -> None:
@@ -588,5 +594,5 @@ CASES = {
     the_kiosk: GONE + REFUSED,
     it_fits: (),
     axe_finds_nothing: (),
-    the_daemon_goes_and_comes: GONE,
+    the_daemon_goes_and_comes: (*GONE, "/api/v1/events - Failed to load resource"),
 }
