@@ -40,7 +40,11 @@ export class Picture {
     clearTimeout(this.ageing);
     const socket = this.socket;
     this.socket = null;
-    socket?.close();
+    if (!socket) return;
+    socket.onmessage = null;
+    // One that is not open yet is closed as soon as it is: browsers warn of anything else.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
   }
 
   open() {
