@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant page clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -75,6 +75,9 @@ peers: assets ## Time ours beside the same work done by OpenCV and Python, in tu
 
 home-assistant: ## Hold the blueprint and the discovery message to Home Assistant's own code
 	PYTHON=$(PYTHON) tools/in_venv.sh tests/home_assistant/requirements.txt tests/home_assistant/check.py
+
+page: ## Check the door's page in a real Chromium, against a mock of the daemon (needs chromium, chromium-driver)
+	tools/in_venv.sh tests/page/requirements.txt tests/page/check.py
 
 model: assets ## Train, quantise, calibrate and measure a DeepID2 (hours; DATA=, OUT=, models/training/README.md)
 	@models/training/make_model.sh

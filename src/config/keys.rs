@@ -276,9 +276,9 @@ table! {
             "Leave the announcement (never a decision) on the broker, for a Home Assistant that starts while the door is away.");
     }
 
-    ["serve"] Serve "The door's page (docs/page.md). Off unless serve.listen is set; nobody gets in without an account: 'deepid-edge accounts add'." {
+    ["serve"] Serve "The door's page (docs/page.md): off unless serve.listen is set, and for accounts alone." {
         listen: Option<String> = unset(KeyKind::Text(Rule::Listen), r#""127.0.0.1:8480""#,
-            "Where the page is served: an address of this machine and a port. Beyond 127.0.0.1 and [::1] with serve.tls alone.");
+            "Where the page is served: an address of this machine and a port. Beyond this machine (127.0.0.1, ::1) with serve.tls alone.");
         tls: Encryption = key(KeyKind::Choice(&["off", "self-signed", "certificate"]), r#""off""#,
             "'self-signed': by a certificate that is made at the first start and kept beside the database as 'page.crt' and 'page.key'; browsers warn of it once, and 'deepid-edge doctor' tells the fingerprint to compare. 'certificate': by serve.certificate and serve.key. 'off': not at all, for a browser or a reverse proxy on this machine.");
         certificate: Option<PathBuf> = unset(KeyKind::Path, r#""/etc/deepid-edge/page.crt""#,

@@ -128,7 +128,13 @@ fn work(app: &App, snapshot: &mut Snapshot) {
     if app.feed.viewers() == 0 {
         return;
     }
-    let seen = sighting.or(judged);
+    let mut seen = sighting.or(judged);
+    for subject in
+        seen.iter_mut().flat_map(|seen| &mut seen.faces).filter_map(|f| f.subject.as_mut())
+    {
+        let known = app.database().subject(subject.id.as_str());
+        subject.name = known.ok().map(|known| known.name);
+    }
     let seen = seen.and_then(|seen| serde_json::to_string(&seen).ok());
     let Some(jpeg) = encode(&frame) else { return };
     app.pictures.send_replace(Some(Arc::new(Picture {

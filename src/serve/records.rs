@@ -152,7 +152,7 @@ pub(super) fn as_json(stored: &StoredRecord, names: &Names) -> Json {
     let who = name.or(id.as_deref()).unwrap_or("somebody");
     let sentence = match (&outcome, &reason) {
         (Some(outcome), Some(reason)) if id.is_some() => format!("{who}: {outcome} ({reason})"),
-        (Some(outcome), Some(reason)) => format!("{outcome} ({reason})"),
+        (Some(outcome), Some(reason)) => format!("somebody: {outcome} ({reason})"),
         _ if id.is_some() => format!("{}: {who}", kind.replace('_', " ")),
         _ => kind.replace('_', " "),
     };

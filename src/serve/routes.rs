@@ -306,7 +306,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
 }
 
 /// Scripts, styles and connections of the page's own alone; nothing in a line of HTML; in no frame.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 /// What every answer says to the browser.
 async fn with_headers(request: Request, next: Next) -> Response {

@@ -322,7 +322,7 @@ class Mock(http.server.ThreadingHTTPServer):
         subject = next(iter(self.world.subjects.values()), None)
         face = dict(self.about["faces"][index]) | {"primary": True, "score": 0.748 if self.world.recognised else 0.402}
         if self.world.recognised and subject:
-            face["subject"] = {"id": subject["id"], "name": subject["name"]}
+            face["subject"] = {"id": subject["id"]}
         return {
             "sequence": number,
             "captured_at_ms": number * 150,

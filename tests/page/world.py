@@ -295,7 +295,7 @@ class World:
             "version": "0.9.0",
             "status": "degraded",
             "faults": [{"code": "broker_absent", "text": "The broker at mqtt://broker.lan does not answer since 14:02.", "remedy": "Look whether mosquitto runs; decisions are kept and sent later."}],
-            "camera": {"state": "streaming", "name": "USB camera 1080P", "width": 640, "height": 480, "fps": 15},
+            "camera": {"state": "streaming", "name": "USB camera 1080P", "width": 640, "height": 480, "fps": 14.9},
             "enrolled": {"subjects": len(self.subjects), "references": sum(one["references"] for one in self.subjects.values())},
             "armed": {"armed": True},
             "model": "deepid2",
@@ -337,7 +337,7 @@ class World:
                 {"a": "Ada Lovelace", "b": "Grace Hopper", "score": 0.498},
                 {"a": "Alan Turing", "b": MARKUP, "score": 0.402},
             ],
-            "lookalikes": [{"subject": "Rosalind Franklin", "cohort_score": 0.633, "count": 1}],
+            "lookalikes": [{"subject": {"id": "s-000005", "name": "Rosalind Franklin"}, "count": 1}],
         }
 
     @staticmethod

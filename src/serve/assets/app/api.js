@@ -57,7 +57,9 @@ async function problem(response) {
 
 async function send(method, path, { parameters, body, signal, patience_ms = PATIENCE_MS } = {}) {
   const headers = { Accept: "application/json" };
-  const options = { method, headers, credentials: "same-origin", cache: "no-store" };
+  // What is taken back is taken back also where the page is being closed.
+  const keepalive = method === "DELETE";
+  const options = { method, headers, keepalive, credentials: "same-origin", cache: "no-store" };
   if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
   if (body instanceof FormData) options.body = body;
   else if (body !== undefined) {

@@ -6,17 +6,20 @@
 import { api } from "./api.js";
 import { door, hear } from "./door.js";
 import { button, card, el, failure, icon, put, terms } from "./dom.js";
-import { asAgo, asMoment, asScore, plural } from "./format.js";
+import { asAgo, asMoment, asNumber, asScore, plural } from "./format.js";
 import { CAMERA, STATUS, words } from "./words.js";
 
 const VERDICTS = { ok: ["check", "Good"], warning: ["warning", "Look at it"], problem: ["cross", "Wrong"] };
 
 function faults(state) {
   const all = [...(state.faults ?? [])];
-  if (state.camera?.remedy) all.push({ code: "camera", text: `The camera ${words(CAMERA, state.camera.state)}.`, remedy: state.camera.remedy });
+  const { remedy, state: is } = state.camera ?? {};
+  if (remedy && !all.some(({ code }) => code.startsWith("camera"))) {
+    all.push({ code: "camera", text: "About the camera", remedy, mild: is === "streaming" });
+  }
   if (!all.length) return el("div", { class: "notice good" }, icon("check"), el("p", {}, "No fault is known."));
-  return all.map(({ text, remedy, code }) =>
-    el("div", { class: "notice bad" }, icon("warning"), el("div", {}, el("p", { class: "strong" }, text ?? code), remedy && el("p", {}, remedy))),
+  return all.map(({ text, remedy, code, mild }) =>
+    el("div", { class: `notice ${mild ? "warn" : "bad"}` }, icon("warning"), el("div", {}, el("p", { class: "strong" }, text ?? code), remedy && el("p", {}, remedy))),
   );
 }
 
@@ -26,7 +29,7 @@ function facts(state) {
     ["Status", words(STATUS, state.status)],
     ["Runs since", `${asMoment(state.started_at)} (${asAgo(state.started_at)})`],
     ["Version", state.version],
-    ["Camera", [camera.name, camera.width && `${camera.width} × ${camera.height}`, camera.fps && `${camera.fps} pictures a second`, words(CAMERA, camera.state)].filter(Boolean).join(", ")],
+    ["Camera", [camera.name, camera.width && `${camera.width} × ${camera.height}`, Number.isFinite(camera.fps) && `${asNumber(camera.fps, 1)} pictures a second`, words(CAMERA, camera.state)].filter(Boolean).join(", ")],
     ["Enrolled", `${plural(enrolled.subjects ?? 0, "person", "people")}, ${plural(enrolled.references ?? 0, "reference")}`],
     ["Armed", armed && (armed.armed ? (armed.until ? `until ${asMoment(armed.until)}` : "yes") : "no: nobody is let in")],
     ["Locked until", state.locked_until && asMoment(state.locked_until)],

@@ -54,8 +54,11 @@ function ground(wide, high) {
 export function histogram(series, threshold, words) {
   const known = series.filter(({ counts }) => counts?.some((count) => count > 0));
   if (!known.length) return el("p", { class: "muted" }, "There are no comparisons to show yet.");
-  const from = Math.min(...known.map(({ edges }) => edges[0]), threshold);
-  const to = Math.max(...known.map(({ edges }) => edges.at(-1)), threshold);
+  // From the first bin that holds something to the last, and the threshold in any case.
+  const from = Math.min(...known.map(({ edges, counts }) => edges[counts.findIndex((count) => count > 0)]), threshold);
+  const last = ({ edges, counts }) => edges[counts.findLastIndex((count) => count > 0) + 1];
+  const reach = Math.max(...known.map(last), threshold);
+  const to = reach + (reach - from) * 0.04;
   const shares = known.map(({ counts }) => {
     const all = counts.reduce((sum, count) => sum + count, 0);
     return counts.map((count) => count / all);

@@ -33,6 +33,8 @@ const KNOWN = {
   metric: ["Metric", String],
   latency_ms: ["Latency", (value) => latency(value)],
   claimed_rate: ["Claimed rate of false grants", asRate],
+  claimed_fmr: ["Claimed FMR of one comparison", asRate],
+  acknowledged: ["The broker has it", (value) => (value ? "yes" : "not yet")],
   liveness: ["Liveness", (value) => livenessOf(value)],
   cue: ["Sign of an attack", (value) => words(CUES, value)],
   faces: ["Faces", String],

@@ -14,7 +14,6 @@ export const door = {
   guidance: null,
   reached: false,
   lostAt: null,
-  enrolment: null,
 };
 
 const listeners = new Map();
@@ -43,7 +42,6 @@ function onEvent(name, data) {
   if (name === "health") take(data);
   if (name === "presence") door.present = data.present;
   if (name === "guidance") door.guidance = data.say ?? null;
-  if (name === "enrolment") door.enrolment = data;
   tell(name, data);
 }
 

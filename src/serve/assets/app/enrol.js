@@ -261,12 +261,14 @@ export function enrol(id) {
     );
     body.querySelector("form")?.before(note);
   }
+  addEventListener("pagehide", cancel);
   ask();
   look();
   return {
     element: body,
     close() {
       closed = true;
+      removeEventListener("pagehide", cancel);
       quiet();
       cancel();
       release();

@@ -71,9 +71,9 @@ function near(found) {
       "Strangers who look alike",
       lookalikes.length
         ? table(
-            "Enrolled people by their nearest stranger",
-            ["Person", "Strangers beyond the threshold", "Nearest score"],
-            lookalikes.map(({ subject, cohort_score: score, count }) => [nameOf(subject), String(count), asScore(score)]),
+            "Enrolled people by how many strangers they attract",
+            ["Person", "Strangers beyond the threshold"],
+            lookalikes.map(({ subject, count }) => [nameOf(subject), String(count)]),
           )
         : el("p", { class: "muted" }, "No stranger of the cohort reaches anybody."),
     ),
@@ -81,7 +81,8 @@ function near(found) {
 }
 
 function board(health) {
-  const { day = {}, now = {} } = health;
+  const day = health.day ?? {};
+  const now = health.now ?? {};
   const chart = (title, unit, key, digits) =>
     card(title, line({ name: title, unit, digits, values: day[key], from: day.from, step_s: day.step_s }), el("p", { class: "hint" }, `in ${unit}`));
   return [

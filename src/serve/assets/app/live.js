@@ -28,7 +28,7 @@ function judgement(observation) {
   if (liveness?.lacking) reasons.push(`Liveness: ${words(LACKING, liveness.lacking)}`);
   if (observation.faces.length > 1) reasons.push(`${observation.faces.length} faces are in the picture`);
   return [
-    el("p", { class: "subject" }, face.subject?.name ?? (face.quality ? "Not compared" : "Nobody enrolled is near enough")),
+    el("p", { class: "subject" }, face.subject?.name ?? face.subject?.id ?? (face.quality ? "Not compared" : "Nobody enrolled is near enough")),
     scoreBar(score, observation.threshold ?? door.state?.threshold, good),
     Number.isFinite(liveness?.median) && el("p", { class: "muted" }, `Liveness, median of the network: ${asScore(liveness.median)}`),
     el("ul", { class: "reasons" }, reasons.map((reason) => el("li", {}, icon("warning"), reason))),

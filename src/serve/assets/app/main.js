@@ -31,9 +31,18 @@ const VIEWS = [
 const at = (id) => document.getElementById(id);
 let shown = null;
 
+/** The parts of an address; one that cannot be decoded has none. */
+function parts(hash) {
+  try {
+    return hash.replace(/^#\/?/, "").split("?")[0].split("/").map(decodeURIComponent);
+  } catch {
+    return [];
+  }
+}
+
 /** The view that an address means; its first part names the entry of the navigation. */
 function route() {
-  const [first, second, third] = location.hash.replace(/^#\/?/, "").split("?")[0].split("/").map(decodeURIComponent);
+  const [first, second, third] = parts(location.hash);
   if (first === "people" && second === "add" && isAdministrator()) return ["people", "Add from files", () => add(third)];
   if (first === "people" && second === "identify" && isAdministrator()) return ["people", "Who is this?", identify];
   if (first === "people" && second === "enrol" && isAdministrator()) {
@@ -78,6 +87,10 @@ function top() {
   const status = reached ? (state?.status ?? "degraded") : "lost";
   const faults = state?.faults?.length ?? 0;
   const text = status === "lost" ? "No connection" : status === "degraded" ? plural(faults, "fault") : words(STATUS, status);
+  // Only where something is new: whoever stands on a button here with the keyboard stays there.
+  const now = JSON.stringify([state?.door, status, text, session]);
+  if (at("top").dataset.shown === now) return;
+  at("top").dataset.shown = now;
   put(
     at("top"),
     el("a", { class: "brand", href: "#/live" }, el("img", { src: "/assets/favicon.svg", alt: "", width: 28, height: 28 }),
@@ -92,13 +105,15 @@ function top() {
 function banner() {
   const place = at("banner");
   const { session, reached, lostAt } = door;
-  place.hidden = !session || reached || !lostAt;
+  const hidden = !session || reached || !lostAt;
+  if (place.hidden === hidden) return undefined;
+  place.hidden = hidden;
   document.body.classList.toggle("stale", !place.hidden);
   if (place.hidden) return put(place);
   return put(
     place,
     icon("offline"),
-    el("span", {}, `The door has not answered since ${asMinute(lostAt)}. What is shown here may be out of date.`),
+    el("span", {}, `The door has not answered since ${asMinute(lostAt)}: what is shown may be old.`),
     button("Try now", hurry, { kind: "small" }),
   );
 }
@@ -116,7 +131,7 @@ function leave() {
   disconnect();
   shown?.close?.();
   shown = null;
-  Object.assign(door, { session: null, state: null, lostAt: null, enrolment: null });
+  Object.assign(door, { session: null, state: null, lostAt: null });
   setToken(null);
   at("top").hidden = true;
   at("nav").hidden = true;

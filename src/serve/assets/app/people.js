@@ -99,7 +99,7 @@ export function people() {
       typing = setTimeout(load, TYPING_MS);
     },
   });
-  const quiet = hear(["back", "records"], load);
+  const quiet = hear(["back"], load);
   load();
 
   const link = (href, name, text, kind) => el("a", { class: `button ${kind}`, href }, icon(name), el("span", {}, text));

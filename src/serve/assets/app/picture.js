@@ -5,7 +5,7 @@
 // that came with it and no other; one picture is decoded at a time, the newest wins; nothing is kept;
 // the socket is closed while nobody can see it.
 
-import { address } from "./api.js";
+import { address, api } from "./api.js";
 import { reaches } from "./door.js";
 import { el, icon, put } from "./dom.js";
 
@@ -13,6 +13,8 @@ const WAIT_MS_MIN = 1_000;
 const WAIT_MS_MAX = 15_000;
 /** Without a picture for so long, the one that is shown is marked as old. */
 const OLD_MS = 3_000;
+/** Names of ids that are not known are asked for so often at most. */
+const NAMES_MS = 5_000;
 
 export class Picture {
   constructor(onObservation = () => {}) {
@@ -21,6 +23,7 @@ export class Picture {
     this.note = el("p", { class: "picture-note" }, icon("camera"), "Waiting for the camera …");
     this.element = el("div", { class: "picture waiting" }, this.canvas, this.note);
     this.wait_ms = WAIT_MS_MIN;
+    this.names = new Map();
     this.onVisibility = () => (document.hidden ? this.stop() : this.open());
     document.addEventListener("visibilitychange", this.onVisibility);
     this.open();
@@ -37,7 +40,11 @@ export class Picture {
     clearTimeout(this.ageing);
     const socket = this.socket;
     this.socket = null;
-    socket?.close();
+    if (!socket) return;
+    socket.onmessage = null;
+    // One that is not open yet is closed as soon as it is: browsers warn of anything else.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
   }
 
   open() {
@@ -69,6 +76,25 @@ export class Picture {
       this.timer = setTimeout(() => this.open(), this.wait_ms);
       this.wait_ms = Math.min(this.wait_ms * 2, WAIT_MS_MAX);
     };
+  }
+
+  /** Gives a subject that comes as an id alone its name, as soon as that is known. */
+  name({ faces = [] }) {
+    for (const { subject } of faces) {
+      if (!subject || subject.name) continue;
+      subject.name = this.names.get(subject.id);
+      if (!subject.name) this.learn();
+    }
+  }
+
+  async learn() {
+    if (Date.now() < (this.learnAfter ?? 0)) return;
+    this.learnAfter = Date.now() + NAMES_MS;
+    try {
+      this.names = new Map((await api.get("subjects")).map(({ id, name }) => [id, name]));
+    } catch {
+      // The id is shown, and the names are asked for again later.
+    }
   }
 
   old(text) {
@@ -104,6 +130,7 @@ export class Picture {
       canvas.width = bitmap.width;
       canvas.height = bitmap.height;
     }
+    this.name(observation);
     const context = canvas.getContext("2d");
     context.drawImage(bitmap, 0, 0);
     // Coordinates are of the picture that was judged; the one that is sent may be smaller.
@@ -162,7 +189,8 @@ function mark(context, face, observation, scale) {
     context.arc(px * scale, py * scale, 2.2 * unit, 0, 2 * Math.PI);
     context.fill();
   }
-  const label = face.subject?.name ?? (face.primary && !face.quality ? "Unknown" : "");
+  const stranger = !face.subject && face.primary && !face.quality ? "Unknown" : "";
+  const label = face.subject?.name ?? face.subject?.id ?? stranger;
   if (label) plate(context, label, x, y + h, w, unit, colour);
 }
 
