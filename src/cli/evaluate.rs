@@ -97,7 +97,7 @@ pub(super) struct VectorArguments {
 /// Arguments of `pairs`.
 #[derive(Debug, Args)]
 pub(super) struct PairArguments {
-    /// List of pairs in the format of LFW's pairs.txt, or a table (CSV: file_x, file_y, decision)
+    /// List of pairs in the format of LFW's pairs.txt, or a table (CSV with `file_x`, `file_y`, `decision`)
     #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
     /// Folder of the photographs: `NAME/NAME_0001.jpg`, or what the table names
