@@ -57,8 +57,8 @@ pub struct DoorClaim {
     /// The FPIR that can honestly be claimed: that of the group that fares worst; 1 without
     /// strangers.
     pub claim: f64,
-    /// Whether that is what is asked, or better.
-    pub kept: bool,
+    /// Whether what is asked is shown.
+    pub verdict: ClaimVerdict,
     /// The most lenient threshold by which this cohort supports what is asked for each group; `None`
     /// when it is too small to.
     pub threshold_for_target: Option<f32>,
@@ -73,6 +73,30 @@ pub struct DoorClaim {
     /// The nearest subject's score of each stranger, and that of each pair of one subject's own.
     #[serde(skip)]
     pub scores: Scores,
+}
+
+/// Whether a cohort shows what is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaimVerdict {
+    /// For each group.
+    Kept,
+    /// For all strangers together; of no group anything else is shown, and the groups are too small to
+    /// show as much of each.
+    KeptOverall,
+    /// Not even for all together, or a group exceeds it.
+    Missed,
+}
+
+impl ClaimVerdict {
+    fn of(target_fpir: f64, all: Option<Interval>, groups: &[GroupClaim]) -> Self {
+        if groups.first().is_some_and(|worst| worst.claim <= target_fpir) {
+            return Self::Kept;
+        }
+        let exceeds = |one: &GroupClaim| one.interval_95.is_none_or(|of| of.low > target_fpir);
+        let overall = all.is_some_and(|of| of.high <= target_fpir);
+        if overall && !groups.iter().any(exceeds) { Self::KeptOverall } else { Self::Missed }
+    }
 }
 
 /// What may be claimed of one group of people.
@@ -167,6 +191,7 @@ pub fn door_claim(
         .collect();
     groups.sort_by(|a, b| b.claim.total_cmp(&a.claim));
     let claim = groups.first().map_or(1.0, |worst| worst.claim);
+    let verdict = ClaimVerdict::of(target_fpir, fpir_interval_95, &groups);
     // The strictest of those that the groups need.
     let threshold_for = |rate| {
         let needed = of_group.iter().map(|scores| supported(scores, metric, rate));
@@ -196,7 +221,7 @@ pub fn door_claim(
         fpir_interval_95,
         groups,
         claim,
-        kept: claim <= target_fpir,
+        verdict,
         threshold_for_target,
         thresholds,
         own_matched: scores
@@ -275,13 +300,19 @@ impl fmt::Display for DoorClaim {
             writeln!(f, "    {group:<widest$}  {fpir}")?;
         }
         let (claim, asked) = (self.claim, self.target_fpir);
-        let verdict = if self.kept { "no more" } else { "MORE" };
+        let verdict = match self.verdict {
+            ClaimVerdict::Kept => "no more",
+            ClaimVerdict::KeptOverall => {
+                "a group this small shows no more, and all together no more"
+            }
+            ClaimVerdict::Missed => "MORE",
+        };
         writeln!(
             f,
             "  of the group that fares worst this door may claim FPIR ≤ {claim:.1e}: {verdict} than the {asked:.1e} asked for"
         )?;
         match self.threshold_for_target {
-            Some(_) if self.kept => {}
+            _ if self.verdict != ClaimVerdict::Missed => {}
             Some(threshold) => writeln!(
                 f,
                 "  this cohort supports {asked:.1e} from recognise.threshold = {threshold:.3}"
@@ -318,6 +349,7 @@ impl fmt::Display for DoorClaim {
 
 #[cfg(test)]
 mod tests {
+    use super::ClaimVerdict::{Kept, KeptOverall, Missed};
     use super::*;
     use crate::compare::GalleryEntry;
     use crate::embed::FeatureVector;
@@ -390,14 +422,14 @@ mod tests {
         let strangers: Vec<f32> = (0..100).map(|i| if i < 2 { 20.0 } else { 150.0 }).collect();
         let found = claim(&own, &strangers, 0.9, 0.1);
         assert_eq!(found.fpir, Tally { count: 2, of: 100 });
-        assert!(found.kept && (0.05..0.1).contains(&found.claim), "{}", found.claim);
+        assert!(found.verdict == Kept && (0.05..0.1).contains(&found.claim), "{}", found.claim);
         assert_eq!(found.attracting, [Attracting { subject: own[0].subject.clone(), faces: 2 }]);
         assert_eq!(found.own_matched, Tally { count: 1, of: 1 });
         assert!(found.near.is_empty());
         let stricter = claim(&own, &strangers, 0.9, 0.03);
-        assert!(!stricter.kept);
+        assert!(stricter.verdict == Missed);
         let threshold = stricter.threshold_for_target.unwrap();
-        assert!(claim(&own, &strangers, threshold, 0.03).kept, "its own advice is good");
+        assert!(claim(&own, &strangers, threshold, 0.03).verdict == Kept, "its own advice is good");
     }
 
     #[test]
@@ -409,10 +441,10 @@ mod tests {
         let told: Vec<_> = found.groups.iter().map(|g| (g.group.as_str(), g.fpir.count)).collect();
         assert_eq!(told, [("group 1", 100), ("group 0", 0)]);
         assert_eq!(found.fpir, Tally { count: 100, of: 800 });
-        assert!(found.claim > 0.25 && !found.kept, "{}", found.claim);
+        assert!(found.claim > 0.25 && found.verdict == Missed, "{}", found.claim);
         assert!(found.fpir_interval_95.unwrap().high < 0.2, "the average would keep it");
         let threshold = found.threshold_for_target.unwrap();
-        assert!(threshold > 0.98 && claim_of(2, &own, &strangers, threshold, 0.2).kept);
+        assert!(threshold > 0.98 && claim_of(2, &own, &strangers, threshold, 0.2).verdict == Kept);
         let text = found.to_string();
         assert!(text.contains("group 1") && text.contains("fares worst"), "{text}");
     }
@@ -428,9 +460,27 @@ mod tests {
     fn a_small_cohort_supports_no_strict_claim() {
         let own = [reference(1, "a", 0.0)];
         let found = claim(&own, &[150.0; 100], 0.9, 1e-3);
-        assert_eq!((found.fpir.count, found.kept, found.threshold_for_target), (0, false, None));
+        assert_eq!(
+            (found.fpir.count, found.verdict, found.threshold_for_target),
+            (0, Missed, None)
+        );
         assert!((found.claim - 0.03).abs() < 1e-9, "the rule of three");
         assert!(found.to_string().contains("too small to show 1.0e-3"), "{found}");
+    }
+
+    #[test]
+    fn groups_too_small_to_show_it_each_are_enough_together_where_none_exceeds_it() {
+        let own = [reference(1, "a", 0.0)];
+        // 0 of 600 in each of ten groups: 5e-3 for each, 5e-4 for all.
+        let found = claim_of(10, &own, &[150.0; 6000], 0.9, 1e-3);
+        assert!(found.verdict == KeptOverall && (found.claim - 5e-3).abs() < 1e-9, "{found}");
+        let text = found.to_string();
+        assert!(text.contains("all together no more") && !text.contains("MORE"), "{text}");
+        // Four of one group: at most 1.4e-3 of all, at least 2.6e-3 of that group.
+        let strangers: Vec<f32> =
+            (0..6000).map(|i| if i < 40 && i % 10 == 3 { 10.0 } else { 150.0 }).collect();
+        let found = claim_of(10, &own, &strangers, 0.9, 2e-3);
+        assert!(found.fpir_interval_95.unwrap().high < 2e-3 && found.verdict == Missed, "{found}");
     }
 
     #[test]

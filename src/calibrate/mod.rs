@@ -13,5 +13,7 @@ mod door;
 mod rate;
 
 pub use cohort::{Cohort, CohortError, Stranger};
-pub use door::{Attracting, DoorClaim, GroupClaim, Near, Scores, ThresholdFor, door_claim};
+pub use door::{
+    Attracting, ClaimVerdict, DoorClaim, GroupClaim, Near, Scores, ThresholdFor, door_claim,
+};
 pub use rate::{Interval, Method, Tally};

@@ -13,7 +13,7 @@ use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::usable;
-use crate::calibrate::{Cohort, door_claim};
+use crate::calibrate::{ClaimVerdict, Cohort, door_claim};
 use crate::equip::Networks;
 use crate::inference::Procedure;
 #[cfg(feature = "lab")]
@@ -66,6 +66,7 @@ impl Arguments {
             context.mention(format_args!("written: {}", path.display()));
         }
         context.tell(&claim, &claim)?;
-        Ok(if claim.kept { Kind::Done } else { Kind::Negative })
+        let missed = claim.verdict == ClaimVerdict::Missed;
+        Ok(if missed { Kind::Negative } else { Kind::Done })
     }
 }
