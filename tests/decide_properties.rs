@@ -136,6 +136,7 @@ fn policy() -> impl Strategy<Value = VisitPolicy> {
                 timeout: Duration::from_millis(timeout),
                 gates: Gates::NONE,
                 lockout: LockoutPolicy::OFF,
+                second: Duration::from_secs(30),
             }
         },
     )

@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-readonly machine=${1:-$(uname -m)} bytes_max=9000000
+readonly machine=${1:-$(uname -m)} bytes_max=12000000
 case $machine in
 x86_64) architecture=amd64 ;;
 aarch64) architecture=arm64 ;;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use deepid_edge::align::{Aligner, Landmarker};
-use deepid_edge::calibrate::Cohort;
+use deepid_edge::calibrate::{Cohort, Stranger};
 use deepid_edge::config::{Config, Sources};
 use deepid_edge::detect::SsdDetector;
 use deepid_edge::embed::Embedder;
@@ -84,8 +84,8 @@ pub fn fusion(bytes: &[u8]) {
 pub fn cohort(bytes: &[u8]) {
     let procedure = Procedure { embedder: &EMBEDDER, landmarker: None, mirrored: true };
     if let Ok(cohort) = Cohort::parse(bytes, &procedure) {
-        assert!(!cohort.vectors.is_empty());
-        for vector in &cohort.vectors {
+        assert!(!cohort.strangers.is_empty());
+        for Stranger { vector, .. } in &cohort.strangers {
             assert!(vector.values().iter().all(|value| value.is_finite()), "{:?}", vector.values());
         }
     }
