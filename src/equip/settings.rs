@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn each_try_at_the_confirming_embedder_has_its_share_of_what_is_accepted() {
         let confirmed = config(&[("models.confirm", "any")]);
-        assert!((confirmed.accepted_fpir() - 0.01 / 3.0).abs() < 1e-9);
+        assert!((confirmed.accepted_fpir() - 0.03 / 3.0).abs() < 1e-9);
     }
 
     #[test]
