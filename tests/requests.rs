@@ -322,6 +322,9 @@ fn the_broker_arms_only_where_the_owner_lets_it() {
 
     let mut door = Door::open(SessionSettings { broker_may_arm: true, ..settings(broker.port()) });
     door.until_connected();
+    // What was retained comes before what is asked now.
+    client.ask("deepid-edge/front/request/ping", false, "", "answers/me", b"2");
+    door.until_asked("ping", |request| format!("{request:?}").contains("ping"));
     door.until_delivered();
     let records = door.desk.store().audit(0, 100).unwrap();
     let refused = Administrative::Requested {

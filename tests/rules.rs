@@ -221,8 +221,24 @@ fn an_office_is_written_shown_and_explained() {
     home.told(&["groups", "add", "staff", "--schedule", "office"]);
     home.told(&["groups", "assign", "Maria", "staff"]);
     let listed = home.told(&["groups", "list"]);
-    let group = json!({ "group": "staff", "schedule": "office", "members": [id] });
+    let group = json!({
+        "group": "staff",
+        "schedule": "office",
+        "factor": false,
+        "company": null,
+        "members": [id],
+    });
     assert_eq!(listed["groups"], json!([group]));
+
+    home.told(&["groups", "demand", "staff", "--factor", "--company", "staff"]);
+    let listed = home.told(&["groups", "list"]);
+    assert_eq!(
+        (&listed["groups"][0]["factor"], &listed["groups"][0]["company"]),
+        (&json!(true), &json!("staff"))
+    );
+    let asked = home.ask(&["policy", "explain", "Maria", "--at", "2026-12-22 09:00", "--json"]);
+    assert_eq!((asked.code, &asked.json()["reason"]), (1, &json!("second_factor_missing")));
+    home.told(&["groups", "demand", "staff", "--nothing"]);
 
     let explain = |at: &str| {
         let answer = home.ask(&["policy", "explain", "Maria", "--at", at, "--json"]);

@@ -15,6 +15,7 @@ mod policy;
 pub mod reason;
 mod tally;
 mod visit;
+mod watching;
 
 pub use decision::{Decision, DecisionLatency, Effect, Evidence, FramesCounted};
 pub use gate::{Answer, Gate, Gates, Question, Refusal};

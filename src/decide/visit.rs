@@ -42,15 +42,16 @@
 
 use std::time::Duration;
 
-use super::gate::{Passage, Passed};
+use super::gate::Passed;
 use super::naming::{evidence, is_failure, too_short, unproven};
-use super::tally::{Accepted, Agreement, Tally, Unconfirmed, Vote};
+use super::tally::{Agreement, Unconfirmed, Vote};
+use super::watching::{Watching, vote};
 use super::{
     Answer, Decision, DecisionLatency, DeniedReason, Effect, FaceSeen, Fault, FramesCounted,
-    Observation, Question, Refusal, Seen, SeveralFaces, Verdict, VisitPolicy,
+    Observation, Question, Refusal, Seen, Verdict, VisitPolicy,
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
-use crate::compare::{Likeness, Match, SubjectId};
+use crate::compare::SubjectId;
 use crate::policy::{Asked, Lockout, Proof, Refusal as Ruled, Rule, Rules};
 
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
@@ -89,25 +90,6 @@ enum State {
     Idle,
     Watching(Box<Watching>),
     Decided { last_face: Monotonic },
-}
-
-#[derive(Debug)]
-struct Watching {
-    /// Capture of the first and the last fresh frame with a face.
-    first_captured: Option<Monotonic>,
-    last_captured: Option<Monotonic>,
-    first_face: Monotonic,
-    last_face: Monotonic,
-    tally: Tally,
-    nearest: Option<Match>,
-    most_faces: u32,
-    /// Capture and luminance of the last fresh frame whose face was judged.
-    lit: Option<(Monotonic, f32)>,
-    /// The subject and the score of the frame at hand, where it is accepted.
-    at_hand: Option<(SubjectId, f32)>,
-    passage: Passage,
-    /// On whom the visit agreed whose second factor is waited for.
-    awaited: Option<Agreement>,
 }
 
 impl Visit {
@@ -603,81 +585,4 @@ fn remember(kept: &mut Vec<Proof>, subject: SubjectId, life: Duration, now: Mono
         kept.remove(0);
     }
     kept.push(Proof { subject, at: now });
-}
-
-impl Watching {
-    /// When the visit is named, where nothing is decided before: later where a second factor is
-    /// waited for.
-    fn times_out_at(&self, policy: &VisitPolicy) -> Monotonic {
-        let timeout =
-            if self.awaited.is_some() { policy.timeout.max(policy.second) } else { policy.timeout };
-        self.first_face.plus(timeout)
-    }
-
-    /// Nothing has been seen yet of somebody who is there since `now`.
-    fn begin(policy: &VisitPolicy, now: Monotonic) -> Self {
-        Self {
-            first_captured: None,
-            first_face: now,
-            last_face: now,
-            last_captured: None,
-            tally: Tally::new(policy.window, policy.spacing),
-            nearest: None,
-            most_faces: 0,
-            lit: None,
-            at_hand: None,
-            passage: Passage::default(),
-            awaited: None,
-        }
-    }
-
-    /// Keeps the comparison that came nearest to acceptance.
-    fn compare(&mut self, face: &FaceSeen) {
-        let Some(found) = face.found.as_ref().filter(|_| face.quality.fault.is_none()) else {
-            return;
-        };
-        let score = |found: &Match| found.best.as_ref().map(|best| best.score);
-        let nearer = match (self.nearest.as_ref().and_then(score), score(found)) {
-            (None, _) => true,
-            (Some(_), None) => false,
-            (Some(old), Some(new)) => {
-                !old.is_finite() || (new.is_finite() && found.metric.advantage(new, old) > 0.0)
-            }
-        };
-        if nearer {
-            self.nearest = Some(found.clone());
-        }
-    }
-}
-
-/// What one frame with a face says; `captured` is `None` when it is not fresh.
-fn vote(
-    policy: &VisitPolicy,
-    captured: Option<Monotonic>,
-    count: u32,
-    principal: &FaceSeen,
-) -> Vote {
-    let several = count > 1 && policy.several_faces == SeveralFaces::Refuse;
-    let Some(captured) = captured else { return Vote::Stale { several } };
-    if several {
-        return Vote::Several;
-    }
-    let Some(found) = principal.found.as_ref().filter(|_| principal.quality.fault.is_none()) else {
-        return Vote::Poor;
-    };
-    let accepted = match found.likeness(policy.margin_min) {
-        Likeness::Nobody => return Vote::Nobody,
-        Likeness::Stranger => return Vote::Stranger,
-        Likeness::Close => return Vote::Close,
-        Likeness::Accepted(accepted) => accepted,
-    };
-    let weight = principal.quality.weight;
-    Vote::Accept(Accepted {
-        subject: accepted.subject.clone(),
-        enabled: accepted.enabled,
-        beyond: found.beyond_accepted,
-        weight: if weight.is_finite() { weight.clamp(0.0, 1.0) } else { 0.0 },
-        found: found.clone(),
-        captured,
-    })
 }

@@ -13,6 +13,7 @@
 
 mod asking;
 mod connection;
+mod heard;
 mod in_flight;
 mod live;
 mod options;

@@ -8,9 +8,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use rumqttc::{
-    AsyncClient, Event, Packet, PubAckReason, Publish, PublishNotice, PublishNoticeError,
-    PublishOptions, PublishProperties, QoS, RetainForwardRule, SubscribeFilter,
-    SubscribeReasonCode,
+    AsyncClient, Event, Packet, PubAckReason, PublishNotice, PublishNoticeError, PublishOptions,
+    PublishProperties, QoS, RetainForwardRule, SubscribeFilter, SubscribeReasonCode,
 };
 use tokio::sync::mpsc;
 
@@ -24,10 +23,9 @@ use super::{
 use crate::clock::{Clock, Monotonic};
 use crate::decide::Outcome;
 use crate::publish::message::{Access, Audit};
-use crate::publish::request::{ARMING, Asked, Judgement, Record, RequestKind};
 use crate::publish::topic::{ACCESS_EXPIRY_MS, Delivery, Message, Topic, json};
 use crate::sign::{SignedGrant, Thumbprint};
-use crate::store::{AuditRecord, RequestVerdict};
+use crate::store::AuditRecord;
 
 /// Events that wait for the daemon.
 const EVENTS_MAX: usize = 64;
@@ -46,9 +44,9 @@ const OUTBOX_REMINDER: Duration = Duration::from_secs(30);
 const UNANNOUNCED_MAX: usize = 64;
 
 /// Our own topics that are listened to, for another board that speaks as this door.
-const OWN: [Topic; 2] = [Topic::Info, Topic::Access];
+pub(super) const OWN: [Topic; 2] = [Topic::Info, Topic::Access];
 /// How long our `info` is not said again after another's.
-const INFO_AGAIN: Duration = Duration::from_secs(30);
+pub(super) const INFO_AGAIN: Duration = Duration::from_secs(30);
 
 /// What to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +59,9 @@ pub(super) enum Step {
 /// A connection's state while it lives.
 pub(super) struct Live<'a> {
     client: AsyncClient,
-    settings: &'a SessionSettings,
-    clock: &'a dyn Clock,
-    known: &'a mut Known,
+    pub(super) settings: &'a SessionSettings,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) known: &'a mut Known,
     /// When the broker accepted us.
     pub(super) accepted_at: Option<Monotonic>,
     /// When it had heard what we listen to, and our first words could follow.
@@ -81,11 +79,11 @@ pub(super) struct Live<'a> {
     /// When the outbox last answered that it is empty.
     outbox_empty_at: Monotonic,
     /// When the discovery message is due.
-    discovery_at: Option<Monotonic>,
+    pub(super) discovery_at: Option<Monotonic>,
     /// When `info` was said again because of another's.
-    info_at: Option<Monotonic>,
+    pub(super) info_at: Option<Monotonic>,
     /// Whether a challenge was refused.
-    challenge_refused: bool,
+    pub(super) challenge_refused: bool,
     pub(super) events: VecDeque<SessionEvent>,
 }
 
@@ -410,110 +408,6 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// A request, or Home Assistant's birth.
-    fn incoming(&mut self, publish: &Publish) {
-        let Ok(topic) = std::str::from_utf8(&publish.topic) else { return };
-        let now = self.clock.now();
-        let prefix = self.settings.home_assistant.as_ref().map(|h| h.prefix.as_str());
-        if prefix.is_some_and(|prefix| topic == discovery::birth_topic(prefix)) {
-            if publish.payload.as_ref() == b"online" {
-                // Spread out, so that many doors do not answer at once.
-                let delay = Duration::from_millis(fastrand::u64(0..=3000));
-                self.discovery_at = Some(now.plus(delay));
-            }
-            return;
-        }
-        if OWN.iter().any(|own| topic == self.settings.topics.of(*own)) {
-            return self.overheard(publish, now);
-        }
-        if topic == self.settings.topics.challenge() {
-            return self.challenged(publish, now);
-        }
-        if self.settings.broker_may_arm && topic == self.settings.topics.arming() {
-            return self.told_to_arm(publish, now);
-        }
-        let Some(name) = topic.strip_prefix(&self.settings.topics.request_prefix()) else { return };
-        let properties = publish.properties.as_ref();
-        let response_topic = properties.and_then(|p| p.response_topic.as_deref());
-        let correlation = properties.and_then(|p| p.correlation_data.as_ref());
-        let asked = Asked {
-            name,
-            retained: publish.retain,
-            payload_bytes: publish.payload.len(),
-            correlation_bytes: correlation.map_or(0, |data| data.as_ref().len()),
-            response_topic,
-        };
-        let verdict = match self.known.gate.judge(asked, &self.settings.topics, prefix, now) {
-            Judgement::Refuse(verdict) => verdict,
-            Judgement::Answer(kind) => {
-                let reply = Reply {
-                    topic: response_topic.unwrap_or_default().to_owned(),
-                    correlation: correlation.map(|data| data.to_vec()),
-                };
-                match kind {
-                    RequestKind::Ping => self.answer(&reply, json(&self.known.info)),
-                    RequestKind::SnapshotHealth => {
-                        self.notify(SessionEvent::HealthWanted { reply });
-                    }
-                    RequestKind::Nonce => self.known.desk.ask(DeskRequest::Nonce { reply }),
-                    RequestKind::Signed => {
-                        let message = publish.payload.to_vec();
-                        // The desk records what becomes of it.
-                        return self.known.desk.ask(DeskRequest::Signed { reply, message });
-                    }
-                }
-                RequestVerdict::Answered
-            }
-        };
-        let record = self.known.gate.note(name, verdict, now);
-        self.record_requests(record);
-    }
-
-    /// A listener's nonce goes to the desk, which signs. What is refused is in the log once.
-    fn challenged(&mut self, publish: &Publish, now: Monotonic) {
-        match self.known.challenges.judge(publish.retain, &publish.payload, now) {
-            Ok(challenge) => self.known.desk.ask(DeskRequest::Challenge(challenge)),
-            Err(why) if self.challenge_refused => tracing::debug!(%why, "a challenge was refused"),
-            Err(why) => {
-                self.challenge_refused = true;
-                tracing::warn!(%why, "a challenge was refused; more of this connection are not logged");
-            }
-        }
-    }
-
-    /// Arms or disarms by the broker's word, where the owner lets it.
-    fn told_to_arm(&mut self, publish: &Publish, now: Monotonic) {
-        let armed = match self.known.gate.judge_arming(publish.retain, &publish.payload, now) {
-            Ok(armed) => armed,
-            Err(verdict) => {
-                let record = self.known.gate.note(ARMING, verdict, now);
-                return self.record_requests(record);
-            }
-        };
-        self.known.desk.ask(DeskRequest::Arm { armed });
-    }
-
-    /// Has requests recorded.
-    fn record_requests(&mut self, records: impl IntoIterator<Item = Record>) {
-        for Record { request, verdict, count } in records {
-            self.known.desk.ask(DeskRequest::Requested { request, verdict, count });
-        }
-    }
-
-    /// Somebody's `info` or `access` of this door.
-    fn overheard(&mut self, publish: &Publish, now: Monotonic) {
-        let Some(contest) = self.known.twin.on_message(publish.retain, &publish.payload, now)
-        else {
-            return;
-        };
-        // Ours must be what lies there for those who come later.
-        if !publish.retain && self.info_at.is_none_or(|at| now.since(at) >= INFO_AGAIN) {
-            self.info_at = Some(now);
-            self.publish(&self.settings.topics.message(&self.known.info));
-        }
-        self.notify(SessionEvent::Contested(contest));
-    }
-
     /// Once a second: what is due, and whether the broker still answers.
     pub(super) fn tick(&mut self) -> Step {
         let now = self.clock.now();
@@ -559,14 +453,14 @@ impl<'a> Live<'a> {
         self.publish(&discovery::announce(announced, &self.settings.topics, version));
     }
 
-    fn answer(&mut self, reply: &Reply, payload: Vec<u8>) {
+    pub(super) fn answer(&mut self, reply: &Reply, payload: Vec<u8>) {
         let delivery = Delivery { retained: false, qos: 1, expiry_s: Some(ANSWER_EXPIRY_S) };
         let message = Message { topic: reply.topic.clone(), payload, delivery };
         let kind = Sent::Other(message.topic.clone());
         self.send(&message, reply.correlation.as_deref(), kind);
     }
 
-    fn publish(&mut self, message: &Message) {
+    pub(super) fn publish(&mut self, message: &Message) {
         let kind = Sent::Other(message.topic.clone());
         self.send(message, None, kind);
     }
@@ -582,7 +476,7 @@ impl<'a> Live<'a> {
     }
 
     /// Queues an event for the daemon.
-    fn notify(&mut self, event: SessionEvent) {
+    pub(super) fn notify(&mut self, event: SessionEvent) {
         if self.events.len() >= EVENTS_MAX {
             self.events.pop_front();
             tracing::warn!("the daemon does not read the broker's events");
