@@ -81,6 +81,9 @@ fn photograph(name: &str) -> Vec<u8> {
     std::fs::read(root().join("assets/photographs").join(name)).unwrap()
 }
 
+/// The case, the name that is sent, the files, and the status that answers.
+type Upload<'a> = (&'a str, Option<&'a str>, &'a [(&'a str, &'a [u8])], u16);
+
 #[test]
 fn without_an_address_there_is_no_page_and_no_thread_for_it() {
     if !assets() {
@@ -435,7 +438,7 @@ fn pictures_that_are_none_are_refused_and_change_nothing() {
     assert_eq!(answer["refused"].as_array().map(Vec::len), Some(bad.len()), "{answer}");
     assert!(answer["refused"].as_array().unwrap().iter().all(|one| one["remedy"].is_string()));
     assert!(answer["detail"].is_string(), "{answer}");
-    let few: &[(&str, Option<&str>, &[(&str, &[u8])], u16)] = &[
+    let few: &[Upload<'_>] = &[
         ("no name", None, &[("x", b"x")], 422),
         ("no picture", Some("x"), &[], 422),
         ("a wrong name", Some(""), &[("x", b"x")], 422),

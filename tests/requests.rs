@@ -48,7 +48,7 @@ struct Bench {
     desk: Desk,
     now: u64,
     wall: WallClock,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Bench {
@@ -58,7 +58,7 @@ impl Bench {
         let mut store = Store::open(&path, StoreSettings::default()).unwrap();
         store.add_administrator(&hub(), key(1).public(), May::Everything, BY).unwrap();
         let desk = Desk::new(store, DOOR.to_owned(), Uuid::nil());
-        Self { desk, now: 1000, wall: WALL, _folder: folder }
+        Self { desk, now: 1000, wall: WALL, folder }
     }
 
     fn handle(&mut self, task: Task) -> Vec<Outgoing> {
@@ -167,7 +167,7 @@ fn whoever_is_no_administrator_any_more_may_ask_for_nothing() {
     let mut bench = Bench::new();
     assert!(bench.ask(&Ask::Subjects { after: None }).done);
     // By another connection, as the command line does.
-    let path = bench._folder.path().join("door.db");
+    let path = bench.folder.path().join("door.db");
     let mut store = Store::open(&path, StoreSettings::default()).unwrap();
     store.remove_administrator(&hub(), BY).unwrap();
     let answer = bench.ask(&Ask::Subjects { after: None });
@@ -177,12 +177,12 @@ fn whoever_is_no_administrator_any_more_may_ask_for_nothing() {
 #[test]
 fn a_reader_of_tags_may_say_that_a_factor_has_come_and_nothing_else() {
     let mut bench = Bench::new();
-    let path = bench._folder.path().join("door.db");
+    let path = bench.folder.path().join("door.db");
     let mut store = Store::open(&path, StoreSettings::default()).unwrap();
     let reader = RuleName::new("reader").unwrap();
     store.add_administrator(&reader, key(2).public(), May::Factor, BY).unwrap();
     let somebody = store.add_subject("Ada", WALL).unwrap();
-    let mut say = |bench: &mut Bench, ask: &Ask| {
+    let say = |bench: &mut Bench, ask: &Ask| {
         let nonce = bench.nonce();
         bench.send(sign_request(&key(2), DOOR, &nonce, ask).unwrap())
     };

@@ -116,6 +116,45 @@ fn verdicts() -> Vec<Verdict> {
     all
 }
 
+/// What administrators change of who may pass, and who may ask.
+fn rules() -> Vec<Administrative> {
+    use Administrative as A;
+    vec![
+        A::SubjectAssigned { subject: subject(), group: Some(rule("staff")) },
+        A::SubjectAssigned { subject: subject(), group: None },
+        A::ValiditySet { subject: subject(), from: None, until: None },
+        A::ValiditySet {
+            subject: subject(),
+            from: Some("2026-05-01T07:30:00".to_owned()),
+            until: Some("2026-07-01T00:00:00".to_owned()),
+        },
+        A::GroupAdded { group: rule("staff"), schedule: None },
+        A::GroupAdded { group: rule("staff"), schedule: Some(rule("office")) },
+        A::GroupScheduled { group: rule("staff"), schedule: None },
+        A::GroupScheduled { group: rule("staff"), schedule: Some(rule("office")) },
+        A::GroupRemoved { group: rule("staff") },
+        A::ScheduleSet { schedule: rule("office") },
+        A::ScheduleRemoved { schedule: rule("office") },
+        A::HolidaysChanged { added: 12, removed: 0 },
+        A::ArmingChanged { armed: false, until: None },
+        A::ArmingChanged { armed: true, until: Some("2026-05-01T07:15:02Z".to_owned()) },
+        A::GroupDemands { group: rule("vault"), factor: true, company: None },
+        A::GroupDemands { group: rule("vault"), factor: false, company: Some(rule("staff")) },
+        A::AdministratorAdded {
+            administrator: rule("hub"),
+            key: fingerprint(),
+            may: May::Everything,
+        },
+        A::AdministratorAdded {
+            administrator: rule("reader"),
+            key: fingerprint(),
+            may: May::Factor,
+        },
+        A::AdministratorRemoved { administrator: rule("hub") },
+        A::Asked { administrator: rule("hub"), request: "arm".to_owned(), done: true },
+    ]
+}
+
 fn administrative() -> Vec<Administrative> {
     use Administrative as A;
     let requests = [
@@ -149,38 +188,6 @@ fn administrative() -> Vec<Administrative> {
         A::SubjectEnabled { subject: subject() },
         A::SubjectDisabled { subject: subject() },
         A::SubjectRemoved { subject: subject() },
-        A::SubjectAssigned { subject: subject(), group: Some(rule("staff")) },
-        A::SubjectAssigned { subject: subject(), group: None },
-        A::ValiditySet { subject: subject(), from: None, until: None },
-        A::ValiditySet {
-            subject: subject(),
-            from: Some("2026-05-01T07:30:00".to_owned()),
-            until: Some("2026-07-01T00:00:00".to_owned()),
-        },
-        A::GroupAdded { group: rule("staff"), schedule: None },
-        A::GroupAdded { group: rule("staff"), schedule: Some(rule("office")) },
-        A::GroupScheduled { group: rule("staff"), schedule: None },
-        A::GroupScheduled { group: rule("staff"), schedule: Some(rule("office")) },
-        A::GroupRemoved { group: rule("staff") },
-        A::ScheduleSet { schedule: rule("office") },
-        A::ScheduleRemoved { schedule: rule("office") },
-        A::HolidaysChanged { added: 12, removed: 0 },
-        A::ArmingChanged { armed: false, until: None },
-        A::ArmingChanged { armed: true, until: Some("2026-05-01T07:15:02Z".to_owned()) },
-        A::GroupDemands { group: rule("vault"), factor: true, company: None },
-        A::GroupDemands { group: rule("vault"), factor: false, company: Some(rule("staff")) },
-        A::AdministratorAdded {
-            administrator: rule("hub"),
-            key: fingerprint(),
-            may: May::Everything,
-        },
-        A::AdministratorAdded {
-            administrator: rule("reader"),
-            key: fingerprint(),
-            may: May::Factor,
-        },
-        A::AdministratorRemoved { administrator: rule("hub") },
-        A::Asked { administrator: rule("hub"), request: "arm".to_owned(), done: true },
         A::ReferencesAdopted {
             model: embedder(),
             procedure: deepid_edge::inference::ProcedureHash::of_bytes([0x5a; 32]),
@@ -201,6 +208,7 @@ fn administrative() -> Vec<Administrative> {
         A::DoorContested { by: TwinSign::Losses },
         A::DoorContested { by: TwinSign::Heard },
     ];
+    all.extend(rules());
     let camera = |bus: &str| format!("usb:046d:0825:1A2B3C4D (HD Webcam, uvcvideo, {bus})");
     for doubt in [DoubtKind::Changed, DoubtKind::Virtual, DoubtKind::Foreign] {
         let (before, after) = (camera("usb-0000:01:00.0-1.2"), camera("usb-0000:01:00.0-1.3"));

@@ -472,7 +472,7 @@ mod tests {
     fn groups_too_small_to_show_it_each_are_enough_together_where_none_exceeds_it() {
         let own = [reference(1, "a", 0.0)];
         // 0 of 600 in each of ten groups: 5e-3 for each, 5e-4 for all.
-        let found = claim_of(10, &own, &[150.0; 6000], 0.9, 1e-3);
+        let found = claim_of(10, &own, &vec![150.0; 6000], 0.9, 1e-3);
         assert!(found.verdict == KeptOverall && (found.claim - 5e-3).abs() < 1e-9, "{found}");
         let text = found.to_string();
         assert!(text.contains("all together no more") && !text.contains("MORE"), "{text}");

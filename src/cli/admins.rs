@@ -4,7 +4,7 @@
 //! database, each change one transaction with its record. Invariants: a private key is written into the
 //! file that was named, readable by its owner alone, and nowhere else; no file is overwritten.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub enum Verb {
 impl Verb {
     pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         match self {
-            Self::Key { file } => return make(context, file),
+            Self::Key { file } => return make(context, &file),
             Self::Add { name, public, factor_only } => {
                 let config = context.config()?;
                 let key = read_public(&public)?;
@@ -125,18 +125,20 @@ const fn in_words(may: May) -> &'static str {
     }
 }
 
-fn make(context: &Context, file: PathBuf) -> Result<Kind, Failure> {
-    let mut public = file.clone().into_os_string();
+fn make(context: &Context, file: &Path) -> Result<Kind, Failure> {
+    let mut public = file.as_os_str().to_owned();
     public.push(".pub");
     let public = PathBuf::from(public);
-    let taken = |path: &PathBuf| {
+    let taken = |path: &Path| {
         Failure::new(Kind::Input, "there is a file of this name already", "name another file")
             .at(path.display().to_string())
     };
-    if let Some(there) = [&file, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
+    if let Some(there) =
+        [file, public.as_path()].into_iter().find(|path| path.symlink_metadata().is_ok())
+    {
         return Err(taken(there));
     }
-    let place = KeyPlace { path: file.clone(), kind: PlaceKind::File };
+    let place = KeyPlace { path: file.to_owned(), kind: PlaceKind::File };
     let key = place.make().map_err(|error| {
         let what = format!("the key could not be written: {error}");
         Failure::new(Kind::Input, what, "name a file in a folder that this user may write")

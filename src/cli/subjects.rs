@@ -401,9 +401,10 @@ pub(super) fn settle_clock(store: &mut Store, config: &Config) -> Result<Option<
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let kind = match &error {
-            Error::NoSuchSubject { .. } => Kind::Absent,
+            Error::NoSuchSubject { .. } | Error::Administrator(AdministratorProblem::NoSuch(_)) => {
+                Kind::Absent
+            }
             Error::Rules(problem) if problem.is_absence() => Kind::Absent,
-            Error::Administrator(AdministratorProblem::NoSuch(_)) => Kind::Absent,
             Error::NameTaken { .. }
             | Error::AmbiguousName { .. }
             | Error::SameKey { .. }

@@ -161,7 +161,7 @@ impl Store {
                 key: kid.clone(),
                 may,
             };
-            Ok::<_, Undone>(ledger::append(connection, &keeping, Body::Administrative(event), by)?)
+            ledger::append(connection, &keeping, Body::Administrative(event), by)
         })
     }
 
@@ -182,7 +182,7 @@ impl Store {
                 return Err(AdministratorProblem::NoSuch(name.clone()).into());
             }
             let event = Administrative::AdministratorRemoved { administrator: name.clone() };
-            Ok::<_, Undone>(ledger::append(connection, &keeping, Body::Administrative(event), by)?)
+            ledger::append(connection, &keeping, Body::Administrative(event), by)
         })
     }
 }

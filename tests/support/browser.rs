@@ -12,6 +12,7 @@
     reason = "a test stops at the first surprise, and takes what it needs"
 )]
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -113,16 +114,16 @@ impl Browser {
     pub fn head_of(&self, method: &str, path: &str) -> String {
         let mut head = format!("{method} {path} HTTP/1.1\r\n");
         if !self.head.iter().any(|line| line.to_ascii_lowercase().starts_with("host:")) {
-            head.push_str(&format!("Host: 127.0.0.1:{}\r\n", self.port));
+            write!(head, "Host: 127.0.0.1:{}\r\n", self.port).unwrap();
         }
         for line in &self.head {
-            head.push_str(&format!("{line}\r\n"));
+            write!(head, "{line}\r\n").unwrap();
         }
         if let Some(cookie) = &self.cookie {
-            head.push_str(&format!("Cookie: other=1; {cookie}\r\n"));
+            write!(head, "Cookie: other=1; {cookie}\r\n").unwrap();
         }
         if let Some(csrf) = &self.csrf {
-            head.push_str(&format!("X-CSRF-Token: {csrf}\r\n"));
+            write!(head, "X-CSRF-Token: {csrf}\r\n").unwrap();
         }
         head
     }
@@ -132,7 +133,7 @@ impl Browser {
         let mut head = self.head_of(method, path);
         head.push_str("Connection: close\r\n");
         if !kind.is_empty() {
-            head.push_str(&format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()));
+            write!(head, "Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len()).unwrap();
         }
         stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();
         // Whoever is refused early may be cut off while it still sends.
@@ -234,7 +235,7 @@ impl Events {
             let mut line = String::new();
             assert!(self.lines.read_line(&mut line).unwrap() > 0, "no more events: {name}");
             if let Some(called) = line.strip_prefix("event: ") {
-                event = called.trim().to_owned();
+                called.trim().clone_into(&mut event);
             } else if let Some(data) = line.strip_prefix("data: ") {
                 let value: Value = serde_json::from_str(data.trim()).unwrap();
                 if event == name && wanted(&value) {
