@@ -58,6 +58,7 @@ export const GUIDANCE = {
   turn_right: "Turn your head to the right",
   hold_still: "Hold still",
   uncover: "Uncover your face",
+  second_factor: "Show your tag or enter your code",
 };
 
 export const LACKING = {
