@@ -411,7 +411,7 @@ def the_kiosk(browser: Browser, target: Target) -> None:
     if not target.world:
         return
     world = target.world
-    for code in ("come_closer", "step_back", "one_at_a_time", "turn_left", "turn_right", "hold_still", "more_light", "look_here", "uncover"):
+    for code in ("come_closer", "step_back", "one_at_a_time", "turn_left", "turn_right", "hold_still", "more_light", "look_here", "uncover", "second_factor"):
         world.come(code)
         browser.one(f"body[data-state='guide:{code}'] svg.sign")
     browser.open("/kiosk?lang=en")
