@@ -16,10 +16,11 @@ use deepid_edge::compare::SubjectId;
 use deepid_edge::daemon::desk::{Desk, Task, Wanted};
 use deepid_edge::policy::{Arming, RuleName};
 use deepid_edge::publish::ask::{Answer, Ask};
-use deepid_edge::publish::{Answered, Outgoing, Reply, SessionSettings, session};
+use deepid_edge::publish::{Answered, DeskRequest, Outgoing, Reply, SessionSettings, session};
 use deepid_edge::sign::{GrantKey, REQUEST_BYTES_MAX, sign_request};
 use deepid_edge::store::{
-    Administrative, Body, May, RequestVerdict, RuleChange, Signature, Store, StoreSettings,
+    Administrative, Body, Condition, May, RequestVerdict, RuleChange, Signature, Store,
+    StoreSettings,
 };
 use support::door::{Door, settings};
 
@@ -68,7 +69,7 @@ impl Bench {
     }
 
     fn nonce(&mut self) -> String {
-        match self.handle(Task::Nonce { reply: reply() }).as_slice() {
+        match self.handle(Task::Asked(DeskRequest::Nonce { reply: reply() })).as_slice() {
             [Outgoing::Answer { answer: Answered::Nonce(nonce), .. }] => nonce.nonce.clone(),
             other => panic!("{other:?}"),
         }
@@ -76,7 +77,7 @@ impl Bench {
 
     fn send(&mut self, message: impl Into<Vec<u8>>) -> Answer {
         let message = message.into();
-        match self.handle(Task::Signed { reply: reply(), message }).pop() {
+        match self.handle(Task::Asked(DeskRequest::Signed { reply: reply(), message })).pop() {
             Some(Outgoing::Answer { answer: Answered::Request(answer), .. }) => *answer,
             other => panic!("{other:?}"),
         }
@@ -110,7 +111,8 @@ fn reply() -> Reply {
 }
 
 fn asked(request: &str, done: bool) -> Administrative {
-    Administrative::Asked { administrator: hub(), request: request.to_owned(), done }
+    let request = request.to_owned();
+    Administrative::Asked { administrator: hub(), request, subject: None, done }
 }
 
 #[test]
@@ -126,7 +128,7 @@ fn what_is_asked_is_done_and_recorded_with_who_asked() {
     assert!(bench.desk.take_wanted().reset_lockout);
     assert_eq!(bench.desk.take_wanted(), Wanted::default(), "once");
     let nobody = SubjectId::new("s-00000f").unwrap();
-    let answer = bench.ask(&Ask::Remove { subject: nobody });
+    let answer = bench.ask(&Ask::Remove { subject: nobody.clone() });
     assert_eq!((answer.done, answer.reason.as_deref()), (false, Some("not_possible")));
     let off = Administrative::ArmingChanged { armed: false, until: None };
     let until = Some("2027-01-15T08:01:00Z".to_owned());
@@ -139,9 +141,67 @@ fn what_is_asked_is_done_and_recorded_with_who_asked() {
             on,
             asked("arm", true),
             asked("reset_lockout", true),
-            asked("remove", false)
+            Administrative::Asked {
+                administrator: hub(),
+                request: "remove".to_owned(),
+                subject: Some(nobody),
+                done: false
+            }
         ]
     );
+}
+
+#[test]
+fn a_door_that_is_armed_as_asked_changes_nothing_however_often_it_is_asked() {
+    let mut bench = Bench::new();
+    for _ in 0..100 {
+        assert!(bench.ask(&Ask::Arm { armed: true, for_s: None }).done);
+    }
+    let arm = DeskRequest::Arm { armed: true };
+    bench.handle(Task::Asked(arm));
+    assert_eq!(bench.desk.take_wanted(), Wanted::default());
+    let noted: Vec<_> = bench.events();
+    let [Administrative::Requested { verdict: RequestVerdict::Answered, .. }] = noted.as_slice()
+    else {
+        panic!("{noted:?}")
+    };
+}
+
+#[test]
+fn what_only_the_door_remembers_is_not_done_without_its_record() {
+    let mut bench = Bench::new();
+    let nonces = [bench.nonce(), bench.nonce()];
+    let path = bench.folder.path().join("door.db");
+    let somebody =
+        Store::open(&path, StoreSettings::default()).unwrap().add_subject("Ada", WALL).unwrap();
+    let database = rusqlite::Connection::open(&path).unwrap();
+    // Records cannot be written, and administrators can be read.
+    database
+        .execute_batch(
+            "CREATE TRIGGER stop BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no'); END",
+        )
+        .unwrap();
+    let asks = [Ask::ResetLockout {}, Ask::Factor { subject: somebody }];
+    for (nonce, ask) in nonces.iter().zip(&asks) {
+        let answer = bench.send(sign_request(&key(1), DOOR, nonce, ask).unwrap());
+        assert_eq!((answer.done, answer.reason.as_deref()), (false, Some("fault")));
+        assert_eq!(bench.desk.condition(), Condition::Failed, "it is known");
+    }
+    assert_eq!(bench.desk.take_wanted(), Wanted::default());
+}
+
+#[test]
+fn a_record_that_cannot_be_read_hides_none_behind_it() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        bench.ask(&Ask::ResetLockout {});
+    }
+    let path = bench.folder.path().join("door.db");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.execute("UPDATE audit SET body = '{}' WHERE seq = 3", []).unwrap();
+    let content = bench.ask(&Ask::Records { after: 0 }).content;
+    let seqs: Vec<u64> = content.records.unwrap().iter().map(|record| record.seq).collect();
+    assert_eq!((seqs.as_slice(), content.more), ([1, 2, 4].as_slice(), Some(false)));
 }
 
 #[test]

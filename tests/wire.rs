@@ -151,7 +151,18 @@ fn rules() -> Vec<Administrative> {
             may: May::Factor,
         },
         A::AdministratorRemoved { administrator: rule("hub") },
-        A::Asked { administrator: rule("hub"), request: "arm".to_owned(), done: true },
+        A::Asked {
+            administrator: rule("hub"),
+            request: "arm".to_owned(),
+            subject: None,
+            done: true,
+        },
+        A::Asked {
+            administrator: rule("hub"),
+            request: "remove".to_owned(),
+            subject: Some(subject()),
+            done: false,
+        },
     ]
 }
 

@@ -224,11 +224,7 @@ pub fn door_claim(
         verdict,
         threshold_for_target,
         thresholds,
-        own_matched: scores
-            .own
-            .iter()
-            .map(|score| metric.accepts(*score, operating.threshold))
-            .collect(),
+        own_matched: matched(&scores.own),
         near,
         attracting,
         scores,
@@ -301,15 +297,15 @@ impl fmt::Display for DoorClaim {
         }
         let (claim, asked) = (self.claim, self.target_fpir);
         let verdict = match self.verdict {
-            ClaimVerdict::Kept => "no more",
+            ClaimVerdict::Kept => "no more than the",
             ClaimVerdict::KeptOverall => {
-                "a group this small shows no more, and all together no more"
+                "a group this small shows no better; all together no more than the"
             }
-            ClaimVerdict::Missed => "MORE",
+            ClaimVerdict::Missed => "MORE than the",
         };
         writeln!(
             f,
-            "  of the group that fares worst this door may claim FPIR ≤ {claim:.1e}: {verdict} than the {asked:.1e} asked for"
+            "  of the group that fares worst this door may claim FPIR ≤ {claim:.1e}: {verdict} {asked:.1e} asked for"
         )?;
         match self.threshold_for_target {
             _ if self.verdict != ClaimVerdict::Missed => {}

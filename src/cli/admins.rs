@@ -4,6 +4,7 @@
 //! database, each change one transaction with its record. Invariants: a private key is written into the
 //! file that was named, readable by its owner alone, and nowhere else; no file is overwritten.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -126,15 +127,19 @@ const fn in_words(may: May) -> &'static str {
 }
 
 fn make(context: &Context, file: &Path) -> Result<Kind, Failure> {
-    let mut public = file.as_os_str().to_owned();
-    public.push(".pub");
-    let public = PathBuf::from(public);
+    let beside = |ending: &str| {
+        let mut path = file.as_os_str().to_owned();
+        path.push(ending);
+        PathBuf::from(path)
+    };
+    // Where the key stands until it is whole; another key may be there that was cut off.
+    let (public, unfinished) = (beside(".pub"), beside(".new"));
     let taken = |path: &Path| {
         Failure::new(Kind::Input, "there is a file of this name already", "name another file")
             .at(path.display().to_string())
     };
     if let Some(there) =
-        [file, public.as_path()].into_iter().find(|path| path.symlink_metadata().is_ok())
+        [file, &public, &unfinished].into_iter().find(|path| path.symlink_metadata().is_ok())
     {
         return Err(taken(there));
     }
@@ -143,7 +148,9 @@ fn make(context: &Context, file: &Path) -> Result<Kind, Failure> {
         let what = format!("the key could not be written: {error}");
         Failure::new(Kind::Input, what, "name a file in a folder that this user may write")
     })?;
-    std::fs::write(&public, key.public().to_pem()).map_err(|error| {
+    let written = std::fs::File::create_new(&public)
+        .and_then(|mut file| file.write_all(key.public().to_pem().as_bytes()));
+    written.map_err(|error| {
         Failure::new(
             Kind::Input,
             error.to_string(),

@@ -61,7 +61,7 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
     (Kind::Model, 6, "A model, its card or the TFLite library is missing or cannot be used."),
     (Kind::Camera, 7, "The camera is missing, busy, not permitted or not supported."),
     (Kind::Store, 8, "The database is missing, damaged, or newer than this program."),
-    (Kind::Absent, 9, "No such subject, record, key, group or schedule."),
+    (Kind::Absent, 9, "No such subject, record, key, account, group or schedule."),
     (Kind::Broker, 10, "The broker cannot be reached, or refuses this door."),
     (Kind::Declined, 11, "A question was not answered with yes, or could not be asked."),
     (Kind::Passphrase, 12, "The passphrase of a backup is wrong."),

@@ -24,8 +24,8 @@ use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey};
 use crate::policy::Terms;
 use crate::store::{
-    Administrative, AdministratorProblem, AuditRecord, BackupProblem, Change, Done, Error,
-    HeldReferences, LookAlike, RuleChange, Signature, Store, Subject, Usable,
+    AccountProblem, Administrative, AdministratorProblem, AuditRecord, BackupProblem, Change, Done,
+    Error, HeldReferences, LookAlike, RuleChange, Signature, Store, Subject, Usable,
 };
 
 /// What to do with subjects.
@@ -404,12 +404,14 @@ impl From<Error> for Failure {
             Error::NoSuchSubject { .. } | Error::Administrator(AdministratorProblem::NoSuch(_)) => {
                 Kind::Absent
             }
+            Error::Accounts(AccountProblem::None(_)) => Kind::Absent,
             Error::Rules(problem) if problem.is_absence() => Kind::Absent,
             Error::NameTaken { .. }
             | Error::AmbiguousName { .. }
             | Error::SameKey { .. }
             | Error::Rules(_)
             | Error::Administrator(_)
+            | Error::Accounts(_)
             | Error::BadName { .. } => Kind::Usage,
             Error::Backup { problem, .. } => of_backup(problem),
             Error::Older { .. } => Kind::Older,

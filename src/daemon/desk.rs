@@ -17,7 +17,7 @@ use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
 use crate::decide::Decision;
 use crate::publish::ask::Answer;
-use crate::publish::{Answered, Armed, Challenge, DeskRequest, Outgoing, Reply};
+use crate::publish::{Answered, Armed, DeskRequest, Outgoing};
 use crate::store::{self, Administrative, AuditRecord, Condition, Signature, Store};
 
 /// What the desk is asked to do.
@@ -32,53 +32,8 @@ pub enum Task {
     },
     /// Record what somebody did or asked for.
     Administrative(Administrative),
-    /// Keep a listener's nonce for the next grant.
-    Challenge(Challenge),
-    /// Give a client a nonce for one signed request.
-    Nonce {
-        /// To whom.
-        reply: Reply,
-    },
-    /// Carry a signed request out.
-    Signed {
-        /// Who is answered.
-        reply: Reply,
-        /// The message as it came.
-        message: Vec<u8>,
-    },
-    /// Arm or disarm the door: the broker's word is enough.
-    Arm {
-        /// Which of the two.
-        armed: bool,
-    },
-    /// Hand out records of the outbox.
-    Outbox {
-        /// The last one that is known already; 0 for none.
-        after: u64,
-        /// How many at most.
-        limit: usize,
-    },
-    /// The broker has this record.
-    Acknowledged {
-        /// Which.
-        seq: u64,
-    },
-}
-
-impl From<DeskRequest> for Task {
-    fn from(request: DeskRequest) -> Self {
-        match request {
-            DeskRequest::Outbox { after, limit } => Self::Outbox { after, limit },
-            DeskRequest::Acknowledged { seq } => Self::Acknowledged { seq },
-            DeskRequest::Challenge(challenge) => Self::Challenge(challenge),
-            DeskRequest::Nonce { reply } => Self::Nonce { reply },
-            DeskRequest::Signed { reply, message } => Self::Signed { reply, message },
-            DeskRequest::Arm { armed } => Self::Arm { armed },
-            DeskRequest::Requested { request, verdict, count } => {
-                Self::Administrative(Administrative::Requested { request, verdict, count })
-            }
-        }
-    }
+    /// What the broker session asks for.
+    Asked(DeskRequest),
 }
 
 /// What came of a signed request.
@@ -87,7 +42,24 @@ pub(super) struct Carried {
     pub answer: Answer,
     /// Whether there is a new record.
     pub recorded: bool,
+    /// What kept the database from being read or written.
+    pub failed: Option<store::Error>,
     pub wanted: Wanted,
+}
+
+impl Carried {
+    /// An answer, and nothing else has come of the request.
+    pub(super) fn of(answer: Answer) -> Self {
+        Self { answer, recorded: false, failed: None, wanted: Wanted::default() }
+    }
+
+    /// The same, with what came of recording it: whether there is a record.
+    pub(super) fn noted(self, noted: Result<bool, store::Error>) -> Self {
+        match noted {
+            Ok(recorded) => Self { recorded, ..self },
+            Err(error) => Self { failed: Some(error), ..self },
+        }
+    }
 }
 
 /// What a request that was carried out wants of others.
@@ -105,7 +77,9 @@ impl Wanted {
     fn join(&mut self, other: Self) {
         self.read_again |= other.read_again;
         self.reset_lockout |= other.reset_lockout;
-        self.factors.extend(other.factors);
+        let new: Vec<_> =
+            other.factors.into_iter().filter(|one| !self.factors.contains(one)).collect();
+        self.factors.extend(new);
     }
 }
 
@@ -128,7 +102,7 @@ pub struct Desk {
     signer: Signer,
     requests: Requests,
     /// What was asked for since somebody last looked.
-    asked: Wanted,
+    wanted: Wanted,
     /// What was said last of whether the door is armed.
     armed: Option<Armed>,
     /// The record of the start, while it could not be made.
@@ -148,7 +122,7 @@ impl Desk {
             unreadable: Unreadable::default(),
             signer: Signer::default(),
             requests: Requests::new(Monotonic::default()),
-            asked: Wanted::default(),
+            wanted: Wanted::default(),
             armed: None,
             start: None,
         };
@@ -200,48 +174,79 @@ impl Desk {
             Task::Decided { decision, announce } => {
                 self.decided(&decision, announce, now, outgoing);
             }
-            Task::Administrative(what) => {
-                let made = self.store.record_admin(what, &self.door, self.boot, now, wall);
-                if self.note(made).is_some() {
-                    self.count_outbox();
-                    outgoing.push(Outgoing::Recorded);
-                }
+            Task::Administrative(what) => self.administrative(what, now, wall, outgoing),
+            Task::Asked(request) => self.asked(request, now, wall, outgoing),
+        }
+    }
+
+    fn administrative(
+        &mut self,
+        what: Administrative,
+        now: Monotonic,
+        wall: WallClock,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        let made = self.store.record_admin(what, &self.door, self.boot, now, wall);
+        let recorded = self.note(made).is_some();
+        self.note_recorded(recorded, outgoing);
+    }
+
+    /// What the session asks for.
+    fn asked(
+        &mut self,
+        request: DeskRequest,
+        now: Monotonic,
+        wall: WallClock,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        match request {
+            DeskRequest::Requested { request, verdict, count } => {
+                let what = Administrative::Requested { request, verdict, count };
+                self.administrative(what, now, wall, outgoing);
             }
-            Task::Challenge(challenge) => self.signer.keep(challenge, now),
-            Task::Nonce { reply } => {
+            DeskRequest::Challenge(challenge) => self.signer.keep(challenge, now),
+            DeskRequest::Nonce { reply } => {
                 let nonce = self.requests.nonce(&self.door, now);
                 outgoing.extend(
                     nonce.map(|nonce| Outgoing::Answer { reply, answer: Answered::Nonce(nonce) }),
                 );
             }
-            Task::Signed { reply, message } => {
+            DeskRequest::Signed { reply, message } => {
                 let by = Signature { door: &self.door, boot: self.boot, now, wall };
                 let carried = self.requests.carry_out(&message, &mut self.store, by);
-                self.asked.join(carried.wanted);
-                self.note_recorded(carried.recorded, outgoing);
-                let answer = Answered::Request(Box::new(carried.answer));
+                let answer = Answered::Request(Box::new(self.take_in(carried, outgoing)));
                 outgoing.push(Outgoing::Answer { reply, answer });
             }
-            Task::Arm { armed } => {
+            DeskRequest::Arm { armed } => {
                 let by = Signature { door: &self.door, boot: self.boot, now, wall };
                 let carried = self.requests.arm_for_broker(armed, &mut self.store, by);
-                self.asked.join(carried.wanted);
-                self.note_recorded(carried.recorded, outgoing);
+                self.take_in(carried, outgoing);
             }
-            Task::Outbox { after, limit } => match self.store.outbox_page(after, limit) {
+            DeskRequest::Outbox { after, limit } => match self.store.outbox_page(after, limit) {
                 Ok(page) => {
                     self.unreadable.note(&page.unreadable);
                     outgoing.push(Outgoing::Audit(page.records));
                 }
                 Err(error) => self.fail(&error),
             },
-            Task::Acknowledged { seq } => {
+            DeskRequest::Acknowledged { seq } => {
                 if let Err(error) = self.store.acknowledge(seq) {
                     self.fail(&error);
                 }
                 self.count_outbox();
             }
         }
+    }
+
+    /// What came of a request, and its answer.
+    fn take_in(&mut self, carried: Carried, outgoing: &mut Vec<Outgoing>) -> Answer {
+        let Carried { answer, recorded, failed, wanted } = carried;
+        if let Some(error) = failed {
+            self.fail(&error);
+        }
+        self.wanted.join(wanted);
+        self.note_recorded(recorded, outgoing);
+        answer
     }
 
     fn decided(
@@ -324,7 +329,7 @@ impl Desk {
 
     /// What requests want of the others since the last call.
     pub fn take_wanted(&mut self) -> Wanted {
-        std::mem::take(&mut self.asked)
+        std::mem::take(&mut self.wanted)
     }
 
     fn note_recorded(&mut self, recorded: bool, outgoing: &mut Vec<Outgoing>) {
@@ -487,13 +492,15 @@ mod tests {
         let stopped = Task::Administrative(Administrative::Stopped);
         assert_eq!(handle(&mut desk, stopped), [Outgoing::Recorded]);
         handle(&mut desk, Task::Decided { decision: granted(), announce: false });
-        let out = handle(&mut desk, Task::Outbox { after: 0, limit: 8 });
+        let outbox = |after| Task::Asked(DeskRequest::Outbox { after, limit: 8 });
+        let out = handle(&mut desk, outbox(0));
         let [Outgoing::Audit(records)] = out.as_slice() else { panic!("{out:?}") };
         assert!(matches!(records[0].body, Body::Administrative(Administrative::Stopped)));
         assert_eq!(desk.outbox_depth(), 2);
-        assert!(handle(&mut desk, Task::Acknowledged { seq: records[0].seq }).is_empty());
+        let acknowledged = DeskRequest::Acknowledged { seq: records[0].seq };
+        assert!(handle(&mut desk, Task::Asked(acknowledged)).is_empty());
         assert_eq!(desk.outbox_depth(), 1);
-        let out = handle(&mut desk, Task::Outbox { after: records[1].seq, limit: 8 });
+        let out = handle(&mut desk, outbox(records[1].seq));
         assert_eq!(out, [Outgoing::Audit(Vec::new())], "an answer, also when there is nothing");
     }
 }

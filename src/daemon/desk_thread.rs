@@ -16,7 +16,7 @@ use super::reload::Renewal;
 use super::shared::{Shared, TURN};
 use crate::clock::Clock;
 use crate::decide::{DeniedReason, Verdict};
-use crate::publish::{DeskRequest, Outgoing};
+use crate::publish::Outgoing;
 use crate::store::Condition;
 
 /// What the desk thread is told.
@@ -24,8 +24,6 @@ use crate::store::Condition;
 pub(super) enum Order {
     /// A task of the desk.
     Do(Task),
-    /// What the broker session asks of the desk.
-    Asked(DeskRequest),
     /// Go on by another configuration.
     Renew(Box<Renewal>),
     /// Nothing more will come.
@@ -75,7 +73,6 @@ impl DeskThread {
                 }
                 self.report(shared);
             }
-            Order::Asked(request) => self.execute(shared, Order::Do(request.into()), outgoing),
             Order::Renew(renewal) => {
                 let records_max = renewal.config.store.records_max;
                 if self.enrolments.renew(*renewal, self.desk.store()) {

@@ -92,7 +92,8 @@ impl Handover {
     /// Tells the door whose second factor has come.
     fn bring(&self, factors: Vec<SubjectId>) {
         let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        news.factors.extend(factors);
+        let new: Vec<_> = factors.into_iter().filter(|one| !news.factors.contains(one)).collect();
+        news.factors.extend(new);
     }
 
     /// What is new since the last call.

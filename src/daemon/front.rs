@@ -127,8 +127,8 @@ impl Workers {
 
 /// The session's way to the desk.
 fn ask(desk: SyncSender<Order>) -> AskDesk {
-    Box::new(move |request| match desk.try_send(Order::Asked(request)) {
-        Err(TrySendError::Full(Order::Asked(request))) => Err(request),
+    Box::new(move |request| match desk.try_send(Order::Do(Task::Asked(request))) {
+        Err(TrySendError::Full(Order::Do(Task::Asked(request)))) => Err(request),
         // Without a desk the daemon is about to end.
         _ => Ok(()),
     })

@@ -16,11 +16,14 @@ use crate::publish::message::Audit;
 use crate::publish::request::{Gate, Record};
 use crate::sign::{PublicKey, RequestNonces, VerifiedRequest, verify_request};
 use crate::store::{
-    Administrative, Administrator, Change, Error, May, RequestVerdict, RuleChange, Signature, Store,
+    Administrative, Administrator, Change, Error, May, RequestVerdict, RuleChange, Selection,
+    Signature, Store,
 };
 
 /// The topic below `request/` under which what came of signed requests is recorded.
 const SIGNED: &str = "signed";
+/// Records that are read at once.
+const PAGE: u32 = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -33,12 +36,19 @@ pub(super) struct Requests {
 struct Refused {
     reason: &'static str,
     what: String,
+    /// What the database said, where that is why.
+    failed: Option<Error>,
 }
 
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         let possible = error.kind() != crate::store::ErrorKind::Request;
-        Self { reason: if possible { "fault" } else { "not_possible" }, what: error.to_string() }
+        let what = error.to_string();
+        if possible {
+            Self { reason: "fault", what, failed: Some(error) }
+        } else {
+            Self { reason: "not_possible", what, failed: None }
+        }
     }
 }
 
@@ -66,9 +76,8 @@ impl Requests {
         let known = match store.administrators() {
             Ok(known) => known,
             Err(error) => {
-                tracing::error!(%error, "the administrators cannot be read: nobody may ask");
                 let answer = Answer::refused(by.door, None, "fault", error.to_string());
-                return Carried { answer, recorded: false, wanted: Wanted::default() };
+                return Carried { failed: Some(error), ..Carried::of(answer) };
             }
         };
         let keys: Vec<PublicKey> = known.iter().map(|one| one.key.clone()).collect();
@@ -77,19 +86,19 @@ impl Requests {
             Ok(verified) => verified,
             Err(fault) => {
                 tracing::warn!(why = %fault, "a request over MQTT counts for nothing");
-                let recorded = self.note(RequestVerdict::RefusedUnauthorised, store, by);
                 let answer = Answer::refused(by.door, None, fault.name(), fault.to_string());
-                return Carried { answer, recorded, wanted: Wanted::default() };
+                let noted = self.note(RequestVerdict::RefusedUnauthorised, store, by);
+                return Carried::of(answer).noted(noted);
             }
         };
         let asking = known.into_iter().find(|one| one.key.thumbprint() == &key);
         let may =
             |one: &Administrator| one.may == May::Everything || matches!(ask, Ask::Factor { .. });
         let Some(Administrator { name, .. }) = asking.filter(may) else {
-            let recorded = self.note(RequestVerdict::RefusedUnauthorised, store, by);
             let what = "its key may say that a second factor has come, and nothing else; 'deepid-edge admins' changes that".to_owned();
             let answer = Answer::refused(by.door, Some(&ask), "not_allowed", what);
-            return Carried { answer, recorded, wanted: Wanted::default() };
+            let noted = self.note(RequestVerdict::RefusedUnauthorised, store, by);
+            return Carried::of(answer).noted(noted);
         };
         self.carry_out_for(&name, &ask, store, by)
     }
@@ -111,50 +120,97 @@ impl Requests {
         store: &mut Store,
         by: Signature<'_>,
     ) -> Carried {
+        if is_so_already(ask, store) {
+            let answer = Answer::done(by.door, ask, Content::default());
+            return Carried::of(answer).noted(self.note(RequestVerdict::Answered, store, by));
+        }
         let result = perform(ask, store, by);
         let done = result.is_ok();
-        tracing::info!(administrator = %name, request = ask.name(), done, "asked over MQTT");
-        let recorded = if ask.changes() {
-            let request = ask.name().to_owned();
-            let event = Administrative::Asked { administrator: name.clone(), request, done };
-            let made = store.record_admin(event, by.door, by.boot, by.now, by.wall);
-            made.inspect_err(|error| tracing::error!(%error, "a request was not recorded")).is_ok()
+        let noted = if ask.changes() {
+            record_asked(name, ask, done, store, by).map(|()| true)
         } else {
             self.note(RequestVerdict::Answered, store, by)
         };
-        let answer = match result {
-            Ok(content) => Answer::done(by.door, ask, content),
-            Err(Refused { reason, what }) => Answer::refused(by.door, Some(ask), reason, what),
+        let result = match (result, noted) {
+            // Of what the door does this is the only record, so that without it nothing is done.
+            (Ok(_), Err(error)) if ask.is_for_the_door() => Err(Refused::from(error)),
+            (result, noted) => return carried(ask, result, by).noted(noted),
         };
-        let mut wanted = Wanted::default();
-        match ask {
-            _ if !done => {}
-            Ask::ResetLockout {} => wanted.reset_lockout = true,
-            Ask::Factor { subject } => wanted.factors.push(subject.clone()),
-            _ => wanted.read_again = ask.changes(),
-        }
-        Carried { answer, recorded, wanted }
+        carried(ask, result, by)
     }
 
     /// Records what came of a request, together with those alike; whether there is a record now.
-    fn note(&mut self, verdict: RequestVerdict, store: &mut Store, by: Signature<'_>) -> bool {
-        let record = self.records.note(SIGNED, verdict, by.now);
-        record.is_some_and(|record| write(record, store, by))
+    fn note(
+        &mut self,
+        verdict: RequestVerdict,
+        store: &mut Store,
+        by: Signature<'_>,
+    ) -> Result<bool, Error> {
+        let Some(record) = self.records.note(SIGNED, verdict, by.now) else { return Ok(false) };
+        write(record, store, by).map(|()| true)
     }
 
     /// Records what has waited long enough; whether there is a record now.
     pub(super) fn settle(&mut self, store: &mut Store, by: Signature<'_>) -> bool {
         let due = self.records.due(by.now);
         // Each of them, also behind one that was written.
-        due.into_iter().filter(|record| write(record.clone(), store, by)).count() > 0
+        due.into_iter()
+            .filter(|record| {
+                let made = write(record.clone(), store, by);
+                made.inspect_err(|error| tracing::error!(%error, "a request was not recorded"))
+                    .is_ok()
+            })
+            .count()
+            > 0
     }
 }
 
-fn write(record: Record, store: &mut Store, by: Signature<'_>) -> bool {
+/// What came of a request that was looked at to the end.
+fn carried(ask: &Ask, result: Result<Content, Refused>, by: Signature<'_>) -> Carried {
+    match result {
+        Ok(content) => {
+            let mut wanted = Wanted::default();
+            match ask {
+                Ask::ResetLockout {} => wanted.reset_lockout = true,
+                Ask::Factor { subject } => wanted.factors.push(subject.clone()),
+                _ => wanted.read_again = ask.changes(),
+            }
+            Carried { wanted, ..Carried::of(Answer::done(by.door, ask, content)) }
+        }
+        Err(Refused { reason, what, failed }) => {
+            Carried { failed, ..Carried::of(Answer::refused(by.door, Some(ask), reason, what)) }
+        }
+    }
+}
+
+/// Whether the door is armed, or disarmed, as is asked, so that there is nothing to change.
+fn is_so_already(ask: &Ask, store: &Store) -> bool {
+    let Ask::Arm { armed, for_s: None } = ask else { return false };
+    let wanted = if *armed { Arming::On } else { Arming::Off };
+    store.arming().is_ok_and(|arming| arming == wanted)
+}
+
+fn record_asked(
+    name: &RuleName,
+    ask: &Ask,
+    done: bool,
+    store: &mut Store,
+    by: Signature<'_>,
+) -> Result<(), Error> {
+    tracing::info!(administrator = %name, request = ask.name(), done, "asked over MQTT");
+    let event = Administrative::Asked {
+        administrator: name.clone(),
+        request: ask.name().to_owned(),
+        subject: ask.subject().cloned(),
+        done,
+    };
+    store.record_admin(event, by.door, by.boot, by.now, by.wall).map(drop)
+}
+
+fn write(record: Record, store: &mut Store, by: Signature<'_>) -> Result<(), Error> {
     let Record { request, verdict, count } = record;
     let event = Administrative::Requested { request, verdict, count };
-    let made = store.record_admin(event, by.door, by.boot, by.now, by.wall);
-    made.inspect_err(|error| tracing::error!(%error, "a request was not recorded")).is_ok()
+    store.record_admin(event, by.door, by.boot, by.now, by.wall).map(drop)
 }
 
 /// Does what is asked.
@@ -196,18 +252,33 @@ fn perform(ask: &Ask, store: &mut Store, by: Signature<'_>) -> Result<Content, R
             return Ok(Content { subjects: Some(listed.collect()), more, ..Content::default() });
         }
         Ask::Records { after } => {
-            let mut found = store.audit(*after, LISTED_MAX + 1)?;
-            let more = Some(found.len() > LISTED_MAX);
-            found.truncate(LISTED_MAX);
-            let records = found.iter().map(|record| Audit::of(record, true)).collect();
-            return Ok(Content { records: Some(records), more, ..Content::default() });
+            let (records, more) = page(store, *after)?;
+            return Ok(Content { records: Some(records), more: Some(more), ..Content::default() });
         }
     }
     Ok(Content::default())
 }
 
+/// Up to [`LISTED_MAX`] records after `after`, and whether there are more. What cannot be read is
+/// left out, so that it never ends what is asked for behind it.
+fn page(store: &Store, after: u64) -> Result<(Vec<Audit>, bool), Error> {
+    let all = Selection::default();
+    let (mut records, mut after) = (Vec::new(), after);
+    loop {
+        let found = store.records(&all, after, PAGE)?;
+        let Some(last) = found.last() else { return Ok((records, false)) };
+        after = last.seq();
+        for record in found.into_iter().filter_map(|one| one.record.ok()) {
+            if records.len() == LISTED_MAX {
+                return Ok((records, true));
+            }
+            records.push(Audit::of(&record, true));
+        }
+    }
+}
+
 fn arming(armed: bool, for_s: Option<u32>, by: Signature<'_>) -> Result<Arming, Refused> {
-    let refused = |reason, what: &str| Err(Refused { reason, what: what.to_owned() });
+    let refused = |reason, what: &str| Err(Refused { reason, what: what.to_owned(), failed: None });
     match (armed, for_s) {
         (false, None) => Ok(Arming::Off),
         (true, None) => Ok(Arming::On),

@@ -122,7 +122,7 @@ pub(super) struct Passage {
     asked: Option<Monotonic>,
     /// The match that came nearest, of those that were not enough.
     nearest: Option<Match>,
-    /// Answers that were no pass in time. A fault is none.
+    /// Answers that were no pass in time, since the last pass. A fault is none.
     refused: u32,
     /// What the last frame that was asked about waits for.
     waits_for: Option<AmbiguousReason>,
@@ -142,6 +142,11 @@ impl Passage {
     /// Answers that were no pass in time.
     pub(super) const fn refused(&self) -> u32 {
         self.refused
+    }
+
+    /// The gates have let the subject pass: refusals before it count no longer.
+    pub(super) const fn forgive(&mut self) {
+        self.refused = 0;
     }
 
     /// What names a visit that ends while a gate still waits.

@@ -12,6 +12,7 @@ mod gate;
 mod naming;
 mod observation;
 mod policy;
+mod proofs;
 pub mod reason;
 mod tally;
 mod visit;

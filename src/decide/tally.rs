@@ -238,6 +238,24 @@ impl Tally {
         })
     }
 
+    /// Whether the window names `subject` no longer, and `frames` of it show somebody else.
+    pub(super) fn shows_others_than(&self, subject: &SubjectId, frames: u32) -> bool {
+        let mut others = 0u32;
+        for vote in self.window() {
+            match vote {
+                Vote::Accept(Accepted { subject: named, .. })
+                | Vote::Again { subject: named, .. }
+                    if named == subject =>
+                {
+                    return false;
+                }
+                Vote::Accept(_) | Vote::Again { .. } | Vote::Stranger => others += 1,
+                _ => {}
+            }
+        }
+        others >= frames.max(1)
+    }
+
     /// Frames in the window, but for those without a face.
     pub(super) fn considered(&self) -> u32 {
         let considered = self.window().filter(|vote| **vote != Vote::Absent).count();

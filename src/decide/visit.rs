@@ -11,7 +11,8 @@
 //! | asking | a gate has not seen enough yet | watching | none: that frame counts on |
 //! | asking | a gate refuses the whole visit | decided | record and publish its reason |
 //! | watching | the same, but the rules refuse (`policy`), the claim is not accepted, or the door is contested | decided | record and publish `denied` |
-//! | watching | the same, where only the subject's second factor is missing | watching | none: it is waited for, for `second` |
+//! | watching | the same, where only the subject's second factor is missing | watching | none: it is waited for, until `second` after the first face |
+//! | watching | somebody else has taken the place of whoever's second factor is waited for | watching, anew | record and publish `denied` of who has left |
 //! | watching | the same within the subject's cooldown | decided | none |
 //! | watching | a second factor that was waited for has not come in time, or nobody is there any more | decided, idle | record and publish `denied` |
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
@@ -44,6 +45,7 @@ use std::time::Duration;
 
 use super::gate::Passed;
 use super::naming::{evidence, is_failure, too_short, unproven};
+use super::proofs::Proofs;
 use super::tally::{Agreement, Unconfirmed, Vote};
 use super::watching::{Watching, vote};
 use super::{
@@ -52,14 +54,11 @@ use super::{
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::SubjectId;
-use crate::policy::{Asked, Lockout, Proof, Refusal as Ruled, Rule, Rules};
+use crate::policy::{Asked, Lockout, Refusal as Ruled, Rule, Rules};
 
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
 /// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
 const REMEMBERED_GRANTS: usize = 4096;
-
-/// How many second factors, and how many first persons, are remembered; the oldest is forgotten first.
-const REMEMBERED_SECONDS: usize = 16;
 
 /// Below this share of the light by which a face was judged a frame is dark.
 const DARK: f32 = 0.5;
@@ -80,9 +79,9 @@ pub struct Visit {
     rules: Rules,
     lockout: Lockout,
     /// Whose second factor has come, and was not used yet.
-    factors: Vec<Proof>,
+    factors: Proofs,
     /// Who was recognised and could have passed but for a second factor or a second person.
-    before: Vec<Proof>,
+    before: Proofs,
 }
 
 #[derive(Debug)]
@@ -106,8 +105,8 @@ impl Visit {
             grants: Vec::new(),
             rules: Rules::default(),
             lockout: Lockout::default(),
-            factors: Vec::new(),
-            before: Vec::new(),
+            factors: Proofs::default(),
+            before: Proofs::default(),
         }
     }
 
@@ -117,9 +116,11 @@ impl Visit {
         *self = Self { rules, ..Self::new(policy) };
     }
 
-    /// From now on these rules say who may pass. They count for whoever is there, too.
+    /// From now on these rules say who may pass. They count for whoever is there, too; who was found
+    /// fit to be the first of two persons was so by the rules before.
     pub fn rule(&mut self, rules: Rules) {
         self.rules = rules;
+        self.before.clear();
     }
 
     /// Until when nobody is granted, after too many failed visits; `None` where that is over.
@@ -136,8 +137,7 @@ impl Visit {
     /// The second factor of `subject` has come: it counts for [`VisitPolicy::second`], for one grant.
     /// Alone it concludes nothing: a frame must show the subject.
     pub fn note_factor(&mut self, subject: SubjectId, now: Monotonic) {
-        let life = self.policy.second;
-        remember(&mut self.factors, subject, life, now);
+        self.factors.remember(subject, self.policy.second, now);
     }
 
     /// Takes in one frame at the time `now` and appends what is to be done to `effects`.
@@ -218,6 +218,8 @@ impl Visit {
             Some(Passed::Withdrawn(subject, why)) => watching.tally.withdraw(&subject, why),
         }
         if watching.passage.refused() >= agreeing.max(1) {
+            // Whoever a gate refuses is not known to be the one whose second factor is waited for.
+            watching.awaited = None;
             self.time_out(now, effects);
         }
     }
@@ -232,7 +234,8 @@ impl Visit {
             State::Decided { last_face } => (*last_face, None),
         };
         let ends_at = last_face.plus(self.policy.absence);
-        if times_out_at.is_some_and(|at| at <= now && at <= ends_at) {
+        let in_time = times_out_at.is_some_and(|at| at <= now && at <= ends_at);
+        if in_time || (now >= ends_at && self.awaits_factor()) {
             self.time_out(now, effects);
         }
         if now < ends_at {
@@ -242,12 +245,6 @@ impl Visit {
         if let State::Watching(watching) = ended {
             let (counts, conflicts) = (&watching.tally.counts, watching.tally.conflicts());
             let waits_for = watching.passage.waits_for();
-            if let Some(proven) = &watching.awaited {
-                let verdict = missing(proven);
-                let decision = self.decision(verdict, &watching, Some(proven), now);
-                effects.push(Effect::Decided { decision, announce: true });
-                return self.announce(0, effects);
-            }
             // Whoever goes before the timeout has tried as well.
             self.note_failure(&unproven(counts, conflicts, waits_for, &self.policy), now);
             let reason = waits_for.unwrap_or_else(|| too_short(counts));
@@ -375,8 +372,20 @@ impl Visit {
         }
     }
 
+    /// Where others have taken the place of somebody whose second factor is waited for, that visit is
+    /// over, and theirs begins with their next frame.
+    fn part(&mut self, now: Monotonic, effects: &mut Vec<Effect>) {
+        let State::Watching(watching) = &self.state else { return };
+        let Some(awaited) = &watching.awaited else { return };
+        if watching.tally.shows_others_than(&awaited.subject, self.policy.agreeing) {
+            self.time_out(now, effects);
+            self.state = State::Watching(Box::new(Watching::begin(&self.policy, now)));
+        }
+    }
+
     /// Decides when the window agrees on whom the frame at hand shows.
     fn prove(&mut self, now: Monotonic, effects: &mut Vec<Effect>) {
+        self.part(now, effects);
         let State::Watching(watching) = &self.state else { return };
         let Some(at_hand) = &watching.at_hand else { return };
         let enough = |agreement: &Agreement| {
@@ -402,20 +411,21 @@ impl Visit {
     /// Decides on a proven subject, or waits on where only its second factor is missing.
     fn conclude(&mut self, proven: &Agreement, now: Monotonic, effects: &mut Vec<Effect>) {
         let life = self.policy.second;
-        self.factors.retain(|proof| now.since(proof.at) < life);
-        self.before.retain(|proof| now.since(proof.at) < life);
-        let Judged { verdict, second } = self.judge(proven, now);
-        if second {
-            remember(&mut self.before, proven.subject.clone(), life, now);
+        self.factors.forget_old(life, now);
+        self.before.forget_old(life, now);
+        let Judged { judgement, company } = self.judge(proven, now);
+        if company {
+            self.before.remember(proven.subject.clone(), life, now);
         }
         let State::Watching(watching) = &mut self.state else { return };
-        if verdict.is_none() && second {
+        if judgement == Judgement::Waits {
             watching.awaited = Some(proven.clone());
+            watching.passage.forgive();
             return;
         }
         let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
-        if let Some(verdict) = verdict {
+        if let Judgement::Said(verdict) = judgement {
             let decision = self.decision(verdict, watching, Some(proven), now);
             if let Verdict::Granted { subject } = &decision.verdict {
                 self.grants.retain(|(_, at)| now.since(*at) < self.policy.cooldown);
@@ -423,7 +433,7 @@ impl Visit {
                     self.grants.remove(0);
                 }
                 self.grants.push((subject.clone(), now));
-                self.factors.retain(|proof| proof.subject != *subject);
+                self.factors.forget(subject);
                 self.lockout.forget();
             }
             effects.push(Effect::Decided { decision, announce: true });
@@ -477,12 +487,12 @@ impl Visit {
         }
     }
 
-    /// The verdict on a proven subject; none within its cooldown, nor while its second factor is
-    /// waited for.
+    /// What is made of a proven subject.
     fn judge(&self, agreement: &Agreement, now: Monotonic) -> Judged {
         let subject = agreement.subject.clone();
         let denied = |reason| {
-            Judged::at_once(Some(Verdict::Denied { reason, subject: Some(subject.clone()) }))
+            let verdict = Verdict::Denied { reason, subject: Some(subject.clone()) };
+            Judged { judgement: Judgement::Said(verdict), company: false }
         };
         if let Some(reason) = DeniedReason::of(agreement.enabled, agreement.beyond) {
             return denied(reason);
@@ -492,8 +502,8 @@ impl Visit {
             enabled: agreement.enabled,
             wall: self.wall,
             locked_out: self.lockout.until(now).is_some(),
-            factor: self.factors.iter().any(|proof| proof.subject == subject),
-            before: &self.before,
+            factor: self.factors.has(&subject),
+            before: self.before.as_slice(),
         });
         let lacks = ruling.refusal == Some(Ruled::SecondFactorMissing);
         if let Some(refusal) = ruling.refusal.filter(|_| !lacks) {
@@ -504,17 +514,21 @@ impl Visit {
         }
         if lacks {
             // A second person comes in a visit of their own.
-            let waits = matches!(ruling.rule, Rule::Factor { .. });
-            let verdict = (!waits).then(|| missing(agreement));
-            return Judged { verdict, second: true };
+            let judgement = match ruling.rule {
+                Rule::Factor { .. } => Judgement::Waits,
+                _ => Judgement::Said(missing(agreement)),
+            };
+            return Judged { judgement, company: true };
         }
         let cooling = |(granted, at): &(SubjectId, Monotonic)| {
             *granted == subject && now.since(*at) < self.policy.cooldown
         };
-        if self.grants.iter().any(cooling) {
-            return Judged::at_once(None);
-        }
-        Judged { verdict: Some(Verdict::Granted { subject }), second: true }
+        let judgement = if self.grants.iter().any(cooling) {
+            Judgement::Silent
+        } else {
+            Judgement::Said(Verdict::Granted { subject })
+        };
+        Judged { judgement, company: true }
     }
 
     fn decision(
@@ -559,30 +573,25 @@ impl Visit {
 
 /// What is made of a proven subject.
 struct Judged {
-    /// `None`: nothing is said, or said yet.
-    verdict: Option<Verdict>,
+    judgement: Judgement,
     /// Whether only a second factor or a second person is missing, or nothing at all: the subject
     /// counts as the first of two persons.
-    second: bool,
+    company: bool,
 }
 
-impl Judged {
-    const fn at_once(verdict: Option<Verdict>) -> Self {
-        Self { verdict, second: false }
-    }
+/// What is said of a proven subject.
+#[derive(PartialEq)]
+enum Judgement {
+    /// This.
+    Said(Verdict),
+    /// Nothing yet: its second factor is waited for.
+    Waits,
+    /// Nothing in this visit: its cooldown runs.
+    Silent,
 }
 
 /// The second factor or the second person has not come.
 fn missing(proven: &Agreement) -> Verdict {
     let subject = Some(proven.subject.clone());
     Verdict::Denied { reason: DeniedReason::SecondFactorMissing, subject }
-}
-
-/// Keeps that `subject` was here, in place of what was kept of it before.
-fn remember(kept: &mut Vec<Proof>, subject: SubjectId, life: Duration, now: Monotonic) {
-    kept.retain(|proof| proof.subject != subject && now.since(proof.at) < life);
-    if kept.len() >= REMEMBERED_SECONDS {
-        kept.remove(0);
-    }
-    kept.push(Proof { subject, at: now });
 }

@@ -111,9 +111,10 @@ fn wanted(
     }
     match principal.quality.fault {
         Some(fault) => Guidance::of_quality(fault),
-        // All else has been seen.
-        None if factor => Some(Guidance::SecondFactor),
-        None => lacking.and_then(Guidance::of_liveness),
+        // A second factor is asked for when all else has been seen.
+        None => lacking
+            .and_then(Guidance::of_liveness)
+            .or_else(|| factor.then_some(Guidance::SecondFactor)),
     }
 }
 
@@ -237,6 +238,9 @@ mod tests {
         assert_eq!(factor(1, None), Some(Guidance::SecondFactor));
         assert_eq!(factor(1, Some(QualityFault::TooDark)), Some(Guidance::MoreLight));
         assert_eq!(factor(2, None), Some(Guidance::OneAtATime));
+        let turn = Some(Lacking::Turn(Side::Left));
+        let both = wanted(&frame(1, None), SeveralFaces::Refuse, turn, true);
+        assert_eq!(both, Some(Guidance::TurnLeft), "the factor is asked for last");
         let (refuse, principal) = (SeveralFaces::Refuse, SeveralFaces::Principal);
         let dark = Some(QualityFault::TooDark);
         let close = Some(Lacking::Surroundings);

@@ -15,14 +15,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Stage;
-use super::attempt::empty_path;
 use super::end_to_end::EvaluateError;
-use super::stills::{MEANT_CENTRAL, Stills};
+use super::stills::Stills;
 use crate::calibrate::Tally;
 use crate::compare::{Metric, Operating};
 use crate::config::Config;
 use crate::decide::Seen;
-use crate::embed::{FeatureVector, QualityLimits};
+use crate::embed::FeatureVector;
 use crate::equip::Networks;
 use crate::inference::ModelId;
 use crate::remedy::Remedied;
@@ -142,9 +141,7 @@ pub fn groups(
     let metric = config.recognise.metric;
     let operating = networks.cards().operating(config, metric, 1)?;
     let comparer = networks.comparer(config, metric)?;
-    let central = config.detect.central.min(MEANT_CENTRAL);
-    let path = empty_path(config, networks, QualityLimits::NONE)?.looking_first_within(central);
-    let mut stills = Stills::new(path);
+    let mut stills = Stills::of_whom_is_meant(config, networks)?;
     let mut faces: Vec<(&Portrait, FeatureVector)> = Vec::with_capacity(portraits.len());
     for (index, portrait) in portraits.iter().enumerate() {
         progress(Stage { name: "photographs", done: index, of: portraits.len() });

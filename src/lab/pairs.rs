@@ -13,10 +13,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::Stage;
-use super::attempt::{Vectors, empty_path};
+use super::attempt::Vectors;
 use super::end_to_end::EvaluateError;
 use super::pair_list::PairList;
-use super::stills::{MEANT_CENTRAL, Stills};
+use super::stills::{Stills, meant_central};
 use super::verification::{Trial, Verification};
 use crate::calibrate::Tally;
 use crate::compare::Metric;
@@ -95,10 +95,8 @@ pub fn pairs(
     if let Some(missing) = paths.iter().find(|path| !path.is_file()) {
         return Err(EvaluateError::Photograph(missing.clone()));
     }
-    let central = config.detect.central.min(MEANT_CENTRAL);
-    let recogniser =
-        empty_path(config, networks, QualityLimits::NONE)?.looking_first_within(central);
-    let (mut stills, mut below_quality) = (Stills::new(recogniser), Tally::default());
+    let mut stills = Stills::of_whom_is_meant(config, networks)?;
+    let mut below_quality = Tally::default();
     let limits = config.quality_limits();
     let mut vectors = Vec::with_capacity(paths.len());
     for (index, path) in paths.iter().enumerate() {
@@ -127,7 +125,7 @@ pub fn pairs(
         find: config.models.find.clone(),
         embedder: config.models.embedder.clone(),
         mirrored: config.recognise.mirrored,
-        central,
+        central: meant_central(config),
         mated,
         non_mated: list.pairs.len() - mated,
         folds: list.folds,

@@ -15,15 +15,14 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::Stage;
-use super::attempt::empty_path;
 use super::end_to_end::EvaluateError;
 use super::folder::FolderError;
-use super::stills::{MEANT_CENTRAL, Stills};
+use super::stills::{Stills, meant_central};
 use crate::align::Cutter;
 use crate::config::Config;
 use crate::decide::Seen;
 use crate::detect::Detection;
-use crate::embed::{Embedder, FeatureVector, QualityLimits};
+use crate::embed::{Embedder, FeatureVector};
 use crate::equip::{EquipError, Networks};
 use crate::frame::Frame;
 use crate::inference::ModelKey;
@@ -119,9 +118,8 @@ pub fn vectors(
         return Err(FolderError::Empty { path: folder.to_owned(), expected }.into());
     }
     paths.sort();
-    let central = config.detect.central.min(MEANT_CENTRAL);
-    let path = empty_path(config, networks, QualityLimits::NONE)?.looking_first_within(central);
-    let (mut stills, limits) = (Stills::new(path), config.quality_limits());
+    let (central, limits) = (meant_central(config), config.quality_limits());
+    let mut stills = Stills::of_whom_is_meant(config, networks)?;
     let columns = configs.iter().map(|config| Column::new(config, networks));
     let mut columns = columns.collect::<Result<Vec<_>, _>>()?;
     for (index, path) in paths.iter().enumerate() {

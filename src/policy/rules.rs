@@ -9,7 +9,7 @@
 //! | is its group's schedule open | `outside_schedule` |
 //! | is the door not locked out | `locked_out` |
 //! | has the second factor come that its group needs | `second_factor_missing` |
-//! | was somebody of the other group here that its group needs | `second_factor_missing` |
+//! | was somebody of the other group here that its group needs, who is valid and within its hours | `second_factor_missing` |
 //!
 //! In: [`Asked`]. Out: a [`Ruling`]. Invariants: the first rule that refuses is told, and any that
 //! refuses is enough; a subject without group, and a group without schedule, may always pass; a group
@@ -53,7 +53,8 @@ pub struct Demand {
     pub company: Option<RuleName>,
 }
 
-/// Somebody who was recognised, and could have passed but for a second factor.
+/// That somebody's second factor has come, or that somebody was recognised who could have passed, at
+/// most but for a second factor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     /// Who.
@@ -227,14 +228,14 @@ impl Rules {
         if asked.locked_out {
             return no(Refusal::LockedOut, Rule::LockedOut);
         }
-        if let Some(rule) = self.lacking(asked) {
+        if let Some(rule) = self.lacking(asked, moment) {
             return no(Refusal::SecondFactorMissing, rule);
         }
         Ruling { refusal: None, rule }
     }
 
     /// What the subject's group needs beside the face and has not got.
-    fn lacking<'r>(&'r self, asked: &Asked<'_>) -> Option<Rule<'r>> {
+    fn lacking<'r>(&'r self, asked: &Asked<'_>, moment: Timestamp) -> Option<Rule<'r>> {
         let group = self.group_of(asked.subject)?;
         let Demand { factor, company } = self.book.demands.get(group)?;
         if *factor && !asked.factor {
@@ -242,7 +243,11 @@ impl Rules {
         }
         let company = company.as_ref()?;
         let is_company = |proof: &Proof| {
-            proof.subject != *asked.subject && self.group_of(&proof.subject) == Some(company)
+            let terms = self.book.subjects.get(&proof.subject);
+            proof.subject != *asked.subject
+                && terms.and_then(|terms| terms.group.as_ref()) == Some(company)
+                && terms.is_none_or(|terms| self.invalid(terms, moment).is_none())
+                && self.hours(Some(company), moment).0
         };
         (!asked.before.iter().any(is_company)).then_some(Rule::Company { group, company })
     }

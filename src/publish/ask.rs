@@ -95,6 +95,28 @@ impl Ask {
         }
     }
 
+    /// About whom.
+    #[must_use]
+    pub const fn subject(&self) -> Option<&SubjectId> {
+        match self {
+            Self::Enable { subject }
+            | Self::Disable { subject }
+            | Self::Validity { subject, .. }
+            | Self::Factor { subject }
+            | Self::Remove { subject } => Some(subject),
+            Self::Arm { .. }
+            | Self::ResetLockout {}
+            | Self::Subjects { .. }
+            | Self::Records { .. } => None,
+        }
+    }
+
+    /// Whether the door itself does it, from its memory, and the database only records it.
+    #[must_use]
+    pub const fn is_for_the_door(&self) -> bool {
+        matches!(self, Self::ResetLockout {} | Self::Factor { .. })
+    }
+
     /// Whether it changes anything.
     #[must_use]
     pub const fn changes(&self) -> bool {

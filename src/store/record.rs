@@ -243,6 +243,9 @@ pub enum Administrative {
         administrator: RuleName,
         /// What: the word in `do`.
         request: String,
+        /// About whom.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        subject: Option<SubjectId>,
         /// Whether it was done.
         done: bool,
     },

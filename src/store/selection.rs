@@ -68,21 +68,7 @@ impl Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<StoredRecord>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM audit WHERE seq > ?1 AND {SELECTED} ORDER BY seq LIMIT ?6"
-        );
-        let after = i64::try_from(after).unwrap_or(i64::MAX);
-        let Selection { since_ms, until_ms, .. } = selection;
-        let (outcomes, subject) = (between_blanks(&selection.outcomes), selection.subject_id());
-        let events = between_blanks(&selection.events);
-        let left_out = between_blanks(&selection.events_left_out);
-        let read = || {
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            let parameters =
-                params![after, since_ms, until_ms, outcomes, subject, limit, events, left_out];
-            statement.query_map(parameters, with_outbox)?.collect::<rusqlite::Result<_>>()
-        };
-        read().map_err(|source| self.error(source))
+        self.select_records("seq > ?1 AND", "ORDER BY seq", selection, after, limit)
     }
 
     /// Up to `limit` records of `selection` before `before`, newest first.
@@ -95,10 +81,20 @@ impl Store {
         before: u64,
         limit: u32,
     ) -> Result<Vec<StoredRecord>, Error> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM audit WHERE seq < ?1 AND {SELECTED} ORDER BY seq DESC LIMIT ?6"
-        );
-        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        self.select_records("seq < ?1 AND", "ORDER BY seq DESC", selection, before, limit)
+    }
+
+    /// Up to `limit` records of `selection` on one side of the record `place`, in `order`.
+    fn select_records(
+        &self,
+        side: &'static str,
+        order: &'static str,
+        selection: &Selection,
+        place: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredRecord>, Error> {
+        let sql = format!("SELECT {COLUMNS} FROM audit WHERE {side} {SELECTED} {order} LIMIT ?6");
+        let place = i64::try_from(place).unwrap_or(i64::MAX);
         let Selection { since_ms, until_ms, .. } = selection;
         let (outcomes, subject) = (between_blanks(&selection.outcomes), selection.subject_id());
         let events = between_blanks(&selection.events);
@@ -106,7 +102,7 @@ impl Store {
         let read = || {
             let mut statement = self.connection.prepare_cached(&sql)?;
             let parameters =
-                params![before, since_ms, until_ms, outcomes, subject, limit, events, left_out];
+                params![place, since_ms, until_ms, outcomes, subject, limit, events, left_out];
             statement.query_map(parameters, with_outbox)?.collect::<rusqlite::Result<_>>()
         };
         read().map_err(|source| self.error(source))

@@ -11,7 +11,7 @@ use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::daemon::desk::{Desk, Task};
 use deepid_edge::decide::{Decision, DecisionLatency, FramesCounted, UnknownReason, Verdict};
-use deepid_edge::publish::Outgoing;
+use deepid_edge::publish::{DeskRequest, Outgoing};
 use deepid_edge::store::{
     Administrative, AuditRecord, Body, Condition, RequestVerdict, Store, StoreSettings,
 };
@@ -108,7 +108,7 @@ pub fn work(folder: &Path, storage: &Storage, steps: u64) -> Work {
             5 => {
                 let waiting = desk.store().outbox(0, 1).unwrap();
                 let seq = waiting.first().map_or(0, |record| record.seq);
-                handle(&mut desk, Task::Acknowledged { seq });
+                handle(&mut desk, Task::Asked(DeskRequest::Acknowledged { seq }));
             }
             _ => {
                 let record = decide(&mut desk, number).expect("all is well");
@@ -169,7 +169,7 @@ impl Work {
         let mut desk = Desk::new(store, "front".to_owned(), Uuid::max());
         let mut outgoing = Vec::new();
         desk.handle(
-            Task::Outbox { after: 0, limit: 1000 },
+            Task::Asked(DeskRequest::Outbox { after: 0, limit: 1000 }),
             Monotonic::default(),
             WALL,
             &mut outgoing,

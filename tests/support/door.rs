@@ -271,7 +271,7 @@ impl Door {
         match heard {
             Heard::Asked(request) => {
                 self.outbox_asked += u32::from(matches!(request, DeskRequest::Outbox { .. }));
-                drop(self.handle(request.clone().into()));
+                drop(self.handle(Task::Asked(request.clone())));
             }
             Heard::Event(SessionEvent::HealthWanted { reply }) => {
                 let answer = Answered::Health(Box::new(health()));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rumqttc::{AsyncClient, Event, Packet, Publish, PublishOptions, PublishProperties, QoS};
 use uuid::Uuid;
 
-use super::connection::Connection;
+use super::connection::{Connection, PASSING_MAX};
 use super::{SessionSettings, live};
 use crate::publish::BrokerError;
 use crate::publish::ask::{Answer, NonceAnswer};
@@ -20,6 +20,9 @@ use crate::remedy::Remedied;
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Below which topics of the broker answers go.
 const ANSWERS: &str = "deepid-edge-answers";
+/// The two requests, which also tell their answers apart.
+const NONCE: &str = "nonce";
+const SIGNED: &str = "signed";
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -72,15 +75,17 @@ pub async fn ask(
     let topics = &settings.topics;
     let answers = format!("{ANSWERS}/{id}");
     let mut asking = Asking { topics, answers: &answers, sign: Some(sign) };
-    connection
-        .ask(
-            &answers,
-            |client, publish| asking.hear(client, publish),
-            |client| {
-                request(client, topics, "nonce", &answers, Vec::new());
-            },
-        )
-        .await
+    let at = connection.at.clone();
+    let answer = connection.ask(
+        &answers,
+        |client, publish| asking.hear(client, publish),
+        |client| {
+            request(client, topics, NONCE, &answers, Vec::new());
+        },
+    );
+    // However much else the broker has to say.
+    let late = |_| Err(BrokerError::TimedOut { at }.into());
+    tokio::time::timeout(PASSING_MAX, answer).await.unwrap_or_else(late)
 }
 
 /// How far it has come.
@@ -99,6 +104,12 @@ impl<S: FnOnce(&str) -> Option<String>> Asking<'_, S> {
         publish: &Publish,
     ) -> Result<Option<Answer>, AskError> {
         let door = self.topics.door().to_owned();
+        let to = publish.properties.as_ref().and_then(|found| found.correlation_data.as_ref());
+        // A nonce that comes twice is no answer to the signed request.
+        let asked = if self.sign.is_some() { NONCE } else { SIGNED };
+        if to.is_none_or(|to| to.as_ref() != asked.as_bytes()) {
+            return Ok(None);
+        }
         let Some(sign) = self.sign.take() else {
             let read = serde_json::from_slice(&publish.payload);
             return read
@@ -108,7 +119,7 @@ impl<S: FnOnce(&str) -> Option<String>> Asking<'_, S> {
         let NonceAnswer { nonce, .. } = serde_json::from_slice(&publish.payload)
             .map_err(|error| AskError::Unreadable { door, what: error.to_string() })?;
         let message = sign(&nonce).ok_or(AskError::TooLong)?;
-        request(client, self.topics, "signed", self.answers, message.into_bytes());
+        request(client, self.topics, SIGNED, self.answers, message.into_bytes());
         Ok(None)
     }
 }
@@ -116,6 +127,7 @@ impl<S: FnOnce(&str) -> Option<String>> Asking<'_, S> {
 fn request(client: &AsyncClient, topics: &Topics, name: &str, answers: &str, payload: Vec<u8>) {
     let properties = PublishProperties {
         response_topic: Some(answers.to_owned()),
+        correlation_data: Some(name.as_bytes().to_vec().into()),
         message_expiry_interval: Some(live::ANSWER_EXPIRY_S),
         ..PublishProperties::default()
     };

@@ -22,7 +22,7 @@ use crate::publish::twin::whose;
 /// Requests that wait for rumqttc; far more than are ever in flight.
 const CLIENT_CHANNEL: usize = 64;
 /// How long a passing connection may take as a whole.
-const PASSING_MAX: Duration = Duration::from_secs(15);
+pub(super) const PASSING_MAX: Duration = Duration::from_secs(15);
 
 /// How long a retained message may take after the last word of the broker.
 const RETAINED_MAX: Duration = Duration::from_millis(500);
