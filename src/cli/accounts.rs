@@ -37,7 +37,7 @@ pub enum Verb {
         #[command(flatten)]
         from: passphrase::PasswordFrom,
     },
-    /// Give an account another password, which ends its sessions
+    /// Give an account another password, which ends its sessions and leaves its tokens
     Password {
         /// Its name
         #[arg(value_name = "NAME", value_parser = RuleName::new)]

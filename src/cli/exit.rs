@@ -48,7 +48,7 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
     (
         Kind::Negative,
         1,
-        "Answered, and the answer is no: no face (detect), two different people (verify), nobody recognised (identify), a check that failed (doctor), a clock that is not trusted (clock show), a key that cannot sign (keys show), records that were changed (records verify), somebody who may not pass (policy explain), a decision that did not come (demo).",
+        "Answered, and the answer is no: no face (detect), two different people (verify), nobody recognised (identify), a target that is not kept (calibrate), a check that failed (doctor), a clock that is not trusted (clock show, arm for) or cannot be right (clock settle), a key that cannot sign (keys show), records that were changed (records verify), somebody who may not pass (policy explain), a request that the door refused (ask), a decision that did not come (demo).",
     ),
     (Kind::Usage, 2, "The command line is wrong."),
     (Kind::Configuration, 3, "The configuration is wrong, or its file cannot be read."),
@@ -61,7 +61,7 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
     (Kind::Model, 6, "A model, its card or the TFLite library is missing or cannot be used."),
     (Kind::Camera, 7, "The camera is missing, busy, not permitted or not supported."),
     (Kind::Store, 8, "The database is missing, damaged, or newer than this program."),
-    (Kind::Absent, 9, "No such subject, record, key, account, group or schedule."),
+    (Kind::Absent, 9, "No such subject, record, key, group, schedule, administrator or account."),
     (Kind::Broker, 10, "The broker cannot be reached, or refuses this door."),
     (Kind::Declined, 11, "A question was not answered with yes, or could not be asked."),
     (Kind::Passphrase, 12, "The passphrase of a backup is wrong."),

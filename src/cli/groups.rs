@@ -19,7 +19,7 @@ use crate::store::{RuleChange, Store, Subject};
 /// What to do with groups.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// List all groups: the schedule that each follows, and who is in it
+    /// List all groups: the schedule that each follows, what it needs, and who is in it
     List,
     /// Make a group
     Add {
@@ -50,8 +50,8 @@ pub enum Verb {
         /// A second factor of the same person: a tag or a code, of which 'ask factor' tells
         #[arg(long)]
         factor: bool,
-        /// Somebody else, of this group, who was recognised shortly before
-        #[arg(long, value_name = "GROUP", value_parser = RuleName::new)]
+        /// Another person, of group OTHER, who could pass and came shortly before
+        #[arg(long, value_name = "OTHER", value_parser = RuleName::new)]
         company: Option<RuleName>,
         /// Nothing: a face is enough
         #[arg(long, conflicts_with_all = ["factor", "company"], required_unless_present_any = ["factor", "company"])]

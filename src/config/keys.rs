@@ -210,11 +210,11 @@ table! {
             "What the median of the network's live probability over a visit must reach, 0 to 1, in place of the card's threshold: for a network whose card has none, and for a door that was measured by 'evaluate liveness'.");
     }
 
-    ["policy"] PolicySection "Who may pass, and when (docs/policy.md). The rules themselves stand in the database: 'deepid-edge groups', 'schedules', 'subjects validity', 'arm'." {
+    ["policy"] PolicySection "Who may pass, and when (docs/policy.md); the rules themselves stand in the database." {
         time_zone: Option<String> = live_unset(KeyKind::Text(Rule::TimeZone), r#""Europe/Berlin""#,
             "By which clocks hours and dates of schedules are meant, as the time zone database names it. Unset: the system's, UTC where it has none.");
         second_s: u64 = live(whole(5, 120), "30",
-            "How many seconds a second factor counts for, and a first of two persons ('deepid-edge groups demand'); so long a second factor is waited for, too.");
+            "For how many seconds a second factor, or the first of two persons, counts ('deepid-edge groups demand'). The door waits for a second factor for as long.");
         lockout_visits: u32 = live(whole(0, 100), "5",
             "After so many visits of strangers or pictures within policy.lockout_window_s, without a grant between them, nobody is granted for 30 s ('denied', 'locked_out'), and twice as long each time that it happens again soon. 0: never.");
         lockout_window_s: u64 = live(whole(10, 86_400), "300",
@@ -227,7 +227,7 @@ table! {
         path: PathBuf = key(KeyKind::Path, r#""/var/lib/deepid-edge/deepid-edge.db""#,
             "The database. Its folder must be writable by the service's user.");
         records_max: u64 = live(whole(100, 100_000_000), "100000",
-            "Audit records kept; the oldest are erased beyond it. Of clients' requests a tenth of it is kept beside them.");
+            "Audit records kept; the oldest are erased beyond it. Of clients' requests (the records 'requested', not 'asked') a tenth of it is kept beside them.");
     }
 
     ["sign"] Sign "Grants that can be trusted wherever they are read (docs/wire/grant.md)." {

@@ -248,7 +248,7 @@ pub const ROWS: [Row; 51] = [
         "a damaged database when the daemon starts",
         "it is refused and left as it is",
         (1, "run"),
-        "exit 4, with what helps",
+        "exit 8, with what helps",
         "tests/daemon.rs::a_damaged_database_is_refused_and_left_as_it_is",
     ),
     row(
