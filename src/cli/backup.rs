@@ -16,7 +16,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::{passphrase, progress, subjects};
 use crate::clock::{Clock as _, utc};
-use crate::config::{Config, read_file};
+use crate::config::{Config, KEYS, KeyKind, Setting, read_file};
 use crate::store::Store;
 use crate::store::backup::{ConfigFile, Manifest, Occasion, WORK_FACTOR};
 
@@ -116,17 +116,54 @@ pub(super) fn contents(manifest: &Manifest) -> String {
     text
 }
 
+/// Keys of paths at which there is nothing that only this door has: the database is in the backup,
+/// networks and library come with the package, and a recording is for tests.
+const OF_NO_DOOR: [&str; 4] =
+    ["store.path", "models.directory", "models.library", "camera.replay.path"];
+
 /// The files that a configuration names and that no backup carries, by key.
 pub(super) fn named_files(config: &Config) -> Vec<(&'static str, PathBuf)> {
-    let mqtt = &config.mqtt;
-    [
-        ("camera.password_file", &config.camera.password_file),
-        ("mqtt.password_file", &mqtt.password_file),
-        ("mqtt.tls.ca", &mqtt.tls.ca),
-        ("mqtt.tls.cert", &mqtt.tls.cert),
-        ("mqtt.tls.key", &mqtt.tls.key),
-    ]
-    .into_iter()
-    .filter_map(|(key, path)| Some((key, path.clone()?)))
-    .collect()
+    let left_out = |setting: &&Setting| {
+        let path = KEYS.iter().any(|key| key.name == setting.key && key.kind == KeyKind::Path);
+        path && !OF_NO_DOOR.contains(&setting.key)
+    };
+    let named = config.settings().iter().filter(left_out);
+    named
+        .filter_map(|setting| Some((setting.key, setting.value.as_ref()?.as_str()?.into())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flag, Sources};
+
+    #[test]
+    fn every_file_that_only_this_door_has_is_named() {
+        // What a file needs beside it.
+        let others = [
+            ("camera.device", "rtsp://camera/door"),
+            ("camera.username", "door"),
+            ("mqtt.username", "door"),
+            ("mqtt.tls.enabled", "true"),
+            ("serve.tls", "certificate"),
+        ];
+        let paths = KEYS.iter().filter(|key| key.kind == KeyKind::Path);
+        let files = paths.map(|key| Flag::set(key.name, &format!("/canary/{}", key.name)));
+        let flags = others.map(|(key, value)| Flag::set(key, value)).into_iter().chain(files);
+        let flags = flags.collect();
+        let config = Config::load(&Sources { flags, ..Sources::default() }).unwrap();
+        let named: Vec<_> = named_files(&config).into_iter().map(|(key, _)| key).collect();
+        let expected = [
+            "camera.password_file",
+            "sign.key_file",
+            "mqtt.password_file",
+            "mqtt.tls.ca",
+            "mqtt.tls.cert",
+            "mqtt.tls.key",
+            "serve.certificate",
+            "serve.key",
+        ];
+        assert_eq!(named, expected);
+    }
 }
