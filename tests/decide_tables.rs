@@ -135,6 +135,7 @@ impl Case<'_> {
                 Some("policy") => policy(words).map(|policy| run.door.begin_anew(policy)),
                 Some("gate") => run.gate(words),
                 Some("asked") => run.asked(words),
+                Some("forgotten") => run.forgotten(words.next()),
                 Some("clock") => run.clock(words.next()),
                 Some("door") => run.door(words.next()),
                 Some("at") => run.nothing_pending().and_then(|()| run.at(words)),
@@ -267,6 +268,12 @@ impl Run {
             asked.iter().skip(self.asked).map(|question| question.gate.name()).collect();
         let expected: Vec<&str> = words.collect();
         if found == expected { Ok(()) } else { Err(format!("asked: {found:?}")) }
+    }
+
+    /// Of how many visitors what was gathered counts for no other.
+    fn forgotten(&self, count: Option<&str>) -> Result<(), String> {
+        let (found, expected) = (self.door.sight().ended, number::<u32>(count)?);
+        if found == expected { Ok(()) } else { Err(format!("forgotten: {found}")) }
     }
 
     fn clock(&mut self, trust: Option<&str>) -> Result<(), String> {

@@ -5,7 +5,8 @@
 
 mod support;
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use support::command::{assets, deepid_edge, json};
@@ -42,6 +43,8 @@ fn the_demonstration_grants_the_enrolled_person_alone() {
     ];
     assert_eq!(came, expected);
     assert_eq!(closing["grants_verified"], 1, "{closing:#}");
+    let refused = serde_json::json!(["replayed", "expired", "unknown_key"]);
+    assert_eq!(closing["grants_refused"], refused, "somebody else at the broker opens nothing");
     assert_eq!(closing["health"]["frames"]["processed"], closing["frames_recorded"]);
     let sheet = image::open(&sheet).expect("the contact sheet is a picture").to_rgb8();
     assert!(
@@ -82,6 +85,8 @@ fn a_demonstration_that_is_kept_asks_for_its_figures_and_ends_when_interrupted()
     });
     let request = request.json();
     assert_eq!(request["administrative"]["verdict"], "answered", "{request}");
+    let page = said.iter().find_map(|line| page_of(line)).expect("a line that names the page");
+    assert!(healthz(page).starts_with("HTTP/1.1 200"), "the page is there");
     support::signal(child.id(), "-INT");
     drop(lines);
     let status = child.wait().expect("it ends");
@@ -95,6 +100,22 @@ fn a_demonstration_that_is_kept_asks_for_its_figures_and_ends_when_interrupted()
 /// The port in the line that says how to listen.
 fn port_of(line: &str) -> Option<u16> {
     line.strip_prefix("listening ")?.split_once("-p ")?.1.split(' ').next()?.parse().ok()
+}
+
+/// The port of the page, in the line that names it.
+fn page_of(line: &str) -> Option<u16> {
+    let address = line.strip_prefix("page ")?.split_once("http://127.0.0.1:")?.1;
+    address.split('/').next()?.parse().ok()
+}
+
+fn healthz(port: u16) -> String {
+    let mut page = TcpStream::connect(("127.0.0.1", port)).expect("the page listens");
+    let host = format!("127.0.0.1:{port}");
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    page.write_all(request.as_bytes()).expect("it takes a request");
+    let mut answer = String::new();
+    page.read_to_string(&mut answer).expect("it answers");
+    answer
 }
 
 #[test]

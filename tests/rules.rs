@@ -352,6 +352,32 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
 }
 
 #[test]
+fn holidays_come_out_of_a_calendar_file() {
+    let home = Home::with_database();
+    let file = home.path("holidays.ics");
+    let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nSUMMARY:New Year\r\nDTSTART;VALUE=DATE:20200101\r\nRRULE:FREQ=YEARLY\r\nEND:VEVENT\r\nBEGIN:VEVENT\r\nSUMMARY:Party\r\nDTSTART:20991224T180000\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    std::fs::write(&file, text).unwrap();
+    let import = |more: &[&str]| {
+        let mut arguments = vec!["schedules", "holidays", "import", file.to_str().unwrap()];
+        arguments.extend(["--until", "2200-01-01"]);
+        arguments.extend(more);
+        home.told(&arguments)
+    };
+    let dry = import(&["--dry-run"]);
+    let listed = || home.told(&["schedules", "holidays", "list"])["holidays"].clone();
+    assert_eq!((&dry["done"], listed()), (&json!("nothing"), json!([])));
+    let done = import(&[]);
+    let days = done["new"].as_array().unwrap();
+    assert!(days.len() > 150 && days.contains(&json!("2200-01-01")), "{days:?}");
+    assert!(!days.contains(&json!("2020-01-01")), "it is over");
+    assert_eq!(done["left_out"][0]["event"], "Party");
+    assert_eq!(listed(), done["new"]);
+    assert_eq!(import(&[])["new"], json!([]), "a second time changes nothing");
+    let asked = home.ask(&["schedules", "holidays", "import", "/nowhere.ics"]);
+    assert!(asked.code != 0 && asked.err.contains(".ics"), "{}", asked.err);
+}
+
+#[test]
 fn a_running_daemon_takes_rules_over_and_says_whether_it_is_armed() {
     if !library().exists() {
         support::skip(format_args!("{} is absent; run 'make assets'", library().display()));

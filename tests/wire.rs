@@ -22,8 +22,8 @@ use deepid_edge::policy::{Arming, RuleName};
 use deepid_edge::publish::challenge::Challenges;
 use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{
-    Access, Armed, Audit, Camera, CameraState, GuidanceMessage, KeySet, Message, Presence, Topic,
-    Topics,
+    Access, Armed, Audit, Camera, CameraState, GuidanceMessage, KeySet, Message, Presence,
+    StrangersMessage, Topic, Topics,
 };
 use deepid_edge::sign::{PublicKey, SigningState, Thumbprint};
 use deepid_edge::store::{
@@ -117,6 +117,10 @@ fn verdicts() -> Vec<Verdict> {
 }
 
 /// What administrators change of who may pass, and who may ask.
+const fn noticed() -> Administrative {
+    Administrative::StrangersNoticed { visits: 3, within_s: 600 }
+}
+
 fn rules() -> Vec<Administrative> {
     use Administrative as A;
     vec![
@@ -136,6 +140,7 @@ fn rules() -> Vec<Administrative> {
         A::ScheduleSet { schedule: rule("office") },
         A::ScheduleRemoved { schedule: rule("office") },
         A::HolidaysChanged { added: 12, removed: 0 },
+        noticed(),
         A::ArmingChanged { armed: false, until: None },
         A::ArmingChanged { armed: true, until: Some("2026-05-01T07:15:02Z".to_owned()) },
         A::GroupDemands { group: rule("vault"), factor: true, company: None },
@@ -297,6 +302,8 @@ fn everything() -> Vec<(&'static str, Value)> {
         ("guidance", written(&GuidanceMessage::new(Some(Guidance::StepBack)))),
     ];
     all.push(("keys", written(&KeySet::of([&key(), &key()]))));
+    let noticed = record(Body::Administrative(noticed()));
+    all.push(("strangers", written(&StrangersMessage::of(&noticed).unwrap())));
     for arming in [Arming::On, Arming::Off, Arming::Until(1_800_000_060_000), Arming::Until(0)] {
         all.push(("armed", written(&Armed::new(arming, 1_800_000_000_000))));
     }

@@ -2,11 +2,15 @@
 //!
 //! In: the database, names, hours and dates as a person writes them. Out: what is written, or what was
 //! changed; every change is one transaction with its record. Invariant: a schedule that a group follows
-//! is not removed. Deliberately absent: calendars of others; holidays are named date by date.
+//! is not removed. Of a calendar file only days are taken, never what an event is called.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
 
@@ -15,7 +19,9 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::subjects::{change_rules, existing};
 use crate::config::Config;
-use crate::policy::{RuleBook, RuleName, Schedule, read_date};
+use crate::policy::{
+    CALENDAR_BYTES_MAX, LeftOut, RuleBook, RuleName, Schedule, read_date, read_holidays,
+};
 use crate::store::{RuleChange, RuleProblem, Store};
 
 /// What to do with schedules.
@@ -59,6 +65,18 @@ pub enum Holidays {
         #[arg(value_name = "DATE", required = true, value_parser = read_date)]
         dates: Vec<Date>,
     },
+    /// The whole days of a calendar file (iCalendar, .ics) are holidays, too: once, or yearly
+    Import {
+        /// The file, as an office or a site exports it; '-' for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The last day that is taken; without it the end of the fifth year from now
+        #[arg(long, value_name = "DATE", value_parser = read_date)]
+        until: Option<Date>,
+        /// Only say what would be done
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// These days are no holidays
     Remove {
         /// Dates such as 2026-12-25
@@ -86,6 +104,9 @@ impl Verb {
                 Ok(Kind::Done)
             }
             Self::Holidays(Holidays::Add { dates }) => holidays(context, &config, &dates, true),
+            Self::Holidays(Holidays::Import { file, until, dry_run }) => {
+                import(context, &config, &file, until, dry_run)
+            }
             Self::Holidays(Holidays::Remove { dates }) => holidays(context, &config, &dates, false),
         }
     }
@@ -145,6 +166,66 @@ fn show(context: &Context, config: &Config, schedule: Option<&RuleName>) -> Resu
     }
     context.tell(text, &json!({ "schedules": values, "holidays": book.holidays }))?;
     Ok(Kind::Done)
+}
+
+fn import(
+    context: &Context,
+    config: &Config,
+    file: &Path,
+    until: Option<Date>,
+    dry_run: bool,
+) -> Result<Kind, Failure> {
+    let text = calendar_text(file).map_err(|what| {
+        let remedy = "name a file that ends in .ics and that this user may read";
+        Failure::new(Kind::Input, what, remedy).at(file.display().to_string())
+    })?;
+    let today = Timestamp::now().to_zoned(config.time_zone()).date();
+    let last = until.or_else(|| Date::new(today.year().saturating_add(5), 12, 31).ok());
+    let found = read_holidays(&text, today, last.unwrap_or(Date::MAX))
+        .map_err(|problem| Failure::of(Kind::Input, &problem).at(file.display().to_string()))?;
+    let mut store = existing(config, Store::open)?;
+    let known = store.rule_book()?.holidays;
+    let new: Vec<Date> = found.dates.iter().filter(|day| !known.contains(day)).copied().collect();
+    if !dry_run && !new.is_empty() {
+        change_rules(&mut store, config, RuleChange::Holidays { dates: &new, are: true })?;
+    }
+    let are = if dry_run { "would be" } else { "are" };
+    let mut text = format!(
+        "{} days {are} holidays that were none; {} were already\n",
+        new.len(),
+        found.dates.len() - new.len()
+    );
+    for day in &new {
+        let _infallible = writeln!(text, "  {day}");
+    }
+    for LeftOut { event, why } in &found.left_out {
+        let _infallible = writeln!(text, "left out: '{event}': {why}");
+    }
+    let left_out: Vec<_> = found
+        .left_out
+        .iter()
+        .map(|LeftOut { event, why }| json!({ "event": event, "why": why }))
+        .collect();
+    let done = if dry_run || new.is_empty() { "nothing" } else { "changed" };
+    let value = json!({ "done": done, "new": new, "left_out": left_out });
+    context.tell(text, &value)?;
+    Ok(Kind::Done)
+}
+
+/// What stands in a calendar file, of which no more is read than one may hold.
+fn calendar_text(file: &Path) -> Result<String, String> {
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin())
+    } else {
+        Box::new(File::open(file).map_err(|error| error.to_string())?)
+    };
+    let mut bytes = Vec::new();
+    let mut source = source.take(CALENDAR_BYTES_MAX + 1);
+    source.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > CALENDAR_BYTES_MAX {
+        return Err("larger than 1 MiB: no calendar of holidays is".to_owned());
+    }
+    String::from_utf8(bytes).map_err(|_| "this is no text in UTF-8".to_owned())
 }
 
 fn holidays(

@@ -221,6 +221,10 @@ table! {
             "Within how many seconds such visits add up.");
         lockout_max_s: u64 = live(whole(30, 3600), "900",
             "No lockout is longer than so many seconds. Anybody who may stand at the door can bring one about.");
+        strangers_visits: u32 = live(whole(0, 100), "0",
+            "After so many visits of strangers within policy.strangers_window_s somebody is told, once, on the topic 'strangers' and by a record; then they are counted anew. 0: never.");
+        strangers_window_s: u64 = live(whole(10, 86_400), "600",
+            "Within how many seconds such visits add up.");
     }
 
     ["store"] Store "Enrolled subjects, references and audit records." {

@@ -15,9 +15,10 @@ use super::signer::{Signer, SigningStatus};
 use super::unreadable::Unreadable;
 use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
-use crate::decide::Decision;
+use crate::decide::{Decision, UnknownReason, Verdict};
+use crate::policy::{Strangers, StrangersPolicy};
 use crate::publish::ask::Answer;
-use crate::publish::{Answered, Armed, DeskRequest, Outgoing};
+use crate::publish::{Answered, Armed, DeskRequest, Outgoing, StrangersMessage};
 use crate::store::{self, Administrative, AuditRecord, Condition, Signature, Store};
 
 /// What the desk is asked to do.
@@ -103,6 +104,8 @@ pub struct Desk {
     requests: Requests,
     /// What was asked for since somebody last looked.
     wanted: Wanted,
+    /// When somebody is told of strangers, and those who came.
+    strangers: (StrangersPolicy, Strangers),
     /// What was said last of whether the door is armed.
     armed: Option<Armed>,
     /// The record of the start, while it could not be made.
@@ -123,6 +126,7 @@ impl Desk {
             signer: Signer::default(),
             requests: Requests::new(Monotonic::default()),
             wanted: Wanted::default(),
+            strangers: Default::default(),
             armed: None,
             start: None,
         };
@@ -173,6 +177,7 @@ impl Desk {
         match task {
             Task::Decided { decision, announce } => {
                 self.decided(&decision, announce, now, outgoing);
+                self.note_stranger(&decision, now, outgoing);
             }
             Task::Administrative(what) => self.administrative(what, now, wall, outgoing),
             Task::Asked(request) => self.asked(request, now, wall, outgoing),
@@ -247,6 +252,27 @@ impl Desk {
         self.wanted.join(wanted);
         self.note_recorded(recorded, outgoing);
         answer
+    }
+
+    /// When somebody is told of strangers, from now on.
+    pub fn watch_strangers(&mut self, policy: StrangersPolicy) {
+        self.strangers.0 = policy;
+    }
+
+    /// Has somebody told where a decision is of one stranger too many.
+    fn note_stranger(&mut self, decision: &Decision, now: Monotonic, outgoing: &mut Vec<Outgoing>) {
+        if decision.verdict != Verdict::Unknown(UnknownReason::NoMatch) {
+            return;
+        }
+        let (policy, strangers) = &mut self.strangers;
+        let Some(visits) = strangers.note(policy, now) else { return };
+        let event = Administrative::StrangersNoticed { visits, within_s: policy.window.as_secs() };
+        let made = self.store.record_admin(event, &self.door, self.boot, now, decision.wall);
+        if let Some(record) = self.note(made) {
+            self.count_outbox();
+            tracing::warn!(visits, "strangers at the door");
+            outgoing.extend(StrangersMessage::of(&record).map(Outgoing::Strangers));
+        }
     }
 
     fn decided(
@@ -421,7 +447,7 @@ impl Desk {
 mod tests {
     use super::*;
     use crate::clock::ClockTrust;
-    use crate::decide::{DecisionLatency, FramesCounted, Verdict};
+    use crate::decide::{DecisionLatency, FramesCounted};
     use crate::store::{Body, StoreSettings};
 
     const WALL: WallClock =
@@ -469,6 +495,30 @@ mod tests {
         assert_eq!(page.as_slice(), std::slice::from_ref(record), "another reader has it, too");
         let quiet = handle(&mut desk, Task::Decided { decision: granted(), announce: false });
         assert_eq!(quiet, [Outgoing::Recorded]);
+    }
+
+    #[test]
+    fn strangers_are_told_of_after_their_record_and_only_when_there_are_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(&folder);
+        desk.watch_strangers(StrangersPolicy { visits: 2, ..StrangersPolicy::default() });
+        let mut come = |verdict| {
+            let decision = Box::new(Decision { verdict, ..*granted() });
+            let out = handle(&mut desk, Task::Decided { decision, announce: true });
+            out.into_iter().find_map(|item| match item {
+                Outgoing::Strangers(message) => Some((message.visits, message.seq)),
+                _ => None,
+            })
+        };
+        let stranger = || Verdict::Unknown(UnknownReason::NoMatch);
+        assert_eq!(come(stranger()), None);
+        assert_eq!(come(granted().verdict), None);
+        assert_eq!(come(Verdict::Unknown(UnknownReason::EmptyGallery)), None);
+        assert_eq!(come(stranger()), Some((2, 5)), "its record comes behind the decision's");
+        assert_eq!(come(stranger()), None, "counted anew");
+        let last = desk.store().outbox(4, 1).unwrap();
+        let noticed = Administrative::StrangersNoticed { visits: 2, within_s: 600 };
+        assert_eq!(last[0].body, Body::Administrative(noticed));
     }
 
     #[test]

@@ -75,8 +75,10 @@ impl DeskThread {
             }
             Order::Renew(renewal) => {
                 let records_max = renewal.config.store.records_max;
+                let strangers = renewal.config.strangers_policy();
                 if self.enrolments.renew(*renewal, self.desk.store()) {
                     self.desk.store_mut().keep_records(records_max);
+                    self.desk.watch_strangers(strangers);
                     self.note(Looked::Loaded, shared);
                     self.report(shared);
                 }

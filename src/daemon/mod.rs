@@ -308,6 +308,7 @@ fn open_desk(
         grant_key: signer.status().key.clone(),
     };
     let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
+    desk.watch_strangers(config.strangers_policy());
     desk.begin(start, started, clock.wall())?;
     Ok(desk)
 }

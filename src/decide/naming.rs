@@ -3,7 +3,7 @@
 //! In: the counts of all its frames. Out: a [`Verdict`] that grants nothing; whether a visit counts as
 //! failed; the [`Evidence`] of a comparison. Pure.
 
-use super::tally::Counts;
+use super::tally::{Agreement, Counts};
 use super::{AmbiguousReason, DeniedReason, Evidence, UnknownReason, Verdict, VisitPolicy};
 use crate::compare::Match;
 
@@ -63,4 +63,10 @@ pub(super) fn evidence(found: &Match) -> Evidence {
         margin: found.margin,
         claimed_fmr: found.claimed_fmr,
     }
+}
+
+/// The second factor or the second person has not come.
+pub(super) fn missing(proven: &Agreement) -> Verdict {
+    let subject = Some(proven.subject.clone());
+    Verdict::Denied { reason: DeniedReason::SecondFactorMissing, subject }
 }

@@ -44,7 +44,7 @@
 use std::time::Duration;
 
 use super::gate::Passed;
-use super::naming::{evidence, is_failure, too_short, unproven};
+use super::naming::{evidence, is_failure, missing, too_short, unproven};
 use super::proofs::Proofs;
 use super::tally::{Agreement, Unconfirmed, Vote};
 use super::watching::{Watching, vote};
@@ -71,6 +71,8 @@ const DARKNESS_MAX: Duration = Duration::from_millis(250);
 pub struct Visit {
     policy: VisitPolicy,
     state: State,
+    /// How many visits have begun.
+    begun: u64,
     last_frame: Option<(u64, Monotonic)>,
     wall: Option<WallClock>,
     present: u32,
@@ -98,6 +100,7 @@ impl Visit {
         Self {
             policy,
             state: State::Idle,
+            begun: 0,
             last_frame: None,
             wall: None,
             present: 0,
@@ -261,10 +264,10 @@ impl Visit {
         matches!(&self.state, State::Watching(watching) if watching.awaited.is_some())
     }
 
-    /// Whether somebody is there, decided or not.
+    /// The number of the visit that is under way, decided or not; `None` while nobody is there.
     #[must_use]
-    pub const fn is_under_way(&self) -> bool {
-        !matches!(self.state, State::Idle)
+    pub const fn under_way(&self) -> Option<u64> {
+        if matches!(self.state, State::Idle) { None } else { Some(self.begun) }
     }
 
     /// Whether somebody is there who was decided upon.
@@ -338,7 +341,7 @@ impl Visit {
         self.announce(count, effects);
         let policy = self.policy;
         if let State::Idle = self.state {
-            self.state = State::Watching(Box::new(Watching::begin(&policy, now)));
+            self.begin(now);
         }
         match &mut self.state {
             State::Idle => {}
@@ -379,8 +382,14 @@ impl Visit {
         let Some(awaited) = &watching.awaited else { return };
         if watching.tally.shows_others_than(&awaited.subject, self.policy.agreeing) {
             self.time_out(now, effects);
-            self.state = State::Watching(Box::new(Watching::begin(&self.policy, now)));
+            self.begin(now);
         }
+    }
+
+    /// Somebody is there of whom nothing was seen yet.
+    fn begin(&mut self, now: Monotonic) {
+        self.begun += 1;
+        self.state = State::Watching(Box::new(Watching::begin(&self.policy, now)));
     }
 
     /// Decides when the window agrees on whom the frame at hand shows.
@@ -588,10 +597,4 @@ enum Judgement {
     Waits,
     /// Nothing in this visit: its cooldown runs.
     Silent,
-}
-
-/// The second factor or the second person has not come.
-fn missing(proven: &Agreement) -> Verdict {
-    let subject = Some(proven.subject.clone());
-    Verdict::Denied { reason: DeniedReason::SecondFactorMissing, subject }
 }

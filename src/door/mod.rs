@@ -58,7 +58,7 @@ pub trait Sight {
     /// looked at.
     fn lacking(&self) -> Option<Lacking>;
 
-    /// Nobody is there any more: what was gathered of the last visitor counts for no other.
+    /// The last visitor is there no longer: what was gathered of that one counts for no other.
     fn end_visit(&mut self);
 
     /// Compares with these from now on.
@@ -193,8 +193,8 @@ pub struct Door<S = Recogniser> {
     withdrawn: bool,
     /// The database has failed.
     database_failed: bool,
-    /// Whether somebody was there after the last event.
-    visited: bool,
+    /// The visit that was under way after the last event.
+    visit_before: Option<u64>,
     observed: Option<Observation>,
     several_faces: SeveralFaces,
     guide: Guide,
@@ -209,7 +209,7 @@ impl<S: Sight> Door<S> {
             visit: Visit::new(policy),
             withdrawn: false,
             database_failed: false,
-            visited: false,
+            visit_before: None,
             observed: None,
             several_faces: policy.several_faces,
             guide: Guide::default(),
@@ -219,7 +219,7 @@ impl<S: Sight> Door<S> {
     /// Forgets everybody who was here, the frames and the cooldowns: another recording begins.
     pub fn begin_anew(&mut self, policy: VisitPolicy) {
         self.visit.begin_anew(policy);
-        self.visited = false;
+        self.visit_before = None;
         self.observed = None;
         self.several_faces = policy.several_faces;
         self.guide.fall_silent();
@@ -317,12 +317,12 @@ impl<S: Sight> Door<S> {
     }
 
     fn note_end(&mut self) {
-        let visited = self.visit.is_under_way();
-        if self.visited && !visited {
+        let visit = self.visit.under_way();
+        if self.visit_before.is_some() && self.visit_before != visit {
             self.sight.end_visit();
             self.guide.fall_silent();
         }
-        self.visited = visited;
+        self.visit_before = visit;
     }
 
     /// When [`Event::Tick`] is due if nothing happens before; `None` while nobody is there.

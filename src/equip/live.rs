@@ -7,6 +7,7 @@ use crate::clock::ClockRequirement;
 use crate::compare::Metric;
 use crate::config::{Config, LogLevel};
 use crate::decide::VisitPolicy;
+use crate::policy::StrangersPolicy;
 use crate::publish::SessionSettings;
 use crate::recognise::Tuning;
 use crate::store::StoreSettings;
@@ -19,6 +20,8 @@ pub struct LiveSettings {
     pub tuning: Tuning,
     /// How frames become a decision.
     pub visit: VisitPolicy,
+    /// When somebody is told of strangers.
+    pub strangers: StrangersPolicy,
     /// By which clocks the rules are meant, where it is not the system's.
     pub time_zone: Option<String>,
     /// What the wall clock must show.
@@ -53,6 +56,7 @@ impl Config {
         LiveSettings {
             tuning: self.tuning(),
             visit: self.visit_policy(),
+            strangers: self.strangers_policy(),
             time_zone: self.policy.time_zone.clone(),
             clock: self.clock.require,
             recognise: Operation {

@@ -23,7 +23,7 @@ use crate::embed::QualityLimits;
 use crate::frame::PixelFormat;
 use crate::geometry::View;
 use crate::liveness::Mode;
-use crate::policy::LockoutPolicy;
+use crate::policy::{LockoutPolicy, StrangersPolicy};
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognise::Tuning;
@@ -152,6 +152,15 @@ impl Config {
                 window: Duration::from_secs(self.policy.lockout_window_s),
                 longest: Duration::from_secs(self.policy.lockout_max_s),
             },
+        }
+    }
+
+    /// When somebody is told of strangers.
+    #[must_use]
+    pub fn strangers_policy(&self) -> StrangersPolicy {
+        StrangersPolicy {
+            visits: self.policy.strangers_visits,
+            window: Duration::from_secs(self.policy.strangers_window_s),
         }
     }
 

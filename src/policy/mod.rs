@@ -3,6 +3,7 @@
 //! ```text
 //! Asked { who, enabled, wall clock, locked out, what else has come } ─> Rules::judge ─> Ruling { refusal or none, rule }
 //! visits that end ─> Lockout ─> locked out until
+//! visits of strangers ─> Strangers ─> enough of them that somebody is told
 //! ```
 //!
 //! In: a [`RuleBook`], as an administrator has written it, a time zone, and the time. Out: a
@@ -13,15 +14,19 @@
 //! cases. Deliberately absent: faces and scores; whoever is asked about was proven already (`decide`).
 
 mod arming;
+mod calendar;
 mod hours;
 mod lockout;
 mod name;
 mod rules;
 mod schedule;
+mod strangers;
 
 pub use arming::Arming;
+pub use calendar::{CALENDAR_BYTES_MAX, CalendarProblem, Holidays, LeftOut, read_holidays};
 pub use hours::Hours;
 pub use lockout::{Lockout, LockoutPolicy};
 pub use name::{InvalidRuleName, RuleName};
 pub use rules::{Asked, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms};
 pub use schedule::{Day, Schedule, ScheduleProblem, read_date};
+pub use strangers::{Strangers, StrangersPolicy};

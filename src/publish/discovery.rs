@@ -141,6 +141,13 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "value_template": "{{ 'ON' if value_json.present else 'OFF' }}",
         "off_delay": PRESENCE_OFF_S,
     });
+    let strangers = json!({
+        "platform": "event",
+        "name": "Strangers",
+        "icon": "mdi:account-question",
+        "state_topic": topics.of(Topic::Strangers),
+        "event_types": ["strangers"],
+    });
     let options: Vec<&str> =
         std::iter::once("none").chain(Guidance::ALL.map(Guidance::name)).collect();
     let guidance = json!({
@@ -192,6 +199,7 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
     });
     vec![
         ("access", access),
+        ("strangers", strangers),
         ("presence", with(presence, needs_camera(topics))),
         ("guidance", guidance),
         ("camera_problem", camera_problem),

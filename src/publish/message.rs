@@ -274,6 +274,29 @@ pub struct Armed {
     pub until: Option<String>,
 }
 
+/// So many visits of strangers have come that somebody is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StrangersMessage {
+    /// `deepid-edge/strangers/1`.
+    pub schema: Schema,
+    /// The door's id.
+    pub door: String,
+    /// Always `strangers`: what Home Assistant tells events by.
+    pub event_type: Cow<'static, str>,
+    /// How many.
+    pub visits: u32,
+    /// Within how many seconds.
+    pub within_s: u64,
+    /// The run of the daemon.
+    pub boot: Uuid,
+    /// The number of its record.
+    pub seq: u64,
+    /// When: RFC 3339, UTC, milliseconds.
+    pub issued: String,
+    /// Whether that clock can be trusted.
+    pub clock: ClockTrust,
+}
+
 /// The camera in use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CameraInfo {
@@ -418,7 +441,7 @@ macro_rules! payload {
 }
 payload!(
     Access => Access, Audit => Audit, Presence => Presence, GuidanceMessage => Guidance, Camera => Camera, Info => Info,
-    Health => Health, KeySet => Keys, Armed => Armed,
+    Health => Health, KeySet => Keys, Armed => Armed, StrangersMessage => Strangers,
 );
 
 impl From<&DecisionRecord> for Statement {
@@ -513,6 +536,29 @@ impl Armed {
         let armed = arming.is_armed(unix_ms);
         let until = arming.until_ms().filter(|_| armed).map(rfc3339);
         Self { schema: Self::schema(), armed, until }
+    }
+}
+
+impl StrangersMessage {
+    /// What `record` says, where it is of that.
+    #[must_use]
+    pub fn of(record: &AuditRecord) -> Option<Self> {
+        let Body::Administrative(Administrative::StrangersNoticed { visits, within_s }) =
+            record.body
+        else {
+            return None;
+        };
+        Some(Self {
+            schema: Self::schema(),
+            door: record.door.clone(),
+            event_type: Cow::Borrowed("strangers"),
+            visits,
+            within_s,
+            boot: record.boot,
+            seq: record.seq,
+            issued: rfc3339(record.issued_ms),
+            clock: record.clock,
+        })
     }
 }
 

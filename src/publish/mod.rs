@@ -27,6 +27,7 @@ pub use challenge::{Challenge, ChallengeRefusal};
 pub use diagnosis::BrokerError;
 pub use message::{
     Access, Armed, Audit, Camera, CameraState, GuidanceMessage, Health, Info, KeySet, Presence,
+    StrangersMessage,
 };
 pub use session::{
     Answered, AskDesk, AskError, BrokerFacts, Credentials, DeskRequest, HomeAssistantSettings,

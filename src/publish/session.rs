@@ -32,7 +32,9 @@ pub use to_desk::{AskDesk, DeskRequest};
 
 use super::ask::{Answer, NonceAnswer};
 use super::challenge::Challenges;
-use super::message::{Armed, Camera, GuidanceMessage, Health, Info, KeySet, Presence};
+use super::message::{
+    Armed, Camera, GuidanceMessage, Health, Info, KeySet, Presence, StrangersMessage,
+};
 use super::request::Gate;
 use super::topic::{ACCESS_EXPIRY_MS, Topic};
 use super::twin::{Contest, TwinWatch};
@@ -66,6 +68,9 @@ pub enum Outgoing {
     Keys(KeySet),
     /// Whether the door is armed, on change and once after the start.
     Armed(Armed),
+    /// So many strangers have come that somebody is told now, if that can be done; it has just been
+    /// recorded, so that the outbox has grown, too.
+    Strangers(StrangersMessage),
     /// The outbox has grown by a record that is not announced.
     Recorded,
     /// The outbox's next records, in the order of `seq`: the answer to
@@ -342,6 +347,7 @@ impl Known {
             | Outgoing::Audit(_)
             | Outgoing::Health(_)
             | Outgoing::Guidance(_)
+            | Outgoing::Strangers(_)
             | Outgoing::Answer { .. }
             | Outgoing::Stop => {}
         }

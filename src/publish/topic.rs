@@ -14,6 +14,8 @@ use crate::sign::SignedGrant;
 /// How long an `access` message may be acted upon, in milliseconds.
 pub const ACCESS_EXPIRY_MS: u32 = 5_000;
 
+/// How long the news of strangers waits for who is to be told, in seconds.
+const STRANGERS_EXPIRY_S: u32 = 300;
 /// How long a word of guidance stands, in seconds: it is said again while it holds.
 pub const GUIDANCE_EXPIRY_S: u32 = 5;
 
@@ -40,6 +42,8 @@ pub enum Topic {
     Keys,
     /// Whether the door grants anything; a state, and never a request.
     Armed,
+    /// So many strangers have come that somebody is told.
+    Strangers,
     /// Every record, in order, late if need be.
     Audit,
 }
@@ -57,7 +61,7 @@ pub struct Delivery {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Status,
         Self::Info,
         Self::Camera,
@@ -68,6 +72,7 @@ impl Topic {
         Self::Grant,
         Self::Keys,
         Self::Armed,
+        Self::Strangers,
         Self::Audit,
     ];
 
@@ -85,6 +90,7 @@ impl Topic {
             Self::Grant => "grant",
             Self::Keys => "keys",
             Self::Armed => "armed",
+            Self::Strangers => "strangers",
             Self::Audit => "audit",
         }
     }
@@ -102,6 +108,7 @@ impl Topic {
             Self::Access => "deepid-edge/access/1",
             Self::Keys => "deepid-edge/keys/1",
             Self::Armed => "deepid-edge/armed/1",
+            Self::Strangers => "deepid-edge/strangers/1",
             Self::Audit => "deepid-edge/audit/1",
         })
     }
@@ -115,6 +122,7 @@ impl Topic {
             Self::Presence => (false, 0, Some(10)),
             Self::Guidance => (false, 0, Some(GUIDANCE_EXPIRY_S)),
             Self::Access | Self::Grant => (false, 1, Some(ACCESS_EXPIRY_MS / 1000)),
+            Self::Strangers => (false, 1, Some(STRANGERS_EXPIRY_S)),
             Self::Audit => (false, 1, None),
         };
         Delivery { retained, qos, expiry_s }

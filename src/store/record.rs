@@ -249,6 +249,13 @@ pub enum Administrative {
         /// Whether it was done.
         done: bool,
     },
+    /// So many visits of strangers have come that somebody is told.
+    StrangersNoticed {
+        /// How many.
+        visits: u32,
+        /// Within how many seconds.
+        within_s: u64,
+    },
     /// An administrator vouched that references of an unknown file were made by this procedure.
     ReferencesAdopted {
         /// The model.

@@ -126,12 +126,46 @@ async def check_blueprint(hass: HomeAssistant) -> list[str]:
     return failures
 
 
+async def check_alert(hass: HomeAssistant) -> list[str]:
+    told: list[dict] = []
+    failures: list[str] = []
+    hass.services.async_register("test", "tell", lambda call: told.append(dict(call.data)))
+    hass.states.async_set("event.strangers", "unknown")
+    use = {
+        "path": "deepid-edge/alert_strangers.yaml",
+        "input": {
+            "strangers_event": "event.strangers",
+            "alert_actions": [{"action": "test.tell", "data": {"visits": "{{ visits }}"}}],
+        },
+    }
+    automation = {"automation": [{"id": "alert", "alias": "alert", "use_blueprint": use}]}
+    assert await async_setup_component(hass, "automation", automation)
+    await hass.async_block_till_done()
+
+    async def event(what, expected, state, **changes):
+        attributes = {"event_type": "strangers", "schema": "deepid-edge/strangers/1", "visits": 3} | changes
+        before = len(told)
+        hass.states.async_set("event.strangers", state, attributes)
+        await hass.async_block_till_done()
+        if told[before:] != [{"visits": 3}] * expected:
+            failures.append(f"{what}: {told[before:]}")
+
+    await event("strangers", 1, "event 1")
+    await event("more of them", 1, "event 2")
+    await event("attributes without an event", 0, "event 2")
+    await event("another schema", 0, "event 3", schema="deepid-edge/access/1")
+    hass.states.async_set("event.strangers", "unavailable")
+    await event("available again", 0, "event 3")
+    return failures
+
+
 async def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         blueprints = pathlib.Path(directory) / "blueprints/automation/deepid-edge"
         blueprints.mkdir(parents=True)
         (pathlib.Path(directory) / "custom_components").mkdir()
-        shutil.copy(ROOT / "deploy/home-assistant/open_on_grant.yaml", blueprints)
+        for blueprint in ("open_on_grant.yaml", "alert_strangers.yaml"):
+            shutil.copy(ROOT / "deploy/home-assistant" / blueprint, blueprints)
         hass = HomeAssistant(directory)
         hass.config.skip_pip = True
         hass.config_entries = ConfigEntries(hass, {})
@@ -139,7 +173,7 @@ async def main() -> int:
         await bootstrap.async_load_base_functionality(hass)
         loader.async_setup(hass)
         check_discovery()
-        failures = await check_blueprint(hass)
+        failures = await check_blueprint(hass) + await check_alert(hass)
         await hass.async_stop(force=True)
     for failure in failures:
         print(f"FAILED: {failure}", file=sys.stderr)

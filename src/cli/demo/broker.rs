@@ -56,7 +56,8 @@ pub fn start(clock: &dyn Clock) -> Result<SocketAddr, BrokerError> {
     Err(BrokerError::Silent(address))
 }
 
-fn free_port() -> std::io::Result<SocketAddr> {
+/// A port of this machine that was free a moment ago.
+pub(super) fn free_port() -> std::io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 

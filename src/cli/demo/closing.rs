@@ -57,6 +57,8 @@ pub(super) struct Closing {
     pub decisions: usize,
     /// Signed grants that a listener verified.
     pub grants_verified: usize,
+    /// Why the opener refused what somebody else sent as a grant.
+    pub grants_refused: Vec<&'static str>,
     /// Memory of the daemon's process.
     pub memory: Option<Memory>,
     /// Part by part.
@@ -95,7 +97,13 @@ impl std::fmt::Display for Closing {
         let decided = self.decisions;
         writeln!(f, "visits     {decided} decided; most faces in one frame of each: {faces}")?;
         let verified = self.grants_verified;
-        writeln!(f, "grants     {verified} signed by the door and verified")?;
+        let refused = match self.grants_refused.as_slice() {
+            [] => "none refused".to_owned(),
+            refused => {
+                format!("{} of somebody else refused: {}", refused.len(), refused.join(", "))
+            }
+        };
+        writeln!(f, "grants     {verified} signed by the door and verified; {refused}")?;
         if let Some(Health { stages, .. }) = &self.health {
             let known = STAGES.iter().filter_map(|name| stages.get_key_value(*name));
             let others = stages.iter().filter(|(name, _)| !STAGES.contains(&name.as_str()));
@@ -177,6 +185,7 @@ mod tests {
             faces: 1,
             decisions: 1,
             grants_verified: 0,
+            grants_refused: vec!["replayed", "unknown_key"],
             memory: Some(Memory { resident_bytes: 31 << 20, peak_bytes: 33 << 20 }),
             parts: vec![
                 part("nobody", None, vec![], true),

@@ -99,6 +99,15 @@ impl Listener {
         self.messages.recv_timeout(patience).ok()
     }
 
+    /// Sends `payload` below the door's own topics, as whoever may publish at this broker can.
+    pub(super) fn pretend(&self, topic: &str, payload: Vec<u8>) {
+        let topic = format!("{}{topic}", self.prefix);
+        let sent = self.client.try_publish(topic, payload, PublishOptions::at_least_once());
+        if let Err(error) = sent {
+            tracing::debug!(%error, "a message of the demo was not sent");
+        }
+    }
+
     /// Sends a request to the daemon; its answer comes on [`ANSWERS`] with `mark`.
     pub(super) fn request(&self, name: &str, mark: &[u8]) {
         let topic = format!("{}request/{name}", self.prefix);

@@ -33,9 +33,10 @@ use crate::config::checkout;
 use crate::decide::Outcome;
 use crate::lab::scene::Script;
 use closing::{Closing, Health};
-use grants::Grants;
+use deepid_grant::Refusal;
+use grants::{Grants, REFUSED};
 use listener::{ANSWERS, Listener, Message};
-use prepare::{Workplace, enroll, grant_key, introduce, operating, record};
+use prepare::{ACCOUNT, Workplace, account, enroll, grant_key, introduce, operating, record};
 use process::{Daemon, Memory, Settings};
 use story::{Access, Arrived};
 
@@ -108,8 +109,10 @@ impl Arguments {
         let broker =
             broker::start(clock.as_ref()).map_err(|error| Failure::of(Kind::Broker, &error))?;
         say(context, &format!("\nbroker     {broker}, embedded (rumqttd)"))?;
+        // Whoever looks at the page needs more time than a fast replay takes.
+        let page = if self.fast { None } else { broker::free_port().ok() };
         let settings = Settings {
-            file: place.configure(self.fast, self.keep, broker)?,
+            file: place.configure(self.fast, self.keep, broker, page)?,
             overrides: context.overrides(),
         };
         let subject = enroll(&settings, &script, &photographs)?;
@@ -127,6 +130,13 @@ impl Arguments {
             broker.port()
         );
         say(context, &format!("listening  {watch}"))?;
+        if let Some(page) = page {
+            let password = account(&settings, &place)?;
+            say(
+                context,
+                &format!("page       http://{page}/, account '{ACCOUNT}', password '{password}'"),
+            )?;
+        }
         say(context, "\ndecisions as they arrive, in seconds of the visit:")?;
         let listener = Listener::start(broker, format!("{BASE}/{DOOR}/"), Arc::clone(&clock))
             .map_err(|error| system("a thread", &error))?;
@@ -147,10 +157,11 @@ impl Arguments {
         let parts = story::judge(&script, &subject, &heard.decisions);
         let granted = |one: &&Arrived| one.access.outcome == Outcome::Granted;
         let granted = heard.decisions.iter().filter(granted).count();
-        let grants_verified = heard.grants.verified;
+        let Grants { verified: grants_verified, refused, .. } = heard.grants;
+        let safe = grants_verified == granted && refused == REFUSED;
         let closing = Closing {
             schema: "deepid-edge/demo/1",
-            as_expected: parts.iter().all(|part| part.as_expected) && grants_verified == granted,
+            as_expected: parts.iter().all(|part| part.as_expected) && safe,
             subject,
             model,
             operating,
@@ -159,6 +170,7 @@ impl Arguments {
             faces: heard.decisions.iter().filter_map(|decision| decision.access.faces).sum(),
             decisions: heard.decisions.len(),
             grants_verified,
+            grants_refused: refused.into_iter().map(Refusal::word).collect(),
             memory: heard.memory,
             parts,
         };
@@ -206,11 +218,22 @@ impl Arguments {
         let mut heard = Heard { grants, ..Heard::default() };
         let begun = clock.now();
         let (mut asked, mut ended): (bool, Option<Monotonic>) = (false, None);
+        let mut attacked = false;
         loop {
             let message = listener.next(TURN);
             let quiet = message.is_none();
             if let Some(grant) = message.as_ref().filter(|message| message.topic == "grant") {
                 say(context, &heard.grants.check(&grant.payload))?;
+                if heard.grants.verified == 1 && !attacked {
+                    attacked = true;
+                    say(
+                        context,
+                        "         somebody else at the broker sends the grant twice more, and one of their own:",
+                    )?;
+                    for attack in grants::attacks(&grant.payload) {
+                        listener.pretend("grant", attack);
+                    }
+                }
             }
             let decision = message
                 .filter(|message| !message.retained)
@@ -261,7 +284,7 @@ fn stay(
     say(
         context,
         &format!(
-            "\nThe visit goes on. Watch it in another terminal:\n  {watch}\nEnd it with Ctrl-C."
+            "\nThe visit goes on, at the page, too. Watch it in another terminal:\n  {watch}\nEnd it with Ctrl-C."
         ),
     )?;
     while !interrupted.load(Ordering::Relaxed) {

@@ -5,7 +5,9 @@
 //! threshold that is in force for this gallery, the rendered visit.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
@@ -20,6 +22,9 @@ use crate::compare::Operating;
 use crate::equip::Networks;
 use crate::lab::scene::{Scene, Script};
 use crate::store::Store;
+
+/// The account of the page.
+pub(super) const ACCOUNT: &str = "demo";
 
 /// A temporary folder that goes with its owner.
 pub(super) struct Workplace(PathBuf);
@@ -49,15 +54,19 @@ impl Workplace {
         fast: bool,
         keep: bool,
         broker: SocketAddr,
+        page: Option<SocketAddr>,
     ) -> Result<PathBuf, Failure> {
         let file = self.0.join("config.toml");
         let pace = if fast { "fast" } else { "real-time" };
-        let keys = json!({
+        let mut keys = json!({
             "door": { "id": DOOR },
             "camera": { "replay": { "path": self.recording(), "repeat": keep, "pace": pace } },
             "store": { "path": self.0.join("demo.db") },
             "mqtt": { "host": broker.ip(), "port": broker.port(), "base": BASE },
         });
+        if let (Some(page), Some(keys)) = (page, keys.as_object_mut()) {
+            keys.insert("serve".to_owned(), json!({ "listen": page.to_string() }));
+        }
         let written = toml::to_string(&keys)
             .map_err(std::io::Error::other)
             .and_then(|text| std::fs::write(&file, text));
@@ -109,6 +118,26 @@ pub(super) fn enroll(
         }
     }
     Ok(subject)
+}
+
+/// Makes an account of the page, which goes with the demonstration; its password.
+pub(super) fn account(settings: &Settings, place: &Workplace) -> Result<String, Failure> {
+    let password = uuid::Uuid::new_v4().simple().to_string().split_off(16);
+    let file = place.0.join("password");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let written = options.open(&file).and_then(|mut file| file.write_all(password.as_bytes()));
+    written.map_err(|error| system("a file in the demo's folder", &error))?;
+    let mut arguments: Vec<&OsStr> =
+        ["accounts", "add", ACCOUNT, "--role", "administrator"].map(AsRef::as_ref).to_vec();
+    arguments.extend(["--password-file".as_ref(), file.as_os_str()]);
+    let output =
+        settings.output(&arguments).map_err(|error| system("the process of 'accounts'", &error))?;
+    if output.status.success() {
+        return Ok(password);
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(Failure::new(Kind::Fault, format!("no account was made: {said}"), "please report it"))
 }
 
 /// Has the door make its key, and reads the public part at the door itself: its `x`.

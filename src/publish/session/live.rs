@@ -135,6 +135,11 @@ impl<'a> Live<'a> {
                 self.outbox_more = true;
                 self.want_outbox();
             }
+            Outgoing::Strangers(strangers) => {
+                self.publish(&self.settings.topics.message(&strangers));
+                self.outbox_more = true;
+                self.want_outbox();
+            }
             Outgoing::Recorded => {
                 self.outbox_more = true;
                 self.want_outbox();
