@@ -132,7 +132,7 @@ impl Case<'_> {
         for &(line, text) in &self.lines {
             let mut words = text.split_whitespace();
             let result = match words.next() {
-                Some("policy") => policy(words).map(|policy| run.door.begin_anew(policy)),
+                Some("policy") => policy(words).map(|policy| run.begin_anew(policy)),
                 Some("gate") => run.gate(words),
                 Some("asked") => run.asked(words),
                 Some("forgotten") => run.forgotten(words.next()),
@@ -268,6 +268,11 @@ impl Run {
             asked.iter().skip(self.asked).map(|question| question.gate.name()).collect();
         let expected: Vec<&str> = words.collect();
         if found == expected { Ok(()) } else { Err(format!("asked: {found:?}")) }
+    }
+
+    fn begin_anew(&mut self, policy: VisitPolicy) {
+        self.door.begin_anew(policy);
+        self.door.sight_mut().ended = 0;
     }
 
     /// Of how many visitors what was gathered counts for no other.
