@@ -80,6 +80,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def file(self, name: str) -> None:
         path = (ASSETS / name).resolve()
+        if name in self.server.world.absent:
+            raise Problem(404, "Not found", f"{name!r} is away")
         if not path.is_relative_to(ASSETS) or not path.is_file():
             raise Problem(404, "Not found", f"there is no {name!r}")
         headers = {"Content_Security_Policy": POLICY, "X_Content_Type_Options": "nosniff", "Cache_Control": "no-cache"}
@@ -116,6 +118,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         parts = [urllib.parse.unquote(part) for part in path.removeprefix("/api/v1/").split("/")]
         if parts == ["session"] and self.command == "POST":
             return self.log_in()
+        if self.server.world.busy:
+            raise Problem(503, "Busy", "the door is busy", "try again")
         session = self.session()
         if self.command != "GET" and self.headers.get("X-CSRF-Token") != session["csrf"]:
             raise Problem(403, "Forbidden", "the request lacks the session's CSRF token")
@@ -165,7 +169,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case ("GET", "live"):
                 self.live()
             case ("GET", "kiosk"):
-                self.give({"door": "Front door", "language": "en", "sound": world.sound, "names": world.names_at_kiosk, "time_zone": "Europe/Berlin"})
+                self.give({"door": "Front door", "language": world.language, "sound": world.sound, "names": world.names_at_kiosk, "time_zone": "Europe/Berlin"})
             case ("GET", "state" | "health" | "doctor" | "config" | "calibration" as what):
                 self.give(getattr(world, what)())
             case ("GET", "subjects"):
