@@ -125,9 +125,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Problem(403, "Forbidden", "the request lacks the session's CSRF token")
         return self.api(session, *parts)
 
-    def session(self) -> dict:
+    def key(self) -> str:
         cookie = http.cookies.SimpleCookie(self.headers.get("Cookie", ""))
-        key = cookie[COOKIE].value if COOKIE in cookie else ""
+        return cookie[COOKIE].value if COOKIE in cookie else ""
+
+    @staticmethod
+    def cookie(key: str, role: str) -> str:
+        age = f"; Max-Age={KIOSK_AGE_S}" if role == "kiosk" else ""
+        return f"{COOKIE}={key}; HttpOnly; SameSite=Strict; Path=/{age}"
+
+    def session(self) -> dict:
+        key = self.key()
         if key not in self.server.sessions:
             raise Problem(401, "No session", "nobody is signed in", "sign in")
         return self.server.sessions[key]
@@ -143,8 +151,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         role, key = ROLES[asked["name"]], secrets.token_urlsafe(24)
         session = {"name": asked["name"], "role": role, "csrf": secrets.token_urlsafe(16)}
         self.server.sessions[key] = session
-        age = f"; Max-Age={KIOSK_AGE_S}" if role == "kiosk" else ""
-        self.give(session, Set_Cookie=f"{COOKIE}={key}; HttpOnly; SameSite=Strict; Path=/{age}")
+        self.give(session, Set_Cookie=self.cookie(key, role))
 
     def log_out(self, session: dict) -> None:
         for key in [key for key, one in self.server.sessions.items() if one is session]:
@@ -161,7 +168,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Problem(403, "Forbidden", "only an administrator may do this")
         match (self.command, *parts):
             case ("GET", "session"):
-                self.give(session)
+                more = {"Set_Cookie": self.cookie(self.key(), role)} if role == "kiosk" else {}
+                self.give(session, **more)
             case ("DELETE", "session"):
                 self.log_out(session)
             case ("GET", "events"):

@@ -255,6 +255,8 @@ function login() {
 async function begin() {
   clearTimeout(again);
   try {
+    // Asked for each time: the daemon's answer prolongs the cookie by which the screen is signed in.
+    setToken((await api.get("session")).csrf);
     settings = await api.get("kiosk");
   } catch (error) {
     if (error.status === 401 || error.status === 403) return login();
