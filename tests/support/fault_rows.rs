@@ -202,7 +202,7 @@ pub const ROWS: [Row; 51] = [
         "read-fails",
         "an error of each read, likewise",
         "as above",
-        (3, "places"),
+        (100, "places"),
         "`failed`",
         "tests/faults/errors.rs::a_read_that_fails_anywhere_grants_nothing_that_is_not_kept",
     ),

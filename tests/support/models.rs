@@ -1,4 +1,7 @@
 //! The real library, models and photographs that `make assets` fetches.
+//!
+//! In: nothing; what is not there is said aloud, and the test that asked skips. Out: paths, cards,
+//! pictures, the opened runtime.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
