@@ -37,6 +37,7 @@ reliability: setup assets ## Run the fault matrix and make the table of docs/rel
 	CARGO=$(CARGO) tools/faults.sh document
 
 fuzz: ## Run each fuzz target for SECONDS (60); TARGETS="grant rows" names some (fuzz/)
+	@tools/setup_debian.sh fuzz
 	tools/fuzz.sh $(or $(SECONDS),60) $(TARGETS)
 
 corpora: ## Write the first inputs of the fuzz targets anew (fuzz/corpus)
@@ -76,8 +77,9 @@ peers: assets ## Time ours beside the same work done by OpenCV and Python, in tu
 home-assistant: ## Hold the blueprint and the discovery message to Home Assistant's own code
 	PYTHON=$(PYTHON) tools/in_venv.sh tests/home_assistant/requirements.txt tests/home_assistant/check.py
 
-page: ## Check the door's page in a real Chromium, against a mock of the daemon (needs chromium, chromium-driver)
-	tools/in_venv.sh tests/page/requirements.txt tests/page/check.py
+page: ## Check the door's page in a real Chromium, against a mock of the daemon
+	@tools/setup_debian.sh page
+	PYTHON=$(PYTHON) tools/in_venv.sh tests/page/requirements.txt tests/page/check.py
 
 model: assets ## Train, quantise, calibrate and measure a DeepID2 (hours; DATA=, OUT=, models/training/README.md)
 	@models/training/make_model.sh

@@ -12,6 +12,8 @@
 
 #[path = "support/database.rs"]
 mod database;
+#[path = "support/ended.rs"]
+mod ended;
 #[path = "support/fault_rows.rs"]
 mod fault_rows;
 #[path = "support/people.rs"]
@@ -26,6 +28,7 @@ use deepid_edge::store::{
     Administrative, Body, Change, Enrolee, Error, Likeness, LookAlike, NewReference,
     ReferenceSource, Store, StoreSettings, Usable,
 };
+use ended::Ended;
 use fault_rows::shown;
 use people::{People as _, key};
 use rusqlite::Connection;
@@ -179,12 +182,13 @@ fn a_kill_in_mid_enrolment_leaves_nothing_or_all() {
     drop(open(&path));
     let clock = SystemClock::new(ClockRequirement::Plausible, Floor::default());
     for turn in 0..6_u64 {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "enrols_until_it_is_killed"])
             .env(CHILD, &path)
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
+        let mut child = Ended::with(child);
         // It is at work once there is something new; then it is killed at some moment of an enrolment.
         let before = open(&path).subjects().unwrap().len();
         while Store::open(&path, StoreSettings::default()).unwrap().subjects().unwrap().len()
@@ -193,8 +197,7 @@ fn a_kill_in_mid_enrolment_leaves_nothing_or_all() {
             assert!(child.try_wait().unwrap().is_none(), "it has ended by itself");
         }
         clock.sleep(std::time::Duration::from_micros(1700 * turn));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        drop(child);
         let store = open(&path);
         store.check().unwrap();
         let subjects = store.subjects().unwrap();

@@ -829,14 +829,15 @@ fn age_and_tar_open_a_backup_without_this_program() {
     let (board, file) = backed_up();
     // age reads a passphrase from a terminal alone; script gives it one.
     let command = format!("age -d -o {} {}", text(&board.path("plain.tar")), text(&file));
-    let mut terminal = Command::new("script")
+    let terminal = Command::new("script")
         .args(["-qec", &command, "/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
+    let mut terminal = support::Ended::with(terminal);
     terminal.stdin.as_mut().unwrap().write_all(format!("{PASSPHRASE}\n").as_bytes()).unwrap();
-    let output = terminal.wait_with_output().unwrap();
+    let output = terminal.output();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     let untarred = Command::new("tar")
         .args(["xf", "plain.tar", "--one-top-level=plain"])

@@ -338,7 +338,6 @@ fn decisions_made_while_the_broker_is_away_go_to_audit_only_late_and_in_order() 
     assert!(late.is_sorted() && late.iter().all(|seq| missed.contains(seq)), "{late:?}");
     late.dedup();
     assert_eq!(door.desk.store().outbox_depth().unwrap(), 0);
-    shown("broker-gone", missed.len() as u64);
 }
 
 #[test]

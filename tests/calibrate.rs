@@ -8,7 +8,8 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use support::command::{assets, deepid_edge, json};
+use support::command::{deepid_edge, json};
+use support::models::assets;
 
 /// A database with two photographs of one person and one of another.
 fn enrolled(folder: &Path) -> PathBuf {

@@ -115,13 +115,7 @@ impl Bench {
 
 /// The fetched photographs, if everything that was to be fetched is there.
 fn photographs() -> Option<PathBuf> {
-    support::models::runtime()?;
-    let folder = support::models::root().join("assets/photographs");
-    if !folder.join("obama.jpg").exists() {
-        support::skip(format_args!("{} is absent; run 'make assets'", folder.display()));
-        return None;
-    }
-    Some(folder)
+    support::models::assets().then(|| support::models::root().join("assets/photographs"))
 }
 
 fn text(path: &Path) -> &str {
@@ -275,14 +269,15 @@ fn what_is_shown_is_a_file_that_says_the_same() {
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
     let bench = Bench::new();
-    let mut child = bench
+    let child = bench
         .command(&["config", "show", "--default"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("the binary runs");
+    let mut child = support::Ended::with(child);
     drop(child.stdout.take());
-    let answer = bench.answer(child.wait_with_output().expect("it ends"));
+    let answer = bench.answer(child.output());
     assert_eq!((answer.code, answer.err.as_str()), (0, ""));
 }
 

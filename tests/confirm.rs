@@ -23,8 +23,9 @@ use deepid_edge::decide::{
 };
 use deepid_edge::store::Body;
 use proptest::prelude::*;
-use support::command::{assets, deepid_edge, json};
+use support::command::{deepid_edge, json};
 use support::daemon::Home;
+use support::models::assets;
 use support::mosquitto::{Broker, Mosquitto};
 use support::scene::Recording;
 use support::subscriber::Subscriber;

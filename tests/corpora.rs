@@ -119,7 +119,8 @@ type Inputs = BTreeMap<(&'static str, String), Vec<u8>>;
 /// The inputs that are no finds of a fuzzer.
 fn first_inputs() -> Inputs {
     let mut inputs = Inputs::new();
-    for add in [pictures, streams, texts, messages, grants, cohorts, rows, backups, numbers] {
+    for add in [pictures, streams, texts, messages, grants, cohorts, names, rows, backups, numbers]
+    {
         add(&mut inputs);
     }
     inputs
@@ -320,6 +321,21 @@ fn cohorts(inputs: &mut Inputs) {
     drop(TensorView::new(Dtype::I8, vec![2, 160], &data).unwrap());
 }
 
+/// Names of two people: alike by case, by characters, by how they are composed, and none.
+fn names(inputs: &mut Inputs) {
+    for (name, two) in [
+        ("plain", "Ada Lovelace\nGrace Hopper"),
+        ("case", "Ada\nADA"),
+        ("cyrillic", "Ada\nАdа"),
+        ("composed", "Zoë\nZoe\u{308}"),
+        ("id", "s-000001\nstaff"),
+        ("invisible", "A\u{200b}da\nA\u{202e}da"),
+        ("ligature", "ﬁn\nfin"),
+    ] {
+        add(inputs, "names", name, two);
+    }
+}
+
 /// A row of each table, as the program writes it.
 fn rows(inputs: &mut Inputs) {
     const WALL: WallClock =
@@ -373,11 +389,17 @@ fn rows(inputs: &mut Inputs) {
             .collect();
         add(inputs, "rows", table, [&[number], columns.join("\u{1f}").as_bytes()].concat());
     }
+    let key = GrantKey::of_seed(&[1; 32]);
+    let (kid, x) = (key.public().thumbprint(), key.public().x());
     for (number, name, text) in [
-        (4, "group", "staff\u{1f}work"),
+        (4, "group", "staff\u{1f}work\u{1f}1\u{1f}staff"),
         (5, "terms", "s-0a0b0c\u{1f}staff\u{1f}2026-12-24T18:30:00\u{1f}-"),
         (6, "holiday", "2026-12-25"),
         (7, "arming", "1\u{1f}1\u{1f}1800000000000"),
+        (10, "account", "hall\u{1f}kiosk\u{1f}$argon2id$v=19$m=7168,t=5,p=1$c2FsdA$aGFzaA\u{1f}7"),
+        (11, "token", &format!("{}\u{1f}hall\u{1f}7", "a".repeat(64))),
+        (12, "administrator", &format!("caretaker\u{1f}{kid}\u{1f}{x}\u{1f}factor\u{1f}7")),
+        (13, "retired", "s-0a0b0c"),
     ] {
         add(inputs, "rows", name, [&[number], text.as_bytes()].concat());
     }

@@ -8,8 +8,13 @@ mod support;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use support::command::{assets, deepid_edge, json};
+use deepid_edge::clock::Clock as _;
+use support::command::{deepid_edge, json};
+use support::daemon::clock;
+use support::ended::Ended;
+use support::models::assets;
 use support::subscriber::Subscriber;
 
 #[test]
@@ -59,14 +64,15 @@ fn a_demonstration_that_is_kept_asks_for_its_figures_and_ends_when_interrupted()
     if !assets() {
         return;
     }
-    let mut child = Command::new(env!("CARGO_BIN_EXE_deepid-edge"))
+    let child = Command::new(env!("CARGO_BIN_EXE_deepid-edge"))
         .args(["demo", "--keep"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("DEEPID_EDGE_CONFIG")
         .stdout(Stdio::piped())
         .spawn()
         .expect("the binary starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut child = Demonstration(Ended::with(child));
+    let mut lines = BufReader::new(child.0.stdout.take().expect("piped")).lines();
     let mut said = Vec::new();
     let mut audit = None;
     for line in lines.by_ref().map_while(Result::ok) {
@@ -87,14 +93,32 @@ fn a_demonstration_that_is_kept_asks_for_its_figures_and_ends_when_interrupted()
     assert_eq!(request["administrative"]["verdict"], "answered", "{request}");
     let page = said.iter().find_map(|line| page_of(line)).expect("a line that names the page");
     assert!(healthz(page).starts_with("HTTP/1.1 200"), "the page is there");
-    support::signal(child.id(), "-INT");
+    support::signal(child.0.id(), "-INT");
     drop(lines);
-    let status = child.wait().expect("it ends");
+    let status = child.0.wait().expect("it ends");
     let said = said.join("\n");
     // On a machine that is too slow for real time a decision may differ; then that is the answer.
     let right = said.contains("every decision came as expected");
     assert_eq!(status.code(), Some(i32::from(!right)), "{said}");
     assert!(said.contains(" captured, "), "health arrived: {said}");
+}
+
+/// One that is asked to end before it is killed: killed, it would leave its daemon behind.
+struct Demonstration(Ended);
+
+impl Drop for Demonstration {
+    fn drop(&mut self) {
+        if !matches!(self.0.try_wait(), Ok(None)) {
+            return;
+        }
+        support::signal(self.0.id(), "-INT");
+        for _ in 0..500 {
+            if !matches!(self.0.try_wait(), Ok(None)) {
+                return;
+            }
+            clock().sleep(Duration::from_millis(20));
+        }
+    }
 }
 
 /// The port in the line that says how to listen.

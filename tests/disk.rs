@@ -90,6 +90,7 @@ fn a_daemon_that_finds_a_full_disk_starts_and_records_as_soon_as_there_is_room()
         log=$(mktemp)
         "$2" --config /dev/null --set store.path="$1/door.db" --set mqtt.enabled=false             --set camera.device=/dev/absent run 2>"$log" &
         daemon=$!
+        trap 'kill -KILL $daemon 2>/dev/null || true' EXIT
         said "start cannot be recorded" "$log"
         said "ready" "$log"
         kill -0 $daemon
@@ -98,7 +99,7 @@ fn a_daemon_that_finds_a_full_disk_starts_and_records_as_soon_as_there_is_room()
         kill -TERM $daemon
         wait $daemon
         cat "$log"
-        "$2" --config /dev/null --set store.path="$1/door.db" subjects list"#
+        "$2" --config /dev/null --set store.path="$1/door.db" records list --json"#
     );
     let Some(output) = in_a_small_file_system(&script) else { return };
     let said = format!(
@@ -108,5 +109,7 @@ fn a_daemon_that_finds_a_full_disk_starts_and_records_as_soon_as_there_is_room()
     );
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("the disk is full"), "{said}");
+    let recorded: Vec<&str> = said.lines().filter(|line| line.contains("\"seq\"")).collect();
+    assert!(recorded.iter().any(|line| line.contains("stopped")), "{recorded:?}");
     shown("disk-full-start", 1);
 }

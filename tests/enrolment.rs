@@ -21,7 +21,7 @@ use deepid_edge::enrol::{
 };
 use deepid_edge::equip::Networks;
 use deepid_edge::store::{Administrative, Body, Error, Signature, Store, StoreSettings};
-use support::models::{library, root};
+use support::models::{assets, root};
 
 const WALL: WallClock =
     WallClock { unix_ms: 1_800_000_000_000, trust: ClockTrust::Trusted, synchronised: false };
@@ -36,8 +36,7 @@ struct Door {
 
 impl Door {
     fn new() -> Option<Self> {
-        if !library().exists() {
-            support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
+        if !assets() {
             return None;
         }
         let flags = vec![Flag::set("door.id", "back")];

@@ -9,7 +9,8 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use support::command::{assets, deepid_edge, json};
+use support::command::{deepid_edge, json};
+use support::models::assets;
 
 fn faces() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/faces");

@@ -16,12 +16,11 @@ use std::path::PathBuf;
 use deepid_edge::capture::replay::mjpeg::MjpegWriter;
 use support::answer::Answer;
 use support::daemon::Home;
-use support::models::{library, root};
+use support::models::{assets, root};
 
 fn photograph() -> Option<image::RgbImage> {
     let path = root().join("assets/photographs/obama.jpg");
-    if !library().exists() || !path.exists() {
-        support::skip(format_args!("{} is absent; run 'make assets'", path.display()));
+    if !assets() {
         return None;
     }
     Some(image::open(path).expect("a photograph").into_rgb8())

@@ -24,9 +24,9 @@ use deepid_edge::store::{Administrative, Body, Rotation, Signature, Store, Store
 use deepid_grant::{Mode, PublicKey, Refusal, Verifier};
 use serde_json::{Value, json};
 use support::answer::Answer;
-use support::command::assets;
 use support::daemon::Home;
 use support::door::{BOOT, Door, WALL_MS, decision, grant, settings};
+use support::models::assets;
 use support::mosquitto::{Broker, Mosquitto};
 use support::scene::Recording;
 use support::subscriber::{Received, Subscriber};

@@ -14,8 +14,9 @@ mod support;
 use deepid_edge::decide::Outcome;
 use deepid_edge::liveness::Cue;
 use deepid_edge::store::{Body, DecisionRecord};
-use support::command::{assets, deepid_edge, json};
+use support::command::{deepid_edge, json};
 use support::daemon::Home;
+use support::models::assets;
 use support::scene::Recording;
 
 /// The decisions of a door in `mode` before which the enrolled person's photograph is carried past.

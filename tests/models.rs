@@ -8,7 +8,8 @@ mod support;
 
 use std::path::Path;
 
-use support::command::{assets, deepid_edge, json};
+use support::command::{deepid_edge, json};
+use support::models::assets;
 
 const CARD: &str = include_str!("../models/deepid2.toml");
 

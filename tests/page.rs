@@ -21,18 +21,10 @@ use deepid_edge::store::{Administrative, Body};
 use serde_json::{Value, json};
 use support::browser::{Browser, free_port, message, reply};
 use support::daemon::{Daemon, Home, PATIENCE, until};
-use support::models::{library, root};
+use support::models::{assets, root};
 use support::scene::Recording;
 
 const PASSWORD: &str = "a password of some length";
-
-fn assets() -> bool {
-    let there = library().exists();
-    if !there {
-        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
-    }
-    there
-}
 
 /// A door with a page and the three kinds of accounts, before which `recording` plays over and over.
 struct Site {

@@ -34,7 +34,7 @@ use deepid_edge::clock::Clock;
 use deepid_edge::geometry::View;
 use support::daemon::{Daemon, Home, clock, until};
 use support::fault_rows::shown;
-use support::models::library;
+use support::models;
 use support::mosquitto::{Broker, Mosquitto};
 use support::network_camera::{NetworkCamera, base64};
 use support::scene::Recording;
@@ -55,12 +55,8 @@ fn ffmpeg() -> bool {
 }
 
 /// What a daemon needs besides.
-fn assets() -> bool {
-    if !library().exists() {
-        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
-        return false;
-    }
-    ffmpeg()
+fn assets_and_ffmpeg() -> bool {
+    models::assets() && ffmpeg()
 }
 
 struct Bench(tempfile::TempDir);
@@ -448,7 +444,7 @@ fn hidden(what: &str, shown: &str) {
 
 #[test]
 fn no_secret_of_a_network_camera_is_seen_anywhere() {
-    if !assets() {
+    if !assets_and_ffmpeg() {
         return;
     }
     let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
@@ -545,7 +541,7 @@ fn on_command(program: &Path) -> Home {
 
 #[test]
 fn whoever_is_enrolled_is_granted_before_a_command() {
-    if !assets() {
+    if !assets_and_ffmpeg() {
         return;
     }
     let Some(broker) = Mosquitto::start(&Broker::default()) else { return };
@@ -569,7 +565,7 @@ fn whoever_is_enrolled_is_granted_before_a_command() {
 
 #[test]
 fn a_camera_through_a_program_enrols() {
-    if !assets() {
+    if !assets_and_ffmpeg() {
         return;
     }
     let bench = Bench::new();
@@ -583,7 +579,7 @@ fn a_camera_through_a_program_enrols() {
 
 #[test]
 fn a_killed_daemon_leaves_no_program_and_one_that_was_held_up_believes_no_old_frame() {
-    if !assets() {
+    if !assets_and_ffmpeg() {
         return;
     }
     let bench = Bench::new();

@@ -301,12 +301,13 @@ fn a_record_that_cannot_be_read_is_a_line_of_its_own() {
 #[test]
 fn new_records_are_followed_while_somebody_writes() {
     let mut door = Door::with_a_day();
-    let mut child = door
+    let child = door
         .command(&["list", "--json", "--follow", "--outcome", "granted"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut child = support::Ended::with(child);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || -> Json { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
     assert_eq!(next()["seq"], 2);
@@ -315,8 +316,6 @@ fn new_records_are_followed_while_somebody_writes() {
     door.decide(Verdict::Granted { subject: ada }, wall(START_MS));
     let followed = next();
     assert_eq!((&followed["seq"], &followed["name"]), (&8.into(), &"Ada, Countess".into()));
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 #[test]

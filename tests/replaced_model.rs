@@ -17,9 +17,8 @@ use std::path::PathBuf;
 
 use deepid_edge::store::{Administrative, Body};
 use serde_json::Value as Json;
-use support::command::assets;
 use support::daemon::{Home, until};
-use support::models::root;
+use support::models::{assets, root};
 use support::scene::Recording;
 
 /// A door with obama enrolled, whose models lie in a folder of its own.

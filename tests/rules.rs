@@ -23,7 +23,7 @@ use jiff::civil::{Date, DateTime};
 use serde_json::{Value, json};
 use support::daemon::Home;
 use support::fault_rows::shown;
-use support::models::library;
+use support::models::assets;
 use support::mosquitto::{Broker, Mosquitto};
 use support::people::People as _;
 use support::scene::Recording;
@@ -379,8 +379,7 @@ fn holidays_come_out_of_a_calendar_file() {
 
 #[test]
 fn a_running_daemon_takes_rules_over_and_says_whether_it_is_armed() {
-    if !library().exists() {
-        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
+    if !assets() {
         return;
     }
     let Some(broker) = Mosquitto::start(&Broker::default()) else { return };

@@ -22,7 +22,7 @@ use deepid_edge::frame::{Frame, PixelFormat};
 use deepid_edge::geometry::Turn;
 use deepid_edge::store::{AuditRecord, Body};
 use support::daemon::Home;
-use support::models::{library, runtime};
+use support::models::{assets, runtime};
 use support::mosquitto::{Broker, Mosquitto};
 use support::path;
 use support::scene::{HEIGHT, Recording, WIDTH};
@@ -31,14 +31,6 @@ use support::subscriber::Subscriber;
 /// Around the portrait, in fractions of the picture.
 const PORTRAIT: [f32; 4] = [0.0, 0.0, 0.24, 0.42];
 const IGNORE: &str = "[[0.0, 0.0, 0.24, 0.42]]";
-
-fn assets() -> bool {
-    let there = library().exists();
-    if !there {
-        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
-    }
-    there
-}
 
 fn with_portrait(recording: Recording) -> Recording {
     recording.before_portrait("biden.jpg", 0.14, (5, 5))

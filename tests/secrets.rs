@@ -23,7 +23,7 @@ use std::time::Duration;
 use deepid_edge::config::{Config, Flag, KEYS, KeyKind, Sources};
 use support::answer::Answer;
 use support::daemon::Home;
-use support::models::{library, root};
+use support::models::{assets, library, root};
 use support::mosquitto::{Broker, Mosquitto};
 use support::scene::Recording;
 use support::subscriber::Subscriber;
@@ -229,8 +229,7 @@ fn is_right(key: &str, value: &str) -> bool {
 
 #[test]
 fn no_key_lets_a_secret_out() {
-    if !library().exists() {
-        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
+    if !assets() {
         return;
     }
     let Some(broker) = Mosquitto::start(&Broker::default()) else { return };

@@ -18,20 +18,12 @@ use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use support::answer::Answer;
 use support::daemon::Home;
-use support::models::library;
+use support::models::assets;
 use support::mosquitto::{Broker, Mosquitto};
 use support::subscriber::Subscriber;
 
 const CAMERA: &str = "deepid-edge/front/camera";
 const HEALTH: &str = "deepid-edge/front/health";
-
-fn assets() -> bool {
-    let there = library().exists();
-    if !there {
-        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
-    }
-    there
-}
 
 fn good() -> Vec<u8> {
     let grey: Vec<u8> = (0..160 * 120).map(|i| (i * 13 % 251) as u8).collect();

@@ -5,7 +5,8 @@
 # out  exit 0 when the tool can be run with assets/cargo/bin at the end of PATH; nothing printed but
 #      that it is being built
 #
-# Unoptimised: these tools run for seconds and are built for minutes. Deliberately absent: any change
+# Unoptimised and without debug information: these tools run for seconds and are built for minutes, and
+# nobody debugs them. Deliberately absent: any change
 # to ~/.cargo, and any tool that is downloaded already built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,5 +16,5 @@ shift 2
 PATH=$PATH:$built/bin
 command -v "$name" >/dev/null && exit
 echo "$name: building $version into assets/cargo (once)"
-cargo install --quiet --debug --locked --root "$built" --target-dir "$built/target" "$@" "$name@$version"
+CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0 cargo install --quiet --debug --locked --root "$built" --target-dir "$built/target" "$@" "$name@$version"
 rm -rf "$built/target"

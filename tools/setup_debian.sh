@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs and this machine lacks.
 #
-# in   demo | test | arm64 | armv7 | deb | deb-arm64 | deb-test | system | system-arm64 |
+# in   demo | test | page | fuzz | arm64 | armv7 | deb | deb-arm64 | deb-test | system | system-arm64 |
 #      test-arm64 | bench-arm64: for what
 # out  exit 0 when everything is there; exit 1 with the one command that a person must run
 #
@@ -13,10 +13,10 @@ set -euo pipefail
 
 readonly purpose=${1:?for what}
 case $purpose in
-demo | test | deb | deb-test | system | system-arm64) triple= ;;
+demo | test | page | fuzz | deb | deb-test | system | system-arm64) triple= ;;
 arm64 | deb-arm64 | test-arm64 | bench-arm64) triple=aarch64-unknown-linux-gnu ;;
 armv7) triple=armv7-unknown-linux-gnueabihf ;;
-*) echo "setup: '$purpose' must be demo, test, arm64, armv7, deb, deb-arm64, deb-test, system, system-arm64, test-arm64 or bench-arm64" >&2; exit 2 ;;
+*) echo "setup: '$purpose' must be demo, test, page, fuzz, arm64, armv7, deb, deb-arm64, deb-test, system, system-arm64, test-arm64 or bench-arm64" >&2; exit 2 ;;
 esac
 
 # Daemons and administration tools live in sbin, which a user's PATH often lacks.
@@ -33,6 +33,7 @@ libclang() { # bindgen reads the kernel's V4L2 header with it: the library, and 
     compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null || compgen -G '/usr/lib/*/libclang*.so*' >/dev/null || return 1
     compgen -G '/usr/lib/llvm-*/lib/clang/*/include/stddef.h' >/dev/null || compgen -G '/usr/lib/clang/*/include/stddef.h' >/dev/null
 }
+chromium() { command_there chromium || command_there chromium-browser; }
 libstdcxx() { compgen -G '/usr/lib/*/libstdc++.so.6' >/dev/null || compgen -G '/usr/lib*/libstdc++.so.6' >/dev/null; }
 
 qemu_fits() { # qemu-system refuses to be installed beside the qemu-utils of another release
@@ -61,10 +62,12 @@ for_any() { # for_any PURPOSE…: whether this is one of them
 }
 
 need ca-certificates 'pip and cargo check certificates' certificates
-need gcc 'links the program, compiles SQLite and ring' c_compiler
-need libc6-dev 'headers of the C library and the kernel' test -e /usr/include/stdio.h
-need libclang-dev 'reads the V4L2 header for the camera' libclang
-need libstdc++6 'the TFLite library needs it' libstdcxx
+if ! for_any page; then
+    need gcc 'links the program, compiles SQLite and ring' c_compiler
+    need libc6-dev 'headers of the C library and the kernel' test -e /usr/include/stdio.h
+    need libclang-dev 'reads the V4L2 header for the camera' libclang
+    need libstdc++6 'the TFLite library needs it' libstdcxx
+fi
 need python3 'fetches the assets; 3.11 or newer' python
 need python3-pip 'fetches the assets' pip
 if for_any arm64 test-arm64 bench-arm64 || { for_any deb-arm64 && [ "$(uname -m)" != aarch64 ]; }; then
@@ -112,6 +115,15 @@ if for_any test; then
     need systemd 'tests check the unit with systemd-analyze' command_there systemd-analyze
 fi
 
+if for_any page; then
+    need chromium 'shows the page' chromium
+    need chromium-driver 'presses its buttons' command_there chromedriver
+    need python3-venv 'the driver of the test has an environment of its own' venv
+fi
+if for_any fuzz; then
+    need g++ 'compiles libFuzzer' command_there c++
+fi
+
 if for_any system system-arm64; then
     need e2fsprogs 'makes disk images' command_there mke2fs
     need ffmpeg 'makes what the camera shall see' command_there ffmpeg
@@ -128,7 +140,8 @@ if for_any system-arm64; then
     command_there qemu-system-aarch64 || qemu_fits qemu-system-arm
 fi
 
-if ! command_there cargo; then
+# The page is checked against a mock in Python.
+if ! for_any page && ! command_there cargo; then
     echo 'setup: cargo is missing: install Rust (rustup, or a package; Cargo.toml states the oldest version)' >&2
     exit 1
 fi

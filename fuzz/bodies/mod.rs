@@ -7,6 +7,7 @@
 
 mod access;
 mod frames;
+mod names;
 mod rows;
 mod texts;
 
@@ -14,7 +15,7 @@ mod texts;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, in the order of the alphabet.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     ("backup", rows::backup),
     ("card", texts::card),
     ("challenge", access::challenge),
@@ -25,6 +26,7 @@ pub const TARGETS: [Target; 17] = [
     ("grant", access::grant),
     ("info", access::info),
     ("mjpeg", frames::mjpeg),
+    ("names", names::names),
     ("pem", access::pem),
     ("picture", frames::picture),
     ("raw", frames::raw),

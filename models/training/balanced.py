@@ -141,6 +141,9 @@ def calibrated(groups: list[np.ndarray], names: list[str], metric: str) -> dict:
     """Thresholds of the worst group, with its name, the interval of its rate, and the average."""
     sense = 1.0 if metric == "cosine" else -1.0
     points: list[dict] = []
+    lonely = [name for name, of in zip(names, groups, strict=True) if not len(of)]
+    if lonely:
+        raise SystemExit(f"balanced: nobody of {', '.join(lonely)} has another of the same sex and age to be compared with: take more photographs of them, or leave the group out of the table")
     for rate in RATES:
         average = on_average(groups, rate)
         if rate * min(len(g) for g in groups) >= EVENTS_MIN:
@@ -157,9 +160,14 @@ def calibrated(groups: list[np.ndarray], names: list[str], metric: str) -> dict:
         reached = rate_at(counted, threshold if group else average)
         interval = scores.wilson(round(reached * len(counted)), len(counted))
         points.append({"rate": rate, "threshold": sense * threshold, "interval": list(interval), "group": group, "average": sense * average})
-    told = next(point for point in points if point["rate"] == TOLD)
+    told = next((point for point in points if point["rate"] == TOLD), None)
+    if told is None:
+        fewest = min(range(len(names)), key=lambda group: len(groups[group]))
+        raise SystemExit(f"balanced: {len(groups[fewest])} pairs of {names[fewest]} show no rate of {TOLD:g}, which a card needs: take photographs for {EVENTS_MIN / TOLD:,.0f} pairs or more")
+    # Where a rate goes on by the slope of all groups, it goes on from the last group that had one.
+    worst = [point["group"] for point in points[: points.index(told) + 1] if point["group"]][-1]
     others = {name: rate_at(g, sense * told["threshold"]) for name, g in zip(names, groups, strict=True)}
-    return {"calibration": points, "worst_group": told["group"], "rates_of_groups_at_1e-3": others}
+    return {"calibration": points, "worst_group": worst, "rates_of_groups_at_1e-3": others}
 
 
 def calibration(mirrored: Vectors, one_crop: Vectors, labels: Path, same: dict[tuple[str, str], str], mean: np.ndarray, date: str) -> dict:

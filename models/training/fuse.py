@@ -22,7 +22,7 @@ import numpy as np
 import scores
 from embedder import Carded, carded
 from evaluate import calibrated, held_back
-from tables import interval_words, rate, text
+from tables import interval_words, listed, rate, text
 
 # Of true matches the gate may lose so many: the second embedder cannot bring them back.
 GATE_MISSES = 0.001
@@ -70,6 +70,8 @@ def card(options: argparse.Namespace, first: Carded, second: Carded) -> str:
     both = fused(pairs, gate, weight)
     mated, others = both[pairs.same], both[~pairs.same]
     points = calibrated(others, "cosine")
+    if not points:
+        raise SystemExit(f"fuse: {len(others):,} comparisons of strangers show no rate: take more people for calibration (people.py)")
     passed = float((pairs.first[~pairs.same] >= gate).mean())
     missed = ", ".join(f"{100 * scores.miss_rate_at(mated, others, p['rate']):.2f} % at {rate(p['rate'])}" for p in points)
     source = (
@@ -81,7 +83,6 @@ def card(options: argparse.Namespace, first: Carded, second: Carded) -> str:
         f"The gate lets {100 * passed:.1f} % of strangers' comparisons through to {second.id}, and loses {100 * float((mated < gate).mean()):.2f} % of true matches.",
         f"{second.id} helped to clean the names of the people measured on, and may have been trained on them: the misses are too few and the thresholds perhaps too low. Check them at the door itself.",
     ]
-    listed = ", ".join(f"[{rate(p['rate'])}, {p['threshold']:.6g}]" for p in points)
     lines = [
         "# Written by models/training/fuse.py. Format: models/README.md",
         f"id = {text(options.id)}", f"title = {text(f'{first.id}, confirmed by {second.id}')}",
@@ -91,7 +92,7 @@ def card(options: argparse.Namespace, first: Carded, second: Carded) -> str:
         "[provenance]", 'licence = "MIT OR Apache-2.0 for this file; those of both networks for what it needs"',
         f"source = {text(f'Gate and weights chosen on 400 other people, {options.date}, by models/training/fuse.py')}",
         "limitations = [", *(f"    {text(w)}," for w in limitations), "]", "",
-        "[[calibration]]", 'metric = "cosine"', "mirrored = true", f"source = {text(source)}", f"points = [{listed}]", "",
+        "[[calibration]]", 'metric = "cosine"', "mirrored = true", f"source = {text(source)}", f"points = {listed(points, 'threshold')}", "",
     ]  # fmt: skip
     return "\n".join(lines)
 

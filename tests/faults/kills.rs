@@ -10,25 +10,18 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use deepid_edge::clock::Clock as _;
-use deepid_edge::decide::Outcome;
+use deepid_edge::decide::{Outcome, VisitPolicy};
 use deepid_edge::store::{AuditRecord, Body, Store, StoreSettings};
 use deepid_grant::{Mode, PublicKey, Refusal, Verifier};
 
 use crate::support;
 use crate::support::daemon::{Daemon, Home, clock, until};
+use crate::support::ended::Ended;
 use crate::support::fault_rows::shown;
-use crate::support::models::library;
+use crate::support::models::assets;
 use crate::support::mosquitto::{Broker, Mosquitto};
 use crate::support::scene::Recording;
 use crate::support::subscriber::{Received, Subscriber};
-
-fn assets() -> bool {
-    let there = library().exists();
-    if !there {
-        support::skip(format_args!("{} is absent; run 'make assets'", library().display()));
-    }
-    there
-}
 
 /// A home at whose door one enrolled person comes and goes again and again, and the recording of that.
 fn busy(home: Home) -> (Home, std::path::PathBuf) {
@@ -52,6 +45,9 @@ struct Heard {
     audited: BTreeSet<u64>,
     granted: u64,
     verifier: Option<Verifier>,
+    /// What `status` said last, and how often it said that the door was gone.
+    online: bool,
+    gone: u64,
 }
 
 impl Heard {
@@ -66,6 +62,10 @@ impl Heard {
                     let before = self.accessed.insert(seq, access);
                     assert_eq!(before, None, "an access of {seq} was heard a second time");
                     assert!(!message.retained);
+                }
+                "status" => {
+                    self.online = message.text() == "online";
+                    self.gone += u64::from(!self.online);
                 }
                 "audit" => drop(self.audited.insert(message.json()["seq"].as_u64().unwrap())),
                 "keys" if self.verifier.is_none() && !message.payload.is_empty() => {
@@ -142,6 +142,13 @@ fn a_daemon_that_is_killed_at_any_moment_loses_no_record_and_grants_nothing_twic
         daemon.signal("-KILL");
         daemon.until_ended();
         heard.listen(&subscriber.until_now("deepid-edge/marker"));
+        // The broker says it for the daemon, as soon as it has noticed.
+        if heard.online {
+            subscriber.next("the will", |message| {
+                heard.listen(std::slice::from_ref(message));
+                !heard.online
+            });
+        }
         if kill % 20 == 0 || kill == kills {
             heard.holds(&home);
         }
@@ -180,6 +187,8 @@ fn a_daemon_that_is_killed_at_any_moment_loses_no_record_and_grants_nothing_twic
         heard.audited.len()
     );
     assert!(heard.granted > 0 && heard.accessed.len() as u64 >= kills / 2);
+    // Of four kills three are of a daemon that was heard.
+    assert!(heard.gone >= kills / 4 * 3, "{} wills of {kills} kills", heard.gone);
     shown("kill", kills);
 }
 
@@ -217,13 +226,13 @@ fn below(row: &str, limits: &[String], known: &[&str]) {
     for limit in limits {
         let before = home.records().len();
         let (child, log) = limited(&home, &recording, limit);
-        let mut child = Ended(child);
-        let end = until(limit, || match child.0.try_wait().unwrap() {
+        let mut child = Ended::with(child);
+        let end = until(limit, || match child.try_wait().unwrap() {
             Some(status) => Some(Some(status)),
             None => (home.records().len() > before + 3).then_some(None),
         });
-        child.0.kill().ok();
-        child.0.wait().unwrap();
+        child.kill().ok();
+        child.wait().unwrap();
         let said = std::fs::read_to_string(log).unwrap();
         match end {
             None => decided += 1,
@@ -241,16 +250,6 @@ fn below(row: &str, limits: &[String], known: &[&str]) {
     println!("{decided} decided, {ended} ended");
     assert!(decided > 0 && ended > 0, "{decided} decided, {ended} ended");
     shown(row, limits.len() as u64);
-}
-
-/// Ended when the test is.
-struct Ended(std::process::Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
 }
 
 #[test]
@@ -316,9 +315,9 @@ fn randomness_that_comes_late_delays_the_key_and_nothing_else() {
     }
     let (home, recording) = busy(Home::new());
     let whole = home.command(&["run", "--replay", recording.to_str().unwrap()]);
-    let log = home.path("log");
+    let (log, calls) = (home.path("log"), home.path("calls"));
     let traced = Command::new("strace")
-        .args(["-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=getrandom"])
+        .args(["-D", "-f", "-qq", "-o", calls.to_str().unwrap(), "-e", "trace=getrandom"])
         .args(["-e", "inject=getrandom:delay_enter=300000"])
         .arg(whole.get_program())
         .args(whole.get_args())
@@ -327,9 +326,9 @@ fn randomness_that_comes_late_delays_the_key_and_nothing_else() {
         .stderr(std::fs::File::create(&log).unwrap())
         .spawn();
     let Ok(child) = traced else { return support::skip("strace is not installed") };
-    let mut child = Ended(child);
+    let mut child = Ended::with(child);
     let decided = until("three decisions", || {
-        if child.0.try_wait().unwrap().is_some() {
+        if child.try_wait().unwrap().is_some() {
             return Some(false);
         }
         let decisions =
@@ -341,9 +340,12 @@ fn randomness_that_comes_late_delays_the_key_and_nothing_else() {
         return support::skip_here(format_args!("no process can be traced here: {said}"));
     }
     assert!(decided, "{said}");
+    let calls = std::fs::read_to_string(calls).unwrap();
+    assert!(calls.contains("(DELAYED)"), "randomness was late: {calls}");
     let key = home.told(&["keys", "show"]);
     assert_eq!(key["state"], "ok", "{key}");
-    child.0.kill().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
     Heard::default().holds(&home);
     shown("entropy-late", 1);
 }
@@ -363,9 +365,11 @@ fn a_daemon_that_was_held_up_goes_on_and_grants_nothing_old() {
     }
     let (home, recording) = busy(Home::new());
     let mut daemon = at_work(&home, &recording);
-    for _ in 0..10 {
+    let VisitPolicy { stale, agreeing, .. } = VisitPolicy::default();
+    for stop in 0..10 {
         daemon.signal("-STOP");
-        clock().sleep(Duration::from_millis(120));
+        // Too short to make a frame old, and long enough.
+        clock().sleep(if stop % 2 == 0 { stale / 4 } else { stale * 3 / 2 });
         daemon.signal("-CONT");
         let before = home.records().len();
         until("a decision", || (home.records().len() > before).then_some(()));
@@ -373,12 +377,19 @@ fn a_daemon_that_was_held_up_goes_on_and_grants_nothing_old() {
     daemon.signal("-TERM");
     assert!(daemon.until_ended().success(), "{}", daemon.log());
     let records = Heard::default().holds(&home);
+    let mut grants = 0;
     let granted = records.iter().filter_map(|record| match &record.body {
         Body::Decision(decision) if decision.outcome == Outcome::Granted => Some(decision),
         _ => None,
     });
     for decision in granted {
-        assert!(decision.frames.agreeing >= 2, "{decision:?}");
+        assert!(decision.frames.agreeing >= agreeing, "{decision:?}");
+        assert!(
+            u128::from(decision.last_frame_us) <= stale.as_micros(),
+            "an old frame: {decision:?}"
+        );
+        grants += 1;
     }
+    assert!(grants > 0, "somebody was granted: {records:?}");
     shown("held-up", 10);
 }

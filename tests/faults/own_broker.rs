@@ -8,7 +8,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use deepid_edge::clock::Clock as _;
@@ -24,7 +25,7 @@ pub enum Behaviour {
     NeverAcknowledges,
     /// It takes so long for each answer.
     Slow(Duration),
-    /// It answers the greeting with these bytes.
+    /// It answers the greeting with these bytes, and hangs up.
     Says(Vec<u8>),
     /// It hangs up as soon as it has been greeted.
     HangsUp,
@@ -47,6 +48,8 @@ pub struct Published {
 #[derive(Default)]
 struct State {
     published: Mutex<Vec<Published>>,
+    /// Connections that were accepted, each as long as this broker runs.
+    streams: Mutex<Vec<TcpStream>>,
     connections: AtomicUsize,
     ended: AtomicBool,
     behaviour: Mutex<Option<Behaviour>>,
@@ -56,6 +59,7 @@ struct State {
 pub struct OwnBroker {
     state: Arc<State>,
     port: u16,
+    listening: Option<JoinHandle<()>>,
 }
 
 impl OwnBroker {
@@ -65,21 +69,40 @@ impl OwnBroker {
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State::default());
         *state.behaviour.lock().unwrap() = Some(behaviour);
-        let shared = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if shared.ended.load(Ordering::SeqCst) {
-                    return;
-                }
-                shared.connections.fetch_add(1, Ordering::SeqCst);
-                let state = Arc::clone(&shared);
-                std::thread::spawn(move || {
-                    // The door may hang up at any time.
-                    drop(serve(&state, stream));
-                });
-            }
-        });
-        Self { state, port }
+        let listening = Some(listen(listener, Arc::clone(&state)));
+        Self { state, port, listening }
+    }
+
+    /// Goes away: connections end, and nobody listens on its port.
+    pub fn stop(&mut self) {
+        let Some(listening) = self.listening.take() else { return };
+        self.state.ended.store(true, Ordering::SeqCst);
+        // Wakes the listener.
+        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        listening.join().ok();
+        for stream in self.streams().drain(..) {
+            stream.shutdown(Shutdown::Both).ok();
+        }
+    }
+
+    /// Is there again on the same port, and knows what was published to it before.
+    pub fn start_again(&mut self) {
+        assert!(self.listening.is_none(), "it still runs");
+        self.state.ended.store(false, Ordering::SeqCst);
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap();
+        self.listening = Some(listen(listener, Arc::clone(&self.state)));
+    }
+
+    /// Says this to whoever is connected.
+    pub fn says(&self, packets: &[u8]) {
+        for stream in self.streams().iter_mut() {
+            // One that is gone hears nothing.
+            drop(stream.write_all(packets));
+        }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Vec<TcpStream>> {
+        self.state.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn port(&self) -> u16 {
@@ -109,14 +132,33 @@ impl OwnBroker {
 
 impl Drop for OwnBroker {
     fn drop(&mut self) {
-        self.state.ended.store(true, Ordering::SeqCst);
-        // Wakes the listener.
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        self.stop();
     }
 }
 
+/// Serves whoever connects, each in a thread of its own, until the broker is ended.
+fn listen(listener: TcpListener, shared: Arc<State>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            if shared.ended.load(Ordering::SeqCst) {
+                return;
+            }
+            let known = stream.try_clone().unwrap();
+            shared.streams.lock().unwrap_or_else(PoisonError::into_inner).push(known);
+            shared.connections.fetch_add(1, Ordering::SeqCst);
+            let state = Arc::clone(&shared);
+            std::thread::spawn(move || {
+                // The door may hang up at any time.
+                drop(serve(&state, &stream));
+                // Another handle of it is kept: dropped, it would stay open.
+                drop(stream.shutdown(Shutdown::Both));
+            });
+        }
+    })
+}
+
 /// One packet: its first byte and its body.
-fn packet(stream: &mut TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
+fn packet(stream: &mut &TcpStream) -> std::io::Result<(u8, Vec<u8>)> {
     let mut byte = [0];
     stream.read_exact(&mut byte)?;
     let [kind] = byte;
@@ -175,7 +217,7 @@ fn behind_properties(body: &[u8]) -> usize {
     }
 }
 
-fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
+fn serve(state: &State, mut stream: &TcpStream) -> std::io::Result<()> {
     let clock = crate::support::daemon::clock();
     loop {
         let (kind, body) = packet(&mut stream)?;
@@ -188,7 +230,10 @@ fn serve(state: &State, mut stream: TcpStream) -> std::io::Result<()> {
         }
         match kind >> 4 {
             1 => match &behaviour {
-                Behaviour::Says(bytes) => stream.write_all(bytes)?,
+                Behaviour::Says(bytes) => {
+                    stream.write_all(bytes)?;
+                    return stream.shutdown(Shutdown::Write);
+                }
                 _ => stream.write_all(&[0x20, 3, 0, 0, 0])?,
             },
             3 => {

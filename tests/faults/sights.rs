@@ -99,6 +99,7 @@ fn pictures_that_change_their_size_grant_no_stranger_and_the_door_goes_on() {
     let clock = ManualClock::new(Monotonic::from_millis(1000), PLAUSIBLE_FROM_UNIX_MS);
     let (mut random, mut effects) = (fastrand::Rng::with_seed(8), Vec::new());
     let stranger = scene::rgb("biden.jpg", 0.16, (150, 40));
+    let mut seen_in = 0;
     for sequence in 1..=FRAMES {
         clock.advance(Duration::from_millis(100));
         let (width, height) = match random.u8(0..8) {
@@ -118,8 +119,22 @@ fn pictures_that_change_their_size_grant_no_stranger_and_the_door_goes_on() {
         door.step(Event::Frame(&frame), Time::of(&clock), &mut effects);
         let seen = &door.observed().unwrap().seen;
         assert!(!matches!(seen, Seen::Fault(_)), "{width}×{height}: {seen:?}");
+        seen_in += u64::from(matches!(seen, Seen::Faces { .. }));
     }
     assert_eq!(granted(&effects), 0, "{effects:?}");
+    assert!(seen_in > FRAMES / 4, "the stranger is seen in {seen_in} of {FRAMES}");
+    // Who is enrolled is granted afterwards: the door has not got stuck.
+    let pixels = scene::yuyv(&scene::one_face());
+    let (size, stride) = ((scene::WIDTH, scene::HEIGHT), scene::WIDTH as usize * 2);
+    clock.advance(Duration::from_secs(10));
+    door.step(Event::Tick, Time::of(&clock), &mut effects);
+    for sequence in FRAMES + 1..=FRAMES + 20 {
+        clock.advance(Duration::from_millis(150));
+        let frame =
+            Frame::new(&pixels, PixelFormat::Yuyv, size, stride, sequence, clock.now()).unwrap();
+        door.step(Event::Frame(&frame), Time::of(&clock), &mut effects);
+    }
+    assert_eq!(granted(&effects), 1, "{effects:?}");
     shown("camera-sizes", FRAMES);
 }
 
@@ -142,8 +157,9 @@ impl Engine for Constant {
 fn a_network_that_always_says_the_same_grants_nobody() {
     let Some(runtime) = runtime() else { return };
     let somebody = enrolled(&runtime);
-    let pixels = scene::yuyv(&scene::one_face());
-    let (size, stride) = ((scene::WIDTH, scene::HEIGHT), scene::WIDTH as usize * 2);
+    // Before a network that is right, so that it is the constant that grants nobody.
+    let sound = path::embedder(&runtime, true);
+    assert_eq!(grants(&runtime, sound, somebody.clone()), 1, "the sound network grants");
     let constants = [-1e30, -3.0, -1e-30, 1e-30, 0.5, 1.0, 7.0, 255.0, 1e30, f32::MAX];
     for constant in constants {
         let mut card = card(path::EMBEDDER);
@@ -154,24 +170,31 @@ fn a_network_that_always_says_the_same_grants_nobody() {
         // Who was enrolled with a sound network, as if this one had made the vector.
         let values = somebody.values().to_vec();
         let reference = FeatureVector::new(procedure.key(), values).unwrap();
-        let follower = Follower::new(
-            path::detector(&runtime, "blazeface-full-range"),
-            path::detector(&runtime, "blazeface-short-range"),
-            FollowerSettings { strategy: Strategy::Find, ..FollowerSettings::default() },
-        );
-        let gallery = path::gallery(vec![reference]);
-        let limits = QualityLimits::default();
-        let recogniser = Recogniser::new(follower, path::aligner(), embedder, gallery, limits, 0.6);
-        let clock = ManualClock::new(Monotonic::from_millis(1000), PLAUSIBLE_FROM_UNIX_MS);
-        let mut door = Door::new(recogniser, VisitPolicy::default());
-        let mut effects = Vec::new();
-        for sequence in 1..=30 {
-            clock.advance(Duration::from_millis(100));
-            let frame = Frame::new(&pixels, PixelFormat::Yuyv, size, stride, sequence, clock.now())
-                .unwrap();
-            door.step(Event::Frame(&frame), Time::of(&clock), &mut effects);
-        }
-        assert_eq!(granted(&effects), 0, "{constant}: {effects:?}");
+        assert_eq!(grants(&runtime, embedder, reference), 0, "{constant}");
     }
     shown("model-constant", constants.len() as u64);
+}
+
+/// How often a door with `embedder` grants while the person of `reference` stands before it.
+fn grants(runtime: &Runtime, embedder: Embedder, reference: FeatureVector) -> usize {
+    let follower = Follower::new(
+        path::detector(runtime, "blazeface-full-range"),
+        path::detector(runtime, "blazeface-short-range"),
+        FollowerSettings { strategy: Strategy::Find, ..FollowerSettings::default() },
+    );
+    let gallery = path::gallery(vec![reference]);
+    let limits = QualityLimits::default();
+    let recogniser = Recogniser::new(follower, path::aligner(), embedder, gallery, limits, 0.6);
+    let clock = ManualClock::new(Monotonic::from_millis(1000), PLAUSIBLE_FROM_UNIX_MS);
+    let mut door = Door::new(recogniser, VisitPolicy::default());
+    let pixels = scene::yuyv(&scene::one_face());
+    let (size, stride) = ((scene::WIDTH, scene::HEIGHT), scene::WIDTH as usize * 2);
+    let mut effects = Vec::new();
+    for sequence in 1..=30 {
+        clock.advance(Duration::from_millis(100));
+        let frame =
+            Frame::new(&pixels, PixelFormat::Yuyv, size, stride, sequence, clock.now()).unwrap();
+        door.step(Event::Frame(&frame), Time::of(&clock), &mut effects);
+    }
+    granted(&effects)
 }

@@ -124,6 +124,14 @@ impl Storage {
         watched.failed
     }
 
+    /// Has `work` done while all goes well; after it calls fail as before.
+    pub fn spared<T>(&self, work: impl FnOnce() -> T) -> T {
+        let failing = locked(&self.watched).failing.take();
+        let done = work();
+        locked(&self.watched).failing = failing;
+        done
+    }
+
     /// How many things SQLite has done so far.
     pub fn done(&self) -> usize {
         locked(&self.watched).done.len()

@@ -79,11 +79,14 @@ class Browser:
 
     def go(self, view: str) -> None:
         """Shows a view without loading the page again, anew where it is shown already."""
+        # The page hears of it later than who sets it: whatever is asked next is asked of the new view.
         script = """
-            if (location.hash === arguments[0]) dispatchEvent(new HashChangeEvent("hashchange"));
-            else location.hash = arguments[0];
+            const [hash, done] = arguments;
+            addEventListener("hashchange", () => done(), {once: true});
+            if (location.hash === hash) dispatchEvent(new HashChangeEvent("hashchange"));
+            else location.hash = hash;
         """
-        self.driver.execute_script(script, f"#/{view}")
+        self.driver.execute_async_script(script, f"#/{view}")
 
     def size(self, name: str) -> None:
         wide, high = SIZES[name]
@@ -91,14 +94,13 @@ class Browser:
         metrics = {"width": wide, "height": high, "deviceScaleFactor": 1, "mobile": mobile}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
+    def before_each_page(self, script: str) -> None:
+        """Has `script` run in every page that is opened from now on, before its own."""
+        self.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+
     def media(self, **features: str) -> None:
         values = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": values})
-
-    def offline(self, off: bool) -> None:
-        self.driver.execute_cdp_cmd("Network.enable", {})
-        conditions = {"offline": off, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
-        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
 
     # What it shows
 

@@ -3,69 +3,41 @@
 in   a browser and the door that is tested
 out  for each case: it returns, or it raises with what was not so, or Skip with what is missing
 
-Cases are independent: each signs in anew, and enrols under names of its own.
+Cases are independent: each signs in anew, and enrols under names of its own. Those about people stand
+in people_cases.py.
 """
 
 import json
 import time
-import uuid
 
-from browser import SIZES, Browser
-from target import Target, broken_picture
-from world import MARKUP
+from browser import SIZES, Browser, axe
+from people_cases import (
+    a_person_is_changed,
+    enrolment_at_the_door,
+    enrolment_is_cancelled,
+    files_of_one_name,
+    files_with_one_refused,
+    markup_in_a_name_is_text,
+    people_are_listed,
+    whom_a_picture_shows,
+)
+from steps import Skip, administrator, expect, judge, loaded, own, request, told
+from target import Target
 
 VIEWS = ("live", "people", "log", "figures", "door", "people/add", "people/enrol", "people/identify")
 
 
-class Skip(Exception):
-    pass
-
-
-def expect(holds: object, about: str) -> None:
-    if not holds:
-        raise AssertionError(about)
-
-
-def own(name: str) -> str:
-    return f"{name} {uuid.uuid4().hex[:6]}"
-
-
-def administrator(browser: Browser, target: Target, view: str = "live") -> None:
-    browser.log_in(*target.accounts["administrator"])
-    browser.one("#nav a")
-    browser.go(view)
-
-
-def request(browser: Browser, method: str, path: str, body: object = None) -> dict:
-    """What the API answers to the page's own session."""
-    script = """
-        const [method, path, body, done] = arguments;
-        (async () => {
-          const session = await (await fetch("/api/v1/session")).json();
-          const headers = {"X-CSRF-Token": session.csrf, "Content-Type": "application/json"};
-          const options = method === "GET" ? {} : {method, headers, body: body && JSON.stringify(body)};
-          const response = await fetch("/api/v1/" + path, options);
-          const text = await response.text();
-          let json = null;
-          try { json = JSON.parse(text); } catch {}
-          return {status: response.status, json, text: text.slice(0, 5000)};
-        })().then(done, error => done({status: 0, json: null, text: String(error)}));
-    """
-    return browser.driver.execute_async_script(script, method, path, body)
-
-
-def add_by_files(browser: Browser, target: Target, name: str, files: list) -> None:
-    browser.go("people/add")
-    browser.fill("Name", name)
-    browser.all("input[type=file]")[0].send_keys("\n".join(map(str, files)))
-    browser.wait(lambda: len(browser.all(".pictures li")) == len(files), "every file is listed")
-    browser.one("form button[type=submit]").click()
-    browser.wait(lambda: browser.all(".notice.good") or browser.all(".notice.bad"), "the pictures were judged", 180)
-
-
-def needs_pictures(target: Target) -> None:
-    if not target.pictures:
-        raise Skip("no --picture of a face was given")
+# The numbers of the timers that are to go off in five seconds: tries that are due.
+TIMERS = """
+    window.timers = new Set();
+    const [begin, end] = [setTimeout, clearTimeout];
+    window.setTimeout = (call, wait, ...rest) => {
+      const number = begin(() => { timers.delete(number); call(...rest); }, wait);
+      if (wait === 5000) timers.add(number);
+      return number;
+    };
+    window.clearTimeout = (number) => { timers.delete(number); end(number); };
+"""
 
 
 def first_login(browser: Browser, target: Target) -> None:
@@ -89,7 +61,26 @@ def first_login(browser: Browser, target: Target) -> None:
     browser.press("Sign out")
     browser.says("Sign in to the door")
     browser.open("/#/people")
+    browser.driver.refresh()
     browser.says("Sign in to the door")
+    expect(not browser.all(".table"), "an address shows nobody without a session")
+
+
+def one_try_at_a_time(browser: Browser, target: Target) -> None:
+    if not target.world:
+        raise Skip("a daemon cannot be asked to turn every request away")
+    browser.before_each_page(TIMERS)
+    target.world.busy = True
+    try:
+        browser.open("/")
+        for _ in range(4):
+            browser.press("Try again")
+            browser.says("the door is busy")
+        browser.wait(lambda: browser.driver.execute_script("return timers.size") == 1, "one try is due, however often one presses")
+    finally:
+        target.world.busy = False
+    browser.says("Sign in to the door")
+    expect(browser.driver.execute_script("return timers.size") == 0, "no try is due where somebody can sign in")
 
 
 def viewer_reads_only(browser: Browser, target: Target) -> None:
@@ -105,8 +96,14 @@ def viewer_reads_only(browser: Browser, target: Target) -> None:
     browser.says("Enrolment")
     text = browser.text("#main")
     expect(not any(words in text for words in ("Rename", "Remove", "Switch off")), f"a viewer changes nobody: {text!r}")
-    browser.go("people/add")
-    browser.wait(lambda: not browser.all("input[type=file]"), "a viewer gets no form by its address either")
+    for view in ("people/add", "people/enrol", "people/identify"):
+        browser.go(view)
+        browser.says("Nobody with this id")
+        expect(not browser.all("#main form, #main input"), f"a viewer gets no form by the address {view} either")
+    somebody = request(browser, "GET", "subjects")["json"][0]["id"]
+    for method, path in (("DELETE", f"subjects/{somebody}"), ("PATCH", f"subjects/{somebody}"), ("POST", "enrolments")):
+        answer = request(browser, method, path, {"name": own("Nobody")} if method != "DELETE" else None)
+        expect(answer["status"] == 403, f"{method} {path} of a viewer is answered {answer['status']}")
     browser.collect()
     expect(not any("/live" in url and url.startswith("ws") for url in browser.asked), "no socket was opened for a viewer")
 
@@ -133,185 +130,11 @@ def live_picture(browser: Browser, target: Target) -> None:
     browser.says("Nobody enrolled is near enough", ".judged")
     target.world.recognised = True
     target.world.come("come_closer")
-    browser.says("Come closer", ".side")
+    browser.wait(lambda: told(browser, "Guidance") == "Come closer", "what to do is shown")
+    browser.wait(lambda: told(browser, "Presence") == "somebody is at the door", "somebody is there")
     target.world.go()
-    browser.says("nobody", ".side")
-
-
-def people_are_listed(browser: Browser, target: Target) -> None:
-    administrator(browser, target, "people")
-    browser.one(".table tbody a")
-    listed = request(browser, "GET", "subjects")["json"]
-    expect(len(browser.all(".table tbody tr")) == len(listed), "everybody is listed")
-    some = listed[0]["name"]
-    browser.one("input[type=search]").send_keys(some)
-    browser.says("found", ".toolbar")
-    names = [row.text for row in browser.all(".table tbody a")]
-    expect(some in names, f"{some!r} is found by name: {names}")
-    browser.one("input[type=search]").clear()
-    browser.one("input[type=search]").send_keys("nobody has this name")
-    browser.says("Nobody has such a name.")
-
-
-def markup_in_a_name_is_text(browser: Browser, target: Target) -> None:
-    administrator(browser, target)
-    name = MARKUP
-    if not target.world:
-        needs_pictures(target)
-        add_by_files(browser, target, name, target.pictures)
-    browser.go("people")
-    browser.wait(lambda: name in [link.text for link in browser.all(".table tbody a")], "the name is shown as written")
-    next(link for link in browser.all(".table tbody a") if link.text == name).click()
-    browser.says(name, "h1")
-    browser.press("Remove …")
-    browser.says(name, "dialog h2")
-    browser.press("Cancel", "dialog")
-    browser.go("log")
-    browser.says(name, ".log")
-    for selector in ("#main img[src='x']", "#main b"):
-        expect(not any("Bold" in e.text for e in browser.all(selector)), f"{selector} was made of a name")
-    expect(not browser.all("img[onerror]"), "no element was made of a name")
-
-
-def files_with_one_refused(browser: Browser, target: Target) -> None:
-    needs_pictures(target)
-    administrator(browser, target)
-    name = own("Mary Jackson")
-    add_by_files(browser, target, name, [target.pictures[0], target.no_face, broken_picture()])
-    browser.says(f"{name} has 1 new reference", ".notice.good")
-    refused = [item.text for item in browser.all(".pictures li.refused")]
-    expect(len(refused) == 2, f"two pictures are refused: {refused}")
-    expect(any(target.no_face.name in text for text in refused), "the refused picture is named")
-    expect(all(len(text.splitlines()) >= 2 for text in refused), f"each refused picture has its reason: {refused}")
-    browser.press("Show the person")
-    browser.says(name, "h1")
-    browser.go("people/add")
-    browser.fill("Name", own("Nobody"))
-    browser.all("input[type=file]")[0].send_keys(str(target.no_face))
-    browser.one("form button[type=submit]").click()
-    browser.one(".notice.bad")
-    browser.one(".pictures li.refused")
-    browser.go("people/add")
-    browser.fill("Name", name)
-    browser.all("input[type=file]")[0].send_keys(str(target.pictures[0]))
-    browser.one("form button[type=submit]").click()
-    browser.one(".notice.bad")
-    expect(not browser.all(".notice.good"), "a name that is taken enrols nobody")
-    drop = """
-        const data = new DataTransfer();
-        data.items.add(new File(["x"], "notes.txt", {type: "text/plain"}));
-        document.querySelector(".drop").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
-    """
-    browser.driver.execute_script(drop)
-    texts = lambda: [item.text for item in browser.all(".pictures li.refused")]
-    browser.wait(lambda: any("notes.txt" in text for text in texts()), "a dropped file that is no picture is refused")
-
-
-def a_person_is_changed(browser: Browser, target: Target) -> None:
-    needs_pictures(target)
-    administrator(browser, target)
-    name, other = own("Katherine Johnson"), own("Dorothy Vaughan")
-    add_by_files(browser, target, name, target.pictures)
-    browser.press("Show the person")
-    browser.says(name, "h1")
-    browser.fill("Name", other)
-    browser.press("Rename")
-    browser.says(other, "h1")
-    browser.press("Switch off")
-    browser.says("Switched off", ".head")
-    browser.press("Switch on")
-    browser.says("May pass", ".head")
-    set_time = "arguments[0].value = arguments[1]"
-    browser.driver.execute_script(set_time, browser.labelled("From"), "2030-02-01T08:00")
-    browser.driver.execute_script(set_time, browser.labelled("Until"), "2030-01-01T08:00")
-    browser.press("Set validity")
-    browser.one("form .notice.bad")
-    browser.driver.execute_script(set_time, browser.labelled("Until"), "2030-03-01T08:00")
-    browser.press("Set validity")
-    browser.says("Not yet valid", ".head")
-    browser.driver.execute_script(set_time, browser.labelled("From"), "")
-    browser.driver.execute_script(set_time, browser.labelled("Until"), "")
-    browser.press("Set validity")
-    browser.says("May pass", ".head")
-    groups = request(browser, "GET", "groups")["json"]
-    if groups:
-        browser.labelled("Group").send_keys(groups[0]["name"])
-        browser.press("Set group")
-        browser.wait(lambda: groups[0]["name"] in browser.text(".terms"), "the group is shown")
-    # Removal: asked first, and not done unless confirmed.
-    browser.press("Remove …")
-    browser.says("erases", "dialog")
-    browser.driver.switch_to.active_element.send_keys("\ue00c")
-    browser.wait(lambda: not browser.all("dialog"), "Escape closes the question")
-    expect(other in browser.text("h1"), "Escape removes nobody")
-    browser.press("Remove …")
-    browser.press("Remove and erase", "dialog")
-    browser.wait(lambda: browser.text("h1") == "People", "the list is shown again")
-    browser.one(".table tbody a, .empty")
-    browser.wait(lambda: other not in browser.text("table"), "the removed person is gone from the list")
-    everybody = request(browser, "GET", "subjects")["json"]
-    expect(other not in [one["name"] for one in everybody], "the daemon has forgotten the person")
-
-
-def whom_a_picture_shows(browser: Browser, target: Target) -> None:
-    needs_pictures(target)
-    administrator(browser, target)
-    if not target.world:
-        add_by_files(browser, target, own("Valerie Thomas"), target.pictures)
-    browser.go("people/identify")
-    browser.says("Who is this?", "h1")
-    browser.all("input[type=file]")[0].send_keys(str(target.pictures[0]))
-    browser.one(".asked .score.good")
-    browser.all("input[type=file]")[0].send_keys(str(target.no_face))
-    browser.one(".asked .notice.bad")
-    expect(not browser.all(".asked .score"), "a picture without a face shows nobody")
-
-
-def enrolment_at_the_door(browser: Browser, target: Target) -> None:
-    if not target.can("enrol"):
-        raise Skip("no --at-door command lets somebody stand before the camera")
-    administrator(browser, target, "people/enrol")
-    name = own("Annie Easley")
-    browser.fill("Name", name)
-    browser.press("Begin")
-    if target.at_door:
-        from target import run
-
-        run(target.at_door)
-    browser.one(".ring")
-    seen = set()
-
-    def everything():
-        seen.add(browser.text(".say-now"))
-        return "Everything was taken" in seen
-
-    browser.wait(everything, "every side was taken", 120)
-    expect(any("left" in say for say in seen) and any("right" in say for say in seen), f"what to do was said: {seen}")
-    expect(name not in [one["name"] for one in request(browser, "GET", "subjects")["json"]], "nothing is written before the button")
-    if target.world:
-        browser.says("looks alike", ".notice.warn")
-    browser.press("Save")
-    browser.says(f"{name} is enrolled.")
-    expect(name in [one["name"] for one in request(browser, "GET", "subjects")["json"]], "the person is enrolled")
-
-
-def enrolment_is_cancelled(browser: Browser, target: Target) -> None:
-    administrator(browser, target, "people/enrol")
-    name = own("Nobody")
-    browser.fill("Name", name)
-    browser.press("Begin")
-    browser.one(".ring")
-    browser.press("Cancel")
-    browser.one("form input[name=name]")
-    running = lambda: request(browser, "GET", "enrolments")
-    browser.wait(lambda: not running()["json"], "the door was told of the cancelling")
-    # Whoever leaves the view cancels, too.
-    browser.fill("Name", name)
-    browser.press("Begin")
-    browser.one(".ring")
-    browser.go("people")
-    browser.wait(lambda: not running()["json"], "who leaves the view cancels")
-    expect(name not in browser.text(), "who cancels enrols nobody")
+    browser.wait(lambda: told(browser, "Presence") == "nobody", "nobody is there any more")
+    browser.wait(lambda: told(browser, "Guidance") == "none", "nobody is told anything")
 
 
 def a_grant_appears_at_once(browser: Browser, target: Target) -> None:
@@ -356,20 +179,31 @@ def the_log(browser: Browser, target: Target) -> None:
         browser.wait(lambda: len(browser.all(".entry")) > count, "older records follow")
     browser.labelled("Outcome").send_keys("Granted")
     marks = "return [...document.querySelectorAll('.entry .outcome')].map(e => e.className)"
-    browser.wait(
-        lambda: all("granted" in name for name in browser.driver.execute_script(marks)), "only grants are shown"
-    )
+
+    def grants_alone() -> bool:
+        found = browser.driver.execute_script(marks)
+        return all("granted" in name for name in found) if found else bool(browser.all(".log .empty"))
+
+    browser.wait(grants_alone, "only grants are shown")
+    expect(not target.world or browser.all(".entry"), "there are grants to show")
     expect("outcome=granted" in browser.driver.current_url, "the filter is in the address")
     link = browser.driver.execute_script("return [...document.querySelectorAll('a[download]')].map(a => a.href)")
     expect(len(link) == 2 and all("outcome=granted" in url for url in link), f"the downloads have the filter: {link}")
     for url in link:
         answer = request(browser, "GET", url.split("/api/v1/")[1])
         expect(answer["status"] == 200, f"{url} answers {answer['status']}")
-        if url.split("?")[0].endswith("jsonl") and answer["text"]:
-            json.loads(answer["text"].splitlines()[0])
-    browser.labelled("Outcome").send_keys("All")
+        expect(answer["text"] or not target.world, f"{url} holds something")
+        if url.split("?")[0].endswith("jsonl"):
+            # The last line may be cut off: so much of the text is looked at.
+            for line in answer["text"].splitlines()[:-1]:
+                expect(json.loads(line)["outcome"] == "granted", f"{url} holds grants alone: {line}")
     browser.driver.refresh()
     browser.one(".entry, .log .empty")
+    expect(browser.labelled("Outcome").get_property("value") == "granted", "the filter outlives a reload")
+    browser.wait(grants_alone, "only grants are shown after it")
+    browser.labelled("Outcome").send_keys("All")
+    browser.wait(lambda: "outcome" not in browser.driver.current_url, "the filter is gone from the address")
+    browser.wait(lambda: not all("granted" in name for name in browser.driver.execute_script(marks)) or not target.world, "all is shown again")
 
 
 def the_daemon_goes_and_comes(browser: Browser, target: Target) -> None:
@@ -402,8 +236,15 @@ def the_kiosk(browser: Browser, target: Target) -> None:
     browser.log_in(*target.accounts["kiosk"], path="/kiosk?lang=en")
     browser.one("body.idle #clock")
     expect(not browser.all("canvas, img:not([alt=''])"), "no picture at the door")
-    cookie = next(one for one in browser.driver.get_cookies() if one["httpOnly"])
-    expect(cookie.get("expiry", 0) > time.time() + 30 * 86_400, "a screen stays signed in for long")
+    in_a_month = time.time() + 30 * 86_400
+    cookie = lambda: next(one for one in browser.driver.get_cookies() if one["httpOnly"])
+    expect(cookie().get("expiry", 0) > in_a_month, "a screen stays signed in for long")
+    # As it is when the login lies far back: every start of the page prolongs it.
+    browser.driver.add_cookie(cookie() | {"expiry": int(time.time()) + 3600})
+    expect(cookie()["expiry"] < in_a_month, "the cookie was shortened")
+    browser.driver.refresh()
+    browser.one("body.idle #clock")
+    expect(cookie()["expiry"] > in_a_month, "it counts from when the screen was last used")
     browser.open("/")
     browser.wait(lambda: browser.driver.current_url.endswith("/kiosk"), "a kiosk sees nothing else")
     browser.open("/kiosk?lang=de")
@@ -446,6 +287,33 @@ def the_kiosk(browser: Browser, target: Target) -> None:
     browser.wait(lambda: browser.all("body.idle"), "the screen goes on by itself", 60)
 
 
+def the_kiosk_goes_on(browser: Browser, target: Target) -> None:
+    """Neither texts that do not come nor a device without sound stops the screen."""
+    if not target.world:
+        raise Skip("a daemon cannot be asked to keep its texts back")
+    world = target.world
+    browser.before_each_page("window.OscillatorNode = class { constructor() { throw new Error('no sound'); } };")
+    world.language = "de"
+    world.absent.add("i18n/de.json")
+    try:
+        browser.log_in(*target.accounts["kiosk"], path="/kiosk")
+        browser.one("body.idle #clock")
+        browser.says("Look into the camera")
+        somebody = next(iter(world.subjects.values()))
+        browser.wait(lambda: world.listeners, "the screen listens")
+        world.decide("granted", "matched", somebody)
+        browser.one("body.granted")
+        browser.one("body.idle")
+        world.absent.clear()
+        target.stop()
+        browser.one("body.gone")
+        target.start()
+        browser.wait(lambda: "In die Kamera schauen" in browser.text(), "the texts follow as soon as they can be had", 60)
+    finally:
+        world.language = "en"
+        world.absent.clear()
+
+
 def figures_and_door(browser: Browser, target: Target) -> None:
     administrator(browser, target, "figures")
     browser.says("Claimed FPIR")
@@ -454,6 +322,18 @@ def figures_and_door(browser: Browser, target: Target) -> None:
         browser.wait(lambda: len(browser.all("svg.chart")) == 5, "a histogram and four lines")
         labels = browser.driver.execute_script("return [...document.querySelectorAll('svg.chart')].map(e => e.getAttribute('aria-label'))")
         expect(all(labels), "each chart is told in words")
+        # The threshold of the mock, 0.612, cuts the bar from 0.60 to 0.65.
+        expect("Pictures of the same person: 56 to 59 of 60 reach it" in labels[0], f"own pictures: {labels[0]!r}")
+        expect("strangers of the cohort: 0 of" in labels[0], f"strangers: {labels[0]!r}")
+        expect("heap must lie left of it" in browser.text(), "which way a cosine points is said")
+        target.world.metric = "euclidean-l2"
+        try:
+            browser.go("figures")
+            browser.says("heap must lie right of it")
+            label = browser.driver.execute_script("return document.querySelector('svg.chart').getAttribute('aria-label')")
+            expect("1 to 4 of 60 reach it" in label, f"a smaller distance is nearer: {label!r}")
+        finally:
+            target.world.metric = "cosine"
     expect("NaN" not in browser.text() and "undefined" not in browser.text(), "no number is broken")
     browser.go("door")
     browser.says("Configuration in force")
@@ -498,6 +378,10 @@ def by_keyboard(browser: Browser, target: Target) -> None:
     raise AssertionError(f"no record is reached by Tab: {reached}")
 
 
+# What is drawn by a symbol that is not there shows nothing.
+ABSENT_ICONS = "return [...document.querySelectorAll('use')].map(e => e.getAttribute('href')).filter(h => !document.querySelector(h))"
+
+
 def it_fits(browser: Browser, target: Target) -> None:
     administrator(browser, target)
     wrong = []
@@ -507,22 +391,16 @@ def it_fits(browser: Browser, target: Target) -> None:
         browser.size(size)
         for view in views:
             browser.go(view)
-            browser.one("#main h1, #main section")
-            settle(browser)
+            loaded(browser, view)
+            absent = browser.driver.execute_script(ABSENT_ICONS)
+            if absent:
+                wrong.append(f"{view}: there is no icon {absent}")
             if browser.overflow() > 0:
                 wrong.append(f"{view} at {size}: {browser.overflow()} px too wide")
     expect(not wrong, "; ".join(wrong))
 
 
-def settle(browser: Browser) -> None:
-    """Until what a view loads is there."""
-    browser.wait(lambda: "Loading …" not in browser.text("#main"), "the view is loaded")
-    browser.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
-
-
 def axe_finds_nothing(browser: Browser, target: Target) -> None:
-    from browser import axe
-
     source, found = axe(), []
     browser.driver.delete_all_cookies()
     browser.open("/")
@@ -537,8 +415,7 @@ def axe_finds_nothing(browser: Browser, target: Target) -> None:
             browser.size(size)
             for view in views:
                 browser.go(view)
-                browser.one("#main h1, #main section")
-                settle(browser)
+                loaded(browser, view)
                 if view == "log":
                     browser.one(".entry").click()
                 found += [f"{view}, {scheme}, {size}: {text}" for text in browser.violations(source)]
@@ -559,28 +436,19 @@ def axe_finds_nothing(browser: Browser, target: Target) -> None:
     expect(not found, "\n      ".join(["axe-core finds:", *found]))
 
 
-def judge(browser: Browser, expected: tuple[str, ...] = ()) -> None:
-    """What holds in every case: a quiet console, and nothing asked of anybody else."""
-    browser.collect()
-    # A refusal that a case provokes is an answer; the browser writes it into the console all the same.
-    unauthorised = "Failed to load resource: the server responded with a status of 401"
-    refusals = (f"/api/v1/session - {unauthorised}", f"/api/v1/kiosk - {unauthorised}")
-    complaints = browser.complaints(refusals + expected)
-    expect(not complaints, f"the console is quiet: {complaints}")
-    expect(not browser.foreign(), f"nobody else is asked: {browser.foreign()}")
-
-
 GONE = ("net::ERR_", "WebSocket connection to")
 REFUSED = ("responded with a status of 4",)
 
 # Each case, and which lines of the console belong to what it provokes.
 CASES = {
     first_login: (),
-    viewer_reads_only: (),
+    one_try_at_a_time: ("status of 503", *REFUSED),
+    viewer_reads_only: REFUSED,
     live_picture: (),
     people_are_listed: (),
     markup_in_a_name_is_text: (),
     files_with_one_refused: REFUSED,
+    files_of_one_name: REFUSED,
     a_person_is_changed: REFUSED,
     whom_a_picture_shows: REFUSED,
     enrolment_at_the_door: (),
@@ -592,6 +460,7 @@ CASES = {
     by_keyboard: (),
     a_lost_session: REFUSED,
     the_kiosk: GONE + REFUSED,
+    the_kiosk_goes_on: GONE + REFUSED,
     it_fits: (),
     axe_finds_nothing: (),
     the_daemon_goes_and_comes: (*GONE, "/api/v1/events - Failed to load resource"),

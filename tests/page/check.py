@@ -21,6 +21,7 @@ import traceback
 import cases
 import screenshots
 from browser import Browser
+from steps import Skip, judge
 from target import mocked, real
 
 
@@ -58,9 +59,9 @@ def main() -> int:
         browser = Browser(target.url, target.insecure)
         try:
             case(browser, target)
-            cases.judge(browser, expected)
+            judge(browser, expected)
             print(f"ok       {name}", flush=True)
-        except cases.Skip as why:
+        except Skip as why:
             skipped.append(name)
             print(f"skipped  {name}: {why}", flush=True)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the other cases are run

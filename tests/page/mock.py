@@ -80,6 +80,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def file(self, name: str) -> None:
         path = (ASSETS / name).resolve()
+        if name in self.server.world.absent:
+            raise Problem(404, "Not found", f"{name!r} is away")
         if not path.is_relative_to(ASSETS) or not path.is_file():
             raise Problem(404, "Not found", f"there is no {name!r}")
         headers = {"Content_Security_Policy": POLICY, "X_Content_Type_Options": "nosniff", "Cache_Control": "no-cache"}
@@ -116,14 +118,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         parts = [urllib.parse.unquote(part) for part in path.removeprefix("/api/v1/").split("/")]
         if parts == ["session"] and self.command == "POST":
             return self.log_in()
+        if self.server.world.busy:
+            raise Problem(503, "Busy", "the door is busy", "try again")
         session = self.session()
         if self.command != "GET" and self.headers.get("X-CSRF-Token") != session["csrf"]:
             raise Problem(403, "Forbidden", "the request lacks the session's CSRF token")
         return self.api(session, *parts)
 
-    def session(self) -> dict:
+    def key(self) -> str:
         cookie = http.cookies.SimpleCookie(self.headers.get("Cookie", ""))
-        key = cookie[COOKIE].value if COOKIE in cookie else ""
+        return cookie[COOKIE].value if COOKIE in cookie else ""
+
+    @staticmethod
+    def cookie(key: str, role: str) -> str:
+        age = f"; Max-Age={KIOSK_AGE_S}" if role == "kiosk" else ""
+        return f"{COOKIE}={key}; HttpOnly; SameSite=Strict; Path=/{age}"
+
+    def session(self) -> dict:
+        key = self.key()
         if key not in self.server.sessions:
             raise Problem(401, "No session", "nobody is signed in", "sign in")
         return self.server.sessions[key]
@@ -139,8 +151,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         role, key = ROLES[asked["name"]], secrets.token_urlsafe(24)
         session = {"name": asked["name"], "role": role, "csrf": secrets.token_urlsafe(16)}
         self.server.sessions[key] = session
-        age = f"; Max-Age={KIOSK_AGE_S}" if role == "kiosk" else ""
-        self.give(session, Set_Cookie=f"{COOKIE}={key}; HttpOnly; SameSite=Strict; Path=/{age}")
+        self.give(session, Set_Cookie=self.cookie(key, role))
 
     def log_out(self, session: dict) -> None:
         for key in [key for key, one in self.server.sessions.items() if one is session]:
@@ -157,7 +168,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Problem(403, "Forbidden", "only an administrator may do this")
         match (self.command, *parts):
             case ("GET", "session"):
-                self.give(session)
+                more = {"Set_Cookie": self.cookie(self.key(), role)} if role == "kiosk" else {}
+                self.give(session, **more)
             case ("DELETE", "session"):
                 self.log_out(session)
             case ("GET", "events"):
@@ -165,7 +177,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case ("GET", "live"):
                 self.live()
             case ("GET", "kiosk"):
-                self.give({"door": "Front door", "language": "en", "sound": world.sound, "names": world.names_at_kiosk, "time_zone": "Europe/Berlin"})
+                self.give({"door": "Front door", "language": world.language, "sound": world.sound, "names": world.names_at_kiosk, "time_zone": "Europe/Berlin"})
             case ("GET", "state" | "health" | "doctor" | "config" | "calibration" as what):
                 self.give(getattr(world, what)())
             case ("GET", "subjects"):

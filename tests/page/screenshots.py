@@ -6,8 +6,8 @@ out  PNG files named VIEW-SIZE-SCHEME.png
 
 import pathlib
 
-import cases
 from browser import SIZES, Browser
+from steps import administrator, request, settle
 from target import Target
 
 BOTH = ("light", "dark")
@@ -27,7 +27,7 @@ def make(target: Target, folder: pathlib.Path) -> None:
 
 
 def shoot(browser: Browser, folder: pathlib.Path, name: str) -> None:
-    cases.settle(browser)
+    settle(browser)
     browser.shoot(folder / f"{name}.png")
     print(f"{name}.png", flush=True)
 
@@ -41,8 +41,8 @@ def login(browser: Browser, folder: pathlib.Path) -> None:
 
 
 def views(browser: Browser, target: Target, folder: pathlib.Path) -> None:
-    cases.administrator(browser, target)
-    subject = cases.request(browser, "GET", "subjects")["json"]
+    administrator(browser, target)
+    subject = request(browser, "GET", "subjects")["json"]
     people = [f"people/{subject[0]['id']}"] if subject else []
     for scheme in BOTH:
         browser.media(prefers_color_scheme=scheme, prefers_reduced_motion="reduce")

@@ -39,7 +39,11 @@ class World:
     def __init__(self, names: bool = True, sound: bool = True):
         self.lock = threading.RLock()
         self.listeners: set[queue.Queue] = set()
-        self.names_at_kiosk, self.sound = names, sound
+        self.names_at_kiosk, self.sound, self.language = names, sound, "en"
+        # Files of the page that are not found, and whether every request is turned away.
+        self.absent: set[str] = set()
+        self.busy = False
+        self.metric = "cosine"
         self.started = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3, hours=7)
         self.chance = random.Random(11)
         self.subjects: dict[str, dict] = {}
@@ -302,7 +306,7 @@ class World:
             "confirm": "facenet",
             "liveness": {"mode": "deny", "network": "liveness"},
             "threshold": THRESHOLD,
-            "metric": "cosine",
+            "metric": self.metric,
             "grant_key": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
             "started_at": stamp(self.started),
             "viewers": 2,
@@ -322,21 +326,19 @@ class World:
         return {"now": now | {"frame_ms_p95": 44.2}, "day": day}
 
     def calibration(self) -> dict:
-        edges = [round(-0.2 + index * 0.05, 2) for index in range(21)]
+        edges = [round(-0.2 + index * 0.05, 2) for index in range(25)]
+        named = lambda *names: [{"id": one["id"], "name": one["name"]} for name in names for one in self.subjects.values() if one["name"] == name]
+        pair = lambda a, b, score: dict(zip("ab", named(a, b)), score=score)
         bell = lambda mean, wide, total: [
             round(total * math.exp(-(((low + 0.025 - mean) / wide) ** 2) / 2) * 0.05 / wide / 2.507) for low in edges[:-1]
         ]
         return {
-            "enrolled": {"edges": edges, "counts": bell(0.16, 0.14, 240)},
+            "enrolled": {"edges": edges, "counts": bell(0.78, 0.09, 60)},
             "cohort": {"edges": edges, "counts": bell(0.1, 0.12, 9000)},
             "threshold": THRESHOLD,
-            "metric": "cosine",
+            "metric": self.metric,
             "claimed_fpir": 0.00052,
-            "nearest": [
-                {"a": "Emmy Noether", "b": "Rosalind Franklin", "score": 0.571},
-                {"a": "Ada Lovelace", "b": "Grace Hopper", "score": 0.498},
-                {"a": "Alan Turing", "b": MARKUP, "score": 0.402},
-            ],
+            "nearest": [pair("Emmy Noether", "Rosalind Franklin", 0.671), pair("Alan Turing", MARKUP, 0.618)],
             "lookalikes": [{"subject": {"id": "s-000005", "name": "Rosalind Franklin"}, "count": 1}],
         }
 

@@ -15,7 +15,7 @@
 use std::fmt::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use deepid_edge::store::{AuditRecord, Store, StoreSettings};
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::ended::Ended;
 use super::models::root;
 
 /// How long anything may take before the test gives up; no measure of speed.
@@ -162,6 +163,7 @@ impl Home {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
+        let child = Ended::with(child);
         Daemon { child, notified, log: self.path("log") }
     }
 
@@ -184,8 +186,9 @@ fn listen(socket: UnixDatagram, into: Arc<Mutex<String>>) {
     });
 }
 
+/// Killed when it is dropped.
 pub struct Daemon {
-    child: Child,
+    child: Ended,
     notified: Arc<Mutex<String>>,
     log: PathBuf,
 }
@@ -221,12 +224,5 @@ impl Daemon {
     pub fn resident(&self) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
         text.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }

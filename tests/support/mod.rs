@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod command;
 pub mod daemon;
 pub mod door;
+pub mod ended;
 pub mod fault_rows;
 pub mod models;
 pub mod mosquitto;
@@ -21,6 +22,7 @@ pub mod scene;
 pub mod skip;
 pub mod subscriber;
 
+pub use ended::{Ended, EndedByFile};
 pub use skip::{skip, skip_here};
 
 /// Sends a process the signal called `name`, such as `-TERM`. By the shell's own kill: the program of

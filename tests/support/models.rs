@@ -1,4 +1,7 @@
 //! The real library, models and photographs that `make assets` fetches.
+//!
+//! In: nothing; what is not there is said aloud, and the test that asked skips. Out: paths, cards,
+//! pictures, the opened runtime.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,10 +29,20 @@ pub fn models() -> ModelDirectory {
     ModelDirectory::new(vec![root().join("models"), root().join("assets/models")])
 }
 
+/// Whether the library, the detectors and the photographs are there; says aloud which are not.
+pub fn assets() -> bool {
+    let fetched = |name: &str| root().join("assets").join(name);
+    let wanted = [library(), fetched("models"), fetched("photographs/obama.jpg")];
+    let absent = wanted.iter().find(|path| !path.exists());
+    if let Some(path) = absent {
+        super::skip(format_args!("{} is absent; run 'make assets'", path.display()));
+    }
+    absent.is_none()
+}
+
 /// The opened runtime, or nothing, said aloud, where the assets were not fetched.
 pub fn runtime() -> Option<Runtime> {
-    if !library().exists() {
-        super::skip(format_args!("{} is absent; run 'make assets'", library().display()));
+    if !assets() {
         return None;
     }
     Some(Runtime::open(&library()).expect("the fetched library opens"))

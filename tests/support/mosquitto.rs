@@ -9,9 +9,11 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+use super::ended::Ended;
 
 /// How long anything may take before a test gives up. No test measures time by it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,7 +43,7 @@ pub struct Mosquitto {
     directory: tempfile::TempDir,
     binary: PathBuf,
     port: u16,
-    child: Option<Child>,
+    child: Option<Ended>,
     log: Option<Receiver<String>>,
 }
 
@@ -90,10 +92,7 @@ impl Mosquitto {
 
     /// Ends it as a power cut would.
     pub fn stop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
+        drop(self.child.take());
     }
 
     /// Stops it from reading, as an overloaded machine would; its sockets stay open.
@@ -154,13 +153,14 @@ impl Mosquitto {
     }
 
     fn try_start(&mut self) -> bool {
-        let mut child = Command::new(&self.binary)
+        let child = Command::new(&self.binary)
             .arg("-c")
             .arg(self.directory.path().join("mosquitto.conf"))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let mut child = Ended::with(child);
         let (lines, log) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || {
@@ -179,14 +179,6 @@ impl Mosquitto {
             said.push(line);
         }
         eprintln!("mosquitto did not start:\n{}", said.join("\n"));
-        drop(child.kill());
-        drop(child.wait());
         false
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        self.stop();
     }
 }

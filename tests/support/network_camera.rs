@@ -12,7 +12,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use deepid_edge::capture::replay::mjpeg::MjpegReader;
 use deepid_edge::clock::Clock as _;
 
 use super::daemon::{clock, until};
+use super::ended::Ended;
 
 /// What a camera knows of those who look.
 #[derive(Debug, Default)]
@@ -38,7 +39,8 @@ pub struct Facts {
 pub struct NetworkCamera {
     port: u16,
     facts: Arc<Facts>,
-    packets: Option<Child>,
+    /// What makes the packets of a film.
+    _packets: Option<Ended>,
 }
 
 impl NetworkCamera {
@@ -59,7 +61,7 @@ impl NetworkCamera {
                 });
             }
         });
-        Self { port, facts, packets: None }
+        Self { port, facts, _packets: None }
     }
 
     /// H.264 over RTSP: the pictures of the file `film`, again and again.
@@ -78,6 +80,7 @@ impl NetworkCamera {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
+        let packets = Ended::with(packets);
         let text = until("the stream's description", || {
             let text = std::fs::read_to_string(&description).ok()?;
             text.contains("a=fmtp").then_some(text)
@@ -102,7 +105,7 @@ impl NetworkCamera {
                 std::thread::spawn(move || serve_rtsp(stream, &udp, &description, &wanted, &facts));
             }
         });
-        Self { port, facts, packets: Some(packets) }
+        Self { port, facts, _packets: Some(packets) }
     }
 
     /// What it knows.
@@ -113,15 +116,6 @@ impl NetworkCamera {
     /// `scheme://this camera/path`.
     pub fn address(&self, scheme: &str, path: &str) -> String {
         format!("{scheme}://127.0.0.1:{}/{path}", self.port)
-    }
-}
-
-impl Drop for NetworkCamera {
-    fn drop(&mut self) {
-        if let Some(packets) = &mut self.packets {
-            packets.kill().ok();
-            packets.wait().ok();
-        }
     }
 }
 

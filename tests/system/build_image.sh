@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes a Debian 12 for the virtual machine: a disk image, its kernel and its first RAM disk.
 #
-# in   amd64 | arm64, and the folder to make
+# in   amd64 | arm64, and the folder to make; without-gpio-sim: the machine is for the door alone
 # out  FOLDER/disk.img (ext4), vmlinuz, initrd.img, versions.txt; no FOLDER at all when it fails
 #
 # Everything comes from Debian's archive, as apt finds it (http_proxy may name a proxy). The module
@@ -12,12 +12,16 @@
 # qemu-user-static, of which the kernel is told here if it was not (binfmt_misc).
 set -euo pipefail
 
-readonly architecture=${1:?amd64 or arm64} folder=${2:?folder to make}
+readonly architecture=${1:?amd64 or arm64} folder=${2:?folder to make} without=${3:-}
 here=$(cd "$(dirname "$0")" && pwd)
 readonly here
 readonly size=3G
 
 say() { echo "image: $*" >&2; }
+case $without in
+'' | without-gpio-sim) ;;
+*) say "'$without' must be without-gpio-sim, or nothing"; exit 2 ;;
+esac
 [ "$(id -u)" -eq 0 ] || { say 'this needs root'; exit 1; }
 
 case $architecture in
@@ -58,7 +62,7 @@ options=(
     --essential-hook="mkdir -p \"\$1/etc/initramfs-tools/conf.d\"
         echo MODULES=list > \"\$1/etc/initramfs-tools/conf.d/system-test\"
         cp '$work/modules' \"\$1/etc/initramfs-tools/modules\""
-    --customize-hook="'$here/furnish.sh' \"\$1\""
+    --customize-hook="'$here/furnish.sh' \"\$1\" $without"
 )
 # Nobody reads manuals in there, and the machine has neither a screen nor a network.
 for part in usr/share/{doc,man,locale,info,fonts,icons} \

@@ -59,6 +59,21 @@ class Calibrating(unittest.TestCase):
         self.assertEqual((last["rate"], last["group"]), (5e-4, None))
         self.assertAlmostEqual(last["threshold"] - before["threshold"], last["average"] - before["average"])
 
+    def test_a_card_names_a_group_also_where_its_rate_goes_on_by_the_slope(self):
+        # 4,950 pairs of each group: 49 at 1e-2, 4 at 1e-3; of both together 9.
+        features, them = people(100, {"near": 0.3, "far": 1.0})
+        found = balanced.calibrated(balanced.impostors(features, them, "cosine", np.zeros(24)), them.names, "cosine")
+        self.assertEqual([p["group"] for p in found["calibration"]], ["near", "near", None])
+        self.assertEqual(found["worst_group"], "near")
+
+    def test_too_few_pairs_and_a_group_without_any_are_named(self):
+        features, them = people(30, {"near": 0.3, "far": 1.0})
+        with self.assertRaisesRegex(SystemExit, "435 pairs of near show no rate of 0.001"):
+            balanced.calibrated(balanced.impostors(features, them, "cosine", np.zeros(24)), them.names, "cosine")
+        alone = balanced.People(them.places[:31], them.groups[:31], them.names, them.alike[:31])
+        with self.assertRaisesRegex(SystemExit, "nobody of far has another"):
+            balanced.calibrated(balanced.impostors(features, alone, "cosine", np.zeros(24)), them.names, "cosine")
+
     def test_distances_are_positive_and_the_average_is_the_lenient_one(self):
         features, them = people(200, {"near": 0.3, "far": 1.0})
         found = balanced.calibrated(balanced.impostors(features, them, "euclidean", np.zeros(24)), them.names, "euclidean")

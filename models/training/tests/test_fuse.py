@@ -1,9 +1,12 @@
 """Two embedders weighed, groups counted: on made-up scores and vectors."""
 
+import argparse
 import json
 import tempfile
+import tomllib
 import unittest
 from pathlib import Path
+from unittest import mock
 
 try:
     import numpy as np
@@ -35,6 +38,25 @@ class Fusing(unittest.TestCase):
         both = fuse.fused(pairs, gate, weight)
         self.assertLess((both[pairs.same] == -1.0).mean(), 2 * fuse.GATE_MISSES)
         self.assertTrue((both[pairs.first < gate] == -1.0).all())
+
+
+    def test_the_card_is_toml_that_lists_its_thresholds(self):
+        options = argparse.Namespace(cache=None, id="both", date="2026-11")
+        first, second = (argparse.Namespace(id=name, sha256=64 * name) for name in "ab")
+        with mock.patch.object(fuse, "compared", lambda *_: compared(0.1, 0.2)):
+            told = tomllib.loads(fuse.card(options, first, second))
+        self.assertEqual((told["id"], told["second"]["id"]), ("both", "b"))
+        points = told["calibration"][0]["points"]
+        self.assertEqual([rate for rate, _ in points], [1e-1, 1e-2, 1e-3])
+        self.assertEqual([threshold for _, threshold in points], sorted(threshold for _, threshold in points))
+
+    def test_too_few_strangers_are_named(self):
+        few = compared(0.1, 0.2)
+        few = fuse.Compared(few.first[:6050], few.second[:6050], few.same[:6050], 400)
+        options = argparse.Namespace(cache=None, id="both", date="2026-11")
+        carded = argparse.Namespace(id="a", sha256="a")
+        with mock.patch.object(fuse, "compared", lambda *_: few), self.assertRaisesRegex(SystemExit, "50 comparisons of strangers show no rate"):
+            fuse.card(options, carded, carded)
 
 
 class Groups(unittest.TestCase):

@@ -120,7 +120,11 @@ mod tests {
         let grant = SignedGrant::sign(&key, &claims);
         let mut grants = Grants::trusting(&key.public().x());
         grants.issued("2026-05-01T07:15:02.123Z");
-        assert!(grants.check(grant.as_str().as_bytes()).contains("signed by the door, for s-4f9a1c, record 42"));
+        assert!(
+            grants
+                .check(grant.as_str().as_bytes())
+                .contains("signed by the door, for s-4f9a1c, record 42")
+        );
         for (attack, word) in attacks(grant.as_str().as_bytes()).iter().zip(REFUSED) {
             let said = grants.check(attack);
             assert!(said.contains(&format!("SHUT: {}", word.word())), "{said}");

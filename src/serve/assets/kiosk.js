@@ -26,23 +26,41 @@ let stream = null;
 let audio = null;
 let sound = false;
 let clock;
+/** The next try to begin, of which there is one at most. */
+let again;
 
 const known = { reached: false, fault: false, present: false, guidance: null, decision: null };
 let shown = "";
 let ending;
 
 function language() {
-  const wanted = [asked.get("lang"), settings.language, ...navigator.languages];
+  const wanted = [asked.get("lang"), settings.language, ...(navigator.languages ?? [])];
   const codes = wanted.filter(Boolean).map((code) => code.toLowerCase().split("-")[0]);
   return codes.find((code) => LANGUAGES.includes(code)) ?? "en";
 }
 
+/** Brings the texts of the door's language; whether they are others than before. */
 async function speak() {
   const code = language();
-  if (document.documentElement.lang === code && words.idle) return;
+  if (document.documentElement.lang === code && words.idle) return false;
   const response = await fetch(`/assets/i18n/${code}.json`);
+  if (!response.ok) throw new Error(`the texts of '${code}' are not there`);
   words = await response.json();
   document.documentElement.lang = code;
+  return true;
+}
+
+/** As [`speak`]; where they do not come the screen goes on in the language that it has. */
+async function translate() {
+  try {
+    if (!(await speak()) || shown === "login") return;
+  } catch {
+    // Asked for again as soon as the daemon is heard again.
+    return;
+  }
+  shown = "";
+  soundButton();
+  draw();
 }
 
 const say = (key) => words[key] ?? key;
@@ -82,8 +100,7 @@ function tick() {
 }
 
 /** A short rise for a grant, one low tone for everything else. */
-function tone(outcome) {
-  if (!sound || !audio) return;
+function sing(outcome) {
   const notes = outcome === "granted" ? [[660, 0], [880, 0.12]] : [[220, 0]];
   for (const [frequency, delay_s] of notes) {
     const begin = audio.currentTime + delay_s;
@@ -95,6 +112,15 @@ function tone(outcome) {
     oscillator.connect(gain).connect(audio.destination);
     oscillator.start(begin);
     oscillator.stop(begin + 0.32);
+  }
+}
+
+function tone(outcome) {
+  if (!sound || !audio) return;
+  try {
+    sing(outcome);
+  } catch {
+    // A device without sound shows what it has to show all the same.
   }
 }
 
@@ -134,11 +160,11 @@ function decide(decision) {
   clearTimeout(ending);
   known.decision = decision;
   draw();
-  tone(decision.outcome);
   ending = setTimeout(() => {
     known.decision = null;
     draw();
   }, SHOWN_MS[decision.outcome] ?? SHOWN_MS.unknown);
+  tone(decision.outcome);
 }
 
 function onEvent(name, data) {
@@ -160,6 +186,7 @@ function onState({ open, status }) {
     clearTimeout(ending);
   }
   known.reached = open;
+  if (open) translate();
   return draw();
 }
 
@@ -192,6 +219,7 @@ async function wake() {
 }
 
 function login() {
+  clearTimeout(again);
   stream?.close();
   stream = null;
   const name = el("input", { name: "name", autocomplete: "username", required: true, autocapitalize: "none", spellcheck: "false" });
@@ -225,18 +253,22 @@ function login() {
 }
 
 async function begin() {
+  clearTimeout(again);
   try {
+    // Asked for each time: the daemon's answer prolongs the cookie by which the screen is signed in.
+    setToken((await api.get("session")).csrf);
     settings = await api.get("kiosk");
   } catch (error) {
     if (error.status === 401 || error.status === 403) return login();
     draw();
-    setTimeout(begin, RETRY_MS);
+    clearTimeout(again);
+    again = setTimeout(begin, RETRY_MS);
     return undefined;
   }
-  await speak();
+  await translate();
   document.title = settings.door;
   sound = settings.sound || asked.get("sound") === "1";
-  if (sound) wake();
+  if (sound) wake().then(soundButton);
   soundButton();
   shown = "";
   stream?.close();
@@ -248,8 +280,9 @@ async function start() {
   try {
     await speak();
   } catch {
-    // Without its texts the page has nothing to say; it is loaded again.
-    setTimeout(() => location.reload(), RETRY_MS);
+    // Without its texts the page has nothing to say. Not loaded again: a page that cannot be loaded
+    // would leave an error of the browser on the screen, for good.
+    setTimeout(start, RETRY_MS);
     return;
   }
   await begin();

@@ -61,12 +61,13 @@ impl Mosquitto {
             eprintln!("SKIPPED: mosquitto is not installed; run 'apt-get install mosquitto'");
             return false;
         };
-        let mut child =
+        let child =
             Command::new(program).arg("-c").arg(&file).stderr(Stdio::piped()).spawn().unwrap();
+        // Kept first: whatever fails from here on, it is ended with this.
+        let child = self.child.insert(child);
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line.contains("running")), "mosquitto does not start");
         std::thread::spawn(move || lines.for_each(drop));
-        self.child = Some(child);
         true
     }
 

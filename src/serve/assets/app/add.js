@@ -13,6 +13,8 @@ const PICTURES_MAX = 20;
 const BYTES_MAX = 16 * 1024 * 1024;
 const KINDS = ["image/jpeg", "image/png", "image/webp"];
 const JUDGING_MS = 180_000;
+/** The daemon tells of a file by so much of its name. */
+const NAME_MAX = 100;
 
 const REFUSALS = {
   ...QUALITY,
@@ -24,8 +26,23 @@ const REFUSALS = {
   fault: "A network failed on it",
 };
 
+/**
+ * A name for a file by which the answer can tell it from the `others`: files of two folders may be
+ * called the same. Without what a browser writes otherwise into the request.
+ */
+function labelled(name, others) {
+  const plain = name.replace(/["\\\r\n]/g, "_");
+  const dot = plain.lastIndexOf(".");
+  const [stem, end] = dot > 0 ? [plain.slice(0, dot), plain.slice(dot).slice(0, 10)] : [plain, ""];
+  for (let number = 1; ; number += 1) {
+    const rest = number > 1 ? ` (${number})${end}` : end;
+    const label = [...stem].slice(0, NAME_MAX - rest.length).join("") + rest;
+    if (!others.includes(label)) return label;
+  }
+}
+
 export function add(id) {
-  /** Each file with its preview and, after the answer, its verdict. */
+  /** Each file with the name that it goes by, its preview and, after the answer, its verdict. */
   let pictures = [];
   let closed = false;
   let finished = null;
@@ -75,7 +92,11 @@ export function add(id) {
   function take(files) {
     put(problems);
     for (const file of files) {
-      if (pictures.some((one) => one.file.name === file.name && one.file.size === file.size)) continue;
+      const alike = ["name", "size", "lastModified"];
+      const before = pictures.find((one) => alike.every((key) => one.file[key] === file[key]));
+      // One that was refused is tried again.
+      if (before && before.verdict?.kind !== "refused") continue;
+      if (before) drop(before);
       if (pictures.length >= PICTURES_MAX) {
         put(problems, failure({ message: `At most ${PICTURES_MAX} pictures at once; the others were left out.` }));
         break;
@@ -83,6 +104,7 @@ export function add(id) {
       const why = refusal(file);
       pictures.push({
         file,
+        label: labelled(file.name, pictures.map((one) => one.label)),
         url: URL.createObjectURL(file),
         verdict: why && { kind: "refused", reason: why[0], remedy: why[1], here: true },
       });
@@ -97,7 +119,7 @@ export function add(id) {
   }
 
   function entry(picture) {
-    const { file, url, verdict } = picture;
+    const { file, label, url, verdict } = picture;
     return el(
       "li",
       { class: verdict?.kind ?? "waiting" },
@@ -105,14 +127,14 @@ export function add(id) {
       el(
         "div",
         { class: "about" },
-        el("p", { class: "file" }, file.name),
+        el("p", { class: "file" }, label),
         verdict?.kind === "accepted" && el("p", { class: "good" }, icon("check"), "Taken"),
         verdict?.kind === "refused" && el("p", { class: "bad" }, icon("cross"), verdict.text ?? words(REFUSALS, verdict.reason)),
         verdict?.remedy && el("p", { class: "hint" }, verdict.remedy),
       ),
       verdict?.kind !== "accepted" &&
         el("button", { type: "button", class: "button quiet icon-only", onclick: () => drop(picture) }, icon("cross"),
-          el("span", {}, `Leave out ${file.name}`)),
+          el("span", {}, `Leave out ${label}`)),
     );
   }
 
@@ -123,11 +145,11 @@ export function add(id) {
     put(submit, count ? `Add from ${plural(count, "picture")}` : "Add");
   }
 
-  function judged({ accepted = [], refused = [], warnings = [] }) {
-    for (const picture of pictures) {
-      const no = refused.find(({ file }) => file === picture.file.name);
+  function judged(sent, { accepted = [], refused = [], warnings = [] }) {
+    for (const picture of sent) {
+      const no = refused.find(({ file }) => file === picture.label);
       if (no) picture.verdict = { kind: "refused", ...no };
-      else if (accepted.some(({ file }) => file === picture.file.name)) picture.verdict = { kind: "accepted" };
+      else if (accepted.some(({ file }) => file === picture.label)) picture.verdict = { kind: "accepted" };
     }
     const look = warnings.map((text) => el("div", { class: "notice warn" }, icon("warning"), el("p", {}, text)));
     put(result, look);
@@ -137,18 +159,20 @@ export function add(id) {
     event.preventDefault();
     const body = new FormData();
     if (!finished) body.append("name", name.value.trim());
-    for (const { file, verdict } of pictures) if (!verdict) body.append("picture", file, file.name);
+    const sent = pictures.filter(({ verdict }) => !verdict);
+    for (const { file, label } of sent) body.append("picture", file, label);
     submit.disabled = true;
     put(submit, "Judging …");
     put(problems);
     try {
       const target = finished ?? id;
+      const done = target ? "has more references" : "was added";
       const where = target ? `subjects/${encodeURIComponent(target)}/pictures` : "subjects/pictures";
       const answer = await api.post(where, body, { patience_ms: JUDGING_MS });
       if (closed) return;
       finished = answer.subject.id;
       name.disabled = true;
-      judged(answer);
+      judged(sent, answer);
       result.append(
         el(
           "div",
@@ -162,10 +186,10 @@ export function add(id) {
           ),
         ),
       );
-      toast(`${answer.subject.name} was added`);
+      toast(`${answer.subject.name} ${done}`);
     } catch (error) {
       if (closed) return;
-      judged(error.rest ?? {});
+      judged(sent, error.rest ?? {});
       put(problems, failure(error));
     } finally {
       draw();

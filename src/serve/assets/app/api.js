@@ -55,7 +55,7 @@ async function problem(response) {
   return new Problem({ remedy, ...body, status: response.status });
 }
 
-async function send(method, path, { parameters, body, signal, patience_ms = PATIENCE_MS } = {}) {
+async function send(method, path, { parameters, body, patience_ms = PATIENCE_MS } = {}) {
   const headers = { Accept: "application/json" };
   // What is taken back is taken back also where the page is being closed.
   const keepalive = method === "DELETE";
@@ -66,13 +66,11 @@ async function send(method, path, { parameters, body, signal, patience_ms = PATI
     headers["Content-Type"] = "application/json";
     options.body = JSON.stringify(body);
   }
-  const limits = [AbortSignal.timeout(patience_ms), ...(signal ? [signal] : [])];
-  options.signal = limits.length > 1 && AbortSignal.any ? AbortSignal.any(limits) : (signal ?? limits[0]);
+  options.signal = AbortSignal.timeout(patience_ms);
   let response;
   try {
     response = await fetch(address(path, parameters), options);
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
+  } catch {
     throw new Problem({
       title: "No answer",
       detail: "The door does not answer.",
@@ -81,7 +79,12 @@ async function send(method, path, { parameters, body, signal, patience_ms = PATI
   }
   if (response.status === 401 && path !== "session") onLost();
   if (!response.ok) throw await problem(response);
-  return response.status === 204 ? null : response.json();
+  if (response.status === 204) return null;
+  try {
+    return await response.json();
+  } catch {
+    throw new Problem({ title: "No whole answer", detail: "The door's answer broke off.", remedy: "Try again." });
+  }
 }
 
 export const api = {

@@ -11,7 +11,7 @@ function fill(element, properties, children) {
   for (const [key, value] of Object.entries(properties ?? {})) {
     if (value === undefined || value === null || value === false) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (key === "value" || key === "checked" || key === "indeterminate") element[key] = value;
+    else if (key === "value") element.value = value;
     else element.setAttribute(key, value === true ? "" : String(value));
   }
   put(element, ...children);
@@ -84,7 +84,10 @@ export function field(label, control, hint) {
 /** A select of `[value, text]` pairs. */
 export function select(pairs, value, onchange) {
   const options = pairs.map(([key, text]) => el("option", { value: key }, text));
-  return el("select", { onchange, value }, options);
+  const control = el("select", { onchange }, options);
+  // What is not there yet cannot be chosen: only now.
+  control.value = value;
+  return control;
 }
 
 /** A region with a heading. `level` is that of the heading. */
@@ -117,6 +120,13 @@ export function failure(error) {
       error.remedy && el("p", {}, error.remedy),
     ),
   );
+}
+
+/** The same for what has no place of its own on the page: a message that goes away by itself. */
+export function complain(error) {
+  const { detail = error.message, remedy } = error;
+  const end = /[.!?]$/.test(detail) ? "" : ".";
+  toast(remedy ? `${detail}${end} ${remedy[0].toUpperCase()}${remedy.slice(1)}` : detail, true);
 }
 
 /** A short message that goes away by itself. */

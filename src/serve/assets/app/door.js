@@ -61,7 +61,7 @@ async function onState({ open, status }) {
   return tell("back");
 }
 
-export async function refresh() {
+async function refresh() {
   try {
     take(await api.get("state"));
     tell("health", door.state);
@@ -87,9 +87,12 @@ export function hurry() {
 
 export const isAdministrator = () => door.session?.role === "administrator";
 
+/** Whether a larger score is nearer: a cosine grows with likeness, a distance shrinks. */
+export const growsWithLikeness = (metric = door.state?.metric ?? "cosine") => metric === "cosine";
+
 /** Whether `score` reaches `threshold` in the sense of the metric. */
-export function reaches(score, threshold, metric = door.state?.metric ?? "cosine") {
-  return metric === "cosine" ? score >= threshold : score <= threshold;
+export function reaches(score, threshold, metric) {
+  return growsWithLikeness(metric) ? score >= threshold : score <= threshold;
 }
 
 addEventListener("online", hurry);

@@ -72,6 +72,9 @@ export function enrol(id) {
   let closed = false;
   let written = false;
 
+  /** What has become of somebody, by whether they were enrolled before. */
+  const outcome = (subject) => (id ? `${subject.name} has more references` : `${subject.name} is enrolled`);
+
   const back = () =>
     el("a", { class: "back", href: id ? `#/people/${encodeURIComponent(id)}` : "#/people" }, icon("back"), id ? "Person" : "People");
 
@@ -191,7 +194,7 @@ export function enrol(id) {
     running = null;
     draw = () => {};
     release();
-    toast(`${subject.name} was added`);
+    toast(outcome(subject));
     put(
       body,
       back(),
@@ -200,7 +203,7 @@ export function enrol(id) {
         "div",
         { class: "card stack centred" },
         icon("check", "big good"),
-        el("p", { class: "strong" }, `${subject.name} is enrolled.`),
+        el("p", { class: "strong" }, `${outcome(subject)}.`),
         el("p", { class: "muted" }, "Let the person step away and come back: the door should recognise them now."),
         el(
           "div",

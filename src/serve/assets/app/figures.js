@@ -5,7 +5,7 @@
 // the threshold it belongs to.
 
 import { api } from "./api.js";
-import { hear } from "./door.js";
+import { growsWithLikeness, hear } from "./door.js";
 import { card, el, failure, put } from "./dom.js";
 import { asNumber, asRate, asScore } from "./format.js";
 import { histogram, line } from "./chart.js";
@@ -32,28 +32,36 @@ function total(histogram) {
   return (histogram?.counts ?? []).reduce((sum, count) => sum + count, 0);
 }
 
-/** How many comparisons lie at or above the threshold; bins that it cuts count half to neither side. */
-function above({ edges = [], counts = [] } = {}, threshold) {
-  return counts.reduce((sum, count, bin) => sum + (edges[bin] >= threshold ? count : 0), 0);
+/**
+ * How many comparisons reach the threshold, in words. A bar holds its lower edge and not its upper one:
+ * of the bar that the threshold cuts it is not known on which side its comparisons lie.
+ */
+function reaching({ edges = [], counts = [] } = {}, threshold, metric) {
+  const grows = growsWithLikeness(metric);
+  const sum = (wanted) => counts.reduce((all, count, bin) => all + (wanted(edges[bin], edges[bin + 1]) ? count : 0), 0);
+  const sure = sum((low, high) => (grows ? low >= threshold : high <= threshold));
+  const cut = sum((low, high) => (grows ? low < threshold && threshold < high : low <= threshold && threshold < high));
+  return `${cut ? `${sure} to ${sure + cut}` : sure} of ${total({ counts })} reach it`;
 }
 
 function scores(found) {
-  const { enrolled, cohort, threshold } = found;
+  const { enrolled, cohort, threshold, metric } = found;
   const series = [
-    { name: "enrolled", kind: "enrolled", ...enrolled },
-    { name: "cohort", kind: "cohort", ...cohort },
+    { kind: "enrolled", ...enrolled },
+    { kind: "cohort", ...cohort },
   ];
-  const words = `Share of comparisons by score. Threshold ${asScore(threshold)}. Different enrolled people: ${above(enrolled, threshold)} of ${total(enrolled)} at or above it; strangers of the cohort: ${above(cohort, threshold)} of ${total(cohort)}.`;
+  const [near, far] = growsWithLikeness(metric) ? ["right", "left"] : ["left", "right"];
+  const words = `Share of comparisons by score. Threshold ${asScore(threshold)}. Pictures of the same person: ${reaching(enrolled, threshold, metric)}; strangers of the cohort: ${reaching(cohort, threshold, metric)}.`;
   return card(
     "Comparison scores",
     el(
       "p",
       { class: "legend" },
-      el("span", {}, el("span", { class: "key enrolled" }), `different enrolled people (${total(enrolled)})`),
+      el("span", {}, el("span", { class: "key enrolled" }), `pictures of the same person (${total(enrolled)})`),
       el("span", {}, el("span", { class: "key cohort" }), `strangers of the cohort (${total(cohort)})`),
     ),
     histogram(series, threshold, words),
-    el("p", { class: "hint" }, "Share of comparisons in per cent, by score. What reaches the threshold would be taken for somebody else: both heaps must lie left of it."),
+    el("p", { class: "hint" }, `Share of comparisons in per cent, by score. A person's own pictures should lie ${near} of the threshold; a stranger who lies there is taken for the person who is nearest, so that heap must lie ${far} of it.`),
   );
 }
 
@@ -64,8 +72,8 @@ function near(found) {
       "Who is near whom",
       nearest.length
         ? table("Pairs of enrolled people by score", ["One", "Another", "Score"], nearest.map(({ a, b, score }) => [nameOf(a), nameOf(b), asScore(score)]))
-        : el("p", { class: "muted" }, "Two people or more are needed."),
-      el("p", { class: "hint" }, `At the threshold, ${asScore(threshold)}, one would be taken for the other.`),
+        : el("p", { class: "muted" }, "No two enrolled people reach the threshold."),
+      el("p", { class: "hint" }, `Pairs that reach the threshold, ${asScore(threshold)}: one may be taken for the other.`),
     ),
     card(
       "Strangers who look alike",

@@ -134,11 +134,7 @@ export function log() {
   }
 
   const onchange = (key) => (event) => change(key, event.target.value);
-  const choice = (key, pairs) => {
-    const control = select([["", "All"], ...pairs], filter[key] ?? "", onchange(key));
-    control.value = filter[key] ?? "";
-    return control;
-  };
+  const choice = (key, pairs) => select([["", "All"], ...pairs], filter[key] ?? "", onchange(key));
   const person = choice("subject", []);
   const moment = (key) => el("input", { type: "datetime-local", value: filter[key] ?? "", onchange: onchange(key) });
 

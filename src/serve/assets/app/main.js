@@ -28,8 +28,13 @@ const VIEWS = [
   { path: "door", title: "Door", icon: "door" },
 ];
 
+/** Between two tries to learn whether somebody is signed in. */
+const RETRY_MS = 5_000;
+
 const at = (id) => document.getElementById(id);
 let shown = null;
+/** The next try, of which there is one at most. */
+let again;
 
 /** The parts of an address; one that cannot be decoded has none. */
 function parts(hash) {
@@ -128,6 +133,7 @@ async function signOut() {
 }
 
 function leave() {
+  clearTimeout(again);
   disconnect();
   shown?.close?.();
   shown = null;
@@ -146,6 +152,7 @@ async function enter(session) {
     location.replace("/kiosk");
     return;
   }
+  clearTimeout(again);
   door.session = session;
   setToken(session.csrf);
   document.body.classList.add("signed-in");
@@ -166,13 +173,15 @@ async function enter(session) {
 }
 
 async function start() {
+  clearTimeout(again);
   try {
     await enter(await api.get("session"));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     if (error.status === 401 || error.status === 403) return leave();
     put(at("main"), el("div", { class: "login" }, failure(error), button("Try again", start, { kind: "primary" })));
-    setTimeout(() => door.session || start(), 5_000);
+    clearTimeout(again);
+    again = setTimeout(start, RETRY_MS);
   }
   return undefined;
 }

@@ -18,7 +18,7 @@ export function validity({ valid_from: from, valid_until: until }) {
 }
 
 /** Whether somebody may be granted by switch and validity at this moment. */
-export function standing(subject, now = Date.now()) {
+function standing(subject, now = Date.now()) {
   if (!subject.enabled) return ["off", "Switched off"];
   if (subject.valid_until && Date.parse(subject.valid_until) < now) return ["off", "Expired"];
   if (subject.valid_from && Date.parse(subject.valid_from) > now) return ["off", "Not yet valid"];

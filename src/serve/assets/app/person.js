@@ -6,7 +6,7 @@
 
 import { api } from "./api.js";
 import { isAdministrator } from "./door.js";
-import { ask, button, card, el, failure, field, icon, put, select, terms, toast } from "./dom.js";
+import { ask, button, card, complain, el, failure, field, icon, put, select, terms, toast } from "./dom.js";
 import { asMoment, fromClockField, plural, toClockField } from "./format.js";
 import { mark, validity } from "./people.js";
 
@@ -106,7 +106,7 @@ export function person(id) {
       try {
         await patch({ enabled: !subject.enabled }, subject.enabled ? "Switched off" : "Switched on");
       } catch (error) {
-        toast(error.message, true);
+        complain(error);
         flip.disabled = false;
       }
     });
@@ -133,7 +133,6 @@ export function person(id) {
     }
     const present = subject.groups?.[0] ?? "";
     const choice = select([["", "No group: any hours"], ...groups.map(({ name }) => [name, name])], present);
-    choice.value = present;
     const chosen = groups.find(({ name }) => name === present);
     return card(
       "Group",
@@ -191,7 +190,7 @@ export function person(id) {
           toast(`${subject.name} was removed`);
           location.hash = "#/people";
         } catch (error) {
-          toast(error.message, true);
+          complain(error);
         }
       },
       { kind: "danger" },

@@ -1,0 +1,231 @@
+"""What the page must do about people: list, enrol, change, remove and recognise them.
+
+in, out and independence as of cases.py
+"""
+
+import pathlib
+import shutil
+import tempfile
+
+from browser import Browser
+from steps import Skip, add_by_files, administrator, expect, needs_pictures, own, request
+from target import Target, broken_picture, run
+from world import MARKUP
+
+
+def people_are_listed(browser: Browser, target: Target) -> None:
+    administrator(browser, target, "people")
+    browser.one(".table tbody a")
+    listed = request(browser, "GET", "subjects")["json"]
+    expect(len(browser.all(".table tbody tr")) == len(listed), "everybody is listed")
+    some = listed[0]["name"]
+    browser.one("input[type=search]").send_keys(some)
+    browser.says("found", ".toolbar")
+    names = [row.text for row in browser.all(".table tbody a")]
+    expect(some in names, f"{some!r} is found by name: {names}")
+    expect(all(some.lower() in name.lower() for name in names), f"and nobody else: {names}")
+    browser.one("input[type=search]").clear()
+    browser.one("input[type=search]").send_keys("nobody has this name")
+    browser.says("Nobody has such a name.")
+
+
+def markup_in_a_name_is_text(browser: Browser, target: Target) -> None:
+    administrator(browser, target)
+    name = MARKUP
+    if not target.world:
+        needs_pictures(target)
+        add_by_files(browser, target, name, target.pictures)
+    browser.go("people")
+    browser.wait(lambda: name in [link.text for link in browser.all(".table tbody a")], "the name is shown as written")
+
+    def nothing_is_made(where: str) -> None:
+        made = [e for e in browser.all("b") if "Bold" in e.text] + browser.all("img[onerror], img[src='x']")
+        expect(not made, f"{where}: no element was made of a name")
+
+    nothing_is_made("the list")
+    next(link for link in browser.all(".table tbody a") if link.text == name).click()
+    browser.says(name, "h1")
+    nothing_is_made("the person")
+    browser.press("Remove …")
+    browser.says(name, "dialog h2")
+    nothing_is_made("the question")
+    browser.press("Cancel", "dialog")
+    browser.go("log")
+    browser.says(name, ".log")
+    nothing_is_made("the log")
+
+
+def files_with_one_refused(browser: Browser, target: Target) -> None:
+    needs_pictures(target)
+    administrator(browser, target)
+    name = own("Mary Jackson")
+    add_by_files(browser, target, name, [target.pictures[0], target.no_face, broken_picture()])
+    browser.says(f"{name} has 1 new reference", ".notice.good")
+    refused = [item.text for item in browser.all(".pictures li.refused")]
+    expect(len(refused) == 2, f"two pictures are refused: {refused}")
+    expect(any(target.no_face.name in text for text in refused), "the refused picture is named")
+    expect(all(len(text.splitlines()) >= 2 for text in refused), f"each refused picture has its reason: {refused}")
+    browser.press("Show the person")
+    browser.says(name, "h1")
+    browser.go("people/add")
+    browser.fill("Name", own("Nobody"))
+    browser.all("input[type=file]")[0].send_keys(str(target.no_face))
+    browser.one("form button[type=submit]").click()
+    browser.one(".notice.bad")
+    browser.one(".pictures li.refused")
+    browser.go("people/add")
+    browser.fill("Name", name)
+    browser.all("input[type=file]")[0].send_keys(str(target.pictures[0]))
+    browser.one("form button[type=submit]").click()
+    browser.one(".notice.bad")
+    expect(not browser.all(".notice.good"), "a name that is taken enrols nobody")
+    drop = """
+        const data = new DataTransfer();
+        data.items.add(new File(["x"], "notes.txt", {type: "text/plain"}));
+        document.querySelector(".drop").dispatchEvent(new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true}));
+    """
+    browser.driver.execute_script(drop)
+    texts = lambda: [item.text for item in browser.all(".pictures li.refused")]
+    browser.wait(lambda: any("notes.txt" in text for text in texts()), "a dropped file that is no picture is refused")
+
+
+def files_of_one_name(browser: Browser, target: Target) -> None:
+    """Files of two folders may be called the same, and one that was refused may be chosen again."""
+    needs_pictures(target)
+    administrator(browser, target)
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="deepid-page-"))
+    files = [folder / part / "same.jpg" for part in "ab"]
+    for file, source in zip(files, (target.pictures[0], broken_picture())):
+        file.parent.mkdir()
+        shutil.copyfile(source, file)
+    name = own("Mary Golda Ross")
+    add_by_files(browser, target, name, files)
+    listed = lambda kind: [item.text.splitlines()[0] for item in browser.all(f".pictures li.{kind}")]
+    browser.wait(lambda: listed("accepted") == ["same.jpg"] and listed("refused") == ["same (2).jpg"], "each has its own verdict")
+    chooser = browser.all("input[type=file]")[0]
+    chooser.send_keys(str(files[1]))
+    browser.wait(lambda: len(listed("waiting")) == 1, "one that was refused can be chosen again")
+    expect(not listed("refused"), "and is listed once")
+    chooser.send_keys(str(files[0]))
+    other = folder / "c" / "same.jpg"
+    other.parent.mkdir()
+    shutil.copyfile(target.pictures[1], other)
+    chooser.send_keys(str(other))
+    browser.wait(lambda: len(listed("waiting")) == 2, "another file of that name is another picture")
+    expect(listed("accepted") == ["same.jpg"], "one that was taken is not listed twice")
+    shutil.rmtree(folder)
+
+
+def a_person_is_changed(browser: Browser, target: Target) -> None:
+    needs_pictures(target)
+    administrator(browser, target)
+    name, other = own("Katherine Johnson"), own("Dorothy Vaughan")
+    add_by_files(browser, target, name, target.pictures)
+    browser.press("Show the person")
+    browser.says(name, "h1")
+    browser.fill("Name", other)
+    browser.press("Rename")
+    browser.says(other, "h1")
+    browser.press("Switch off")
+    browser.says("Switched off", ".head")
+    browser.press("Switch on")
+    browser.says("May pass", ".head")
+    set_time = "arguments[0].value = arguments[1]"
+    browser.driver.execute_script(set_time, browser.labelled("From"), "2030-02-01T08:00")
+    browser.driver.execute_script(set_time, browser.labelled("Until"), "2030-01-01T08:00")
+    browser.press("Set validity")
+    browser.one("form .notice.bad")
+    browser.driver.execute_script(set_time, browser.labelled("Until"), "2030-03-01T08:00")
+    browser.press("Set validity")
+    browser.says("Not yet valid", ".head")
+    browser.driver.execute_script(set_time, browser.labelled("From"), "")
+    browser.driver.execute_script(set_time, browser.labelled("Until"), "")
+    browser.press("Set validity")
+    browser.says("May pass", ".head")
+    groups = request(browser, "GET", "groups")["json"]
+    if groups:
+        browser.labelled("Group").send_keys(groups[0]["name"])
+        browser.press("Set group")
+        browser.wait(lambda: groups[0]["name"] in browser.text(".terms"), "the group is shown")
+    # Removal: asked first, and not done unless confirmed.
+    browser.press("Remove …")
+    browser.says("erases", "dialog")
+    browser.driver.switch_to.active_element.send_keys("\ue00c")
+    browser.wait(lambda: not browser.all("dialog"), "Escape closes the question")
+    expect(other in browser.text("h1"), "Escape removes nobody")
+    browser.press("Remove …")
+    browser.press("Remove and erase", "dialog")
+    browser.wait(lambda: browser.text("h1") == "People", "the list is shown again")
+    browser.one(".table tbody a, .empty")
+    browser.wait(lambda: other not in browser.text("table"), "the removed person is gone from the list")
+    everybody = request(browser, "GET", "subjects")["json"]
+    expect(other not in [one["name"] for one in everybody], "the daemon has forgotten the person")
+
+
+def whom_a_picture_shows(browser: Browser, target: Target) -> None:
+    needs_pictures(target)
+    administrator(browser, target)
+    if not target.world:
+        add_by_files(browser, target, own("Valerie Thomas"), target.pictures)
+    browser.go("people/identify")
+    browser.says("Who is this?", "h1")
+    browser.all("input[type=file]")[0].send_keys(str(target.pictures[0]))
+    browser.one(".asked .score.good")
+    known = [one["name"] for one in request(browser, "GET", "subjects")["json"]]
+    expect(browser.text(".asked .subject") in known, "somebody who is enrolled is named")
+    browser.all("input[type=file]")[0].send_keys(str(target.no_face))
+    browser.one(".asked .notice.bad")
+    expect(not browser.all(".asked .score"), "a picture without a face shows nobody")
+
+
+def enrolment_at_the_door(browser: Browser, target: Target) -> None:
+    if not target.can("enrol"):
+        raise Skip("no --at-door command lets somebody stand before the camera")
+    administrator(browser, target, "people/enrol")
+    name = own("Annie Easley")
+    browser.fill("Name", name)
+    browser.press("Begin")
+    if target.at_door:
+        run(target.at_door)
+    browser.one(".ring")
+    seen = set()
+
+    def everything():
+        seen.add(browser.text(".say-now"))
+        return "Everything was taken" in seen
+
+    browser.wait(everything, "every side was taken", 120)
+    expect(any("left" in say for say in seen) and any("right" in say for say in seen), f"what to do was said: {seen}")
+    expect(name not in [one["name"] for one in request(browser, "GET", "subjects")["json"]], "nothing is written before the button")
+    if target.world:
+        browser.says("looks alike", ".notice.warn")
+    browser.press("Save")
+    browser.says(f"{name} is enrolled.")
+    expect(name in [one["name"] for one in request(browser, "GET", "subjects")["json"]], "the person is enrolled")
+
+
+def enrolment_is_cancelled(browser: Browser, target: Target) -> None:
+    administrator(browser, target, "people/enrol")
+    name = own("Nobody")
+    browser.fill("Name", name)
+    browser.press("Begin")
+    browser.one(".ring")
+
+    def running() -> bool:
+        answer = request(browser, "GET", "enrolments")
+        expect(answer["status"] in (200, 204), f"enrolments are answered {answer['status']}")
+        return bool(answer["json"])
+
+    expect(running(), "the door enrols")
+    browser.press("Cancel")
+    browser.one("form input[name=name]")
+    browser.wait(lambda: not running(), "the door was told of the cancelling")
+    # Whoever leaves the view cancels, too.
+    browser.fill("Name", name)
+    browser.press("Begin")
+    browser.one(".ring")
+    expect(running(), "the door enrols again")
+    browser.go("people")
+    browser.wait(lambda: not running(), "who leaves the view cancels")
+    everybody = request(browser, "GET", "subjects")["json"]
+    expect(name not in [one["name"] for one in everybody], "who cancels enrols nobody")
