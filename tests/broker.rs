@@ -314,7 +314,6 @@ fn decisions_made_while_the_broker_is_away_go_to_audit_only_late_and_in_order() 
         .collect();
     // The broker is back at once, while every one of the decisions is younger than its expiry:
     // even then none of them is announced, because nobody knows what has happened meanwhile.
-    clock.advance(Duration::from_millis(1));
     broker.start_again();
     let subscriber = Subscriber::connect(broker.port(), "deepid-edge/#");
     door.until_connected();

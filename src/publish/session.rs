@@ -182,6 +182,8 @@ pub(super) struct Known {
     next: Option<Next>,
     twin: TwinWatch,
     desk: ToDesk,
+    /// The newest record of this run that was to be announced while there was no connection.
+    missed: u64,
 }
 
 /// How to go on; without settings nobody is told.
@@ -216,6 +218,7 @@ impl Session {
             next: None,
             twin: TwinWatch::new(info.boot),
             desk: ToDesk::new(desk),
+            missed: 0,
             info,
         };
         Self { settings: settings.into().map(Box::new), clock, known }
@@ -341,6 +344,7 @@ impl Known {
             Outgoing::Keys(keys) => self.keys = Some(keys),
             Outgoing::Armed(armed) => self.armed = Some(armed),
             Outgoing::Access { record, .. } => {
+                self.missed = self.missed.max(record.seq);
                 return Some(SessionEvent::NotAnnounced { seq: record.seq });
             }
             Outgoing::Recorded
@@ -361,6 +365,8 @@ impl Known {
         let age_ms = now.as_millis().saturating_sub(record.monotonic_ms);
         record.boot != self.boot
             || record.monotonic_ms < connected_at.as_millis()
+            // Of the very millisecond of the connection, and before it.
+            || record.seq <= self.missed
             || age_ms > u64::from(ACCESS_EXPIRY_MS)
     }
 }
