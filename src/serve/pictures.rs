@@ -371,8 +371,13 @@ pub(super) struct Identified {
     /// How many faces there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     seen: Option<u32>,
-    #[serde(flatten)]
-    why: Option<Why>,
+    /// Why none can be used: a word, a sentence, and what helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'static str>,
 }
 
 /// A face, and whom it resembles.
@@ -419,8 +424,9 @@ pub(super) async fn identify(
     let (face, bounds) = match seen {
         Ok(seen) => seen,
         Err(why) => {
-            let why = Some(Why::of(&why));
-            return Ok(Answer(Identified { faces: Vec::new(), seen: None, why }));
+            let Why { reason, text, remedy } = Why::of(&why);
+            let (reason, text, remedy) = (Some(reason), Some(text), Some(remedy));
+            return Ok(Answer(Identified { faces: Vec::new(), seen: None, reason, text, remedy }));
         }
     };
     let UsableFace { found, quality, .. } = &face;
@@ -439,5 +445,6 @@ pub(super) async fn identify(
         reason: verdict.reason(),
         quality: *quality,
     }];
-    Ok(Answer(Identified { faces, seen: Some(face.faces), why: None }))
+    let seen = Some(face.faces);
+    Ok(Answer(Identified { faces, seen, reason: None, text: None, remedy: None }))
 }
