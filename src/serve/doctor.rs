@@ -138,17 +138,20 @@ mod tests {
         let wall = WallClock { unix_ms: 0, trust: ClockTrust::Trusted, synchronised: false };
         let camera =
             |state, remedy: Option<&str>| Some(Camera::new(state, wall, remedy.map(str::to_owned)));
-        use CameraState::{Stalled, Streaming};
         for (told, mqtt, wanted) in [
             (Told::default(), true, [Verdict::Warning, Verdict::Warning]),
             (
-                Told { camera: camera(Streaming, None), broker: Some(true), ..Told::default() },
+                Told {
+                    camera: camera(CameraState::Streaming, None),
+                    broker: Some(true),
+                    ..Told::default()
+                },
                 true,
                 [Verdict::Ok, Verdict::Ok],
             ),
             (
                 Told {
-                    camera: camera(Streaming, Some("a light")),
+                    camera: camera(CameraState::Streaming, Some("a light")),
                     broker: Some(false),
                     ..Told::default()
                 },
@@ -156,7 +159,7 @@ mod tests {
                 [Verdict::Warning, Verdict::Problem],
             ),
             (
-                Told { camera: camera(Stalled, Some("a cable")), ..Told::default() },
+                Told { camera: camera(CameraState::Stalled, Some("a cable")), ..Told::default() },
                 false,
                 [Verdict::Problem, Verdict::Warning],
             ),

@@ -120,7 +120,7 @@ fn make(app: &App) -> Result<Calibration, Problem> {
     let gallery = networks.gallery(&config, references.clone())?;
     let operating = gallery.operating();
     let metric = config.recognise.metric;
-    let told = Calibration {
+    let mut told = Calibration {
         metric,
         threshold: operating.threshold,
         claimed_fpir: operating.claimed_fpir,
@@ -137,27 +137,24 @@ fn make(app: &App) -> Result<Calibration, Problem> {
     let (Ok(cohort), false) = (cohort, references.is_empty()) else { return Ok(told) };
     let claim = door_claim(&gallery, &references, &cohort, config.recognise.target_fpir)
         .map_err(|error| Problem::inside(&error))?;
-    Ok(claimed(told, &claim, &names))
+    add(&claim, &mut told, &names);
+    Ok(told)
 }
 
-fn claimed(told: Calibration, claim: &DoorClaim, names: &Names) -> Calibration {
+/// Tells what `claim` says.
+fn add(claim: &DoorClaim, told: &mut Calibration, names: &Names) {
     let who = |id: &SubjectId| SubjectShown { id: id.clone(), name: names.get(id).cloned() };
+    told.enrolled = bars(&claim.scores.own, told.metric);
+    told.cohort = bars(&claim.scores.strangers, told.metric);
     let near = claim.near.iter().take(LISTED);
+    told.nearest =
+        near.map(|near| Pair { a: who(&near.a), b: who(&near.b), score: near.score }).collect();
     let attracting = claim.attracting.iter().take(LISTED);
-    Calibration {
-        enrolled: bars(&claim.scores.own, told.metric),
-        cohort: bars(&claim.scores.strangers, told.metric),
-        nearest: near
-            .map(|near| Pair { a: who(&near.a), b: who(&near.b), score: near.score })
-            .collect(),
-        lookalikes: attracting
-            .map(|one| LookAlikes { subject: who(&one.subject), count: one.faces })
-            .collect(),
-        claim: Some(claim.claim),
-        cohort_faces: Some(claim.cohort_faces),
-        cohort_people: Some(claim.cohort_people),
-        ..told
-    }
+    told.lookalikes =
+        attracting.map(|one| LookAlikes { subject: who(&one.subject), count: one.faces }).collect();
+    told.claim = Some(claim.claim);
+    told.cohort_faces = Some(claim.cohort_faces);
+    told.cohort_people = Some(claim.cohort_people);
 }
 
 /// # Errors
