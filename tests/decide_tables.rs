@@ -318,6 +318,11 @@ impl Run {
                 self.step(Event::Reopened);
                 return Ok(());
             }
+            Some("enrolling") => {
+                let (sequence, captured_at) = (self.sequence, now);
+                self.step(Event::Enrolling { sequence, captured_at });
+                return Ok(());
+            }
             Some("reload") => {
                 let settings = (sight::tuning(), policy(words)?);
                 self.step(Event::Tuned(Box::new(settings)));

@@ -224,6 +224,26 @@ fn failed_logins_wait_and_a_right_one_is_told_apart_from_nothing() {
 }
 
 #[test]
+fn whoever_cuts_logins_off_locks_nobody_out() {
+    if !assets() {
+        return;
+    }
+    let site = Site::quiet();
+    let (_daemon, nobody) = site.start();
+    let right = json!({ "name": "viewer", "password": PASSWORD });
+    let body = right.to_string();
+    for _ in 0..24 {
+        let mut stream = TcpStream::connect(("127.0.0.1", site.port)).unwrap();
+        let head = nobody.head_of("POST", "/api/v1/session");
+        let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    until("a login", || {
+        (nobody.json("POST", "/api/v1/session", &right).status == 200).then_some(())
+    });
+}
+
+#[test]
 fn an_account_that_is_removed_or_changed_has_no_session_any_more() {
     if !assets() {
         return;
@@ -246,6 +266,12 @@ fn an_account_that_is_removed_or_changed_has_no_session_any_more() {
     assert_eq!(kiosk.get("/api/v1/kiosk").status, 200);
     assert_eq!(kiosk.send("DELETE", "/api/v1/session", "", &[]).status, 204);
     assert_eq!(kiosk.get("/api/v1/kiosk").status, 401, "logged out");
+    let last = site.home.records().pop().unwrap();
+    let event = serde_json::to_value(&last.body).unwrap()["administrative"].clone();
+    assert_eq!(event, json!({ "event": "account_token_removed", "account": "kiosk" }));
+    let again = nobody.log_in("kiosk", PASSWORD);
+    site.home.told(&["accounts", "password", "kiosk", "--password-file", &file]);
+    assert_eq!(again.get("/api/v1/kiosk").status, 401, "another password");
 }
 
 #[test]
@@ -285,6 +311,8 @@ fn a_name_with_markup_is_a_name() {
     let other = administrator.json("PATCH", &path, &json!({ "name": "=1+1" }));
     assert_eq!(other.status, 200);
     assert!(administrator.get("/api/v1/records.csv").text().contains(",'=1+1,"));
+    let exported = site.home.ask(&["records", "export", "--format", "csv", "--names"]).out;
+    assert!(exported.contains(",'=1+1\r\n"), "{exported}");
 }
 
 #[test]
@@ -299,11 +327,14 @@ fn what_is_changed_by_the_page_is_recorded_with_the_account() {
     let id = administrator.get("/api/v1/subjects").json()[0]["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/subjects/{id}");
     let change = json!({ "enabled": false, "valid_until": "2030-01-01T00:00:00" });
-    let told = administrator.json("PATCH", &path, &change).json();
-    assert_eq!(
-        (&told["enabled"], &told["valid_until"]),
-        (&json!(false), &json!("2030-01-01T00:00:00"))
-    );
+    let both = administrator.json("PATCH", &path, &change);
+    assert_eq!(both.status, 422, "{}", both.text());
+    let until = json!({ "valid_until": "2030-01-01T00:00:00" });
+    let told = administrator.json("PATCH", &path, &until).json();
+    assert_eq!(told["valid_until"], "2030-01-01T00:00:00");
+    assert_eq!(told["enabled"], true, "of two changes none was made");
+    let told = administrator.json("PATCH", &path, &json!({ "enabled": false })).json();
+    assert_eq!(told["enabled"], false);
     let told = administrator.json("PATCH", &path, &json!({ "valid_until": null })).json();
     assert!(told.get("valid_until").is_none(), "{told}");
     let group = format!("{path}/groups/family");
@@ -311,7 +342,9 @@ fn what_is_changed_by_the_page_is_recorded_with_the_account() {
     assert_eq!(administrator.get("/api/v1/groups").json()[0]["members"], 1);
     assert_eq!(administrator.send("DELETE", &group, "", &[]).json()["groups"], json!([]));
     assert_eq!(administrator.send("PUT", &format!("{path}/groups/none"), "", &[]).status, 404);
-    for wrong in [json!({ "valid_from": "soon" }), json!({ "nam": "x" }), json!({ "name": "" })] {
+    for wrong in
+        [json!({ "valid_from": "soon" }), json!({ "nam": "x" }), json!({ "name": "" }), json!({})]
+    {
         let answer = administrator.json("PATCH", &path, &wrong);
         assert_eq!(answer.status, 422, "{wrong}: {}", answer.text());
     }
@@ -442,6 +475,16 @@ fn pictures_that_are_none_are_refused_and_change_nothing() {
     let large = vec![0; (32 << 20) + 1];
     let answer = administrator.pictures("/api/v1/identify", None, &[("large", &large)]);
     assert_eq!(answer.status, 413, "{}", answer.text());
+    // As much as may be sent is judged; a byte more is not.
+    let quarter = &large[1..];
+    let mut whole = vec![("a", quarter), ("b", quarter), ("c", quarter), ("d", quarter)];
+    let answer = administrator.pictures("/api/v1/subjects/pictures", Some("Nobody"), &whole);
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    assert_eq!(answer.json()["refused"].as_array().map(Vec::len), Some(4));
+    whole.push(("e", b"x"));
+    let answer = administrator.pictures("/api/v1/subjects/pictures", Some("Nobody"), &whole);
+    assert_eq!(answer.status, 413, "{}", answer.text());
+    assert!(answer.json()["detail"].as_str().unwrap().contains("together"), "{}", answer.text());
     let nonsense =
         administrator.send("POST", "/api/v1/identify", "multipart/form-data; boundary=YY", b"XX");
     assert_eq!(nonsense.status, 422, "{}", nonsense.text());
@@ -472,6 +515,8 @@ fn a_decision_is_told_as_it_is_made_and_a_screen_at_the_door_hears_less() {
         (&json!("granted"), &json!("obama"))
     );
     assert!(decided["details"]["score"].as_f64().unwrap() > 0.0, "{decided}");
+    let back = administrator.with("Last-Event-ID: 0").listen().next("decision", |_| true);
+    assert_eq!(back["outcome"], "granted", "what was missed is told");
     let less = short.next("decision", |_| true);
     assert_eq!(less["outcome"], "granted");
     assert!(!less.to_string().contains("obama") && less.get("details").is_none(), "{less}");
@@ -511,6 +556,12 @@ fn who_watches_the_camera_is_recorded_and_no_picture_is_stored() {
     let picture = image::load_from_memory(&jpeg).unwrap();
     assert_eq!(json!(picture.width()), seen["width"]);
     assert_eq!(administrator.get("/api/v1/state").json()["viewers"], 1);
+    let held: Vec<_> = (1..4).map(|_| administrator.socket("/api/v1/live")).collect();
+    assert!(held.iter().all(|(head, _)| head.status == 101), "four may watch");
+    let (beyond, _) = administrator.socket("/api/v1/live");
+    assert_eq!(beyond.status, 429, "{beyond:?}");
+    assert!(beyond.header("retry-after").is_some(), "{beyond:?}");
+    drop(held);
     let watched = site.home.records().into_iter().any(|record| {
         record.body == Body::Administrative(Administrative::LiveViewWatched)
             && record.by.is_some_and(|by| by.as_str() == "administrator")
@@ -524,12 +575,24 @@ fn who_watches_the_camera_is_recorded_and_no_picture_is_stored() {
     assert_eq!(found, None, "{}", daemon.log());
 }
 
+/// When the last enrolment at the camera began, and which decisions were made after that, as the daemon's
+/// monotonic clock has it.
+fn decided_since_the_enrolment(site: &Site) -> usize {
+    let records = site.home.records();
+    let begun = Body::Administrative(Administrative::EnrolmentBegun);
+    let begun = records.iter().rfind(|record| record.body == begun).unwrap().monotonic_ms;
+    let decided = |record: &&deepid_edge::store::AuditRecord| {
+        matches!(record.body, Body::Decision(_)) && record.monotonic_ms > begun
+    };
+    records.iter().filter(decided).count()
+}
+
 #[test]
 fn somebody_is_enrolled_at_the_camera_and_nobody_is_granted_meanwhile() {
     if !assets() {
         return;
     }
-    let visit = Recording::new().person("obama3.jpg", 0.16, 40);
+    let visit = Recording::new().person("obama3.jpg", 0.16, 40).nobody(40);
     let site = Site::new(Home::new().enrol_obama(), visit);
     let (_daemon, nobody) = site.start();
     let administrator = nobody.log_in("administrator", PASSWORD);
@@ -537,15 +600,16 @@ fn somebody_is_enrolled_at_the_camera_and_nobody_is_granted_meanwhile() {
     assert_eq!(administrator.get("/api/v1/enrolments").status, 204);
     let begun = administrator.json("POST", "/api/v1/enrolments", &json!({ "name": "again" }));
     assert_eq!(begun.status, 201, "{}", begun.text());
+    assert_eq!(decided_since_the_enrolment(&site), 0, "from the very beginning");
+    assert_eq!(administrator.get("/api/v1/state").json()["enrolling"], true);
     let id = begun.json()["id"].as_str().unwrap().to_owned();
     let second = administrator.json("POST", "/api/v1/enrolments", &json!({ "name": "other" }));
     assert_eq!(second.status, 409);
+    let face = photograph("obama3.jpg");
+    let asked = administrator.pictures("/api/v1/identify", None, &[("x", &face)]);
+    assert_eq!(asked.status, 409, "the enrolment has the networks: {}", asked.text());
     let straight = events.next("enrolment", |event| event["taken"]["straight"] == 3);
     assert_eq!((&straight["id"], &straight["wanted"]["left"]), (&json!(id), &json!(2)));
-    let granted = |records: &[deepid_edge::store::AuditRecord]| {
-        records.iter().filter(|record| matches!(record.body, Body::Decision(_))).count()
-    };
-    let before = granted(&site.home.records());
     assert_eq!(administrator.get("/api/v1/enrolments").json()["step"], "left");
     let done = administrator.send("POST", &format!("/api/v1/enrolments/{id}/finish"), "", &[]);
     assert_eq!(done.status, 200, "{}", done.text());
@@ -554,21 +618,128 @@ fn somebody_is_enrolled_at_the_camera_and_nobody_is_granted_meanwhile() {
     let last = events.next("enrolment", |event| event["step"] == "done");
     let warned = last["warnings"].to_string();
     assert!(warned.contains("looks like obama"), "{warned}");
-    assert_eq!(granted(&site.home.records()), before, "nobody was judged meanwhile");
     let begun = administrator.json("POST", "/api/v1/enrolments", &json!({ "subject": done["id"] }));
     let id = begun.json()["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/enrolments/{id}");
+    assert_eq!(decided_since_the_enrolment(&site), 0);
     assert_eq!(administrator.send("DELETE", &path, "", &[]).status, 204);
     let last = events.next("enrolment", |event| event["step"] == "failed");
     assert_eq!(last["detail"], "cancelled");
-    let begun: Vec<_> = site
-        .home
-        .records()
-        .into_iter()
-        .filter(|record| record.body == Body::Administrative(Administrative::EnrolmentBegun))
-        .collect();
-    assert_eq!(begun.len(), 2);
-    until("the door judges again", || (granted(&site.home.records()) > before).then_some(()));
+    let begun = Body::Administrative(Administrative::EnrolmentBegun);
+    let begun = site.home.records().into_iter().filter(|record| record.body == begun).count();
+    assert_eq!(begun, 2);
+    until("the door judges again", || (decided_since_the_enrolment(&site) > 0).then_some(()));
+}
+
+#[test]
+fn an_enrolment_ends_when_the_page_that_began_it_is_closed() {
+    if !assets() {
+        return;
+    }
+    let site = Site::quiet();
+    let (_daemon, nobody) = site.start();
+    let [closed, other] = [(); 2].map(|()| nobody.log_in("administrator", PASSWORD));
+    let page = closed.listen();
+    let mut events = other.listen();
+    let begun = closed.json("POST", "/api/v1/enrolments", &json!({ "name": "Anna" }));
+    assert_eq!(begun.status, 201, "{}", begun.text());
+    drop(page);
+    let last = events.next("enrolment", |event| event["step"] == "failed");
+    assert_eq!(last["detail"], "the page that began it was closed");
+    assert_eq!(other.get("/api/v1/state").json()["enrolling"], false);
+    let begun = other.json("POST", "/api/v1/enrolments", &json!({ "name": "Anna" }));
+    assert_eq!(begun.status, 201, "nothing is held: {}", begun.text());
+}
+
+#[test]
+fn the_doctor_looks_beside_the_daemon_and_says_what_to_do() {
+    if !assets() {
+        return;
+    }
+    let site = Site::new(Home::new().enrol_obama(), Recording::new().nobody(30));
+    let (daemon, nobody) = site.start();
+    let administrator = nobody.log_in("administrator", PASSWORD);
+    let camera = until("the camera", || {
+        let found = administrator.get("/api/v1/doctor").json();
+        let all = found.as_array().unwrap().clone();
+        let camera = all.iter().find(|check| check["check"] == "camera").unwrap().clone();
+        (!camera["text"].as_str().unwrap().contains("not known")).then_some(camera)
+    });
+    assert_eq!(camera["verdict"], "warning", "a recording stands in for it: {camera}");
+    let found = administrator.get("/api/v1/doctor");
+    assert_eq!(found.status, 200, "{}", found.text());
+    let found = found.json();
+    let of = |name: &str| found.as_array().unwrap().iter().find(|check| check["check"] == name);
+    for name in
+        ["configuration", "model", "threshold", "database", "broker", "clock", "policy", "page"]
+    {
+        assert!(of(name).is_some(), "{name}: {found}");
+    }
+    assert_eq!(of("database").unwrap()["verdict"], "ok", "{found}");
+    for check in found.as_array().unwrap() {
+        assert!(check["verdict"] == "ok" || check["remedy"].is_string(), "{check}");
+    }
+    let mut other = site.home.command(&["subjects", "list"]);
+    assert!(other.status().unwrap().success(), "the database is as it was");
+    assert!(!daemon.log().contains("panic"), "{}", daemon.log());
+}
+
+#[test]
+fn answers_are_what_the_document_of_the_routes_says() {
+    if !assets() {
+        return;
+    }
+    let site = Site::new(Home::new().enrol_obama(), Recording::new().nobody(30));
+    site.home.told(&["groups", "add", "family"]);
+    let (_daemon, nobody) = site.start();
+    let administrator = nobody.log_in("administrator", PASSWORD);
+    until("its health", || {
+        administrator.get("/api/v1/health").json()["now"].is_object().then_some(())
+    });
+    let document = administrator.get("/api/v1/openapi.json").json();
+    let check = |method: &str, path: &str, status: u16, answer: &Value| {
+        let operation = &document["paths"][path][method];
+        let mut schema = operation["responses"][status.to_string()]["content"]["application/json"]
+            ["schema"]
+            .clone();
+        assert!(schema.is_object(), "{method} {path}: {operation}");
+        schema["components"] = document["components"].clone();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        let wrong: Vec<_> = validator.iter_errors(answer).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{method} {path}: {wrong:?}\n{answer}");
+        assert!(!validator.is_valid(&json!(7)), "{path}: it allows anything");
+    };
+    for path in [
+        "session",
+        "state",
+        "health",
+        "config",
+        "doctor",
+        "kiosk",
+        "subjects",
+        "groups",
+        "records",
+        "calibration",
+    ] {
+        let path = format!("/api/v1/{path}");
+        let answer = administrator.get(&path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        check("get", &path, 200, &answer.json());
+    }
+    let picture = photograph("obama3.jpg");
+    for pictures in [&[("x", &picture[..])][..], &[("x", &b"none"[..])]] {
+        let told = administrator.pictures("/api/v1/identify", None, pictures).json();
+        check("post", "/api/v1/identify", 200, &told);
+    }
+    let made = administrator.pictures("/api/v1/subjects/pictures", Some("x"), &[("x", &picture)]);
+    check("post", "/api/v1/subjects/pictures", 200, &made.json());
+    let begun = administrator.json("POST", "/api/v1/enrolments", &json!({ "name": "y" }));
+    check("post", "/api/v1/enrolments", begun.status, &begun.json());
+    check("get", "/api/v1/enrolments", 200, &administrator.get("/api/v1/enrolments").json());
+    let problem = nobody.get("/api/v1/state").json();
+    let mut schema = document["components"]["schemas"]["Problem"].clone();
+    schema["components"] = document["components"].clone();
+    assert!(jsonschema::is_valid(&schema, &problem), "{problem}");
 }
 
 #[test]

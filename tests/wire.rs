@@ -216,6 +216,7 @@ fn administrative() -> Vec<Administrative> {
         A::AccountRemoved { account: rule("anna") },
         A::AccountPasswordSet { account: rule("anna") },
         A::AccountTokenMade { account: rule("anna") },
+        A::AccountTokenRemoved { account: rule("hall") },
         A::AccountTokensRemoved { account: rule("anna") },
         A::LiveViewWatched,
         A::EnrolmentBegun,

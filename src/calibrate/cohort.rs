@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
+use crate::config::Config;
 use crate::embed::FeatureVector;
+use crate::equip::{Cards, EquipError};
 use crate::inference::Procedure;
 use crate::remedy::Remedied;
 
@@ -58,6 +60,9 @@ pub enum CohortError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// The model's card, or its landmarker's, cannot be used.
+    #[error(transparent)]
+    Equip(#[from] EquipError),
     /// The file is none, or not this model's.
     #[error("cohort {path}: {problem}; {advice}", advice = self.advice())]
     Wrong {
@@ -71,6 +76,7 @@ pub enum CohortError {
 impl Remedied for CohortError {
     fn remedy(&self) -> Option<Cow<'_, str>> {
         Some(match self {
+            Self::Equip(inner) => return inner.remedy(),
             Self::Unreadable { .. } => {
                 "a model's cohort is made by models/training/balanced.py and lies beside its card"
                     .into()
@@ -91,6 +97,18 @@ struct Header {
 }
 
 impl Cohort {
+    /// Reads the cohort of the configured embedder: the one beside its card, or the one at `path`.
+    ///
+    /// # Errors
+    /// [`CohortError`].
+    pub fn of(config: &Config, cards: &Cards, path: Option<&Path>) -> Result<Self, CohortError> {
+        let card = cards.card(&config.models.embedder)?;
+        let (landmarker, mirrored) = (cards.landmarker_of(&card)?, config.recognise.mirrored);
+        let procedure = Procedure { embedder: &card, landmarker: landmarker.as_deref(), mirrored };
+        let beside = || cards.beside(&format!("{}.cohort.safetensors", card.id));
+        Self::read(&path.map_or_else(beside, Path::to_owned), &procedure)
+    }
+
     /// Reads the cohort at `path`, which must have been made by `procedure`.
     ///
     /// # Errors

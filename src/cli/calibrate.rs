@@ -13,9 +13,8 @@ use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::usable;
-use crate::calibrate::{ClaimVerdict, Cohort, door_claim};
+use crate::calibrate::{ClaimVerdict, Cohort, CohortError, door_claim};
 use crate::equip::Networks;
-use crate::inference::Procedure;
 #[cfg(feature = "lab")]
 use crate::lab::plot_claim;
 
@@ -50,13 +49,11 @@ impl Arguments {
             return Err(Failure::new(Kind::Input, what, remedy));
         }
         usable::mention(context, &idle);
-        let card = networks.card(&config.models.embedder)?;
-        let beside = || cards.beside(&format!("{}.cohort.safetensors", card.id));
-        let path = self.cohort.unwrap_or_else(beside);
-        let (landmarker, mirrored) = (cards.landmarker_of(&card)?, config.recognise.mirrored);
-        let procedure = Procedure { embedder: &card, landmarker: landmarker.as_deref(), mirrored };
         let cohort =
-            Cohort::read(&path, &procedure).map_err(|error| Failure::of(Kind::Input, &error))?;
+            Cohort::of(&config, cards, self.cohort.as_deref()).map_err(|error| match error {
+                CohortError::Equip(error) => error.into(),
+                error => Failure::of(Kind::Input, &error),
+            })?;
         let gallery = networks.gallery(&config, enrolled.clone())?;
         let claim = door_claim(&gallery, &enrolled, &cohort, config.recognise.target_fpir)
             .map_err(|error| Failure::of(Kind::Model, &error))?;

@@ -11,7 +11,6 @@
 
 mod form;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{BufWriter, ErrorKind as IoKind, Write};
@@ -31,7 +30,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::compare::SubjectId;
 use crate::config::Config;
 use crate::store::{BROKEN_MAX, Broken, CutState, Error, Selection, Store, Verified};
-use form::{Form, Names};
+use form::Form;
 
 /// Records that are held at once.
 const PAGE: u32 = 256;
@@ -177,7 +176,7 @@ impl Show {
                 "'deepid-edge records list' shows the newest ones",
             )
         })?;
-        let names = if self.no_names { None } else { Some(names(store)?) };
+        let names = if self.no_names { None } else { Some(store.names()?) };
         let value = form::as_json(&found, names.as_ref());
         context.tell(form::in_full(&value), &value)?;
         Ok(Kind::Done)
@@ -291,7 +290,7 @@ impl Which {
     ) -> Result<u64, Failure> {
         let clock = SystemClock::new(config.clock.require, store.clock_floor()?);
         let selection = self.selection(store, clock.wall().unix_ms)?;
-        let mut names = if with_names { Some(names(store)?) } else { None };
+        let mut names = if with_names { Some(store.names()?) } else { None };
         let mut after = match limit {
             Some(limit) => store.before_newest(&selection, limit)?,
             None => 0,
@@ -323,7 +322,7 @@ impl Which {
             }
             version = store.data_version()?;
             if let Some(names) = &mut names {
-                *names = self::names(store)?;
+                *names = store.names()?;
             }
         }
     }
@@ -358,11 +357,6 @@ fn subject(store: &Store, asked: &str) -> Result<SubjectId, Failure> {
         }
         Err(error) => Err(error.into()),
     }
-}
-
-fn names(store: &Store) -> Result<Names, Failure> {
-    let enrolled = store.subjects()?;
-    Ok(enrolled.into_iter().map(|subject| (subject.id, subject.name)).collect::<BTreeMap<_, _>>())
 }
 
 /// Writes `text`; `false` when whoever read has gone away.

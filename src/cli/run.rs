@@ -8,7 +8,7 @@ use clap::Args;
 use super::context::{Context, direct_flag};
 use super::exit::Kind;
 use super::failure::Failure;
-use super::logging;
+use super::{doctor, logging};
 use crate::daemon::{Control, Stop};
 
 /// Arguments of `run`.
@@ -41,6 +41,7 @@ impl Arguments {
         let control = Control {
             read: Box::new(|| context.read_config(flags.clone())),
             log_level: Box::new(|level| log.set(level)),
+            doctor: doctor::beside_a_daemon,
         };
         crate::daemon::run(&config, &Stop::default(), &control)?;
         Ok(Kind::Done)

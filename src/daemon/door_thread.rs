@@ -185,7 +185,7 @@ impl DoorThread {
         if let Some(page) = enrols {
             shared.meter.add_processed();
             page.unjudged(&frame, shared.clock.now());
-            return self.step(shared, Event::Skipped { sequence, captured_at }, effects);
+            return self.step(shared, Event::Enrolling { sequence, captured_at }, effects);
         }
         let size = (frame.width(), frame.height());
         self.step(shared, Event::Frame(&frame), effects);

@@ -386,22 +386,33 @@ impl Front<'_> {
         let locked = !self.shared.meter.locked_for(now).is_zero();
         changed |= said.locked != locked;
         said.locked = locked;
-        if let Some(page) = &self.shared.page
-            && (changed || said.shown_at.is_none_or(|at| now.since(at) >= SHOW_EVERY))
-        {
-            page.health(self.health(now, said));
-            said.shown_at = Some(now);
-        }
-        if changed || said.health_at.is_none_or(|at| now.since(at) >= HEALTH_EVERY) {
-            let health = self.health(now, said);
-            self.send(Outgoing::Health(health));
-            said.health_at = Some(now);
-        }
+        self.tell_health(changed, now, said);
         if said.presence_at.is_none_or(|at| now.since(at) >= PRESENCE_EVERY) {
             said.presence_at = Some(now);
             if let Some(faces) = self.shared.meter.present() {
                 self.send(Outgoing::Presence(Presence::new(true, faces.get())));
             }
+        }
+    }
+
+    /// Tells the page and the broker how the daemon is, each where it is due or something has `changed`.
+    fn tell_health(&self, changed: bool, now: Monotonic, said: &mut Published) {
+        let is_due = |last: Option<Monotonic>, every| {
+            changed || last.is_none_or(|last| now.since(last) >= every)
+        };
+        let page = self.shared.page.as_ref().filter(|_| is_due(said.shown_at, SHOW_EVERY));
+        let publishes = is_due(said.health_at, HEALTH_EVERY);
+        if page.is_none() && !publishes {
+            return;
+        }
+        let health = self.health(now, said);
+        if let Some(page) = page {
+            page.health(health.clone());
+            said.shown_at = Some(now);
+        }
+        if publishes {
+            self.send(Outgoing::Health(health));
+            said.health_at = Some(now);
         }
     }
 
@@ -450,6 +461,9 @@ impl Front<'_> {
 
     fn note_connected(&mut self, connected: bool) {
         self.status.connected = Some(connected);
+        if let Some(page) = &self.shared.page {
+            page.broker(connected);
+        }
         notify(&[NotifyState::Status(&self.status.text())]);
     }
 

@@ -191,7 +191,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
 
     let boot = Uuid::new_v4();
     let desk = open_desk(config, store, boot, started, &clock)?;
-    let page = Page::start(config, Arc::clone(&clock), boot)?;
+    let page = Page::start(config, Arc::clone(&clock), boot, control.doctor)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let feed = page.as_ref().map(Page::feed);
     let shared = Arc::new(share(&*source, pressure, started, &clock, feed));

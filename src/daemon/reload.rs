@@ -17,14 +17,17 @@ use crate::clock::ClockRequirement;
 use crate::config::{Changes, Config, ConfigError, LogLevel, diff};
 use crate::decide::VisitPolicy;
 use crate::recognise::Tuning;
+use crate::serve::Doctor;
 use crate::store::{Administrative, ConfigurationRefusal};
 
-/// What a running daemon needs of whoever started it to be configured anew.
+/// What a running daemon needs of whoever started it: to be configured anew, and to look at itself.
 pub struct Control<'a> {
     /// Reads file, environment and flags again, as at the start.
     pub read: Box<dyn Fn() -> Result<Config, ConfigError> + 'a>,
     /// Changes how much is logged.
     pub log_level: Box<dyn Fn(LogLevel) + 'a>,
+    /// What `doctor` says beside a daemon, for the page.
+    pub doctor: Doctor,
 }
 
 /// What a reload puts into force, and what has changed.

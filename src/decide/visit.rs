@@ -18,6 +18,7 @@
 //! | watching | `timeout` since the first face | decided | record and publish `denied` (several faces), `unknown` or `ambiguous` |
 //! | watching | no face for `absence` | idle | record `ambiguous`, `insufficient_evidence` or `fault`; presence |
 //! | decided | no face for `absence` | idle | presence |
+//! | any | a frame for an enrolment | decided | none |
 //!
 //! A grant is given as soon as it is proven; everything else waits for the timeout, because the
 //! next frame may still be the good one. Only a frame can prove, and only about whom it shows itself:
@@ -187,6 +188,12 @@ impl Visit {
     /// somebody is there.
     pub fn doubt(&mut self, now: Monotonic) {
         self.restart(self.policy, now);
+    }
+
+    /// Whoever is there poses for an enrolment: nothing is decided upon them, who are no visit until
+    /// they have been away for the absence.
+    pub fn set_aside(&mut self, now: Monotonic) {
+        self.state = State::Decided { last_face: now };
     }
 
     /// From now on another client speaks as this door, or none does any more: while one does, who

@@ -132,6 +132,14 @@ pub enum Event<'e, F> {
         /// When it was captured.
         captured_at: Monotonic,
     },
+    /// A frame that is for an enrolment at this camera: nobody is judged. Whoever is there was not a
+    /// visitor, and must have gone before anybody is judged again.
+    Enrolling {
+        /// The source's running number of it.
+        sequence: u64,
+        /// When it was captured.
+        captured_at: Monotonic,
+    },
     /// A frame that cannot be judged.
     Fault {
         /// The source's running number of it.
@@ -252,6 +260,10 @@ impl<S: Sight> Door<S> {
                 faulty(sequence, captured_at, Fault::Store, time)
             }
             Event::Skipped { sequence, captured_at } => {
+                self.sight.pass_over(sequence, captured_at, time.machine)
+            }
+            Event::Enrolling { sequence, captured_at } => {
+                self.visit.set_aside(time.frames.now());
                 self.sight.pass_over(sequence, captured_at, time.machine)
             }
             Event::Fault { sequence, captured_at, fault } => {

@@ -3,7 +3,8 @@
 //! In: frames, states and news of the door, the desk and the main thread. Out: the same, to the page's
 //! thread. Invariants: nobody who hands something in ever waits: a full channel or a lock that is held
 //! loses what is of the moment; while nobody looks, a frame costs two atomic reads and allocates
-//! nothing; a picture has one place, in memory, which is emptied when the last one looks away.
+//! nothing; a picture has one place, in memory, which is emptied when the last one looks away; the door
+//! judges nobody while somebody is enrolled at its camera, but for no longer than that was begun for.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
+use utoipa::ToSchema;
 
 use crate::clock::Monotonic;
 use crate::compare::SubjectId;
@@ -25,8 +27,6 @@ use crate::recognise::Recogniser;
 
 /// Least time between two observations, and between two pictures.
 const SPACING: Duration = Duration::from_millis(100);
-/// For how long the door judges nobody unless it is told again that somebody is enrolled at its camera.
-const ENROLLING: Duration = Duration::from_secs(5);
 /// News that may wait for the page's thread.
 const NEWS_LENGTH: usize = 64;
 
@@ -78,9 +78,10 @@ pub(super) struct FaceShown {
     pub primary: bool,
 }
 
-/// Who a face was taken for; the page's thread adds the name.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// Somebody who is enrolled, or was; of a face that the door has seen the page's thread adds the name.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(super) struct SubjectShown {
+    #[schema(value_type = String)]
     pub id: SubjectId,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -106,6 +107,8 @@ pub(super) struct Told {
     pub present: bool,
     /// What a score has to reach.
     pub threshold: Option<f32>,
+    /// Whether the broker is there; `None` before that is known, and where there is none.
+    pub broker: Option<bool>,
 }
 
 /// A copy of a frame.
@@ -161,18 +164,21 @@ struct Slot {
 
 /// Between the daemon's threads and the page's.
 pub struct Feed {
-    /// Pages that hear of observations and news.
+    /// Pages that hear of news.
     watchers: AtomicUsize,
+    /// Those of them that hear of observations.
+    observers: AtomicUsize,
     /// Pages that see pictures.
     viewers: AtomicUsize,
-    /// Until when somebody is enrolled at this camera, in microseconds: the door then judges nobody. Told
-    /// again and again, so that a page that has died does not keep the door shut.
+    /// Until when somebody is enrolled at this camera at most, in microseconds: the door then judges
+    /// nobody. Set once for each enrolment, so that a page that is busy cannot let it lapse, and one that
+    /// hangs cannot keep the door shut.
     enrolling_until: AtomicU64,
     /// When the last observation, and the last picture, were handed in: microseconds.
     seen_at: AtomicU64,
     shown_at: AtomicU64,
     news: mpsc::Sender<News>,
-    told: Mutex<Told>,
+    told: Mutex<Arc<Told>>,
     slot: Mutex<Slot>,
     pub(super) fresh: Notify,
     config: Mutex<Arc<Config>>,
@@ -181,17 +187,44 @@ pub struct Feed {
 /// One who looks, for as long as this lives.
 pub(super) struct Looking {
     feed: Arc<Feed>,
-    sees_pictures: bool,
+    sees: Sees,
+}
+
+/// What somebody who looks is told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sees {
+    /// News, as a screen at the door.
+    News,
+    /// News and observations.
+    Observations,
+    /// Pictures.
+    Pictures,
 }
 
 impl Drop for Looking {
     fn drop(&mut self) {
-        if self.sees_pictures {
-            self.feed.viewers.fetch_sub(1, Ordering::Relaxed);
-            self.feed.forget_picture();
-        } else {
-            self.feed.watchers.fetch_sub(1, Ordering::Relaxed);
+        let feed = &self.feed;
+        match self.sees {
+            Sees::News => {}
+            Sees::Observations => {
+                feed.observers.fetch_sub(1, Ordering::Relaxed);
+            }
+            Sees::Pictures => {
+                feed.viewers.fetch_sub(1, Ordering::Relaxed);
+                return feed.forget_picture();
+            }
         }
+        feed.watchers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// While this lives the door judges nobody, and for no longer than it was made for.
+pub(super) struct Pause(Arc<Feed>);
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        self.0.enrolling_until.store(0, Ordering::Relaxed);
+        self.0.forget_picture();
     }
 }
 
@@ -201,6 +234,7 @@ impl Feed {
         let (news, received) = mpsc::channel(NEWS_LENGTH);
         let feed = Self {
             watchers: AtomicUsize::new(0),
+            observers: AtomicUsize::new(0),
             viewers: AtomicUsize::new(0),
             enrolling_until: AtomicU64::new(0),
             seen_at: AtomicU64::new(0),
@@ -232,8 +266,17 @@ impl Feed {
     }
 
     /// What is known of the door.
-    pub(super) fn told(&self) -> MutexGuard<'_, Told> {
+    pub(super) fn told(&self) -> Arc<Told> {
+        Arc::clone(&self.lock_told())
+    }
+
+    fn lock_told(&self) -> MutexGuard<'_, Arc<Told>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what is known of the door now.
+    fn note(&self, change: impl FnOnce(&mut Told)) {
+        change(Arc::make_mut(&mut self.lock_told()));
     }
 
     fn tell(&self, news: News) {
@@ -250,7 +293,7 @@ impl Feed {
 
     /// Somebody is there, or nobody any more.
     pub fn presence(&self, present: bool) {
-        self.told().present = present;
+        self.note(|told| told.present = present);
         if self.is_watched() {
             self.tell(News::Presence(present));
         }
@@ -258,7 +301,7 @@ impl Feed {
 
     /// What the visitor should do has changed.
     pub fn guidance(&self, guidance: Option<Guidance>) {
-        self.told().guidance = guidance;
+        self.note(|told| told.guidance = guidance);
         if self.is_watched() {
             self.tell(News::Guidance(guidance));
         }
@@ -266,27 +309,31 @@ impl Feed {
 
     /// How the door does.
     pub fn health(&self, health: Health) {
-        self.told().health = Some(health);
+        self.note(|told| told.health = Some(health));
         self.tell(News::State);
     }
 
     /// What the door is, and what a score has to reach at it.
     pub fn info(&self, info: Info, threshold: f32) {
-        let mut told = self.told();
-        (told.info, told.threshold) = (Some(info), Some(threshold));
-        drop(told);
+        self.note(|told| (told.info, told.threshold) = (Some(info), Some(threshold)));
         self.tell(News::State);
     }
 
     /// How the camera is.
     pub fn camera(&self, camera: Camera) {
-        self.told().camera = Some(camera);
+        self.note(|told| told.camera = Some(camera));
         self.tell(News::State);
     }
 
     /// Whether the door is armed.
     pub fn armed(&self, armed: Armed) {
-        self.told().armed = Some(armed);
+        self.note(|told| told.armed = Some(armed));
+        self.tell(News::State);
+    }
+
+    /// Whether the broker is there.
+    pub fn broker(&self, connected: bool) {
+        self.note(|told| told.broker = Some(connected));
         self.tell(News::State);
     }
 
@@ -300,14 +347,26 @@ impl Feed {
         self.viewers.load(Ordering::Relaxed)
     }
 
-    pub(super) fn watch(self: &Arc<Self>) -> Looking {
+    /// Hears of news from now on, and of observations where it `observes`.
+    pub(super) fn watch(self: &Arc<Self>, observes: bool) -> Looking {
         self.watchers.fetch_add(1, Ordering::Relaxed);
-        Looking { feed: Arc::clone(self), sees_pictures: false }
+        if observes {
+            self.observers.fetch_add(1, Ordering::Relaxed);
+        }
+        let sees = if observes { Sees::Observations } else { Sees::News };
+        Looking { feed: Arc::clone(self), sees }
     }
 
-    pub(super) fn view(self: &Arc<Self>) -> Looking {
-        self.viewers.fetch_add(1, Ordering::Relaxed);
-        Looking { feed: Arc::clone(self), sees_pictures: true }
+    /// Sees pictures from now on, as one of at most `most`; `None` where so many do.
+    pub(super) fn view(self: &Arc<Self>, most: usize) -> Option<Looking> {
+        let another = |viewers| (viewers < most).then_some(viewers + 1);
+        self.viewers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, another).ok()?;
+        Some(Looking { feed: Arc::clone(self), sees: Sees::Pictures })
+    }
+
+    /// Whether anybody wants pictures at `now`.
+    pub(super) fn wants_pictures(&self, now: Monotonic) -> bool {
+        self.viewers() > 0 || self.is_enrolling(now)
     }
 
     /// Whether somebody is enrolled at this camera at `now`, so that the door is to judge nobody.
@@ -316,22 +375,24 @@ impl Feed {
         self.enrolling_until.load(Ordering::Relaxed) > now.as_micros()
     }
 
-    /// Somebody is enrolled at this camera, for [`ENROLLING`] from `now` on.
-    pub(super) fn enrol_until(&self, now: Monotonic) {
-        self.enrolling_until.store(now.plus(ENROLLING).as_micros(), Ordering::Relaxed);
+    /// Somebody is enrolled at this camera, until `until` at most; one at a time.
+    pub(super) fn pause(self: &Arc<Self>, until: Monotonic) -> Pause {
+        self.enrolling_until.store(until.as_micros(), Ordering::Relaxed);
+        Pause(Arc::clone(self))
     }
 
-    /// Nobody is enrolled at this camera any more.
-    pub(super) fn end_enrolling(&self) {
-        self.enrolling_until.store(0, Ordering::Relaxed);
-        self.forget_picture();
-    }
-
-    /// Empties the picture's place where nobody looks any more.
+    /// Empties the picture's place where nobody looks any more, and has the page's thread forget the one
+    /// that it took.
     fn forget_picture(&self) {
         if self.viewers() == 0 && self.enrolling_until.load(Ordering::Relaxed) == 0 {
-            *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Slot::default();
+            self.empty();
+            self.fresh.notify_one();
         }
+    }
+
+    /// Empties the picture's place.
+    pub(super) fn empty(&self) {
+        *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Slot::default();
     }
 
     /// A frame that the door has judged, and what it saw in it.
@@ -343,8 +404,9 @@ impl Feed {
         lacking: Option<Lacking>,
         now: Monotonic,
     ) {
-        let watched = self.is_watched() && matches!(observation.seen, Seen::Faces { .. });
-        let tells = watched && is_due(&self.seen_at, now);
+        let observed = self.observers.load(Ordering::Relaxed) > 0;
+        let observed = observed && matches!(observation.seen, Seen::Faces { .. });
+        let tells = observed && is_due(&self.seen_at, now);
         let shows = self.viewers() > 0 && is_due(&self.shown_at, now);
         if !tells && !shows {
             return;
@@ -475,7 +537,8 @@ mod tests {
     #[test]
     fn the_newest_frame_wins_and_its_place_is_emptied_when_nobody_looks() {
         let feed = feed();
-        let looking = feed.view();
+        let looking = feed.view(1).unwrap();
+        assert!(feed.view(1).is_none(), "there is a bound");
         let (dark, lit) = ([1; 16], [9; 16]);
         feed.unjudged(&frame(&dark, 1), Monotonic::from_millis(1000));
         feed.unjudged(&frame(&lit, 2), Monotonic::from_millis(1050));
@@ -491,11 +554,35 @@ mod tests {
     }
 
     #[test]
+    fn a_screen_at_the_door_has_no_observation_made() {
+        let feed = feed();
+        let screen = feed.watch(false);
+        let counts = || [&feed.watchers, &feed.observers].map(|n| n.load(Ordering::Relaxed));
+        assert_eq!(counts(), [1, 0]);
+        let reader = feed.watch(true);
+        assert_eq!(counts(), [2, 1]);
+        drop((screen, reader));
+        assert_eq!(counts(), [0, 0]);
+    }
+
+    #[test]
+    fn the_door_judges_nobody_until_the_enrolment_ends_and_no_longer_than_it_may_take() {
+        let feed = feed();
+        let at = Monotonic::from_millis;
+        let pause = feed.pause(at(5000));
+        // However long nobody says it again.
+        assert!(feed.is_enrolling(at(0)) && feed.is_enrolling(at(4999)));
+        assert!(!feed.is_enrolling(at(5000)), "a page that hangs keeps no door shut");
+        drop(pause);
+        assert!(!feed.is_enrolling(at(0)));
+    }
+
+    #[test]
     fn who_hands_in_never_waits() {
         let (feed, mut news) = Feed::new(Config::load(&Sources::default()).unwrap());
         feed.recorded();
         assert!(news.try_recv().is_err(), "nobody watches");
-        let looking = feed.watch();
+        let looking = feed.watch(true);
         for _ in 0..10 * NEWS_LENGTH {
             feed.recorded();
         }

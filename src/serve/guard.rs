@@ -4,8 +4,8 @@
 //! meant for this machine (`Host`), does it come from the page itself (`Origin`, `Sec-Fetch-Site`), is
 //! there such a route, who is it (cookie or token), may its role, and does a change carry the token that
 //! a foreign site cannot know (`X-CSRF-Token`).
-//! Invariant: what is not in the table of routes is not served; an account that is removed, or has
-//! another password, has no session any more.
+//! Invariants: what is not in the table of routes is refused; an account that is removed, or has another
+//! password, has no session any more, and a token that was taken away lets nobody in.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,8 +32,44 @@ const CSRF: &str = "x-csrf-token";
 #[derive(Debug, Clone)]
 pub(super) struct Identity {
     pub account: Account,
-    /// The cookie's value; `None` for a machine, which shows a token.
-    pub cookie: Option<String>,
+    pub shown: Shown,
+}
+
+/// What somebody shows of themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// The value of a cookie: a session's, or the token of a screen at the door.
+    Cookie(String),
+    /// A machine's token, by its SHA-256.
+    Token(String),
+}
+
+impl Shown {
+    /// What a request shows.
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        if let Some(shown) = header_text(headers, header::AUTHORIZATION.as_str()) {
+            return shown
+                .strip_prefix("Bearer ")
+                .map(|token| Self::Token(token_hash(token.trim())));
+        }
+        Some(Self::Cookie(cookie_of(headers)?.to_owned()))
+    }
+
+    /// The cookie's value; `None` for a machine.
+    pub(super) fn cookie(&self) -> Option<&str> {
+        match self {
+            Self::Cookie(cookie) => Some(cookie),
+            Self::Token(_) => None,
+        }
+    }
+
+    /// By which one who shows this is told from others: a secret's hash.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::Cookie(cookie) => token_hash(cookie),
+            Self::Token(hash) => hash.clone(),
+        }
+    }
 }
 
 impl FromRequestParts<Arc<App>> for Identity {
@@ -45,39 +81,24 @@ impl FromRequestParts<Arc<App>> for Identity {
 }
 
 /// Lets a request through, or not.
-pub(super) async fn check(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    // A body may not be shared between threads, so that nothing of it is held while somebody is looked up.
-    let asked = Asked {
-        headers: request.headers().clone(),
-        method: request.method().clone(),
-        authority: request.uri().authority().map(ToString::to_string),
-        path: request.extensions().get::<MatchedPath>().cloned(),
-    };
-    match judge(&app, &asked).await {
-        Ok(Some(identity)) => {
-            request.extensions_mut().insert(identity);
-            next.run(request).await
+pub(super) async fn check(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    // Apart from its body, which may not be shared between threads while somebody is looked up.
+    let (mut parts, body) = request.into_parts();
+    match judge(&app, &parts).await {
+        Ok(identity) => {
+            if let Some(identity) = identity {
+                parts.extensions.insert(identity);
+            }
+            next.run(Request::from_parts(parts, body)).await
         }
-        Ok(None) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
-/// What of a request is judged.
-struct Asked {
-    headers: HeaderMap,
-    method: Method,
-    authority: Option<String>,
-    path: Option<MatchedPath>,
-}
-
-async fn judge(app: &Arc<App>, asked: &Asked) -> Result<Option<Identity>, Problem> {
-    let Asked { headers, method, authority, path } = asked;
+async fn judge(app: &Arc<App>, asked: &Parts) -> Result<Option<Identity>, Problem> {
+    let Parts { headers, method, uri, extensions, .. } = asked;
     let config = app.feed.config();
+    let authority = uri.authority().map(ToString::to_string);
     let host = header_text(headers, header::HOST.as_str()).or(authority.as_deref());
     let host = host.unwrap_or_default();
     if !is_ours(host, &config.serve.names) {
@@ -87,77 +108,71 @@ async fn judge(app: &Arc<App>, asked: &Asked) -> Result<Option<Identity>, Proble
     if !is_own_origin(headers, host) {
         return Err(Problem::forbidden("the request comes from another site"));
     }
-    let route = path.as_ref().and_then(|path| find(method.as_str(), path.as_str()));
-    let Some(route) = route else {
-        // No route: the fallback says so.
-        return Ok(None);
-    };
+    let path = extensions.get::<MatchedPath>().ok_or_else(nowhere)?;
+    // What is not in the table is refused, also where something would answer.
+    let route = find(method.as_str(), path.as_str()).ok_or_else(nowhere)?;
     if route.access == Access::Open {
         return Ok(None);
     }
-    let identity = identify(app, headers).await?;
+    let shown = Shown::of(headers).ok_or_else(Problem::no_session)?;
+    let account = account_of(app, &shown).await?.ok_or_else(Problem::no_session)?;
     let may = match route.access {
         Access::Open | Access::Anybody => true,
-        Access::Reader => identity.account.role != Role::Kiosk,
-        Access::Administrator => identity.account.role == Role::Administrator,
+        Access::Reader => account.role != Role::Kiosk,
+        Access::Administrator => account.role == Role::Administrator,
     };
     if !may {
         return Err(Problem::forbidden("this account may not do that"));
     }
     let changes = !matches!(*method, Method::GET | Method::HEAD);
-    if let (true, Some(cookie)) = (changes, &identity.cookie) {
-        let shown = header_text(headers, CSRF).unwrap_or_default();
+    if let (true, Some(cookie)) = (changes, shown.cookie()) {
+        let token = header_text(headers, CSRF).unwrap_or_default();
         // Compared by their hashes: how long that takes tells nothing of the value.
-        if token_hash(shown) != token_hash(&csrf(cookie)) {
+        if token_hash(token) != token_hash(&csrf(cookie)) {
             return Err(Problem::forbidden("the request lacks the session's X-CSRF-Token"));
         }
     }
-    Ok(Some(identity))
+    Ok(Some(Identity { account, shown }))
 }
 
-/// Who shows this cookie or this token.
-async fn identify(app: &Arc<App>, headers: &HeaderMap) -> Result<Identity, Problem> {
-    if let Some(shown) = header_text(headers, header::AUTHORIZATION.as_str()) {
-        let token = shown.strip_prefix("Bearer ").ok_or_else(Problem::no_session)?;
-        let hash = token_hash(token.trim());
-        let account = app.read(move |store| Ok(store.account_of_token(&hash)?)).await?;
-        return account
-            .map(|account| Identity { account, cookie: None })
-            .ok_or_else(Problem::no_session);
-    }
-    let cookie = cookie_of(headers).ok_or_else(Problem::no_session)?.to_owned();
-    let session = app.sessions().find(&cookie, app.clock.now());
-    let account = if let Some(session) = session {
-        let name = session.account.clone();
-        let account = app.read(move |store| Ok(store.account(name.as_str())?)).await?;
-        account.filter(|account| token_hash(&account.password) == session.password)
-    } else {
-        // A screen at the door stays logged in over restarts: its cookie is a token.
-        let hash = token_hash(&cookie);
-        let account = app.read(move |store| Ok(store.account_of_token(&hash)?)).await?;
-        account.filter(|account| account.role == Role::Kiosk)
+/// Nothing is there, or nothing that does this.
+pub(super) fn nowhere() -> Problem {
+    Problem::absent("there is no such page, or it does not do that")
+}
+
+/// Whose account is shown; `None` for nobody's, or nobody's any more.
+async fn account_of(app: &Arc<App>, shown: &Shown) -> Result<Option<Account>, Problem> {
+    let of_token =
+        async |hash: String| app.read(move |store| Ok(store.account_of_token(&hash)?)).await;
+    let cookie = match shown {
+        Shown::Token(hash) => return of_token(hash.clone()).await,
+        Shown::Cookie(cookie) => cookie,
     };
-    if let Some(account) = account {
-        return Ok(Identity { account, cookie: Some(cookie) });
+    let session = app.sessions().find(cookie, app.clock.now());
+    let Some(session) = session else {
+        // A screen at the door stays logged in over restarts: its cookie is a token.
+        let account = of_token(token_hash(cookie)).await?;
+        return Ok(account.filter(|account| account.role == Role::Kiosk));
+    };
+    let name = session.account.clone();
+    let account = app.read(move |store| Ok(store.account(name.as_str())?)).await?;
+    let account = account.filter(|account| token_hash(&account.password) == session.password);
+    if account.is_none() {
+        app.sessions().end(cookie);
     }
-    app.sessions().end(&cookie);
-    Err(Problem::no_session())
+    Ok(account)
 }
 
 impl Identity {
-    /// Whether who asks may still: accounts are removed while somebody listens.
+    /// Whether who asks may still: accounts are removed, tokens taken away and passwords changed while
+    /// somebody listens.
     pub(super) async fn still(&self, app: &Arc<App>) -> bool {
-        let name = self.account.name.clone();
-        let found = app.read(move |store| Ok(store.account(name.as_str())?)).await;
-        let same = found.is_ok_and(|found| {
+        let found = account_of(app, &self.shown).await;
+        found.is_ok_and(|found| {
             found.is_some_and(|found| {
-                (found.role, &found.password) == (self.account.role, &self.account.password)
+                (found.name, found.role) == (self.account.name.clone(), self.account.role)
             })
-        });
-        let Some(cookie) = self.cookie.as_ref().filter(|_| self.account.role != Role::Kiosk) else {
-            return same;
-        };
-        same && app.sessions().find(cookie, app.clock.now()).is_some()
+        })
     }
 }
 
@@ -205,7 +220,42 @@ fn is_own_origin(headers: &HeaderMap, host: &str) -> bool {
 mod tests {
     use axum::http::{HeaderName, HeaderValue};
 
+    use super::super::app::tests::{app, run, somebody};
     use super::*;
+
+    #[test]
+    fn who_listens_by_a_token_may_for_as_long_as_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let machine = somebody("machine", Role::Viewer);
+        let Shown::Token(hash) = machine.shown.clone() else { panic!("a token") };
+        let name = machine.account.name.clone();
+        app.acting(&machine, |store, by| {
+            store.add_account(&name, Role::Viewer, &machine.account.password, by).unwrap();
+            store.add_token(&name, &hash, by).unwrap();
+        });
+        assert!(run(machine.still(&app)));
+        app.acting(&machine, |store, by| store.remove_tokens(&name, by)).unwrap();
+        assert!(!run(machine.still(&app)), "the account is there, and its token is not");
+    }
+
+    #[test]
+    fn a_screen_at_the_door_may_until_its_token_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let cookie = Shown::Cookie("a cookie".to_owned());
+        let screen = Identity { shown: cookie, ..somebody("hall", Role::Kiosk) };
+        let name = screen.account.name.clone();
+        app.acting(&screen, |store, by| {
+            store.add_account(&name, Role::Kiosk, &screen.account.password, by).unwrap();
+            store.add_token(&name, &token_hash("a cookie"), by).unwrap();
+        });
+        assert!(run(screen.still(&app)));
+        app.acting(&screen, |store, by| {
+            store.set_password(&name, &screen.account.password, by).unwrap();
+        });
+        assert!(!run(screen.still(&app)));
+    }
 
     #[test]
     fn only_addresses_and_told_names_are_ours() {

@@ -1,14 +1,16 @@
 //! Enrolling somebody at this door's camera, step by step: straight ahead, to either side, upwards.
 //!
-//! In: frames that the door has not judged, because nobody is granted meanwhile. Out: events that say
-//! what to do, and in the end references, by `enrol`, with their record. One at a time, for at most
-//! [`LONGEST`]; whoever cannot turn the head goes on without that step.
-//! How a head stands is seen by its keypoints: yaw as `Quality` has it, pitch by where the nose lies on
-//! the line from the eyes to the mouth, both against the ones seen straight ahead.
+//! In: frames that the door has not judged. Out: events that say what to do, and in the end references, by
+//! `enrol`, with their record. One at a time; whoever cannot turn the head goes on without that step.
+//! It ends when it is finished or given up, after [`LONGEST`], when the page that began it has been closed
+//! for [`ABSENT`], and when a network fails; a thread that dies at it ends it, too.
 //! Invariants: a face is taken only as `enrol` takes it, with nobody else in the picture, and not twice
-//! within [`SPACING`]; a page that dies lets the door go on within seconds (`feed`).
+//! within [`SPACING`]; the door judges nobody from before the first face is taken until what was taken is
+//! written ([`Pause`]), and then not whoever still stands there (`door`); the pause ends with the
+//! enrolment, whichever way that ends, and nothing is taken or written after it.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use axum::Json as Answer;
@@ -16,16 +18,16 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::app::{App, blocking};
 use super::events::{Heard, send};
-use super::feed::{FaceShown, Sighting, SubjectShown};
+use super::feed::{FaceShown, Pause, Sighting, SubjectShown};
 use super::guard::Identity;
 use super::pictures::{Bench, in_words};
+use super::poses::{Pose, Step};
 use super::problem::Problem;
-use super::read::object;
 use super::{body, people};
 use crate::clock::{Clock as _, Monotonic};
 use crate::config::Config;
@@ -39,89 +41,52 @@ use crate::store::{Administrative, ReferenceSource, Store};
 const LONGEST: Duration = Duration::from_secs(120);
 /// A step that is not done in so long is passed over, but for the first.
 const STEP_LONGEST: Duration = Duration::from_secs(15);
-/// How far a head must be turned, in eye distances beyond straight ahead.
-const TURNED: f32 = 0.12;
-/// Within which it counts as straight ahead.
-const STRAIGHT: f32 = 0.10;
-/// By how much nearer to the eyes the nose must be, as a share of the way to the mouth.
-const RAISED: f32 = 0.06;
+/// For how long the page that began it may be away: one that lost its connection comes back.
+const ABSENT: Duration = Duration::from_secs(10);
 const BODY_MAX: usize = 8 * 1024;
 
-/// What is to be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
-    Straight,
-    Left,
-    Right,
-    Up,
-    /// Nothing more: somebody is to look at the warnings, and to finish.
-    Ready,
+/// Why an enrolment ended without a subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Over {
+    detail: String,
+    remedy: Option<String>,
 }
 
-impl Step {
-    const POSES: [Self; 4] = [Self::Straight, Self::Left, Self::Right, Self::Up];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Straight => "straight",
-            Self::Left => "left",
-            Self::Right => "right",
-            Self::Up => "up",
-            Self::Ready => "ready",
-        }
+impl Over {
+    fn new(detail: &str, remedy: &str) -> Self {
+        Self { detail: detail.to_owned(), remedy: Some(remedy.to_owned()) }
     }
 
-    const fn wanted(self) -> u32 {
-        match self {
-            Self::Straight => 3,
-            Self::Left | Self::Right => 2,
-            Self::Up => 1,
-            Self::Ready => 0,
-        }
-    }
-
-    const fn next(self) -> Self {
-        match self {
-            Self::Straight => Self::Left,
-            Self::Left => Self::Right,
-            Self::Right => Self::Up,
-            Self::Up | Self::Ready => Self::Ready,
-        }
+    fn of(problem: &Problem) -> Self {
+        let remedy = problem.remedy().map(str::to_owned);
+        Self { detail: problem.detail().to_owned(), remedy }
     }
 }
 
-/// How a head stands.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Pose {
-    yaw: f32,
-    pitch: f32,
+/// For how long an enrolment may go on.
+struct Terms {
+    until: Monotonic,
+    /// What the one who began it shows of themselves.
+    page: String,
+    /// When that one was there last.
+    heard_at: Monotonic,
 }
 
-impl Pose {
-    fn of(face: &UsableFace, detection: &Detection) -> Self {
-        let [right_eye, left_eye, nose, mouth] = detection.keypoints();
-        let eyes = (right_eye.x.midpoint(left_eye.x), right_eye.y.midpoint(left_eye.y));
-        let (down_x, down_y) = (mouth.x - eyes.0, mouth.y - eyes.1);
-        let (nose_x, nose_y) = (nose.x - eyes.0, nose.y - eyes.1);
-        let length = down_x * down_x + down_y * down_y;
-        let pitch = (nose_x * down_x + nose_y * down_y) / length.max(f32::MIN_POSITIVE);
-        Self { yaw: face.quality.yaw, pitch }
+impl Terms {
+    fn begin(page: String, now: Monotonic) -> Self {
+        Self { until: now.plus(LONGEST), page, heard_at: now }
     }
 
-    /// Whether this is what `step` asks for, of a head that was seen straight ahead as `ahead`.
-    fn shows(self, step: Step, ahead: Option<Self>) -> bool {
-        let Some(ahead) = ahead else {
-            return step == Step::Straight && self.yaw.abs() <= STRAIGHT;
-        };
-        let yaw = self.yaw - ahead.yaw;
-        match step {
-            Step::Straight => yaw.abs() <= STRAIGHT,
-            // The visitor's left is the right of a picture that is not mirrored.
-            Step::Left => yaw >= TURNED,
-            Step::Right => yaw <= -TURNED,
-            Step::Up => yaw.abs() <= 2.0 * STRAIGHT && self.pitch <= ahead.pitch - RAISED,
-            Step::Ready => false,
+    /// Why it is over at `now`, where it is; `here` says whether its page is.
+    fn over(&mut self, here: bool, now: Monotonic) -> Option<Over> {
+        if here {
+            self.heard_at = now;
         }
+        if now >= self.until {
+            return Some(Over::new("it took too long", "begin again"));
+        }
+        let absent = now.since(self.heard_at) >= ABSENT;
+        absent.then(|| Over::new("the page that began it was closed", "begin again"))
     }
 }
 
@@ -139,33 +104,67 @@ pub(super) struct Guided {
     draft: Option<Draft>,
     ahead: Option<Pose>,
     taken_at: Option<Monotonic>,
-    began: Monotonic,
+    terms: Terms,
     step_began: Monotonic,
     say: Option<&'static str>,
+    /// Last, so that the door judges again when all else is gone.
+    _pause: Pause,
+}
+
+/// How an enrolment at the camera is.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(super) struct Enrolment {
+    id: String,
+    /// `straight`, `left`, `right`, `up`, `ready`, and as an event also `done` and `failed`.
+    step: &'static str,
+    /// How many faces were taken, by step.
+    taken: BTreeMap<&'static str, u32>,
+    /// How many are wanted, by step.
+    wanted: BTreeMap<&'static str, u32>,
+    /// What keeps the next face from being taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    say: Option<&'static str>,
+    /// What somebody should look at before it is finished.
+    warnings: Vec<String>,
+    /// Whom it has enrolled, where it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<SubjectShown>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// What helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
 }
 
 impl Guided {
-    fn event(&self) -> Json {
-        let counts = |count: &dyn Fn(usize, Step) -> u32| -> Json {
-            Step::POSES
-                .iter()
-                .enumerate()
-                .map(|(place, step)| (step.name().to_owned(), Json::from(count(place, *step))))
-                .collect::<serde_json::Map<_, _>>()
-                .into()
+    fn event(&self) -> Enrolment {
+        let counts = |count: &dyn Fn(usize, Step) -> u32| {
+            let poses = Step::POSES.iter().enumerate();
+            poses.map(|(place, step)| (step.name(), count(place, *step))).collect()
         };
-        object(json!({
-            "id": self.id,
-            "step": self.step.name(),
-            "taken": counts(&|place, _| self.taken.get(place).copied().unwrap_or_default()),
-            "wanted": counts(&|_, step| step.wanted()),
-            "say": self.say,
-            "warnings": self.warnings(),
-        }))
+        Enrolment {
+            id: self.id.clone(),
+            step: self.step.name(),
+            taken: counts(&|place, _| self.taken.get(place).copied().unwrap_or_default()),
+            wanted: counts(&|_, step| step.wanted()),
+            say: self.say,
+            warnings: self.draft.iter().flat_map(Draft::warnings).map(in_words).collect(),
+            subject: None,
+            detail: None,
+            remedy: None,
+        }
     }
 
-    fn warnings(&self) -> Vec<String> {
-        self.draft.iter().flat_map(Draft::warnings).map(in_words).collect()
+    /// The event that ends it without a subject.
+    fn failed(&self, over: Over) -> Enrolment {
+        let Over { detail, remedy } = over;
+        Enrolment { step: "failed", say: None, detail: Some(detail), remedy, ..self.event() }
+    }
+
+    /// Why it is over, where it is.
+    fn over(&mut self, app: &App) -> Option<Over> {
+        self.terms.over(app.is_listening(&self.terms.page), app.clock.now())
     }
 
     /// Makes what is to be written of what was taken.
@@ -180,27 +179,16 @@ impl Guided {
         Ok(())
     }
 
-    /// The event that ends it without a subject.
-    fn failed(&self, detail: &str, remedy: Option<&str>) -> Json {
-        let mut event = self.event();
-        if let Json::Object(fields) = &mut event {
-            fields.remove("say");
-            fields.insert("step".to_owned(), "failed".into());
-            fields.insert("detail".to_owned(), detail.into());
-            fields.extend(remedy.map(|remedy| ("remedy".to_owned(), remedy.into())));
-        }
-        event
-    }
-
     /// Judges `frame` and takes its face where it is what is asked for; whether anything changed, and
     /// what was seen.
-    fn see(&mut self, frame: &Frame<'_>, now: Monotonic) -> (bool, Option<Sighting>) {
+    fn see(&mut self, frame: &Frame<'_>, now: Monotonic) -> Result<(bool, Sighting), Over> {
         let before = (self.step, self.taken, self.say);
         let size = (frame.width(), frame.height());
         let seen = self.bench.judge.frame(frame);
         let detection = self.bench.judge.principal(size);
         let sighting = shown(frame, detection.as_ref(), &seen);
         self.say = match (seen, detection) {
+            (Err(why @ Unusable::Fault), _) => return Err(Over::new(&why.finding(), why.remedy())),
             (Ok(face), _) if face.faces > 1 => Some("several_faces"),
             (Ok(face), Some(detection)) => {
                 let pose = Pose::of(&face, &detection);
@@ -217,7 +205,7 @@ impl Guided {
             self.step_began = now;
             self.say = None;
         }
-        (before != (self.step, self.taken, self.say), Some(sighting))
+        Ok((before != (self.step, self.taken, self.say), sighting))
     }
 
     fn take(
@@ -286,97 +274,103 @@ fn shown(
     }
 }
 
-fn tell(app: &App, event: &Json) {
-    send(app, Heard::new("enrolment", None, Some(event), None));
+fn tell(app: &App, event: &Enrolment) {
+    send(app, Heard::full("enrolment", event));
+}
+
+/// The place of the enrolment that runs. One of which a thread died is given up.
+fn place(app: &App) -> MutexGuard<'_, Option<Guided>> {
+    app.guided.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Shows `frame` to the enrolment that runs, if one does, on a thread that may block.
-pub(super) fn see(app: &App, guided: &mut Option<Guided>, frame: &Frame<'_>) -> Option<Sighting> {
-    let running = guided.as_mut().filter(|running| running.draft.is_none())?;
-    let (changed, sighting) = running.see(frame, app.clock.now());
-    if running.step == Step::Ready
-        && let Err(problem) = running.draw_up(&app.database())
-    {
-        let event = running.failed(problem.detail(), problem.remedy());
-        *guided = None;
-        app.feed.end_enrolling();
-        tell(app, &event);
-    } else if changed {
-        tell(app, &running.event());
+pub(super) fn see(app: &App, frame: &Frame<'_>) -> Option<Sighting> {
+    let mut place = place(app);
+    // Taken out: where this panics, the enrolment is gone, and its pause with it.
+    let mut running = place.take()?;
+    if running.draft.is_some() {
+        *place = Some(running);
+        return None;
     }
-    sighting
+    let seen = match running.over(app) {
+        Some(over) => Err(over),
+        None => running.see(frame, app.clock.now()),
+    };
+    let drawn = seen.and_then(|seen| {
+        if running.step == Step::Ready {
+            running.draw_up(&app.database()).map_err(|problem| Over::of(&problem))?;
+        }
+        Ok(seen)
+    });
+    match drawn {
+        Ok((changed, sighting)) => {
+            if changed {
+                tell(app, &running.event());
+            }
+            *place = Some(running);
+            Some(sighting)
+        }
+        Err(over) => {
+            tell(app, &running.failed(over));
+            None
+        }
+    }
 }
 
 /// Writes what was taken, as `who`; the subject.
-fn write(app: &App, mut running: Guided, who: &Identity) -> Result<Json, Problem> {
-    let done = {
-        let mut store = app.database();
-        let drawn = if running.draft.is_some() { Ok(()) } else { running.draw_up(&store) };
-        store.acting_for(Some(who.account.name.clone()));
-        let written = drawn.and_then(|()| {
-            let draft = running.draft.as_ref().ok_or_else(none)?;
-            let model = &running.config.models.embedder;
-            let (subject, _) = draft.write(&mut store, model, app.signature())?;
-            let short = json!({ "id": subject.id, "name": subject.name });
-            Ok((people::tell(&store, &subject.id)?, short))
-        });
-        store.acting_for(None);
-        written
-    };
-    app.feed.recorded();
-    let (event, outcome) = match done {
-        Ok((subject, short)) => {
-            let mut event = running.event();
-            if let Json::Object(fields) = &mut event {
-                fields.insert("step".to_owned(), "done".into());
-                fields.insert("subject".to_owned(), short);
-            }
-            (event, Ok(subject))
+fn write(app: &App, mut running: Guided, who: &Identity) -> Result<people::Person, Problem> {
+    let written = app.acting(who, |store, by| {
+        if running.draft.is_none() {
+            running.draw_up(store)?;
         }
-        Err(problem) => (running.failed(problem.detail(), problem.remedy()), Err(problem)),
-    };
-    tell(app, &event);
-    outcome
+        let draft = running.draft.as_ref().ok_or_else(none)?;
+        let (subject, _) = draft.write(store, &running.config.models.embedder, by)?;
+        people::tell(store, &subject.id)
+    });
+    match &written {
+        Ok(person) => {
+            let subject = Some(person.shown());
+            tell(app, &Enrolment { step: "done", say: None, subject, ..running.event() });
+        }
+        Err(problem) => tell(app, &running.failed(Over::of(problem))),
+    }
+    written
 }
 
-/// Gives up what has taken too long, and keeps the door from judging while one runs.
-pub(super) async fn expire(app: &Arc<App>) {
-    let now = app.clock.now();
-    if !app.feed.is_enrolling(now) {
-        return;
+/// Gives up what may not go on. Where a frame is being judged for it, that looks for itself.
+pub(super) fn expire(app: &App) {
+    let mut place = match app.guided.try_lock() {
+        Ok(place) => place,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return,
+    };
+    if let Some(over) = place.as_mut().and_then(|running| running.over(app))
+        && let Some(running) = place.take()
+    {
+        tell(app, &running.failed(over));
     }
-    let for_work = Arc::clone(app);
-    let done = blocking(move || {
-        let mut guided = for_work.guided.lock().unwrap_or_else(PoisonError::into_inner);
-        match guided.as_ref() {
-            Some(running) if now.since(running.began) < LONGEST => {
-                for_work.feed.enrol_until(now);
-            }
-            Some(running) => {
-                let event = running.failed("it took too long", Some("begin again"));
-                *guided = None;
-                for_work.feed.end_enrolling();
-                tell(&for_work, &event);
-            }
-            None => for_work.feed.end_enrolling(),
-        }
-        Ok(())
-    });
-    drop(done.await);
 }
 
 /// The last event of the enrolment that runs; nothing while a frame is being judged for it.
 pub(super) fn last_event(app: &App) -> Option<Heard> {
-    let guided = app.guided.try_lock().ok()?;
-    let event = guided.as_ref()?.event();
-    Some(Heard::new("enrolment", None, Some(&event), None))
+    let place = app.guided.try_lock().ok()?;
+    Some(Heard::full("enrolment", &place.as_ref()?.event()))
 }
 
-#[derive(Deserialize)]
+/// Who is to be enrolled: one of the two.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(super) struct Wanted {
+    /// Somebody new, of this name.
     name: Option<String>,
+    /// The id of somebody who is enrolled and gets further references.
     subject: Option<String>,
+}
+
+/// An enrolment that was begun.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Begun {
+    id: String,
 }
 
 /// `POST /api/v1/enrolments`
@@ -391,30 +385,21 @@ pub(super) async fn begin(
         (None, Some(subject)) => (subject, Wish::Add),
         _ => return Err(Problem::wrong("one of 'name' and 'subject' is wanted")),
     };
+    let whom = app.read(move |store| Ok(Whom::find(Some(store), &asked, wish)?)).await?;
+    let turn = Bench::turn(&app)?;
+    // From before the networks are opened: no frame is being judged any more when they are.
+    let now = app.clock.now();
+    let terms = Terms::begin(who.shown.key(), now);
+    let pause = app.feed.pause(terms.until);
     let (for_work, by) = (Arc::clone(&app), who.clone());
-    let event = blocking(move || {
+    let id = blocking(move || {
         let app = for_work;
-        let mut guided = app.guided.lock().unwrap_or_else(PoisonError::into_inner);
-        if guided.is_some() {
-            return Err(Problem::conflict("somebody is being enrolled at this camera already"));
-        }
         let config = app.feed.config();
-        let mut store = app.database();
-        let whom = Whom::find(Some(&store), &asked, wish)?;
-        let bench = Bench::open(&config, &store, true)?;
-        store.acting_for(Some(by.account.name.clone()));
-        let signature = app.signature();
-        let recorded = store.record_admin(
-            Administrative::EnrolmentBegun,
-            signature.door,
-            signature.boot,
-            signature.now,
-            signature.wall,
-        );
-        store.acting_for(None);
-        drop(store);
-        recorded?;
-        let now = app.clock.now();
+        let bench = Bench::open(&app, turn, true)?;
+        app.acting(&by, |store, by| {
+            let event = Administrative::EnrolmentBegun;
+            store.record_admin(event, by.door, by.boot, by.now, by.wall)
+        })?;
         let running = Guided {
             id: uuid::Uuid::new_v4().to_string(),
             whom: Some(whom),
@@ -426,27 +411,31 @@ pub(super) async fn begin(
             draft: None,
             ahead: None,
             taken_at: None,
-            began: now,
+            terms,
             step_began: now,
             say: None,
+            _pause: pause,
         };
-        let event = running.event();
-        *guided = Some(running);
-        app.feed.enrol_until(now);
-        app.feed.recorded();
-        tell(&app, &event);
-        Ok(event)
+        let id = running.id.clone();
+        tell(&app, &running.event());
+        *place(&app) = Some(running);
+        Ok(id)
     })
     .await?;
     tracing::info!(account = %who.account.name, "an enrolment at the camera begins; nobody is granted meanwhile");
-    Ok((StatusCode::CREATED, Answer(json!({ "id": event.get("id") }))).into_response())
+    Ok((StatusCode::CREATED, Answer(Begun { id })).into_response())
 }
 
 /// `GET /api/v1/enrolments`
-pub(super) async fn show(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+pub(super) async fn show(State(app): State<Arc<App>>, who: Identity) -> Result<Response, Problem> {
     let found = blocking(move || {
-        let guided = app.guided.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(guided.as_ref().map(Guided::event))
+        let mut place = place(&app);
+        let Some(running) = place.as_mut() else { return Ok(None) };
+        // Whoever asks again and again need not listen to events.
+        if running.terms.page == who.shown.key() {
+            running.terms.heard_at = app.clock.now();
+        }
+        Ok(Some(running.event()))
     });
     Ok(found.await?.map_or_else(
         || StatusCode::NO_CONTENT.into_response(),
@@ -458,17 +447,18 @@ fn none() -> Problem {
     Problem::absent("nobody is being enrolled at this camera")
 }
 
-/// Takes the enrolment `id` from where it runs; one that is to be `written` only with a face.
+/// Takes the enrolment `id` from where it runs; one that is to be `written` only with a face, and while
+/// it may go on.
 fn taken(app: &App, id: &str, written: bool) -> Result<Guided, Problem> {
-    let mut guided = app.guided.lock().unwrap_or_else(PoisonError::into_inner);
-    let running = guided.as_ref().filter(|running| running.id == id).ok_or_else(none)?;
+    let mut place = place(app);
+    let running = place.as_mut().filter(|running| running.id == id).ok_or_else(none)?;
+    if written && running.over(app).is_some() {
+        return Err(none());
+    }
     if written && running.faces.is_empty() && running.draft.is_none() {
         return Err(Problem::wrong("no face was taken yet").helped("look at the camera"));
     }
-    let running = guided.take().ok_or_else(none)?;
-    drop(guided);
-    app.feed.end_enrolling();
-    Ok(running)
+    place.take().ok_or_else(none)
 }
 
 /// `DELETE /api/v1/enrolments/ID`
@@ -478,8 +468,8 @@ pub(super) async fn cancel(
 ) -> Result<StatusCode, Problem> {
     blocking(move || {
         let running = taken(&app, &id, false)?;
-        let event = running.failed("cancelled", None);
-        tell(&app, &event);
+        let over = Over { detail: "cancelled".to_owned(), remedy: None };
+        tell(&app, &running.failed(over));
         Ok(())
     })
     .await?;
@@ -491,7 +481,7 @@ pub(super) async fn finish(
     State(app): State<Arc<App>>,
     who: Identity,
     Path(id): Path<String>,
-) -> Result<Answer<Json>, Problem> {
+) -> Result<Answer<people::Person>, Problem> {
     let subject = blocking(move || {
         let running = taken(&app, &id, true)?;
         write(&app, running, &who)
@@ -503,35 +493,29 @@ pub(super) async fn finish(
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_pose_is_told_against_the_one_straight_ahead() {
-        let pose = |yaw, pitch| Pose { yaw, pitch };
-        let ahead = Some(pose(0.05, 0.5));
-        for (step, yaw, pitch, shows) in [
-            (Step::Straight, 0.10, 0.5, true),
-            (Step::Straight, 0.30, 0.5, false),
-            (Step::Left, 0.20, 0.5, true),
-            (Step::Left, -0.20, 0.5, false),
-            (Step::Right, -0.20, 0.5, true),
-            (Step::Right, 0.0, 0.5, false),
-            (Step::Up, 0.05, 0.42, true),
-            (Step::Up, 0.05, 0.5, false),
-            (Step::Up, 0.40, 0.4, false),
-            (Step::Ready, 0.05, 0.5, false),
-            (Step::Left, f32::NAN, 0.5, false),
-        ] {
-            assert_eq!(pose(yaw, pitch).shows(step, ahead), shows, "{step:?} {yaw} {pitch}");
-        }
-        assert!(pose(0.0, 0.5).shows(Step::Straight, None));
-        assert!(!pose(0.2, 0.5).shows(Step::Left, None), "straight ahead comes first");
+    fn at(seconds: u64) -> Monotonic {
+        Monotonic::from_millis(1000 * seconds)
     }
 
     #[test]
-    fn every_step_leads_to_the_end() {
-        let mut step = Step::Straight;
-        for _ in 0..4 {
-            step = step.next();
+    fn an_enrolment_ends_by_time_however_often_its_page_is_heard() {
+        let mut terms = Terms::begin("page".to_owned(), at(0));
+        for second in 0..LONGEST.as_secs() {
+            assert_eq!(terms.over(true, at(second)), None, "after {second} s");
         }
-        assert_eq!((step, step.next()), (Step::Ready, Step::Ready));
+        let over = terms.over(true, at(LONGEST.as_secs())).unwrap();
+        assert_eq!(over.detail, "it took too long");
+        assert_eq!(terms.until, at(LONGEST.as_secs()), "and with it the door's pause");
+    }
+
+    #[test]
+    fn an_enrolment_ends_when_its_page_is_closed_and_not_when_that_comes_back() {
+        let absent = ABSENT.as_secs();
+        let mut terms = Terms::begin("page".to_owned(), at(0));
+        assert_eq!(terms.over(true, at(20)), None);
+        assert_eq!(terms.over(false, at(20 + absent - 1)), None, "it may come back");
+        assert_eq!(terms.over(true, at(20 + absent)), None, "it has");
+        let over = terms.over(false, at(20 + 2 * absent)).unwrap();
+        assert_eq!(over.detail, "the page that began it was closed");
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! In: the newest frame of the feed. Out: over a WebSocket, what was seen in it as text, then the picture
 //! as JPEG. Invariants: that somebody begins to watch is recorded, with the account; a picture is made
-//! only while somebody watches, once for all of them, at most ten a second; it is in memory alone and
-//! gone with the next one; who is too slow misses pictures.
+//! only while somebody watches, once for all of them, at most ten a second, and no more than
+//! [`VIEWERS_MAX`] do; it is in memory alone, gone with the next one, and with whoever looked last; who is
+//! too slow misses pictures.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -16,7 +17,7 @@ use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 
 use super::app::{App, blocking};
-use super::feed::Snapshot;
+use super::feed::{Looking, Snapshot};
 use super::guard::Identity;
 use super::guided;
 use super::problem::Problem;
@@ -46,9 +47,9 @@ pub(super) async fn watch(
     who: Identity,
     upgrade: WebSocketUpgrade,
 ) -> Result<Response, Problem> {
-    if app.feed.viewers() >= VIEWERS_MAX {
-        return Err(Problem::conflict("too many watch already"));
-    }
+    let looking = app.feed.view(VIEWERS_MAX).ok_or_else(|| {
+        Problem::too_many("as many watch the camera as may", 10).helped("close another page")
+    })?;
     app.change(&who, |store, by| {
         let event = Administrative::LiveViewWatched;
         Ok(store.record_admin(event, by.door, by.boot, by.now, by.wall)?)
@@ -56,11 +57,10 @@ pub(super) async fn watch(
     .await?;
     tracing::info!(account = %who.account.name, "somebody watches the camera on the page");
     let upgrade = upgrade.max_message_size(1024).max_frame_size(1024);
-    Ok(upgrade.on_upgrade(move |socket| show(app, who, socket)))
+    Ok(upgrade.on_upgrade(move |socket| show(app, who, looking, socket)))
 }
 
-async fn show(app: Arc<App>, who: Identity, mut socket: WebSocket) {
-    let looking = app.feed.view();
+async fn show(app: Arc<App>, who: Identity, looking: Looking, mut socket: WebSocket) {
     let mut pictures = app.pictures.subscribe();
     let mut check = tokio::time::interval(CHECK_EVERY);
     let mut stop = app.stop.clone();
@@ -89,9 +89,6 @@ async fn show(app: Arc<App>, who: Identity, mut socket: WebSocket) {
         }
     }
     drop(looking);
-    if app.feed.viewers() == 0 {
-        app.pictures.send_replace(None);
-    }
 }
 
 async fn sent(socket: &mut WebSocket, message: Message) -> bool {
@@ -103,28 +100,36 @@ pub(super) async fn look(app: Arc<App>) {
     let mut snapshot = Snapshot::default();
     loop {
         app.feed.fresh.notified().await;
-        if !app.feed.take(&mut snapshot) {
-            continue;
-        }
-        let for_work = Arc::clone(&app);
+        snapshot = see(&app, snapshot).await;
+    }
+}
+
+/// Takes the newest frame, if there is one; memory for the next, which holds nothing of this one where
+/// nobody looks any more.
+async fn see(app: &Arc<App>, mut snapshot: Snapshot) -> Snapshot {
+    if app.feed.take(&mut snapshot) {
+        let for_work = Arc::clone(app);
         let done = blocking(move || {
             work(&for_work, &mut snapshot);
             Ok(snapshot)
         });
         snapshot = done.await.unwrap_or_default();
-        if app.feed.viewers() == 0 && !app.feed.is_enrolling(app.clock.now()) {
-            snapshot = Snapshot::default();
-        }
     }
+    if app.feed.viewers() == 0 {
+        app.pictures.send_replace(None);
+    }
+    if !app.feed.wants_pictures(app.clock.now()) {
+        // Also what was handed in while the last one looked away.
+        app.feed.empty();
+        return Snapshot::default();
+    }
+    snapshot
 }
 
 fn work(app: &App, snapshot: &mut Snapshot) {
     let sighting = snapshot.sighting.take();
     let Some(Ok(frame)) = snapshot.frame() else { return };
-    let judged = {
-        let mut guided = app.guided.lock().unwrap_or_else(PoisonError::into_inner);
-        guided::see(app, &mut guided, &frame)
-    };
+    let judged = guided::see(app, &frame);
     if app.feed.viewers() == 0 {
         return;
     }
@@ -160,9 +165,37 @@ fn encode(frame: &Frame<'_>) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::app::tests::{app, run};
     use super::*;
     use crate::clock::Monotonic;
     use crate::frame::PixelFormat;
+
+    #[test]
+    fn no_picture_stays_when_the_last_one_looks_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let pixels = [9; 16 * 16];
+        let frame = |number, ms| {
+            let at = Monotonic::from_millis(ms);
+            Frame::new(&pixels, PixelFormat::Grey, (16, 16), 16, number, at).unwrap()
+        };
+        run(async {
+            let looking = app.feed.view(VIEWERS_MAX).unwrap();
+            app.feed.unjudged(&frame(1, 1000), Monotonic::from_millis(1000));
+            let snapshot = see(&app, Snapshot::default()).await;
+            assert!(app.pictures.borrow().is_some() && snapshot.frame().is_some());
+            app.feed.fresh.notified().await;
+            drop(looking);
+            // As it comes from the door's thread, which had begun to hand it in.
+            app.feed.unjudged(&frame(2, 2000), Monotonic::from_millis(2000));
+            app.feed.fresh.notified().await;
+            let snapshot = see(&app, snapshot).await;
+            assert!(app.pictures.borrow().is_none(), "made");
+            assert!(snapshot.frame().is_none(), "taken");
+            let mut left = Snapshot::default();
+            assert!(!app.feed.take(&mut left) && left.frame().is_none(), "handed in");
+        });
+    }
 
     #[test]
     fn a_picture_shows_the_frame_and_is_no_larger_than_it_may_be() {

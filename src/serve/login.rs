@@ -1,12 +1,13 @@
 //! Logging in and out.
 //!
 //! In: a name and a password. Out: a cookie, or for how long to wait. Invariants: one password at a time
-//! is verified, and few wait for that, so that logins cannot exhaust a board; a wrong name takes as long
-//! as a wrong password and says the same; a failed try makes the next one wait.
+//! is verified, and few wait for that, so that logins cannot exhaust a board; whoever goes before the
+//! answer gives the place back when the password was verified, and has tried all the same; a wrong name
+//! takes as long as a wrong password and says the same; a failed try makes the next one wait.
 #![allow(clippy::unused_async, reason = "what answers a request is a future")]
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Extension;
@@ -14,29 +15,49 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::app::{App, Peer};
 use super::body;
-use super::guard::{COOKIE, Identity};
+use super::guard::{COOKIE, Identity, Shown};
 use super::password::{self, token_hash};
 use super::problem::Problem;
 use super::sessions::csrf;
 use crate::clock::Clock as _;
 use crate::store::{Account, Role};
 
-/// Logins that may wait for their turn.
-const WAITING_MAX: usize = 8;
+/// Logins that may wait for their turn, the one that has it among them.
+pub(super) const WAITING_MAX: usize = 8;
 const BODY_MAX: usize = 8 * 1024;
 /// For how long a browser keeps the cookie of a screen at the door.
 const KIOSK_COOKIE: Duration = Duration::from_secs(400 * 86_400);
 
-#[derive(Deserialize)]
+/// Who wants to log in.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Login {
+pub(super) struct Login {
     name: String,
     password: String,
+}
+
+/// Who is logged in.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SessionShown {
+    /// The account's name.
+    name: String,
+    /// `administrator`, `viewer` or `kiosk`.
+    #[schema(value_type = String)]
+    role: Role,
+    /// What `X-CSRF-Token` has to carry in a request that changes something; `null` for a machine,
+    /// which needs none.
+    csrf: Option<String>,
+}
+
+impl SessionShown {
+    fn of(account: &Account, cookie: Option<&str>) -> Self {
+        Self { name: account.name.to_string(), role: account.role, csrf: cookie.map(csrf) }
+    }
 }
 
 /// `POST /api/v1/session`
@@ -47,18 +68,21 @@ pub(super) async fn begin(
 ) -> Result<Response, Problem> {
     let login: Login = body::json(body, BODY_MAX).await?;
     wait(&app, &login.name, address)?;
-    let Login { name, password } = login;
-    if app.waiting.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
-        app.waiting.fetch_sub(1, Ordering::Relaxed);
-        return Err(Problem::too_many("too many log in at once", 5));
-    }
-    let verified = verify(&app, &name, password, address).await;
-    app.waiting.fetch_sub(1, Ordering::Relaxed);
-    let account = verified?;
+    let place = Arc::clone(&app.waiting).try_acquire_owned();
+    let place = place.map_err(|_| Problem::too_many("too many log in at once", 5))?;
+    let verifying = {
+        let app = Arc::clone(&app);
+        // On its own: a client that goes away ends this future, and neither the work nor its place.
+        tokio::spawn(async move {
+            let _place = place;
+            verify(&app, login, address).await
+        })
+    };
+    let account = verifying.await.unwrap_or_else(|error| Err(Problem::inside(&error)))?;
     let token = password::token().map_err(|error| Problem::inside(&error))?;
     if account.role == Role::Kiosk {
         let (hash, name) = (token_hash(&token), account.name.clone());
-        let who = Identity { account: account.clone(), cookie: None };
+        let who = Identity { account: account.clone(), shown: Shown::Cookie(token.clone()) };
         app.change(&who, move |store, by| Ok(store.add_token(&name, &hash, by)?)).await?;
     } else {
         let now = app.clock.now();
@@ -69,7 +93,7 @@ pub(super) async fn begin(
 }
 
 /// Refuses where somebody has to wait.
-fn wait(app: &App, name: &str, address: std::net::IpAddr) -> Result<(), Problem> {
+fn wait(app: &App, name: &str, address: IpAddr) -> Result<(), Problem> {
     let wait = app.throttle().wait(name, address, app.clock.now());
     if wait.is_zero() {
         return Ok(());
@@ -78,28 +102,24 @@ fn wait(app: &App, name: &str, address: std::net::IpAddr) -> Result<(), Problem>
     Err(Problem::too_many("too many failed tries", seconds))
 }
 
-async fn verify(
-    app: &Arc<App>,
-    name: &str,
-    password: String,
-    address: std::net::IpAddr,
-) -> Result<Account, Problem> {
+async fn verify(app: &Arc<App>, login: Login, address: IpAddr) -> Result<Account, Problem> {
     let Ok(_turn) = app.verifying.acquire().await else {
         return Err(Problem::inside(&"the page is about to end"));
     };
+    let Login { name, password } = login;
     // Others may have failed while this one waited.
-    wait(app, name, address)?;
-    let asked = name.to_owned();
+    wait(app, &name, address)?;
+    let asked = name.clone();
     let account = app.read(move |store| Ok(store.account(&asked)?)).await?;
     let phc = account.as_ref().map(|account| account.password.clone());
     let right = app.verify(password, phc).await?;
     match account {
         Some(account) if right => {
-            app.throttle().succeeded(name, address);
+            app.throttle().succeeded(&name, address);
             Ok(account)
         }
         _ => {
-            app.throttle().failed(name, address, app.clock.now());
+            app.throttle().failed(&name, address, app.clock.now());
             tracing::warn!(%address, "a login to the page failed");
             Err(Problem::new(StatusCode::UNAUTHORIZED, "name or password is wrong").helped(
                 "'deepid-edge accounts list' shows the accounts, 'accounts password' sets a password",
@@ -116,8 +136,7 @@ fn with_cookie(app: &App, account: &Account, token: &str) -> Response {
         String::new()
     };
     let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict{secure}{age}");
-    let told = json!({ "name": account.name, "role": account.role, "csrf": csrf(token) });
-    let mut response = axum::Json(told).into_response();
+    let mut response = axum::Json(SessionShown::of(account, Some(token))).into_response();
     if let Ok(value) = HeaderValue::from_str(&cookie) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }
@@ -126,23 +145,21 @@ fn with_cookie(app: &App, account: &Account, token: &str) -> Response {
 
 /// `GET /api/v1/session`
 pub(super) async fn show(State(app): State<Arc<App>>, who: Identity) -> Response {
-    let Identity { account, cookie } = who;
-    match cookie {
-        Some(token) if account.role == Role::Kiosk => with_cookie(&app, &account, &token),
-        cookie => {
-            let csrf = cookie.as_deref().map(csrf);
-            let told = json!({ "name": account.name, "role": account.role, "csrf": csrf });
-            axum::Json(told).into_response()
-        }
+    let Identity { account, shown } = who;
+    match shown.cookie() {
+        Some(token) if account.role == Role::Kiosk => with_cookie(&app, &account, token),
+        cookie => axum::Json(SessionShown::of(&account, cookie)).into_response(),
     }
 }
 
 /// `DELETE /api/v1/session`
 pub(super) async fn end(State(app): State<Arc<App>>, who: Identity) -> Result<Response, Problem> {
-    if let Some(token) = &who.cookie {
+    if let Some(token) = who.shown.cookie() {
         app.sessions().end(token);
-        let hash = token_hash(token);
-        app.change(&who, move |store, _| Ok(store.forget_token(&hash)?)).await?;
+        if who.account.role == Role::Kiosk {
+            let (hash, name) = (token_hash(token), who.account.name.clone());
+            app.change(&who, move |store, by| Ok(store.forget_token(&name, &hash, by)?)).await?;
+        }
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     let gone = format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");

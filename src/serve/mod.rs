@@ -14,6 +14,7 @@ mod app;
 mod assets;
 mod body;
 pub mod certificate;
+mod doctor;
 mod events;
 mod feed;
 mod figures;
@@ -26,6 +27,7 @@ mod openapi;
 pub mod password;
 mod people;
 mod pictures;
+mod poses;
 mod problem;
 mod read;
 mod records;
@@ -45,9 +47,10 @@ use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
 use app::App;
+pub use doctor::{Check, Doctor, Verdict};
 pub use feed::Feed;
 use feed::News;
-pub use routes::{Access, Carries, ROUTES, Route};
+pub use routes::{Access, ROUTES, Route};
 
 use crate::clock::SystemClock;
 use crate::config::Config;
@@ -58,8 +61,9 @@ use crate::store::{self, Store};
 const AGAIN: Duration = Duration::from_secs(10);
 /// How long connections have for their end.
 const FAREWELL: Duration = Duration::from_millis(300);
-/// Threads that may block: for the database, passwords and pictures.
-const BLOCKING_THREADS: usize = 2;
+/// Threads that may block: one each for networks, pictures that are watched, figures and passwords, of
+/// which one at a time is worked with, and one that is left for the database.
+const BLOCKING_THREADS: usize = 5;
 
 /// Why the page is not served.
 #[derive(Debug, thiserror::Error)]
@@ -115,12 +119,11 @@ impl Remedied for ServeError {
 pub struct Page {
     feed: Arc<Feed>,
     stop: watch::Sender<bool>,
-    thread: std::thread::JoinHandle<()>,
 }
 
 impl Page {
-    /// Starts the page's thread where `serve.listen` asks for it. Whatever keeps it from being served is
-    /// logged and tried again: the door goes on without it.
+    /// Starts the page's thread where `serve.listen` asks for it; `doctor` looks at the door where somebody
+    /// asks. Whatever keeps it from being served is logged and tried again: the door goes on without it.
     ///
     /// # Errors
     /// [`ServeError::System`] when there is no thread for it.
@@ -128,6 +131,7 @@ impl Page {
         config: &Config,
         clock: Arc<SystemClock>,
         boot: Uuid,
+        doctor: Doctor,
     ) -> Result<Option<Self>, ServeError> {
         if config.serve.listen.is_none() {
             return Ok(None);
@@ -135,11 +139,12 @@ impl Page {
         let (feed, news) = Feed::new(config.clone());
         let (stop, stopped) = watch::channel(false);
         let handed = Arc::clone(&feed);
-        let thread = std::thread::Builder::new()
+        // Not joined: it ends within a moment of the others, or with the process.
+        std::thread::Builder::new()
             .name("page".to_owned())
-            .spawn(move || run(&handed, news, &clock, boot, stopped))
+            .spawn(move || run(&handed, news, &clock, boot, doctor, stopped))
             .map_err(|error| ServeError::System { what: "a thread", error })?;
-        Ok(Some(Self { feed, stop, thread }))
+        Ok(Some(Self { feed, stop }))
     }
 
     /// By which the daemon's threads hand in what happens.
@@ -153,12 +158,6 @@ impl Page {
         // Nobody hears it where the thread has ended.
         self.stop.send_replace(true);
     }
-
-    /// Whether it has ended.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.thread.is_finished()
-    }
 }
 
 fn run(
@@ -166,6 +165,7 @@ fn run(
     news: mpsc::Receiver<News>,
     clock: &Arc<SystemClock>,
     boot: Uuid,
+    doctor: Doctor,
     stop: watch::Receiver<bool>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -175,7 +175,7 @@ fn run(
         .build();
     match runtime {
         Ok(runtime) => {
-            runtime.block_on(serve(feed, news, clock, boot, stop));
+            runtime.block_on(serve(feed, news, clock, boot, doctor, stop));
             runtime.shutdown_timeout(FAREWELL);
         }
         Err(error) => tracing::error!(%error, "the page has no event loop; the door goes on"),
@@ -187,6 +187,7 @@ async fn serve(
     news: mpsc::Receiver<News>,
     clock: &Arc<SystemClock>,
     boot: Uuid,
+    doctor: Doctor,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut said = String::new();
@@ -216,9 +217,9 @@ async fn serve(
             "nobody may use the page: 'deepid-edge accounts add NAME --role administrator' makes an account"
         );
     }
-    let encrypted = encrypting.is_some();
-    let clock = Arc::clone(clock);
-    let app = App::new(Arc::clone(feed), store, clock, boot, encrypted, stop.clone());
+    let (feed, clock) = (Arc::clone(feed), Arc::clone(clock));
+    let mut app = App::new(feed, store, clock, boot, doctor, stop.clone());
+    app.encrypted = encrypting.is_some();
     let app = Arc::new(app);
     let tls = encrypting.map(|encrypting| TlsAcceptor::from(encrypting.config));
     let telling = tokio::spawn(events::tell(Arc::clone(&app), news));

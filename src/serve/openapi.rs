@@ -1,13 +1,50 @@
 //! The routes as a document in the form of `OpenAPI`.
 //!
 //! In: [`ROUTES`]. Out: version 3.1 of that. Made from the table by which requests are let through, so that no
-//! route can be missing. Deliberately absent: a schema of each answer; `docs/page.md` tells their fields.
+//! route can be missing, and from the very types that are read and answered, so that no field can be.
+//! Deliberately absent: the events of `/api/v1/events`, which `docs/page.md` names.
 #![allow(clippy::unused_async, reason = "what answers a request is a future")]
+
+use std::collections::BTreeMap;
 
 use axum::Json as Answer;
 use serde_json::{Map, Value as Json, json};
+use utoipa::openapi::path::ParameterIn;
+use utoipa::{IntoParams, ToSchema};
 
-use super::routes::{Access, Carries, ROUTES, Route};
+use super::problem::ProblemShown;
+use super::routes::{Access, Answers, Carries, ROUTES, Route};
+
+/// Schemas by name.
+#[derive(Debug, Default)]
+pub(super) struct Schemas(BTreeMap<String, Json>);
+
+/// The schema of a value; what it is made of goes into the schemas.
+pub(super) type Described = fn(&mut Schemas) -> Json;
+
+/// What may stand behind a question mark.
+pub(super) type Parameters = fn() -> Json;
+
+/// The schema of a `T`.
+pub(super) fn of<T: ToSchema>(schemas: &mut Schemas) -> Json {
+    let mut found = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut found);
+    for (name, schema) in found {
+        schemas.0.insert(name, serde_json::to_value(schema).unwrap_or_default());
+    }
+    json!({ "$ref": format!("#/components/schemas/{}", T::name()) })
+}
+
+/// The schema of a list of `T`.
+pub(super) fn list_of<T: ToSchema>(schemas: &mut Schemas) -> Json {
+    json!({ "type": "array", "items": of::<T>(schemas) })
+}
+
+/// The parameters of which a `T` is made.
+pub(super) fn queried<T: IntoParams>() -> Json {
+    let found = T::into_params(|| Some(ParameterIn::Query));
+    serde_json::to_value(found).unwrap_or_default()
+}
 
 /// `GET /api/v1/openapi.json`
 pub(super) async fn document() -> Answer<Json> {
@@ -15,12 +52,15 @@ pub(super) async fn document() -> Answer<Json> {
 }
 
 fn make() -> Json {
+    let mut schemas = Schemas::default();
+    let problem = of::<ProblemShown>(&mut schemas);
     let mut paths: Map<String, Json> = Map::new();
     for route in ROUTES {
         let path = route.path.replace("{*path}", "{path}");
         let place = paths.entry(path).or_insert_with(|| json!({}));
         if let Json::Object(methods) = place {
-            methods.insert(route.method.to_lowercase(), operation(route));
+            let operation = operation(route, &problem, &mut schemas);
+            methods.insert(route.method.to_lowercase(), operation);
         }
     }
     json!({
@@ -36,40 +76,69 @@ fn make() -> Json {
                 "session": { "type": "apiKey", "in": "cookie", "name": super::guard::COOKIE },
                 "token": { "type": "http", "scheme": "bearer" },
             },
-            "schemas": {
-                "Problem": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "detail"],
-                    "properties": {
-                        "type": { "type": "string" },
-                        "title": { "type": "string" },
-                        "status": { "type": "integer" },
-                        "detail": { "type": "string" },
-                        "remedy": { "type": "string" },
-                    },
-                },
-            },
+            "schemas": schemas.0,
         },
     })
 }
 
-fn operation(route: &Route) -> Json {
+/// What stands in a path, and behind its question mark.
+fn parameters(route: &Route) -> Vec<Json> {
     let names = route.path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
         Some(name.trim_start_matches('*'))
     });
-    let parameters: Vec<Json> = names
+    let mut parameters: Vec<Json> = names
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
-    let problem = json!({
-        "description": "It is not fulfilled.",
-        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
-    });
-    let done = if route.answers.is_empty() {
-        json!({ "204": { "description": "Done." }, "default": problem })
-    } else {
-        json!({ "200": { "description": "Done.", "content": { route.answers: {} } }, "default": problem })
+    if let Some(Json::Array(queried)) = route.queried.map(|queried| queried()) {
+        parameters.extend(queried);
+    }
+    parameters
+}
+
+fn responses(route: &Route, problem: &Json, schemas: &mut Schemas) -> Json {
+    const JSON: &str = "application/json";
+    let content = |media: &str, schema: Json| json!({ media: { "schema": schema } });
+    let done = |content: Json| json!({ "description": "Done.", "content": content });
+    let mut responses = Map::new();
+    let mut put = |status: &str, response: Json| responses.insert(status.to_owned(), response);
+    match route.answers {
+        Answers::Nothing => put("204", json!({ "description": "Done." })),
+        Answers::Json(of) => put("200", done(content(JSON, of(schemas)))),
+        Answers::JsonOrNothing(of) => {
+            put("204", json!({ "description": "There is none." }));
+            put("200", done(content(JSON, of(schemas))))
+        }
+        Answers::Made(of) => put("201", done(content(JSON, of(schemas)))),
+        Answers::Media(media) => put("200", done(json!({ media: {} }))),
+        Answers::Socket => put("101", json!({ "description": "A WebSocket from now on." })),
     };
+    let refused = content("application/problem+json", problem.clone());
+    put("default", json!({ "description": "It is not fulfilled.", "content": refused }));
+    Json::Object(responses)
+}
+
+/// The content of a request; `None` for one that carries nothing.
+fn carried(route: &Route, schemas: &mut Schemas) -> Option<Json> {
+    match route.carries {
+        Carries::Nothing => None,
+        Carries::Json(of) => Some(json!({ "application/json": { "schema": of(schemas) } })),
+        Carries::Pictures { named } => {
+            let bytes = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
+            let mut properties = json!({ "picture": { "type": "array", "items": bytes } });
+            let mut required = vec!["picture"];
+            if named && let Json::Object(fields) = &mut properties {
+                fields.insert("name".to_owned(), json!({ "type": "string" }));
+                required.push("name");
+            }
+            let schema =
+                json!({ "type": "object", "properties": properties, "required": required });
+            Some(json!({ "multipart/form-data": { "schema": schema } }))
+        }
+    }
+}
+
+fn operation(route: &Route, problem: &Json, schemas: &mut Schemas) -> Json {
     let security = match route.access {
         Access::Open => json!([]),
         Access::Anybody | Access::Reader | Access::Administrator => {
@@ -85,19 +154,13 @@ fn operation(route: &Route) -> Json {
     let mut operation = json!({
         "summary": route.about,
         "description": format!("For: {roles}."),
-        "parameters": parameters,
+        "parameters": parameters(route),
         "security": security,
-        "responses": done,
+        "responses": responses(route, problem, schemas),
     });
-    let carried = match route.carries {
-        Carries::Nothing => None,
-        Carries::Json => Some("application/json"),
-        Carries::Pictures => Some("multipart/form-data"),
-    };
-    if let (Some(kind), Json::Object(fields)) = (carried, &mut operation) {
-        let content =
-            json!({ "required": true, "content": { kind: { "schema": { "type": "object" } } } });
-        fields.insert("requestBody".to_owned(), content);
+    if let (Some(content), Json::Object(fields)) = (carried(route, schemas), &mut operation) {
+        let body = json!({ "required": true, "content": content });
+        fields.insert("requestBody".to_owned(), body);
     }
     operation
 }
@@ -115,8 +178,54 @@ mod tests {
             assert_eq!(operation["summary"], route.about, "{} {path}", route.method);
             let open = operation["security"].as_array().is_some_and(Vec::is_empty);
             assert_eq!(open, route.access == Access::Open, "{path}");
-            let named = operation["parameters"].as_array().map_or(0, Vec::len);
-            assert_eq!(named, path.matches('{').count(), "{path}");
+            let parameters = operation["parameters"].as_array().unwrap();
+            let within = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
+            assert_eq!(within, path.matches('{').count(), "{path}");
+            let statuses = operation["responses"].as_object().unwrap();
+            assert!(statuses.len() > 1 && statuses.contains_key("default"), "{path}");
+        }
+        let queried = &document["paths"]["/api/v1/records"]["get"]["parameters"];
+        let names: Vec<_> =
+            queried.as_array().unwrap().iter().filter_map(|one| one["name"].as_str()).collect();
+        assert_eq!(names, ["before", "limit", "kind", "outcome", "subject", "from", "to"]);
+    }
+
+    /// Every `$ref` in `value`.
+    fn refs(value: &Json, found: &mut Vec<String>) {
+        match value {
+            Json::Object(fields) => {
+                found.extend(fields.get("$ref").and_then(Json::as_str).map(str::to_owned));
+                fields.values().for_each(|value| refs(value, found));
+            }
+            Json::Array(values) => values.iter().for_each(|value| refs(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_schema_that_is_named_is_there_and_every_answer_in_json_has_one() {
+        let document = make();
+        let mut found = Vec::new();
+        refs(&document, &mut found);
+        assert!(found.len() > 20, "{found:?}");
+        for name in found {
+            let place = name.trim_start_matches('#');
+            let schema = document.pointer(place);
+            assert!(
+                schema.is_some_and(|s| s["type"] == "object"
+                    || s["enum"].is_array()
+                    || s["allOf"].is_array()),
+                "{name}: {schema:?}"
+            );
+        }
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for operation in methods.as_object().unwrap().values() {
+                for response in operation["responses"].as_object().unwrap().values() {
+                    let json = &response["content"]["application/json"];
+                    let described = json.is_null() || json["schema"].is_object();
+                    assert!(described || path.ends_with("openapi.json"), "{path}");
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: ids, names, times. Out: subjects and groups. Every change is the very one that the command line
 //! makes ([`Store::administer`], [`Store::change_rules`]), in one transaction with a record that names the
-//! account. Invariant: what is erased is erased as `subjects remove` does it.
+//! account; a request makes one change. Invariant: what is erased is erased as `subjects remove` does it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use jiff::civil::DateTime;
-use serde::{Deserialize, Deserializer};
-use serde_json::{Value as Json, json};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
 use super::body;
+use super::feed::SubjectShown;
 use super::guard::Identity;
 use super::problem::Problem;
-use super::read::object;
 use crate::clock::utc;
 use crate::compare::SubjectId;
 use crate::policy::{RuleBook, RuleName};
@@ -27,16 +27,49 @@ use crate::store::{Change, RuleChange, Store, Subject};
 
 const BODY_MAX: usize = 16 * 1024;
 
-#[derive(Deserialize)]
-pub(super) struct Asked {
+/// Who is asked for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PeopleAsked {
+    /// A part of the name or of the id.
     q: Option<String>,
+}
+
+/// Somebody who is enrolled.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Person {
+    #[schema(value_type = String)]
+    id: SubjectId,
+    name: String,
+    /// Whether the person may be granted anything.
+    enabled: bool,
+    /// The group, if the person is in one.
+    groups: Vec<String>,
+    /// From when on, on the clock at the door.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_from: Option<String>,
+    /// Until when, on the clock at the door.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_until: Option<String>,
+    /// How many references, of any model.
+    references: u64,
+    /// How many, by model.
+    models: BTreeMap<String, u64>,
+    created_at: String,
+}
+
+impl Person {
+    /// Id and name.
+    pub(super) fn shown(&self) -> SubjectShown {
+        SubjectShown { id: self.id.clone(), name: Some(self.name.clone()) }
+    }
 }
 
 /// `GET /api/v1/subjects`
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    Query(Asked { q }): Query<Asked>,
-) -> Result<Answer<Json>, Problem> {
+    Query(PeopleAsked { q }): Query<PeopleAsked>,
+) -> Result<Answer<Vec<Person>>, Problem> {
     let wanted = q.unwrap_or_default().trim().to_lowercase();
     let found = app.read(move |store| {
         let people = People::read(store)?;
@@ -67,20 +100,20 @@ impl People {
         Ok(Self { book: store.rule_book()?, models })
     }
 
-    fn tell(&self, subject: &Subject) -> Json {
+    fn tell(&self, subject: &Subject) -> Person {
         let terms = self.book.subjects.get(&subject.id).cloned().unwrap_or_default();
         let time = |time: Option<DateTime>| time.map(|time| time.to_string());
-        object(json!({
-            "id": subject.id,
-            "name": subject.name,
-            "enabled": subject.enabled,
-            "groups": terms.group.iter().collect::<Vec<_>>(),
-            "valid_from": time(terms.from),
-            "valid_until": time(terms.until),
-            "references": subject.references,
-            "models": self.models.get(&subject.id).cloned().unwrap_or_default(),
-            "created_at": utc(subject.created_ms),
-        }))
+        Person {
+            id: subject.id.clone(),
+            name: subject.name.clone(),
+            enabled: subject.enabled,
+            groups: terms.group.iter().map(ToString::to_string).collect(),
+            valid_from: time(terms.from),
+            valid_until: time(terms.until),
+            references: subject.references,
+            models: self.models.get(&subject.id).cloned().unwrap_or_default(),
+            created_at: utc(subject.created_ms),
+        }
     }
 }
 
@@ -88,7 +121,7 @@ impl People {
 ///
 /// # Errors
 /// There is none, or what the database says.
-pub(super) fn tell(store: &Store, id: &SubjectId) -> Result<Json, Problem> {
+pub(super) fn tell(store: &Store, id: &SubjectId) -> Result<Person, Problem> {
     let subject = store.subject(id.as_str())?;
     Ok(People::read(store)?.tell(&subject))
 }
@@ -101,17 +134,53 @@ pub(super) fn id_of(text: &str) -> Result<SubjectId, Problem> {
     SubjectId::new(text).map_err(|_| Problem::absent("there is no such subject"))
 }
 
-/// What is to be changed: a field that is absent stays, one that is null is taken away.
-#[derive(Deserialize)]
+/// What is to be changed: the name, whether somebody may be granted, or the validity. A time that is
+/// absent stays, one that is null is taken away.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "absent, null and a time are three wishes")]
-struct Changes {
+pub(super) struct Changes {
     name: Option<String>,
     enabled: Option<bool>,
+    /// From when on: on the clock at the door, or in UTC.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     valid_from: Option<Option<String>>,
+    /// Until when.
     #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
     valid_until: Option<Option<String>>,
+}
+
+/// The one change that is asked for.
+enum Wanted {
+    Name(String),
+    Enabled(bool),
+    #[expect(clippy::option_option, reason = "absent, null and a time are three wishes")]
+    Validity {
+        from: Option<Option<DateTime>>,
+        until: Option<Option<DateTime>>,
+    },
+}
+
+impl Changes {
+    /// # Errors
+    /// It is none, more than one, or a time is wrong.
+    fn wanted(self, zone: &jiff::tz::TimeZone) -> Result<Wanted, Problem> {
+        let Self { name, enabled, valid_from, valid_until } = self;
+        let parse = |time: Option<Option<String>>| {
+            time.map(|time| time.map(|text| time_of(&text, zone)).transpose()).transpose()
+        };
+        match (name, enabled, parse(valid_from)?, parse(valid_until)?) {
+            (Some(name), None, None, None) => Ok(Wanted::Name(name)),
+            (None, Some(enabled), None, None) => Ok(Wanted::Enabled(enabled)),
+            (None, None, None, None) => Err(Problem::wrong("nothing is to be changed")),
+            (None, None, from, until) => Ok(Wanted::Validity { from, until }),
+            _ => Err(Problem::wrong("more than one change is asked for").helped(
+                "one request for the name, one for 'enabled', one for 'valid_from' and 'valid_until'",
+            )),
+        }
+    }
 }
 
 #[expect(clippy::option_option, reason = "absent, null and a time are three wishes")]
@@ -136,28 +205,27 @@ pub(super) async fn change(
     who: Identity,
     Path(id): Path<String>,
     body: Body,
-) -> Result<Answer<Json>, Problem> {
+) -> Result<Answer<Person>, Problem> {
     let id = id_of(&id)?;
     let changes: Changes = body::json(body, BODY_MAX).await?;
-    let zone = app.feed.config().time_zone();
-    let parse = |time: Option<Option<String>>| -> Result<Option<Option<DateTime>>, Problem> {
-        time.map(|time| time.map(|text| time_of(&text, &zone)).transpose()).transpose()
-    };
-    let (from, until) = (parse(changes.valid_from)?, parse(changes.valid_until)?);
+    let wanted = changes.wanted(&app.feed.config().time_zone())?;
     let told = app.change(&who, move |store, by| {
         let subject = store.subject(id.as_str())?;
-        if from.is_some() || until.is_some() {
-            let terms = store.rule_book()?.subjects.remove(&id).unwrap_or_default();
-            let (from, until) = (from.unwrap_or(terms.from), until.unwrap_or(terms.until));
-            if (from, until) != (terms.from, terms.until) {
-                store.change_rules(RuleChange::Validity { subject: &id, from, until }, by)?;
+        match wanted {
+            Wanted::Name(name) if name != subject.name => {
+                store.administer(Change::Rename { subject: &id, name: &name }, by)?;
             }
-        }
-        if let Some(name) = changes.name.filter(|name| *name != subject.name) {
-            store.administer(Change::Rename { subject: &id, name: &name }, by)?;
-        }
-        if let Some(enabled) = changes.enabled.filter(|enabled| *enabled != subject.enabled) {
-            store.administer(Change::Enable { subject: &id, enabled }, by)?;
+            Wanted::Enabled(enabled) if enabled != subject.enabled => {
+                store.administer(Change::Enable { subject: &id, enabled }, by)?;
+            }
+            Wanted::Name(_) | Wanted::Enabled(_) => {}
+            Wanted::Validity { from, until } => {
+                let terms = store.rule_book()?.subjects.remove(&id).unwrap_or_default();
+                let (from, until) = (from.unwrap_or(terms.from), until.unwrap_or(terms.until));
+                if (from, until) != (terms.from, terms.until) {
+                    store.change_rules(RuleChange::Validity { subject: &id, from, until }, by)?;
+                }
+            }
         }
         tell(store, &id)
     });
@@ -182,8 +250,22 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// A group.
+#[derive(Serialize, ToSchema)]
+pub(super) struct GroupShown {
+    /// Its name, which is what it is known by.
+    id: String,
+    name: String,
+    /// The schedule that it follows, if it follows one.
+    schedules: Vec<String>,
+    /// How many are in it.
+    members: usize,
+}
+
 /// `GET /api/v1/groups`
-pub(super) async fn groups(State(app): State<Arc<App>>) -> Result<Answer<Json>, Problem> {
+pub(super) async fn groups(
+    State(app): State<Arc<App>>,
+) -> Result<Answer<Vec<GroupShown>>, Problem> {
     let listed = app.read(|store| {
         let book = store.rule_book()?;
         let members = |group: &RuleName| {
@@ -192,9 +274,11 @@ pub(super) async fn groups(State(app): State<Arc<App>>) -> Result<Answer<Json>, 
         Ok(book
             .groups
             .iter()
-            .map(|(group, schedule)| {
-                let schedules: Vec<_> = schedule.iter().collect();
-                json!({ "id": group, "name": group, "schedules": schedules, "members": members(group) })
+            .map(|(group, schedule)| GroupShown {
+                id: group.to_string(),
+                name: group.to_string(),
+                schedules: schedule.iter().map(ToString::to_string).collect(),
+                members: members(group),
             })
             .collect())
     });
@@ -210,7 +294,7 @@ pub(super) async fn assign(
     State(app): State<Arc<App>>,
     who: Identity,
     Path((id, group)): Path<(String, String)>,
-) -> Result<Answer<Json>, Problem> {
+) -> Result<Answer<Person>, Problem> {
     let (id, group) = (id_of(&id)?, group_of(&group)?);
     let told = app.change(&who, move |store, by| {
         store.change_rules(RuleChange::Assign { subject: &id, group: Some(&group) }, by)?;
@@ -224,7 +308,7 @@ pub(super) async fn dismiss(
     State(app): State<Arc<App>>,
     who: Identity,
     Path((id, group)): Path<(String, String)>,
-) -> Result<Answer<Json>, Problem> {
+) -> Result<Answer<Person>, Problem> {
     let (id, group) = (id_of(&id)?, group_of(&group)?);
     let told = app.change(&who, move |store, by| {
         store.subject(id.as_str())?;

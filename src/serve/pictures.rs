@@ -2,31 +2,34 @@
 //!
 //! In: `multipart/form-data`. Out: what became of each picture, by `enrol`, as `enroll` and `identify` do
 //! it. Invariants: a picture is in memory alone, one at a time, and is forgotten when it was judged; no
-//! more than one request has pictures at once; each has a bound of bytes, as has the whole request, and of
-//! time for each piece of it. The networks are opened for the request and closed with it.
+//! more than one request has networks at once, until its work has ended, also where the client has gone
+//! ([`Bench`]); each picture has a bound of bytes, as has the whole request, and of time for each piece of it.
+//! The networks are opened for the request and closed with it, and hold the database up for nobody.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json as Answer;
-use axum::extract::multipart::{Field, Multipart};
+use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 
 use super::app::{App, blocking};
-use super::events::names;
+use super::feed::SubjectShown;
 use super::guard::Identity;
-use super::people;
+use super::people::{self, Person};
 use super::problem::Problem;
-use super::read::object;
 use crate::capture::picture::Picture;
-use crate::config::Config;
+use crate::clock::Clock as _;
 use crate::decide::{Outcome, Verdict};
 use crate::detect::Detection;
+use crate::embed::Quality;
 use crate::enrol::{Draft, EnrolError, Gathered, Judge, Unusable, UsableFace, Warning, Whom, Wish};
 use crate::equip::Networks;
-use crate::store::{ReferenceSource, Store};
+use crate::store::ReferenceSource;
 
 /// Bytes of a picture.
 const PICTURE_MAX: usize = 32 << 20;
@@ -34,33 +37,56 @@ const PICTURE_MAX: usize = 32 << 20;
 const PIXELS_MAX: u64 = 50_000_000;
 /// Bytes of all pictures of a request.
 const ALL_MAX: usize = 128 << 20;
+/// Bytes of a request: its pictures, the name, and what stands between them.
+pub(super) const REQUEST_MAX: usize = ALL_MAX + (1 << 20);
 const PICTURES_MAX: usize = 32;
 const NAME_MAX: usize = 1024;
 /// For how long a piece of a picture may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Networks that judge, and what they compare with.
+/// Networks that judge, and what they compare with. One at a time: its turn goes with it, wherever it is
+/// worked with.
 pub(super) struct Bench {
     pub networks: Networks,
     pub judge: Judge,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Bench {
-    /// Opens them. With `enrols` a face is judged as for an enrolment, which needs the confirming
-    /// embedder too.
+    /// The one turn, if nobody has it.
+    ///
+    /// # Errors
+    /// Somebody has it.
+    pub(super) fn turn(app: &App) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&app.bench).try_acquire_owned().map_err(|_| {
+            if app.feed.is_enrolling(app.clock.now()) {
+                return Problem::conflict("somebody is being enrolled at this camera already");
+            }
+            Problem::conflict("somebody else's pictures are being judged")
+                .helped("try again in a moment")
+        })
+    }
+
+    /// Opens them, on a thread that may block. With `enrols` a face is judged as for an enrolment, which
+    /// needs the confirming embedder too.
     ///
     /// # Errors
     /// A network cannot be used, or what the database says.
-    pub(super) fn open(config: &Config, store: &Store, enrols: bool) -> Result<Self, Problem> {
+    pub(super) fn open(
+        app: &App,
+        turn: OwnedSemaphorePermit,
+        enrols: bool,
+    ) -> Result<Self, Problem> {
+        let config = &app.feed.config();
         let networks = Networks::open(config)?;
         let key = networks.cards().key(config, &config.models.embedder)?;
-        let known = store.references(&key)?;
+        let known = app.database().references(&key)?;
         let judge = if enrols {
             Judge::for_enrolment(config, &networks, known)?
         } else {
             Judge::new(config, &networks, known)?
         };
-        Ok(Self { networks, judge })
+        Ok(Self { networks, judge, _turn: turn })
     }
 
     /// The face in a picture, and where it lies: `[x, y, width, height]` in pixels.
@@ -99,7 +125,7 @@ pub(super) async fn enrol(
     State(app): State<Arc<App>>,
     who: Identity,
     parts: Multipart,
-) -> Result<Answer<Json>, Problem> {
+) -> Result<Answer<Judged>, Problem> {
     Box::pin(gather(app, who, parts, About::New)).await
 }
 
@@ -109,7 +135,7 @@ pub(super) async fn add(
     who: Identity,
     Path(id): Path<String>,
     parts: Multipart,
-) -> Result<Answer<Json>, Problem> {
+) -> Result<Answer<Judged>, Problem> {
     people::id_of(&id)?;
     Box::pin(gather(app, who, parts, About::Known(id))).await
 }
@@ -133,8 +159,9 @@ impl Reading {
     }
 
     async fn next(&mut self) -> Result<Option<Part>, Problem> {
-        let broken = |_| Problem::wrong("the request is no multipart/form-data, or is cut off");
-        let Some(field) = timely(self.parts.next_field()).await?.map_err(broken)? else {
+        let broken = "the request is no multipart/form-data, or is cut off";
+        let field = timely(self.parts.next_field()).await?;
+        let Some(field) = field.map_err(|error| unread(&error, broken))? else {
             return Ok(None);
         };
         match field.name() {
@@ -170,17 +197,27 @@ async fn timely<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
         .map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the request came too slowly"))
 }
 
+/// Why a part cannot be read: the whole is too large, or it is `broken`.
+fn unread(error: &MultipartError, broken: &str) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE { beyond() } else { Problem::wrong(broken) }
+}
+
+fn beyond() -> Problem {
+    Problem::too_large(format!("the pictures have more than {ALL_MAX} bytes together"))
+        .helped("send fewer at once")
+}
+
 /// The bytes of a part, at most `max` of them and at most `left`; how many there are.
 async fn read(mut field: Field<'_>, max: usize, left: usize) -> Result<(Vec<u8>, usize), Problem> {
     let mut bytes = Vec::new();
-    let broken = |_| Problem::wrong("the request is cut off");
-    while let Some(chunk) = timely(field.chunk()).await?.map_err(broken)? {
+    let broken = "the request is cut off";
+    while let Some(chunk) = timely(field.chunk()).await?.map_err(|error| unread(&error, broken))? {
         let length = bytes.len() + chunk.len();
         if length > max {
             return Err(Problem::too_large(format!("a part has more than {max} bytes")));
         }
         if length > left {
-            return Err(Problem::too_large(format!("the request has more than {ALL_MAX} bytes")));
+            return Err(beyond());
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -201,13 +238,50 @@ async fn see(
     .await
 }
 
-async fn open(app: &Arc<App>, enrols: bool) -> Result<Bench, Problem> {
-    let for_work = Arc::clone(app);
-    blocking(move || Bench::open(&for_work.feed.config(), &for_work.database(), enrols)).await
+async fn open(app: &Arc<App>, turn: OwnedSemaphorePermit, enrols: bool) -> Result<Bench, Problem> {
+    let app = Arc::clone(app);
+    blocking(move || Bench::open(&app, turn, enrols)).await
 }
 
-fn busy() -> Problem {
-    Problem::conflict("somebody else's pictures are being judged").helped("try again in a moment")
+/// What became of pictures that were sent to enrol somebody.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Judged {
+    subject: Person,
+    accepted: Vec<Accepted>,
+    refused: Vec<Refused>,
+    /// What somebody should look at again.
+    warnings: Vec<String>,
+}
+
+/// A picture whose face was taken.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accepted {
+    file: String,
+}
+
+/// A picture of which no face was taken.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Refused {
+    file: String,
+    #[serde(flatten)]
+    why: Why,
+}
+
+/// Why no face of a picture can be used.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Why {
+    /// A word.
+    reason: &'static str,
+    /// A sentence.
+    text: String,
+    remedy: &'static str,
+}
+
+impl Why {
+    fn of(why: &Unusable) -> Self {
+        let reason = why.fault().map_or(why.reason(), crate::embed::QualityFault::name);
+        Self { reason, text: why.finding(), remedy: why.remedy() }
+    }
 }
 
 async fn gather(
@@ -215,14 +289,14 @@ async fn gather(
     who: Identity,
     parts: Multipart,
     about: About,
-) -> Result<Answer<Json>, Problem> {
-    let _turn = Arc::clone(&app.uploading).try_acquire_owned().map_err(|_| busy())?;
+) -> Result<Answer<Judged>, Problem> {
+    let turn = Bench::turn(&app)?;
     let mut reading = Reading::new(parts);
     let mut whom = match about {
         About::New => None,
         About::Known(id) => Some(find(&app, id, Wish::Add).await?),
     };
-    let mut bench = open(&app, true).await?;
+    let mut bench = open(&app, turn, true).await?;
     let mut faces = Vec::new();
     let mut refused = Vec::new();
     while let Some(part) = reading.next().await? {
@@ -247,10 +321,10 @@ async fn gather(
         return Err(Problem::wrong("there is no picture").helped("JPEG, PNG or WebP"));
     }
     let gathered = Gathered { source: ReferenceSource::Image, faces, refused, tally: None };
-    let accepted: Vec<Json> =
-        gathered.faces.iter().map(|(file, _)| json!({ "file": file })).collect();
-    let refused: Vec<Json> =
-        gathered.refused.iter().map(|(file, why)| refusal(file, why)).collect();
+    let accepted = gathered.faces.iter().map(|(file, _)| Accepted { file: file.clone() }).collect();
+    let refused =
+        |(file, why): &(String, Unusable)| Refused { file: file.clone(), why: Why::of(why) };
+    let refused: Vec<Refused> = gathered.refused.iter().map(refused).collect();
     let config = app.feed.config();
     let written = app.change(&who, move |store, by| {
         let draft = Draft::new(whom, gathered, true, &config, &bench.networks, Some(&*store));
@@ -264,27 +338,13 @@ async fn gather(
         Ok(Some((people::tell(store, &subject.id)?, warnings)))
     });
     match written.await? {
-        Some((subject, warnings)) => Ok(Answer(json!({
-            "subject": subject,
-            "accepted": accepted,
-            "refused": refused,
-            "warnings": warnings,
-        }))),
-        None => Err(Problem::wrong("no picture could be used").with(json!({
-            "accepted": [],
-            "refused": refused,
-            "warnings": [],
-        }))),
+        Some((subject, warnings)) => Ok(Answer(Judged { subject, accepted, refused, warnings })),
+        None => Err(Problem::wrong("no picture could be used").with("refused", &refused)),
     }
 }
 
 async fn find(app: &Arc<App>, name: String, wish: Wish) -> Result<Whom, Problem> {
     app.read(move |store| Ok(Whom::find(Some(store), &name, wish)?)).await
-}
-
-fn refusal(file: &str, why: &Unusable) -> Json {
-    let reason = why.fault().map_or(why.reason(), crate::embed::QualityFault::name);
-    json!({ "file": file, "reason": reason, "text": why.finding(), "remedy": why.remedy() })
 }
 
 /// A warning as a sentence.
@@ -303,48 +363,88 @@ pub(super) fn in_words(warning: &Warning) -> String {
     }
 }
 
+/// Whom a picture shows.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Identified {
+    /// The face that was judged; empty where none can be used.
+    faces: Vec<FaceIdentified>,
+    /// How many faces there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<u32>,
+    /// Why none can be used: a word, a sentence, and what helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'static str>,
+}
+
+/// A face, and whom it resembles.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FaceIdentified {
+    /// `[x, y, width, height]` in pixels.
+    #[serde(rename = "box")]
+    bounds: [f32; 4],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    best: Option<Best>,
+    /// What a score has to reach.
+    threshold: f32,
+    /// By how much the best one is ahead of the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    margin: Option<f32>,
+    /// Whether it is taken for the best one.
+    accepted: bool,
+    #[schema(value_type = String)]
+    reason: &'static str,
+    #[schema(value_type = Object)]
+    quality: Quality,
+}
+
+/// Whom a face resembles most.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Best {
+    subject: SubjectShown,
+    score: f32,
+}
+
 /// `POST /api/v1/identify`
 pub(super) async fn identify(
     State(app): State<Arc<App>>,
     parts: Multipart,
-) -> Result<Answer<Json>, Problem> {
-    let _turn = Arc::clone(&app.uploading).try_acquire_owned().map_err(|_| busy())?;
+) -> Result<Answer<Identified>, Problem> {
+    let turn = Bench::turn(&app)?;
     let mut reading = Reading::new(parts);
     let Some(Part::Picture { bytes, .. }) = reading.next().await? else {
         return Err(Problem::wrong("the first part is to be 'picture'"));
     };
-    let bench = open(&app, false).await?;
+    let bench = open(&app, turn, false).await?;
     let (_, seen) = see(bench, bytes).await?;
     let margin = app.feed.config().recognise.margin;
     let (face, bounds) = match seen {
         Ok(seen) => seen,
         Err(why) => {
-            let reason = why.fault().map_or(why.reason(), crate::embed::QualityFault::name);
-            return Ok(Answer(json!({
-                "faces": [],
-                "reason": reason,
-                "text": why.finding(),
-                "remedy": why.remedy(),
-            })));
+            let Why { reason, text, remedy } = Why::of(&why);
+            let (reason, text, remedy) = (Some(reason), Some(text), Some(remedy));
+            return Ok(Answer(Identified { faces: Vec::new(), seen: None, reason, text, remedy }));
         }
     };
-    let found = &face.found;
+    let UsableFace { found, quality, .. } = &face;
     let verdict = Verdict::of_one(found, margin, found.beyond_accepted);
-    let names = app.read(names).await?;
+    let names = app.read(|store| Ok(store.names()?)).await?;
     let best = found.best.as_ref().map(|best| {
-        let subject = object(json!({ "id": best.subject, "name": names.get(&best.subject) }));
-        json!({ "subject": subject, "score": best.score })
+        let (id, name) = (best.subject.clone(), names.get(&best.subject).cloned());
+        Best { subject: SubjectShown { id, name }, score: best.score }
     });
-    Ok(Answer(json!({
-        "faces": [object(json!({
-            "box": bounds,
-            "best": best,
-            "threshold": found.threshold,
-            "margin": found.margin,
-            "accepted": verdict.outcome() == Outcome::Granted,
-            "reason": verdict.reason(),
-            "quality": face.quality,
-        }))],
-        "seen": face.faces,
-    })))
+    let faces = vec![FaceIdentified {
+        bounds,
+        best,
+        threshold: found.threshold,
+        margin: found.margin,
+        accepted: verdict.outcome() == Outcome::Granted,
+        reason: verdict.reason(),
+        quality: *quality,
+    }];
+    let seen = Some(face.faces);
+    Ok(Answer(Identified { faces, seen, reason: None, text: None, remedy: None }))
 }

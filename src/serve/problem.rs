@@ -5,7 +5,9 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+use utoipa::ToSchema;
 
 use crate::enrol::EnrolError;
 use crate::equip::EquipError;
@@ -21,12 +23,32 @@ pub(super) struct Problem {
     remedy: Option<String>,
     retry_after_s: Option<u64>,
     /// Fields beside those of RFC 9457.
-    more: Option<Json>,
+    more: Map<String, Json>,
+}
+
+/// What is wrong, as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct ProblemShown {
+    /// `about:blank`.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    status: u16,
+    /// What is wrong.
+    detail: String,
+    /// What helps, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    more: Map<String, Json>,
 }
 
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), remedy: None, retry_after_s: None, more: None }
+        let (detail, more) = (detail.into(), Map::new());
+        Self { status, detail, remedy: None, retry_after_s: None, more }
     }
 
     /// The same with what helps.
@@ -34,9 +56,10 @@ impl Problem {
         Self { remedy: Some(remedy.into()), ..self }
     }
 
-    /// The same with the fields of `more`, an object.
-    pub(super) fn with(self, more: Json) -> Self {
-        Self { more: Some(more), ..self }
+    /// The same with a further field.
+    pub(super) fn with(mut self, name: &str, value: &impl Serialize) -> Self {
+        self.more.insert(name.to_owned(), serde_json::to_value(value).unwrap_or_default());
+        self
     }
 
     pub(super) fn no_session() -> Self {
@@ -90,22 +113,17 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Self { status, detail, remedy, retry_after_s, more } = self;
-        let mut body = match more {
-            Some(Json::Object(fields)) => Json::Object(fields),
-            _ => json!({}),
+        let shown = ProblemShown {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("error"),
+            status: status.as_u16(),
+            detail: mask::text(&detail).to_string(),
+            remedy: remedy.map(|remedy| mask::text(&remedy).to_string()),
+            more,
         };
-        if let Json::Object(fields) = &mut body {
-            let reason = status.canonical_reason().unwrap_or("error");
-            fields.insert("type".to_owned(), "about:blank".into());
-            fields.insert("title".to_owned(), reason.into());
-            fields.insert("status".to_owned(), status.as_u16().into());
-            fields.insert("detail".to_owned(), mask::text(&detail).into());
-            if let Some(remedy) = remedy {
-                fields.insert("remedy".to_owned(), mask::text(&remedy).into());
-            }
-        }
+        let body = serde_json::to_string(&shown).unwrap_or_default();
         let kind = HeaderValue::from_static("application/problem+json");
-        let mut response = (status, body.to_string()).into_response();
+        let mut response = (status, body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         if let Some(seconds) = retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

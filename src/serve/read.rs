@@ -12,13 +12,17 @@ use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use serde_json::Value as Json;
+use utoipa::ToSchema;
 
 use super::app::App;
 use super::feed::Told;
+use super::series::Day;
 use crate::capture::CameraState;
 use crate::clock::{Clock as _, ClockTrust, utc};
-use crate::config::{Change, KEYS, Origin};
+use crate::compare::Metric;
+use crate::config::{Change, KEYS, Language, Origin};
 use crate::liveness::Mode;
 use crate::publish::Health;
 use crate::publish::message::{DatabaseState, GalleryState};
@@ -90,143 +94,280 @@ fn status(faults: &[Fault]) -> &'static str {
     }
 }
 
+/// How the door is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DoorState {
+    /// The door's id.
+    door: String,
+    version: &'static str,
+    /// `online`, `degraded`, or `fault` where nobody is granted.
+    status: &'static str,
+    faults: Vec<FaultShown>,
+    camera: CameraShown,
+    enrolled: EnrolledShown,
+    armed: ArmedShown,
+    /// Until when nobody is granted, after too many failed visits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    locked_until: Option<String>,
+    /// The embedder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// What confirms each grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirm: Option<String>,
+    liveness: LivenessAsked,
+    #[schema(value_type = String)]
+    metric: Metric,
+    /// What a score has to reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claimed_fpir: Option<f64>,
+    /// The fingerprint of the key that signs grants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grant_key: Option<String>,
+    started_at: String,
+    /// How many see the camera's pictures.
+    viewers: usize,
+    /// Whether somebody is there.
+    presence: bool,
+    /// What the visitor should do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guidance: Option<&'static str>,
+    /// Whether somebody is enrolled at the camera, so that nobody is granted.
+    enrolling: bool,
+}
+
+/// Something that is wrong with the door.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FaultShown {
+    code: &'static str,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+/// How the camera is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CameraShown {
+    /// As on the topic `camera`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    height: Option<u32>,
+    /// Frames that are judged a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fps: Option<f32>,
+    /// Whether a recording stands in for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recording: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+/// How many are compared.
+#[derive(Serialize, ToSchema)]
+pub(super) struct EnrolledShown {
+    subjects: u64,
+    references: u64,
+}
+
+/// Whether the door is armed.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ArmedShown {
+    armed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+/// What a visit must show to be of a live face.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LivenessAsked {
+    /// `live.mode`.
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<String>,
+}
+
+/// What a screen at the door is told of how it is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ShortState {
+    status: &'static str,
+    presence: bool,
+}
+
 /// `GET /api/v1/state`
-pub(super) async fn state(State(app): State<Arc<App>>) -> Answer<Json> {
+pub(super) async fn state(State(app): State<Arc<App>>) -> Answer<DoorState> {
     Answer(state_of(&app))
 }
 
 /// How the door is.
-pub(super) fn state_of(app: &App) -> Json {
-    let (told, config) = (app.feed.told().clone(), app.feed.config());
+pub(super) fn state_of(app: &App) -> DoorState {
+    let (told, config) = (app.feed.told(), app.feed.config());
     let faults = faults(&told);
-    let listed: Vec<Json> = faults
-        .iter()
-        .map(|fault| {
-            object(json!({ "code": fault.code, "text": fault.text, "remedy": fault.remedy }))
-        })
-        .collect();
+    let status = status(&faults);
     let info = told.info.as_ref();
     let camera = told.camera.as_ref();
     let shown = info.and_then(|info| info.camera.as_ref());
+    let armed = told.armed.as_ref();
     let wall_ms = app.clock.wall().unix_ms;
     let locked_s = told.health.as_ref().map_or(0, |health| health.locked_out_s);
     let model = |role: &str| {
         let of_role = |model: &&crate::publish::message::ModelInfo| model.role == role;
         info.and_then(|info| info.models.iter().find(of_role)).map(|model| model.id.to_string())
     };
-    object(json!({
-        "door": app.door,
-        "version": env!("CARGO_PKG_VERSION"),
-        "status": status(&faults),
-        "faults": listed,
-        "camera": object(json!({
-            "state": camera.map_or("searching", |camera| camera.state.name()),
-            "name": shown.map(|shown| &shown.name),
-            "width": shown.map(|shown| shown.width),
-            "height": shown.map(|shown| shown.height),
-            "fps": told.health.as_ref().map(|health| health.frames.per_s),
-            "recording": shown.map(|shown| shown.recording),
-            "remedy": camera.and_then(|camera| camera.remedy.as_ref()),
-        })),
-        "enrolled": {
-            "subjects": info.map_or(0, |info| info.subjects),
-            "references": info.map_or(0, |info| info.references),
+    DoorState {
+        door: app.door.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        status,
+        faults: faults
+            .into_iter()
+            .map(|Fault { code, text, remedy, .. }| FaultShown { code, text, remedy })
+            .collect(),
+        camera: CameraShown {
+            state: camera.map_or("searching", |camera| camera.state.name()),
+            name: shown.map(|shown| shown.name.clone()),
+            width: shown.map(|shown| shown.width),
+            height: shown.map(|shown| shown.height),
+            fps: told.health.as_ref().map(|health| health.frames.per_s),
+            recording: shown.map(|shown| shown.recording),
+            remedy: camera.and_then(|camera| camera.remedy.clone()),
         },
-        "armed": object(json!({
-            "armed": told.armed.as_ref().is_none_or(|armed| armed.armed),
-            "until": told.armed.as_ref().and_then(|armed| armed.until.as_ref()),
-        })),
-        "locked_until": (locked_s > 0).then(|| utc(wall_ms + i64::from(locked_s) * 1000)),
-        "model": model("embed"),
-        "confirm": config.models.confirm,
-        "liveness": object(json!({
-            "mode": config.live.mode,
-            "network": (config.live.mode != Mode::Off).then(|| model("liveness")).flatten(),
-        })),
-        "metric": config.recognise.metric,
-        "threshold": told.threshold,
-        "claimed_fpir": info.and_then(|info| info.claimed_fpir),
-        "grant_key": info.and_then(|info| info.grant_key.as_ref()),
-        "started_at": utc(app.started_ms),
-        "viewers": app.feed.viewers(),
-        "names_allowed": true,
-        "presence": told.present,
-        "guidance": told.guidance.map(crate::door::Guidance::name),
-        "enrolling": app.feed.is_enrolling(app.clock.now()),
-    }))
-}
-
-/// What a screen at the door is told of it.
-pub(super) fn short_state(app: &App) -> Json {
-    let told = app.feed.told().clone();
-    json!({ "status": status(&faults(&told)), "presence": told.present })
-}
-
-/// `value` without its fields that are null.
-pub(super) fn object(value: Json) -> Json {
-    match value {
-        Json::Object(fields) => {
-            Json::Object(fields.into_iter().filter(|(_, value)| !value.is_null()).collect())
-        }
-        other => other,
+        enrolled: EnrolledShown {
+            subjects: info.map_or(0, |info| info.subjects),
+            references: info.map_or(0, |info| info.references),
+        },
+        armed: ArmedShown {
+            armed: armed.is_none_or(|armed| armed.armed),
+            until: armed.and_then(|armed| armed.until.clone()),
+        },
+        locked_until: (locked_s > 0).then(|| utc(wall_ms + i64::from(locked_s) * 1000)),
+        model: model("embed"),
+        confirm: config.models.confirm.as_ref().map(ToString::to_string),
+        liveness: LivenessAsked {
+            mode: config.live.mode.name(),
+            network: (config.live.mode != Mode::Off).then(|| model("liveness")).flatten(),
+        },
+        metric: config.recognise.metric,
+        threshold: told.threshold,
+        claimed_fpir: info.and_then(|info| info.claimed_fpir),
+        grant_key: info.and_then(|info| info.grant_key.as_ref()).map(ToString::to_string),
+        started_at: utc(app.started_ms),
+        viewers: app.feed.viewers(),
+        presence: told.present,
+        guidance: told.guidance.map(crate::door::Guidance::name),
+        enrolling: app.feed.is_enrolling(app.clock.now()),
     }
 }
 
+/// What a screen at the door is told of it.
+pub(super) fn short_state(app: &App) -> ShortState {
+    let told = app.feed.told();
+    ShortState { status: status(&faults(&told)), presence: told.present }
+}
+
+/// How the daemon does, now and over the last day.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HealthShown {
+    /// `null` before that is known.
+    now: Option<HealthNow>,
+    day: Day,
+}
+
+/// What the topic `health` says, and the figures of a day as they are now.
+#[derive(Serialize, ToSchema)]
+pub(super) struct HealthNow {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    health: Health,
+    fps: f32,
+    frame_ms: Option<f32>,
+    frame_ms_p95: Option<f32>,
+    memory_mib: f64,
+}
+
 /// `GET /api/v1/health`
-pub(super) async fn health(State(app): State<Arc<App>>) -> Answer<Json> {
-    let now = app.feed.told().health.clone();
+pub(super) async fn health(State(app): State<Arc<App>>) -> Answer<HealthShown> {
     let series = app.series.lock().unwrap_or_else(PoisonError::into_inner);
-    let day = series.as_json(app.clock.wall().unix_ms);
+    let day = series.day(app.clock.wall().unix_ms);
     drop(series);
-    let fields = now.as_ref().map(|health| {
+    let now = app.feed.told().health.clone().map(|health| {
         let frame = health.stages.get("frame");
-        let mut value = serde_json::to_value(health).unwrap_or_default();
-        if let Json::Object(fields) = &mut value {
-            fields.insert("fps".to_owned(), health.frames.per_s.into());
-            fields.insert("frame_ms".to_owned(), frame.map(|latency| latency.p50).into());
-            fields.insert("frame_ms_p95".to_owned(), frame.map(|latency| latency.p95).into());
-            let mib = health.rss_bytes as f64 / f64::from(1_u32 << 20);
-            fields.insert("memory_mib".to_owned(), mib.into());
-            fields.insert("temperature_c".to_owned(), health.temperature_c.into());
+        HealthNow {
+            fps: health.frames.per_s,
+            frame_ms: frame.map(|latency| latency.p50),
+            frame_ms_p95: frame.map(|latency| latency.p95),
+            memory_mib: health.rss_bytes as f64 / f64::from(1_u32 << 20),
+            health,
         }
-        value
     });
-    Answer(json!({ "now": fields, "day": day }))
+    Answer(HealthShown { now, day })
+}
+
+/// A key of the configuration, as it is in force.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SettingShown {
+    key: &'static str,
+    /// Its value, secrets masked; `null` where there is none.
+    #[schema(value_type = Value)]
+    value: Option<Json>,
+    /// Where it comes from: `default`, a file, a variable, a flag.
+    source: String,
+    help: &'static str,
+    /// Whether `systemctl reload` changes it.
+    live: bool,
 }
 
 /// `GET /api/v1/config`
-pub(super) async fn config(State(app): State<Arc<App>>) -> Answer<Json> {
+pub(super) async fn config(State(app): State<Arc<App>>) -> Answer<Vec<SettingShown>> {
     let config = app.feed.config();
     let of = |key: &crate::config::Key| {
         let setting = config.settings().iter().find(|setting| setting.key == key.name);
         let origin = setting.map_or(Origin::Default, |setting| setting.origin.clone());
-        json!({
-            "key": key.name,
-            "value": setting.and_then(crate::config::Setting::shown),
-            "source": origin.to_string(),
-            "help": key.help,
-            "live": key.change == Change::Live,
-        })
+        SettingShown {
+            key: key.name,
+            value: setting.and_then(crate::config::Setting::shown),
+            source: origin.to_string(),
+            help: key.help,
+            live: key.change == Change::Live,
+        }
     };
     Answer(KEYS.iter().map(of).collect())
 }
 
+/// What the kiosk's page needs to know.
+#[derive(Serialize, ToSchema)]
+pub(super) struct KioskShown {
+    /// The door's id.
+    door: String,
+    /// `serve.language`.
+    #[schema(value_type = String)]
+    language: Language,
+    /// `serve.kiosk_sound`.
+    sound: bool,
+    /// `serve.kiosk_names`.
+    names: bool,
+    time_zone: String,
+}
+
 /// `GET /api/v1/kiosk`
-pub(super) async fn kiosk(State(app): State<Arc<App>>) -> Answer<Json> {
+pub(super) async fn kiosk(State(app): State<Arc<App>>) -> Answer<KioskShown> {
     let config = app.feed.config();
-    let zone = config.time_zone();
-    Answer(json!({
-        "door": app.door,
-        "language": config.serve.language,
-        "sound": config.serve.kiosk_sound,
-        "names": config.serve.kiosk_names,
-        "time_zone": zone.iana_name().unwrap_or("UTC"),
-    }))
+    Answer(KioskShown {
+        door: app.door.clone(),
+        language: config.serve.language,
+        sound: config.serve.kiosk_sound,
+        names: config.serve.kiosk_names,
+        time_zone: config.time_zone().iana_name().unwrap_or("UTC").to_owned(),
+    })
 }
 
 /// `GET /metrics`
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let told = app.feed.told().clone();
+    let told = app.feed.told();
     let mut text = String::new();
     let mut one = |name: &str, kind: &str, help: &str, value: f64| {
         let _infallible = writeln!(

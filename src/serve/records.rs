@@ -1,11 +1,12 @@
 //! What the door did, a page at a time, and as a file to carry away.
 //!
 //! In: which records. Out: JSON, CSV (RFC 4180), JSON lines. Invariants: one page of records is held at a
-//! time, however many there are; a record that cannot be read is told as such and ends nothing; a cell of
-//! CSV that a spreadsheet would take for a formula is told as text.
+//! time, however many there are; a record that cannot be read is told as such and ends nothing; a file that
+//! cannot be written to its end is broken off, so that nobody takes it for whole; a cell of CSV that a
+//! spreadsheet would take for a formula is told as text.
 
-use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::io;
 use std::sync::Arc;
 
 use axum::Json as Answer;
@@ -14,17 +15,17 @@ use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::app::{App, blocking};
-use super::events::{Names, name_of, names};
+use super::feed::SubjectShown;
 use super::problem::Problem;
-use super::read::object;
 use crate::clock::rfc3339;
 use crate::compare::SubjectId;
 use crate::publish::message::Audit;
-use crate::store::{Selection, StoredRecord};
+use crate::store::{Names, Selection, StoredRecord, csv_row};
 
 /// Records of a page unless asked otherwise, and at most.
 const LIMIT: u32 = 50;
@@ -45,15 +46,28 @@ const SYSTEM: &[&str] = &[
 const DECISIONS: [&str; 4] = ["granted", "denied", "unknown", "ambiguous"];
 
 /// Which records.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
+    /// Older than this one.
     before: Option<u64>,
+    /// How many of them, where they are told a page at a time; 50 unless said otherwise, at most 500.
     limit: Option<u32>,
+    /// `decision`, `administration` or `system`.
     kind: Option<String>,
+    /// `granted`, `denied`, `unknown` or `ambiguous`.
     outcome: Option<String>,
+    /// About the subject of this id.
     subject: Option<String>,
+    /// Made at or after this time in UTC.
     from: Option<String>,
+    /// Made before this time in UTC.
     to: Option<String>,
+}
+
+/// All decisions.
+pub(super) fn decisions() -> Selection {
+    Selection { outcomes: DECISIONS.to_vec(), ..Selection::default() }
 }
 
 impl Asked {
@@ -102,92 +116,151 @@ impl Asked {
     }
 }
 
+/// A page of records, the newest first.
+#[derive(Serialize, ToSchema)]
+pub(super) struct RecordsPage {
+    records: Vec<RecordShown>,
+    /// What `before` has to be for the next page; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_before: Option<u64>,
+}
+
+/// A record as a page shows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RecordShown {
+    seq: u64,
+    /// When it was made.
+    at: String,
+    /// `decision`, the name of an administrative event, or `unreadable`.
+    kind: String,
+    /// Of a decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+    /// Of a decision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Whom it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<SubjectShown>,
+    /// The account of the page that did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+    sentence: String,
+    /// What else the topic `audit` says of it.
+    #[schema(value_type = Object)]
+    details: Map<String, Json>,
+}
+
+/// A decision as a screen at the door may show it: no score, no id, and a name only where that is wanted.
+#[derive(Debug, Serialize)]
+pub(super) struct ShortDecision<'a> {
+    seq: u64,
+    at: &'a str,
+    outcome: Option<&'a str>,
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<NameShown<'a>>,
+}
+
+/// A name alone.
+#[derive(Debug, Serialize)]
+struct NameShown<'a> {
+    name: &'a str,
+}
+
 /// `GET /api/v1/records`
 pub(super) async fn page(
     State(app): State<Arc<App>>,
     Query(asked): Query<Asked>,
-) -> Result<Answer<Json>, Problem> {
+) -> Result<Answer<RecordsPage>, Problem> {
     let selection = asked.selection()?;
     let limit = asked.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
     let before = asked.before.unwrap_or(u64::MAX);
     let page = app.read(move |store| {
-        let names = names(store)?;
+        let names = store.names()?;
         let found = store.records_before(&selection, before, limit)?;
-        let next = found.last().filter(|_| found.len() == limit as usize).map(StoredRecord::seq);
-        let records: Vec<Json> = found.iter().map(|record| as_json(record, &names)).collect();
-        Ok(object(json!({ "records": records, "next_before": next })))
+        let next_before =
+            found.last().filter(|_| found.len() == limit as usize).map(StoredRecord::seq);
+        let records = found.iter().map(|record| RecordShown::of(record, &names)).collect();
+        Ok(RecordsPage { records, next_before })
     });
     Ok(Answer(page.await?))
 }
 
-/// A record as a page shows it.
-pub(super) fn as_json(stored: &StoredRecord, names: &Names) -> Json {
-    let record = match &stored.record {
-        Ok(record) => record,
-        Err(unreadable) => {
-            return json!({
-                "seq": unreadable.seq,
-                "at": rfc3339(unreadable.issued_ms),
-                "kind": "unreadable",
-                "sentence": "this version cannot read the record",
-                "details": {},
-            });
+impl RecordShown {
+    /// What is told of `stored`.
+    pub(super) fn of(stored: &StoredRecord, names: &Names) -> Self {
+        let record = match &stored.record {
+            Ok(record) => record,
+            Err(unreadable) => {
+                return Self {
+                    seq: unreadable.seq,
+                    at: rfc3339(unreadable.issued_ms),
+                    kind: "unreadable".to_owned(),
+                    outcome: None,
+                    reason: None,
+                    subject: None,
+                    by: None,
+                    sentence: "this version cannot read the record".to_owned(),
+                    details: Map::new(),
+                };
+            }
+        };
+        let wire = serde_json::to_value(Audit::of(record, false)).unwrap_or_default();
+        let decision = wire.get("decision");
+        let body = decision.or_else(|| wire.get("administrative"));
+        let mut details = body.and_then(Json::as_object).cloned().unwrap_or_default();
+        let mut take = |name: &str| match details.remove(name) {
+            Some(Json::String(text)) => Some(text),
+            _ => None,
+        };
+        let [event, outcome, reason, id] = ["event", "outcome", "reason", "subject"].map(&mut take);
+        let is_decision = decision.is_some();
+        let kind = if is_decision { "decision".to_owned() } else { event.unwrap_or_default() };
+        let subject = id.and_then(|id| SubjectId::new(&id).ok());
+        let subject = subject.map(|id| SubjectShown { name: names.get(&id).cloned(), id });
+        let who = subject
+            .as_ref()
+            .map(|subject| subject.name.as_deref().unwrap_or_else(|| subject.id.as_str()));
+        let sentence = match (&outcome, &reason, who) {
+            (Some(outcome), Some(reason), who) if is_decision => {
+                format!("{}: {outcome} ({reason})", who.unwrap_or("somebody"))
+            }
+            (_, _, Some(who)) => format!("{}: {who}", kind.replace('_', " ")),
+            _ => kind.replace('_', " "),
+        };
+        details.insert("clock".to_owned(), serde_json::to_value(record.clock).unwrap_or_default());
+        details.insert("acknowledged".to_owned(), (!stored.waiting).into());
+        let (outcome, reason) = if is_decision { (outcome, reason) } else { (None, None) };
+        Self {
+            seq: record.seq,
+            at: rfc3339(record.issued_ms),
+            kind,
+            outcome,
+            reason,
+            subject,
+            by: record.by.as_ref().map(ToString::to_string),
+            sentence,
+            details,
         }
-    };
-    let wire = serde_json::to_value(Audit::of(record, false)).unwrap_or_default();
-    let (decision, event) = (wire.get("decision"), wire.get("administrative"));
-    let text = |value: Option<&Json>| value.and_then(Json::as_str).map(str::to_owned);
-    let body = decision.or(event).cloned().unwrap_or_default();
-    let kind = if decision.is_some() {
-        "decision".to_owned()
-    } else {
-        text(body.get("event")).unwrap_or_default()
-    };
-    let (outcome, reason) = match decision {
-        Some(decision) => (text(decision.get("outcome")), text(decision.get("reason"))),
-        None => (None, None),
-    };
-    let id = text(body.get("subject"));
-    let name = id.as_deref().and_then(|id| name_of(names, id));
-    let who = name.or(id.as_deref()).unwrap_or("somebody");
-    let sentence = match (&outcome, &reason) {
-        (Some(outcome), Some(reason)) if id.is_some() => format!("{who}: {outcome} ({reason})"),
-        (Some(outcome), Some(reason)) => format!("somebody: {outcome} ({reason})"),
-        _ if id.is_some() => format!("{}: {who}", kind.replace('_', " ")),
-        _ => kind.replace('_', " "),
-    };
-    let mut details = body;
-    if let Json::Object(fields) = &mut details {
-        for known in ["event", "outcome", "reason", "subject"] {
-            fields.remove(known);
-        }
-        fields.insert("clock".to_owned(), json!(record.clock));
-        fields.insert("acknowledged".to_owned(), (!stored.waiting).into());
     }
-    object(json!({
-        "seq": record.seq,
-        "at": rfc3339(record.issued_ms),
-        "kind": kind,
-        "outcome": outcome,
-        "reason": reason,
-        "subject": id.map(|id| object(json!({ "id": id, "name": name }))),
-        "by": record.by,
-        "sentence": sentence,
-        "details": details,
-    }))
-}
 
-/// A decision as a screen at the door may show it: no score, no id, and a name only where that is
-/// wanted.
-pub(super) fn for_the_door(told: &Json, with_name: bool) -> Json {
-    let name = told.pointer("/subject/name").filter(|_| with_name);
-    object(json!({
-        "seq": told.get("seq"),
-        "at": told.get("at"),
-        "outcome": told.get("outcome"),
-        "reason": told.get("reason"),
-        "subject": name.map(|name| json!({ "name": name })),
-    }))
+    /// Whether it is a decision.
+    pub(super) fn is_decision(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    /// The same for a screen at the door.
+    pub(super) fn at_the_door(&self, with_name: bool) -> ShortDecision<'_> {
+        let name = self.subject.as_ref().and_then(|subject| subject.name.as_deref());
+        ShortDecision {
+            seq: self.seq,
+            at: &self.at,
+            outcome: self.outcome.as_deref(),
+            reason: self.reason.as_deref(),
+            subject: name.filter(|_| with_name).map(|name| NameShown { name }),
+        }
+    }
 }
 
 /// Forms of a file.
@@ -235,33 +308,23 @@ const COLUMNS: [&str; 18] = [
     "details.clock",
 ];
 
-/// Where a file that is being written is.
+/// A file that is being written.
 struct Writing {
     app: Arc<App>,
     selection: Selection,
     form: Form,
     after: u64,
     before: u64,
-    names: Option<Names>,
+    names: Names,
     head: bool,
 }
 
 async fn file(app: Arc<App>, asked: &Asked, form: Form) -> Result<Response, Problem> {
     let (selection, before) = (asked.selection()?, asked.before.unwrap_or(u64::MAX));
-    let names = app.read(names).await?;
-    let writing = Writing {
-        app,
-        selection,
-        form,
-        after: 0,
-        before,
-        names: Some(names),
-        head: form == Form::Csv,
-    };
-    let chunks = stream::unfold(writing, |writing| async {
-        let (bytes, writing) = writing.next().await?;
-        Some((Ok::<_, Infallible>(bytes), writing))
-    });
+    let names = app.read(|store| Ok(store.names()?)).await?;
+    let head = form == Form::Csv;
+    let writing = Writing { app, selection, form, after: 0, before, names, head };
+    let chunks = stream::try_unfold(writing, Writing::next);
     let (kind, name) = match form {
         Form::Csv => ("text/csv; charset=utf-8", "records.csv"),
         Form::Lines => ("application/jsonl", "records.jsonl"),
@@ -272,84 +335,126 @@ async fn file(app: Arc<App>, asked: &Asked, form: Form) -> Result<Response, Prob
 }
 
 impl Writing {
-    /// The next chunk; `None` at the end. What fails on the way ends the file, and the log says why.
-    async fn next(mut self) -> Option<(Bytes, Self)> {
+    /// The next chunk; `None` at the end.
+    ///
+    /// # Errors
+    /// It cannot be made, so that the connection is broken off; the log says why.
+    async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
         if std::mem::take(&mut self.head) {
             let head = format!("{}\r\n", COLUMNS.join(","));
-            return Some((head.into(), self));
+            return Ok(Some((head.into(), self)));
         }
         let done = blocking(move || {
-            let store = self.app.database();
-            let found = store.records(&self.selection, self.after, CHUNK)?;
-            drop(store);
-            let names = self.names.take().unwrap_or_default();
+            let found = self.app.database().records(&self.selection, self.after, CHUNK)?;
             let mut text = String::new();
             for record in found.iter().filter(|record| record.seq() < self.before) {
-                let value = as_json(record, &names);
+                let shown = RecordShown::of(record, &self.names);
+                let value = serde_json::to_value(&shown).map_err(|e| Problem::inside(&e))?;
                 match self.form {
                     Form::Lines => {
                         let _infallible = writeln!(text, "{value}");
                     }
-                    Form::Csv => text.push_str(&row(&value)),
+                    Form::Csv => text.push_str(&row(&value)?),
                 }
             }
-            self.names = Some(names);
             let Some(last) = found.last() else { return Ok(None) };
             self.after = if last.seq() >= self.before { u64::MAX } else { last.seq() };
             Ok(Some((Bytes::from(text), self)))
         });
-        done.await.ok().flatten()
+        done.await.map_err(|problem| {
+            tracing::warn!(?problem, "a file of records was broken off");
+            io::Error::other("the records cannot be read to their end")
+        })
     }
 }
 
-fn row(value: &Json) -> String {
+fn row(value: &Json) -> Result<String, Problem> {
     let cell = |column: &&str| {
         let found = column.split('.').try_fold(value, |at, key| at.get(key));
-        let text = found.map_or_else(String::new, |value| {
+        found.map_or_else(String::new, |value| {
             value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-        });
-        // A number may begin with a minus; a text that does would be taken for a formula.
-        if found.is_some_and(Json::is_string) && text.starts_with(['=', '+', '-', '@', '\t', '\r'])
-        {
-            format!("'{text}")
-        } else {
-            text
-        }
+        })
     };
-    let mut writer =
-        csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    let written = writer.write_record(COLUMNS.iter().map(cell)).is_ok();
-    let bytes = writer.into_inner().unwrap_or_default();
-    if written { String::from_utf8_lossy(&bytes).into_owned() } else { String::new() }
+    csv_row(COLUMNS.iter().map(cell)).map_err(|error| Problem::inside(&error))
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
+    use super::super::app::tests::{app, run, somebody};
     use super::*;
+    use crate::store::{Administrative, Role};
 
     #[test]
-    fn a_name_is_no_formula_and_a_number_is_a_number() {
+    fn a_row_has_a_cell_for_each_column_and_none_is_a_formula() {
         let value = json!({
-            "seq": 7,
-            "subject": { "name": "=HYPERLINK(\"http://evil.example\")" },
-            "details": { "score": -0.25 },
+            "seq": 7, "subject": { "name": "=1+1" }, "details": { "score": -0.25 },
         });
-        let row = row(&value);
-        assert!(row.contains("\"'=HYPERLINK(\"\"http://evil.example\"\")\""), "{row}");
-        assert!(row.contains(",-0.25,"), "{row}");
+        let row = row(&value).unwrap();
+        assert!(
+            row.starts_with("7,") && row.contains(",'=1+1,") && row.contains(",-0.25,"),
+            "{row}"
+        );
     }
 
     #[test]
     fn a_screen_at_the_door_hears_of_no_score_and_no_id() {
-        let told = json!({
-            "seq": 7, "at": "t", "outcome": "granted", "reason": "matched", "sentence": "Anna",
-            "subject": { "id": "s-4f9a1c", "name": "Anna" }, "details": { "score": 0.7 },
-        });
-        let short = for_the_door(&told, false);
+        let told = RecordShown {
+            seq: 7,
+            at: "t".to_owned(),
+            kind: "decision".to_owned(),
+            outcome: Some("granted".to_owned()),
+            reason: Some("matched".to_owned()),
+            subject: Some(SubjectShown {
+                id: SubjectId::new("s-4f9a1c").unwrap(),
+                name: Some("Anna".to_owned()),
+            }),
+            by: None,
+            sentence: "Anna".to_owned(),
+            details: [("score".to_owned(), json!(0.7))].into_iter().collect(),
+        };
+        let short = |names| serde_json::to_value(told.at_the_door(names)).unwrap();
         assert_eq!(
-            short,
+            short(false),
             json!({ "seq": 7, "at": "t", "outcome": "granted", "reason": "matched" })
         );
-        assert_eq!(for_the_door(&told, true)["subject"], json!({ "name": "Anna" }));
+        assert_eq!(short(true)["subject"], json!({ "name": "Anna" }));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_to_its_end_is_broken_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let anna = somebody("anna", Role::Administrator);
+        app.acting(&anna, |store, by| {
+            for _ in 0..=CHUNK {
+                let event = Administrative::LiveViewWatched;
+                store.record_admin(event, by.door, by.boot, by.now, by.wall).unwrap();
+            }
+        });
+        for form in [Form::Csv, Form::Lines] {
+            let writing = || Writing {
+                app: Arc::clone(&app),
+                selection: Selection::default(),
+                form,
+                after: 0,
+                before: u64::MAX,
+                names: Names::default(),
+                head: false,
+            };
+            run(async {
+                let (first, rest) = writing().next().await.unwrap().unwrap();
+                assert!(!first.is_empty());
+                let (last, end) = rest.next().await.unwrap().unwrap();
+                assert!(!last.is_empty());
+                assert!(end.next().await.unwrap().is_none(), "it is whole");
+                let (_, rest) = writing().next().await.unwrap().unwrap();
+                let beside = rusqlite::Connection::open(folder.path().join("door.db")).unwrap();
+                beside.execute_batch("ALTER TABLE audit RENAME TO away").unwrap();
+                assert!(rest.next().await.is_err(), "no end in order");
+                beside.execute_batch("ALTER TABLE away RENAME TO audit").unwrap();
+            });
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Every route of the page, in one table, and the router that is made of it.
 //!
-//! In: requests that the guard (`guard`) has let through. Out: each goes to its file. Invariants: a route
-//! that is not in [`ROUTES`] does not exist, because the guard lets nothing else through; who may use it
-//! stands there, and the document of the routes (`openapi`) is made from it.
+//! In: requests that the guard (`guard`) has let through. Out: each goes to its file. Invariants: the
+//! router is made of [`ROUTES`], and the guard refuses what is not in it, so that no other route exists;
+//! who may use one stands there, and the document of the routes (`openapi`) is made from it.
 
 use std::sync::Arc;
 
@@ -10,13 +10,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use axum::{Router, extract::Request};
 
 use super::app::App;
-use super::problem::Problem;
+use super::guard::{self, nowhere};
+use super::openapi::{Described, Parameters, list_of, of, queried};
 use super::{
-    assets, events, figures, guard, guided, live, login, openapi, people, pictures, read, records,
+    assets, doctor, events, figures, guided, live, login, openapi, people, pictures, read, records,
 };
 
 /// Who may use a route.
@@ -33,14 +34,33 @@ pub enum Access {
 }
 
 /// What a request carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Carries {
-    /// Nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Carries {
     Nothing,
-    /// A JSON object.
-    Json,
+    /// A JSON object of this form.
+    Json(Described),
     /// Pictures, as `multipart/form-data`.
-    Pictures,
+    Pictures {
+        /// Whether a name comes with them.
+        named: bool,
+    },
+}
+
+/// What is answered where all went well.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Answers {
+    /// 204.
+    Nothing,
+    /// 200 and JSON of this form.
+    Json(Described),
+    /// The same, or 204 where there is nothing.
+    JsonOrNothing(Described),
+    /// 201 and JSON of this form.
+    Made(Described),
+    /// 200 and this media type.
+    Media(&'static str),
+    /// 101: a WebSocket.
+    Socket,
 }
 
 /// One route.
@@ -52,210 +72,227 @@ pub struct Route {
     pub path: &'static str,
     /// Who may use it.
     pub access: Access,
-    /// What a request carries.
-    pub carries: Carries,
-    /// What it answers with: a media type; empty for an answer without content.
-    pub answers: &'static str,
     /// What it does.
     pub about: &'static str,
+    pub(super) carries: Carries,
+    pub(super) answers: Answers,
+    /// What may stand behind the question mark.
+    pub(super) queried: Option<Parameters>,
 }
-
-const JSON: &str = "application/json";
-const HTML: &str = "text/html";
 
 const fn route(
     method: &'static str,
     path: &'static str,
     access: Access,
-    carries: Carries,
-    answers: &'static str,
+    answers: Answers,
     about: &'static str,
 ) -> Route {
-    Route { method, path, access, carries, answers, about }
+    Route { method, path, access, about, carries: Carries::Nothing, answers, queried: None }
 }
+
+impl Route {
+    const fn carrying(self, carries: Carries) -> Self {
+        Self { carries, ..self }
+    }
+
+    const fn asking(self, queried: Parameters) -> Self {
+        Self { queried: Some(queried), ..self }
+    }
+}
+
+const HTML: Answers = Answers::Media("text/html");
 
 /// All routes.
 pub const ROUTES: &[Route] = {
     use Access::{Administrator, Anybody, Open, Reader};
-    use Carries::{Json, Nothing, Pictures};
+    use Answers::{Json, JsonOrNothing, Made, Media, Nothing, Socket};
+    use Carries::Pictures;
     &[
-        route("GET", "/", Open, Nothing, HTML, "The page."),
-        route("GET", "/kiosk", Open, Nothing, HTML, "The page for a screen at the door."),
-        route("GET", "/assets/{*path}", Open, Nothing, "*/*", "A file of the page."),
-        route("GET", "/healthz", Open, Nothing, "text/plain", "'ok' while the page answers."),
+        route("GET", "/", Open, HTML, "The page."),
+        route("GET", "/kiosk", Open, HTML, "The page for a screen at the door."),
+        route("GET", "/assets/{*path}", Open, Media("*/*"), "A file of the page."),
+        route("GET", "/healthz", Open, Media("text/plain"), "'ok' while the page answers."),
         route(
             "GET",
             "/metrics",
             Reader,
-            Nothing,
-            "text/plain",
+            Media("text/plain"),
             "Counts and states, as Prometheus reads them.",
         ),
-        route("POST", "/api/v1/session", Open, Json, JSON, "Log in: name and password."),
+        route(
+            "POST",
+            "/api/v1/session",
+            Open,
+            Json(of::<login::SessionShown>),
+            "Log in: name and password.",
+        )
+        .carrying(Carries::Json(of::<login::Login>)),
         route(
             "GET",
             "/api/v1/session",
             Anybody,
-            Nothing,
-            JSON,
+            Json(of::<login::SessionShown>),
             "Who is logged in, and the token for changes.",
         ),
-        route("DELETE", "/api/v1/session", Anybody, Nothing, "", "Log out."),
-        route("GET", "/api/v1/state", Reader, Nothing, JSON, "How the door is."),
+        route("DELETE", "/api/v1/session", Anybody, Nothing, "Log out."),
+        route("GET", "/api/v1/state", Reader, Json(of::<read::DoorState>), "How the door is."),
         route(
             "GET",
             "/api/v1/health",
             Reader,
-            Nothing,
-            JSON,
+            Json(of::<read::HealthShown>),
             "Rates, times, temperature and memory, over the last day.",
         ),
         route(
             "GET",
             "/api/v1/config",
             Reader,
-            Nothing,
-            JSON,
+            Json(list_of::<read::SettingShown>),
             "The configuration in force, without secrets.",
+        ),
+        route(
+            "GET",
+            "/api/v1/doctor",
+            Administrator,
+            Json(list_of::<doctor::Check>),
+            "What 'deepid-edge doctor' says, as far as it can be had beside the daemon.",
         ),
         route(
             "GET",
             "/api/v1/kiosk",
             Anybody,
-            Nothing,
-            JSON,
+            Json(of::<read::KioskShown>),
             "What the kiosk's page needs to know.",
         ),
-        route("GET", "/api/v1/openapi.json", Reader, Nothing, JSON, "This document."),
+        route("GET", "/api/v1/openapi.json", Reader, Media("application/json"), "This document."),
         route(
             "GET",
             "/api/v1/events",
             Anybody,
-            Nothing,
-            "text/event-stream",
-            "What happens, as it happens.",
+            Media("text/event-stream"),
+            "What happens, as it happens; with Last-Event-ID also the decisions since that one.",
         ),
         route(
             "GET",
             "/api/v1/live",
             Administrator,
-            Nothing,
-            "application/octet-stream",
+            Socket,
             "The camera's pictures, over a WebSocket; never stored.",
         ),
-        route("GET", "/api/v1/subjects", Reader, Nothing, JSON, "Who is enrolled."),
+        route(
+            "GET",
+            "/api/v1/subjects",
+            Reader,
+            Json(list_of::<people::Person>),
+            "Who is enrolled.",
+        )
+        .asking(queried::<people::PeopleAsked>),
         route(
             "PATCH",
             "/api/v1/subjects/{id}",
             Administrator,
-            Json,
-            JSON,
-            "Rename, enable, disable or limit a subject.",
-        ),
+            Json(of::<people::Person>),
+            "Rename, enable, disable or limit a subject: one of these.",
+        )
+        .carrying(Carries::Json(of::<people::Changes>)),
         route(
             "DELETE",
             "/api/v1/subjects/{id}",
             Administrator,
             Nothing,
-            "",
             "Erase a subject with its references.",
         ),
-        route("GET", "/api/v1/groups", Reader, Nothing, JSON, "The groups."),
+        route("GET", "/api/v1/groups", Reader, Json(list_of::<people::GroupShown>), "The groups."),
         route(
             "PUT",
             "/api/v1/subjects/{id}/groups/{group}",
             Administrator,
-            Nothing,
-            JSON,
+            Json(of::<people::Person>),
             "Put a subject into a group, out of the one that it is in.",
         ),
         route(
             "DELETE",
             "/api/v1/subjects/{id}/groups/{group}",
             Administrator,
-            Nothing,
-            JSON,
+            Json(of::<people::Person>),
             "Take a subject out of its group.",
         ),
         route(
             "POST",
             "/api/v1/subjects/pictures",
             Administrator,
-            Pictures,
-            JSON,
+            Json(of::<pictures::Judged>),
             "Enrol somebody by pictures, which are forgotten.",
-        ),
+        )
+        .carrying(Pictures { named: true }),
         route(
             "POST",
             "/api/v1/subjects/{id}/pictures",
             Administrator,
-            Pictures,
-            JSON,
+            Json(of::<pictures::Judged>),
             "Give a subject further references by pictures.",
-        ),
+        )
+        .carrying(Pictures { named: false }),
         route(
             "POST",
             "/api/v1/identify",
             Administrator,
-            Pictures,
-            JSON,
+            Json(of::<pictures::Identified>),
             "Say who a picture shows, which is forgotten.",
-        ),
+        )
+        .carrying(Pictures { named: false }),
         route(
             "GET",
             "/api/v1/enrolments",
             Administrator,
-            Nothing,
-            JSON,
+            JsonOrNothing(of::<guided::Enrolment>),
             "The enrolment at the camera that runs.",
         ),
         route(
             "POST",
             "/api/v1/enrolments",
             Administrator,
-            Json,
-            JSON,
+            Made(of::<guided::Begun>),
             "Begin an enrolment at this door's camera; nobody is granted meanwhile.",
-        ),
+        )
+        .carrying(Carries::Json(of::<guided::Wanted>)),
         route(
             "DELETE",
             "/api/v1/enrolments/{id}",
             Administrator,
             Nothing,
-            "",
             "Give the enrolment up.",
         ),
         route(
             "POST",
             "/api/v1/enrolments/{id}/finish",
             Administrator,
-            Nothing,
-            JSON,
+            Json(of::<people::Person>),
             "Write what was taken.",
         ),
         route(
             "GET",
             "/api/v1/records",
             Reader,
-            Nothing,
-            JSON,
+            Json(of::<records::RecordsPage>),
             "Records, the newest first, a page at a time.",
-        ),
-        route("GET", "/api/v1/records.csv", Reader, Nothing, "text/csv", "Records as CSV."),
+        )
+        .asking(queried::<records::Asked>),
+        route("GET", "/api/v1/records.csv", Reader, Media("text/csv"), "Records as CSV.")
+            .asking(queried::<records::Asked>),
         route(
             "GET",
             "/api/v1/records.jsonl",
             Reader,
-            Nothing,
-            "application/jsonl",
+            Media("application/jsonl"),
             "Records as JSON lines.",
-        ),
+        )
+        .asking(queried::<records::Asked>),
         route(
             "GET",
             "/api/v1/calibration",
             Reader,
-            Nothing,
-            JSON,
+            Json(of::<figures::Calibration>),
             "How alike the enrolled and strangers are.",
         ),
     ]
@@ -267,39 +304,65 @@ pub(super) fn find(method: &str, path: &str) -> Option<&'static Route> {
     ROUTES.iter().find(|route| route.method == method && route.path == path)
 }
 
+/// What answers at a route.
+fn handler(route: &Route) -> Option<MethodRouter<Arc<App>>> {
+    Some(match (route.method, route.path) {
+        ("GET", "/") => get(assets::index),
+        ("GET", "/kiosk") => get(assets::kiosk),
+        ("GET", "/assets/{*path}") => get(assets::file),
+        ("GET", "/healthz") => get(|| async { "ok\n" }),
+        ("GET", "/metrics") => get(read::metrics),
+        ("POST", "/api/v1/session") => post(login::begin),
+        ("GET", "/api/v1/session") => get(login::show),
+        ("DELETE", "/api/v1/session") => delete(login::end),
+        ("GET", "/api/v1/state") => get(read::state),
+        ("GET", "/api/v1/health") => get(read::health),
+        ("GET", "/api/v1/config") => get(read::config),
+        ("GET", "/api/v1/doctor") => get(doctor::look),
+        ("GET", "/api/v1/kiosk") => get(read::kiosk),
+        ("GET", "/api/v1/openapi.json") => get(openapi::document),
+        ("GET", "/api/v1/events") => get(events::listen),
+        ("GET", "/api/v1/live") => get(live::watch),
+        ("GET", "/api/v1/subjects") => get(people::list),
+        ("PATCH", "/api/v1/subjects/{id}") => patch(people::change),
+        ("DELETE", "/api/v1/subjects/{id}") => delete(people::remove),
+        ("GET", "/api/v1/groups") => get(people::groups),
+        ("PUT", "/api/v1/subjects/{id}/groups/{group}") => put(people::assign),
+        ("DELETE", "/api/v1/subjects/{id}/groups/{group}") => delete(people::dismiss),
+        ("POST", "/api/v1/subjects/pictures") => post(pictures::enrol),
+        ("POST", "/api/v1/subjects/{id}/pictures") => post(pictures::add),
+        ("POST", "/api/v1/identify") => post(pictures::identify),
+        ("GET", "/api/v1/enrolments") => get(guided::show),
+        ("POST", "/api/v1/enrolments") => post(guided::begin),
+        ("DELETE", "/api/v1/enrolments/{id}") => delete(guided::cancel),
+        ("POST", "/api/v1/enrolments/{id}/finish") => post(guided::finish),
+        ("GET", "/api/v1/records") => get(records::page),
+        ("GET", "/api/v1/records.csv") => get(records::csv),
+        ("GET", "/api/v1/records.jsonl") => get(records::lines),
+        ("GET", "/api/v1/calibration") => get(figures::calibration),
+        _ => return None,
+    })
+}
+
 /// All of it.
 pub(super) fn router(app: &Arc<App>) -> Router {
-    Router::new()
-        .route("/", get(assets::index))
-        .route("/kiosk", get(assets::kiosk))
-        .route("/assets/{*path}", get(assets::file))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/metrics", get(read::metrics))
-        .route("/api/v1/session", post(login::begin).get(login::show).delete(login::end))
-        .route("/api/v1/state", get(read::state))
-        .route("/api/v1/health", get(read::health))
-        .route("/api/v1/config", get(read::config))
-        .route("/api/v1/kiosk", get(read::kiosk))
-        .route("/api/v1/openapi.json", get(openapi::document))
-        .route("/api/v1/events", get(events::listen))
-        .route("/api/v1/live", get(live::watch))
-        .route("/api/v1/subjects", get(people::list))
-        .route("/api/v1/subjects/{id}", patch(people::change).delete(people::remove))
-        .route("/api/v1/groups", get(people::groups))
-        .route("/api/v1/subjects/{id}/groups/{group}", put(people::assign).delete(people::dismiss))
-        .route("/api/v1/subjects/pictures", post(pictures::enrol))
-        .route("/api/v1/subjects/{id}/pictures", post(pictures::add))
-        .route("/api/v1/identify", post(pictures::identify))
-        .route("/api/v1/enrolments", get(guided::show).post(guided::begin))
-        .route("/api/v1/enrolments/{id}", delete(guided::cancel))
-        .route("/api/v1/enrolments/{id}/finish", post(guided::finish))
-        .route("/api/v1/records", get(records::page))
-        .route("/api/v1/records.csv", get(records::csv))
-        .route("/api/v1/records.jsonl", get(records::lines))
-        .route("/api/v1/calibration", get(figures::calibration))
-        .fallback(|| async { Problem::absent("there is no such page") })
-        .method_not_allowed_fallback(|| async { Problem::absent("there is no such method here") })
-        .layer(DefaultBodyLimit::disable())
+    let mut router = Router::new();
+    for route in ROUTES {
+        let Some(handler) = handler(route) else { continue };
+        let handler = match route.carries {
+            Carries::Pictures { .. } => handler.layer(DefaultBodyLimit::max(pictures::REQUEST_MAX)),
+            Carries::Nothing | Carries::Json(_) => handler,
+        };
+        router = router.route(route.path, handler);
+    }
+    guarded(router, app)
+}
+
+/// `router`, to which nothing gets but by the guard.
+fn guarded(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    router
+        .fallback(|| async { nowhere() })
+        .method_not_allowed_fallback(|| async { nowhere() })
         .layer(from_fn_with_state(Arc::clone(app), guard::check))
         .layer(from_fn(with_headers))
         .with_state(Arc::clone(app))
@@ -332,7 +395,60 @@ async fn with_headers(request: Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::super::app::tests::{app, run};
     use super::*;
+
+    /// What `router` answers a browser on this machine that shows nothing of itself.
+    fn ask(router: &Router, method: &str, path: &str) -> Response {
+        let request = Request::builder().method(method).uri(path).header("host", "localhost");
+        let request = request.body(Body::empty()).unwrap();
+        run(TowerToHyperService::new(router.clone()).call(request)).unwrap()
+    }
+
+    #[test]
+    fn every_route_of_the_table_answers_to_whom_it_is_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let router = router(&app);
+        for route in ROUTES {
+            assert!(handler(route).is_some(), "{} {}", route.method, route.path);
+            let path = route.path.replace("{*path}", "style.css").replace(['{', '}'], "");
+            let status = ask(&router, route.method, &path).status().as_u16();
+            match (route.access, route.path) {
+                // Nobody's address is known here, which a login asks for.
+                (Access::Open, "/api/v1/session") => assert_eq!(status, 500),
+                (Access::Open, _) => assert_eq!(status, 200, "{path}"),
+                _ => assert_eq!(status, 401, "{} {path}", route.method),
+            }
+        }
+    }
+
+    #[test]
+    fn a_route_that_is_not_in_the_table_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let forgotten = get(|| async { "secret" }).post(|| async { "secret" });
+        let more = Router::new()
+            .route("/forgotten", forgotten.clone())
+            .route("/healthz", forgotten)
+            .nest("/within", Router::new().route("/it", get(|| async { "secret" })));
+        let router = guarded(more, &app);
+        assert_eq!(ask(&router, "GET", "/healthz").status(), 200, "it is in the table");
+        for (method, path) in [
+            ("GET", "/forgotten"),
+            ("POST", "/forgotten"),
+            ("POST", "/healthz"),
+            ("GET", "/within/it"),
+            ("HEAD", "/forgotten"),
+            ("GET", "/none"),
+        ] {
+            assert_eq!(ask(&router, method, path).status(), 404, "{method} {path}");
+        }
+    }
 
     #[test]
     fn what_changes_something_is_for_administrators() {

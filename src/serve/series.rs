@@ -5,7 +5,8 @@
 
 use std::collections::VecDeque;
 
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::clock::{Monotonic, utc};
 use crate::publish::Health;
@@ -21,6 +22,19 @@ struct Minute {
     frame_ms: Option<f32>,
     temperature_c: Option<f32>,
     memory_mib: Option<f32>,
+}
+
+/// The values of a day, `null` where a minute gave none.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Day {
+    /// Seconds between two values.
+    step_s: u64,
+    /// When the first one was noted.
+    from: String,
+    fps: Vec<Option<f32>>,
+    frame_ms: Vec<Option<f32>>,
+    temperature_c: Vec<Option<f32>>,
+    memory_mib: Vec<Option<f32>>,
 }
 
 /// See the module.
@@ -44,20 +58,20 @@ impl Series {
     }
 
     /// The rows, of which the last value was noted about now.
-    pub(super) fn as_json(&self, now_ms: i64) -> Json {
+    pub(super) fn day(&self, now_ms: i64) -> Day {
         let back_s = STEP_S * self.minutes.len().saturating_sub(1) as u64;
         let back_ms = i64::try_from(back_s).unwrap_or_default() * 1000;
         let row = |value: fn(&Minute) -> Option<f32>| -> Vec<Option<f32>> {
             self.minutes.iter().map(value).collect()
         };
-        json!({
-            "step_s": STEP_S,
-            "from": utc(now_ms.saturating_sub(back_ms)),
-            "fps": row(|minute| minute.fps),
-            "frame_ms": row(|minute| minute.frame_ms),
-            "temperature_c": row(|minute| minute.temperature_c),
-            "memory_mib": row(|minute| minute.memory_mib),
-        })
+        Day {
+            step_s: STEP_S,
+            from: utc(now_ms.saturating_sub(back_ms)),
+            fps: row(|minute| minute.fps),
+            frame_ms: row(|minute| minute.frame_ms),
+            temperature_c: row(|minute| minute.temperature_c),
+            memory_mib: row(|minute| minute.memory_mib),
+        }
     }
 }
 
@@ -83,8 +97,7 @@ mod tests {
             series.note(None, Monotonic::from_millis(1000 * second));
         }
         assert_eq!(series.minutes.len(), LENGTH);
-        let told = series.as_json(1_790_000_000_000);
-        assert_eq!(told["fps"].as_array().map(Vec::len), Some(LENGTH));
-        assert!(told["fps"][0].is_null());
+        let told = series.day(1_790_000_000_000);
+        assert_eq!(told.fps, vec![None; LENGTH]);
     }
 }

@@ -3,10 +3,11 @@
 //! In: cookies' values, names, addresses, the time. Out: the session, or for how long still. Pure but
 //! for the values that it is given. Invariants: a session is known by the SHA-256 of its cookie, never
 //! by that; it ends after a while without use and after a while at all; each list has a bound, of which
-//! the oldest goes; a failed try makes the next one wait, for the account and for the address.
+//! the oldest goes; a failed try makes the next one wait, for the account and for the address. Of IPv6
+//! the first 64 bits count: the others are whoever has them to choose (RFC 4291, section 2.5.1).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use super::password::token_hash;
@@ -115,13 +116,13 @@ impl Throttle {
             wait.saturating_sub(now.since(last))
         };
         of(&Who::Account(short(account)), ACCOUNT_WAIT_MAX)
-            .max(of(&Who::Address(address), ADDRESS_WAIT_MAX))
+            .max(of(&Who::Address(network(address)), ADDRESS_WAIT_MAX))
     }
 
     /// Notes a failed try.
     pub(super) fn failed(&mut self, account: &str, address: IpAddr, now: Monotonic) {
         self.0.retain(|_, failures| now.since(failures.last) < FORGET);
-        for who in [Who::Account(short(account)), Who::Address(address)] {
+        for who in [Who::Account(short(account)), Who::Address(network(address))] {
             if self.0.len() >= WAITING_MAX
                 && !self.0.contains_key(&who)
                 && let Some(oldest) =
@@ -138,7 +139,15 @@ impl Throttle {
     /// Forgets what failed before a try that did not.
     pub(super) fn succeeded(&mut self, account: &str, address: IpAddr) {
         self.0.remove(&Who::Account(short(account)));
-        self.0.remove(&Who::Address(address));
+        self.0.remove(&Who::Address(network(address)));
+    }
+}
+
+/// What of an address its owner cannot choose.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & (u128::MAX << 64)).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -198,6 +207,23 @@ mod tests {
         assert_eq!(throttle.wait("berta", elsewhere, at(10)), Duration::ZERO);
         throttle.succeeded("anna", HOME);
         assert_eq!(throttle.wait("anna", HOME, at(10)), Duration::ZERO);
+    }
+
+    #[test]
+    fn who_has_a_network_waits_with_all_of_its_addresses() {
+        let of = |text: &str| -> IpAddr { text.parse().unwrap() };
+        let mut throttle = Throttle::default();
+        for number in 0..=FREE {
+            throttle.failed("x", of(&format!("2001:db8:1:2::{number}")), at(10));
+        }
+        for number in 0..=FREE {
+            throttle.failed("y", of("::ffff:192.0.2.1"), at(10));
+            throttle.failed("z", of(&format!("2001:db8:{number:x}::1")), at(10));
+        }
+        let wait = |address: &str| throttle.wait("anna", of(address), at(10)).as_secs();
+        assert_eq!(wait("2001:db8:1:2:ffff::9"), 2, "the same /64");
+        assert_eq!(wait("2001:db8:1:3::1"), 0, "another one");
+        assert_eq!((wait("192.0.2.1"), wait("192.0.2.2")), (2, 0), "IPv4 counts whole");
     }
 
     #[test]

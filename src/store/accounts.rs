@@ -168,8 +168,8 @@ impl Store {
                 return Err(AccountProblem::TooMany.into());
             }
             let added = connection.execute(
-                "INSERT OR IGNORE INTO accounts (name, role, password, created_ms)
-                 SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS (SELECT 1 FROM accounts WHERE name = ?1)",
+                "INSERT INTO accounts (name, role, password, created_ms) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (name) DO NOTHING",
                 params![name.as_str(), role.name(), password, by.wall.unix_ms],
             )?;
             if added == 0 {
@@ -179,7 +179,8 @@ impl Store {
         })
     }
 
-    /// Gives an account another password, as [`Store::add_account`] takes it.
+    /// Gives an account another password, as [`Store::add_account`] takes it. A kiosk's tokens go with the
+    /// old one: they are what its screens stay logged in by.
     ///
     /// # Errors
     /// [`AccountProblem::None`], or what the database says; nothing was changed then.
@@ -192,6 +193,11 @@ impl Store {
         self.change_account(by, |connection| {
             let sql = "UPDATE accounts SET password = ?2 WHERE name = ?1";
             found(connection.execute(sql, params![name.as_str(), password])?, name)?;
+            connection.execute(
+                "DELETE FROM account_tokens WHERE account = ?1
+                 AND EXISTS (SELECT 1 FROM accounts WHERE name = ?1 AND role = ?2)",
+                [name.as_str(), Role::Kiosk.name()],
+            )?;
             Ok(Administrative::AccountPasswordSet { account: name.clone() })
         })
     }
@@ -255,14 +261,29 @@ impl Store {
         Ok(removed)
     }
 
-    /// Takes away the token of this SHA-256, if it is one: a screen at the door logs out.
+    /// Takes away the token of this SHA-256 where it is one of the kiosk `name`: a screen at the door
+    /// logs out. `None` where it is not; nothing was changed then, and nothing recorded.
     ///
     /// # Errors
-    /// What the database says.
-    pub fn forget_token(&mut self, hash: &str) -> Result<(), Error> {
+    /// What the database says; nothing was changed then.
+    pub fn forget_token(
+        &mut self,
+        name: &RuleName,
+        hash: &str,
+        by: Signature<'_>,
+    ) -> Result<Option<AuditRecord>, Error> {
+        let keeping = self.keeping();
         self.write(|connection| {
-            connection.execute("DELETE FROM account_tokens WHERE hash = ?1", [hash])?;
-            Ok(())
+            let removed = connection.execute(
+                "DELETE FROM account_tokens WHERE hash = ?1 AND account = ?2
+                 AND EXISTS (SELECT 1 FROM accounts WHERE name = ?2 AND role = ?3)",
+                [hash, name.as_str(), Role::Kiosk.name()],
+            )?;
+            if removed == 0 {
+                return Ok(None);
+            }
+            let event = Administrative::AccountTokenRemoved { account: name.clone() };
+            ledger::append(connection, &keeping, Body::Administrative(event), by).map(Some)
         })
     }
 
@@ -346,6 +367,44 @@ mod tests {
         assert!(matches!(beyond, Error::Accounts(AccountProblem::TooManyTokens(_))), "{beyond}");
         assert_eq!(store.remove_tokens(&machine, by()).unwrap(), TOKENS_MAX);
         store.add_token(&machine, &"f".repeat(64), by()).unwrap();
+    }
+
+    #[test]
+    fn another_password_ends_a_kiosks_tokens_and_no_machines() {
+        let (_folder, mut store) = store();
+        let [hall, machine] = ["hall", "machine"].map(|name| RuleName::new(name).unwrap());
+        store.add_account(&hall, Role::Kiosk, HASH, by()).unwrap();
+        store.add_account(&machine, Role::Viewer, HASH, by()).unwrap();
+        let [screen, script] = ["a", "b"].map(|digit| digit.repeat(64));
+        store.add_token(&hall, &screen, by()).unwrap();
+        store.add_token(&machine, &script, by()).unwrap();
+        store.set_password(&hall, HASH, by()).unwrap();
+        store.set_password(&machine, HASH, by()).unwrap();
+        assert_eq!(store.account_of_token(&screen).unwrap(), None);
+        assert!(store.account_of_token(&script).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_kiosk_logs_out_of_its_own_token_alone_and_that_is_recorded() {
+        let (_folder, mut store) = store();
+        let [hall, other, machine] =
+            ["hall", "other", "machine"].map(|name| RuleName::new(name).unwrap());
+        for (name, role, digit) in
+            [(&hall, Role::Kiosk, "a"), (&other, Role::Kiosk, "b"), (&machine, Role::Viewer, "c")]
+        {
+            store.add_account(name, role, HASH, by()).unwrap();
+            store.add_token(name, &digit.repeat(64), by()).unwrap();
+        }
+        let before = store.newest_record().unwrap();
+        for (name, digit) in [(&hall, "b"), (&machine, "c"), (&hall, "d")] {
+            assert_eq!(store.forget_token(name, &digit.repeat(64), by()).unwrap(), None);
+        }
+        assert_eq!(store.newest_record().unwrap(), before, "nothing was done");
+        let record = store.forget_token(&hall, &"a".repeat(64), by()).unwrap().unwrap();
+        let event = Administrative::AccountTokenRemoved { account: hall };
+        assert_eq!(record.body, Body::Administrative(event));
+        let there = |digit: &str| store.account_of_token(&digit.repeat(64)).unwrap().is_some();
+        assert!(!there("a") && there("b") && there("c"));
     }
 
     #[test]

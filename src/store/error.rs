@@ -423,8 +423,16 @@ fn listed(ids: &[SubjectId]) -> String {
 
 /// Whether the file is there and the system, asked directly, refuses to let it be written.
 fn may_not_be_written(path: &Path) -> bool {
-    let opened = std::fs::OpenOptions::new().write(true).open(path);
-    opened.is_err_and(|error| is_refusal(&error))
+    may_be_written(path).is_err_and(|error| is_refusal(&error))
+}
+
+/// Whether the system would let this user write the file. It is not opened: in a process that has it open
+/// as a database, to close it again would take SQLite's locks away.
+///
+/// # Errors
+/// Why not.
+pub fn may_be_written(path: &Path) -> std::io::Result<()> {
+    Ok(rustix::fs::access(path, rustix::fs::Access::WRITE_OK)?)
 }
 
 /// Whether permissions or the medium are the reason.

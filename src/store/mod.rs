@@ -31,16 +31,17 @@ mod references;
 mod rules;
 mod schema;
 mod selection;
+mod spreadsheet;
 
 pub use accounts::{Account, AccountProblem, Role, TOKENS_MAX};
 pub use administer::{Change, Done, Enrolee, NewReference, Signature};
 pub use administrators::{ADMINISTRATORS_MAX, Administrator, AdministratorProblem, May};
 pub use backup::BackupProblem;
 pub use chain::{BROKEN_MAX, Broken, CutState, Verified};
-pub use error::{Condition, Error, ErrorKind};
+pub use error::{Condition, Error, ErrorKind, may_be_written};
 pub use keys::{KnownKey, Rotation};
 pub use ledger::{OutboxPage, Run, UnreadableRecord};
-pub use names::{Likeness, LookAlike};
+pub use names::{Likeness, LookAlike, Names};
 pub use people::Subject;
 pub use record::{
     Administrative, AuditRecord, Body, ComparisonRecord, ConfigurationRefusal, DecisionRecord,
@@ -49,6 +50,7 @@ pub use record::{
 pub use references::{HeldReferences, ModelReferences, Reference, ReferenceSource, Usable};
 pub use rules::{RuleChange, RuleProblem};
 pub use selection::{Selection, StoredRecord};
+pub use spreadsheet::csv_row;
 
 use std::path::PathBuf;
 use std::sync::Arc;

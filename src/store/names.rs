@@ -12,6 +12,7 @@
 //! Sources: Unicode Standard Annex 15 (normalisation), Technical Standard 39 (look-alikes, characters
 //! that are not to be seen).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use rusqlite::Connection;
@@ -23,6 +24,9 @@ use super::people::Undone;
 use super::references::subject_id;
 use super::{Error, Store};
 use crate::compare::SubjectId;
+
+/// Names by id, for the administrator's eyes only.
+pub type Names = BTreeMap<SubjectId, String>;
 
 /// The longest name, in characters of its stored form.
 const CHARACTERS_MAX: usize = 64;
@@ -157,6 +161,15 @@ impl Store {
     /// [`Error::BadName`] when nobody may have it.
     pub fn check_name(name: &str) -> Result<String, Error> {
         check(name)
+    }
+
+    /// Everybody's name, by id.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn names(&self) -> Result<Names, Error> {
+        let all = all(&self.connection).map_err(|source| self.error(source))?;
+        Ok(all.into_iter().collect())
     }
 
     /// Whose names look like `name` without being the same: a person who reads a list may take one

@@ -345,6 +345,11 @@ pub enum Administrative {
         /// Its name.
         account: RuleName,
     },
+    /// A screen at the door has logged out of this account, a kiosk's: its token is gone.
+    AccountTokenRemoved {
+        /// Its name.
+        account: RuleName,
+    },
     /// No machine may use the page as this account any more.
     AccountTokensRemoved {
         /// Its name.

@@ -13,7 +13,7 @@ use crate::clock::utc;
 use crate::config::Config;
 use crate::durable::folder_of;
 use crate::equip::Cards;
-use crate::store::{Store, Usable};
+use crate::store::{Store, Usable, may_be_written};
 
 pub(super) fn check(
     findings: &mut Findings,
@@ -92,7 +92,7 @@ impl Database {
             let _infallible = write!(what, "\n{}", one.what);
         }
         let remedies: Vec<&str> = idle.iter().map(|one| one.remedy.as_str()).collect();
-        if let Err(error) = std::fs::OpenOptions::new().append(true).open(path) {
+        if let Err(error) = may_be_written(path) {
             findings.warn(
                 "database",
                 format!("{what}; it may not be written by this user ({error})"),

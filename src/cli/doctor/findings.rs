@@ -1,13 +1,14 @@
 //! What `doctor` finds: a list of verdicts, for a person and for a machine.
 //!
 //! In: one line for each thing that was looked at. Out: the list as text, its worst verdict; as JSON
-//! by its fields.
+//! by its fields; as checks for the door's page.
 
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
+use crate::serve::{Check, Verdict};
 
 /// The remedy where every line of a finding says what would be right.
 pub(in crate::cli) const CORRECT: &str = "correct it where the finding says";
@@ -51,6 +52,21 @@ impl Findings {
         let what = failure.finding();
         let remedy = Some(failure.remedy().unwrap_or(CORRECT).to_owned());
         self.0.push(Finding { check, verdict: Grade::Fail, what, remedy });
+    }
+
+    /// The same as the page tells them.
+    pub(in crate::cli) fn into_checks(self) -> Vec<Check> {
+        let check = |Finding { check, verdict, what, remedy }| Check {
+            check: str::to_owned(check),
+            verdict: match verdict {
+                Grade::Ok => Verdict::Ok,
+                Grade::Warn => Verdict::Warning,
+                Grade::Fail => Verdict::Problem,
+            },
+            text: what,
+            remedy,
+        };
+        self.0.into_iter().map(check).collect()
     }
 
     pub(in crate::cli) fn worst(&self) -> Grade {

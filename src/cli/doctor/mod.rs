@@ -2,7 +2,9 @@
 //!
 //! In: the configuration. Out: for configuration, library, models, database, camera, broker and
 //! clock a verdict (ok, warn, fail), what was found, and what to do. Invariants: nothing is changed
-//! or made; one failed check keeps no other from running; warnings do not fail.
+//! or made; one failed check keeps no other from running; warnings do not fail. Beside a daemon, in its own
+//! process, neither camera nor broker nor networks are used, which are the daemon's, and SQLite alone opens
+//! the database: another file handle would take its locks away when it is closed.
 
 mod broker;
 mod camera;
@@ -21,6 +23,7 @@ use super::failure::Failure;
 use super::{keys, policy, usable};
 use crate::clock::{SystemClock, utc};
 use crate::config::Config;
+use crate::serve::Check;
 use crate::store::Store;
 pub(super) use findings::Findings;
 use findings::{CORRECT, Grade};
@@ -72,6 +75,25 @@ impl Arguments {
         context.tell(&findings, &value)?;
         Ok(if worst == Grade::Fail { Kind::Negative } else { Kind::Done })
     }
+}
+
+/// What of a door can be looked at in the process of its daemon, which goes on meanwhile.
+pub(super) fn beside_a_daemon(config: &Config) -> Vec<Check> {
+    let mut findings = Findings::default();
+    let place = config
+        .file()
+        .map_or_else(|| "no file, defaults".to_owned(), |path| path.display().to_string());
+    findings.ok("configuration", place);
+    let opened = usable::opened(config);
+    let store = opened.as_ref().ok().and_then(Option::as_ref);
+    models::check_cards(&mut findings, config, store);
+    database::check(&mut findings, config, opened.as_ref().map(Option::as_ref));
+    broker::secrets(&mut findings, config);
+    clock(&mut findings, config, store);
+    policy::check(&mut findings, config, store);
+    keys::check(&mut findings, config, store);
+    page::check(&mut findings, config, store);
+    findings.into_checks()
 }
 
 fn clock(findings: &mut Findings, config: &Config, store: Option<&Store>) {

@@ -42,9 +42,25 @@ pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Sto
             running(findings, config, &networks);
         }
     }
-    threshold(findings, config, &cards, store);
-    confirming(findings, config, &cards, store);
-    liveness(findings, config, &cards);
+    of_cards(findings, config, &cards, store);
+}
+
+/// The same without a network: cards, files, and what follows from them.
+pub(super) fn check_cards(findings: &mut Findings, config: &Config, store: Option<&Store>) {
+    match Cards::open(config) {
+        Err(error) => findings.fail("model", &error.into()),
+        Ok(cards) => {
+            files(findings, config, &cards);
+            of_cards(findings, config, &cards, store);
+        }
+    }
+}
+
+/// What follows from the cards.
+fn of_cards(findings: &mut Findings, config: &Config, cards: &Cards, store: Option<&Store>) {
+    threshold(findings, config, cards, store);
+    confirming(findings, config, cards, store);
+    liveness(findings, config, cards);
 }
 
 /// What a visit must show to be of a face and not of a picture of one.

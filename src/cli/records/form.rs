@@ -2,9 +2,8 @@
 //!
 //! In: a record, and names where they are wanted. Out: text. The JSON is what `audit` carries over
 //! MQTT without what belongs to the message (`schema`, `late`), with `acknowledged`, and `name`
-//! where names are wanted. Pure; CSV after RFC 4180.
+//! where names are wanted. Pure; CSV after RFC 4180, without formulas.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Value as Json, json};
@@ -14,10 +13,9 @@ use super::super::failure::Failure;
 use crate::clock::{ClockTrust, rfc3339, utc};
 use crate::compare::SubjectId;
 use crate::publish::message::Audit;
-use crate::store::{Administrative, AuditRecord, Body, StoredRecord, UnreadableRecord};
-
-/// Names by id.
-pub(super) type Names = BTreeMap<SubjectId, String>;
+use crate::store::{
+    Administrative, AuditRecord, Body, Names, StoredRecord, UnreadableRecord, csv_row,
+};
 
 /// A form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,14 +215,7 @@ fn values(record: &StoredRecord, names: Option<&Names>) -> Result<String, Failur
         special.or_else(|| at(&value)).or_else(|| at(value.get("decision")?)).unwrap_or_default()
     };
     let name = names.map(|_| cell("name"));
-    let mut writer =
-        csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(vec![]);
-    let written = writer
-        .write_record(COLUMNS.map(cell).into_iter().chain(name))
-        .map_err(|error| error.to_string())
-        .and_then(|()| writer.into_inner().map_err(|error| error.to_string()))
-        .and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
-    written.map_err(|what| {
+    csv_row(COLUMNS.map(cell).into_iter().chain(name)).map_err(|what| {
         Failure::new(
             Kind::Fault,
             format!("a record has no form in CSV: {what}"),
