@@ -1,10 +1,15 @@
-//! What a visit is called in which nothing was proven, and what it rests on.
+//! What a visit is called in which nothing was proven, and what a decision rests on.
 //!
-//! In: the counts of all its frames. Out: a [`Verdict`] that grants nothing; whether a visit counts as
-//! failed; the [`Evidence`] of a comparison. Pure.
+//! In: the counts of all its frames, what was seen. Out: a [`Verdict`] that grants nothing; whether a
+//! visit counts as failed; a [`Decision`] with the [`Evidence`] of its comparison. Pure.
 
 use super::tally::{Agreement, Counts};
-use super::{AmbiguousReason, DeniedReason, Evidence, UnknownReason, Verdict, VisitPolicy};
+use super::watching::Watching;
+use super::{
+    AmbiguousReason, Decision, DecisionLatency, DeniedReason, Evidence, FramesCounted,
+    UnknownReason, Verdict, VisitPolicy,
+};
+use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::Match;
 
 /// Whether a visit ends so in which a face was compared and is nobody's, or was a picture's. One that
@@ -54,7 +59,7 @@ pub(super) fn too_short(counts: &Counts) -> AmbiguousReason {
 }
 
 /// What a comparison says of itself.
-pub(super) fn evidence(found: &Match) -> Evidence {
+fn evidence(found: &Match) -> Evidence {
     Evidence {
         model: found.model.clone(),
         metric: found.metric,
@@ -69,4 +74,43 @@ pub(super) fn evidence(found: &Match) -> Evidence {
 pub(super) fn missing(proven: &Agreement) -> Verdict {
     let subject = Some(proven.subject.clone());
     Verdict::Denied { reason: DeniedReason::SecondFactorMissing, subject }
+}
+
+/// The decision that ends a visit so, with what it rests on.
+pub(super) fn decision(
+    verdict: Verdict,
+    watching: &Watching,
+    proven: Option<&Agreement>,
+    wall: Option<WallClock>,
+    now: Monotonic,
+) -> Decision {
+    let unproven = watching.passage.nearest().or(watching.nearest.as_ref());
+    let found = proven.map(|agreement| &agreement.weakest).or(unproven);
+    let counts = &watching.tally.counts;
+    let agreeing = match &verdict {
+        Verdict::Granted { .. } => proven.map_or(0, |agreement| agreement.frames),
+        Verdict::Denied { reason: DeniedReason::SeveralFaces, .. } => counts.several,
+        Verdict::Denied { .. } => proven.map_or(0, |agreement| agreement.frames),
+        Verdict::Unknown(_) => counts.strangers.max(counts.nobody).max(counts.refuted),
+        Verdict::Ambiguous(_) => 0,
+    };
+    let since_us = |from: Monotonic| u64::try_from(now.since(from).as_micros()).unwrap_or(u64::MAX);
+    let considered = if proven.is_some() { watching.tally.considered() } else { counts.all() };
+    Decision {
+        evidence: found.map(evidence),
+        faces: watching.most_faces,
+        frames: FramesCounted { agreeing, considered },
+        decided_at: now,
+        wall: wall.unwrap_or(WallClock {
+            unix_ms: 0,
+            trust: ClockTrust::Untrusted,
+            synchronised: false,
+        }),
+        latency: DecisionLatency {
+            first_frame_us: since_us(watching.first_captured.unwrap_or(watching.first_face)),
+            last_frame_us: since_us(watching.last_captured.unwrap_or(watching.last_face)),
+        },
+        liveness: None,
+        verdict,
+    }
 }

@@ -45,15 +45,15 @@
 use std::time::Duration;
 
 use super::gate::Passed;
-use super::naming::{evidence, is_failure, missing, too_short, unproven};
+use super::naming::{decision, is_failure, missing, too_short, unproven};
 use super::proofs::Proofs;
 use super::tally::{Agreement, Unconfirmed, Vote};
 use super::watching::{Watching, vote};
 use super::{
-    Answer, Decision, DecisionLatency, DeniedReason, Effect, FaceSeen, Fault, FramesCounted,
-    Observation, Question, Refusal, Seen, Verdict, VisitPolicy,
+    Answer, DeniedReason, Effect, FaceSeen, Fault, Observation, Question, Refusal, Seen, Verdict,
+    VisitPolicy,
 };
-use crate::clock::{ClockTrust, Monotonic, WallClock};
+use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
 use crate::policy::{Asked, Lockout, Refusal as Ruled, Rule, Rules};
 
@@ -259,7 +259,7 @@ impl Visit {
             self.note_failure(&unproven(counts, conflicts, waits_for, &self.policy), now);
             let reason = waits_for.unwrap_or_else(|| too_short(counts));
             let verdict = Verdict::Ambiguous(reason);
-            let decision = self.decision(verdict, &watching, None, now);
+            let decision = decision(verdict, &watching, None, self.wall, now);
             effects.push(Effect::Decided { decision, announce: false });
         }
         self.announce(0, effects);
@@ -442,7 +442,7 @@ impl Visit {
         let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
         if let Judgement::Said(verdict) = judgement {
-            let decision = self.decision(verdict, watching, Some(proven), now);
+            let decision = decision(verdict, watching, Some(proven), self.wall, now);
             if let Verdict::Granted { subject } = &decision.verdict {
                 self.grants.retain(|(_, at)| now.since(*at) < self.policy.cooldown);
                 if self.grants.len() >= REMEMBERED_GRANTS {
@@ -473,7 +473,7 @@ impl Visit {
             }
             Refusal::Ambiguous(reason) => Verdict::Ambiguous(reason),
         };
-        let decision = self.decision(verdict, watching, Some(proven), now);
+        let decision = decision(verdict, watching, Some(proven), self.wall, now);
         self.note_failure(&decision.verdict, now);
         effects.push(Effect::Decided { decision, announce: true });
         self.state = State::Decided { last_face };
@@ -485,11 +485,11 @@ impl Visit {
         let last_face = watching.last_face;
         let tally = &watching.tally;
         let decision = if let Some(proven) = &watching.awaited {
-            self.decision(missing(proven), watching, Some(proven), now)
+            decision(missing(proven), watching, Some(proven), self.wall, now)
         } else {
             let waits_for = watching.passage.waits_for();
             let verdict = unproven(&tally.counts, tally.conflicts(), waits_for, &self.policy);
-            self.decision(verdict, watching, None, now)
+            decision(verdict, watching, None, self.wall, now)
         };
         self.note_failure(&decision.verdict, now);
         effects.push(Effect::Decided { decision, announce: true });
@@ -545,45 +545,6 @@ impl Visit {
             Judgement::Said(Verdict::Granted { subject })
         };
         Judged { judgement, company: true }
-    }
-
-    fn decision(
-        &self,
-        verdict: Verdict,
-        watching: &Watching,
-        proven: Option<&Agreement>,
-        now: Monotonic,
-    ) -> Decision {
-        let unproven = watching.passage.nearest().or(watching.nearest.as_ref());
-        let found = proven.map(|agreement| &agreement.weakest).or(unproven);
-        let counts = &watching.tally.counts;
-        let agreeing = match &verdict {
-            Verdict::Granted { .. } => proven.map_or(0, |agreement| agreement.frames),
-            Verdict::Denied { reason: DeniedReason::SeveralFaces, .. } => counts.several,
-            Verdict::Denied { .. } => proven.map_or(0, |agreement| agreement.frames),
-            Verdict::Unknown(_) => counts.strangers.max(counts.nobody).max(counts.refuted),
-            Verdict::Ambiguous(_) => 0,
-        };
-        let since_us =
-            |from: Monotonic| u64::try_from(now.since(from).as_micros()).unwrap_or(u64::MAX);
-        let considered = if proven.is_some() { watching.tally.considered() } else { counts.all() };
-        Decision {
-            evidence: found.map(evidence),
-            faces: watching.most_faces,
-            frames: FramesCounted { agreeing, considered },
-            decided_at: now,
-            wall: self.wall.unwrap_or(WallClock {
-                unix_ms: 0,
-                trust: ClockTrust::Untrusted,
-                synchronised: false,
-            }),
-            latency: DecisionLatency {
-                first_frame_us: since_us(watching.first_captured.unwrap_or(watching.first_face)),
-                last_frame_us: since_us(watching.last_captured.unwrap_or(watching.last_face)),
-            },
-            liveness: None,
-            verdict,
-        }
     }
 }
 

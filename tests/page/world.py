@@ -310,7 +310,6 @@ class World:
             "grant_key": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",
             "started_at": stamp(self.started),
             "viewers": 2,
-            "names_allowed": self.names_at_kiosk,
             "presence": self.present,
             "guidance": self.guidance,
         }
