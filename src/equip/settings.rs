@@ -28,7 +28,7 @@ use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognise::Tuning;
 use crate::sign::{CREDENTIAL, KeyPlace, SignSettings};
-use crate::store::StoreSettings;
+use crate::store::{SealPlace, StoreSettings};
 
 /// How long a visit may take in which the visitor is asked to turn the head.
 const TURNING: Duration = Duration::from_secs(6);
@@ -96,7 +96,20 @@ impl Config {
     /// How much is kept.
     #[must_use]
     pub fn store_settings(&self) -> StoreSettings {
-        StoreSettings { records_max: self.store.records_max, ..StoreSettings::default() }
+        StoreSettings {
+            records_max: self.store.records_max,
+            key_place: Some(self.store_key_place()),
+            ..StoreSettings::default()
+        }
+    }
+
+    /// Where the key lies by which names and references are sealed: the service's credential, the file
+    /// that is named, or one beside the database.
+    #[must_use]
+    pub fn store_key_place(&self) -> SealPlace {
+        let beside = || SealPlace::beside_database(&self.store.path).path;
+        let file = self.store.key_file.clone().unwrap_or_else(beside);
+        SealPlace::of(file, self.credentials())
     }
 
     /// Where the key lies by which grants are signed: the service's credential, the file that is
