@@ -14,9 +14,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 /// Tables, and what a good row of them holds.
-const TABLES: [(&str, usize); 10] = [
+const TABLES: [(&str, usize); 11] = [
     ("audit", 10),
-    ("subjects", 4),
+    ("subjects", 5),
     ("subject_references", 8),
     ("schedules", 2),
     ("subject_groups", 2),
@@ -25,6 +25,7 @@ const TABLES: [(&str, usize); 10] = [
     ("arming", 3),
     ("grant_keys", 5),
     ("audit_state", 14),
+    ("store_key", 4),
 ];
 const BETWEEN: u8 = 0x1F;
 
@@ -120,6 +121,9 @@ fn read(store: &Store) {
         }
     }
     drop(store.check_references(&key.id));
+    drop(store.unreadable_references());
+    drop(store.sealed());
+    drop(store.store_key_recorded());
     drop(store.subjects());
     drop(store.held());
     drop(store.rule_book());

@@ -77,6 +77,8 @@ fn in_words(remains: &Remains) -> String {
     for file in files {
         let _infallible = writeln!(text, "  {}", file.display());
     }
-    text.push_str("not looked at: backups, and what flash keeps of blocks that were written over\n");
+    text.push_str(
+        "not looked at: backups, and what flash keeps of blocks that were written over\n",
+    );
     text
 }

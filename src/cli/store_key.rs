@@ -56,9 +56,7 @@ pub(super) fn rotate(
     let owner = store.owner();
     let by = signature(&store, config)?;
     let (after, record) = match given {
-        Some(key) => {
-            (key.name().clone(), store.rotate_store_key(&key, PlaceKind::Credential, by)?)
-        }
+        Some(key) => (key.name().clone(), store.rotate_store_key(&key, PlaceKind::Credential, by)?),
         None => {
             let key = StoreKey::generate().map_err(SealTrouble::from).map_err(sealing)?;
             place.put_beside(&key, owner).map_err(sealing)?;
@@ -87,7 +85,8 @@ pub(super) fn rotate(
             "\ngive it to the service as the credential 'store.key', then 'systemctl restart deepid-edge'; destroy the file and the key before",
         );
     }
-    let value = json!({ "done": "rotated", "before": before, "after": after, "record": record.seq });
+    let value =
+        json!({ "done": "rotated", "before": before, "after": after, "record": record.seq });
     context.tell(text, &value)?;
     Ok(Kind::Done)
 }

@@ -157,7 +157,10 @@ fn tell_of_unreadable(store: &Store) -> u64 {
         );
     }
     if unreadable.len() > TOLD_MAX {
-        tracing::error!(references = unreadable.len(), "references cannot be read; 'deepid-edge subjects list' says whose");
+        tracing::error!(
+            references = unreadable.len(),
+            "references cannot be read; 'deepid-edge subjects list' says whose"
+        );
     }
     unreadable.len() as u64
 }

@@ -301,6 +301,7 @@ const fn encoding(format: CameraFormat) -> Encoding {
 mod tests {
     use super::*;
     use crate::config::{Flag, Sources};
+    use crate::sign::PlaceKind;
 
     fn config(flags: &[(&str, &str)]) -> Config {
         let flags = flags.iter().map(|(key, value)| Flag::set(key, value)).collect();
@@ -315,7 +316,14 @@ mod tests {
         // A door looks at liveness; a visit by itself asks nobody.
         let gates = Gates::NONE.with(Gate::Liveness, true);
         assert_eq!(config.visit_policy(), VisitPolicy { gates, ..VisitPolicy::default() });
-        assert_eq!(config.store_settings(), StoreSettings::default());
+        let key_place = Some(SealPlace {
+            path: "/var/lib/deepid-edge/store.key".into(),
+            kind: PlaceKind::File,
+        });
+        assert_eq!(
+            config.store_settings(),
+            StoreSettings { key_place, ..StoreSettings::default() }
+        );
     }
 
     #[test]
@@ -325,6 +333,10 @@ mod tests {
         assert_eq!(path(&[("store.path", "/a/b.db")]), PathBuf::from("/a/grant.key"));
         assert_eq!(path(&[("sign.key_file", "/c/d.key")]), PathBuf::from("/c/d.key"));
         assert_eq!(config(&[("sign.grants", "false")]).sign_settings().place, None);
+        let path = |flags| config(flags).store_key_place().path;
+        assert_eq!(path(&[]), PathBuf::from("/var/lib/deepid-edge/store.key"));
+        assert_eq!(path(&[("store.path", "/a/b.db")]), PathBuf::from("/a/store.key"));
+        assert_eq!(path(&[("store.key_file", "/c/d.key")]), PathBuf::from("/c/d.key"));
         let folder = tempfile::tempdir().expect("a folder");
         let credential = folder.path().join("grant.key");
         std::fs::write(&credential, "").expect("written");

@@ -27,7 +27,9 @@ pub enum Fault {
     #[error("it is no regular file")]
     NoFile,
     /// Others may read or write it.
-    #[error("its mode is {mode:o}, so that others than its owner can reach it, and may have copied it")]
+    #[error(
+        "its mode is {mode:o}, so that others than its owner can reach it, and may have copied it"
+    )]
     Exposed {
         /// Its mode.
         mode: u32,

@@ -101,7 +101,11 @@ impl Store {
         self.check_rows()
     }
 
-    pub(super) fn connect(path: &Path, settings: StoreSettings, access: OpenFlags) -> Result<Self, Error> {
+    pub(super) fn connect(
+        path: &Path,
+        settings: StoreSettings,
+        access: OpenFlags,
+    ) -> Result<Self, Error> {
         let waited_ms = settings.busy_timeout_ms;
         let at = |source| Error::at(path, waited_ms, source);
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -80,7 +80,9 @@ impl Store {
     pub fn sealed(&self) -> Option<Error> {
         let somebody = "SELECT EXISTS (SELECT 1 FROM subjects)";
         match self.connection.query_row(somebody, [], |row| row.get(0)) {
-            Ok(true) => self.vault.opening(&self.connection).err().map(|undone| self.refusal(undone)),
+            Ok(true) => {
+                self.vault.opening(&self.connection).err().map(|undone| self.refusal(undone))
+            }
             Ok(false) => None,
             Err(source) => Some(self.error(source)),
         }

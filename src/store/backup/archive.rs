@@ -118,6 +118,9 @@ pub(super) fn read<R: Read, W: Write, E>(
     };
 
     let manifest = understand(&bounded(next(MANIFEST)?, "its manifest", MANIFEST_BYTES_MAX)?)?;
+    if manifest.database.schema > schema::VERSION {
+        return Err(newer(manifest.database.schema, &manifest));
+    }
     let config = if manifest.config.is_some() {
         let text = bounded(next(CONFIG)?, "its configuration", CONFIG_BYTES_MAX)?;
         Some(String::from_utf8(text).map_err(|_| OTHER_CONTENT)?)
@@ -158,6 +161,12 @@ pub(super) fn read<R: Read, W: Write, E>(
 
 const OTHER_CONTENT: BackupProblem =
     BackupProblem::NotABackup { what: "it is encrypted, and holds something else" };
+
+/// That its database is of a later version of this program.
+pub(super) fn newer(found: i64, manifest: &Manifest) -> BackupProblem {
+    let software = manifest.software.chars().filter(|c| !c.is_control()).take(40).collect();
+    BackupProblem::NewerSchema { found, known: schema::VERSION, software }
+}
 
 fn too_large(what: &'static str, found: u64, max: u64) -> BackupProblem {
     BackupProblem::TooLarge { what, found, max, remedy: "no door has so much: this is no backup" }
@@ -244,12 +253,18 @@ mod tests {
         };
         let (mut told, key) = (0, StoreKey::generate().unwrap());
         let config = Some("[door]\nid = 'front'\n");
-        let bytes =
-            write(Vec::new(), &manifest, config, Some(&key), Cursor::new(&database), &mut |done, all| {
+        let bytes = write(
+            Vec::new(),
+            &manifest,
+            config,
+            Some(&key),
+            Cursor::new(&database),
+            &mut |done, all| {
                 assert!(done <= all);
                 told = done;
-            })
-            .unwrap();
+            },
+        )
+        .unwrap();
         assert_eq!(told, manifest.database.bytes, "progress ends at the end");
         (manifest, bytes)
     }

@@ -133,8 +133,8 @@ impl Store {
         // Tried first: nobody wants to hear of a wrong path after the whole gallery was copied.
         let mut work = Workfile::claim(to, ".partial")?;
         self.check_pages()?;
-        let key = StoreKey::generate()
-            .map_err(|error| self.refusal(self.vault.not_sealed(error)))?;
+        let key =
+            StoreKey::generate().map_err(|error| self.refusal(self.vault.not_sealed(error)))?;
         let (copy, manifest, config) = self.gather(occasion, &key)?;
         let out = BufWriter::new(&mut work);
         let sealed = Sealed { key: &key, database: copy };
@@ -226,7 +226,9 @@ fn write(
     progress: Progress<'_>,
 ) -> std::io::Result<()> {
     let sealed = seal::seal(out, passphrase, work_factor)?;
-    archive::write(sealed, manifest, config, Some(copy.key), copy.database, progress)?.finish()?.flush()
+    archive::write(sealed, manifest, config, Some(copy.key), copy.database, progress)?
+        .finish()?
+        .flush()
 }
 
 /// Reads what lies inside the encryption, as `age -d` gives it; its database goes into `out`.

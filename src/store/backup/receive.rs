@@ -79,9 +79,6 @@ impl Received {
         }
         let plain = seal::unseal(BufReader::new(file), passphrase).map_err(failed)?;
         let claim = |manifest: &Manifest, config: Option<&str>| {
-            if manifest.database.schema > schema::VERSION {
-                return Err(failed(newer(manifest.database.schema, manifest)));
-            }
             let gallery = place(manifest, config)?;
             let work = Workfile::claim(&gallery, ".restoring").map_err(E::from)?;
             work.give_to_owner_of(&gallery);
@@ -89,11 +86,12 @@ impl Received {
         };
         let read = archive::read(plain, claim, progress).map_err(failed)?;
         let (manifest, key, work) = read?;
-        let store =
-            check(work.path(), settings.clone(), key).map_err(|error| match judged(error, &manifest) {
+        let store = check(work.path(), settings.clone(), key).map_err(|error| {
+            match judged(error, &manifest) {
                 Ok(problem) => failed(problem),
                 Err(error) => error.into(),
-            })?;
+            }
+        })?;
         Ok(Self { manifest, store, work, settings })
     }
 
@@ -236,11 +234,6 @@ fn undo(gallery: &Path, kept: Option<&Path>, error: &std::io::Error) -> BackupPr
     }
 }
 
-fn newer(found: i64, manifest: &Manifest) -> BackupProblem {
-    let software = manifest.software.chars().filter(|c| !c.is_control()).take(40).collect();
-    BackupProblem::NewerSchema { found, known: schema::VERSION, software }
-}
-
 /// `key` is what it is sealed by; one from before that is sealed by a key that nobody keeps, until it is
 /// sealed by this board's.
 fn check(path: &Path, settings: StoreSettings, key: Option<StoreKey>) -> Result<Store, Error> {
@@ -258,7 +251,7 @@ fn check(path: &Path, settings: StoreSettings, key: Option<StoreKey>) -> Result<
 fn judged(error: Error, manifest: &Manifest) -> Result<BackupProblem, Error> {
     let unsound = |what: &str| Ok(BackupProblem::Unsound { what: what.to_owned() });
     match error {
-        Error::Newer { found, .. } => Ok(newer(found, manifest)),
+        Error::Newer { found, .. } => Ok(archive::newer(found, manifest)),
         Error::NotADatabase { .. } => unsound("it is none"),
         Error::Foreign { .. } => unsound("it belongs to another program"),
         Error::Corrupt { what, .. } | Error::SchemaDiffers { what, .. } => unsound(&what),

@@ -32,7 +32,9 @@ pub struct SealPlace {
 #[derive(Debug, thiserror::Error)]
 pub enum SealTrouble {
     /// The file is gone.
-    #[error("store key {path}: it is not there, and names and references are sealed by it ({recorded})")]
+    #[error(
+        "store key {path}: it is not there, and names and references are sealed by it ({recorded})"
+    )]
     Missing {
         /// Where.
         path: PathBuf,

@@ -44,8 +44,8 @@ struct Reference {
 impl Plain {
     /// Reads it all.
     pub(in crate::store) fn take(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut statement =
-            connection.prepare("SELECT id, name, enabled, created_ms FROM subjects ORDER BY rowid")?;
+        let mut statement = connection
+            .prepare("SELECT id, name, enabled, created_ms FROM subjects ORDER BY rowid")?;
         let subjects = statement.query_map([], |row| {
             Ok(Subject {
                 id: row.get(0)?,
@@ -98,19 +98,27 @@ impl Plain {
         if !subjects.is_empty() {
             let store_key = vault.sealing(connection)?;
             for subject in &subjects {
-                let id = SubjectId::new(&subject.id).map_err(|error| {
-                    vault.unopened(&subject.id, &error.to_string())
-                })?;
+                let id = SubjectId::new(&subject.id)
+                    .map_err(|error| vault.unopened(&subject.id, &error.to_string()))?;
                 let not_sealed = |error| vault.not_sealed(error);
                 let (key, wrapped) = store_key.new_data_key(&id).map_err(not_sealed)?;
                 let name = key.seal_name(&subject.id, &subject.name).map_err(not_sealed)?;
-                connection.prepare_cached(
-                    "INSERT INTO subjects (id, data_key, name, enabled, created_ms)
+                connection
+                    .prepare_cached(
+                        "INSERT INTO subjects (id, data_key, name, enabled, created_ms)
                      VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?.execute(params![subject.id, wrapped, name, subject.enabled, subject.created_ms])?;
+                    )?
+                    .execute(params![
+                        subject.id,
+                        wrapped,
+                        name,
+                        subject.enabled,
+                        subject.created_ms
+                    ])?;
                 for reference in references.extract_if(.., |one| one.subject == subject.id) {
-                    let sealed =
-                        key.seal_numbers(&reference.row(), &reference.vector).map_err(not_sealed)?;
+                    let sealed = key
+                        .seal_numbers(&reference.row(), &reference.vector)
+                        .map_err(not_sealed)?;
                     reference.insert(connection, &sealed)?;
                 }
             }

@@ -68,6 +68,8 @@ impl Store {
     /// # Errors
     /// What the database says: there must be room for a second copy, and nobody else may be reading.
     pub fn rewrite(&self) -> Result<(), Error> {
+        // First what SQLite has emptied: pages that fall away are not written any more.
+        self.cut_log()?;
         self.connection.execute_batch("VACUUM").map_err(|source| self.error(source))?;
         self.cut_log()
     }
@@ -137,7 +139,11 @@ impl Store {
             }
             let id = subject.id.as_str();
             let name = subject.name.as_bytes();
-            let bytes = if name.len() < SHORTEST_NAME { [id.as_bytes(), name].concat() } else { name.to_vec() };
+            let bytes = if name.len() < SHORTEST_NAME {
+                [id.as_bytes(), name].concat()
+            } else {
+                name.to_vec()
+            };
             needles.push(Needle { bytes, what: format!("the name of {id}") });
             remains.names += 1;
         }
@@ -269,7 +275,8 @@ impl Search {
         for (index, needle) in needles.iter().enumerate() {
             let Some(head) = needle.bytes.first_chunk::<HEAD>() else { continue };
             heads.entry(*head).or_default().push(index);
-            if let Some(begin) = begins.get_mut(usize::from(u16::from_le_bytes([head[0], head[1]]))) {
+            if let Some(begin) = begins.get_mut(usize::from(u16::from_le_bytes([head[0], head[1]])))
+            {
                 *begin = true;
             }
         }

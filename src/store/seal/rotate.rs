@@ -87,8 +87,7 @@ fn rewrap(
         .collect::<rusqlite::Result<_>>()?;
     for (subject, wrapped) in rows {
         let Ok(key) = before.unwrap(&subject, &wrapped) else { continue };
-        let wrapped =
-            after.wrap(&subject, &key).map_err(|error| vault.not_sealed(error))?;
+        let wrapped = after.wrap(&subject, &key).map_err(|error| vault.not_sealed(error))?;
         connection
             .prepare_cached("UPDATE subjects SET data_key = ?2 WHERE id = ?1")?
             .execute(params![subject, wrapped])?;

@@ -52,7 +52,10 @@ impl Vault {
     }
 
     /// The key by which names and references of this database are sealed.
-    pub(in crate::store) fn opening(&self, connection: &Connection) -> Result<Arc<StoreKey>, Undone> {
+    pub(in crate::store) fn opening(
+        &self,
+        connection: &Connection,
+    ) -> Result<Arc<StoreKey>, Undone> {
         match recorded(connection)? {
             Some(recorded) => self.key_of(&recorded),
             None => Err(self.trouble(SealTrouble::Unrecorded)),
@@ -60,7 +63,10 @@ impl Vault {
     }
 
     /// The same, which is made and recorded where there is none yet.
-    pub(in crate::store) fn sealing(&self, connection: &Connection) -> Result<Arc<StoreKey>, Undone> {
+    pub(in crate::store) fn sealing(
+        &self,
+        connection: &Connection,
+    ) -> Result<Arc<StoreKey>, Undone> {
         if let Some(recorded) = recorded(connection)? {
             return self.key_of(&recorded);
         }
@@ -129,8 +135,7 @@ impl Vault {
 
     /// What `subject` has does not open.
     pub(in crate::store) fn unopened(&self, subject: &str, what: &str) -> Undone {
-        let (path, subject, what) =
-            (self.database.clone(), subject.to_owned(), what.to_owned());
+        let (path, subject, what) = (self.database.clone(), subject.to_owned(), what.to_owned());
         Error::Unopened { path, subject, what }.into()
     }
 }
