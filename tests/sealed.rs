@@ -20,7 +20,7 @@ mod people;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use database::{open, place, vector, wall};
+use database::{model, open, place, vector, wall};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::inference::ProcedureHash;
 use deepid_edge::sign::PlaceKind;
@@ -180,7 +180,7 @@ fn any_byte_that_is_altered_is_noticed() {
         altered[at] ^= 0x10;
         other.execute("UPDATE subject_references SET vector = ?1 WHERE id = 1", [altered]).unwrap();
         assert_eq!(bench.numbers(), (vec![2, 3, 4], vec![1]), "byte {at}");
-        let error = bench.store.check_references(&key("m").id).unwrap_err();
+        let error = bench.store.check_references(&model("m")).unwrap_err();
         assert!(matches!(error, Error::BadReference { reference: 1, .. }), "{error}");
     }
     other.execute("UPDATE subject_references SET vector = ?1 WHERE id = 1", [whole]).unwrap();
@@ -207,7 +207,7 @@ fn a_name_that_was_altered_or_moved_is_none_and_can_be_given_again() {
     let vector = vector("m", &NUMBERS);
     let references = [NewReference { vector: &vector, quality: 1.0 }];
     let source = ReferenceSource::Image;
-    let model = &key("m").id;
+    let model = &model("m");
     let ada = bench.ada.clone();
     for who in [Enrolee::Also(&ada), Enrolee::Instead(&ada)] {
         let change = Change::Enrol { who, references: &references, source, model };
@@ -367,7 +367,7 @@ fn whoever_is_removed_or_replaced_leaves_no_key_behind() {
     assert!(on_disk(&folder, &of_ada), "the search must be able to find");
     let vector = vector("m", &NUMBERS);
     let references = [NewReference { vector: &vector, quality: 1.0 }];
-    let (ada, model) = (bench.ada.clone(), key("m").id);
+    let (ada, model) = (bench.ada.clone(), model("m"));
     let kept = bench.blob("SELECT vector FROM subject_references WHERE id = 1");
     let who = Enrolee::Instead(&ada);
     let source = ReferenceSource::Image;
@@ -502,7 +502,7 @@ fn an_older_database_is_sealed_with_all_that_is_in_it_and_nothing_readable_is_le
         assert_eq!(f64::from(found.quality), wanted.quality);
     }
     assert_eq!((references.len(), store.unreadable_references().unwrap().len()), (2, 0));
-    store.check_references(&key("old").id).unwrap();
+    store.check_references(&model("old")).unwrap();
     store.check().unwrap();
     assert!(store.remains().unwrap().is_clean());
     // The next number is new.

@@ -6,11 +6,12 @@
 //!
 //! Invariants: whatever returned `Ok` from a write is on the disk (WAL with `synchronous=FULL`);
 //! the order of `seq` is the order of writing; what an administrator changes is one transaction with
-//! its record; no record can be changed, taken out or moved without a trace; references are only ever handed out for the model file and the procedure that were
-//! asked for; a name or a reference lies on the disk sealed and for its own row alone, and one that does
-//! not open is reported and never compared; a file that is foreign or of a newer schema is refused and left as it was
-//! found, and so is a damaged one by whoever looks for damage. Deliberately absent: pictures, names anywhere but in `subjects.name`,
-//! and the key that all is sealed by.
+//! its record; no record can be changed, taken out or moved without a trace; references are only ever
+//! handed out for the model file and the procedure that were asked for; a name or a reference lies on the
+//! disk sealed and for its own row alone, and one that does not open is reported and never compared; a
+//! file that is foreign or of a newer schema is refused and left as it was found, and so is a damaged one
+//! by whoever looks for damage. Deliberately absent: pictures, names anywhere but in `subjects.name`, and
+//! the key that all is sealed by.
 //!
 //! The way off the board and back is `backup`, encrypted.
 //!

@@ -82,7 +82,7 @@ impl Received {
             let gallery = place(manifest, config)?;
             let work = Workfile::claim(&gallery, ".restoring").map_err(E::from)?;
             work.give_to_owner_of(&gallery);
-            Ok(work)
+            Ok::<_, E>(work)
         };
         let read = archive::read(plain, claim, progress).map_err(failed)?;
         let (manifest, key, work) = read?;
@@ -154,9 +154,14 @@ fn board_key(gallery: &Path, settings: StoreSettings) -> Result<(StoreKey, Place
     let beside = || SealPlace::beside_database(gallery);
     let place = settings.key_place.clone().unwrap_or_else(beside);
     let here = Store::open_read_only(gallery, settings).and_then(|store| store.store_key());
-    // A gallery that cannot be read, or not be opened, has no say: it is put aside.
-    if let Ok(Some(key)) = here {
-        return Ok((StoreKey::clone(&key), place.kind));
+    match here {
+        Ok(Some(key)) => return Ok((StoreKey::clone(&key), place.kind)),
+        // The service would find a gallery that is sealed by another key than its own.
+        Err(Error::Sealed { path, trouble }) if trouble.is_out_of_sight() => {
+            return Err(Error::Sealed { path, trouble });
+        }
+        // A gallery that cannot be read, or not be opened, has no say: it is put aside.
+        _ => {}
     }
     let sealed = |trouble| Error::Sealed { path: gallery.to_owned(), trouble: Box::new(trouble) };
     let owner = owner_of(gallery).or_else(|| owner_of(folder_of(gallery)));

@@ -121,6 +121,17 @@ impl Remedied for SealTrouble {
     }
 }
 
+impl SealTrouble {
+    /// Whether the key is a credential of the service, which this process was not given.
+    #[must_use]
+    pub const fn is_out_of_sight(&self) -> bool {
+        matches!(
+            self,
+            Self::Missing { credential: true, .. } | Self::Other { credential: true, .. }
+        )
+    }
+}
+
 /// A key that was found.
 #[derive(Debug)]
 pub struct Found {
