@@ -221,6 +221,9 @@ fn a_name_that_was_altered_or_moved_is_none_and_can_be_given_again() {
     assert_eq!(bench.numbers(), (vec![3, 4, 5], vec![]));
 }
 
+/// What becomes of the file, who does it, and whether it is told.
+type Case<'a> = (&'a str, &'a dyn Fn(), fn(&SealTrouble) -> bool);
+
 #[test]
 fn without_its_key_nobody_is_compared_or_enrolled_and_no_key_is_made() {
     let bench = Bench::new();
@@ -228,7 +231,6 @@ fn without_its_key_nobody_is_compared_or_enrolled_and_no_key_is_made() {
     let other = StoreKey::generate().unwrap();
     drop(bench.store);
     std::fs::rename(&file, &away).unwrap();
-    type Case<'a> = (&'a str, &'a dyn Fn(), fn(&SealTrouble) -> bool);
     let write = |text: &str, mode: u32| {
         drop(std::fs::remove_file(&file));
         std::fs::write(&file, text).unwrap();
@@ -499,7 +501,7 @@ fn an_older_database_is_sealed_with_all_that_is_in_it_and_nothing_readable_is_le
     for (found, wanted) in references.iter().zip(&plain) {
         assert_eq!(found.subject.as_str(), wanted.subject);
         assert_eq!(bytes(found.vector.values()), wanted.bytes(), "bit for bit");
-        assert_eq!(f64::from(found.quality), wanted.quality);
+        assert_eq!(f64::from(found.quality).to_bits(), wanted.quality.to_bits());
     }
     assert_eq!((references.len(), store.unreadable_references().unwrap().len()), (2, 0));
     store.check_references(&model("old")).unwrap();

@@ -38,9 +38,10 @@ pub(super) fn rotate(
             "enrol somebody, which makes one",
         ));
     };
-    // Also finishes a rotation that was broken off, and says now where the key before is missing.
+    // Says now where the key before is missing.
     store.store_key()?;
     let place = config.store_key_place();
+    finish(&place, &store)?;
     let given = given.map(read).transpose()?;
     if place.kind == PlaceKind::Credential && given.is_none() {
         return Err(Failure::new(
@@ -55,23 +56,22 @@ pub(super) fn rotate(
     )?;
     let owner = store.owner();
     let by = signature(&store, config)?;
-    let (after, record) = match given {
-        Some(key) => (key.name().clone(), store.rotate_store_key(&key, PlaceKind::Credential, by)?),
-        None => {
-            let key = StoreKey::generate().map_err(SealTrouble::from).map_err(sealing)?;
-            place.put_beside(&key, owner).map_err(sealing)?;
-            let record = store.rotate_store_key(&key, PlaceKind::File, by).inspect_err(|_| {
-                place.forget_beside();
-            })?;
-            if let Err(error) = place.settle() {
-                // The daemon, which has seen the record, may have been faster.
-                let there = place.load(Some((key.name(), PlaceKind::File)), owner);
-                if !matches!(there, Ok(Some(found)) if !found.beside) {
-                    return Err(sealing(error));
-                }
+    let (after, record) = if let Some(key) = given {
+        (key.name().clone(), store.rotate_store_key(&key, PlaceKind::Credential, by)?)
+    } else {
+        let key =
+            StoreKey::generate().map_err(SealTrouble::from).map_err(|error| sealing(&error))?;
+        place.put_beside(&key, owner).map_err(|error| sealing(&error))?;
+        // Where this fails the key stays beside: a commit of which nobody knows may have been one.
+        let record = store.rotate_store_key(&key, PlaceKind::File, by)?;
+        if let Err(error) = place.settle() {
+            // The daemon, which has seen the record, may have been faster.
+            let there = place.load(Some((key.name(), PlaceKind::File)), owner);
+            if !matches!(there, Ok(Some(found)) if !found.beside) {
+                return Err(sealing(&error));
             }
-            (key.name().clone(), record)
         }
+        (key.name().clone(), record)
     };
     // Copies of the keys as they were wrapped before are nowhere in the file then.
     if let Err(error) = store.rewrite() {
@@ -91,8 +91,19 @@ pub(super) fn rotate(
     Ok(Kind::Done)
 }
 
-fn sealing(trouble: SealTrouble) -> Failure {
-    Failure::of(Kind::Store, &trouble)
+/// Puts the recorded key into its place where a rotation was broken off before that: what lies beside
+/// the place is about to be written over.
+fn finish(place: &SealPlace, store: &Store) -> Result<(), Failure> {
+    let recorded = store.store_key_recorded()?;
+    let recorded = recorded.as_ref().map(|(name, kind)| (name, *kind));
+    match place.load(recorded, store.owner()) {
+        Ok(Some(found)) if found.beside => place.settle().map_err(|error| sealing(&error)),
+        _ => Ok(()),
+    }
+}
+
+fn sealing(trouble: &SealTrouble) -> Failure {
+    Failure::of(Kind::Store, trouble)
 }
 
 fn read(path: &Path) -> Result<StoreKey, Failure> {
@@ -132,7 +143,7 @@ pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Sto
         (_, Some(Err(error))) => findings.fail(CHECK, &Failure::from(error)),
         // A file that is there already would be taken.
         (store, _) => match place.load(None, store.and_then(Store::owner)) {
-            Err(trouble) => findings.fail(CHECK, &sealing(trouble)),
+            Err(trouble) => findings.fail(CHECK, &sealing(&trouble)),
             Ok(_) => findings.ok(
                 CHECK,
                 format!("{}: taken, or made, at the first enrolment", place.path.display()),

@@ -217,12 +217,11 @@ impl Store {
         let mut opened = Vec::new();
         for row in rows {
             let stored = row.map_err(|source| self.error(source))?;
-            let keys = match &mut keys {
-                Some(keys) => keys,
-                None => {
-                    let key = self.vault.opening(&self.connection);
-                    keys.insert(DataKeys::of(key.map_err(|undone| self.refusal(undone))?))
-                }
+            let keys = if let Some(keys) = &mut keys {
+                keys
+            } else {
+                let key = self.vault.opening(&self.connection);
+                keys.insert(DataKeys::of(key.map_err(|undone| self.refusal(undone))?))
             };
             let procedure = (stored.model.clone(), stored.procedure.clone());
             let vector = stored.read(keys).and_then(|vector| {
