@@ -16,6 +16,8 @@ mod database;
 mod ended;
 #[path = "support/fault_rows.rs"]
 mod fault_rows;
+#[path = "support/older.rs"]
+mod older;
 #[path = "support/people.rs"]
 mod people;
 
@@ -30,20 +32,15 @@ use deepid_edge::store::{
 };
 use ended::Ended;
 use fault_rows::shown;
+use older::Plain;
 use people::{People as _, key};
 use rusqlite::Connection;
 
 /// A database whose references are older than the record of procedures.
 fn with_references_of_an_unknown_file(path: &Path) -> Store {
-    let mut store = open(path);
-    let ada = store.add_subject("Ada", wall(0)).unwrap();
-    for (name, length) in [("m", 4), ("m", 4), ("n", 2)] {
-        let vector = vector(name, &vec![1.0; length]);
-        store.add_reference(&ada, &vector, 1.0, ReferenceSource::Image, wall(0)).unwrap();
-    }
-    let other = Connection::open(path).unwrap();
-    other.execute_batch("UPDATE subject_references SET procedure = NULL").unwrap();
-    store
+    let of = |model, length: usize| Plain::of("s-00000a", model, &vec![1.0; length]);
+    older::write(path, &[("s-00000a", "Ada")], &[of("m", 4), of("m", 4), of("n", 2)]);
+    open(path)
 }
 
 #[test]
@@ -250,19 +247,23 @@ fn a_name_is_found_in_any_spelling_of_its_characters() {
     store.rename_subject(&jose, apart).unwrap();
 
     // Names from before this rule are found as well, and told apart by their ids.
-    let other = Connection::open(&path).unwrap();
-    let old = "INSERT INTO subjects (id, name, created_ms) VALUES ('s-00000a', ?1, 1)";
-    other.execute(old, ["Zoe\u{308}"]).unwrap();
+    let of = |people: &[(&str, &str)]| {
+        let (directory, path) = place();
+        older::write(&path, people, &[]);
+        (directory, open(&path))
+    };
+    let (_first, store) = of(&[("s-00000a", "Zoe\u{308}")]);
     assert_eq!(store.subject("Zo\u{eb}").unwrap().id.as_str(), "s-00000a");
-    let old = "INSERT INTO subjects (id, name, created_ms) VALUES ('s-00000b', ?1, 2)";
-    other.execute(old, ["Zo\u{eb}"]).unwrap();
+    let (one, two) = ("\u{1e69}", "s\u{323}\u{307}");
+    let people = [
+        ("s-00000a", "Zoe\u{308}"),
+        ("s-00000b", "Zo\u{eb}"),
+        ("s-00000c", "\u{1e63}\u{307}"),
+        ("s-00000d", two),
+    ];
+    let (_second, store) = of(&people);
     assert_eq!(store.subject("Zo\u{eb}").unwrap().id.as_str(), "s-00000b", "the same bytes first");
     assert_eq!(store.subject("Zoe\u{308}").unwrap().id.as_str(), "s-00000a");
-    let (one, two) = ("\u{1e69}", "s\u{323}\u{307}");
-    for (id, name) in [("s-00000c", "\u{1e63}\u{307}"), ("s-00000d", two)] {
-        let sql = "INSERT INTO subjects (id, name, created_ms) VALUES (?1, ?2, 3)";
-        other.execute(sql, [id, name]).unwrap();
-    }
     let error = store.subject(one).unwrap_err();
     assert!(matches!(&error, Error::AmbiguousName { ids } if ids.len() == 2), "{error}");
     assert!(error.to_string().contains("s-00000c, s-00000d"), "{error}");

@@ -175,7 +175,7 @@ fn a_door_comes_back_on_another_board() {
     let (old, file) = backed_up();
     assert_eq!(
         old.names(),
-        ["door.age", "door.db", "door.toml", "passphrase"],
+        ["door.age", "door.db", "door.toml", "passphrase", "store.key"],
         "nothing is left over"
     );
     let mode = std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
@@ -200,7 +200,9 @@ fn a_door_comes_back_on_another_board() {
     );
     assert_eq!(told["models"][1]["in_use"], true);
 
-    assert_eq!(new.names(), ["door.db", "door.toml", "passphrase"], "one file, no WAL beside it");
+    let names = ["door.db", "door.toml", "passphrase", "store.key"];
+    assert_eq!(new.names(), names, "one file, no WAL beside it, and a key of this board's own");
+    assert_ne!(new.state()["store.key"], old.state()["store.key"]);
     let mode = std::fs::metadata(new.path("door.db")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     let mode = std::fs::metadata(new.path("door.toml")).unwrap().permissions().mode() & 0o777;
@@ -221,6 +223,38 @@ fn a_door_comes_back_on_another_board() {
         panic!("{last:?}")
     };
     assert_eq!(told["manifest"]["made"].as_str(), Some(made.as_str()));
+}
+
+#[test]
+fn a_backup_is_sealed_by_a_key_of_its_own_and_becomes_sealed_by_the_boards() {
+    let (old, file) = backed_up();
+    let board = Board::bare();
+    board.store().add_subject("Carol", WALL).unwrap();
+    let own = board.state()["store.key"].clone();
+    let received = receive(&board, &file).unwrap();
+    let of_backup = received.store().store_key().unwrap().unwrap();
+    assert_ne!(&of_backup.to_text().as_bytes(), &old.state()["store.key"].0.as_slice());
+    assert_eq!(received.store().subjects().unwrap().len(), 2, "it opens by what it brings");
+    drop(received);
+    assert_eq!(board.restore(&file, &["--replace"]).code, 0);
+    assert_eq!(board.state()["store.key"], own, "the board's key stays");
+    assert_eq!(board.subjects(), people());
+    let (mine, theirs) = (board.store(), old.store());
+    let model = shipped_key("deepid2");
+    assert_eq!(mine.references(&model).unwrap(), theirs.references(&model).unwrap());
+    drop((mine, theirs));
+
+    // Without the key of the old gallery a restore makes one: what it brings can be opened.
+    std::fs::remove_file(board.path("store.key")).unwrap();
+    assert_eq!(board.restore(&file, &["--replace"]).code, 0);
+    assert_ne!(board.state()["store.key"], own);
+    assert_eq!(board.subjects(), people());
+    // And no backup is made of what cannot be opened.
+    std::fs::remove_file(board.path("store.key")).unwrap();
+    let refused = board.backup(&board.path("none.age"));
+    assert_eq!(refused.code, 8, "{}", refused.err);
+    assert!(refused.err.contains("store key"), "{}", refused.err);
+    assert!(!board.path("none.age").exists());
 }
 
 #[test]

@@ -356,12 +356,19 @@ fn rows(inputs: &mut Inputs) {
     drop(store);
     let database = rusqlite::Connection::open(&path).unwrap();
     let mut random = 0_u8;
-    for (place, table) in
-        ["audit", "subjects", "subject_references", "schedules", "grant_keys", "audit_state"]
-            .into_iter()
-            .enumerate()
+    for (place, table) in [
+        "audit",
+        "subjects",
+        "subject_references",
+        "schedules",
+        "grant_keys",
+        "audit_state",
+        "store_key",
+    ]
+    .into_iter()
+    .enumerate()
     {
-        let number = [0, 1, 2, 3, 8, 9][place];
+        let number = [0, 1, 2, 3, 8, 9, 10][place];
         let row = database
             .query_row(&format!("SELECT * FROM {table}"), [], |row| {
                 let columns = row.as_ref().column_count();
@@ -380,12 +387,10 @@ fn rows(inputs: &mut Inputs) {
                     uuid::Uuid::from_bytes([random; 16]).to_string()
                 }
                 Value::Text(text) => text.replace(subject.as_str(), "s-0a0b0c"),
-                Value::Blob(bytes) => {
-                    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-                    format!("x{}", digits.collect::<String>())
-                }
+                // What is sealed is of random bytes, and opens for its own row alone.
+                Value::Blob(bytes) => format!("x{}", "a5".repeat(bytes.len())),
             })
-            .map(|text| if text.len() == 64 { "a".repeat(64) } else { text })
+            .map(|text| if matches!(text.len(), 32 | 64) { "a".repeat(text.len()) } else { text })
             .collect();
         add(inputs, "rows", table, [&[number], columns.join("\u{1f}").as_bytes()].concat());
     }

@@ -26,6 +26,7 @@ use deepid_edge::inference::ModelId;
 use deepid_edge::store::{Administrative, RequestVerdict, Store, StoreSettings};
 use serde_json::Value as Json;
 use support::answer::Answer;
+use support::older;
 use support::people::People as _;
 use uuid::Uuid;
 
@@ -44,13 +45,10 @@ impl Door {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("door.db");
-        let store = Store::open(&path, StoreSettings::default()).unwrap();
         // Beside the library, so that the first record is the door's.
         let ada = SubjectId::new("s-4f9a1c").unwrap();
-        rusqlite::Connection::open(&path)
-            .unwrap()
-            .execute_batch("INSERT INTO subjects VALUES ('s-4f9a1c', 'Ada, Countess', 1, 0)")
-            .unwrap();
+        older::write(&path, &[("s-4f9a1c", "Ada, Countess")], &[]);
+        let store = Store::open(&path, StoreSettings::default()).unwrap();
         Self { folder, store, ada }
     }
 

@@ -19,6 +19,8 @@ use deepid_edge::store::{Administrative, Body};
 use serde_json::Value as Json;
 use support::daemon::{Home, until};
 use support::models::{assets, root};
+use support::older;
+use support::people::shipped_key;
 use support::scene::Recording;
 
 /// A door with obama enrolled, whose models lie in a folder of its own.
@@ -201,10 +203,7 @@ fn references_of_an_unknown_file_are_vouched_for_by_the_administrator() {
     let home = door();
     let database = home.path("door.db");
     // As a database of before the record of procedures is after its migration.
-    rusqlite::Connection::open(&database)
-        .unwrap()
-        .execute_batch("UPDATE subject_references SET procedure = NULL")
-        .unwrap();
+    older::forget_procedures(&database, &shipped_key("deepid2"));
     assert_eq!(reason(&home), "empty_gallery");
     let check = database_check(&home);
     assert_eq!(check["verdict"], "warn");
@@ -225,5 +224,5 @@ fn references_of_an_unknown_file_are_vouched_for_by_the_administrator() {
     else {
         panic!("{last:?}")
     };
-    assert_eq!(procedure, support::people::shipped_key("deepid2").procedure);
+    assert_eq!(procedure, shipped_key("deepid2").procedure);
 }

@@ -28,7 +28,7 @@ use deepid_edge::publish::{
 use deepid_edge::sign::{PublicKey, SigningState, Thumbprint};
 use deepid_edge::store::{
     Administrative, AuditRecord, Body, ConfigurationRefusal, DecisionRecord, May, RequestVerdict,
-    Role, TwinSign,
+    Role, SealName, TwinSign,
 };
 use jsonschema::Validator;
 use serde_json::{Value, json};
@@ -191,6 +191,7 @@ fn administrative() -> Vec<Administrative> {
             grant_key: Some(fingerprint()),
         },
         A::KeyRotated { before: None, after: fingerprint(), overlap_s: 0 },
+        A::StoreKeyRotated { before: store_key("0"), after: store_key("f") },
         A::KeyRotated { before: Some(fingerprint()), after: fingerprint(), overlap_s: 86_400 },
         A::Stopped,
         A::SubjectEnrolled { subject: subject(), model: embedder(), references: 3, replaced: None },
@@ -258,6 +259,10 @@ fn administrative() -> Vec<Administrative> {
 /// The key of RFC 8037.
 fn key() -> PublicKey {
     PublicKey::from_x("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap()
+}
+
+fn store_key(digit: &str) -> SealName {
+    SealName::try_from(digit.repeat(32)).unwrap()
 }
 
 fn fingerprint() -> Thumbprint {

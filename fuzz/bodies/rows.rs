@@ -14,9 +14,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 /// Tables, and what a good row of them holds.
-const TABLES: [(&str, usize); 14] = [
+const TABLES: [(&str, usize); 15] = [
     ("audit", 10),
-    ("subjects", 4),
+    ("subjects", 5),
     ("subject_references", 8),
     ("schedules", 2),
     ("subject_groups", 4),
@@ -29,6 +29,7 @@ const TABLES: [(&str, usize); 14] = [
     ("account_tokens", 3),
     ("administrators", 5),
     ("retired_subjects", 1),
+    ("store_key", 4),
 ];
 const BETWEEN: u8 = 0x1F;
 
@@ -138,6 +139,9 @@ fn read(store: &Store) {
         }
     }
     drop(store.check_references(&key.id));
+    drop(store.unreadable_references());
+    drop(store.sealed());
+    drop(store.store_key_recorded());
     drop(store.subjects());
     drop(store.held());
     drop(store.rule_book());

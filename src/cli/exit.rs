@@ -60,7 +60,11 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
     (Kind::Face, 5, "A picture shows no face, several faces, or one that is too poor."),
     (Kind::Model, 6, "A model, its card or the TFLite library is missing or cannot be used."),
     (Kind::Camera, 7, "The camera is missing, busy, not permitted or not supported."),
-    (Kind::Store, 8, "The database is missing, damaged, or newer than this program."),
+    (
+        Kind::Store,
+        8,
+        "The database is missing, damaged, newer than this program, or sealed by a key that is not there.",
+    ),
     (Kind::Absent, 9, "No such subject, record, key, group, schedule, administrator or account."),
     (Kind::Broker, 10, "The broker cannot be reached, or refuses this door."),
     (Kind::Declined, 11, "A question was not answered with yes, or could not be asked."),

@@ -15,6 +15,7 @@ use super::context::Context;
 use super::doctor::Findings;
 use super::exit::Kind;
 use super::failure::Failure;
+use super::store_key;
 use super::subjects::{clock, existing, signature};
 use crate::clock::{Clock as _, WallClock, utc};
 use crate::config::Config;
@@ -32,7 +33,7 @@ const PUBLIC_BYTES_MAX: u64 = 16 * 1024;
 pub enum Verb {
     /// Show the public key that listeners are configured with, and whether the door can sign
     Show(Show),
-    /// Sign by another key from now on
+    /// Sign, or seal, by another key from now on
     Rotate(Rotate),
     /// Write the public parts into a folder, for listeners
     Export {
@@ -58,11 +59,17 @@ pub struct Show {
 pub struct Rotate {
     /// For how many hours the key before is still named on the topic 'keys'; 0 for one that may be
     /// in other hands
-    #[arg(long, value_name = "HOURS", default_value = OVERLAP_HOURS, value_parser = clap::value_parser!(u16).range(0..=8760))]
+    #[arg(long, value_name = "HOURS", conflicts_with = "store", default_value = OVERLAP_HOURS, value_parser = clap::value_parser!(u16).range(0..=8760))]
     overlap: u16,
     /// Make no key: this is the public part (PEM) of the one that the service is given
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "store")]
     public: Option<PathBuf>,
+    /// The key by which names and references are sealed, not the one that signs
+    #[arg(long)]
+    store: bool,
+    /// Seal by the key in this file, which the service is given as its credential
+    #[arg(long, value_name = "FILE", requires = "store")]
+    key: Option<PathBuf>,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
@@ -200,6 +207,9 @@ impl Show {
 
 impl Rotate {
     fn run(self, context: &Context, config: &Config) -> Result<Kind, Failure> {
+        if self.store {
+            return store_key::rotate(context, config, self.key.as_deref(), self.yes);
+        }
         let mut store = existing(config, Store::open)?;
         let known = store.grant_keys()?;
         let before = known.first().filter(|known| known.listed_until_ms.is_none());

@@ -24,6 +24,7 @@ mod demo;
 mod detect;
 mod doctor;
 mod enroll;
+mod erase;
 #[cfg(feature = "lab")]
 mod evaluate;
 mod groups;
@@ -41,6 +42,7 @@ mod records;
 mod restore;
 mod run;
 mod schedules;
+mod store_key;
 mod subjects;
 mod usable;
 mod verify;
@@ -121,9 +123,11 @@ enum Verb {
     /// Say whether the clock is trusted, or that it is right
     #[command(subcommand)]
     Clock(clock::Verb),
-    /// Show, export or change the key by which grants are signed
+    /// Show, export or change the key by which grants are signed, or change the one that seals the database
     #[command(subcommand)]
     Keys(keys::Verb),
+    /// Show that nothing of people can be read without the key, or see to it
+    Erase(erase::Arguments),
     /// List models, or add one
     #[command(subcommand)]
     Models(models::Verb),
@@ -197,6 +201,7 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Kind, Failure> {
         Verb::Records(verb) => verb.run(context),
         Verb::Clock(verb) => verb.run(context),
         Verb::Keys(verb) => verb.run(context),
+        Verb::Erase(verb) => verb.run(context),
         Verb::Models(verb) => verb.run(context),
         Verb::Backup(verb) => verb.run(context),
         Verb::Restore(verb) => verb.run(context),

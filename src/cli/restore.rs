@@ -95,7 +95,7 @@ impl Arguments {
             },
         );
         bar.finish_and_clear();
-        let received = received?;
+        let mut received = received?;
         let mut plan = plan.ok_or_else(|| {
             Failure::new(
                 Kind::Fault,
@@ -105,6 +105,7 @@ impl Arguments {
         })?;
         // What the daemon does at its start: a reference that cannot be read is found now.
         received.store().check_references(&plan.config.models.embedder)?;
+        received.seal_by(plan.config.store_key_place());
         plan.changes = Changes::between(&plan.gallery, received.store(), &plan.config)?;
         let (wall, doubt) = subjects::clock(received.store(), &plan.config)?.wall_with_doubt();
         plan.clock = doubt;

@@ -5,6 +5,7 @@
 //! person at this terminal and go nowhere else; removal asks first.
 //! Deliberately absent: adding pictures; that is `enroll`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -271,11 +272,12 @@ fn list(context: &Context, config: &Config, store: &Store) -> Result<Kind, Failu
         values.push(value);
     }
     let usable = usable::usable(&held, keys.as_deref().unwrap_or_default());
-    let idle = match &keys {
+    let mut idle = match &keys {
         Some(_) => usable::idle(&usable, cards.as_ref().ok(), config),
         // Without cards nothing is known but what does not say its file.
         None => usable.unknown.iter().map(usable::of_unknown_file).collect(),
     };
+    idle.extend(unreadable(store)?);
     for Idle { what, remedy } in &idle {
         let _infallible = writeln!(text, "note: {what}\n  try: {remedy}");
     }
@@ -283,6 +285,25 @@ fn list(context: &Context, config: &Config, store: &Store) -> Result<Kind, Failu
         idle.iter().map(|one| json!({ "what": one.what, "remedy": one.remedy })).collect();
     context.tell(text, &json!({ "subjects": values, "never_compared": never_compared }))?;
     Ok(Kind::Done)
+}
+
+/// Why names are not shown, or references not compared, although they are there.
+fn unreadable(store: &Store) -> Result<Option<Idle>, Failure> {
+    if let Some(error) = store.sealed() {
+        let failure = Failure::from(error);
+        let remedy = failure.remedy().unwrap_or_default().to_owned();
+        return Ok(Some(Idle { what: failure.finding(), remedy }));
+    }
+    let unreadable = store.unreadable_references()?;
+    let subjects: BTreeSet<&str> = unreadable.iter().map(|one| one.subject.as_str()).collect();
+    Ok((!unreadable.is_empty()).then(|| Idle {
+        what: format!(
+            "{} references do not open and are never compared; they are of {}",
+            unreadable.len(),
+            subjects.into_iter().collect::<Vec<_>>().join(", ")
+        ),
+        remedy: "enrol those people again with 'deepid-edge enroll NAME --replace'; where the name does not open, give it again with 'deepid-edge subjects rename' first".to_owned(),
+    }))
 }
 
 /// How many references of `subject` are of the procedures in use.

@@ -232,6 +232,8 @@ table! {
             "The database. Its folder must be writable by the service's user.");
         records_max: u64 = live(whole(100, 100_000_000), "100000",
             "Audit records kept; the oldest are erased beyond it. Of clients' requests (the records 'requested', not 'asked') a tenth of it is kept beside them.");
+        key_file: Option<PathBuf> = unset(KeyKind::Path, r#""/var/lib/deepid-edge/store.key""#,
+            "The key by which names and references are sealed in the database (64 hexadecimal digits), readable by the service's user alone; made with the first enrolment. Unset: 'store.key' beside the database. The service's credential 'store.key' goes before both (docs/board.md).");
     }
 
     ["sign"] Sign "Grants that can be trusted wherever they are read (docs/wire/grant.md)." {

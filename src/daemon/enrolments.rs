@@ -25,6 +25,9 @@ use crate::store::{Store, Usable};
 /// How often the database is looked at for enrolments made by another program.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// References of which each has a line in the log.
+const TOLD_MAX: usize = 8;
+
 /// Makes the enrolled set of what the database has; made by whoever knows cards and configuration.
 pub(super) type GalleriesMaker =
     Box<dyn Fn(&Config, &Store) -> Result<Galleries, DaemonError> + Send>;
@@ -111,6 +114,8 @@ pub(super) struct Enrolled {
     pub never_compared: u64,
     /// References of an unknown file.
     pub of_unknown_file: u64,
+    /// References that do not open.
+    pub unreadable: u64,
     /// Subjects with references, none of which can be compared.
     pub unreachable: u64,
     pub claimed_fpir: Option<f64>,
@@ -131,12 +136,34 @@ impl Enrolled {
             references,
             never_compared: usable.never_compared(),
             of_unknown_file: usable.of_unknown_file(),
+            unreadable: tell_of_unreadable(store),
             unreachable: usable.subjects_unreachable,
             claimed_fpir: operating.claimed_fpir,
             beyond_calibration: operating.beyond_accepted && references > 0,
             threshold: galleries.gallery.operating().threshold,
         }
     }
+}
+
+/// How many references do not open; in the log, which.
+fn tell_of_unreadable(store: &Store) -> u64 {
+    let unreadable = store.unreadable_references().unwrap_or_default();
+    for one in unreadable.iter().take(TOLD_MAX) {
+        tracing::error!(
+            reference = one.reference,
+            subject = one.subject,
+            model = one.model,
+            why = one.what,
+            "a reference cannot be read and is never compared; the others are; enroll that person again"
+        );
+    }
+    if unreadable.len() > TOLD_MAX {
+        tracing::error!(
+            references = unreadable.len(),
+            "references cannot be read; 'deepid-edge subjects list' says whose"
+        );
+    }
+    unreadable.len() as u64
 }
 
 /// What a look at the enrolments has shown.

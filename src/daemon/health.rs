@@ -116,6 +116,7 @@ pub(super) fn info(
         references: enrolled.references,
         references_of_other_models: enrolled.never_compared,
         references_of_unknown_file: enrolled.of_unknown_file,
+        references_unreadable: enrolled.unreadable,
         claimed_fpir: enrolled.claimed_fpir,
         beyond_calibration: enrolled.beyond_calibration,
         grant_key: None,

@@ -10,7 +10,6 @@ use crate::decide::VisitPolicy;
 use crate::policy::StrangersPolicy;
 use crate::publish::SessionSettings;
 use crate::recognise::Tuning;
-use crate::store::StoreSettings;
 
 /// What the threads of a daemon make of the live keys. A live key changes something in here; a key
 /// that needs a restart changes nothing.
@@ -28,8 +27,8 @@ pub struct LiveSettings {
     pub clock: ClockRequirement,
     /// How references are compared.
     pub recognise: Operation,
-    /// How much is kept.
-    pub store: StoreSettings,
+    /// Audit records kept.
+    pub records_max: u64,
     /// How to reach the broker; `None` when nobody is to be told.
     pub session: Option<SessionSettings>,
     /// How much is logged.
@@ -65,7 +64,7 @@ impl Config {
                 accept_fpir: self.recognise.accept_fpir,
                 threshold: self.recognise.threshold,
             },
-            store: self.store_settings(),
+            records_max: self.store.records_max,
             session: self.session_settings(),
             log_level: self.log.level,
         }

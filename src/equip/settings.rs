@@ -28,7 +28,7 @@ use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognise::Tuning;
 use crate::sign::{CREDENTIAL, KeyPlace, SignSettings};
-use crate::store::StoreSettings;
+use crate::store::{SealPlace, StoreSettings};
 
 /// How long a visit may take in which the visitor is asked to turn the head.
 const TURNING: Duration = Duration::from_secs(6);
@@ -96,7 +96,20 @@ impl Config {
     /// How much is kept.
     #[must_use]
     pub fn store_settings(&self) -> StoreSettings {
-        StoreSettings { records_max: self.store.records_max, ..StoreSettings::default() }
+        StoreSettings {
+            records_max: self.store.records_max,
+            key_place: Some(self.store_key_place()),
+            ..StoreSettings::default()
+        }
+    }
+
+    /// Where the key lies by which names and references are sealed: the service's credential, the file
+    /// that is named, or one beside the database.
+    #[must_use]
+    pub fn store_key_place(&self) -> SealPlace {
+        let beside = || SealPlace::beside_database(&self.store.path).path;
+        let file = self.store.key_file.clone().unwrap_or_else(beside);
+        SealPlace::of(file, self.credentials())
     }
 
     /// Where the key lies by which grants are signed: the service's credential, the file that is
@@ -297,6 +310,7 @@ const fn encoding(format: CameraFormat) -> Encoding {
 mod tests {
     use super::*;
     use crate::config::{Flag, Sources};
+    use crate::sign::PlaceKind;
 
     fn config(flags: &[(&str, &str)]) -> Config {
         let flags = flags.iter().map(|(key, value)| Flag::set(key, value)).collect();
@@ -311,7 +325,14 @@ mod tests {
         // A door looks at liveness; a visit by itself asks nobody.
         let gates = Gates::NONE.with(Gate::Liveness, true);
         assert_eq!(config.visit_policy(), VisitPolicy { gates, ..VisitPolicy::default() });
-        assert_eq!(config.store_settings(), StoreSettings::default());
+        let key_place = Some(SealPlace {
+            path: "/var/lib/deepid-edge/store.key".into(),
+            kind: PlaceKind::File,
+        });
+        assert_eq!(
+            config.store_settings(),
+            StoreSettings { key_place, ..StoreSettings::default() }
+        );
     }
 
     #[test]
@@ -321,6 +342,10 @@ mod tests {
         assert_eq!(path(&[("store.path", "/a/b.db")]), PathBuf::from("/a/grant.key"));
         assert_eq!(path(&[("sign.key_file", "/c/d.key")]), PathBuf::from("/c/d.key"));
         assert_eq!(config(&[("sign.grants", "false")]).sign_settings().place, None);
+        let path = |flags| config(flags).store_key_place().path;
+        assert_eq!(path(&[]), PathBuf::from("/var/lib/deepid-edge/store.key"));
+        assert_eq!(path(&[("store.path", "/a/b.db")]), PathBuf::from("/a/store.key"));
+        assert_eq!(path(&[("store.key_file", "/c/d.key")]), PathBuf::from("/c/d.key"));
         let folder = tempfile::tempdir().expect("a folder");
         let credential = folder.path().join("grant.key");
         std::fs::write(&credential, "").expect("written");

@@ -211,6 +211,9 @@ pub struct Info {
     /// Those of them that are of an unknown file: an administrator may vouch for them.
     #[serde(default)]
     pub references_of_unknown_file: u64,
+    /// References that do not open, and are never compared.
+    #[serde(default)]
+    pub references_unreadable: u64,
     /// The FPIR that the calibration supports for this gallery; absent where it supports none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claimed_fpir: Option<f64>,

@@ -10,22 +10,19 @@
 //! Whoever finds the recorded key still beside finishes that, so that no power cut can lose it.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
+use super::guarded::{self, BYTES_MAX, Fault};
 use super::{GrantKey, KeyProblem, SigningState, Thumbprint};
 use crate::durable::sync_folder_of;
 use crate::remedy::Remedied;
 
 /// What the credential is called in the service manager's folder.
 pub const CREDENTIAL: &str = "grant.key";
-/// Many times what a key needs.
-const BYTES_MAX: usize = 16 * 1024;
 
 /// What kind of place holds the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -290,19 +287,8 @@ impl KeyPlace {
             }
             _ => {}
         }
-        let write = || -> io::Result<()> {
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(&beside)?;
-            file.write_all(key.to_pem().as_bytes())?;
-            file.sync_all()?;
-            // Also its name: the database may record this key next.
-            sync_folder_of(&beside)
-        };
-        write().map_err(|error| self.unwritable(error))?;
+        guarded::write_new(&beside, key.to_pem().as_bytes())
+            .map_err(|error| self.unwritable(error))?;
         Ok(key)
     }
 
@@ -341,45 +327,18 @@ impl KeyPlace {
     /// The key in the file at `path`; `None` where there is no file.
     fn read(&self, path: &Path, owner: Option<u32>) -> Result<Option<GrantKey>, KeyTrouble> {
         let at = || path.to_owned();
-        let mut file = match open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
-                return Err(KeyTrouble::Link { path: at() });
-            }
-            Err(source) => return Err(KeyTrouble::Unreadable { path: at(), source }),
-        };
-        let unreadable = |source| KeyTrouble::Unreadable { path: at(), source };
-        let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(KeyTrouble::NoFile { path: at() });
-        }
-        // Who may read a credential is the service manager's to say.
-        if self.kind == PlaceKind::File {
-            let mode = metadata.mode() & 0o7777;
-            if mode & 0o077 != 0 {
-                return Err(KeyTrouble::Exposed { path: at(), mode });
-            }
-            if let Some(wanted) = owner.filter(|wanted| *wanted != metadata.uid()) {
-                return Err(KeyTrouble::Owner { path: at(), found: metadata.uid(), wanted });
-            }
-        }
-        // Of the size that is needed from the beginning: a vector that grows leaves copies behind.
-        let mut text = Zeroizing::new(Vec::with_capacity(BYTES_MAX + 1));
-        let limit = u64::try_from(BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-        Read::by_ref(&mut file).take(limit).read_to_end(&mut text).map_err(unreadable)?;
-        if text.len() > BYTES_MAX {
-            return Err(KeyTrouble::TooLarge { path: at() });
-        }
+        let text = guarded::read(path, self.kind, owner).map_err(|fault| match fault {
+            Fault::Link => KeyTrouble::Link { path: at() },
+            Fault::NoFile => KeyTrouble::NoFile { path: at() },
+            Fault::Exposed { mode } => KeyTrouble::Exposed { path: at(), mode },
+            Fault::Owner { found, wanted } => KeyTrouble::Owner { path: at(), found, wanted },
+            Fault::TooLarge => KeyTrouble::TooLarge { path: at() },
+            Fault::Unreadable(source) => KeyTrouble::Unreadable { path: at(), source },
+        })?;
+        let Some(text) = text else { return Ok(None) };
         let key = GrantKey::from_pem(&text);
         key.map(Some).map_err(|problem| KeyTrouble::NoKey { path: at(), problem })
     }
-}
-
-/// Opens a file without following a link, and without waiting for the other end of a pipe.
-fn open(path: &Path) -> io::Result<File> {
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 
 mod file;
 mod grant;
+pub mod guarded;
 mod key;
 mod nonces;
 mod request;

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::{AccountProblem, AdministratorProblem, BackupProblem, RuleProblem};
+use super::{AccountProblem, AdministratorProblem, BackupProblem, RuleProblem, SealTrouble};
 use crate::compare::SubjectId;
 use crate::inference::ModelId;
 use crate::remedy::Remedied;
@@ -141,6 +141,24 @@ pub enum Error {
         /// Whose.
         subject: String,
         /// What is wrong with it.
+        what: String,
+    },
+    /// Names and references are sealed, and the key is not there.
+    #[error("database {path}: {trouble}; {advice}", advice = self.advice())]
+    Sealed {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        trouble: Box<SealTrouble>,
+    },
+    /// What a subject has, its data key or its name, does not open.
+    #[error("database {path}: subject {subject}: {what}; {advice}", advice = self.advice())]
+    Unopened {
+        /// Where.
+        path: PathBuf,
+        /// Whose.
+        subject: String,
+        /// What, and why.
         what: String,
     },
     /// A stored record that cannot be read.
@@ -279,6 +297,10 @@ impl Remedied for Error {
             }
             Self::Sqlite { .. } => "'deepid-edge doctor' checks it as a whole".into(),
             Self::BadReference { .. } => "remove the subject and enrol it again".into(),
+            Self::Sealed { trouble, .. } => return trouble.remedy(),
+            Self::Unopened { .. } => {
+                "give it its name again with 'deepid-edge subjects rename', then enrol it again with 'deepid-edge enroll NAME --replace'".into()
+            }
             Self::BadRecord { .. } => "'deepid-edge doctor' checks the file as a whole".into(),
             Self::WrongLength { .. } => "enrol with the model that the daemon runs".into(),
             Self::NoSuchSubject { .. } => "'deepid-edge subjects list' shows who is".into(),
@@ -351,6 +373,8 @@ impl Error {
             | Self::Corrupt { .. }
             | Self::SchemaDiffers { .. }
             | Self::BadReference { .. }
+            | Self::Sealed { .. }
+            | Self::Unopened { .. }
             | Self::BadRecord { .. }
             | Self::BadRules { .. }
             | Self::Sqlite { .. } => ErrorKind::Unusable,

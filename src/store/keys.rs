@@ -5,8 +5,6 @@
 //! record; a key that was in use is named for its overlap and then forgotten; at most
 //! [`KNOWN_MAX`] are kept. Deliberately absent: private keys, which lie in files of their own.
 
-use std::os::unix::fs::MetadataExt as _;
-
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
@@ -105,7 +103,7 @@ impl Store {
     /// The user to whom the database belongs, and everything beside it that has secrets in it.
     #[must_use]
     pub fn owner(&self) -> Option<u32> {
-        self.path.metadata().ok().map(|metadata| metadata.uid())
+        super::owner_of(&self.path)
     }
 }
 

@@ -6,9 +6,12 @@
 //!
 //! Invariants: whatever returned `Ok` from a write is on the disk (WAL with `synchronous=FULL`);
 //! the order of `seq` is the order of writing; what an administrator changes is one transaction with
-//! its record; no record can be changed, taken out or moved without a trace; references are only ever handed out for the model file and the procedure that were
-//! asked for; a file that is foreign or of a newer schema is refused and left as it was
-//! found, and so is a damaged one by whoever looks for damage. Deliberately absent: pictures, and names anywhere but in `subjects.name`.
+//! its record; no record can be changed, taken out or moved without a trace; references are only ever
+//! handed out for the model file and the procedure that were asked for; a name or a reference lies on the
+//! disk sealed and for its own row alone, and one that does not open is reported and never compared; a
+//! file that is foreign or of a newer schema is refused and left as it was found, and so is a damaged one
+//! by whoever looks for damage. Deliberately absent: pictures, names anywhere but in `subjects.name`, and
+//! the key that all is sealed by.
 //!
 //! The way off the board and back is `backup`, encrypted.
 //!
@@ -30,6 +33,7 @@ mod record;
 mod references;
 mod rules;
 mod schema;
+pub mod seal;
 mod selection;
 mod spreadsheet;
 
@@ -42,35 +46,42 @@ pub use error::{Condition, Error, ErrorKind, may_be_written};
 pub use keys::{KnownKey, Rotation};
 pub use ledger::{OutboxPage, Run, UnreadableRecord};
 pub use names::{Likeness, LookAlike, Names};
-pub use people::Subject;
+pub use people::{NAME_SEALED, Subject};
 pub use record::{
     Administrative, AuditRecord, Body, ComparisonRecord, ConfigurationRefusal, DecisionRecord,
     RequestVerdict, TwinSign,
 };
-pub use references::{HeldReferences, ModelReferences, Reference, ReferenceSource, Usable};
+pub use references::{
+    HeldReferences, ModelReferences, Reference, ReferenceSource, UnreadableReference, Usable,
+};
 pub use rules::{RuleChange, RuleProblem};
+pub use seal::{Remains, SealName, SealPlace, SealTrouble, StoreKey};
 pub use selection::{Selection, StoredRecord};
 pub use spreadsheet::csv_row;
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::policy::RuleName;
 use crate::sign::GrantKey;
 
 /// How much is kept, and how long a busy file is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSettings {
     /// Audit records kept; the oldest are erased beyond it, acknowledged or not. At least 1. Of
     /// clients' requests a tenth of it is kept beside them.
     pub records_max: u64,
     /// Milliseconds to wait for another process that is writing.
     pub busy_timeout_ms: u32,
+    /// Where the key lies by which names and references are sealed; `None`: in the file `store.key`
+    /// beside the database.
+    pub key_place: Option<SealPlace>,
 }
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { records_max: 100_000, busy_timeout_ms: 5_000 }
+        Self { records_max: 100_000, busy_timeout_ms: 5_000, key_place: None }
     }
 }
 
@@ -80,6 +91,8 @@ pub struct Store {
     connection: rusqlite::Connection,
     path: PathBuf,
     settings: StoreSettings,
+    /// By which names and references are sealed.
+    vault: Arc<seal::Vault>,
     /// By which what is erased is vouched for.
     key: Option<Arc<GrantKey>>,
     /// The account of the page for which something is done.
@@ -102,4 +115,9 @@ impl Store {
             acting: self.acting.clone(),
         }
     }
+}
+
+/// The user to whom the database at `path` belongs, and everything beside it that has secrets in it.
+fn owner_of(path: &Path) -> Option<u32> {
+    path.metadata().ok().map(|metadata| metadata.uid())
 }

@@ -1,7 +1,8 @@
 //! Names: which one a subject may have, and which look alike.
 //!
 //! In: what an administrator typed. Out: the name as it is stored, or why it is none; who has a name;
-//! whose name looks like it. A name goes no further than `subjects.name`.
+//! whose name looks like it. A name goes no further than `subjects.name`, where it is sealed; so that all
+//! names are opened to find one.
 //!
 //! A name is stored in Unicode's normalisation form C, so that a keyboard that types `é` as one
 //! character and one that types an `e` and an accent give the same name. Names from before this rule
@@ -22,7 +23,8 @@ use unicode_security::general_security_profile::IdentifierType;
 
 use super::people::Undone;
 use super::references::subject_id;
-use super::{Error, Store};
+use super::seal::Vault;
+use super::{Error, NAME_SEALED, Store};
 use crate::compare::SubjectId;
 
 /// Names by id, for the administrator's eyes only.
@@ -79,6 +81,8 @@ pub(super) fn check(name: &str) -> Result<String, Error> {
         format!("its character {at} (U+{code:04X}) is {what}")
     } else if SubjectId::new(&name).is_ok() {
         "it looks like a subject id".to_owned()
+    } else if name == NAME_SEALED {
+        "it stands for a name that cannot be opened".to_owned()
     } else {
         return Ok(name);
     };
@@ -127,19 +131,39 @@ fn likeness(a: &str, b: &str) -> Option<Likeness> {
     }
 }
 
-/// Every subject's id and name.
-fn all(connection: &Connection) -> rusqlite::Result<Vec<(SubjectId, String)>> {
+/// Every subject's id and name, without those whose names do not open.
+///
+/// # Errors
+/// [`Error::Sealed`] when none can be opened.
+fn all(connection: &Connection, vault: &Vault) -> Result<Vec<(SubjectId, String)>, Undone> {
     let mut statement =
-        connection.prepare("SELECT id, name FROM subjects ORDER BY created_ms, id")?;
-    statement.query_map([], |row| Ok((subject_id(row, 0)?, row.get(1)?)))?.collect()
+        connection.prepare("SELECT id, data_key, name FROM subjects ORDER BY created_ms, id")?;
+    let rows = statement.query_map([], |row| {
+        Ok((subject_id(row, 0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Vec<u8>>(2)?))
+    })?;
+    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let store_key = vault.opening(connection)?;
+    let open = |(id, data_key, sealed): (SubjectId, Vec<u8>, Vec<u8>)| {
+        let key = store_key.unwrap(id.as_str(), &data_key).ok()?;
+        let name = key.open_name(id.as_str(), &sealed).ok()?;
+        Some((id, name))
+    };
+    Ok(rows.into_iter().filter_map(open).collect())
 }
 
 /// Who has `name`, whichever way it is spelt. A name that is spelt the very same comes first.
 ///
 /// # Errors
 /// [`Error::AmbiguousName`] when several have it, all spelt otherwise.
-pub(super) fn holder(connection: &Connection, name: &str) -> Result<Option<SubjectId>, Undone> {
-    let mut having = all(connection)?;
+pub(super) fn holder(
+    connection: &Connection,
+    vault: &Vault,
+    name: &str,
+) -> Result<Option<SubjectId>, Undone> {
+    let mut having = all(connection, vault)?;
     having.retain(|(_, other)| same(other, name));
     if let Some((id, _)) = having.iter().find(|(_, other)| other == name) {
         return Ok(Some(id.clone()));
@@ -178,7 +202,7 @@ impl Store {
     /// # Errors
     /// What the database says.
     pub fn look_alikes(&self, name: &str) -> Result<Vec<LookAlike>, Error> {
-        let all = all(&self.connection).map_err(|source| self.error(source))?;
+        let all = all(&self.connection, &self.vault).map_err(|undone| self.refusal(undone))?;
         let alike = |(subject, other): (SubjectId, String)| {
             likeness(&other, name.trim()).map(|by| LookAlike { subject, name: other, by })
         };
@@ -240,6 +264,7 @@ mod tests {
             (" \u{a0} ", "it is empty"),
             (&"x".repeat(65), "longer than 64"),
             ("s-4f9a1c", "subject id"),
+            (NAME_SEALED, "cannot be opened"),
         ] {
             let error = check(bad).unwrap_err().to_string();
             assert!(error.contains(says), "{bad:?}: {error}");

@@ -10,11 +10,14 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind as IoKind;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::error::is_refusal;
+use super::people::Undone;
+use super::seal::{SealPlace, StoreKey, Vault};
 use super::{Error, Store, StoreSettings, schema};
 
 impl Store {
@@ -36,12 +39,29 @@ impl Store {
 
     fn open_for_writing(path: &Path, settings: StoreSettings, checks: bool) -> Result<Self, Error> {
         make_file(path)?;
+        let store = Self::connect(path, settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        store.begin(checks)
+    }
+
+    /// Opens the database of a backup, which is sealed by `key`, or is to be where it is not yet.
+    pub(super) fn open_with(
+        path: &Path,
+        settings: StoreSettings,
+        key: StoreKey,
+    ) -> Result<Self, Error> {
         let mut store = Self::connect(path, settings, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        store.vault = Arc::new(Vault::holding(path.to_owned(), key));
+        store.begin(false)
+    }
+
+    fn begin(mut self, checks: bool) -> Result<Self, Error> {
+        let path = self.path.clone();
+        let store = &mut self;
         let version = store.identify()?;
         if checks || version < schema::VERSION {
             store.check_pages()?;
         }
-        tighten(path)?;
+        tighten(&path)?;
         store.prepare()?;
         if version < schema::VERSION {
             store.bring_up(version)?;
@@ -50,7 +70,10 @@ impl Store {
         if checks {
             store.check_rows()?;
         }
-        Ok(store)
+        if let Err(error) = store.sweep() {
+            tracing::warn!(%error, "names and references are sealed, and parts of them may still stand readable in the file; it is rewritten as soon as there is room and nobody else is reading");
+        }
+        Ok(self)
     }
 
     /// Opens an existing database for reading. Writing through it is refused by SQLite itself.
@@ -78,13 +101,21 @@ impl Store {
         self.check_rows()
     }
 
-    fn connect(path: &Path, settings: StoreSettings, access: OpenFlags) -> Result<Self, Error> {
-        let at = |source| Error::at(path, settings.busy_timeout_ms, source);
+    pub(super) fn connect(
+        path: &Path,
+        settings: StoreSettings,
+        access: OpenFlags,
+    ) -> Result<Self, Error> {
+        let waited_ms = settings.busy_timeout_ms;
+        let at = |source| Error::at(path, waited_ms, source);
         let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(at)?;
         let patience = Duration::from_millis(settings.busy_timeout_ms.into());
         connection.busy_timeout(patience).map_err(at)?;
-        Ok(Self { connection, path: path.to_owned(), settings, key: None, acting: None })
+        let beside = || SealPlace::beside_database(path);
+        let place = settings.key_place.clone().unwrap_or_else(beside);
+        let vault = Arc::new(Vault::at(path.to_owned(), place));
+        Ok(Self { connection, path: path.to_owned(), settings, vault, key: None, acting: None })
     }
 
     /// The schema version of the file: 0 for an empty one. Refuses what is not ours, or newer.
@@ -177,6 +208,16 @@ impl Store {
     fn bring_up(&mut self, version: i64) -> Result<(), Error> {
         let (path, waited_ms) = (self.path.clone(), self.settings.busy_timeout_ms);
         let at = |source| Error::at(&path, waited_ms, source);
+        let undone = |undone| match undone {
+            Undone::Sqlite(source) => at(source),
+            Undone::Refused(error) => error,
+        };
+        // Within a transaction it would have no effect, and a step may replace a table that others point
+        // to.
+        let foreign_keys = |connection: &Connection, on: bool| {
+            connection.pragma_update(None, "foreign_keys", on).map_err(at)
+        };
+        foreign_keys(&self.connection, false)?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -186,10 +227,13 @@ impl Store {
             transaction.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(at)?;
         match now {
             0 => schema::make(&transaction).map_err(at)?,
-            now if now < schema::VERSION => schema::migrate(&transaction, now).map_err(at)?,
+            now if now < schema::VERSION => {
+                schema::migrate(&transaction, now, &self.vault).map_err(undone)?;
+            }
             _ => {}
         }
         transaction.commit().map_err(at)?;
+        foreign_keys(&self.connection, true)?;
         if version != now || version == 0 {
             return Ok(());
         }

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior};
 
 use super::references::subject_id;
-use super::{Error, Store, names};
+use super::{Error, Store, StoreKey, names};
 use crate::compare::SubjectId;
 
 /// An enrolled person.
@@ -15,8 +15,11 @@ use crate::compare::SubjectId;
 pub struct Subject {
     /// The pseudonym.
     pub id: SubjectId,
-    /// The name, for the administrator's eyes only: never logged, never published.
+    /// The name, for the administrator's eyes only: never logged, never published. [`NAME_SEALED`]
+    /// where it does not open.
     pub name: String,
+    /// Whether the name could be opened.
+    pub name_opens: bool,
     /// Whether the person may be granted anything.
     pub enabled: bool,
     /// When it was enrolled, milliseconds since 1970.
@@ -46,14 +49,18 @@ impl From<Error> for Undone {
     }
 }
 
-const SUBJECT: &str = "SELECT id, name, enabled, created_ms,
+/// What stands for a name that does not open. Nobody may have it: see `names`.
+pub const NAME_SEALED: &str = "(sealed)";
+
+const SUBJECT: &str = "SELECT id, data_key, name, enabled, created_ms,
     (SELECT count(*) FROM subject_references r WHERE r.subject = s.id) FROM subjects s";
 
 /// Attempts at a random id that nobody has before a longer one is tried.
 const ID_ATTEMPTS: u32 = 8;
 
 impl Store {
-    /// Everybody, in the order of enrolment.
+    /// Everybody, in the order of enrolment. Without the key, too: [`Self::sealed`] says whether it is
+    /// there.
     ///
     /// # Errors
     /// What the database says.
@@ -61,9 +68,24 @@ impl Store {
         let read = || {
             let mut statement =
                 self.connection.prepare(&format!("{SUBJECT} ORDER BY created_ms, id"))?;
-            statement.query_map([], subject)?.collect::<rusqlite::Result<_>>()
+            statement.query_map([], StoredSubject::of)?.collect::<rusqlite::Result<Vec<_>>>()
         };
-        read().map_err(|source| self.error(source))
+        let stored = read().map_err(|source| self.error(source))?;
+        let key = if stored.is_empty() { None } else { self.vault.opening(&self.connection).ok() };
+        Ok(stored.into_iter().map(|subject| subject.open(key.as_deref())).collect())
+    }
+
+    /// Why names and references cannot be opened, where somebody is enrolled and they cannot.
+    #[must_use]
+    pub fn sealed(&self) -> Option<Error> {
+        let somebody = "SELECT EXISTS (SELECT 1 FROM subjects)";
+        match self.connection.query_row(somebody, [], |row| row.get(0)) {
+            Ok(true) => {
+                self.vault.opening(&self.connection).err().map(|undone| self.refusal(undone))
+            }
+            Ok(false) => None,
+            Err(source) => Some(self.error(source)),
+        }
     }
 
     /// The one whose id or name is `asked`, whichever way the characters of the name are spelt.
@@ -75,15 +97,17 @@ impl Store {
         let asked = asked.trim();
         let id = match SubjectId::new(asked) {
             Ok(id) => id,
-            Err(_) => names::holder(&self.connection, asked)
+            Err(_) => names::holder(&self.connection, &self.vault, asked)
                 .map_err(|undone| self.refusal(undone))?
                 .ok_or_else(nobody)?,
         };
-        self.connection
-            .query_row(&format!("{SUBJECT} WHERE id = ?1"), [id.as_str()], subject)
+        let stored = self
+            .connection
+            .query_row(&format!("{SUBJECT} WHERE id = ?1"), [id.as_str()], StoredSubject::of)
             .optional()
             .map_err(|source| self.error(source))?
-            .ok_or_else(nobody)
+            .ok_or_else(nobody)?;
+        Ok(stored.open(self.vault.opening(&self.connection).ok().as_deref()))
     }
 
     /// Whether a subject of this id was here and was removed.
@@ -139,14 +163,41 @@ impl Store {
     }
 }
 
-fn subject(row: &Row<'_>) -> rusqlite::Result<Subject> {
-    Ok(Subject {
-        id: subject_id(row, 0)?,
-        name: row.get(1)?,
-        enabled: row.get(2)?,
-        created_ms: row.get(3)?,
-        references: unsigned(row, 4)?,
-    })
+/// A subject as it lies in its row.
+struct StoredSubject {
+    id: SubjectId,
+    data_key: Vec<u8>,
+    name: Vec<u8>,
+    enabled: bool,
+    created_ms: i64,
+    references: u64,
+}
+
+impl StoredSubject {
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: subject_id(row, 0)?,
+            data_key: row.get(1)?,
+            name: row.get(2)?,
+            enabled: row.get(3)?,
+            created_ms: row.get(4)?,
+            references: unsigned(row, 5)?,
+        })
+    }
+
+    fn open(self, key: Option<&StoreKey>) -> Subject {
+        let id = self.id.as_str();
+        let data_key = key.and_then(|key| key.unwrap(id, &self.data_key).ok());
+        let name = data_key.and_then(|key| key.open_name(id, &self.name).ok());
+        Subject {
+            name_opens: name.is_some(),
+            name: name.unwrap_or_else(|| NAME_SEALED.to_owned()),
+            enabled: self.enabled,
+            created_ms: self.created_ms,
+            references: self.references,
+            id: self.id,
+        }
+    }
 }
 
 /// A count of this schema, which is never negative.

@@ -6,8 +6,8 @@
 
 use uuid::Uuid;
 
-use super::Role;
 use super::administrators::May;
+use super::{Role, SealName};
 use crate::capture::DoubtKind;
 use crate::clock::ClockTrust;
 use crate::compare::{Metric, SubjectId};
@@ -274,6 +274,13 @@ pub enum Administrative {
         after: Thumbprint,
         /// For how many seconds the key before is still named on `keys`.
         overlap_s: u64,
+    },
+    /// Names and references are sealed by another store key from now on.
+    StoreKeyRotated {
+        /// The name of the key before.
+        before: SealName,
+        /// The name of the key that they are sealed by now.
+        after: SealName,
     },
     /// A backup took the gallery's place.
     GalleryRestored {

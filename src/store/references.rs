@@ -1,18 +1,21 @@
 //! References: feature vectors of enrolled people, and the procedure that made each.
 //!
-//! Rows → [`Reference`], and counts of those that cannot be compared. Invariants: references come out
-//! only for the model file and the procedure that was asked for ([`ModelKey`]); a reference of an
+//! Rows → [`Reference`], and counts of those that cannot be compared. Invariants: this is the one place
+//! that opens references; one that does not open never comes out, and keeps no other from it; references
+//! come out only for the model file and the procedure that was asked for ([`ModelKey`]); a reference of an
 //! unknown file, which is one from before procedures were recorded, is counted and never comes out
 //! until an administrator has vouched for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row};
 use serde::{Deserialize, Serialize};
 
 use super::people::unsigned;
-use super::{Error, Store};
+use super::seal::{ADDED_BYTES, DataKey, DoesNotOpen, ReferenceRow};
+use super::{Error, Store, StoreKey};
 use crate::compare::SubjectId;
 use crate::embed::FeatureVector;
 use crate::inference::{ModelId, ModelKey, ProcedureHash};
@@ -30,6 +33,19 @@ pub struct Reference {
     pub vector: FeatureVector,
     /// Weight of the picture it came from, 0 to 1.
     pub quality: f32,
+}
+
+/// A stored reference that is never compared, because it does not open or holds no usable numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableReference {
+    /// Its row.
+    pub reference: i64,
+    /// Whose, as stored.
+    pub subject: String,
+    /// The model, as stored.
+    pub model: String,
+    /// What is wrong with it.
+    pub what: String,
 }
 
 /// What kind of source a reference came from.
@@ -148,54 +164,47 @@ fn by_model<'a>(held: impl IntoIterator<Item = &'a HeldReferences>) -> Vec<Model
 }
 
 impl Store {
-    /// All references of `key`, in the order of enrolment. References of other models, of another file
-    /// under the same id or of an unknown one never come out of here; [`Usable`] counts them.
+    /// All references of `key` that open, in the order of enrolment. References of other models, of
+    /// another file under the same id or of an unknown one never come out of here; [`Usable`] counts
+    /// them. One that does not open never does, either; [`Self::unreadable_references`] names them.
     ///
     /// # Errors
-    /// [`Error::BadReference`] when a row cannot be a reference: a gallery with a doubt in it is no
-    /// gallery. Or what the database says.
+    /// [`Error::Sealed`] when there are some and none can be opened. Or what the database says.
     pub fn references(&self, key: &ModelKey) -> Result<Vec<Reference>, Error> {
         let condition = "r.model = ?1 AND r.procedure = ?2";
-        self.read_references(condition, &[key.id.as_str(), &key.procedure.to_string()], key)
+        let opened = self.opened(condition, &[key.id.as_str(), &key.procedure.to_string()])?;
+        Ok(opened.into_iter().filter_map(Opened::reference).collect())
+    }
+
+    /// References, of any model, that do not open or hold no numbers that can be compared.
+    ///
+    /// # Errors
+    /// As [`Self::references`].
+    pub fn unreadable_references(&self) -> Result<Vec<UnreadableReference>, Error> {
+        Ok(self.every_reference()?.into_iter().filter_map(Opened::unreadable).collect())
     }
 
     /// Checks that every reference of `model`, by whatever procedure, can be read.
     ///
     /// # Errors
-    /// As [`Self::references`].
+    /// As [`Self::references`], and [`Error::BadReference`] for the first that cannot.
     pub fn check_references(&self, model: &ModelId) -> Result<(), Error> {
-        let mut procedures: Vec<Option<ProcedureHash>> = self
-            .held()?
-            .into_iter()
-            .filter(|entry| entry.model == model.as_str())
-            .map(|entry| entry.procedure)
-            .collect();
-        procedures.sort_unstable();
-        procedures.dedup();
-        for procedure in procedures {
-            // An unknown file has no name by which it could be asked for.
-            let nameless = ProcedureHash::of_bytes([0; 32]);
-            let key = ModelKey { id: model.clone(), procedure: procedure.unwrap_or(nameless) };
-            match procedure {
-                Some(_) => drop(self.references(&key)?),
-                None => drop(self.read_references(
-                    "r.model = ?1 AND r.procedure IS NULL",
-                    &[model.as_str()],
-                    &key,
-                )?),
-            }
-        }
-        Ok(())
+        let opened = self.opened("r.model = ?1", &[model.as_str()])?;
+        let Some(bad) = opened.into_iter().find_map(Opened::unreadable) else { return Ok(()) };
+        let UnreadableReference { reference, subject, what, .. } = bad;
+        Err(Error::BadReference { path: self.path.clone(), reference, subject, what })
     }
 
-    fn read_references(
-        &self,
-        condition: &str,
-        values: &[&str],
-        key: &ModelKey,
-    ) -> Result<Vec<Reference>, Error> {
+    pub(super) fn every_reference(&self) -> Result<Vec<Opened>, Error> {
+        self.opened("true", &[])
+    }
+
+    /// Opens the references of a condition; of one procedure those count that have as many numbers as
+    /// the first.
+    fn opened(&self, condition: &str, values: &[&str]) -> Result<Vec<Opened>, Error> {
         let sql = format!(
-            "SELECT r.id, r.subject, s.enabled, r.vector, r.quality
+            "SELECT r.id, r.subject, s.enabled, r.vector, r.quality, r.model, r.procedure, r.source,
+                    r.created_ms, s.data_key
              FROM subject_references r JOIN subjects s ON s.id = r.subject
              WHERE {condition} ORDER BY r.id"
         );
@@ -203,20 +212,30 @@ impl Store {
         let rows = statement
             .query_map(rusqlite::params_from_iter(values), StoredReference::of)
             .map_err(|source| self.error(source))?;
-        let mut references: Vec<Reference> = Vec::new();
+        let mut keys: Option<DataKeys> = None;
+        let mut lengths = HashMap::new();
+        let mut opened = Vec::new();
         for row in rows {
             let stored = row.map_err(|source| self.error(source))?;
-            let length = references.first().map(|first| first.vector.values().len());
-            let (reference, subject) = (stored.id, stored.subject.clone());
-            let read = stored.read(key, length).map_err(|what| Error::BadReference {
-                path: self.path.clone(),
-                reference,
-                subject,
-                what,
-            })?;
-            references.push(read);
+            let keys = if let Some(keys) = &mut keys {
+                keys
+            } else {
+                let key = self.vault.opening(&self.connection);
+                keys.insert(DataKeys::of(key.map_err(|undone| self.refusal(undone))?))
+            };
+            let procedure = (stored.model.clone(), stored.procedure.clone());
+            let vector = stored.read(keys).and_then(|vector| {
+                let found = vector.values().len();
+                let wanted = *lengths.entry(procedure).or_insert(found);
+                if found == wanted {
+                    Ok(vector)
+                } else {
+                    Err(format!("{found} numbers, others have {wanted}"))
+                }
+            });
+            opened.push(stored.opened(vector));
         }
-        Ok(references)
+        Ok(opened)
     }
 
     /// How many references each subject has of each procedure, in the order of the subjects' ids.
@@ -251,13 +270,18 @@ pub(super) fn stored_length(
     use rusqlite::OptionalExtension as _;
     let length: Option<i64> = connection
         .query_row(
-            "SELECT length(vector) / 4 FROM subject_references
+            "SELECT length(vector) FROM subject_references
              WHERE model = ?1 AND procedure = ?2 LIMIT 1",
             [key.id.as_str(), &key.procedure.to_string()],
             |row| row.get(0),
         )
         .optional()?;
-    Ok(length.and_then(|length| usize::try_from(length).ok()))
+    Ok(length.map(|length| numbers_in(usize::try_from(length).unwrap_or(0))))
+}
+
+/// How many numbers so many sealed bytes are.
+pub(super) const fn numbers_in(sealed_bytes: usize) -> usize {
+    sealed_bytes.saturating_sub(ADDED_BYTES) / 4
 }
 
 fn held(row: &Row<'_>) -> rusqlite::Result<HeldReferences> {
@@ -291,8 +315,47 @@ struct StoredReference {
     id: i64,
     subject: String,
     enabled: bool,
-    blob: Vec<u8>,
+    sealed: Vec<u8>,
     quality: f64,
+    model: String,
+    procedure: Option<String>,
+    source: String,
+    created_ms: i64,
+    data_key: Vec<u8>,
+}
+
+/// A reference, opened or not.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub id: i64,
+    pub subject: String,
+    enabled: bool,
+    model: String,
+    quality: f64,
+    /// Its numbers, or why they cannot be read.
+    pub vector: Result<FeatureVector, String>,
+}
+
+/// The data keys of subjects, each unwrapped once.
+struct DataKeys {
+    store_key: Arc<StoreKey>,
+    known: HashMap<String, Result<DataKey, DoesNotOpen>>,
+}
+
+impl DataKeys {
+    fn of(store_key: Arc<StoreKey>) -> Self {
+        Self { store_key, known: HashMap::new() }
+    }
+
+    fn of_subject(&mut self, subject: &str, wrapped: &[u8]) -> Result<&DataKey, String> {
+        let known = &mut self.known;
+        let store_key = &self.store_key;
+        known
+            .entry(subject.to_owned())
+            .or_insert_with(|| store_key.unwrap(subject, wrapped))
+            .as_ref()
+            .map_err(|error| format!("its subject's key: {error}"))
+    }
 }
 
 impl StoredReference {
@@ -301,28 +364,67 @@ impl StoredReference {
             id: row.get(0)?,
             subject: row.get(1)?,
             enabled: row.get(2)?,
-            blob: row.get(3)?,
+            sealed: row.get(3)?,
             quality: row.get(4)?,
+            model: row.get(5)?,
+            procedure: row.get(6)?,
+            source: row.get(7)?,
+            created_ms: row.get(8)?,
+            data_key: row.get(9)?,
         })
     }
 
-    /// Reads it, or says what is wrong; `length` is how many numbers its predecessors have.
-    fn read(self, key: &ModelKey, length: Option<usize>) -> Result<Reference, String> {
-        let (numbers, rest) = self.blob.as_chunks::<4>();
-        if !rest.is_empty() || numbers.is_empty() {
-            return Err(format!("{} bytes are not a list of numbers", self.blob.len()));
+    /// What its numbers are bound to.
+    fn row(&self) -> ReferenceRow<'_> {
+        ReferenceRow {
+            id: self.id,
+            subject: &self.subject,
+            model: &self.model,
+            procedure: self.procedure.as_deref(),
+            quality: self.quality,
+            source: &self.source,
+            created_ms: self.created_ms,
         }
-        if let Some(wanted) = length.filter(|wanted| *wanted != numbers.len()) {
-            return Err(format!("{} numbers, others have {wanted}", numbers.len()));
+    }
+
+    /// Opens it, or says what is wrong.
+    fn read(&self, keys: &mut DataKeys) -> Result<FeatureVector, String> {
+        let key = keys.of_subject(&self.subject, &self.data_key)?;
+        let bytes =
+            key.open_numbers(&self.row(), &self.sealed).map_err(|error| error.to_string())?;
+        let (numbers, rest) = bytes.as_chunks::<4>();
+        if !rest.is_empty() || numbers.is_empty() {
+            return Err(format!("{} bytes are not a list of numbers", bytes.len()));
         }
         let values = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        Ok(Reference {
+        let id = ModelId::new(&self.model).map_err(|error| error.to_string())?;
+        // An unknown file has no name by which it could be asked for.
+        let nameless = || Ok(ProcedureHash::of_bytes([0; 32]));
+        let procedure = self.procedure.as_deref().map_or_else(nameless, ProcedureHash::new);
+        let procedure = procedure.map_err(|error| error.to_string())?;
+        FeatureVector::new(ModelKey { id, procedure }, values).map_err(|error| error.to_string())
+    }
+
+    fn opened(self, vector: Result<FeatureVector, String>) -> Opened {
+        let Self { id, subject, enabled, model, quality, .. } = self;
+        Opened { id, subject, enabled, model, quality, vector }
+    }
+}
+
+impl Opened {
+    fn reference(self) -> Option<Reference> {
+        Some(Reference {
             id: self.id,
-            subject: SubjectId::new(&self.subject).map_err(|error| error.to_string())?,
+            subject: SubjectId::new(&self.subject).ok()?,
             enabled: self.enabled,
-            vector: FeatureVector::new(key.clone(), values).map_err(|error| error.to_string())?,
+            vector: self.vector.ok()?,
             quality: self.quality as f32,
         })
+    }
+
+    fn unreadable(self) -> Option<UnreadableReference> {
+        let Self { id: reference, subject, model, vector, .. } = self;
+        vector.err().map(|what| UnreadableReference { reference, subject, model, what })
     }
 }
 

@@ -7,6 +7,9 @@
 
 use rusqlite::{Connection, Transaction};
 
+use super::people::Undone;
+use super::seal::{Plain, Vault};
+
 /// `DPEd`: says that a file is ours (`PRAGMA application_id`).
 pub(super) const APPLICATION_ID: u32 = 0x4450_4564;
 
@@ -14,7 +17,7 @@ pub(super) const APPLICATION_ID: u32 = 0x4450_4564;
 const WHOLE: &str = include_str!("schema/whole.sql");
 
 /// Step `i` leads from version `i` to `i + 1`.
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     include_str!("schema/step-1.sql"),
     include_str!("schema/step-2.sql"),
     include_str!("schema/step-3.sql"),
@@ -24,13 +27,16 @@ const STEPS: [&str; 9] = [
     include_str!("schema/step-7.sql"),
     include_str!("schema/step-8.sql"),
     include_str!("schema/step-9.sql"),
+    include_str!("schema/step-10.sql"),
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 9;
+pub(super) const VERSION: i64 = 10;
 /// The first version whose records are bound to each other.
 pub(super) const CHAINED: i64 = 6;
-const _: () = assert!(STEPS.len() == 9, "one step leads to each version");
+/// The first version whose names and references are sealed.
+pub(super) const SEALED: i64 = 10;
+const _: () = assert!(STEPS.len() == 10, "one step leads to each version");
 
 /// Makes all tables in an empty file.
 pub(super) fn make(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
@@ -38,16 +44,24 @@ pub(super) fn make(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     stamp(transaction, VERSION)
 }
 
-/// Walks from version `from` (at least 1) to [`VERSION`].
-pub(super) fn migrate(transaction: &Transaction<'_>, from: i64) -> rusqlite::Result<()> {
-    let done = usize::try_from(from).unwrap_or(0);
-    for step in STEPS.iter().skip(done) {
+/// Walks from version `from` (at least 1) to [`VERSION`], by the key in `vault`. Foreign keys must be off:
+/// a step may replace a table that others point to.
+pub(super) fn migrate(
+    transaction: &Transaction<'_>,
+    from: i64,
+    vault: &Vault,
+) -> Result<(), Undone> {
+    for (to, step) in (1..).zip(STEPS).filter(|(to, _)| *to > from) {
+        let plain = (to == SEALED).then(|| Plain::take(transaction)).transpose()?;
         transaction.execute_batch(step)?;
+        if let Some(plain) = plain {
+            plain.seal(transaction, vault)?;
+        }
     }
     if from < CHAINED {
         super::chain::bind_existing(transaction)?;
     }
-    stamp(transaction, VERSION)
+    Ok(stamp(transaction, VERSION)?)
 }
 
 fn stamp(connection: &Connection, version: i64) -> rusqlite::Result<()> {

@@ -29,6 +29,7 @@ mod document;
 mod errors;
 mod keys;
 mod kills;
+mod migration;
 mod own_broker;
 mod power;
 mod sights;

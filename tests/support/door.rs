@@ -79,6 +79,7 @@ pub fn info() -> Info {
         references: 5,
         references_of_other_models: 0,
         references_of_unknown_file: 0,
+        references_unreadable: 0,
         claimed_fpir: Some(2e-5),
         beyond_calibration: false,
         grant_key: None,

@@ -61,7 +61,7 @@ const fn row(
 }
 
 /// All rows, those of a group together.
-pub const ROWS: [Row; 51] = [
+pub const ROWS: [Row; 53] = [
     row(
         "process",
         "kill",
@@ -237,10 +237,28 @@ pub const ROWS: [Row; 51] = [
         "power",
         "damage",
         "the database's file is damaged at random: a bit, up to 4096 bytes changed or zeroed, or the rest cut off",
-        "no panic; a record that reads as sound is the one that was made. **A changed bit in a number of a reference is not noticed**",
+        "no panic; a record that reads as sound is the one that was made; a name or a number of a reference is as it was, or is reported and not compared. **That a row is gone is not always noticed**",
         (2000, "damages"),
-        "the refusal at the start, the row's own refusal, or `records verify`",
+        "the refusal at the start, `references_unreadable` on `info`, the row's own refusal, or `records verify`",
         "tests/faults/damage.rs::a_database_damaged_anywhere_is_refused_named_or_as_it_was",
+    ),
+    row(
+        "power",
+        "migration-cut",
+        "a kill or a power cut, of each kind above, behind each call of SQLite while names and references of an older database are sealed",
+        "everybody and every number is there; when it was opened again nothing stands readable in its files",
+        (200, "cuts"),
+        "none needed: it opens",
+        "tests/faults/migration.rs::a_migration_that_is_cut_anywhere_loses_nobody_and_leaves_nothing_readable",
+    ),
+    row(
+        "power",
+        "migration-refused",
+        "no room, an error of each write or of each sync meanwhile",
+        "as above",
+        (60, "places"),
+        "the refusal, or a warning in the log",
+        "tests/faults/migration.rs::a_migration_that_the_storage_refuses_anywhere_is_made_up_for",
     ),
     row(
         "power",

@@ -16,6 +16,7 @@ pub mod fault_rows;
 pub mod models;
 pub mod mosquitto;
 pub mod network_camera;
+pub mod older;
 pub mod path;
 pub mod people;
 pub mod scene;

@@ -20,7 +20,7 @@ use clap::Args;
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::{keys, policy, usable};
+use super::{keys, policy, store_key, usable};
 use crate::clock::{SystemClock, utc};
 use crate::config::Config;
 use crate::serve::Check;
@@ -68,6 +68,7 @@ impl Arguments {
             clock(&mut findings, &config, store);
             policy::check(&mut findings, &config, store);
             keys::check(&mut findings, &config, store);
+            store_key::check(&mut findings, &config, store);
             page::check(&mut findings, &config, store);
         }
         let worst = findings.worst();

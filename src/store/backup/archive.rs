@@ -1,8 +1,8 @@
-//! What lies inside the encryption: a tar archive of two or three files, in one order.
+//! What lies inside the encryption: a tar archive of two to four files, in one order.
 //!
-//! Manifest, configuration and database ↔ bytes. Invariants: no entry's path is ever used as a path
+//! Manifest, configuration, the key by which the database in it is sealed, and database ↔ bytes. Invariants: no entry's path is ever used as a path
 //! of this machine; an entry that is not expected, in another order, too large or too short is
-//! refused; nothing but manifest and configuration, which are bounded, is held in memory.
+//! refused; nothing but manifest, configuration and key, which are bounded, is held in memory.
 //! Deliberately absent: long names, links, extended headers. A backup has none.
 //!
 //! Source: POSIX.1-2008, pax(1), the ustar interchange format.
@@ -11,6 +11,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use tar::{Archive, Builder, Entry, EntryType, Header};
 
+use zeroize::Zeroizing;
+
+use super::super::{StoreKey, schema};
 use super::{
     BackupProblem, CONFIG_BYTES_MAX, DATABASE_BYTES_MAX, FORMAT, FORMAT_VERSION, Manifest,
     Progress, seal,
@@ -18,7 +21,10 @@ use super::{
 
 const MANIFEST: &str = "manifest.json";
 const CONFIG: &str = "config.toml";
+/// As it is called beside a database: what was taken out of a backup opens as it is.
+const KEY: &str = "store.key";
 const DATABASE: &str = "deepid-edge.db";
+const KEY_BYTES_MAX: u64 = 1024;
 const MANIFEST_BYTES_MAX: u64 = 64 * 1024;
 /// An archive ends in zeros: two blocks, filled up to twenty by most programs.
 const ENDING_BYTES_MAX: u64 = 64 * 1024;
@@ -29,6 +35,7 @@ pub(super) fn write<W: Write>(
     out: W,
     manifest: &Manifest,
     config: Option<&str>,
+    key: Option<&StoreKey>,
     mut database: impl Read + Seek,
     progress: Progress<'_>,
 ) -> std::io::Result<W> {
@@ -38,6 +45,10 @@ pub(super) fn write<W: Write>(
     append(&mut archive, MANIFEST, said.len() as u64, &said[..])?;
     if let Some(text) = config {
         append(&mut archive, CONFIG, text.len() as u64, text.as_bytes())?;
+    }
+    if let Some(key) = key {
+        let text = key.to_text();
+        append(&mut archive, KEY, text.len() as u64, text.as_bytes())?;
     }
     database.seek(SeekFrom::Start(0))?;
     let bytes = manifest.database.bytes;
@@ -83,13 +94,16 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
+/// What an archive says, the key that its database is sealed by, and where that was written to.
+pub(super) type Contents<W> = (Manifest, Option<StoreKey>, W);
+
 /// Reads the archive in `from`. When manifest and configuration are known, `place` says where the
 /// database is to be written; its error ends the reading and comes back in the inner result.
 pub(super) fn read<R: Read, W: Write, E>(
     from: R,
     place: impl FnOnce(&Manifest, Option<&str>) -> Result<W, E>,
     progress: Progress<'_>,
-) -> Result<Result<(Manifest, W), E>, BackupProblem> {
+) -> Result<Result<Contents<W>, E>, BackupProblem> {
     let mut archive = Archive::new(from);
     let mut entries = archive.entries().map_err(|error| misread(&error))?.raw(true);
     let mut next = |name: &str| -> Result<_, BackupProblem> {
@@ -104,9 +118,18 @@ pub(super) fn read<R: Read, W: Write, E>(
     };
 
     let manifest = understand(&bounded(next(MANIFEST)?, "its manifest", MANIFEST_BYTES_MAX)?)?;
+    if manifest.database.schema > schema::VERSION {
+        return Err(newer(manifest.database.schema, &manifest));
+    }
     let config = if manifest.config.is_some() {
         let text = bounded(next(CONFIG)?, "its configuration", CONFIG_BYTES_MAX)?;
         Some(String::from_utf8(text).map_err(|_| OTHER_CONTENT)?)
+    } else {
+        None
+    };
+    let key = if manifest.database.schema >= schema::SEALED {
+        let text = Zeroizing::new(bounded(next(KEY)?, "its key", KEY_BYTES_MAX)?);
+        Some(StoreKey::from_text(&text).ok_or(OTHER_CONTENT)?)
     } else {
         None
     };
@@ -133,11 +156,17 @@ pub(super) fn read<R: Read, W: Write, E>(
     if rest > ENDING_BYTES_MAX {
         return Err(OTHER_CONTENT);
     }
-    Ok(Ok((manifest, out)))
+    Ok(Ok((manifest, key, out)))
 }
 
 const OTHER_CONTENT: BackupProblem =
     BackupProblem::NotABackup { what: "it is encrypted, and holds something else" };
+
+/// That its database is of a later version of this program.
+pub(super) fn newer(found: i64, manifest: &Manifest) -> BackupProblem {
+    let software = manifest.software.chars().filter(|c| !c.is_control()).take(40).collect();
+    BackupProblem::NewerSchema { found, known: schema::VERSION, software }
+}
 
 fn too_large(what: &'static str, found: u64, max: u64) -> BackupProblem {
     BackupProblem::TooLarge { what, found, max, remedy: "no door has so much: this is no backup" }
@@ -215,21 +244,27 @@ mod tests {
             made: "2026-05-01T07:15:02Z".to_owned(),
             door: "front".to_owned(),
             database: DatabaseFacts {
-                schema: 2,
+                schema: schema::SEALED,
                 bytes: database.len() as u64,
                 subjects: 1,
                 references: vec![],
             },
             config: Some("/etc/deepid-edge/config.toml".into()),
         };
-        let mut told = 0;
+        let (mut told, key) = (0, StoreKey::generate().unwrap());
         let config = Some("[door]\nid = 'front'\n");
-        let bytes =
-            write(Vec::new(), &manifest, config, Cursor::new(&database), &mut |done, all| {
+        let bytes = write(
+            Vec::new(),
+            &manifest,
+            config,
+            Some(&key),
+            Cursor::new(&database),
+            &mut |done, all| {
                 assert!(done <= all);
                 told = done;
-            })
-            .unwrap();
+            },
+        )
+        .unwrap();
         assert_eq!(told, manifest.database.bytes, "progress ends at the end");
         (manifest, bytes)
     }
@@ -247,7 +282,7 @@ mod tests {
     fn a_copy_that_became_shorter_is_no_backup() {
         let (manifest, _) = sample();
         let short = Cursor::new(vec![0; 10]);
-        assert!(write(Vec::new(), &manifest, None, short, &mut |_, _| ()).is_err());
+        assert!(write(Vec::new(), &manifest, None, None, short, &mut |_, _| ()).is_err());
     }
 
     #[test]

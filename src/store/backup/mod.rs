@@ -3,6 +3,7 @@
 //! ```text
 //! age, by passphrase ── tar ─┬ manifest.json    what it is, of which door, what is in it
 //!                            ├ config.toml      where the door had a file
+//!                            ├ store.key        by which names and references in it are sealed
 //!                            └ deepid-edge.db   a compact, consistent copy
 //! ```
 //!
@@ -13,8 +14,9 @@
 //! Invariants: a byte that was changed or cut off is noticed before anything is replaced, because
 //! every byte is authenticated; memory does not grow with the file; an unencrypted copy of the
 //! gallery lies only beside the gallery, readable by its owner, and only while it is made or
-//! checked. Deliberately absent: broker passwords and private keys. They belong to one board, and
-//! are given anew to the next one, so that a lost board can be shut out at the broker.
+//! checked; its names and references are sealed by a key of the backup's own. Deliberately absent: broker
+//! passwords, private keys, and the board's store key. They belong to one board, and are given anew to
+//! the next one, so that a lost board can be shut out at the broker.
 //!
 //! Sources: the age format, version 1 (c2sp.org/age); POSIX ustar.
 
@@ -27,11 +29,14 @@ mod workfile;
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rusqlite::OpenFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, ModelReferences, Store, schema};
+use super::{Error, ModelReferences, Store, StoreKey, schema};
 use crate::durable;
+use crate::sign::PlaceKind;
 pub use problem::BackupProblem;
 pub use receive::{Held, NewConfig, Placed, Received};
 pub use seal::{Passphrase, WORK_FACTOR};
@@ -128,9 +133,12 @@ impl Store {
         // Tried first: nobody wants to hear of a wrong path after the whole gallery was copied.
         let mut work = Workfile::claim(to, ".partial")?;
         self.check_pages()?;
-        let (copy, manifest, config) = self.gather(occasion)?;
+        let key =
+            StoreKey::generate().map_err(|error| self.refusal(self.vault.not_sealed(error)))?;
+        let (copy, manifest, config) = self.gather(occasion, &key)?;
         let out = BufWriter::new(&mut work);
-        write(&manifest, config.as_deref(), copy, passphrase, work_factor, out, progress)
+        let sealed = Sealed { key: &key, database: copy };
+        write(&manifest, config.as_deref(), sealed, passphrase, work_factor, out, progress)
             .map_err(|error| failed(BackupProblem::io("could not be written", &error)))?;
         work.keep_as(to)
             .and_then(|()| durable::sync_folder_of(to))
@@ -139,8 +147,12 @@ impl Store {
     }
 
     /// The copy, what is to be said of it, and the configuration's text.
-    fn gather(&self, occasion: Occasion) -> Result<(File, Manifest, Option<String>), Error> {
-        let copy = self.copy()?;
+    fn gather(
+        &self,
+        occasion: Occasion,
+        key: &StoreKey,
+    ) -> Result<(File, Manifest, Option<String>), Error> {
+        let copy = self.copy(key)?;
         let bytes = copy.metadata().map_err(|error| self.unreadable_copy(&error))?.len();
         if bytes > DATABASE_BYTES_MAX {
             let problem = BackupProblem::TooLarge {
@@ -169,8 +181,8 @@ impl Store {
         Ok((copy, manifest, text))
     }
 
-    /// A copy of this moment without free pages, open and already without a name.
-    fn copy(&self) -> Result<File, Error> {
+    /// A copy of this moment without free pages, sealed by `key`, open and already without a name.
+    fn copy(&self, key: &StoreKey) -> Result<File, Error> {
         // Beside the database: its medium and its folder's owner see these numbers anyway.
         let work = Workfile::claim(&self.path, ".copy")?;
         let path = work.path().to_str().ok_or_else(|| Error::CannotOpen {
@@ -178,7 +190,19 @@ impl Store {
             what: "its path is not UTF-8".to_owned(),
         })?;
         self.connection.execute("VACUUM INTO ?1", [path]).map_err(|source| self.error(source))?;
+        self.seal_copy(work.path(), key)?;
         work.into_nameless().map_err(|error| self.unreadable_copy(&error))
+    }
+
+    fn seal_copy(&self, path: &Path, key: &StoreKey) -> Result<(), Error> {
+        let mut copy =
+            Self::connect(path, self.settings.clone(), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        copy.vault = Arc::clone(&self.vault);
+        // What is lost of it when the power fails is no loss.
+        copy.connection
+            .execute_batch("PRAGMA synchronous = OFF; PRAGMA secure_delete = ON;")
+            .map_err(|source| copy.error(source))?;
+        copy.seal_anew(key, PlaceKind::File)
     }
 
     fn unreadable_copy(&self, error: &std::io::Error) -> Error {
@@ -186,17 +210,25 @@ impl Store {
     }
 }
 
+/// A database and what it is sealed by.
+struct Sealed<'a> {
+    key: &'a StoreKey,
+    database: File,
+}
+
 fn write(
     manifest: &Manifest,
     config: Option<&str>,
-    copy: File,
+    copy: Sealed<'_>,
     passphrase: &Passphrase,
     work_factor: u8,
     out: impl Write,
     progress: Progress<'_>,
 ) -> std::io::Result<()> {
     let sealed = seal::seal(out, passphrase, work_factor)?;
-    archive::write(sealed, manifest, config, copy, progress)?.finish()?.flush()
+    archive::write(sealed, manifest, config, Some(copy.key), copy.database, progress)?
+        .finish()?
+        .flush()
 }
 
 /// Reads what lies inside the encryption, as `age -d` gives it; its database goes into `out`.
@@ -205,5 +237,5 @@ fn write(
 /// What is wrong with it.
 pub fn look_into(plain: impl Read, out: impl Write) -> Result<Manifest, BackupProblem> {
     let place = |_: &Manifest, _: Option<&str>| Ok::<_, BackupProblem>(out);
-    archive::read(plain, place, &mut |_, _| ())?.map(|(manifest, _)| manifest)
+    archive::read(plain, place, &mut |_, _| ())?.map(|(manifest, ..)| manifest)
 }

@@ -16,10 +16,14 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::super::{Error, Store, StoreSettings, schema};
+use super::super::seal::NotSealed;
+use super::super::{
+    Error, SealPlace, SealTrouble, Store, StoreKey, StoreSettings, owner_of, schema,
+};
 use super::workfile::{COMPANIONS, Workfile};
 use super::{BackupProblem, Manifest, Passphrase, Progress, archive, seal};
-use crate::durable::{beside, sync_folder_of};
+use crate::durable::{beside, folder_of, sync_folder_of};
+use crate::sign::PlaceKind;
 
 /// Another command has finished within this long; the daemon has not.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -31,6 +35,7 @@ pub struct Received {
     pub manifest: Manifest,
     store: Store,
     work: Workfile,
+    settings: StoreSettings,
 }
 
 /// A configuration file that is to be written with the gallery.
@@ -74,22 +79,20 @@ impl Received {
         }
         let plain = seal::unseal(BufReader::new(file), passphrase).map_err(failed)?;
         let claim = |manifest: &Manifest, config: Option<&str>| {
-            if manifest.database.schema > schema::VERSION {
-                return Err(failed(newer(manifest.database.schema, manifest)));
-            }
             let gallery = place(manifest, config)?;
             let work = Workfile::claim(&gallery, ".restoring").map_err(E::from)?;
             work.give_to_owner_of(&gallery);
-            Ok(work)
+            Ok::<_, E>(work)
         };
         let read = archive::read(plain, claim, progress).map_err(failed)?;
-        let (manifest, work) = read?;
-        let store =
-            check(work.path(), settings).map_err(|error| match judged(error, &manifest) {
+        let (manifest, key, work) = read?;
+        let store = check(work.path(), settings.clone(), key).map_err(|error| {
+            match judged(error, &manifest) {
                 Ok(problem) => failed(problem),
                 Err(error) => error.into(),
-            })?;
-        Ok(Self { manifest, store, work })
+            }
+        })?;
+        Ok(Self { manifest, store, work, settings })
     }
 
     /// The restored database, before it is in its place.
@@ -104,7 +107,13 @@ impl Received {
         &mut self.store
     }
 
-    /// Puts it at `gallery`, and `config` at its path. The gallery that is there is kept beside,
+    /// Seals by the key in `place`, or by one that is made there, when it is placed; where this is not
+    /// said, by the one beside the gallery.
+    pub fn seal_by(&mut self, place: SealPlace) {
+        self.settings.key_place = Some(place);
+    }
+
+    /// Puts it at `gallery`, sealed by this board's key, and `config` at its path. The gallery that is there is kept beside,
     /// with `aside` behind its name, if `replace`; so is the configuration, if it has to be kept.
     ///
     /// # Errors
@@ -118,7 +127,12 @@ impl Received {
         aside: &str,
         replace: bool,
     ) -> Result<Placed, Error> {
-        let Self { store, mut work, .. } = self;
+        let Self { mut store, mut work, settings, .. } = self;
+        if Held::take(gallery)?.is_something() && !replace {
+            return Err(BackupProblem::GalleryThere.at(gallery));
+        }
+        let (key, kind) = board_key(gallery, settings)?;
+        store.seal_anew(&key, kind)?;
         // Back to one file: what goes over must not leave half of itself in a WAL.
         one_file(&store.connection).map_err(|source| store.error(source))?;
         drop(store);
@@ -133,6 +147,29 @@ impl Received {
         };
         Ok(Placed { kept_gallery, kept_config })
     }
+}
+
+/// The key of this board: the one that the gallery here is sealed by, one that lies there, or a new one.
+fn board_key(gallery: &Path, settings: StoreSettings) -> Result<(StoreKey, PlaceKind), Error> {
+    let beside = || SealPlace::beside_database(gallery);
+    let place = settings.key_place.clone().unwrap_or_else(beside);
+    let here = Store::open_read_only(gallery, settings).and_then(|store| store.store_key());
+    match here {
+        Ok(Some(key)) => return Ok((StoreKey::clone(&key), place.kind)),
+        // The service would find a gallery that is sealed by another key than its own.
+        Err(Error::Sealed { path, trouble }) if trouble.is_out_of_sight() => {
+            return Err(Error::Sealed { path, trouble });
+        }
+        // A gallery that cannot be read, or not be opened, has no say: it is put aside.
+        _ => {}
+    }
+    let sealed = |trouble| Error::Sealed { path: gallery.to_owned(), trouble: Box::new(trouble) };
+    let owner = owner_of(gallery).or_else(|| owner_of(folder_of(gallery)));
+    let key = match place.load(None, owner).map_err(sealed)? {
+        Some(found) => found.key,
+        None => place.make(owner).map_err(sealed)?,
+    };
+    Ok((key, place.kind))
 }
 
 /// Puts `work` at `gallery`; where the old one is now.
@@ -202,13 +239,15 @@ fn undo(gallery: &Path, kept: Option<&Path>, error: &std::io::Error) -> BackupPr
     }
 }
 
-fn newer(found: i64, manifest: &Manifest) -> BackupProblem {
-    let software = manifest.software.chars().filter(|c| !c.is_control()).take(40).collect();
-    BackupProblem::NewerSchema { found, known: schema::VERSION, software }
-}
-
-fn check(path: &Path, settings: StoreSettings) -> Result<Store, Error> {
-    let store = Store::open(path, settings)?;
+/// `key` is what it is sealed by; one from before that is sealed by a key that nobody keeps, until it is
+/// sealed by this board's.
+fn check(path: &Path, settings: StoreSettings, key: Option<StoreKey>) -> Result<Store, Error> {
+    let sealed = |error: NotSealed| {
+        let trouble = Box::new(SealTrouble::from(error));
+        Error::Sealed { path: path.to_owned(), trouble }
+    };
+    let key = key.map_or_else(StoreKey::generate, Ok).map_err(sealed)?;
+    let store = Store::open_with(path, settings, key)?;
     store.check()?;
     Ok(store)
 }
@@ -217,7 +256,7 @@ fn check(path: &Path, settings: StoreSettings) -> Result<Store, Error> {
 fn judged(error: Error, manifest: &Manifest) -> Result<BackupProblem, Error> {
     let unsound = |what: &str| Ok(BackupProblem::Unsound { what: what.to_owned() });
     match error {
-        Error::Newer { found, .. } => Ok(newer(found, manifest)),
+        Error::Newer { found, .. } => Ok(archive::newer(found, manifest)),
         Error::NotADatabase { .. } => unsound("it is none"),
         Error::Foreign { .. } => unsound("it belongs to another program"),
         Error::Corrupt { what, .. } | Error::SchemaDiffers { what, .. } => unsound(&what),

@@ -1,20 +1,24 @@
--- The whole schema of version 8, as one would read it. A new file is made from this; an older one
+-- The whole schema of version 10, as one would read it. A new file is made from this; an older one
 -- walks through the steps beside it and must arrive at the same (a test and `check` compare).
 
+-- Sealed: a data key for each subject, wrapped by the store key, and under it the name. Nonce, sealed
+-- bytes, tag; a name is padded, so that its length says nothing.
 CREATE TABLE subjects (
     id         TEXT PRIMARY KEY CHECK (id GLOB 's-*'),
-    name       TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 64),
+    data_key   BLOB NOT NULL CHECK (length(data_key) = 72),
+    name       BLOB NOT NULL CHECK (length(name) = 298),
     enabled    INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
     created_ms INTEGER NOT NULL
 ) STRICT;
 
--- Little-endian f32 values and nothing else: a picture has no column to be in. The procedure is a
--- SHA-256 over everything that shapes a vector; NULL for a reference of an unknown file.
+-- Little-endian f32 values and nothing else: a picture has no column to be in. They are sealed under the
+-- subject's data key, bound to every other column of their row. The procedure is a SHA-256 over
+-- everything that shapes a vector; NULL for a reference of an unknown file.
 CREATE TABLE subject_references (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     subject    TEXT NOT NULL REFERENCES subjects (id) ON DELETE CASCADE,
     model      TEXT NOT NULL,
-    vector     BLOB NOT NULL CHECK (length(vector) > 0 AND length(vector) % 4 = 0),
+    vector     BLOB NOT NULL CHECK (length(vector) > 40 AND length(vector) % 4 = 0),
     quality    REAL NOT NULL CHECK (quality BETWEEN 0 AND 1),
     source     TEXT NOT NULL CHECK (source IN ('image', 'camera', 'replay')),
     created_ms INTEGER NOT NULL,
@@ -22,6 +26,15 @@ CREATE TABLE subject_references (
 ) STRICT;
 CREATE INDEX subject_references_by_subject ON subject_references (subject);
 CREATE INDEX subject_references_by_model ON subject_references (model);
+
+-- One row where something is sealed: the name of the store key, where it was when it was first used, and
+-- whether the file was rewritten since it held plain values. The key itself is in no database.
+CREATE TABLE store_key (
+    id    INTEGER PRIMARY KEY CHECK (id = 1),
+    name  TEXT NOT NULL CHECK (length(name) = 32),
+    place TEXT NOT NULL CHECK (place IN ('file', 'credential')),
+    swept INTEGER NOT NULL CHECK (swept IN (0, 1))
+) STRICT;
 
 -- AUTOINCREMENT: a number is never given twice, not even after the newest record was erased. Each
 -- record is bound to the one before it by a SHA-256; clients' requests are a chain of their own.
