@@ -55,8 +55,9 @@ pub fn write(path: &Path, people: &[(&str, &str)], references: &[Plain]) {
     }
 }
 
-/// Turns the database at `path`, which nobody has open, into one of a time before the record of
-/// procedures: the same people with the same references, of an unknown file. Its records are gone.
+/// Turns the database at `path`, which nobody has open, into one as it is after the migration from a time
+/// before the record of procedures: the same people with the same references, of an unknown file. Its
+/// records are gone.
 pub fn forget_procedures(path: &Path, key: &deepid_edge::inference::ModelKey) {
     let store = Store::open(path, StoreSettings::default()).unwrap();
     let (people, references) = (store.subjects().unwrap(), store.references(key).unwrap());
@@ -74,6 +75,8 @@ pub fn forget_procedures(path: &Path, key: &deepid_edge::inference::ModelKey) {
         let (subject, model) = (reference.subject.as_str(), key.id.as_str());
         insert(&old, subject, model, None, &bytes, f64::from(reference.quality));
     }
+    drop(old);
+    drop(Store::open(path, StoreSettings::default()).unwrap());
 }
 
 fn empty(path: &Path) -> Connection {
