@@ -385,7 +385,7 @@ fn what_was_made_while_the_broker_was_silent_is_late() {
     // The session takes one thing after the other: when it has refused what another run decided, it
     // has handed the first record over.
     let foreign = AuditRecord { boot: OTHER_BOOT, seq: 99, ..first.clone() };
-    door.send(Outgoing::Access { record: foreign, grant: None });
+    door.send(Outgoing::Access { record: foreign, grant: None, name: None });
     door.until("handed over", |e| *e == SessionEvent::NotAnnounced { seq: 99 });
     clock.advance(Duration::from_secs(6));
     let second = door.decide(&grant(&clock));

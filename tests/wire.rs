@@ -344,7 +344,9 @@ fn everything() -> Vec<(&'static str, Value)> {
         }
         let without = record(Body::Decision(DecisionRecord::from(&without)));
         for record in [decided(verdict), without] {
-            all.push(("access", written(&Access::of(&record).unwrap())));
+            let access = Access::of(&record).unwrap();
+            all.push(("access", written(&access)));
+            all.push(("access", written(&Access { name: Some("Ada".to_owned()), ..access })));
             all.push(("audit", written(&Audit::of(&record, false))));
         }
     }

@@ -257,6 +257,8 @@ table! {
             KeyKind::Path,
             r#""/etc/deepid-edge/mqtt-password""#,
             "A file with the password on its first line, readable by the service's user alone, or the service's credential (docs/board.md). There is no key for the password itself: configuration gets copied about.");
+        names: bool = live(KeyKind::Switch, "false",
+            "true: messages on 'access' carry the name of who was recognised, so that a hub can greet people. Whoever may read the broker then knows who comes and goes. Records, 'audit' and the log never carry a name.");
         broker_may_arm: bool = live(KeyKind::Switch, "false",
             "true: whoever the broker lets write to <base>/<door>/armed/set arms and disarms the door, such as Home Assistant's switch. Anybody else needs a key (docs/policy.md).");
         [tls] Tls;

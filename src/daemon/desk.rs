@@ -10,7 +10,7 @@
 
 use uuid::Uuid;
 
-use super::requests::Requests;
+use super::requests::{Carried, Requests};
 use super::signer::{Signer, SigningStatus};
 use super::unreadable::Unreadable;
 use crate::clock::{Monotonic, WallClock};
@@ -19,7 +19,7 @@ use crate::decide::{Decision, UnknownReason, Verdict};
 use crate::policy::{Strangers, StrangersPolicy};
 use crate::publish::ask::Answer;
 use crate::publish::{Answered, Armed, DeskRequest, Outgoing, StrangersMessage};
-use crate::store::{self, Administrative, AuditRecord, Condition, Signature, Store};
+use crate::store::{self, Administrative, AuditRecord, Condition, NAME_SEALED, Signature, Store};
 
 /// What the desk is asked to do.
 #[derive(Debug)]
@@ -35,32 +35,6 @@ pub enum Task {
     Administrative(Administrative),
     /// What the broker session asks for.
     Asked(DeskRequest),
-}
-
-/// What came of a signed request.
-#[derive(Debug)]
-pub(super) struct Carried {
-    pub answer: Answer,
-    /// Whether there is a new record.
-    pub recorded: bool,
-    /// What kept the database from being read or written.
-    pub failed: Option<store::Error>,
-    pub wanted: Wanted,
-}
-
-impl Carried {
-    /// An answer, and nothing else has come of the request.
-    pub(super) fn of(answer: Answer) -> Self {
-        Self { answer, recorded: false, failed: None, wanted: Wanted::default() }
-    }
-
-    /// The same, with what came of recording it: whether there is a record.
-    pub(super) fn noted(self, noted: Result<bool, store::Error>) -> Self {
-        match noted {
-            Ok(recorded) => Self { recorded, ..self },
-            Err(error) => Self { failed: Some(error), ..self },
-        }
-    }
 }
 
 /// What a request that was carried out wants of others.
@@ -104,6 +78,8 @@ pub struct Desk {
     requests: Requests,
     /// What was asked for since somebody last looked.
     wanted: Wanted,
+    /// Whether the broker may know names.
+    names: bool,
     /// When somebody is told of strangers, and those who came.
     strangers: (StrangersPolicy, Strangers),
     /// What was said last of whether the door is armed.
@@ -126,6 +102,7 @@ impl Desk {
             signer: Signer::default(),
             requests: Requests::new(Monotonic::default()),
             wanted: Wanted::default(),
+            names: false,
             strangers: Default::default(),
             armed: None,
             start: None,
@@ -259,6 +236,20 @@ impl Desk {
         self.strangers.0 = policy;
     }
 
+    /// Whether the broker may know names, from now on.
+    pub const fn tell_names(&mut self, names: bool) {
+        self.names = names;
+    }
+
+    /// What `subject` is called, where the broker may know. A greeting is no reason to fail.
+    fn name(&self, subject: &SubjectId) -> Option<String> {
+        if !self.names {
+            return None;
+        }
+        let name = self.store.subject(subject.as_str()).ok()?.name;
+        (name != NAME_SEALED).then_some(name)
+    }
+
     /// Has somebody told where a decision is of one stranger too many.
     fn note_stranger(&mut self, decision: &Decision, now: Monotonic, outgoing: &mut Vec<Outgoing>) {
         if decision.verdict != Verdict::Unknown(UnknownReason::NoMatch) {
@@ -299,7 +290,8 @@ impl Desk {
         );
         outgoing.push(if announce {
             let grant = self.signer.sign(&record, now);
-            Outgoing::Access { record, grant }
+            let name = decision.verdict.subject().and_then(|subject| self.name(subject));
+            Outgoing::Access { record, grant, name }
         } else {
             Outgoing::Recorded
         });
@@ -448,7 +440,8 @@ mod tests {
     use super::*;
     use crate::clock::ClockTrust;
     use crate::decide::{DecisionLatency, FramesCounted};
-    use crate::store::{Body, StoreSettings};
+    use crate::inference::ModelId;
+    use crate::store::{Body, Change, Enrolee, ReferenceSource, StoreSettings};
 
     const WALL: WallClock =
         WallClock { unix_ms: 1_800_000_000_000, trust: ClockTrust::Trusted, synchronised: false };
@@ -489,12 +482,42 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut desk = desk(&folder);
         let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
-        let [Outgoing::Access { record, grant: None }] = out.as_slice() else { panic!("{out:?}") };
+        let [Outgoing::Access { record, grant: None, name: None }] = out.as_slice() else {
+            panic!("{out:?}")
+        };
         assert_eq!(desk.outbox_depth(), 1);
         let page = desk.store().outbox(0, 8).unwrap();
         assert_eq!(page.as_slice(), std::slice::from_ref(record), "another reader has it, too");
         let quiet = handle(&mut desk, Task::Decided { decision: granted(), announce: false });
         assert_eq!(quiet, [Outgoing::Recorded]);
+    }
+
+    #[test]
+    fn a_name_goes_out_only_where_the_owner_has_said_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(&folder);
+        let by =
+            Signature { door: "front", boot: Uuid::nil(), now: Monotonic::default(), wall: WALL };
+        let enrol = Change::Enrol {
+            who: Enrolee::New("Ada"),
+            references: &[],
+            source: ReferenceSource::Image,
+            model: &ModelId::new("none").unwrap(),
+        };
+        let done = desk.store_mut().administer(enrol, by).unwrap();
+        let subject = done.subject.unwrap();
+        let told = |desk: &mut Desk| {
+            let decision =
+                Decision { verdict: Verdict::Granted { subject: subject.clone() }, ..*granted() };
+            let task = Task::Decided { decision: Box::new(decision), announce: true };
+            match handle(desk, task).pop() {
+                Some(Outgoing::Access { name, .. }) => name,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(told(&mut desk), None);
+        desk.tell_names(true);
+        assert_eq!(told(&mut desk).as_deref(), Some("Ada"));
     }
 
     #[test]

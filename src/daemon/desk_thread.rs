@@ -75,10 +75,12 @@ impl DeskThread {
             }
             Order::Renew(renewal) => {
                 let records_max = renewal.config.store.records_max;
-                let strangers = renewal.config.strangers_policy();
+                let (strangers, names) =
+                    (renewal.config.strangers_policy(), renewal.config.mqtt.names);
                 if self.enrolments.renew(*renewal, self.desk.store()) {
                     self.desk.store_mut().keep_records(records_max);
                     self.desk.watch_strangers(strangers);
+                    self.desk.tell_names(names);
                     self.note(Looked::Loaded, shared);
                     self.report(shared);
                 }

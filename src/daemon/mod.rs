@@ -309,6 +309,7 @@ fn open_desk(
     };
     let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
     desk.watch_strangers(config.strangers_policy());
+    desk.tell_names(config.mqtt.names);
     desk.begin(start, started, clock.wall())?;
     Ok(desk)
 }

@@ -6,7 +6,7 @@
 //! of this run, once; whatever is wrong, something stands in the answer and, of those alike once in
 //! ten minutes, in a record. Deliberately absent: how often somebody may ask (`publish::request`).
 
-use super::desk::{Carried, Wanted};
+use super::desk::Wanted;
 use crate::clock::{ClockTrust, Monotonic};
 use crate::policy::{Arming, RuleName};
 use crate::publish::ask::{
@@ -30,6 +30,32 @@ const PAGE: u32 = 64;
 pub(super) struct Requests {
     nonces: RequestNonces,
     records: Gate,
+}
+
+/// What came of a signed request.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub answer: Answer,
+    /// Whether there is a new record.
+    pub recorded: bool,
+    /// What kept the database from being read or written.
+    pub failed: Option<Error>,
+    pub wanted: Wanted,
+}
+
+impl Carried {
+    /// An answer, and nothing else has come of the request.
+    pub(super) fn of(answer: Answer) -> Self {
+        Self { answer, recorded: false, failed: None, wanted: Wanted::default() }
+    }
+
+    /// The same, with what came of recording it: whether there is a record.
+    pub(super) fn noted(self, noted: Result<bool, Error>) -> Self {
+        match noted {
+            Ok(recorded) => Self { recorded, ..self },
+            Err(error) => Self { failed: Some(error), ..self },
+        }
+    }
 }
 
 /// Why an authorised request is not carried out.

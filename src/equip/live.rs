@@ -21,6 +21,8 @@ pub struct LiveSettings {
     pub visit: VisitPolicy,
     /// When somebody is told of strangers.
     pub strangers: StrangersPolicy,
+    /// Whether `access` carries names.
+    pub names: bool,
     /// By which clocks the rules are meant, where it is not the system's.
     pub time_zone: Option<String>,
     /// What the wall clock must show.
@@ -56,6 +58,7 @@ impl Config {
             tuning: self.tuning(),
             visit: self.visit_policy(),
             strangers: self.strangers_policy(),
+            names: self.mqtt.names,
             time_zone: self.policy.time_zone.clone(),
             clock: self.clock.require,
             recognise: Operation {

@@ -141,6 +141,14 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "value_template": "{{ 'ON' if value_json.present else 'OFF' }}",
         "off_delay": PRESENCE_OFF_S,
     });
+    let last = json!({
+        "platform": "sensor",
+        "name": "Last subject",
+        "icon": "mdi:account-check",
+        "state_topic": topics.of(Topic::Access),
+        "value_template":
+            "{{ value_json.name | default(value_json.subject | default('unknown')) }}",
+    });
     let strangers = json!({
         "platform": "event",
         "name": "Strangers",
@@ -199,6 +207,7 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
     });
     vec![
         ("access", access),
+        ("last_subject", last),
         ("strangers", strangers),
         ("presence", with(presence, needs_camera(topics))),
         ("guidance", guidance),

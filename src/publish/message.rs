@@ -2,8 +2,8 @@
 //!
 //! Records and states → serde values; pure. `access` and the decisions on `audit` are made from
 //! the same record by the same code. Invariants: every payload names its schema; fields are only
-//! ever added within a version; `access` exists only for a decision. Deliberately absent: names,
-//! pictures, feature vectors. Source: `docs/wire/README.md`; its JSON Schemas stand beside it and
+//! ever added within a version; `access` exists only for a decision, and it alone can carry a name, which
+//! whoever makes it adds. Deliberately absent: pictures, feature vectors. Source: `docs/wire/README.md`; its JSON Schemas stand beside it and
 //! a test holds these types to them.
 
 use std::borrow::Cow;
@@ -91,6 +91,9 @@ pub struct Access {
     /// What was decided.
     #[serde(flatten)]
     pub statement: Statement,
+    /// The name of who was recognised; only where the owner has said so (`mqtt.names`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The run of the program.
     pub boot: Uuid,
     /// Number of the record.
@@ -482,6 +485,7 @@ impl Access {
             door: record.door.clone(),
             event_type: decision.outcome,
             statement: decision.into(),
+            name: None,
             boot: record.boot,
             seq: record.seq,
             monotonic_ms: record.monotonic_ms,

@@ -63,6 +63,8 @@ pub enum Outgoing {
         /// The same for those who trust the door alone, to be announced where `access` was; `None`
         /// for what is no grant, or is not signed.
         grant: Option<SignedGrant>,
+        /// The name of who was recognised, where the broker may know it.
+        name: Option<String>,
     },
     /// The keys by which grants are signed, on change and once after the start.
     Keys(KeySet),

@@ -55,7 +55,7 @@ fn a_clock_that_is_stepped_both_ways_leads_to_no_second_grant_and_no_lost_record
         let mut outgoing = Vec::new();
         let task = Task::Decided { decision: decided, announce: true };
         bench.desk.handle(task, clock.now(), wall, &mut outgoing);
-        let [Outgoing::Access { record, grant }] = outgoing.as_slice() else {
+        let [Outgoing::Access { record, grant, .. }] = outgoing.as_slice() else {
             panic!("{outgoing:?}")
         };
         assert_eq!((record.seq, record.clock), (last + 1, trust));

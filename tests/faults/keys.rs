@@ -56,7 +56,7 @@ impl Bench {
         self.number += 1;
         let (decision, mut outgoing) = (decision(3 * self.number, WALL), Vec::new());
         self.desk.handle(Task::Decided { decision, announce: true }, now, WALL, &mut outgoing);
-        let [Outgoing::Access { record, grant }] = outgoing.as_slice() else {
+        let [Outgoing::Access { record, grant, .. }] = outgoing.as_slice() else {
             panic!("a key keeps no decision back: {outgoing:?}")
         };
         assert_eq!(

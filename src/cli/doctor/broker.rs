@@ -40,6 +40,19 @@ pub(super) fn secrets(findings: &mut Findings, config: &Config) {
     }
 }
 
+/// That names go to the broker, by a way that nobody else reads or not.
+fn names(findings: &mut Findings, private: bool) {
+    if private {
+        let what = "messages on 'access' carry names (mqtt.names): whoever may read the broker knows who comes and goes";
+        return findings.ok("names", what);
+    }
+    findings.warn(
+        "names",
+        "mqtt.names = true: names go over the network for everybody to read",
+        "set mqtt.tls.enabled = true, or mqtt.names = false",
+    );
+}
+
 pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Store>) {
     let Some(settings) = config.session_settings() else {
         return findings.warn(
@@ -57,6 +70,9 @@ pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Sto
             let probe = crate::publish::probe(&settings);
             runtime.block_on(probe).map_err(|error| Failure::of(Kind::Broker, &error))
         });
+    if config.mqtt.names {
+        names(findings, settings.tls.is_some() || is_this_machine(&settings.host));
+    }
     match probed {
         Err(failure) => findings.fail("broker", &failure),
         Ok(facts) if facts.tls || is_this_machine(&settings.host) => {

@@ -130,8 +130,8 @@ impl<'a> Live<'a> {
             return if ends { Step::End } else { Step::Go };
         };
         match item {
-            Outgoing::Access { record, grant } => {
-                self.announce(&record, grant.as_ref());
+            Outgoing::Access { record, grant, name } => {
+                self.announce(&record, grant.as_ref(), name);
                 self.outbox_more = true;
                 self.want_outbox();
             }
@@ -196,8 +196,14 @@ impl<'a> Live<'a> {
     }
 
     /// Announces a decision, if that can be done now, and a grant for those who trust the door alone.
-    fn announce(&mut self, record: &AuditRecord, grant: Option<&SignedGrant>) {
+    fn announce(
+        &mut self,
+        record: &AuditRecord,
+        grant: Option<&SignedGrant>,
+        name: Option<String>,
+    ) {
         let Some(access) = Access::of(record) else { return };
+        let access = Access { name, ..access };
         let now = self.clock.now();
         let age_ms = now.as_millis().saturating_sub(record.monotonic_ms);
         let left_ms = u64::from(ACCESS_EXPIRY_MS).saturating_sub(age_ms);
