@@ -556,8 +556,8 @@ fn who_watches_the_camera_is_recorded_and_no_picture_is_stored() {
     let picture = image::load_from_memory(&jpeg).unwrap();
     assert_eq!(json!(picture.width()), seen["width"]);
     assert_eq!(administrator.get("/api/v1/state").json()["viewers"], 1);
-    let held: Vec<_> = (1..4).map(|_| administrator.socket("/api/v1/live")).collect();
-    assert!(held.iter().all(|(head, _)| head.status == 101), "four may watch");
+    let held: Vec<_> = (1..5).map(|_| administrator.socket("/api/v1/live")).collect();
+    assert!(held.iter().all(|(head, _)| head.status == 101), "five may watch");
     let (beyond, _) = administrator.socket("/api/v1/live");
     assert_eq!(beyond.status, 429, "{beyond:?}");
     assert!(beyond.header("retry-after").is_some(), "{beyond:?}");

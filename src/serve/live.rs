@@ -30,7 +30,7 @@ use crate::store::Administrative;
 const SIDE_MAX: u32 = 960;
 const QUALITY: u8 = 75;
 /// How many may watch at once.
-const VIEWERS_MAX: usize = 4;
+const VIEWERS_MAX: usize = 5;
 /// Who does not take a message for so long is gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 const CHECK_EVERY: Duration = Duration::from_secs(15);
