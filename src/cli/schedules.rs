@@ -17,7 +17,8 @@ use serde_json::json;
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use super::subjects::{change_rules, existing};
+use super::subjects::{change_rules, clock, existing};
+use crate::clock::Clock as _;
 use crate::config::Config;
 use crate::policy::{
     CALENDAR_BYTES_MAX, LeftOut, RuleBook, RuleName, Schedule, read_date, read_holidays,
@@ -179,11 +180,13 @@ fn import(
         let remedy = "name a file that ends in .ics and that this user may read";
         Failure::new(Kind::Input, what, remedy).at(file.display().to_string())
     })?;
-    let today = Timestamp::now().to_zoned(config.time_zone()).date();
+    let mut store = existing(config, Store::open)?;
+    let now = clock(&store, config)?.wall();
+    let now = Timestamp::from_millisecond(now.unix_ms).unwrap_or_default();
+    let today = now.to_zoned(config.time_zone()).date();
     let last = until.or_else(|| Date::new(today.year().saturating_add(5), 12, 31).ok());
     let found = read_holidays(&text, today, last.unwrap_or(Date::MAX))
         .map_err(|problem| Failure::of(Kind::Input, &problem).at(file.display().to_string()))?;
-    let mut store = existing(config, Store::open)?;
     let known = store.rule_book()?.holidays;
     let new: Vec<Date> = found.dates.iter().filter(|day| !known.contains(day)).copied().collect();
     if !dry_run && !new.is_empty() {

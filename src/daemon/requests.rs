@@ -63,7 +63,7 @@ struct Refused {
     reason: &'static str,
     what: String,
     /// What the database said, where that is why.
-    failed: Option<Error>,
+    failed: Option<Box<Error>>,
 }
 
 impl From<Error> for Refused {
@@ -71,7 +71,7 @@ impl From<Error> for Refused {
         let possible = error.kind() != crate::store::ErrorKind::Request;
         let what = error.to_string();
         if possible {
-            Self { reason: "fault", what, failed: Some(error) }
+            Self { reason: "fault", what, failed: Some(Box::new(error)) }
         } else {
             Self { reason: "not_possible", what, failed: None }
         }
@@ -204,6 +204,7 @@ fn carried(ask: &Ask, result: Result<Content, Refused>, by: Signature<'_>) -> Ca
             Carried { wanted, ..Carried::of(Answer::done(by.door, ask, content)) }
         }
         Err(Refused { reason, what, failed }) => {
+            let failed = failed.map(|error| *error);
             Carried { failed, ..Carried::of(Answer::refused(by.door, Some(ask), reason, what)) }
         }
     }

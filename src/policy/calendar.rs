@@ -180,7 +180,7 @@ impl Yearly {
                 "COUNT" => yearly.count = Some(value.parse().map_err(|_| UNREAD)?),
                 // A moment is of the day that it is written with.
                 "UNTIL" => {
-                    yearly.until = Some(day(value.get(..8).unwrap_or_default()).ok_or(UNREAD)?)
+                    yearly.until = Some(day(value.get(..8).unwrap_or_default()).ok_or(UNREAD)?);
                 }
                 "BYMONTH" if value.parse() == Ok(start.month()) => {}
                 "BYMONTHDAY" if value.parse() == Ok(start.day()) => {}
@@ -226,7 +226,10 @@ mod tests {
         let mut text = String::from("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//y\r\n");
         for event in events {
             let lines = event.replace('\n', "\r\n");
-            text.push_str(&format!("BEGIN:VEVENT\r\n{lines}\r\nEND:VEVENT\r\n"));
+            for part in ["BEGIN:VEVENT", &lines, "END:VEVENT"] {
+                text.push_str(part);
+                text.push_str("\r\n");
+            }
         }
         text.push_str("END:VCALENDAR\r\n");
         read_holidays(&text, date(2026, 1, 1), date(2028, 12, 31)).unwrap()

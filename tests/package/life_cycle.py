@@ -29,6 +29,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import sealed
 from contents import check_contents, fields_of
 from report import Report, TestImpossible
 
@@ -167,13 +168,17 @@ def older(package: Path, into: Path) -> Path:
 
 
 def to_schema_1(database: Path) -> None:
-    """Brings a database back to what the first schema was, by the project's own first step."""
+    """Brings a database back to what the first schema was, by the project's own first step.
+
+    Names and references were in plain then, and there was no store key.
+    """
     connection = sqlite3.connect(database)
     connection.execute("PRAGMA journal_mode = DELETE")
     connection.row_factory = sqlite3.Row
     rows = {t: connection.execute(f"SELECT * FROM {t}").fetchall() for t in ("subjects", "subject_references", "audit", "outbox")}
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     connection.close()
+    plain = in_plain(database.with_name("store.key"), rows)
     owner = database.stat()
     database.unlink()
     connection = sqlite3.connect(database)
@@ -183,13 +188,27 @@ def to_schema_1(database: Path) -> None:
         columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
         values = ", ".join(f":{name}" for name in columns)
         for row in many:
-            connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})", dict(row))
+            known = dict(row) | plain.get((table, row[0]), {})
+            connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})", known)
     connection.execute(f"PRAGMA application_id = {application}")
     connection.execute("PRAGMA user_version = 1")
     connection.commit()
     connection.close()
     os.chown(database, owner.st_uid, owner.st_gid)
     database.chmod(0o600)
+
+
+def in_plain(store_key: Path, rows: dict[str, list[sqlite3.Row]]) -> dict[tuple[str, object], dict[str, object]]:
+    """What was sealed, by table and id; the key is gone then."""
+    key = bytes.fromhex(store_key.read_text(encoding="ascii").strip())
+    store_key.unlink()
+    keys = {row["id"]: sealed.opened(key, row["data_key"]) for row in rows["subjects"]}
+    names = {("subjects", row["id"]): {"name": sealed.name(keys[row["id"]], row["name"])} for row in rows["subjects"]}
+    numbers = {
+        ("subject_references", row["id"]): {"vector": sealed.opened(keys[row["subject"]], row["vector"])}
+        for row in rows["subject_references"]
+    }
+    return names | numbers
 
 
 def schema_of(database: Path) -> int:

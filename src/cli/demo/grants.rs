@@ -9,6 +9,7 @@ use deepid_grant::{Mode, PublicKey, Refusal, Verifier};
 use uuid::Uuid;
 
 use super::DOOR;
+use crate::clock::WallClock;
 use crate::sign::{Claims, GrantKey, SignedGrant};
 
 const DAY_S: u64 = 24 * 3600;
@@ -85,13 +86,13 @@ impl Grants {
 }
 
 /// What a man in the middle sends when a grant has come: copies of it, and one of his own.
-pub(super) fn attacks(grant: &[u8]) -> [Vec<u8>; 3] {
+pub(super) fn attacks(grant: &[u8], now: WallClock) -> [Vec<u8>; 3] {
     let stranger = GrantKey::of_seed(&[0x5a; 32]);
     let claims = Claims {
         door: DOOR,
         subject: "s-000bad",
         id: Uuid::now_v7(),
-        issued_ms: jiff::Timestamp::now().as_millisecond(),
+        issued_ms: now.unix_ms,
         seq: 1_000_000,
         boot: Uuid::now_v7(),
         nonces: &[],
@@ -103,6 +104,7 @@ pub(super) fn attacks(grant: &[u8]) -> [Vec<u8>; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ClockTrust;
 
     #[test]
     fn a_grant_is_right_once_and_by_the_doors_own_key() {
@@ -125,7 +127,8 @@ mod tests {
                 .check(grant.as_str().as_bytes())
                 .contains("signed by the door, for s-4f9a1c, record 42")
         );
-        for (attack, word) in attacks(grant.as_str().as_bytes()).iter().zip(REFUSED) {
+        let wall = WallClock { unix_ms: 0, trust: ClockTrust::Trusted, synchronised: false };
+        for (attack, word) in attacks(grant.as_str().as_bytes(), wall).iter().zip(REFUSED) {
             let said = grants.check(attack);
             assert!(said.contains(&format!("SHUT: {}", word.word())), "{said}");
         }

@@ -230,7 +230,7 @@ impl Arguments {
                         context,
                         "         somebody else at the broker sends the grant twice more, and one of their own:",
                     )?;
-                    for attack in grants::attacks(&grant.payload) {
+                    for attack in grants::attacks(&grant.payload, clock.wall()) {
                         listener.pretend("grant", attack);
                     }
                 }
