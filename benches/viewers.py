@@ -134,7 +134,7 @@ def frame_p95(port: int, token: str) -> float:
     """Of the last 512 frames, in milliseconds."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/health", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.load(answer)["stages"]["frame"]["p95"]
+        return json.load(answer)["now"]["stages"]["frame"]["p95"]
 
 
 def until_there(port: int, token: str) -> None:
