@@ -54,6 +54,12 @@ fn split(text: &str) -> Option<(&str, &str)> {
     text.split_once("://").filter(|(scheme, _)| SCHEMES.contains(scheme))
 }
 
+/// Whether `text` begins as an address whose signs are not all there: `rtsp:/cam`, `http//cam`.
+pub(super) fn begins_like_one(text: &str) -> bool {
+    let begin = text.split_once('/').map(|(begin, _)| begin.trim_end_matches(':'));
+    begin.is_some_and(|begin| SCHEMES.iter().any(|scheme| begin.eq_ignore_ascii_case(scheme)))
+}
+
 /// Whether something would be masked that is not a sign for the password.
 fn holds_a_secret(text: &str) -> bool {
     let signs_masked = text.replace(PASSWORD, mask::MASK);

@@ -378,7 +378,7 @@ fn is_no_device(text: &str) -> bool {
     let relative = !text.starts_with('/');
     let host = text.split('/').next().unwrap_or_default();
     is_address(text)
-        || (relative && host.contains('@'))
+        || (relative && (text.contains('@') || address::begins_like_one(text)))
         || text.bytes().all(|b| b.is_ascii_digit())
         || host.parse::<std::net::IpAddr>().is_ok()
         || host.parse::<std::net::SocketAddr>().is_ok()
@@ -530,6 +530,9 @@ mod tests {
             (Rule::Device, "usb-Maker_Cam_1234-video-index0", "user:secret@cam/stream"),
             (Rule::Device, "v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0-video-index0", "0"),
             (Rule::Device, "video0", "192.168.1.5:554/stream"),
+            (Rule::Device, "usb-http-cam", "rtsp:/user:secret@cam/stream"),
+            (Rule::Device, "http", "http//cam/video.mjpg"),
+            (Rule::Device, "/dev/rtsp:/cam", "RTSP:/cam/stream"),
             (Rule::Device, "/dev/odd@name", "rtsp://cam/1?pwd={password}&token=secret"),
             (Rule::Device, "https://cam/video.mjpg", "rtsp://"),
             (Rule::CameraIdentity, "usb:046d:0825:1A2B3C4D", "user:secret@cam"),
