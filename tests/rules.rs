@@ -320,6 +320,11 @@ fn no_end_is_reckoned_from_a_clock_that_nobody_trusts() {
     let said = refused.error().to_string();
     assert!(said.contains("not trusted") && said.contains("clock show"), "{said}");
     assert_eq!(home.store().arming().unwrap(), Arming::On, "nothing was changed");
+    let file = home.path("holidays.ics");
+    let event = "BEGIN:VEVENT\nDTSTART:20991224\nEND:VEVENT";
+    std::fs::write(&file, format!("BEGIN:VCALENDAR\n{event}\nEND:VCALENDAR\n")).unwrap();
+    let refused = home.ask(&["schedules", "holidays", "import", file.to_str().unwrap()]);
+    assert!(refused.code == 1 && refused.err.contains("clock show"), "{}", refused.err);
     assert_eq!(home.records().len(), 1, "the enrolment");
     assert_eq!(home.told(&["arm", "off"])["armed"], false);
     assert_eq!(home.told(&["arm", "on"])["armed"], true);

@@ -18,7 +18,7 @@ use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
 use super::subjects::{change_rules, clock, existing};
-use crate::clock::Clock as _;
+use crate::clock::{Clock as _, ClockTrust};
 use crate::config::Config;
 use crate::policy::{
     CALENDAR_BYTES_MAX, LeftOut, RuleBook, RuleName, Schedule, read_date, read_holidays,
@@ -182,6 +182,13 @@ fn import(
     })?;
     let mut store = existing(config, Store::open)?;
     let now = clock(&store, config)?.wall();
+    if now.trust != ClockTrust::Trusted {
+        return Err(Failure::new(
+            Kind::Negative,
+            "the clock is not trusted, so that nobody knows which holidays are still to come",
+            "'deepid-edge clock show' says why; 'schedules holidays add' needs no clock",
+        ));
+    }
     let now = Timestamp::from_millisecond(now.unix_ms).unwrap_or_default();
     let today = now.to_zoned(config.time_zone()).date();
     let last = until.or_else(|| Date::new(today.year().saturating_add(5), 12, 31).ok());
