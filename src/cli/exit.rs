@@ -48,7 +48,7 @@ pub const TABLE: &[(Kind, u8, &str)] = &[
     (
         Kind::Negative,
         1,
-        "Answered, and the answer is no: no face (detect), two different people (verify), nobody recognised (identify), a target that is not kept (calibrate), a check that failed (doctor), a clock that is not trusted (clock show, arm for) or cannot be right (clock settle), a key that cannot sign (keys show), records that were changed (records verify), somebody who may not pass (policy explain), a request that the door refused (ask), a decision that did not come (demo).",
+        "Answered, and the answer is no: no face (detect), two different people (verify), nobody recognised (identify), a target that is not kept (calibrate), a check that failed (doctor), a clock that is not trusted (clock show, arm for, schedules holidays import) or cannot be right (clock settle), a key that cannot sign (keys show), records that were changed (records verify), somebody who may not pass (policy explain), a request that the door refused (ask), a decision that did not come (demo).",
     ),
     (Kind::Usage, 2, "The command line is wrong."),
     (Kind::Configuration, 3, "The configuration is wrong, or its file cannot be read."),
