@@ -11,7 +11,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: setup-demo assets ## Enrol a person, replay a visit, watch the decisions arrive over MQTT
-	$(CARGO) run --release --locked --features demo -- demo
+	$(CARGO) run --profile demo --locked --features demo -- demo
 
 test: setup assets lint doc ## Run every check that a change must pass
 	CARGO=$(CARGO) tools/run_tests.sh

@@ -23,9 +23,12 @@ use std::process::{Command, Stdio};
 use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::inference::ModelKey;
+use deepid_edge::policy::{Arming, RuleName};
+use deepid_edge::sign::GrantKey;
 use deepid_edge::store::backup::{ConfigFile, Occasion, Passphrase, Received};
 use deepid_edge::store::{
-    Administrative, BackupProblem, Body, Error, ReferenceSource, Store, StoreSettings,
+    Administrative, BackupProblem, Body, Error, May, ReferenceSource, Role, RuleChange, Signature,
+    Store, StoreSettings,
 };
 use serde_json::{Value as Json, json};
 use support::answer::Answer;
@@ -33,6 +36,7 @@ use support::daemon::Home;
 use support::fault_rows::shown;
 use support::people::{People as _, key, shipped_key};
 use support::scene::Recording;
+use uuid::Uuid;
 
 const WALL: WallClock =
     WallClock { unix_ms: 1_777_000_000_000, trust: ClockTrust::Trusted, synchronised: false };
@@ -154,7 +158,7 @@ fn record(store: &mut Store, at_ms: u64) {
         grant_key: None,
     };
     let at = Monotonic::from_millis(at_ms);
-    store.record_admin(event, "back", uuid::Uuid::nil(), at, WALL).unwrap();
+    store.record_admin(event, "back", Uuid::nil(), at, WALL).unwrap();
 }
 
 fn people() -> Vec<(String, bool, u64)> {
@@ -278,7 +282,7 @@ fn the_rules_of_who_may_pass_come_along() {
     let book = new.store().rule_book().unwrap();
     assert_eq!(book, old.store().rule_book().unwrap());
     assert_eq!((book.subjects.len(), book.holidays.len()), (1, 1));
-    assert_eq!(book.arming, deepid_edge::policy::Arming::Off);
+    assert_eq!(book.arming, Arming::Off);
 }
 
 #[test]
@@ -674,6 +678,38 @@ fn who_was_removed_or_disabled_since_is_named() {
         assert_eq!(told["removed_here"], json!([bob.as_str()]));
         assert_eq!(told["disabled_here"], json!([ada.as_str()]));
         assert_eq!(told["not_in_backup"], 1);
+    }
+}
+
+#[test]
+fn keys_accounts_and_rules_that_come_back_are_named() {
+    let board = Board::with_people();
+    let by =
+        Signature { door: "back", boot: Uuid::from_u128(7), now: Monotonic::default(), wall: WALL };
+    let [hub, anna, old] = ["hub", "anna", "gone"].map(|name| RuleName::new(name).unwrap());
+    let key = GrantKey::of_seed(&[3; 32]);
+    let mut store = board.store();
+    store.add_administrator(&hub, key.public(), May::Factor, by).unwrap();
+    store.add_account(&anna, Role::Viewer, "$argon2id$first", by).unwrap();
+    store.add_account(&old, Role::Administrator, "$argon2id$first", by).unwrap();
+    drop(store);
+    let file = board.path("front.age");
+    assert_eq!(board.backup(&file).code, 0);
+    let told = board.restore(&file, &["--check"]).json();
+    for what in ["administrators_back", "accounts_back", "rules_back"] {
+        assert_eq!(told[what], json!([]), "{told}");
+    }
+    let mut store = board.store();
+    store.remove_administrator(&hub, by).unwrap();
+    store.set_password(&anna, "$argon2id$second", by).unwrap();
+    store.remove_account(&old, by).unwrap();
+    store.change_rules(RuleChange::Arm(Arming::Off), by).unwrap();
+    drop(store);
+    for flag in ["--check", "--replace"] {
+        let told = board.restore(&file, &[flag]).json();
+        assert_eq!(told["administrators_back"], json!(["hub"]));
+        assert_eq!(told["accounts_back"], json!(["anna", "gone"]));
+        assert_eq!(told["rules_back"], json!(["the arming"]));
     }
 }
 

@@ -43,7 +43,7 @@ fn the_demonstration_grants_the_enrolled_person_alone() {
         "unknown no_match",
         "granted matched",
         "denied several_faces",
-        "unknown no_match",
+        "denied outside_schedule",
         "ambiguous not_live",
     ];
     assert_eq!(came, expected);
@@ -99,6 +99,8 @@ fn a_demonstration_that_is_kept_asks_for_its_figures_and_ends_when_interrupted()
     let said = said.join("\n");
     // On a machine that is too slow for real time a decision may differ; then that is the answer.
     let right = said.contains("every decision came as expected");
+    let tag = said.contains("was shown: the door takes it");
+    assert!(tag || !right, "a grant of the household waits for a tag: {said}");
     assert_eq!(status.code(), Some(i32::from(!right)), "{said}");
     assert!(said.contains(" captured, "), "health arrived: {said}");
 }

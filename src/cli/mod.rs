@@ -44,6 +44,7 @@ mod run;
 mod schedules;
 mod store_key;
 mod subjects;
+mod undone;
 mod usable;
 mod verify;
 

@@ -5,8 +5,7 @@
 //! anything is replaced; what is replaced is kept under another name; nothing is replaced without
 //! `--replace`, nor while the daemon has the database open.
 //!
-//! Who was removed or disabled here since the backup is back with it, and is named: a stranger to
-//! the house may be among them. A record in the backup that holds this board's clock is settled
+//! What was taken back here since the backup is back with it, and is named (`undone`). A record in the backup that holds this board's clock is settled
 //! where a time service keeps that clock, and named where none does: an unset clock must not become
 //! the right one by a restore.
 
@@ -20,14 +19,14 @@ use super::backup::{contents, named_files};
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
+use super::undone::Undone;
 use super::{passphrase, progress, subjects};
 use crate::clock::{ClockDoubt, WallClock, utc};
-use crate::compare::SubjectId;
 use crate::config::{Config, default_file, read_file};
 use crate::equip::Cards;
 use crate::inference::ProcedureHash;
 use crate::store::backup::{Held, Manifest, NewConfig, Placed, Received};
-use crate::store::{Administrative, BackupProblem, Error, Store, Subject};
+use crate::store::{Administrative, BackupProblem, Error};
 
 /// Arguments of `restore`.
 #[derive(Debug, Args)]
@@ -54,20 +53,10 @@ struct Plan {
     gallery: PathBuf,
     /// The configuration file to write, if any.
     file: Option<NewConfig>,
-    changes: Changes,
+    /// What it undoes on this board.
+    undone: Undone,
     /// What this board's clock is worth to the records in the backup.
     clock: Option<ClockDoubt>,
-}
-
-/// What the backup undoes on this board.
-#[derive(Default)]
-struct Changes {
-    /// Removed here, and back again.
-    removed: Vec<SubjectId>,
-    /// Disabled here, and enabled again.
-    disabled: Vec<SubjectId>,
-    /// Enrolled here, and not in the backup.
-    lost: usize,
 }
 
 impl Arguments {
@@ -106,7 +95,7 @@ impl Arguments {
         // What the daemon does at its start: a reference that cannot be read is found now.
         received.store().check_references(&plan.config.models.embedder)?;
         received.seal_by(plan.config.store_key_place());
-        plan.changes = Changes::between(&plan.gallery, received.store(), &plan.config)?;
+        plan.undone = Undone::between(&plan.gallery, received.store(), &plan.config)?;
         let (wall, doubt) = subjects::clock(received.store(), &plan.config)?.wall_with_doubt();
         plan.clock = doubt;
         let manifest = received.manifest.clone();
@@ -141,7 +130,7 @@ impl Arguments {
                 Error::Backup { path: gallery, problem: BackupProblem::GalleryThere }.into()
             );
         }
-        Ok(Plan { config, gallery, file, changes: Changes::default(), clock: None })
+        Ok(Plan { config, gallery, file, undone: Undone::default(), clock: None })
     }
 
     /// The file to write at `path`; `None` when it says the same already.
@@ -212,19 +201,20 @@ impl Arguments {
             .flat_map(|placed| [&placed.kept_gallery, &placed.kept_config])
             .flatten()
             .collect();
-        let value = json!({
+        let mut value = json!({
             "restored": placed.is_some(),
             "manifest": manifest,
             "gallery": plan.gallery,
             "config": plan.file.as_ref().map(|file| &file.path),
             "kept": kept,
             "models": models,
-            "removed_here": plan.changes.removed,
-            "disabled_here": plan.changes.disabled,
-            "not_in_backup": plan.changes.lost,
             "clock": plan.clock.map(|doubt| json!({ "doubt": doubt.name(), "what": doubt.to_string(), "remedy": doubt.remedy(), "settled": placed.is_some() && may_settle(wall.synchronised, plan.clock) })),
             "missing": missing.iter().map(|(key, path)| json!({ "key": key, "path": path })).collect::<Vec<_>>(),
         });
+        let undone = serde_json::to_value(&plan.undone).unwrap_or_default();
+        if let (Some(value), serde_json::Value::Object(undone)) = (value.as_object_mut(), undone) {
+            value.extend(undone);
+        }
         let mut text = format!("{} is whole, and the passphrase is right\n", self.file.display());
         text.push_str(&contents(manifest));
         for model in &models {
@@ -236,7 +226,7 @@ impl Arguments {
                 );
             }
         }
-        plan.changes.describe(&mut text);
+        plan.undone.describe(&mut text);
         if let Some(doubt) = plan.clock {
             text.push_str(&clock_line(doubt, may_settle(wall.synchronised, plan.clock)));
         }
@@ -296,58 +286,6 @@ fn said_of(text: &mut String, plan: &Plan, placed: &Placed, door: &str) {
         text,
         "no other board may go on as door '{door}': the two would push each other off the broker"
     );
-}
-
-impl Changes {
-    fn between(gallery: &Path, received: &Store, config: &Config) -> Result<Self, Error> {
-        let then = received.subjects()?;
-        let changes = Store::open_read_only(gallery, config.store_settings())
-            .and_then(|here| Self::since(&then, &here));
-        // What cannot be read has nothing to say.
-        Ok(changes.unwrap_or_default())
-    }
-
-    fn since(then: &[Subject], here: &Store) -> Result<Self, Error> {
-        let (mut changes, now) = (Self::default(), here.subjects()?);
-        for subject in then {
-            if here.has_retired(&subject.id)? {
-                changes.removed.push(subject.id.clone());
-            } else if subject.enabled
-                && now.iter().any(|other| other.id == subject.id && !other.enabled)
-            {
-                changes.disabled.push(subject.id.clone());
-            }
-        }
-        changes.lost =
-            now.iter().filter(|subject| then.iter().all(|other| other.id != subject.id)).count();
-        Ok(changes)
-    }
-
-    fn describe(&self, text: &mut String) {
-        let listed =
-            |ids: &[SubjectId]| ids.iter().map(SubjectId::to_string).collect::<Vec<_>>().join(" ");
-        if !self.removed.is_empty() {
-            let _infallible = writeln!(
-                text,
-                "warning: removed here since, and enrolled in the backup: {}; 'deepid-edge subjects remove' once more",
-                listed(&self.removed)
-            );
-        }
-        if !self.disabled.is_empty() {
-            let _infallible = writeln!(
-                text,
-                "warning: disabled here since, and enabled in the backup: {}; 'deepid-edge subjects disable' once more",
-                listed(&self.disabled)
-            );
-        }
-        if self.lost > 0 {
-            let _infallible = writeln!(
-                text,
-                "warning: {} subjects were enrolled here since, and are not in the backup",
-                self.lost
-            );
-        }
-    }
 }
 
 /// References in the backup that one procedure has made.

@@ -21,7 +21,7 @@ PARTS = {
     "nobody": "nobody",
     "enrolled": "the enrolled person, another photograph",
     "stranger": "a stranger",
-    "newcomer": "another stranger, in the evening",
+    "newcomer": "a cleaner, in the evening of another day",
 }
 
 # The visit has 15 frames a second. Every third of them is shown, at a quarter of its pace: what an

@@ -14,6 +14,7 @@ mod grants;
 mod listener;
 mod prepare;
 mod process;
+mod rules;
 mod sheet;
 mod story;
 
@@ -38,6 +39,7 @@ use grants::{Grants, REFUSED};
 use listener::{ANSWERS, Listener, Message};
 use prepare::{ACCOUNT, Workplace, account, enroll, grant_key, introduce, operating, record};
 use process::{Daemon, Memory, Settings};
+use rules::Hub;
 use story::{Access, Arrived};
 
 /// The visit that is replayed.
@@ -115,9 +117,20 @@ impl Arguments {
             file: place.configure(self.fast, self.keep, broker, page)?,
             overrides: context.overrides(),
         };
-        let subject = enroll(&settings, &script, &photographs)?;
+        let enrolled = enroll(&settings, &script, &photographs)?;
+        let subject = enrolled.first().cloned().unwrap_or_default();
         let (model, operating) = operating(&settings)?;
-        introduce(context, &script, &subject, &model, &operating)?;
+        introduce(context, &script, &enrolled, &model, &operating)?;
+        let groups = script.enrolments.iter().map(|enrolment| enrolment.group.clone());
+        let members: Vec<_> = enrolled.into_iter().zip(groups).collect();
+        // A fast replay leaves nobody the time to show a tag.
+        let hours = rules::make(&settings, &members, clock.wall(), !self.fast)?;
+        say(context, &format!("rules      the cleaner may come {hours}, and at no other time"))?;
+        let mut hub = None;
+        if !self.fast {
+            hub = Some(Hub::new(&settings, place.folder(), &subject)?);
+            say(context, &format!("           {subject} needs a tag beside the face"))?;
+        }
         let x = grant_key(&settings)?;
         say(context, &format!("grants     signed by the key {x}"))?;
 
@@ -146,6 +159,7 @@ impl Arguments {
         let heard = self.watch(
             context,
             Grants::trusting(&x),
+            hub.as_mut().map(|hub| (hub, &settings)),
             &script,
             &listener,
             &mut daemon,
@@ -208,6 +222,7 @@ impl Arguments {
         &self,
         context: &Context,
         grants: Grants,
+        mut hub: Option<(&mut Hub, &Settings)>,
         script: &Script,
         listener: &Listener,
         daemon: &mut Daemon,
@@ -233,6 +248,13 @@ impl Arguments {
                     for attack in grants::attacks(&grant.payload, clock.wall()) {
                         listener.pretend("grant", attack);
                     }
+                }
+            }
+            let guidance =
+                message.as_ref().filter(|message| message.topic == "guidance" && !message.retained);
+            if let (Some((hub, settings)), Some(guidance)) = (&mut hub, guidance) {
+                if let Some(told) = hub.guided(settings, &guidance.payload) {
+                    say(context, &told)?;
                 }
             }
             let decision = message

@@ -44,6 +44,10 @@ impl Workplace {
         self.0.join("visit.mjpeg")
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
+    }
+
     pub(super) fn log(&self) -> PathBuf {
         self.0.join("daemon.log")
     }
@@ -86,13 +90,13 @@ impl Drop for Workplace {
     }
 }
 
-/// Enrols whom the script says, as a person would; the subject's id.
+/// Enrols whom the script says, as a person would; the subjects' ids, in that order.
 pub(super) fn enroll(
     settings: &Settings,
     script: &Script,
     photographs: &Path,
-) -> Result<String, Failure> {
-    let mut subject = String::new();
+) -> Result<Vec<String>, Failure> {
+    let mut subjects = Vec::with_capacity(script.enrolments.len());
     for enrolment in &script.enrolments {
         let pictures: Vec<_> =
             enrolment.photographs.iter().map(|name| photographs.join(name)).collect();
@@ -104,7 +108,7 @@ pub(super) fn enroll(
             .map_err(|error| system("the enrolment's process", &error))?;
         let answer: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
         match answer.pointer("/subject/id").and_then(Json::as_str) {
-            Some(id) if output.status.success() => id.clone_into(&mut subject),
+            Some(id) if output.status.success() => subjects.push(id.to_owned()),
             _ => {
                 let said = String::from_utf8_lossy(&output.stderr);
                 let error: Json = serde_json::from_str(&said).unwrap_or_default();
@@ -117,7 +121,7 @@ pub(super) fn enroll(
             }
         }
     }
-    Ok(subject)
+    Ok(subjects)
 }
 
 /// Makes an account of the page, which goes with the demonstration; its password.
@@ -167,13 +171,15 @@ pub(super) fn operating(settings: &Settings) -> Result<(String, Operating), Fail
 pub(super) fn introduce(
     context: &Context,
     script: &Script,
-    subject: &str,
+    subjects: &[String],
     model: &str,
     operating: &Operating,
 ) -> Result<(), Failure> {
-    let pictures: Vec<_> =
-        script.enrolments.iter().flat_map(|enrolment| &enrolment.photographs).cloned().collect();
-    say(context, &format!("enrolled   {subject} from {}", pictures.join(" and ")))?;
+    for (number, (subject, enrolment)) in subjects.iter().zip(&script.enrolments).enumerate() {
+        let label = if number == 0 { "enrolled" } else { "" };
+        let (who, pictures) = (&enrolment.name, enrolment.photographs.join(" and "));
+        say(context, &format!("{label:<10} {subject} ({who}) from {pictures}"))?;
+    }
     let claim = match (operating.claimed_fmr, operating.claimed_fpir) {
         (Some(fmr), Some(fpir)) => format!("claimed FMR {fmr:.1e}, FPIR {fpir:.1e}"),
         _ => "no claim: the calibration does not cover it".to_owned(),

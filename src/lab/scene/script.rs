@@ -101,6 +101,9 @@ pub struct Enrolment {
     pub name: String,
     /// From which photographs.
     pub photographs: Vec<String>,
+    /// Into which group of the door's rules.
+    #[serde(default)]
+    pub group: Option<String>,
 }
 
 /// A person cut out of a photograph.
