@@ -70,13 +70,13 @@ const STAGES: [&str; 7] = ["decode", "detect", "align", "embed", "compare", "fra
 
 impl std::fmt::Display for Closing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "\n  {:<40} {:<21} {:<21}", "part of the visit", "expected", "came")?;
+        writeln!(f, "\n  {:<40} {:<23} {:<23}", "part of the visit", "expected", "came")?;
         for part in &self.parts {
             let came: Vec<_> = part.decisions.iter().map(told).collect();
             let came = if came.is_empty() { "-".to_owned() } else { came.join(", ") };
             let verdict = if part.as_expected { "as expected" } else { "NOT AS EXPECTED" };
             let expected = part.expected.as_deref().unwrap_or("-");
-            writeln!(f, "  {:<40} {expected:<21} {came:<21} {verdict}", cut(&part.part, 40))?;
+            writeln!(f, "  {:<40} {expected:<23} {came:<23} {verdict}", cut(&part.part, 40))?;
         }
         writeln!(f)?;
         match &self.health {
