@@ -91,10 +91,9 @@ page-contract: assets ## Hold a real daemon to the document of its API (schemath
 	PYTHON=$(PYTHON) tools/in_venv.sh tests/page/requirements-contract.txt tests/page/contract.py
 
 page-kiosk: assets ## Try the kiosk's unit under systemd, with cage and Chromium in a container (root)
-	@tools/setup_debian.sh page
 	@tools/setup_debian.sh deb-test
 	$(CARGO) build --locked --features demo
-	PYTHON=$(PYTHON) tools/in_venv.sh tests/page/requirements.txt tests/page/kiosk_unit.py
+	PYTHON=$(PYTHON) tools/in_venv.sh tests/page/requirements-kiosk.txt tests/page/kiosk_unit.py
 
 model: assets ## Train, quantise, calibrate and measure a DeepID2 (hours; DATA=, OUT=, models/training/README.md)
 	@models/training/make_model.sh

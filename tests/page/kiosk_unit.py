@@ -1,6 +1,6 @@
 """The kiosk's unit under a real systemd: cage and Chromium as `deploy/kiosk/README.md` installs them.
 
-in   root, mmdebstrap, systemd-nspawn, chromedriver; the program (--program); the photographs
+in   root, mmdebstrap, systemd-nspawn; the program (--program); the photographs
 out  a line for each check; exits with 1 where one failed, with 2 where the container cannot be had
 
 A Debian 12 with the packages of the guide is made once into assets/roots and booted as a container,
@@ -9,7 +9,7 @@ where the guide puts them, and the unit runs as it is but for what a container h
 graphics card. wlroots draws without a screen (`WLR_BACKENDS=headless`), by the processor. Chromium gets
 one flag more, by /etc/chromium.d, so that the test can see and press what a person would.
 
-    tools/in_venv.sh tests/page/requirements.txt tests/page/kiosk_unit.py
+    tools/in_venv.sh tests/page/requirements-kiosk.txt tests/page/kiosk_unit.py
 """
 
 import argparse
@@ -20,10 +20,10 @@ import shutil
 import subprocess
 import sys
 import time
+import urllib.parse
+import urllib.request
 
-from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.chrome.service import Service
+import websocket
 
 from daemon import NAME, PASSWORD, PROGRAM, ROLES, ROOT, Daemon, Failed, free_port
 
@@ -86,7 +86,7 @@ def until(about: str, holds, patience_s: float = PATIENCE_S):
         try:
             if found := holds():
                 return found
-        except (WebDriverException, OSError, subprocess.TimeoutExpired):
+        except (websocket.WebSocketException, OSError, subprocess.TimeoutExpired):
             pass
         if time.monotonic() > end:
             raise Failed(f"within {patience_s} s: {about}")
@@ -102,7 +102,10 @@ def furnish(folder: pathlib.Path, daemon: Daemon, port: int) -> pathlib.Path:
         subprocess.run(["mmdebstrap", "--variant=minbase", "--quiet", f"--include={','.join(PACKAGES)}", "bookworm", str(new)], check=True)
         new.rename(BARE)
     root = folder / "root"
-    subprocess.run(["cp", "--archive", "--reflink=auto", str(BARE), str(root)], check=True)
+    for place in (root, folder / "upper", folder / "work"):
+        place.mkdir()
+    ways = f"lowerdir={BARE},upperdir={folder / 'upper'},workdir={folder / 'work'}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", ways, str(root)], check=True)
     url = f"{daemon.url}/kiosk"
     policies = (KIOSK / "policies.json").read_text(encoding="utf-8").replace("http://127.0.0.1:8480", daemon.url)
     allowed = json.dumps({"RemoteDebuggingAllowed": True})
@@ -124,23 +127,38 @@ def furnish(folder: pathlib.Path, daemon: Daemon, port: int) -> pathlib.Path:
 
 
 class Screen:
-    """What the container's browser shows."""
+    """What the container's browser shows, by its debugger."""
 
     def __init__(self, port: int):
-        options = webdriver.ChromeOptions()
-        options.debugger_address = f"127.0.0.1:{port}"
-        self.driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=10) as answer:
+            pages = json.load(answer)
+        page = next((one for one in pages if urllib.parse.urlsplit(one["url"]).path == "/kiosk"), None)
+        if page is None:
+            raise OSError(f"no page of the door: {[one['url'] for one in pages]}")
+        self.socket = websocket.create_connection(page["webSocketDebuggerUrl"], timeout=30, suppress_origin=True)
+        self.number = 0
+
+    def does(self, method: str, **parameters) -> dict:
+        self.number += 1
+        self.socket.send(json.dumps({"id": self.number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self.socket.recv())
+            if answer.get("id") == self.number:
+                return answer["result"]
+
+    def tells(self, expression: str):
+        return self.does("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def text(self) -> str:
-        return self.driver.execute_script("return document.body.innerText")
+        return self.tells("document.body.innerText") or ""
 
     def shows(self, mark: str) -> bool:
-        return bool(self.driver.execute_script("return document.querySelector(arguments[0]) !== null", mark))
+        return bool(self.tells(f"document.querySelector({json.dumps(mark)}) !== null"))
 
-    def fill(self, name: str, text: str) -> None:
-        field = self.driver.find_element("css selector", f"input[name={name}]")
-        field.clear()
-        field.send_keys(text)
+    def types(self, field: str, text: str) -> None:
+        """As by a keyboard, into the field of this name."""
+        self.tells(f"document.querySelector('input[name={field}]').select()")
+        self.does("Input.insertText", text=text)
 
 
 def check(container: Container, daemon: Daemon, port: int) -> None:
@@ -152,13 +170,16 @@ def check(container: Container, daemon: Daemon, port: int) -> None:
     until("the unit is active", lambda: state("ActiveState") == "active")
     screen = until("the browser answers", lambda: Screen(port))
     until("the login is shown", lambda: screen.shows("input[name=password]"))
+    slice_of = container.run("sh", "-c", f"systemctl show --value --property MemoryMax user-$(id -u {UNIT}).slice").stdout.strip()
+    if slice_of != str(900 << 20):
+        raise Failed(f"the screen's memory has no bound: {slice_of!r}")
     user = container.run("ps", "-o", "user=", "-C", "cage").stdout.split()
     if set(user) != {"deepid-+"} and set(user) != {"deepid-kiosk"}:
         raise Failed(f"cage runs as {user}")
     print("ok       the unit starts cage and Chromium, and the screen asks for its login", flush=True)
-    screen.fill("name", ROLES["kiosk"])
-    screen.fill("password", PASSWORD)
-    screen.driver.find_element("css selector", "form button[type=submit]").click()
+    screen.types("name", ROLES["kiosk"])
+    screen.types("password", PASSWORD)
+    screen.tells("document.querySelector('form').requestSubmit()")
     until("the clock is shown", lambda: screen.shows("body.idle #clock"))
     print("ok       it is signed in and shows the clock", flush=True)
     daemon.show("known")
@@ -166,11 +187,11 @@ def check(container: Container, daemon: Daemon, port: int) -> None:
     daemon.show("nobody")
     until("the clock is shown again", lambda: screen.shows("body.idle"))
     print("ok       a grant of the daemon is on the screen", flush=True)
-    screen.driver.get("chrome://version")
-    if "blocked" not in screen.text().lower():
-        raise Failed(f"the policies let the browser go elsewhere: {screen.text()[:200]!r}")
+    screen.does("Page.navigate", url=f"{daemon.url}/healthz")
+    until("the browser refuses to go elsewhere", lambda: "blocked" in screen.text().lower())
+    screen.does("Page.navigate", url=f"{daemon.url}/kiosk?lang=en")
+    until("the clock is shown again", lambda: screen.shows("body.idle #clock"))
     print("ok       the policies let the browser go nowhere else", flush=True)
-    daemon.told("accounts", "list")
     for victim in ("cage", "chromium"):
         # Chromium keeps its cookies in a file, which it writes every 30 s and at its end.
         time.sleep(35)
@@ -203,11 +224,12 @@ def main() -> int:
     except Failed as why:
         print(f"FAILED   {why}")
         if container:
-            print(container.run("journalctl", "--no-pager", "--lines=60", "--unit", UNIT).stdout)
+            print(container.run("journalctl", "--no-pager", "--lines=80", f"UNIT={UNIT}.service", "+", "SYSLOG_IDENTIFIER=cage").stdout)
         return 1
     finally:
         if container:
             container.close()
+        subprocess.run(["umount", str(daemon.folder / "root")], check=False, stderr=subprocess.DEVNULL)
         daemon.close()
 
 

@@ -8,6 +8,7 @@ nose was moved within the face (BENT): what the door tells a turn by, and no pic
 absent: anything by which a network for liveness could be judged.
 """
 
+import functools
 import pathlib
 import random
 
@@ -28,6 +29,7 @@ def photograph(name: str) -> Image.Image:
     return Image.open(PHOTOGRAPHS / name).convert("RGB")
 
 
+@functools.cache
 def wall() -> Image.Image:
     picture = Image.new("RGB", SIZE)
     picture.putdata([(150 + x // 40, 145 + y // 60, 140) for y in range(SIZE[1]) for x in range(SIZE[0])])
@@ -62,7 +64,7 @@ def walk(picture: Image.Image, scale: float, begin: tuple[int, int]) -> list[Ima
     small = picture.resize((int(picture.width * scale), int(picture.height * scale)), Image.Resampling.BILINEAR)
     chance, shown = random.Random(7), []
     for step in range(STEPS):
-        scene = wall()
+        scene = wall().copy()
         scene.paste(small, (begin[0] + min(step, STEPS - step), begin[1] + step % 5))
         shown.append(grained(scene, chance))
     return shown
