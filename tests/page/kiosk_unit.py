@@ -7,7 +7,8 @@ A Debian 12 with the packages of the guide is made once into assets/roots and bo
 before a real daemon of this machine (daemon.py), with which it shares the network. The files are put
 where the guide puts them, and the unit runs as it is but for what a container has not: a console and a
 graphics card. wlroots draws without a screen (`WLR_BACKENDS=headless`), by the processor. Chromium gets
-one flag more, by /etc/chromium.d, so that the test can see and press what a person would.
+one flag more, by /etc/chromium.d, and the policy against developer tools is left out, so that the test
+can see and press what a person would.
 
     tools/in_venv.sh tests/page/requirements-kiosk.txt tests/page/kiosk_unit.py
 """
@@ -82,14 +83,15 @@ class Container:
 def until(about: str, holds, patience_s: float = PATIENCE_S):
     """What `holds` gives as soon as it is true."""
     end = time.monotonic() + patience_s
+    last = None
     while True:
         try:
             if found := holds():
                 return found
-        except (websocket.WebSocketException, OSError, subprocess.TimeoutExpired):
-            pass
+        except (websocket.WebSocketException, OSError, subprocess.TimeoutExpired) as error:
+            last = error
         if time.monotonic() > end:
-            raise Failed(f"within {patience_s} s: {about}")
+            raise Failed(f"within {patience_s} s: {about} ({last})")
         time.sleep(0.3)
 
 
@@ -107,14 +109,14 @@ def furnish(folder: pathlib.Path, daemon: Daemon, port: int) -> pathlib.Path:
     ways = f"lowerdir={BARE},upperdir={folder / 'upper'},workdir={folder / 'work'}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", ways, str(root)], check=True)
     url = f"{daemon.url}/kiosk"
-    policies = (KIOSK / "policies.json").read_text(encoding="utf-8").replace("http://127.0.0.1:8480", daemon.url)
-    allowed = json.dumps({"RemoteDebuggingAllowed": True})
+    policies = json.loads((KIOSK / "policies.json").read_text(encoding="utf-8").replace("http://127.0.0.1:8480", daemon.url))
+    # As they are, nobody may look into the page: not the test either.
+    policies["DeveloperToolsAvailability"] = 1
     for name, text in (
         ("etc/sysusers.d/deepid-kiosk.conf", (KIOSK / "sysusers.conf").read_text(encoding="utf-8")),
         ("etc/systemd/system/deepid-kiosk.service", (KIOSK / "deepid-kiosk.service").read_text(encoding="utf-8")),
         ("etc/systemd/system/deepid-kiosk.service.d/container.conf", CONTAINER),
-        ("etc/chromium/policies/managed/deepid-kiosk.json", policies),
-        ("etc/chromium/policies/managed/test.json", allowed),
+        ("etc/chromium/policies/managed/deepid-kiosk.json", json.dumps(policies)),
         ("etc/default/deepid-kiosk", f"DEEPID_KIOSK_URL={url}?lang=en\n"),
         ("etc/chromium.d/test", f'export CHROMIUM_FLAGS="$CHROMIUM_FLAGS --remote-debugging-port={port}"\n'),
     ):
@@ -144,6 +146,8 @@ class Screen:
         while True:
             answer = json.loads(self.socket.recv())
             if answer.get("id") == self.number:
+                if "result" not in answer:
+                    raise OSError(f"{method}: {answer.get('error')}")
                 return answer["result"]
 
     def tells(self, expression: str):
@@ -221,7 +225,7 @@ def main() -> int:
         container = Container(furnish(daemon.folder, daemon, port))
         check(container, daemon, port)
         return 0
-    except Failed as why:
+    except (Failed, OSError, websocket.WebSocketException) as why:
         print(f"FAILED   {why}")
         if container:
             print(container.run("journalctl", "--no-pager", "--lines=80", f"UNIT={UNIT}.service", "+", "SYSLOG_IDENTIFIER=cage").stdout)
