@@ -211,6 +211,9 @@ def check(container: Container, daemon: Daemon, port: int) -> None:
     daemon.start()
     until("the screen goes on", lambda: screen.shows("body.idle #clock"))
     print("ok       the daemon goes: the screen says so, and goes on by itself when it is back", flush=True)
+    container.run("systemctl", "stop", UNIT)
+    until("nothing of it is left", lambda: state("ActiveState") == "inactive" and not container.run("pgrep", "cage|chromium").stdout)
+    print("ok       the unit is stopped: no browser is left behind", flush=True)
 
 
 def main() -> int:
