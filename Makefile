@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant page clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant page page-daemon page-contract page-kiosk clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -80,6 +80,20 @@ home-assistant: ## Hold the blueprint and the discovery message to Home Assistan
 page: ## Check the door's page in a real Chromium, against a mock of the daemon
 	@tools/setup_debian.sh page
 	PYTHON=$(PYTHON) tools/in_venv.sh tests/page/requirements.txt tests/page/check.py
+
+page-daemon: assets ## The same against a real daemon, before a camera that the test directs
+	@tools/setup_debian.sh page
+	$(CARGO) build --locked --features demo
+	PYTHON=$(PYTHON) tools/in_venv.sh tests/page/requirements.txt tests/page/check.py --daemon target/debug/deepid-edge
+
+page-contract: assets ## Hold a real daemon to the document of its API (schemathesis, two minutes)
+	$(CARGO) build --locked --features demo
+	PYTHON=$(PYTHON) tools/in_venv.sh tests/page/requirements-contract.txt tests/page/contract.py
+
+page-kiosk: assets ## Try the kiosk's unit under systemd, with cage and Chromium in a container (root)
+	@tools/setup_debian.sh deb-test
+	$(CARGO) build --locked --features demo
+	PYTHON=$(PYTHON) tools/in_venv.sh tests/page/requirements-kiosk.txt tests/page/kiosk_unit.py
 
 model: assets ## Train, quantise, calibrate and measure a DeepID2 (hours; DATA=, OUT=, models/training/README.md)
 	@models/training/make_model.sh

@@ -1,9 +1,14 @@
-//! The documents that people type from: every command line and every quoted message is real.
+//! The documents that people type from: every command line and every quoted message is real, and what
+//! they name on a board is packed.
 //!
 //! In: README.md, docs/ and deploy/ as they are, and the command line's own definition. Out: one
 //! failure with every line that the program would not understand, or would never say.
 //! Deliberately absent: commands of other programs, and whether what is typed also succeeds.
-#![allow(clippy::unwrap_used, reason = "a test may panic, also in what its cases share")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test may panic, also in what its cases share"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -123,6 +128,92 @@ fn every_command_line_is_understood() {
     assert!(wrong.is_empty(), "not understood by the program:\n  {}", wrong.join("\n  "));
 }
 
+/// What the Debian package puts where: from which file of this repository, to which path of a board.
+/// What is made while it is packed (`target/`) is left out.
+fn packed() -> Vec<(PathBuf, PathBuf)> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let manifest: toml::Table = toml::from_str(&manifest).unwrap();
+    let assets = manifest["package"]["metadata"]["deb"]["assets"].as_array().unwrap();
+    let mut found = Vec::new();
+    for asset in assets {
+        let [from, to] = [0, 1].map(|at| asset[at].as_str().unwrap());
+        let (folder, name) = from.rsplit_once('/').unwrap_or(("", from));
+        let Ok(entries) = std::fs::read_dir(root().join(folder)) else { continue };
+        let (head, tail) = name.split_once('*').unwrap_or((name, ""));
+        for entry in entries {
+            let file = entry.unwrap().file_name().into_string().unwrap();
+            let fits = file == name
+                || (name.contains('*') && file.starts_with(head) && file.ends_with(tail));
+            if fits && root().join(folder).join(&file).is_file() {
+                let to = if to.ends_with('/') { format!("/{to}{file}") } else { format!("/{to}") };
+                found.push((root().join(folder).join(&file), to.into()));
+            }
+        }
+    }
+    found
+}
+
+/// `path` without `.` and `..`.
+fn even(path: &Path) -> PathBuf {
+    let mut even = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::ParentDir => drop(even.pop()),
+            std::path::Component::CurDir => {}
+            part => even.push(part),
+        }
+    }
+    even
+}
+
+/// Where the links of `document` lead that lead to a file beside it.
+fn links(document: &str) -> Vec<&str> {
+    let targets = document.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let paths = targets.map(|target| target.split('#').next().unwrap_or_default());
+    paths.filter(|path| !path.is_empty() && !path.contains("://")).collect()
+}
+
+/// Paths below the package's documents that `document` names.
+fn named_paths(document: &str) -> Vec<String> {
+    const DOC: &str = "/usr/share/doc/deepid-";
+    let ends = |c: char| c.is_whitespace() || "`)],;\"'".contains(c);
+    let rest = document.match_indices(DOC).map(|(at, _)| &document[at..]);
+    rest.map(|rest| rest.split(ends).next().unwrap().trim_end_matches(['.', '/', ':']).to_owned())
+        .collect()
+}
+
+/// dpkg's tools may add `.gz` to a document that is packed: who reads it on a board knows.
+#[test]
+fn what_a_document_names_on_a_board_is_there() {
+    let packed = packed();
+    assert!(packed.len() > 30, "only {} files were found: the search is broken", packed.len());
+    let there = |path: &Path| {
+        let made = ["licences", "changelog.gz"].iter().any(|name| path.ends_with(name));
+        made || packed.iter().any(|(_, to)| to.starts_with(path))
+    };
+    let (mut wrong, mut count) = (Vec::new(), 0);
+    for (from, to) in packed.iter().filter(|(from, _)| from.extension().is_some_and(|e| e == "md"))
+    {
+        let text = std::fs::read_to_string(from).unwrap();
+        for link in links(&text) {
+            count += 1;
+            let target = even(&to.parent().unwrap().join(link));
+            if !there(&target) {
+                wrong.push(format!("{}: {link} would be {}", from.display(), target.display()));
+            }
+        }
+    }
+    for path in documents() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let own = named_paths(&text).into_iter().filter(|name| !name.contains("deepid-opener"));
+        for name in own.filter(|name| !there(Path::new(name))) {
+            wrong.push(format!("{}: {name} is not packed", path.display()));
+        }
+    }
+    assert!(count > 30, "only {count} links were found: the search is broken");
+    assert!(wrong.is_empty(), "not there on a board:\n  {}", wrong.join("\n  "));
+}
+
 #[test]
 fn what_the_installation_guide_quotes_is_said_by_the_program() {
     let guide = std::fs::read_to_string(root().join("docs/install.md")).unwrap();
@@ -149,6 +240,12 @@ fn a_shells_words_are_parted_as_a_shell_does() {
     assert_eq!(run("sudo deepid-edge backup x").as_deref(), Some("deepid-edge backup x"));
     assert_eq!(run("systemctl start deepid-edge"), None);
     assert_eq!(run("deepid-edge"), None);
+    assert_eq!(links("[a](b.md#c) [d](https://e) [f](#g) ![h](i/j.png)"), ["b.md", "i/j.png"]);
+    assert_eq!(even(Path::new("/a/b/../c/./d")), Path::new("/a/c/d"));
+    assert_eq!(
+        named_paths("in `/usr/share/doc/deepid-edge/x.md`, or /usr/share/doc/deepid-edge/."),
+        ["/usr/share/doc/deepid-edge/x.md", "/usr/share/doc/deepid-edge"]
+    );
     assert!(is_a_pattern("deepid-edge backup|restore"));
     assert!(!is_a_pattern("deepid-edge man | less"));
 }

@@ -17,7 +17,7 @@ use std::net::TcpStream;
 use std::path::Path;
 
 use deepid_edge::serve::{Access, ROUTES};
-use deepid_edge::store::{Administrative, Body};
+use deepid_edge::store::{Administrative, Body, TOKENS_MAX};
 use serde_json::{Value, json};
 use support::browser::{Browser, free_port, message, reply};
 use support::daemon::{Daemon, Home, PATIENCE, until};
@@ -150,7 +150,8 @@ fn every_route_asks_who_it_is_and_whether_it_may() {
     }
     assert!(seen > 20, "{seen}");
     assert_eq!(nobody.get("/nothing").status, 404);
-    assert_eq!(administrator.send("DELETE", "/api/v1/state", "", &[]).status, 404);
+    let refused = administrator.send("DELETE", "/api/v1/state", "", &[]);
+    assert_eq!((refused.status, refused.header("allow")), (405, Some("GET, HEAD")));
     assert_eq!(administrator.get("/api/v1/state").status, 200, "the session is still there");
 }
 
@@ -287,6 +288,35 @@ fn a_screen_at_the_door_stays_logged_in_over_a_restart() {
     let (_daemon, _) = site.start();
     assert_eq!(kiosk.get("/api/v1/kiosk").json()["door"], "front");
     assert_eq!(viewer.get("/api/v1/state").status, 401, "others log in again");
+}
+
+#[test]
+fn a_screen_that_forgets_its_login_takes_the_place_of_none_that_listens() {
+    if !assets() {
+        return;
+    }
+    let site = Site::quiet();
+    let (_daemon, nobody) = site.start();
+    let screens: Vec<_> = (0..TOKENS_MAX).map(|_| nobody.log_in("kiosk", PASSWORD)).collect();
+    let _listening = screens[0].listen();
+    assert_eq!(screens[1].get("/api/v1/kiosk").status, 200, "used after all others");
+    let right = json!({ "name": "kiosk", "password": PASSWORD });
+    let told = until("it is known which are used", || {
+        let answer = nobody.json("POST", "/api/v1/session", &right);
+        let waits = answer.status == 429 && answer.header("retry-after").is_some();
+        assert!(waits || answer.status == 200, "{}", answer.text());
+        (answer.status == 200).then_some(answer)
+    });
+    let status = |number: usize| screens[number].get("/api/v1/kiosk").status;
+    assert_eq!((status(0), status(1), status(2), status(3)), (200, 200, 401, 200));
+    let cookie = told.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    let new = Browser { cookie: Some(cookie), ..nobody.clone() };
+    assert_eq!(new.get("/api/v1/kiosk").status, 200);
+    let last: Vec<_> = site.home.records().into_iter().rev().take(2).collect();
+    let events = last.iter().map(|record| {
+        serde_json::to_value(&record.body).unwrap()["administrative"]["event"].clone()
+    });
+    assert_eq!(events.collect::<Vec<_>>(), ["account_token_made", "account_token_removed"]);
 }
 
 #[test]

@@ -231,6 +231,18 @@ fn a_credential_that_is_not_there_does_not_keep_the_service_from_starting() {
     assert!(fixed.is_empty(), "{fixed:?}");
 }
 
+/// What kept the kiosk's unit from working until it was tried (`make page-kiosk`).
+#[test]
+fn nothing_keeps_the_kiosk_from_its_screen() {
+    let unit = read("deploy/kiosk/deepid-kiosk.service");
+    assert_eq!(setting(&unit, "PAMName"), Some("login"), "its screen comes by a session");
+    assert_eq!(setting(&unit, "ProtectHome"), None, "it hides /run/user, where cage's socket lies");
+    assert_eq!(setting(&unit, "Type"), Some("simple"), "before systemd 256 'exec' ends in 90 s");
+    assert_eq!(setting(&unit, "MemoryMax"), None, "the session is in another control group");
+    let before = setting(&unit, "ExecStartPre").unwrap_or_default();
+    assert!(before.contains("set-property") && before.contains("MemoryMax=900M"), "{before}");
+}
+
 #[test]
 fn the_service_waits_for_no_network() {
     let unit = read(SERVICE);

@@ -22,8 +22,8 @@ use super::login;
 use super::password::Verifier;
 use super::problem::Problem;
 use super::series::Series;
-use super::sessions::{Sessions, Throttle};
-use crate::clock::{Clock as _, SystemClock};
+use super::sessions::{Screens, Sessions, Throttle};
+use crate::clock::{Clock as _, Monotonic, SystemClock};
 use crate::store::{Signature, Store};
 
 /// Who speaks to us.
@@ -38,6 +38,7 @@ pub(super) struct App {
     changes: AtomicU64,
     sessions: Mutex<Sessions>,
     throttle: Mutex<Throttle>,
+    screens: Mutex<Screens>,
     /// A password at a time is verified: it takes memory and time.
     pub verifying: Semaphore,
     verifier: Mutex<Verifier>,
@@ -60,6 +61,7 @@ pub(super) struct App {
     pub door: String,
     pub boot: Uuid,
     pub started_ms: i64,
+    pub started: Monotonic,
     /// Whether the page itself encrypts.
     pub encrypted: bool,
     pub stop: watch::Receiver<bool>,
@@ -102,6 +104,7 @@ impl App {
             changes: AtomicU64::new(0),
             sessions: Mutex::default(),
             throttle: Mutex::default(),
+            screens: Mutex::default(),
             verifying: Semaphore::new(1),
             verifier: Mutex::default(),
             waiting: Arc::new(Semaphore::new(login::WAITING_MAX)),
@@ -115,6 +118,7 @@ impl App {
             series: Mutex::default(),
             doctor,
             started_ms: clock.wall().unix_ms,
+            started: clock.now(),
             clock,
             door,
             boot,
@@ -129,6 +133,10 @@ impl App {
 
     pub(super) fn throttle(&self) -> MutexGuard<'_, Throttle> {
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn screens(&self) -> MutexGuard<'_, Screens> {
+        self.screens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_listening(&self) -> MutexGuard<'_, HashMap<String, usize>> {

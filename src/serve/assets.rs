@@ -139,6 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn no_module_waits_for_the_one_that_imports_it() {
+        let text = |name: &str| {
+            let (_, bytes) = FILES.iter().find(|(known, _)| *known == name).unwrap();
+            std::str::from_utf8(bytes).unwrap()
+        };
+        let named = |page: &str, module: &str| {
+            text(page).contains(&format!("<link rel=\"modulepreload\" href=\"/assets/{module}\">"))
+        };
+        let modules = FILES.iter().map(|(name, _)| *name).filter(|name| name.starts_with("app/"));
+        for module in modules.filter(|name| *name != "app/main.js") {
+            assert!(named("index.html", module), "index.html does not name {module}");
+            let imported = text("kiosk.js").contains(&format!("from \"./{module}\""));
+            assert_eq!(named("kiosk.html", module), imported, "kiosk.html and {module}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_not_named_is_absent() {
         for name in ["", "../Cargo.toml", "/etc/passwd", "index.html/..", "%2e%2e/mod.rs"] {
             assert!(serve(name, &HeaderMap::new()).is_err(), "{name}");

@@ -7,12 +7,22 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 
 use super::problem::Problem;
 
 /// For how long a body that is no picture may take.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A field that may be absent: where it is there it has a value, also where that may be null.
+///
+/// # Errors
+/// It is no `T`.
+pub(super) fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
+}
 
 /// A JSON value of at most `max` bytes.
 ///

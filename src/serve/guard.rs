@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use super::app::App;
 use super::password::token_hash;
 use super::problem::Problem;
-use super::routes::{Access, find};
+use super::routes::{Access, find, methods_of};
 use super::sessions::csrf;
 use crate::clock::Clock as _;
 use crate::store::{Account, Role};
@@ -110,7 +110,7 @@ async fn judge(app: &Arc<App>, asked: &Parts) -> Result<Option<Identity>, Proble
     }
     let path = extensions.get::<MatchedPath>().ok_or_else(nowhere)?;
     // What is not in the table is refused, also where something would answer.
-    let route = find(method.as_str(), path.as_str()).ok_or_else(nowhere)?;
+    let route = find(method.as_str(), path.as_str()).ok_or_else(|| not_done(path.as_str()))?;
     if route.access == Access::Open {
         return Ok(None);
     }
@@ -135,15 +135,27 @@ async fn judge(app: &Arc<App>, asked: &Parts) -> Result<Option<Identity>, Proble
     Ok(Some(Identity { account, shown }))
 }
 
-/// Nothing is there, or nothing that does this.
+/// Nothing is there.
 pub(super) fn nowhere() -> Problem {
-    Problem::absent("there is no such page, or it does not do that")
+    Problem::absent("there is no such page")
+}
+
+/// What is said where `path` is asked for something that it does not do.
+fn not_done(path: &str) -> Problem {
+    let methods = methods_of(path);
+    if methods.is_empty() { nowhere() } else { Problem::not_done(&methods) }
 }
 
 /// Whose account is shown; `None` for nobody's, or nobody's any more.
 async fn account_of(app: &Arc<App>, shown: &Shown) -> Result<Option<Account>, Problem> {
-    let of_token =
-        async |hash: String| app.read(move |store| Ok(store.account_of_token(&hash)?)).await;
+    let of_token = async |hash: String| {
+        let asked = hash.clone();
+        let found = app.read(move |store| Ok(store.account_of_token(&asked)?)).await?;
+        if found.as_ref().is_some_and(|account| account.role == Role::Kiosk) {
+            app.screens().saw(&hash, app.clock.now());
+        }
+        Ok::<_, Problem>(found)
+    };
     let cookie = match shown {
         Shown::Token(hash) => return of_token(hash.clone()).await,
         Shown::Cookie(cookie) => cookie,

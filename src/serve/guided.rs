@@ -19,12 +19,14 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
 use utoipa::ToSchema;
 
 use super::app::{App, blocking};
 use super::events::{Heard, send};
 use super::feed::{FaceShown, Pause, Sighting, SubjectShown};
 use super::guard::Identity;
+use super::openapi::{self, Stated};
 use super::pictures::{Bench, in_words};
 use super::poses::{Pose, Step};
 use super::problem::Problem;
@@ -358,13 +360,36 @@ pub(super) fn last_event(app: &App) -> Option<Heard> {
 }
 
 /// Who is to be enrolled: one of the two.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// Somebody new, of this name.
+    #[serde(default, deserialize_with = "body::there")]
     name: Option<String>,
     /// The id of somebody who is enrolled and gets further references.
+    #[serde(default, deserialize_with = "body::there")]
     subject: Option<String>,
+}
+
+impl Stated for Wanted {
+    const NAME: &str = "Wanted";
+
+    fn stated() -> Json {
+        json!({
+            "type": "object",
+            "description": "Who is to be enrolled: one of the two.",
+            "additionalProperties": false,
+            "properties": {
+                "name": { "description": "Somebody new, of this name.", "type": "string", "minLength": 1, "maxLength": 64 },
+                "subject": {
+                    "description": "The id of somebody who is enrolled and gets further references.",
+                    "type": "string", "pattern": openapi::SUBJECT,
+                },
+            },
+            "minProperties": 1,
+            "maxProperties": 1,
+        })
+    }
 }
 
 /// An enrolment that was begun.
@@ -456,7 +481,7 @@ fn taken(app: &App, id: &str, written: bool) -> Result<Guided, Problem> {
         return Err(none());
     }
     if written && running.faces.is_empty() && running.draft.is_none() {
-        return Err(Problem::wrong("no face was taken yet").helped("look at the camera"));
+        return Err(Problem::conflict("no face was taken yet").helped("look at the camera"));
     }
     place.take().ok_or_else(none)
 }

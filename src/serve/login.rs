@@ -3,7 +3,8 @@
 //! In: a name and a password. Out: a cookie, or for how long to wait. Invariants: one password at a time
 //! is verified, and few wait for that, so that logins cannot exhaust a board; whoever goes before the
 //! answer gives the place back when the password was verified, and has tried all the same; a wrong name
-//! takes as long as a wrong password and says the same; a failed try makes the next one wait.
+//! takes as long as a wrong password and says the same; a failed try makes the next one wait; a screen at
+//! the door whose account is full takes the place of one that nobody looks at, never of one that listens.
 #![allow(clippy::unused_async, reason = "what answers a request is a future")]
 
 use std::net::IpAddr;
@@ -23,9 +24,9 @@ use super::body;
 use super::guard::{COOKIE, Identity, Shown};
 use super::password::{self, token_hash};
 use super::problem::Problem;
-use super::sessions::csrf;
+use super::sessions::{csrf, settling};
 use crate::clock::Clock as _;
-use crate::store::{Account, Role};
+use crate::store::{Account, AccountProblem, Error, Role};
 
 /// Logins that may wait for their turn, the one that has it among them.
 pub(super) const WAITING_MAX: usize = 8;
@@ -82,8 +83,23 @@ pub(super) async fn begin(
     let token = password::token().map_err(|error| Problem::inside(&error))?;
     if account.role == Role::Kiosk {
         let (hash, name) = (token_hash(&token), account.name.clone());
+        // From now on it was there: another login must not take its place before it is used.
+        app.screens().saw(&hash, app.clock.now());
         let who = Identity { account: account.clone(), shown: Shown::Cookie(token.clone()) };
-        app.change(&who, move |store, by| Ok(store.add_token(&name, &hash, by)?)).await?;
+        let settling = settling(app.started, app.clock.now());
+        let for_work = Arc::clone(&app);
+        let spare = move |held: &[String]| {
+            let settled = settling.is_zero();
+            settled.then(|| for_work.screens().spare(held, |one| for_work.is_listening(one)))?
+        };
+        let added =
+            app.change(&who, move |store, by| match store.add_screen(&name, &hash, spare, by) {
+                Err(Error::Accounts(AccountProblem::TooManyTokens(_))) => Ok(false),
+                done => Ok(done.map(|_| true)?),
+            });
+        if !added.await? {
+            return Err(full(settling));
+        }
     } else {
         let now = app.clock.now();
         app.sessions().begin(&token, account.name.clone(), &account.password, now);
@@ -126,6 +142,16 @@ async fn verify(app: &Arc<App>, login: Login, address: IpAddr) -> Result<Account
             ))
         }
     }
+}
+
+/// Why a screen at the door gets no token; `settling` is for how long still it is not known which are used.
+fn full(settling: Duration) -> Problem {
+    if settling.is_zero() {
+        return Problem::conflict("as many screens as may listen by this account")
+            .helped("give this screen an account of its own: 'deepid-edge accounts add'");
+    }
+    let detail = "the account has as many screens as it may, and the door has just started: which of them are used is not known yet";
+    Problem::too_many(detail, settling.as_secs())
 }
 
 fn with_cookie(app: &App, account: &Account, token: &str) -> Response {

@@ -5,15 +5,19 @@
 //! Deliberately absent: the events of `/api/v1/events`, which `docs/page.md` names.
 #![allow(clippy::unused_async, reason = "what answers a request is a future")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json as Answer;
+use axum::http::StatusCode;
 use serde_json::{Map, Value as Json, json};
 use utoipa::openapi::path::ParameterIn;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::ProblemShown;
 use super::routes::{Access, Answers, Carries, ROUTES, Route};
+
+/// The id of a subject, as a pattern.
+pub(super) const SUBJECT: &str = "^s-[0-9a-f]{6,16}$";
 
 /// Schemas by name.
 #[derive(Debug, Default)]
@@ -38,6 +42,21 @@ pub(super) fn of<T: ToSchema>(schemas: &mut Schemas) -> Json {
 /// The schema of a list of `T`.
 pub(super) fn list_of<T: ToSchema>(schemas: &mut Schemas) -> Json {
     json!({ "type": "array", "items": of::<T>(schemas) })
+}
+
+/// A form that a derived schema cannot state, such as "one of the two".
+pub(super) trait Stated {
+    /// Its name among the schemas.
+    const NAME: &str;
+
+    /// Its schema.
+    fn stated() -> Json;
+}
+
+/// The schema of a `T` whose form is stated by hand.
+pub(super) fn stated<T: Stated>(schemas: &mut Schemas) -> Json {
+    schemas.0.insert(T::NAME.to_owned(), T::stated());
+    json!({ "$ref": format!("#/components/schemas/{}", T::NAME) })
 }
 
 /// The parameters of which a `T` is made.
@@ -81,6 +100,16 @@ fn make() -> Json {
     })
 }
 
+/// What a part of a path is.
+fn schema_of_part(path: &str, name: &str) -> Json {
+    match name {
+        "id" if path.contains("/subjects/") => json!({ "type": "string", "pattern": SUBJECT }),
+        "id" => json!({ "type": "string", "format": "uuid" }),
+        "group" => json!({ "type": "string", "pattern": "^[a-z0-9_-]{1,32}$" }),
+        _ => json!({ "type": "string" }),
+    }
+}
+
 /// What stands in a path, and behind its question mark.
 fn parameters(route: &Route) -> Vec<Json> {
     let names = route.path.split('/').filter_map(|part| {
@@ -88,12 +117,37 @@ fn parameters(route: &Route) -> Vec<Json> {
         Some(name.trim_start_matches('*'))
     });
     let mut parameters: Vec<Json> = names
-        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+        .map(|name| {
+            let schema = schema_of_part(route.path, name);
+            json!({ "name": name, "in": "path", "required": true, "schema": schema })
+        })
         .collect();
     if let Some(Json::Array(queried)) = route.queried.map(|queried| queried()) {
         parameters.extend(queried);
     }
     parameters
+}
+
+/// Statuses of refusals, by what a request carries and who may ask.
+fn refusals(route: &Route) -> BTreeSet<u16> {
+    // 403: by another name, from another site, or by a role that may not.
+    let mut found = BTreeSet::from([403]);
+    found.extend(route.refusals);
+    if route.access != Access::Open {
+        found.insert(401);
+    }
+    if route.path.contains('{') {
+        found.extend([400, 404]);
+    }
+    if route.queried.is_some() {
+        found.extend([400, 422]);
+    }
+    match route.carries {
+        Carries::Nothing => {}
+        Carries::Json(_) => found.extend([408, 413, 422]),
+        Carries::Pictures { .. } => found.extend([400, 408, 409, 413, 422]),
+    }
+    found
 }
 
 fn responses(route: &Route, problem: &Json, schemas: &mut Schemas) -> Json {
@@ -110,11 +164,21 @@ fn responses(route: &Route, problem: &Json, schemas: &mut Schemas) -> Json {
             put("200", done(content(JSON, of(schemas))))
         }
         Answers::Made(of) => put("201", done(content(JSON, of(schemas)))),
-        Answers::Media(media) => put("200", done(json!({ media: {} }))),
+        Answers::Media(media) => {
+            if route.path == "/" || route.path == "/kiosk" || route.path.starts_with("/assets/") {
+                put("304", json!({ "description": "It is the one of If-None-Match." }));
+            }
+            put("200", done(json!({ media: {} })))
+        }
         Answers::Socket => put("101", json!({ "description": "A WebSocket from now on." })),
     };
     let refused = content("application/problem+json", problem.clone());
-    put("default", json!({ "description": "It is not fulfilled.", "content": refused }));
+    for status in refusals(route) {
+        let reason = StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason());
+        let description = reason.unwrap_or("It is not fulfilled.");
+        put(&status.to_string(), json!({ "description": description, "content": refused }));
+    }
+    put("5XX", json!({ "description": "Something failed inside.", "content": refused }));
     Json::Object(responses)
 }
 
@@ -123,12 +187,15 @@ fn carried(route: &Route, schemas: &mut Schemas) -> Option<Json> {
     match route.carries {
         Carries::Nothing => None,
         Carries::Json(of) => Some(json!({ "application/json": { "schema": of(schemas) } })),
-        Carries::Pictures { named } => {
+        Carries::Pictures { named, most } => {
             let bytes = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
-            let mut properties = json!({ "picture": { "type": "array", "items": bytes } });
+            let pictures =
+                json!({ "type": "array", "items": bytes, "minItems": 1, "maxItems": most });
+            let mut properties = json!({ "picture": pictures });
             let mut required = vec!["picture"];
             if named && let Json::Object(fields) = &mut properties {
-                fields.insert("name".to_owned(), json!({ "type": "string" }));
+                let name = json!({ "type": "string", "minLength": 1, "maxLength": 64 });
+                fields.insert("name".to_owned(), name);
                 required.push("name");
             }
             let schema =
@@ -182,7 +249,8 @@ mod tests {
             let within = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
             assert_eq!(within, path.matches('{').count(), "{path}");
             let statuses = operation["responses"].as_object().unwrap();
-            assert!(statuses.len() > 1 && statuses.contains_key("default"), "{path}");
+            assert!(statuses.len() > 2 && statuses.contains_key("403"), "{path}");
+            assert_eq!(statuses.contains_key("401"), !open || route.method == "POST", "{path}");
         }
         let queried = &document["paths"]["/api/v1/records"]["get"]["parameters"];
         let names: Vec<_> =

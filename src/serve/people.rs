@@ -12,13 +12,15 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use jiff::civil::DateTime;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::app::App;
 use super::body;
 use super::feed::SubjectShown;
 use super::guard::Identity;
+use super::openapi::Stated;
 use super::problem::Problem;
 use crate::clock::utc;
 use crate::compare::SubjectId;
@@ -32,6 +34,7 @@ const BODY_MAX: usize = 16 * 1024;
 #[into_params(parameter_in = Query)]
 pub(super) struct PeopleAsked {
     /// A part of the name or of the id.
+    #[param(nullable = false)]
     q: Option<String>,
 }
 
@@ -136,20 +139,56 @@ pub(super) fn id_of(text: &str) -> Result<SubjectId, Problem> {
 
 /// What is to be changed: the name, whether somebody may be granted, or the validity. A time that is
 /// absent stays, one that is null is taken away.
-#[derive(Deserialize, ToSchema)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "absent, null and a time are three wishes")]
 pub(super) struct Changes {
+    #[serde(default, deserialize_with = "body::there")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "body::there")]
     enabled: Option<bool>,
     /// From when on: on the clock at the door, or in UTC.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "body::there")]
     valid_from: Option<Option<String>>,
     /// Until when.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[serde(default, deserialize_with = "body::there")]
     valid_until: Option<Option<String>>,
+}
+
+impl Stated for Changes {
+    const NAME: &str = "Changes";
+
+    fn stated() -> Json {
+        let time = |about| {
+            json!({
+                "description": about,
+                "anyOf": [
+                    { "type": "string", "format": "date-time" },
+                    { "type": "string", "format": "date-time-local" },
+                    { "type": "null" },
+                ],
+            })
+        };
+        json!({
+            "type": "object",
+            "description": "One change: the name, whether somebody may be granted, or the validity. A time that is absent stays, one that is null is taken away.",
+            "additionalProperties": false,
+            "properties": {
+                "name": { "type": "string", "minLength": 1, "maxLength": 64 },
+                "enabled": { "type": "boolean" },
+                "valid_from": time("From when on: on the clock at the door, or in UTC."),
+                "valid_until": time("Until when."),
+            },
+            "oneOf": [
+                { "required": ["name"], "maxProperties": 1 },
+                { "required": ["enabled"], "maxProperties": 1 },
+                {
+                    "anyOf": [{ "required": ["valid_from"] }, { "required": ["valid_until"] }],
+                    "not": { "anyOf": [{ "required": ["name"] }, { "required": ["enabled"] }] },
+                },
+            ],
+        })
+    }
 }
 
 /// The one change that is asked for.
@@ -181,11 +220,6 @@ impl Changes {
             )),
         }
     }
-}
-
-#[expect(clippy::option_option, reason = "absent, null and a time are three wishes")]
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(from).map(Some)
 }
 
 /// A time on the clock at the door: a date and a time, or a moment in UTC that is converted.

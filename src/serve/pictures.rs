@@ -39,7 +39,7 @@ const PIXELS_MAX: u64 = 50_000_000;
 const ALL_MAX: usize = 128 << 20;
 /// Bytes of a request: its pictures, the name, and what stands between them.
 pub(super) const REQUEST_MAX: usize = ALL_MAX + (1 << 20);
-const PICTURES_MAX: usize = 32;
+pub(super) const PICTURES_MAX: usize = 32;
 const NAME_MAX: usize = 1024;
 /// For how long a piece of a picture may take.
 const PATIENCE: Duration = Duration::from_secs(20);

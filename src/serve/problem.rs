@@ -15,6 +15,10 @@ use crate::mask;
 use crate::remedy::Remedied;
 use crate::store::{AccountProblem, Error, ErrorKind};
 
+const PROBLEM: &str = "application/problem+json";
+/// Bytes of what the library says of a request that it refuses.
+const LIBRARY_SAYS_MAX: usize = 4096;
+
 /// A request that is not fulfilled.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -22,6 +26,8 @@ pub(super) struct Problem {
     detail: String,
     remedy: Option<String>,
     retry_after_s: Option<u64>,
+    /// The methods that there are, where another one was asked for.
+    allow: Option<String>,
     /// Fields beside those of RFC 9457.
     more: Map<String, Json>,
 }
@@ -48,7 +54,7 @@ pub(super) struct ProblemShown {
 impl Problem {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let (detail, more) = (detail.into(), Map::new());
-        Self { status, detail, remedy: None, retry_after_s: None, more }
+        Self { status, detail, remedy: None, retry_after_s: None, allow: None, more }
     }
 
     /// The same with what helps.
@@ -76,6 +82,13 @@ impl Problem {
 
     pub(super) fn conflict(detail: &str) -> Self {
         Self::new(StatusCode::CONFLICT, detail)
+    }
+
+    /// The path is there, and does not do what is asked for; `methods` are those that it does.
+    pub(super) fn not_done(methods: &[&str]) -> Self {
+        let detail = "it does not do that here";
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, detail);
+        Self { allow: Some(methods.join(", ")), ..problem }
     }
 
     /// A value that is wrong, and what would be right.
@@ -112,7 +125,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, detail, remedy, retry_after_s, more } = self;
+        let Self { status, detail, remedy, retry_after_s, allow, more } = self;
         let shown = ProblemShown {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or("error"),
@@ -122,14 +135,33 @@ impl IntoResponse for Problem {
             more,
         };
         let body = serde_json::to_string(&shown).unwrap_or_default();
-        let kind = HeaderValue::from_static("application/problem+json");
+        let kind = HeaderValue::from_static(PROBLEM);
         let mut response = (status, body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         if let Some(seconds) = retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(allow) = allow.and_then(|allow| HeaderValue::from_str(&allow).ok()) {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
         response
     }
+}
+
+/// A refusal in the form of all others, also where it is one of the library's own: a query, a path or a
+/// body that it cannot read.
+pub(super) async fn in_form(response: Response) -> Response {
+    let status = response.status();
+    let refused = status.is_client_error() || status.is_server_error();
+    let told = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == PROBLEM);
+    if !refused || told {
+        return response;
+    }
+    let said = axum::body::to_bytes(response.into_body(), LIBRARY_SAYS_MAX).await;
+    let said = String::from_utf8_lossy(&said.unwrap_or_default()).trim().to_owned();
+    let reason = || status.canonical_reason().unwrap_or("it is not fulfilled").to_owned();
+    let detail = if said.is_empty() { reason() } else { said };
+    Problem::new(status, detail).helped("see /api/v1/openapi.json").into_response()
 }
 
 impl From<Error> for Problem {
@@ -178,5 +210,33 @@ impl From<EnrolError> for Problem {
                 Self::inside(&error)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::app::tests::run;
+    use super::*;
+
+    #[test]
+    fn a_refusal_of_the_library_has_the_form_of_all_others() {
+        let asked = |status: StatusCode, body: &'static str| {
+            let response = run(in_form((status, body).into_response()));
+            let kind = response.headers().get(header::CONTENT_TYPE).cloned();
+            let status = response.status();
+            let bytes = run(axum::body::to_bytes(response.into_body(), 10_000)).unwrap();
+            (status, kind, String::from_utf8(bytes.to_vec()).unwrap())
+        };
+        let (status, kind, text) = asked(StatusCode::BAD_REQUEST, "limit: no number\n");
+        assert_eq!((status, kind.unwrap()), (StatusCode::BAD_REQUEST, PROBLEM.parse().unwrap()));
+        let told: Json = serde_json::from_str(&text).unwrap();
+        assert_eq!((&told["status"], &told["detail"]), (&400.into(), &"limit: no number".into()));
+        let (_, _, text) = asked(StatusCode::PAYLOAD_TOO_LARGE, "");
+        assert!(text.contains("Payload Too Large") || text.contains("Content Too Large"), "{text}");
+        let (_, kind, text) = asked(StatusCode::OK, "ok");
+        assert_eq!(
+            (kind.unwrap(), text.as_str()),
+            ("text/plain; charset=utf-8".parse().unwrap(), "ok")
+        );
     }
 }

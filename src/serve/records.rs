@@ -50,19 +50,54 @@ const DECISIONS: [&str; 4] = ["granted", "denied", "unknown", "ambiguous"];
 #[into_params(parameter_in = Query)]
 pub(super) struct Asked {
     /// Older than this one.
+    #[param(nullable = false)]
     before: Option<u64>,
-    /// How many of them, where they are told a page at a time; 50 unless said otherwise, at most 500.
+    /// How many of them, where they are told a page at a time; 50 unless said otherwise.
+    #[param(nullable = false, minimum = 1, maximum = 500)]
     limit: Option<u32>,
-    /// `decision`, `administration` or `system`.
-    kind: Option<String>,
-    /// `granted`, `denied`, `unknown` or `ambiguous`.
-    outcome: Option<String>,
+    #[param(nullable = false, inline)]
+    kind: Option<KindAsked>,
+    #[param(nullable = false, inline)]
+    outcome: Option<OutcomeAsked>,
     /// About the subject of this id.
+    #[param(nullable = false, pattern = "^s-[0-9a-f]{6,16}$")]
     subject: Option<String>,
-    /// Made at or after this time in UTC.
+    /// Made at or after this time, to the millisecond.
+    #[param(nullable = false, format = DateTime)]
     from: Option<String>,
-    /// Made before this time in UTC.
+    /// Made before this time.
+    #[param(nullable = false, format = DateTime)]
     to: Option<String>,
+}
+
+/// Which kind of records.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum KindAsked {
+    Decision,
+    Administration,
+    System,
+}
+
+/// Decisions that came out so.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum OutcomeAsked {
+    Granted,
+    Denied,
+    Unknown,
+    Ambiguous,
+}
+
+impl OutcomeAsked {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Granted => "granted",
+            Self::Denied => "denied",
+            Self::Unknown => "unknown",
+            Self::Ambiguous => "ambiguous",
+        }
+    }
 }
 
 /// All decisions.
@@ -72,47 +107,58 @@ pub(super) fn decisions() -> Selection {
 
 impl Asked {
     fn selection(&self) -> Result<Selection, Problem> {
-        let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let time = |text: &Option<String>| {
-            let parse = |text: String| {
+            let parse = |text: &String| {
                 text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond).map_err(|_| {
                     Problem::wrong("'from' and 'to' are times such as 2026-12-24T18:30:00Z")
                 })
             };
-            filled(text).map(parse).transpose()
+            text.as_ref().map(parse).transpose()
         };
         let mut selection = Selection {
             since_ms: time(&self.from)?,
             until_ms: time(&self.to)?,
             ..Selection::default()
         };
-        match filled(&self.kind).as_deref() {
+        match self.kind {
             None => {}
-            Some("decision") => selection.outcomes = DECISIONS.to_vec(),
-            Some("administration") => {
+            Some(KindAsked::Decision) => selection.outcomes = DECISIONS.to_vec(),
+            Some(KindAsked::Administration) => {
                 selection.outcomes = vec!["administrative"];
                 selection.events_left_out = SYSTEM.to_vec();
             }
-            Some("system") => {
+            Some(KindAsked::System) => {
                 selection.outcomes = vec!["administrative"];
                 selection.events = SYSTEM.to_vec();
             }
-            Some(_) => {
-                return Err(Problem::wrong("'kind' is decision, administration or system"));
-            }
         }
-        if let Some(outcome) = filled(&self.outcome) {
-            let known = DECISIONS.iter().find(|known| **known == outcome);
-            let known = known.ok_or_else(|| {
-                Problem::wrong("'outcome' is granted, denied, unknown or ambiguous")
-            })?;
-            selection.outcomes = vec![known];
+        if let Some(outcome) = self.outcome {
+            selection.outcomes = vec![outcome.word()];
         }
-        if let Some(subject) = filled(&self.subject) {
-            let id = SubjectId::new(&subject);
+        if let Some(subject) = &self.subject {
+            let id = SubjectId::new(subject);
             selection.subject = Some(id.map_err(|_| Problem::wrong("'subject' is an id"))?);
         }
         Ok(selection)
+    }
+
+    /// How many records a page has.
+    fn limit(&self) -> Result<u32, Problem> {
+        let limit = self.limit.unwrap_or(LIMIT);
+        if (1..=LIMIT_MAX).contains(&limit) {
+            return Ok(limit);
+        }
+        Err(Problem::wrong(format!("'limit' is 1 to {LIMIT_MAX}")))
+    }
+
+    /// The record before which they are told; none has a number beyond what the database can hold.
+    fn before(&self) -> Result<u64, Problem> {
+        let most = i64::MAX.unsigned_abs();
+        let before = self.before.unwrap_or(most);
+        if before <= most {
+            return Ok(before);
+        }
+        Err(Problem::wrong(format!("'before' is {most} at most")))
     }
 }
 
@@ -174,8 +220,7 @@ pub(super) async fn page(
     Query(asked): Query<Asked>,
 ) -> Result<Answer<RecordsPage>, Problem> {
     let selection = asked.selection()?;
-    let limit = asked.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX);
-    let before = asked.before.unwrap_or(u64::MAX);
+    let (limit, before) = (asked.limit()?, asked.before()?);
     let page = app.read(move |store| {
         let names = store.names()?;
         let found = store.records_before(&selection, before, limit)?;
@@ -320,7 +365,8 @@ struct Writing {
 }
 
 async fn file(app: Arc<App>, asked: &Asked, form: Form) -> Result<Response, Problem> {
-    let (selection, before) = (asked.selection()?, asked.before.unwrap_or(u64::MAX));
+    asked.limit()?;
+    let (selection, before) = (asked.selection()?, asked.before()?);
     let names = app.read(|store| Ok(store.names()?)).await?;
     let head = form == Form::Csv;
     let writing = Writing { app, selection, form, after: 0, before, names, head };

@@ -9,13 +9,14 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use axum::{Router, extract::Request};
 
 use super::app::App;
 use super::guard::{self, nowhere};
-use super::openapi::{Described, Parameters, list_of, of, queried};
+use super::openapi::{Described, Parameters, list_of, of, queried, stated};
+use super::problem::in_form;
 use super::{
     assets, doctor, events, figures, guided, live, login, openapi, people, pictures, read, records,
 };
@@ -43,6 +44,8 @@ pub(super) enum Carries {
     Pictures {
         /// Whether a name comes with them.
         named: bool,
+        /// How many there may be.
+        most: usize,
     },
 }
 
@@ -78,6 +81,8 @@ pub struct Route {
     pub(super) answers: Answers,
     /// What may stand behind the question mark.
     pub(super) queried: Option<Parameters>,
+    /// Statuses of refusals, beside those that follow from the rest (`openapi`).
+    pub(super) refusals: &'static [u16],
 }
 
 const fn route(
@@ -87,7 +92,8 @@ const fn route(
     answers: Answers,
     about: &'static str,
 ) -> Route {
-    Route { method, path, access, about, carries: Carries::Nothing, answers, queried: None }
+    let (carries, queried) = (Carries::Nothing, None);
+    Route { method, path, access, about, carries, answers, queried, refusals: &[] }
 }
 
 impl Route {
@@ -97,6 +103,10 @@ impl Route {
 
     const fn asking(self, queried: Parameters) -> Self {
         Self { queried: Some(queried), ..self }
+    }
+
+    const fn refusing(self, refusals: &'static [u16]) -> Self {
+        Self { refusals, ..self }
     }
 }
 
@@ -126,7 +136,8 @@ pub const ROUTES: &[Route] = {
             Json(of::<login::SessionShown>),
             "Log in: name and password.",
         )
-        .carrying(Carries::Json(of::<login::Login>)),
+        .carrying(Carries::Json(of::<login::Login>))
+        .refusing(&[401, 409, 429]),
         route(
             "GET",
             "/api/v1/session",
@@ -156,7 +167,8 @@ pub const ROUTES: &[Route] = {
             Administrator,
             Json(list_of::<doctor::Check>),
             "What 'deepid-edge doctor' says, as far as it can be had beside the daemon.",
-        ),
+        )
+        .refusing(&[429]),
         route(
             "GET",
             "/api/v1/kiosk",
@@ -178,7 +190,9 @@ pub const ROUTES: &[Route] = {
             Administrator,
             Socket,
             "The camera's pictures, over a WebSocket; never stored.",
-        ),
+        )
+        // No WebSocket is asked for; by a version of HTTP that has none; too many watch.
+        .refusing(&[400, 426, 429]),
         route(
             "GET",
             "/api/v1/subjects",
@@ -194,7 +208,8 @@ pub const ROUTES: &[Route] = {
             Json(of::<people::Person>),
             "Rename, enable, disable or limit a subject: one of these.",
         )
-        .carrying(Carries::Json(of::<people::Changes>)),
+        .carrying(Carries::Json(stated::<people::Changes>))
+        .refusing(&[409]),
         route(
             "DELETE",
             "/api/v1/subjects/{id}",
@@ -224,7 +239,7 @@ pub const ROUTES: &[Route] = {
             Json(of::<pictures::Judged>),
             "Enrol somebody by pictures, which are forgotten.",
         )
-        .carrying(Pictures { named: true }),
+        .carrying(Pictures { named: true, most: pictures::PICTURES_MAX }),
         route(
             "POST",
             "/api/v1/subjects/{id}/pictures",
@@ -232,7 +247,7 @@ pub const ROUTES: &[Route] = {
             Json(of::<pictures::Judged>),
             "Give a subject further references by pictures.",
         )
-        .carrying(Pictures { named: false }),
+        .carrying(Pictures { named: false, most: pictures::PICTURES_MAX }),
         route(
             "POST",
             "/api/v1/identify",
@@ -240,7 +255,7 @@ pub const ROUTES: &[Route] = {
             Json(of::<pictures::Identified>),
             "Say who a picture shows, which is forgotten.",
         )
-        .carrying(Pictures { named: false }),
+        .carrying(Pictures { named: false, most: 1 }),
         route(
             "GET",
             "/api/v1/enrolments",
@@ -255,7 +270,8 @@ pub const ROUTES: &[Route] = {
             Made(of::<guided::Begun>),
             "Begin an enrolment at this door's camera; nobody is granted meanwhile.",
         )
-        .carrying(Carries::Json(of::<guided::Wanted>)),
+        .carrying(Carries::Json(stated::<guided::Wanted>))
+        .refusing(&[404, 409]),
         route(
             "DELETE",
             "/api/v1/enrolments/{id}",
@@ -269,7 +285,8 @@ pub const ROUTES: &[Route] = {
             Administrator,
             Json(of::<people::Person>),
             "Write what was taken.",
-        ),
+        )
+        .refusing(&[409, 422]),
         route(
             "GET",
             "/api/v1/records",
@@ -294,7 +311,8 @@ pub const ROUTES: &[Route] = {
             Reader,
             Json(of::<figures::Calibration>),
             "How alike the enrolled and strangers are.",
-        ),
+        )
+        .refusing(&[422, 429]),
     ]
 };
 
@@ -302,6 +320,13 @@ pub const ROUTES: &[Route] = {
 pub(super) fn find(method: &str, path: &str) -> Option<&'static Route> {
     let method = if method == "HEAD" { "GET" } else { method };
     ROUTES.iter().find(|route| route.method == method && route.path == path)
+}
+
+/// What can be done at `path`, as the header `Allow` has it.
+pub(super) fn methods_of(path: &str) -> Vec<&'static str> {
+    let there = || ROUTES.iter().filter(|route| route.path == path).map(|route| route.method);
+    let head = there().any(|method| method == "GET").then_some("HEAD");
+    there().chain(head).collect()
 }
 
 /// What answers at a route.
@@ -373,7 +398,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// What every answer says to the browser.
 async fn with_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await.into_response();
+    let mut response = in_form(next.run(request).await).await;
     let headers = response.headers_mut();
     let fixed = [
         (header::CONTENT_SECURITY_POLICY, POLICY),
@@ -438,10 +463,14 @@ mod tests {
             .nest("/within", Router::new().route("/it", get(|| async { "secret" })));
         let router = guarded(more, &app);
         assert_eq!(ask(&router, "GET", "/healthz").status(), 200, "it is in the table");
+        let refused = ask(&router, "POST", "/healthz");
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["allow"]),
+            (405, &"GET, HEAD".parse().unwrap())
+        );
         for (method, path) in [
             ("GET", "/forgotten"),
             ("POST", "/forgotten"),
-            ("POST", "/healthz"),
             ("GET", "/within/it"),
             ("HEAD", "/forgotten"),
             ("GET", "/none"),

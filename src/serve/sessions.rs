@@ -20,6 +20,10 @@ pub(super) const IDLE: Duration = Duration::from_secs(30 * 60);
 pub(super) const ABSOLUTE: Duration = Duration::from_secs(12 * 3600);
 const SESSIONS_MAX: usize = 200;
 const WAITING_MAX: usize = 1024;
+/// Screens that are remembered: more than all accounts together may have.
+const SCREENS_MAX: usize = 2048;
+/// Longer than a page that has lost the daemon waits before its next try (`app/stream.js`, 18 s).
+const SETTLING: Duration = Duration::from_secs(20);
 /// So many failures are free.
 const FREE: u32 = 3;
 const ACCOUNT_WAIT_MAX: Duration = Duration::from_secs(60);
@@ -76,6 +80,37 @@ impl Session {
     fn lives(&self, now: Monotonic) -> bool {
         now.since(self.used) < IDLE && now.since(self.began) < ABSOLUTE
     }
+}
+
+/// Screens at the door that have shown their token since the page's start, by its SHA-256.
+#[derive(Debug, Default)]
+pub(super) struct Screens(HashMap<String, Monotonic>);
+
+impl Screens {
+    /// Notes that the screen of this token was there.
+    pub(super) fn saw(&mut self, hash: &str, now: Monotonic) {
+        if self.0.len() >= SCREENS_MAX
+            && !self.0.contains_key(hash)
+            && let Some(oldest) =
+                self.0.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone())
+        {
+            self.0.remove(&oldest);
+        }
+        self.0.insert(hash.to_owned(), now);
+    }
+
+    /// Which of `held`, the one that was made first first, makes room for another: none that listens;
+    /// one that was not there since the start, and else that which was there longest ago.
+    pub(super) fn spare(&self, held: &[String], listens: impl Fn(&str) -> bool) -> Option<String> {
+        let spare = held.iter().filter(|hash| !listens(hash));
+        spare.min_by_key(|hash| self.0.get(*hash).copied()).cloned()
+    }
+}
+
+/// For how long still, at `now`, it cannot be told which screens are used: those that were cut off by a
+/// restart come back within [`SETTLING`].
+pub(super) fn settling(started: Monotonic, now: Monotonic) -> Duration {
+    SETTLING.saturating_sub(now.since(started))
 }
 
 /// What a request that changes something has to carry: bound to the session's cookie, and of no use
@@ -191,6 +226,30 @@ mod tests {
         }
         assert_eq!(sessions.0.len(), SESSIONS_MAX);
         assert!(sessions.find("0", at(300)).is_none() && sessions.find("1", at(300)).is_some());
+    }
+
+    #[test]
+    fn a_screen_that_nobody_looks_at_makes_room_and_none_that_listens() {
+        let mut screens = Screens::default();
+        let held: Vec<String> = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+        let spare = |screens: &Screens, listening: &[&str]| {
+            screens.spare(&held, |hash| listening.contains(&hash))
+        };
+        assert_eq!(spare(&screens, &[]).as_deref(), Some("a"), "the first that was made");
+        screens.saw("a", at(10));
+        screens.saw("b", at(5));
+        assert_eq!(spare(&screens, &[]).as_deref(), Some("c"), "not there since the start");
+        screens.saw("c", at(20));
+        screens.saw("d", at(30));
+        assert_eq!(spare(&screens, &[]).as_deref(), Some("b"), "there longest ago");
+        assert_eq!(spare(&screens, &["b"]).as_deref(), Some("a"));
+        assert_eq!(spare(&screens, &["a", "b", "c", "d"]), None, "all are used");
+        assert_eq!(settling(at(100), at(100)), SETTLING);
+        assert_eq!(settling(at(100), at(100 + SETTLING.as_secs())), Duration::ZERO);
+        for number in 0..5000 {
+            screens.saw(&number.to_string(), at(number));
+        }
+        assert!(screens.0.len() <= SCREENS_MAX && screens.0.contains_key("4999"));
     }
 
     #[test]

@@ -236,11 +236,47 @@ impl Store {
             if known.tokens >= TOKENS_MAX {
                 return Err(AccountProblem::TooManyTokens(name.clone()).into());
             }
-            connection.execute(
-                "INSERT INTO account_tokens (hash, account, created_ms) VALUES (?1, ?2, ?3)",
-                params![hash, name.as_str(), by.wall.unix_ms],
-            )?;
+            insert_token(connection, name, hash, by)?;
             Ok(Administrative::AccountTokenMade { account: name.clone() })
+        })
+    }
+
+    /// Gives the kiosk `name` a token for a screen that has logged in, as [`Store::add_token`] does. Where
+    /// the account has as many as it may, one makes room: `spare` is given the SHA-256 of each, that which
+    /// was made first first, and names the one to take away, or none.
+    ///
+    /// # Errors
+    /// As [`Store::add_token`]; [`AccountProblem::TooManyTokens`] where none makes room.
+    pub fn add_screen(
+        &mut self,
+        name: &RuleName,
+        hash: &str,
+        spare: impl FnOnce(&[String]) -> Option<String>,
+        by: Signature<'_>,
+    ) -> Result<AuditRecord, Error> {
+        let keeping = self.keeping();
+        self.write(|connection| {
+            let held = {
+                let sql = "SELECT hash FROM account_tokens WHERE account = ?1
+                           ORDER BY created_ms, rowid";
+                let mut statement = connection.prepare(sql)?;
+                let rows = statement.query_map([name.as_str()], |row| row.get(0))?;
+                rows.collect::<rusqlite::Result<Vec<String>>>()?
+            };
+            if held.len() as u64 >= TOKENS_MAX {
+                let gone = spare(&held).ok_or(AccountProblem::TooManyTokens(name.clone()))?;
+                let sql = "DELETE FROM account_tokens WHERE hash = ?1 AND account = ?2
+                           AND EXISTS (SELECT 1 FROM accounts WHERE name = ?2 AND role = ?3)";
+                let kiosk = Role::Kiosk.name();
+                if connection.execute(sql, [gone.as_str(), name.as_str(), kiosk])? == 0 {
+                    return Err(AccountProblem::TooManyTokens(name.clone()).into());
+                }
+                let event = Administrative::AccountTokenRemoved { account: name.clone() };
+                ledger::append(connection, &keeping, Body::Administrative(event), by)?;
+            }
+            insert_token(connection, name, hash, by)?;
+            let event = Administrative::AccountTokenMade { account: name.clone() };
+            ledger::append(connection, &keeping, Body::Administrative(event), by)
         })
     }
 
@@ -298,6 +334,19 @@ impl Store {
             ledger::append(connection, &keeping, Body::Administrative(event), by)
         })
     }
+}
+
+fn insert_token(
+    connection: &Connection,
+    name: &RuleName,
+    hash: &str,
+    by: Signature<'_>,
+) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO account_tokens (hash, account, created_ms) VALUES (?1, ?2, ?3)",
+        params![hash, name.as_str(), by.wall.unix_ms],
+    )?;
+    Ok(())
 }
 
 fn found(rows: usize, name: &RuleName) -> Result<(), Undone> {
@@ -367,6 +416,47 @@ mod tests {
         assert!(matches!(beyond, Error::Accounts(AccountProblem::TooManyTokens(_))), "{beyond}");
         assert_eq!(store.remove_tokens(&machine, by()).unwrap(), TOKENS_MAX);
         store.add_token(&machine, &"f".repeat(64), by()).unwrap();
+    }
+
+    #[test]
+    fn a_screen_gets_the_room_of_one_that_is_named_and_of_no_other_account() {
+        let (_folder, mut store) = store();
+        let [hall, other, machine] =
+            ["hall", "other", "machine"].map(|name| RuleName::new(name).unwrap());
+        for (name, role) in [(&hall, Role::Kiosk), (&other, Role::Kiosk), (&machine, Role::Viewer)]
+        {
+            store.add_account(name, role, HASH, by()).unwrap();
+        }
+        let token = |number: u64| format!("{number:064x}");
+        store.add_token(&other, &token(100), by()).unwrap();
+        for number in 0..TOKENS_MAX {
+            let unasked = |_: &[String]| panic!("there is room");
+            store.add_screen(&hall, &token(number), unasked, by()).unwrap();
+            store.add_token(&machine, &token(200 + number), by()).unwrap();
+        }
+        let before = store.newest_record().unwrap();
+        for named in [None, Some(token(100)), Some(token(99))] {
+            let refused = store.add_screen(&hall, &token(50), |_| named, by()).unwrap_err();
+            let full = matches!(refused, Error::Accounts(AccountProblem::TooManyTokens(_)));
+            assert!(full, "{refused}");
+        }
+        let machines = |held: &[String]| held.first().cloned();
+        assert!(store.add_screen(&machine, &token(300), machines, by()).is_err(), "no kiosk's");
+        assert_eq!(store.newest_record().unwrap(), before, "nothing was done");
+        let third = |held: &[String]| {
+            assert_eq!(held.first(), Some(&token(0)), "the one that was made first");
+            held.get(2).cloned()
+        };
+        store.add_screen(&hall, &token(50), third, by()).unwrap();
+        let there = |number| store.account_of_token(&token(number)).unwrap().is_some();
+        assert!(!there(2) && there(50) && there(0) && there(100) && there(200));
+        let told: Vec<_> = store.audit(before, 10).unwrap().into_iter().map(|r| r.body).collect();
+        let [removed, made] = [
+            Administrative::AccountTokenRemoved { account: hall.clone() },
+            Administrative::AccountTokenMade { account: hall.clone() },
+        ];
+        assert_eq!(told, [Body::Administrative(removed), Body::Administrative(made)]);
+        assert_eq!(store.account("hall").unwrap().unwrap().tokens, TOKENS_MAX);
     }
 
     #[test]

@@ -100,7 +100,7 @@ def _documents(report: Report, inside: Path) -> None:
     doc = inside / "usr/share/doc/deepid-edge"
     wanted = ["copyright", "NOTICE.gz", "changelog.Debian.gz", "changelog.gz", "examples/mosquitto-acl.example", "examples/home-assistant/open_on_grant.yaml", "examples/home-assistant/alert_strangers.yaml", "examples/kiosk/deepid-kiosk.service"]
     wanted += ["examples/systemd/libcamera.conf", "examples/systemd/network-camera.conf"]
-    wanted += ["glossary.md.gz", "reliability.md.gz", "page.md.gz", "page/live.jpg", "page/enrolment.jpg", "page/kiosk.png"]
+    wanted += ["glossary.md.gz", "reliability.md.gz", "page.md.gz", "page/live.jpg", "page/enrolment.jpg", "page/kiosk.png", "models/RESULTS.md.gz", "decisions/0010-the-procedure-of-a-reference.md.gz"]
     wanted += [f"licences/{name}.txt.gz" for name in ("crates", "litert", "mediapipe")]
     absent = [name for name in wanted if not (doc / name).exists() and not (doc / name.removesuffix(".gz")).exists()]
     report.check("licences, changelogs and examples are there", not absent, absent)

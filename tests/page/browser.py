@@ -17,7 +17,7 @@ import tempfile
 import urllib.parse
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException, WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
@@ -108,7 +108,11 @@ class Browser:
         """What `what` gives as soon as it is true; parts of the page may be replaced meanwhile."""
         ignored = (StaleElementReferenceException, WebDriverException)
         wait = WebDriverWait(self.driver, patience_s, poll_frequency=0.05, ignored_exceptions=ignored)
-        return wait.until(lambda _: what(), f"within {patience_s} s: {about}; the page shows: {self.text()[:600]!r}")
+        try:
+            return wait.until(lambda _: what())
+        except TimeoutException:
+            shown = self.driver.execute_script("return document.body?.innerText ?? ''")
+            raise TimeoutException(f"within {patience_s} s: {about}; the page shows: {shown[:600]!r}") from None
 
     def all(self, selector: str) -> list:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)

@@ -68,7 +68,7 @@ def first_login(browser: Browser, target: Target) -> None:
 
 def one_try_at_a_time(browser: Browser, target: Target) -> None:
     if not target.world:
-        raise Skip("a daemon cannot be asked to turn every request away")
+        raise Skip("a real daemon does not turn every request away")
     browser.before_each_page(TIMERS)
     target.world.busy = True
     try:
@@ -119,6 +119,8 @@ def live_picture(browser: Browser, target: Target) -> None:
         return seen.size;
     """
     browser.wait(lambda: browser.driver.execute_script(script) > 5, "the canvas shows a picture")
+    if target.daemon:
+        return who_comes_is_told(browser, target)
     if not target.world:
         return
     name = next(iter(target.world.subjects.values()))["name"]
@@ -134,6 +136,26 @@ def live_picture(browser: Browser, target: Target) -> None:
     browser.wait(lambda: told(browser, "Presence") == "somebody is at the door", "somebody is there")
     target.world.go()
     browser.wait(lambda: told(browser, "Presence") == "nobody", "nobody is there any more")
+    browser.wait(lambda: told(browser, "Guidance") == "none", "nobody is told anything")
+
+
+def who_comes_is_told(browser: Browser, target: Target) -> None:
+    target.visit()
+    browser.says(target.known, ".judged")
+    browser.wait(lambda: told(browser, "Presence") == "somebody is at the door", "somebody is there")
+    browser.says("Granted", ".decisions")
+    # The aria-label is that of the picture that is shown.
+    label = "return document.querySelector('canvas').getAttribute('aria-label')"
+    browser.wait(lambda: target.known in browser.driver.execute_script(label), "who is seen is told in words")
+    target.leave()
+    browser.wait(lambda: told(browser, "Presence") == "nobody", "nobody is there any more")
+    target.daemon.show("stranger")
+    browser.says("Nobody enrolled is near enough", ".judged")
+    target.leave()
+    browser.wait(lambda: told(browser, "Presence") == "nobody", "nobody is there any more")
+    target.daemon.show("dark")
+    browser.wait(lambda: told(browser, "Guidance") == "More light", "what to do is shown")
+    target.leave()
     browser.wait(lambda: told(browser, "Guidance") == "none", "nobody is told anything")
 
 
@@ -249,6 +271,8 @@ def the_kiosk(browser: Browser, target: Target) -> None:
     browser.wait(lambda: browser.driver.current_url.endswith("/kiosk"), "a kiosk sees nothing else")
     browser.open("/kiosk?lang=de")
     browser.says("In die Kamera schauen")
+    if target.daemon:
+        return the_kiosk_tells(browser, target)
     if not target.world:
         return
     world = target.world
@@ -287,31 +311,58 @@ def the_kiosk(browser: Browser, target: Target) -> None:
     browser.wait(lambda: browser.all("body.idle"), "the screen goes on by itself", 60)
 
 
+def the_kiosk_tells(browser: Browser, target: Target) -> None:
+    """What a real daemon lets the screen show."""
+    browser.open("/kiosk?lang=en")
+    browser.one("body.idle")
+    target.daemon.show("dark")
+    browser.one("body[data-state='guide:more_light'] svg.sign")
+    target.leave()
+    browser.one("body.idle")
+    target.visit()
+    browser.one("body.granted")
+    browser.says(target.known)
+    target.leave()
+    browser.one("body.idle")
+    target.daemon.show("stranger")
+    browser.one("body.unknown")
+    target.leave()
+    browser.one("body.idle")
+    target.stop()
+    browser.one("body.gone")
+    browser.says("No connection to the door")
+    target.start()
+    browser.wait(lambda: browser.all("body.idle"), "the screen goes on by itself", 60)
+
+
 def the_kiosk_goes_on(browser: Browser, target: Target) -> None:
     """Neither texts that do not come nor a device without sound stops the screen."""
-    if not target.world:
-        raise Skip("a daemon cannot be asked to keep its texts back")
+    if not target.world and not target.daemon:
+        raise Skip("what language a daemon elsewhere has for its screen is not known")
     world = target.world
     browser.before_each_page("window.OscillatorNode = class { constructor() { throw new Error('no sound'); } };")
-    world.language = "de"
-    world.absent.add("i18n/de.json")
+    block = lambda *urls: browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": list(urls)})
+    if world:
+        world.language = "de"
+    block("*/i18n/de.json")
     try:
+        # In the browser's own language until the door has said which one it has.
         browser.log_in(*target.accounts["kiosk"], path="/kiosk")
         browser.one("body.idle #clock")
         browser.says("Look into the camera")
-        somebody = next(iter(world.subjects.values()))
-        browser.wait(lambda: world.listeners, "the screen listens")
-        world.decide("granted", "matched", somebody)
+        browser.wait(lambda: not world or world.listeners, "the screen listens")
+        target.visit()
         browser.one("body.granted")
+        target.leave()
         browser.one("body.idle")
-        world.absent.clear()
+        block()
         target.stop()
         browser.one("body.gone")
         target.start()
         browser.wait(lambda: "In die Kamera schauen" in browser.text(), "the texts follow as soon as they can be had", 60)
     finally:
-        world.language = "en"
-        world.absent.clear()
+        if world:
+            world.language = "en"
 
 
 def figures_and_door(browser: Browser, target: Target) -> None:

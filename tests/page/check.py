@@ -1,16 +1,19 @@
 """The door's page in a real browser: against a mock of the daemon, or against a daemon.
 
-in   nothing: the mock of this folder; or --url and accounts of a daemon that runs
-out  a line for each case; exits with 0 when every case held, with 1 otherwise
+in   nothing: the mock of this folder; --daemon: a real one, which is started before a camera that the
+     cases direct; or --url and accounts of a daemon that runs
+out  a line for each case, and the first paint of both pages; exits with 0 when every case held, with 1
+     otherwise
 
     tools/in_venv.sh tests/page/requirements.txt tests/page/check.py
+    … check.py --daemon target/debug/deepid-edge
     … check.py --url https://127.0.0.1:8443 --insecure --administrator admin:PASSWORD \\
         --viewer viewer:PASSWORD --kiosk screen:PASSWORD --picture ada1.jpg --picture ada2.jpg \\
         --on-visit 'COMMAND that lets somebody enrolled come' --on-stop COMMAND --on-start COMMAND \\
         --at-door 'COMMAND that lets somebody pose before the camera'
 
-Against a daemon, what no command was given for is skipped and said so; the people whom the cases
-enrol stay, under names that no other run has. Needs chromium and chromedriver on the path.
+Against a daemon elsewhere, what no command was given for is skipped and said so; the people whom the
+cases enrol stay, under names that no other run has. Needs chromium and chromedriver on the path.
 """
 
 import argparse
@@ -19,15 +22,17 @@ import sys
 import traceback
 
 import cases
+import paint
 import screenshots
 from browser import Browser
 from steps import Skip, judge
-from target import mocked, real
+from target import Target, mocked, real, started
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--url", help="a daemon's page; without it the mock is tested")
+    parser.add_argument("--daemon", metavar="PROGRAM", help="start this program, and test its page")
+    parser.add_argument("--url", help="a daemon's page; without either the mock is tested")
     for role in ("administrator", "viewer", "kiosk"):
         parser.add_argument(f"--{role}", metavar="NAME:PASSWORD")
     parser.add_argument("--password-file", help="the password of accounts that are given without one")
@@ -45,7 +50,14 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     asked = arguments()
-    target = real(asked) if asked.url else mocked()
+    target = started(asked.daemon) if asked.daemon else real(asked) if asked.url else mocked()
+    try:
+        return check(asked, target)
+    finally:
+        target.close()
+
+
+def check(asked: argparse.Namespace, target: Target) -> int:
     if asked.screenshots:
         screenshots.make(target, pathlib.Path(asked.screenshots))
         return 0
@@ -58,6 +70,7 @@ def main() -> int:
         name = case.__name__
         browser = Browser(target.url, target.insecure)
         try:
+            target.tidy()
             case(browser, target)
             judge(browser, expected)
             print(f"ok       {name}", flush=True)
@@ -74,6 +87,9 @@ def main() -> int:
                 print(f"           {said[:300]}")
         finally:
             browser.close()
+    if not asked.only:
+        target.tidy()
+        paint.tell(target)
     print(f"{len(wanted) - len(failed) - len(skipped)} held, {len(failed)} failed, {len(skipped)} skipped")
     return 1 if failed else 0
 

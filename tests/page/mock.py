@@ -80,8 +80,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def file(self, name: str) -> None:
         path = (ASSETS / name).resolve()
-        if name in self.server.world.absent:
-            raise Problem(404, "Not found", f"{name!r} is away")
         if not path.is_relative_to(ASSETS) or not path.is_file():
             raise Problem(404, "Not found", f"there is no {name!r}")
         headers = {"Content_Security_Policy": POLICY, "X_Content_Type_Options": "nosniff", "Cache_Control": "no-cache"}

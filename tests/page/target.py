@@ -1,9 +1,9 @@
-"""The door that is tested: the mock, or a real daemon.
+"""The door that is tested: the mock, a real daemon of this machine's own, or one that runs elsewhere.
 
 in   the arguments of check.py
 out  address, accounts and pictures; ways to let somebody come, and to stop and start the daemon
 
-What a real daemon was not given a command for is not there (`None`), and its cases are skipped aloud.
+What a daemon elsewhere was not given a command for is not there (`None`), and its cases are skipped aloud.
 """
 
 import dataclasses
@@ -12,6 +12,8 @@ import shlex
 import subprocess
 import tempfile
 
+import daemon as real_daemon
+from daemon import Daemon
 from mock import PASSWORD, Mock
 from world import MARKUP, World
 
@@ -25,6 +27,8 @@ class Target:
     pictures: list[pathlib.Path]
     no_face: pathlib.Path
     mock: Mock | None = None
+    # One that this machine started for the test.
+    daemon: Daemon | None = None
     on_visit: str | None = None
     on_stop: str | None = None
     on_start: str | None = None
@@ -36,23 +40,54 @@ class Target:
         return self.mock.world if self.mock else None
 
     def can(self, what: str) -> bool:
-        return self.mock is not None or getattr(self, {"visit": "on_visit", "stop": "on_stop", "enrol": "at_door"}[what]) is not None
+        given = {"visit": "on_visit", "stop": "on_stop", "enrol": "at_door"}
+        return self.mock is not None or self.daemon is not None or getattr(self, given[what]) is not None
+
+    @property
+    def known(self) -> str | None:
+        """Who is granted when somebody visits; nobody knows that of a daemon elsewhere."""
+        if self.world:
+            return next(iter(self.world.subjects.values()))["name"]
+        return real_daemon.NAME if self.daemon else None
 
     def visit(self) -> None:
         """Somebody who is enrolled comes and is granted."""
         if self.world:
             self.world.come()
             self.world.decide("granted", "matched", next(iter(self.world.subjects.values())))
+        elif self.daemon:
+            self.daemon.show("known")
         else:
             run(self.on_visit)
 
     def leave(self) -> None:
         if self.world:
             self.world.go()
+        elif self.daemon:
+            self.daemon.show("nobody")
+
+    def pose(self, step: str) -> None:
+        """Somebody stands before the camera as an enrolment asks for it."""
+        if self.daemon:
+            self.daemon.show(step)
+        elif self.at_door and step == "straight":
+            run(self.at_door)
+
+    def tidy(self) -> None:
+        """As before the first case: nobody stands there, and who was enrolled by a case is gone."""
+        if self.daemon:
+            self.daemon.show("nobody")
+            self.daemon.forget()
+
+    def close(self) -> None:
+        if self.daemon:
+            self.daemon.close()
 
     def stop(self) -> None:
         if self.mock:
             self.mock.stop()
+        elif self.daemon:
+            self.daemon.stop()
         else:
             run(self.on_stop)
 
@@ -60,6 +95,8 @@ class Target:
         if self.mock:
             old = self.mock
             self.mock = Mock(old.world, old.server_port, old.sessions)
+        elif self.daemon:
+            self.daemon.start()
         else:
             run(self.on_start)
 
@@ -74,6 +111,13 @@ def mocked() -> Target:
     accounts = {role: (name, PASSWORD) for role, name in (("administrator", "admin"), ("viewer", "viewer"), ("kiosk", "kiosk"))}
     pictures = [HERE / f"pictures/door-{index}.jpg" for index in (0, 2, 4)]
     return Target(mock.address, accounts, pictures, HERE / "pictures/no-face.png", mock)
+
+
+def started(program: str) -> Target:
+    """A real daemon of `program`, which `close` ends."""
+    daemon = Daemon(pathlib.Path(program).resolve())
+    accounts = {role: (name, real_daemon.PASSWORD) for role, name in real_daemon.ROLES.items()}
+    return Target(daemon.url, accounts, daemon.pictures, HERE / "pictures/no-face.png", daemon=daemon)
 
 
 def real(arguments) -> Target:

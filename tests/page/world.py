@@ -40,8 +40,7 @@ class World:
         self.lock = threading.RLock()
         self.listeners: set[queue.Queue] = set()
         self.names_at_kiosk, self.sound, self.language = names, sound, "en"
-        # Files of the page that are not found, and whether every request is turned away.
-        self.absent: set[str] = set()
+        # Whether every request is turned away.
         self.busy = False
         self.metric = "cosine"
         self.started = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=3, hours=7)
