@@ -406,7 +406,9 @@ fn a_fusion_is_added_and_enrolled_with() {
     assert!(what.contains("0 of 1 people") && what.contains("nobody can be granted"), "{checks:#}");
     let remedy = checks["remedy"].as_str().expect("what to do");
     assert!(remedy.contains("--replace") && remedy.contains("models.confirm unset"), "{checks:#}");
-    assert!(with(models, &[&other[..], &["--replace"], &before, &confirm].concat()).status.success());
+    assert!(
+        with(models, &[&other[..], &["--replace"], &before, &confirm].concat()).status.success()
+    );
     let checks = checks_of(&json(&with(models, &doctor)), "confirm");
     assert_eq!(checks["verdict"], "ok", "{checks:#}");
 }
