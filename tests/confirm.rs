@@ -394,6 +394,23 @@ fn a_fusion_is_added_and_enrolled_with() {
     let checks = checks_of(&checked, "confirm");
     assert_eq!(checks["verdict"], "warn", "{checks:#}");
     assert!(checks["what"].as_str().expect("words").contains("1 of 2 people"), "{checks:#}");
+
+    // A door that was switched to it before anybody was enrolled anew lets nobody in: it says so.
+    let before = folder.path().join("before.db");
+    let before = ["--database", text(&before)];
+    assert!(with(models, &[&other[..], &before].concat()).status.success());
+    let doctor = [&["doctor", "--patience", "1"][..], &before, &confirm].concat();
+    let checks = checks_of(&json(&with(models, &doctor)), "confirm");
+    assert_eq!(checks["verdict"], "fail", "{checks:#}");
+    let what = checks["what"].as_str().expect("words");
+    assert!(what.contains("0 of 1 people") && what.contains("nobody can be granted"), "{checks:#}");
+    let remedy = checks["remedy"].as_str().expect("what to do");
+    assert!(remedy.contains("--replace") && remedy.contains("models.confirm unset"), "{checks:#}");
+    assert!(
+        with(models, &[&other[..], &["--replace"], &before, &confirm].concat()).status.success()
+    );
+    let checks = checks_of(&json(&with(models, &doctor)), "confirm");
+    assert_eq!(checks["verdict"], "ok", "{checks:#}");
 }
 
 #[test]

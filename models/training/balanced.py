@@ -24,6 +24,7 @@ import json
 import struct
 import sys
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,15 @@ def joined(parts: list[Vectors]) -> Vectors:
     return Vectors([file for part in parts for file in part.files], np.concatenate([part.features for part in parts]), parts[0].metadata)
 
 
+def read_of(paths: list[Path], facts: dict, mirrored: bool) -> Vectors:
+    """Several folders' vectors as one, made by the network and the averaging that `facts`, a card, and `mirrored` name."""
+    vectors = joined([read(path) for path in paths])
+    for key, right in (("model", facts["id"]), ("sha256", facts["sha256"]), ("mirrored", str(mirrored).lower())):
+        if vectors.metadata[key] != right:
+            raise SystemExit(f"balanced: the vectors' {key} is '{vectors.metadata[key]}', '{right}' is right")
+    return vectors
+
+
 def same_people(path: Path) -> dict[tuple[str, str], str]:
     """Pairs of files that show one person, and who says so: the teacher's cosine, or "eye"."""
     with path.open(encoding="utf-8", newline="") as stored:
@@ -109,6 +119,11 @@ def of_table(path: Path, files: list[str], same: dict[tuple[str, str], str] | No
 def impostors(features: np.ndarray, people: People, metric: str, mean: np.ndarray) -> list[np.ndarray]:
     """Likenesses of two people of the same group, sex and age, for each group; higher is more alike."""
     vectors = scores.prepared(features[people.places].astype(np.float32), metric, mean.astype(np.float32))
+    return of_pairs(people, lambda members: scores.all_likenesses(vectors[members], metric))
+
+
+def of_pairs(people: People, likeness: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+    """The same of any likeness: `likeness` gives that of every two of some people, by their numbers."""
     found: list[list[np.ndarray]] = [[] for _ in people.names]
     for kind in np.unique(people.alike):
         members = np.flatnonzero(people.alike == kind)
@@ -117,7 +132,7 @@ def impostors(features: np.ndarray, people: People, metric: str, mean: np.ndarra
         for one, other in people.same:
             if one in position and other in position:
                 counted[position[one], position[other]] = False
-        found[people.groups[members[0]]].append(scores.all_likenesses(vectors[members], metric)[counted])
+        found[people.groups[members[0]]].append(likeness(members)[counted])
     return [np.sort(np.concatenate(of)) for of in found]
 
 
@@ -216,12 +231,8 @@ def main() -> int:
     options = parser.parse_args()
     text = options.card.read_text(encoding="utf-8")
     facts = tomllib.loads(text)
-    mirrored, one_crop = (joined([read(path) for path in paths]) for paths in (options.vectors, options.one_crop))
+    mirrored, one_crop = read_of(options.vectors, facts, True), read_of(options.one_crop, facts, False)
     same = same_people(options.same)
-    for vectors, averaged in ((mirrored, "true"), (one_crop, "false")):
-        for key, right in (("model", facts["id"]), ("sha256", facts["sha256"]), ("mirrored", averaged)):
-            if vectors.metadata[key] != right:
-                raise SystemExit(f"balanced: the vectors' {key} is '{vectors.metadata[key]}', '{right}' is right")
     mean = np.array(facts["features"].get("mean", [0.0] * facts["features"]["length"]))
     document = calibration(mirrored, one_crop, options.labels, same, mean, options.date)
     if options.out:

@@ -3,8 +3,9 @@
 
 in   --vectors FILE of `deepid-edge evaluate vectors`, may be repeated; --card CARD.toml of that network;
      --labels TABLE.csv (balanced.py); --images FOLDER; --data FOLDER of checkouts, for the teacher
+     --known TABLE.csv: pairs that are known already, by "eye" too; without it those in --out
 out  --out TABLE.csv (fairface-same.csv): `file_x`, `file_y` and the teacher's cosine, of each pair that
-     it takes for one person; pairs that are in that file already, by "eye" too, are kept
+     it takes for one person, with the known ones
 
 Only pairs of the same group, sex and age that the network finds alike are asked about: one that it does
 not find alike cannot count as a false match, and one below SHARE counts little. A wrong answer either
@@ -68,11 +69,13 @@ def main() -> int:
     parser.add_argument("--vectors", type=Path, action="append", required=True)
     for name in ("card", "labels", "images", "data", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--known", type=Path)
     options = parser.parse_args()
     mean = np.array(tomllib.loads(options.card.read_text(encoding="utf-8"))["features"]["mean"])
     vectors = balanced.joined([balanced.read(path) for path in options.vectors])
     pairs = alike(vectors, balanced.of_table(options.labels, vectors.files), mean)
-    known = balanced.same_people(options.out) if options.out.is_file() else {}
+    before = options.known or options.out
+    known = balanced.same_people(before) if options.known or before.is_file() else {}
     teacher, asked = Teacher("mobilefacenet", options.data), {}
     for number, (_, *files) in enumerate(sorted(pairs, reverse=True)):
         for file in files:

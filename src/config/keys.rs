@@ -124,7 +124,7 @@ table! {
             "The detector that follows a face once found, on a crop around it. The same name as models.find searches the whole frame every time.");
         embedder: ModelId = key(KeyKind::Text(Rule::ModelName), r#""deepid2""#,
             "The network that turns a face into a feature vector. References made by another one do not count: enrol again after a change.");
-        confirm: Option<ModelId> = unset(KeyKind::Text(Rule::ModelName), r#""deepid2-mobilefacenet""#,
+        confirm: Option<ModelId> = unset(KeyKind::Text(Rule::ModelName), r#""deepid2-pair""#,
             "The fusion card by which a second embedder must confirm each grant. Unset: none does. Enrol everybody again after setting it: both networks need references.");
         liveness: ModelId = key(KeyKind::Text(Rule::ModelName), r#""liveness""#,
             "The network that tells a face from a picture of one, where live.mode is not 'off'.");

@@ -400,7 +400,7 @@ fn warn_of_doubts(config: &Config, galleries: &Galleries, enrolled: Enrolled) {
     if galleries.unconfirmable() > 0 {
         tracing::warn!(
             subjects = galleries.unconfirmable(),
-            "people without a reference of the confirming model can never be granted; enroll them again"
+            "people without a reference of the confirming model can never be granted; enroll them again with 'deepid-edge enroll NAME --replace', or leave models.confirm unset until then"
         );
     }
     if enrolled.subjects == 0 {

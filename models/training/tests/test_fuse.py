@@ -1,4 +1,4 @@
-"""Two embedders weighed, groups counted: on made-up scores and vectors."""
+"""Two embedders weighed and calibrated, groups counted, adults drawn: on made-up scores and vectors."""
 
 import argparse
 import json
@@ -10,8 +10,12 @@ from unittest import mock
 
 try:
     import numpy as np
+    import adults
+    import balanced
+    import for_whom
     import fuse
     import groups
+    import scores
 except ImportError as absent:
     raise unittest.SkipTest(f"{absent}: run 'make test-training'") from None
 
@@ -35,28 +39,120 @@ class Fusing(unittest.TestCase):
     def test_the_gate_loses_hardly_anybody(self):
         pairs = compared(0.2, 0.2)
         gate, weight = fuse.chosen(pairs)
-        both = fuse.fused(pairs, gate, weight)
-        self.assertLess((both[pairs.same] == -1.0).mean(), 2 * fuse.GATE_MISSES)
-        self.assertTrue((both[pairs.first < gate] == -1.0).all())
+        both = fuse.fused(pairs.first, pairs.second, gate, weight)
+        self.assertLess((both[pairs.same] == fuse.NO_MATCH).mean(), 2 * fuse.GATE_MISSES)
+        self.assertTrue((both[pairs.first < gate] == fuse.NO_MATCH).all())
 
 
-    def test_the_card_is_toml_that_lists_its_thresholds(self):
-        options = argparse.Namespace(cache=None, id="both", date="2026-11")
+def strangers(count: int) -> "fuse.Strangers":
+    """Two groups by two embedders that err independently; one group looks alike to both."""
+    rng = np.random.default_rng(8)
+    spreads = {"near": 0.3, "far": 1.0}
+    both = [np.concatenate([np.eye(24)[0] + rng.normal(0, s, (count, 24)) for s in spreads.values()]) for _ in range(2)]
+    groups = np.repeat(np.arange(2), count)
+    people = balanced.People(np.arange(2 * count), groups, list(spreads), groups)
+    return fuse.Strangers(people, *(scores.unit(of) for of in both))
+
+
+class Card(unittest.TestCase):
+    def card(self, them: "fuse.Strangers", pairs: "fuse.Compared") -> dict:
+        options = argparse.Namespace(cache=None, id="both", date="2026-11-30")
         first, second = (argparse.Namespace(id=name, sha256=64 * name) for name in "ab")
-        with mock.patch.object(fuse, "compared", lambda *_: compared(0.1, 0.2)):
-            told = tomllib.loads(fuse.card(options, first, second))
+        with mock.patch.object(fuse, "compared", lambda *_: pairs):
+            return tomllib.loads(fuse.card(options, first, second, them))
+
+    def test_thresholds_are_those_of_the_group_that_fares_worst(self):
+        them = strangers(500)
+        told = self.card(them, compared(0.1, 0.2))
         self.assertEqual((told["id"], told["second"]["id"]), ("both", "b"))
-        points = told["calibration"][0]["points"]
-        self.assertEqual([rate for rate, _ in points], [1e-1, 1e-2, 1e-3])
-        self.assertEqual([threshold for _, threshold in points], sorted(threshold for _, threshold in points))
+        self.assertEqual(len(told["calibration"]), 1)
+        table = told["calibration"][0]
+        self.assertEqual((table["metric"], table["mirrored"], table["worst_group"]), ("cosine", True, "near"))
+        self.assertEqual([rate for rate, _ in table["points"]], [1e-1, 1e-2, 1e-3, 1e-4])
+        groups = fuse.impostors(them, told["gate"], told["weights"][1])
+        for (rate, threshold), (_, average) in zip(table["points"], table["average"], strict=True):
+            rates = [float((of >= threshold).mean()) for of in groups]
+            self.assertLessEqual(max(rates), 1.05 * rate)
+            self.assertGreater(max(rates), 0.8 * rate)
+            self.assertLess(average, threshold)
+        self.assertIn("FairFace", table["source"])
+        self.assertIn("true matches", told["provenance"]["source"])
+
+    def test_two_see_fewer_strangers_alike_than_one(self):
+        them = strangers(300)
+        alone, both = (balanced.calibrated(fuse.impostors(them, -1.0, weight), them.people.names, "cosine")["calibration"][2] for weight in (0.0, 0.5))
+        self.assertEqual(alone["rate"], 1e-3)
+        self.assertLess(both["threshold"], alone["threshold"])
 
     def test_too_few_strangers_are_named(self):
-        few = compared(0.1, 0.2)
-        few = fuse.Compared(few.first[:6050], few.second[:6050], few.same[:6050], 400)
-        options = argparse.Namespace(cache=None, id="both", date="2026-11")
-        carded = argparse.Namespace(id="a", sha256="a")
-        with mock.patch.object(fuse, "compared", lambda *_: few), self.assertRaisesRegex(SystemExit, "50 comparisons of strangers show no rate"):
-            fuse.card(options, carded, carded)
+        with self.assertRaisesRegex(SystemExit, "435 pairs of near show no rate of 0.001"):
+            self.card(strangers(30), compared(0.1, 0.2))
+
+    def test_strangers_are_joined_by_file_and_who_lacks_one_vector_is_left_out(self):
+        rng = np.random.default_rng(1)
+        one, other = (balanced.Vectors(files, rng.normal(0, 1, (len(files), 3)), {}) for files in (["a", "b", "c"], ["c", "a"]))
+        zero = np.zeros(3)
+        them = fuse.strangers((one, other), (zero, zero), lambda files: balanced.People(np.arange(len(files)), np.zeros(2, int), ["g"], np.zeros(2, int)))
+        self.assertTrue(np.allclose(them.first, scores.unit(one.features[[0, 2]]), atol=1e-6))
+        self.assertTrue(np.allclose(them.second, scores.unit(other.features[[1, 0]]), atol=1e-6))
+
+
+class ForWhom(unittest.TestCase):
+    def test_a_door_asks_both(self):
+        them = strangers(200)
+        fusion = {"gate": -0.5, "weights": [0.5, 0.5]}
+        both = for_whom.at_a_door(them, fusion, (0.2, 0.3))
+        first = [of >= 0.2 for of in balanced.of_pairs(them.people, lambda members: them.first[members] @ them.first[members].T)]
+        fused = [of >= 0.3 for of in fuse.impostors(them, -0.5, 0.5)]
+        for two, one, other in zip(both, first, fused, strict=True):
+            self.assertTrue(0 < two.sum() < min(one.sum(), other.sum()))
+
+    def test_a_rate_without_a_threshold_is_refused(self):
+        card = {"id": "m", "calibration": [{"metric": "cosine", "mirrored": True, "points": [[1e-3, 0.4]]}]}
+        self.assertEqual(for_whom.threshold_of(card, 1e-3), 0.4)
+        for wrong in (card, {"id": "m"}):
+            with self.assertRaisesRegex(SystemExit, "m has no threshold"):
+                for_whom.threshold_of(wrong, 1e-4)
+
+    def test_two_photographs_of_one_person_of_london_are_no_strangers(self):
+        with tempfile.TemporaryDirectory() as folder:
+            table = Path(folder) / "london_info.csv"
+            table.write_text("face_id,face_eth\n001,black\n002,black\n003,east_asian\n", encoding="utf-8")
+            files = [f"{person}/{look}.jpg" for person in ("001", "002", "003", "x") for look in ("neutral", "smiling")]
+            them = for_whom.of_london(table, files)
+        found = for_whom.alone(np.ones((6, 1)), them, 0.5)
+        self.assertEqual(them.names, ["black", "east asian"])
+        self.assertEqual([of.tolist() for of in found], [[True] * 4, []])
+        self.assertEqual(for_whom.told(found[1]), "no two people")
+        self.assertTrue(for_whom.told(found[0]).startswith("100.000 % (4 of 4;"))
+
+
+class Adults(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        self.table = self.folder / "labels.csv"
+        rows = [f"{i}.jpg,{age},Male,{'ab'[i % 2]},TRUE" for i, age in enumerate(["20-29"] * 20 + ["03-Sep", "Oct-19"])]
+        self.table.write_text("\n".join(["file,age,gender,race,service_test", *rows]), encoding="utf-8")
+        for i in range(22):
+            (self.folder / f"{i}.jpg").touch()
+
+    def test_children_stay_out_and_the_same_are_drawn_each_time(self):
+        self.assertEqual(adults.laid_out(self.table, self.folder, self.folder / "all", None), 20)
+        self.assertEqual(adults.laid_out(self.table, self.folder, self.folder / "some", 4), 8)
+        drawn = (self.folder / "some" / adults.LABELS).read_text(encoding="utf-8").splitlines()[1:]
+        self.assertEqual(sorted(line.split(",")[0] for line in drawn), sorted(path.name for path in (self.folder / "some").glob("*.jpg")))
+        self.assertEqual([line.split(",")[3] for line in drawn].count("a"), 4)
+        more = adults.laid_out(self.table, self.folder, self.folder / "more", 6)
+        self.assertTrue({path.name for path in (self.folder / "some").glob("*.jpg")} < {path.name for path in (self.folder / "more").glob("*.jpg")}, more)
+
+    def test_too_few_and_absent_photographs_are_named(self):
+        with self.assertRaisesRegex(SystemExit, "has 10 adults of a"):
+            adults.laid_out(self.table, self.folder, self.folder / "some", 11)
+        (self.folder / "7.jpg").unlink()
+        with self.assertRaisesRegex(SystemExit, "1 of the 20 adults"):
+            adults.laid_out(self.table, self.folder, self.folder / "all", None)
 
 
 class Groups(unittest.TestCase):

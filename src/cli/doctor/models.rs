@@ -109,8 +109,16 @@ fn confirming(findings: &mut Findings, config: &Config, cards: &Cards, store: Op
     );
     if operating.beyond_accepted && !known.is_empty() {
         findings.fail("confirm", &beyond(config, &what, &operating));
+    } else if lacking > 0 && lacking == enrolled.len() {
+        let what = format!("{what}: nobody can be granted");
+        let remedy = "enrol them again ('deepid-edge enroll NAME --replace'), which makes references of both networks, or leave models.confirm unset until then";
+        findings.fail("confirm", &Failure::new(Kind::Configuration, what, remedy));
     } else if lacking > 0 {
-        findings.warn("confirm", what, "the others can never be granted: enrol them again");
+        findings.warn(
+            "confirm",
+            what,
+            "the others can never be granted: enrol them again ('deepid-edge enroll NAME --replace'), or leave models.confirm unset until then",
+        );
     } else if operating.falls_short {
         findings.warn(
             "confirm",

@@ -3,7 +3,7 @@
 //! In: a card without fault and one change to its text. Out: the words of the error, read as the
 //! program reads a card, from a folder. The shipped cards are held against the rules as well.
 
-use super::super::{CardError, InferenceError, ModelDirectory, ModelId};
+use super::super::{CardError, FusionCard, InferenceError, ModelDirectory, ModelId};
 use super::*;
 
 const DETECTOR: &str = r#"
@@ -157,11 +157,24 @@ fn cards_without_fault_are_taken() {
     for text in [DETECTOR, LANDMARKER, EMBEDDER] {
         ModelCard::parse(text).unwrap();
     }
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/models")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            ModelCard::parse(&text).unwrap_or_else(|error| unreachable!("{path:?}: {error}"));
+    let shipped = ModelDirectory::new(vec![concat!(env!("CARGO_MANIFEST_DIR"), "/models").into()]);
+    let cards: Vec<_> = shipped.cards().into_iter().map(Result::unwrap).collect();
+    assert!(cards.iter().any(|card| card.id.as_str() == "deepid2"), "{cards:?}");
+}
+
+/// A fusion is of two very files: a network that is made anew takes its fusion cards with it.
+#[test]
+fn the_shipped_fusions_are_of_the_shipped_networks_and_hold_for_the_worst_group() {
+    let shipped = ModelDirectory::new(vec![concat!(env!("CARGO_MANIFEST_DIR"), "/models").into()]);
+    let fusions: Vec<_> = shipped.fusions().into_iter().map(Result::unwrap).collect();
+    assert!(fusions.iter().any(|fusion| fusion.id.as_str() == "deepid2-pair"), "{fusions:?}");
+    for fusion in fusions {
+        for (part, key) in [(&fusion.first, "first"), (&fusion.second, "second")] {
+            FusionCard::belongs(part, key, &shipped.card(&part.id).unwrap()).unwrap();
+        }
+        assert!(!fusion.calibrations.is_empty(), "{}", fusion.id);
+        for table in &fusion.calibrations {
+            assert!(table.worst_group.is_some(), "{}: {table:?}", fusion.id);
         }
     }
 }
