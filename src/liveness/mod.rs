@@ -12,6 +12,7 @@
 
 mod challenge;
 mod evidence;
+mod flow;
 mod network;
 mod surroundings;
 

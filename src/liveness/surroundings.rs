@@ -1,186 +1,116 @@
-//! Whether what is around a face moves with it, as the edge of a telephone or of a sheet does.
-//!
-//! In: frames with a face. Out: whether the surroundings have moved with the face, once it has moved far
-//! enough to tell. Points around the upper half of the face are read twice: where they would be if
-//! they moved with the face, and where they would be if they stood still. Around a head that moves
-//! the background stands still; around a picture that is swayed nothing does.
-//! Source of the idea: Anjos, Chakka, Marcel 2014 (foreground and background motion).
-//!
-//! Invariant: without texture around the face, and without motion, nothing is said. Nothing allocates.
-
 use crate::detect::Detection;
-use crate::frame::{Frame, Sampler};
-use crate::geometry::{Point, Similarity};
+use crate::frame::{Frame, Window};
+use crate::geometry::{Point, Rect};
+use super::flow::{Patch, Plane, SIDE};
 
-/// Points around the face: so many directions, at each of [`RADII`].
-const DIRECTIONS: usize = 24;
-/// How far from the centre, in longer sides of the box: outside of the head with its hair, where a
-/// tablet or a sheet still is, and whatever fills the view.
-const RADII: [f32; 4] = [1.3, 1.5, 1.7, 1.9];
-const POINTS: usize = DIRECTIONS * RADII.len();
-/// The face must have moved so far since the reference, in longer sides of its box.
-const MOVED_MIN: f32 = 0.07;
-/// Mean difference of luminance, 0 to 255, by which points tell: below it there is no texture.
-const DIFFERENCE_MIN: f32 = 6.0;
-/// The differences count together over a visit; so many comparisons are needed.
-const COMPARISONS_MIN: u32 = 3;
-
-/// What the motion so far says.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Motion {
-    /// How much better the surroundings fit when they stand still than when they move with the face:
-    /// the ratio of the mean differences; below 1 they move with it.
     pub ratio: f32,
-    /// Over so many comparisons.
     pub comparisons: u32,
 }
-
 impl Motion {
-    /// Whether the surroundings have moved with the face, by a ratio below `ratio_min`.
     #[must_use]
     pub fn is_with_the_face(&self, ratio_min: f32) -> bool {
-        self.comparisons >= COMPARISONS_MIN && self.ratio < ratio_min
+        self.comparisons >= 3 && self.ratio < ratio_min
     }
 }
 
-/// The face and what was around it, to compare with.
-#[derive(Debug, Clone, Copy)]
-struct Reference {
-    centre: Point,
-    side: f32,
-    seen: [u8; POINTS],
-}
+#[derive(Debug, Clone)]
+struct Reference { centre: Point, side: f32, window: Window, size: (u32,u32), seq: u64 }
 
-/// See the module.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
     reference: Option<Reference>,
-    still: f32,
-    moving: f32,
-    comparisons: u32,
+    plane: Plane,
+    patches: Vec<Patch>,
+    last: Vec<(f32,f32)>,
+    uv: Vec<(f32,f32)>,
 }
 
 impl Surroundings {
-    /// Sees the face of a frame.
     pub fn see(&mut self, frame: &Frame<'_>, face: &Detection) {
         let bounds = face.bounds();
-        let (centre, side) = (bounds.centre(), bounds.width.max(bounds.height));
-        let moved = |before: &Reference| centre.distance(before.centre) / before.side.max(1.0);
-        if self.reference.as_ref().is_some_and(|before| moved(before) < MOVED_MIN) {
+        let (w,h) = frame.stored_size();
+        let map = frame.view().to_stored((w as f32, h as f32));
+        let centre = map.apply(bounds.centre());
+        let side = bounds.width.max(bounds.height);
+        if !(side.is_finite() && side >= 16.0 && centre.x.is_finite() && centre.y.is_finite()) { return; }
+        let stale = self.reference.as_ref().is_none_or(|r| {
+            let g = side / r.side;
+            r.size != (w,h) || centre.distance(r.centre) > 0.5*r.side || !(0.8..1.25).contains(&g) || frame.sequence() - r.seq > 30
+        });
+        if stale {
+            let cell = ((side/26.0).round() as usize).clamp(1, 32);
+            let seen = Rect::new(bounds.centre().x - 2.3*side, bounds.centre().y - 1.9*side, 4.6*side, 3.2*side);
+            let region = frame.view().rect_to_stored(seen, (w as f32,h as f32));
+            let Some(window) = Window::within(region, (w,h), cell) else { self.reference=None; return };
+            self.plane.take(frame, &window);
+            self.patches.clear(); self.last.clear(); self.uv.clear();
+            let (cols, rows) = self.plane.size();
+            let (l,t) = window.corner();
+            let mut y = 1; while y + SIDE + 1 <= rows { let mut x = 1; while x + SIDE + 1 <= cols {
+                if let Some(p) = Patch::of(&self.plane, (x,y)) {
+                    let (mx,my)=p.middle();
+                    let d = ((l as f32 + mx*cell as f32 - centre.x)/side, (t as f32 + my*cell as f32 - centre.y)/side);
+                    let u = map.xx*d.0 + map.yx*d.1; let v = map.xy*d.0 + map.yy*d.1;
+                    if p.texture() >= 0.5 { self.patches.push(p); self.last.push((0.0,0.0)); self.uv.push((u,v)); }
+                }
+                x += 5; } y += 5; }
+            self.reference = Some(Reference{centre, side, window, size:(w,h), seq: frame.sequence()});
+            eprintln!("{{\"ref\":{},\"x\":{:.1},\"y\":{:.1},\"side\":{:.1},\"cell\":{},\"cols\":{},\"rows\":{},\"n\":{}}}", frame.sequence(), centre.x, centre.y, side, cell, cols, rows, self.patches.len());
             return;
         }
-        let now = Reference { centre, side, seen: around(frame, centre, side) };
-        let Some(before) = self.reference.replace(now) else { return };
-        let still = difference(&around(frame, before.centre, before.side), &before.seen);
-        let moving = difference(&now.seen, &before.seen);
-        if still.max(moving) >= DIFFERENCE_MIN {
-            self.still += still;
-            self.moving += moving;
-            self.comparisons = self.comparisons.saturating_add(1);
+        let Some(r) = self.reference.clone() else { return };
+        self.plane.take(frame, &r.window);
+        let cell = r.window.side() as f32;
+        let shift = ((centre.x - r.centre.x)/cell, (centre.y - r.centre.y)/cell);
+        let grow = side/r.side - 1.0;
+        // face patches
+        let mut pts: Vec<(f32,f32,f32,f32)> = vec![];
+        let (l,t) = r.window.corner();
+        for (p,uv) in self.patches.iter().zip(&self.uv) {
+            if uv.0.abs() > 0.45 || uv.1.abs() > 0.5 || p.texture() < 4.0 { continue; }
+            let (mx,my)=p.middle();
+            let rel = (mx - (r.centre.x - l as f32)/cell, my - (r.centre.y - t as f32)/cell);
+            let start = (shift.0 + 0.0*grow*rel.0, shift.1 + 0.0*grow*rel.1);
+            if let Some(f) = p.refine(&self.plane, start, 4.0) {
+                let z = p.fit(&self.plane, (0.0,0.0)).map_or(0.0,|f| f.left);
+                if f.left < 0.4*p.energy_mean() && p.cornered() > 0.5 { pts.push((rel.0, rel.1, f.shift.0, f.shift.1)); }
+                let _ = z;
+            }
         }
+        // similarity: dx = a x - b y + tx ; dy = b x + a y + ty ; robust
+        let mut keep: Vec<bool> = vec![true; pts.len()];
+        let mut sim = (0.0,0.0,shift.0,shift.1); let mut rms = -1.0; let mut n = 0.0f32;
+        for _ in 0..3 {
+            let sel: Vec<_> = pts.iter().zip(&keep).filter(|(_,k)| **k).map(|(p,_)| *p).collect();
+            n = sel.len() as f32; if sel.len() < 4 { break; }
+            let m = sel.iter().fold((0.0,0.0,0.0,0.0), |s,p| (s.0+p.0/n,s.1+p.1/n,s.2+p.2/n,s.3+p.3/n));
+            let (mut sa, mut sb, mut q) = (0.0,0.0,0.0);
+            for p in &sel { let (x,y,u,v)=(p.0-m.0,p.1-m.1,p.2-m.2,p.3-m.3); sa += x*u+y*v; sb += x*v-y*u; q += x*x+y*y; }
+            let (a,b) = (sa/q, sb/q);
+            sim = (a,b,m.2 - a*m.0 + b*m.1, m.3 - b*m.0 - a*m.1);
+            let res = |p:&(f32,f32,f32,f32)| (p.2 - (sim.0*p.0 - sim.1*p.1 + sim.2)).hypot(p.3 - (sim.1*p.0 + sim.0*p.1 + sim.3));
+            rms = (sel.iter().map(|p| res(p).powi(2)).sum::<f32>()/n).sqrt();
+            for (p,k) in pts.iter().zip(&mut keep) { *k = res(p) < (2.0*rms).max(0.3); }
+        }
+        let mut out = String::new();
+        for ((p,uv),last) in self.patches.iter().zip(&self.uv).zip(&mut self.last) {
+            let (mx,my)=p.middle();
+            let rel = (mx - (r.centre.x - l as f32)/cell, my - (r.centre.y - t as f32)/cell);
+            let pred = (sim.0*rel.0 - sim.1*rel.1 + sim.2, sim.1*rel.0 + sim.0*rel.1 + sim.3);
+            let f = |f: Option<super::flow::Fit>| f.map_or((-1.0,0.0,0.0), |f| (f.left,f.shift.0,f.shift.1));
+            let zero = f(p.fit(&self.plane,(0.0,0.0)));
+            let zr = f(p.refine(&self.plane,(0.0,0.0),0.4));
+            let pr = f(p.refine(&self.plane,pred,0.5+0.15*pred.0.hypot(pred.1)));
+            let fr = f(p.refine(&self.plane,*last,2.5));
+            if fr.0 >= 0.0 { *last = (fr.1,fr.2); }
+            out += &format!("[{:.2},{:.2},{:.1},{:.1},{:.1},{:.1},{:.1},{:.1},{:.2},{:.2},{:.1},{:.2},{:.2},{:.2},{:.2}],", uv.0,uv.1,p.texture(),p.cornered(),p.energy_mean(),zero.0,zr.0,pr.0,pr.1,pr.2,fr.0,fr.1,fr.2,pred.0,pred.1);
+        }
+        out.pop();
+        eprintln!("{{\"seq\":{},\"box\":[{:.2},{:.2},{:.3}],\"sim\":[{:.4},{:.4},{:.2},{:.2}],\"rms\":{:.3},\"nf\":{},\"kept\":{},\"p\":[{}]}}", frame.sequence(), shift.0, shift.1, grow, sim.0, sim.1, sim.2, sim.3, rms, pts.len(), n, out);
     }
-
-    /// What the motion so far says.
     #[must_use]
-    pub fn motion(&self) -> Option<Motion> {
-        let ratio = self.moving / self.still.max(f32::EPSILON);
-        (self.comparisons > 0).then_some(Motion { ratio, comparisons: self.comparisons })
-    }
-
-    /// The next face is of another visit.
-    pub fn forget(&mut self) {
-        *self = Self::default();
-    }
-}
-
-/// Luminance at the points around a face of `side` at `centre`; points outside of the frame are its edge.
-fn around(frame: &Frame<'_>, centre: Point, side: f32) -> [u8; POINTS] {
-    let sampler = Sampler::new(*frame);
-    let mut seen = [0; POINTS];
-    let places = RADII.iter().flat_map(|radius| (0..DIRECTIONS).map(move |step| (radius, step)));
-    for (value, (radius, step)) in seen.iter_mut().zip(places) {
-        // From a little below the left to a little below the right, over the top.
-        let angle = (200.0 - 220.0 * step as f32 / (DIRECTIONS - 1) as f32).to_radians();
-        let (x, y) =
-            (centre.x + radius * side * angle.cos(), centre.y - radius * side * angle.sin());
-        let mut pixel = [[0; 3]];
-        // One pixel that is as wide as a sixteenth of the face, so that noise weighs little.
-        let scale = (side / 16.0).max(1.0);
-        let half = scale / 2.0;
-        let pose = Similarity { a: scale, b: 0.0, tx: x - half, ty: y - half };
-        sampler.fill(&mut pixel, 1, pose, 3);
-        let [[red, green, blue]] = pixel.map(|pixel| pixel.map(f32::from));
-        *value = (0.299 * red + 0.587 * green + 0.114 * blue) as u8;
-    }
-    seen
-}
-
-fn difference(one: &[u8; POINTS], other: &[u8; POINTS]) -> f32 {
-    let sum: u32 = one.iter().zip(other).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
-    sum as f32 / POINTS as f32
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Monotonic;
-    use crate::frame::PixelFormat;
-    use crate::geometry::Rect;
-
-    const SIZE: usize = 320;
-
-    /// A texture with blobs of some pixels.
-    fn texture(x: f32, y: f32) -> f32 {
-        128.0 + 60.0 * (x / 9.0).sin() * (y / 7.0).cos() + 50.0 * (x / 23.0 + y / 31.0).sin()
-    }
-
-    /// A face of 60 at `x`: a disc of the head, in front of what stands still or moves with it.
-    fn motion(with_the_face: bool, textured: bool) -> Option<Motion> {
-        let mut surroundings = Surroundings::default();
-        for step in 0..12 {
-            let x = 100.0 + 10.0 * step as f32;
-            let pixels: Vec<u8> = (0..SIZE * SIZE)
-                .map(|index| {
-                    let (px, py) = ((index % SIZE) as f32, (index / SIZE) as f32);
-                    let shift = if with_the_face { x } else { 0.0 };
-                    let on_head = (px - x).hypot(py - 160.0) < 45.0;
-                    match (on_head, textured) {
-                        (true, _) => texture(px - x + 500.0, py) as u8,
-                        (false, true) => texture(px - shift, py) as u8,
-                        (false, false) => 90,
-                    }
-                })
-                .collect();
-            let size = (SIZE as u32, SIZE as u32);
-            let frame =
-                Frame::new(&pixels, PixelFormat::Grey, size, SIZE, step, Monotonic::default());
-            let face =
-                Detection::made_up(Rect::new(x - 30.0, 130.0, 60.0, 60.0), [Point::default(); 4]);
-            surroundings.see(&frame.unwrap(), &face);
-        }
-        surroundings.motion()
-    }
-
-    #[test]
-    fn a_background_that_stands_still_is_told_from_one_that_moves_with_the_face() {
-        let still = motion(false, true).unwrap();
-        let moving = motion(true, true).unwrap();
-        assert!(still.ratio > 2.0 && moving.ratio < 0.5, "{still:?} {moving:?}");
-    }
-
-    #[test]
-    fn without_texture_and_without_motion_nothing_is_said() {
-        assert_eq!(motion(false, false), None);
-        let mut surroundings = Surroundings::default();
-        let pixels = vec![90; SIZE * SIZE];
-        let size = (SIZE as u32, SIZE as u32);
-        for step in 0..20 {
-            let frame =
-                Frame::new(&pixels, PixelFormat::Grey, size, SIZE, step, Monotonic::default());
-            let face =
-                Detection::made_up(Rect::new(100.0, 100.0, 60.0, 60.0), [Point::default(); 4]);
-            surroundings.see(&frame.unwrap(), &face);
-            assert_eq!(surroundings.motion(), None);
-        }
-    }
+    pub fn motion(&self) -> Option<Motion> { None }
+    pub fn forget(&mut self) { self.reference = None; eprintln!("{{\"forget\":1}}"); }
 }
