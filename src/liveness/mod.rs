@@ -143,7 +143,7 @@ impl Liveness {
             let look = self.network.look(frame, face)?;
             self.evidence.note_look(look, at);
             self.surroundings.see(frame, face);
-            if self.motion().is_some_and(|motion| motion.is_with_the_face(self.policy.motion_min)) {
+            if self.motion().is_some_and(|motion| motion.is_with_the_face(self.policy.motion_patches)) {
                 self.evidence.latch(Cue::Surroundings);
             }
         }
@@ -217,7 +217,7 @@ impl Liveness {
         &self.evidence
     }
 
-    /// How the surroundings have moved, where that could be told.
+    /// How the surroundings have moved, where the face has.
     #[must_use]
     pub fn motion(&self) -> Option<Motion> {
         self.surroundings.motion()
