@@ -51,23 +51,39 @@ impl Plane {
 
     fn smooth(&mut self) {
         let columns = self.columns.max(1);
-        self.spare.clear();
-        for row in self.values.chunks_exact(columns) {
-            let (left, right) =
-                (row.first().into_iter().chain(row), row.iter().skip(1).chain(row.last()));
-            let across = row.iter().zip(left).zip(right);
-            self.spare.extend(across.map(|((own, left), right)| smoothed(*left, *own, *right)));
+        self.spare.resize(self.values.len(), 0.0);
+        let rows = self.values.chunks_exact(columns).zip(self.spare.chunks_exact_mut(columns));
+        for (row, into) in rows {
+            // The first and the last cell of a row are their own neighbours.
+            let [first, .., last] = row else {
+                into.copy_from_slice(row);
+                continue;
+            };
+            let (befores, owns) = (row, row.get(1..).unwrap_or_default());
+            let behinds = row.get(2..).unwrap_or_default();
+            let inner = into.get_mut(1..).unwrap_or_default().iter_mut();
+            for (into, ((before, own), behind)) in inner.zip(befores.iter().zip(owns).zip(behinds))
+            {
+                *into = smoothed(*before, *own, *behind);
+            }
+            if let [into_first, .., into_last] = into {
+                *into_first = smoothed(*first, *first, befores.get(1).copied().unwrap_or(*first));
+                let before = row.iter().rev().nth(1).copied().unwrap_or(*last);
+                *into_last = smoothed(before, *last, *last);
+            }
         }
-        let rows = self.spare.len() / columns;
+        let count = self.spare.len() / columns;
         let row = |index: usize| {
-            let index = index.min(rows.saturating_sub(1));
+            let index = index.min(count.saturating_sub(1));
             self.spare.get(index * columns..(index + 1) * columns).unwrap_or_default()
         };
-        self.values.clear();
-        for index in 0..rows {
+        for (index, into) in self.values.chunks_exact_mut(columns).enumerate() {
             let (above, own, below) = (row(index.saturating_sub(1)), row(index), row(index + 1));
-            let down = above.iter().zip(own).zip(below);
-            self.values.extend(down.map(|((above, own), below)| smoothed(*above, *own, *below)));
+            for (into, ((above, own), below)) in
+                into.iter_mut().zip(above.iter().zip(own).zip(below))
+            {
+                *into = smoothed(*above, *own, *below);
+            }
         }
     }
 

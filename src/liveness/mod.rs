@@ -143,7 +143,8 @@ impl Liveness {
             let look = self.network.look(frame, face)?;
             self.evidence.note_look(look, at);
             self.surroundings.see(frame, face);
-            if self.motion().is_some_and(|motion| motion.is_with_the_face(self.policy.motion_patches)) {
+            let patches_min = self.policy.motion_patches;
+            if self.motion().is_some_and(|motion| motion.is_with_the_face(patches_min)) {
                 self.evidence.latch(Cue::Surroundings);
             }
         }
