@@ -147,7 +147,6 @@ fn visit(
         return Ok(found);
     }
     door.sight_mut().set_galleries(references.galleries(config, networks)?);
-    eprintln!("{{\"film\":\"{}\",\"kind\":\"{}\"}}", found.film, found.kind);
     let decided = play(config, door, (recording, rate), |door| {
         if let Some(liveness) = door.sight().liveness() {
             found.liveness = liveness.told();
