@@ -22,8 +22,13 @@ use support::scene::Recording;
 /// The decisions of a door in `mode` before which the enrolled person's photograph is carried past.
 fn decisions(mode: &str) -> Vec<DecisionRecord> {
     let home = Home::new().enrol_obama().set("live.mode", mode);
+    decided(&home, Recording::new().nobody(5).person("obama3.jpg", 0.16, 60).nobody(40))
+}
+
+/// What a door decides before which this happens.
+fn decided(home: &Home, film: Recording) -> Vec<DecisionRecord> {
     let recording = home.path("visit.mjpeg");
-    Recording::new().nobody(5).person("obama3.jpg", 0.16, 60).nobody(40).write(&recording, 1);
+    film.write(&recording, 1);
     assert!(home.run(&recording).until_ended().success());
     let records = home.records().into_iter();
     records
@@ -53,6 +58,31 @@ fn a_photograph_is_refused_with_what_told_it_and_nobody_is_named() {
             assert!(matches!(told.cue, Some(Cue::Network | Cue::Surroundings)), "{told:?}");
         }
     }
+}
+
+/// Of `obama3.jpg`: the middle of the head with its hair and half of its size; half of the
+/// shoulders' width and where they begin.
+const OBAMA3: ([f32; 4], [f32; 2]) = ([755.0, 430.0, 190.0, 230.0], [460.0, 700.0]);
+
+#[test]
+fn a_picture_that_fills_the_view_and_is_swayed_is_told_by_its_surroundings() {
+    if !assets() {
+        return;
+    }
+    // The network is to say nothing: what is left is how face and surroundings move.
+    let home = || Home::new().enrol_obama().set("live.median", 0);
+    let film = Recording::new().nobody(5).held_close("obama3.jpg", 0.47, 60).nobody(40);
+    let decisions = decided(&home(), film);
+    assert!(!decisions.is_empty());
+    for decision in decisions {
+        assert_eq!(decision.reason, "not_live", "{decision:?}");
+        assert_eq!(decision.liveness.unwrap().cue, Some(Cue::Surroundings), "{decision:?}");
+    }
+    // The same face by the same motion, before the same surroundings that stand still.
+    let film = Recording::new().nobody(5).standing("obama3.jpg", 0.47, OBAMA3, 60).nobody(40);
+    let decisions = decided(&home(), film);
+    let reasons: Vec<_> = decisions.iter().map(|decision| decision.reason.as_str()).collect();
+    assert_eq!(reasons, ["matched"], "{decisions:?}");
 }
 
 #[test]

@@ -11,9 +11,11 @@ mod colour;
 mod luminance;
 mod resample;
 mod sample;
+mod shrink;
 
 pub use resample::{Resampler, Tile};
 pub use sample::Sampler;
+pub use shrink::Window;
 
 use crate::geometry::{Turn, View};
 

@@ -61,8 +61,7 @@ pub struct LivenessVisit {
     pub liveness: LivenessEvidence,
     /// How far the nose has moved against the eyes, in eye distances.
     pub depth: f32,
-    /// How much better the surroundings fit when they stand still than when they move with the face,
-    /// where that could be told.
+    /// How much of the surroundings has moved with the face, and how much has not, where the face has moved.
     pub motion: Option<Motion>,
 }
 

@@ -58,8 +58,9 @@ pub struct LivenessPolicy {
     pub looks_min: u32,
     /// How often the network looks at most.
     pub spacing: Duration,
-    /// Below this ratio the surroundings move with the face ([`Motion`](super::Motion)); 0 for never.
-    pub motion_min: f32,
+    /// So many patches on either side of the face, over a visit, tell that the surroundings move with it
+    /// ([`Motion`](super::Motion)); 0 for never.
+    pub motion_patches: u32,
     /// How far the nose must move against the eyes, in eye distances, for a head ([`Mode::Confirm`]).
     pub depth_min: f32,
 }
@@ -71,7 +72,7 @@ impl Default for LivenessPolicy {
             median_min: 0.5,
             looks_min: 5,
             spacing: Duration::from_millis(90),
-            motion_min: 0.5,
+            motion_patches: 3,
             depth_min: 0.12,
         }
     }

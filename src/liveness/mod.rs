@@ -12,6 +12,7 @@
 
 mod challenge;
 mod evidence;
+mod flow;
 mod network;
 mod surroundings;
 
@@ -142,7 +143,8 @@ impl Liveness {
             let look = self.network.look(frame, face)?;
             self.evidence.note_look(look, at);
             self.surroundings.see(frame, face);
-            if self.motion().is_some_and(|motion| motion.is_with_the_face(self.policy.motion_min)) {
+            let patches_min = self.policy.motion_patches;
+            if self.motion().is_some_and(|motion| motion.is_with_the_face(patches_min)) {
                 self.evidence.latch(Cue::Surroundings);
             }
         }
@@ -216,7 +218,7 @@ impl Liveness {
         &self.evidence
     }
 
-    /// How the surroundings have moved, where that could be told.
+    /// How the surroundings have moved, where the face has.
     #[must_use]
     pub fn motion(&self) -> Option<Motion> {
         self.surroundings.motion()

@@ -96,14 +96,64 @@ impl Recording {
 
     /// The person of `photograph`, scaled by `scale`, walking to the right for `frames` frames.
     pub fn person(mut self, photograph: &str, scale: f32, frames: usize) -> Self {
-        let picture =
-            image::open(root().join("assets/photographs").join(photograph)).unwrap().to_rgb8();
-        let size = |side: u32| (side as f32 * scale) as u32;
-        let small =
-            resize(&picture, size(picture.width()), size(picture.height()), FilterType::Triangle);
+        let small = scaled(photograph, scale);
         for step in 0..frames {
             let mut scene = nobody();
             overlay(&mut scene, &small, 150 + step as i64, 40 + (step % 7) as i64);
+            let number = self.frames.len();
+            self.frames.push(grained(scene, number));
+        }
+        self
+    }
+
+    /// A photograph that is held so near that it fills the view, swayed by a hand for `frames` frames: it
+    /// is scaled by `scale` and must be 20 pixels wider and 16 higher than the frame.
+    pub fn held_close(mut self, photograph: &str, scale: f32, frames: usize) -> Self {
+        let picture = scaled(photograph, scale);
+        for step in 0..frames {
+            let (x, y) = sway(step);
+            let mut scene = RgbImage::new(WIDTH, HEIGHT);
+            overlay(&mut scene, &picture, x - 10, y - 8);
+            let number = self.frames.len();
+            self.frames.push(grained(scene, number));
+        }
+        self
+    }
+
+    /// The head and the shoulders of a photograph, that move as [`Self::held_close`] does, before what
+    /// that shows when it is held still: as somebody who stands before a room.
+    ///
+    /// `head` is the middle of the head with its hair and half of its width and height, `shoulders` half
+    /// of their width and where they begin, all in pixels of the photograph.
+    pub fn standing(
+        mut self,
+        photograph: &str,
+        scale: f32,
+        (head, shoulders): ([f32; 4], [f32; 2]),
+        frames: usize,
+    ) -> Self {
+        let picture = scaled(photograph, scale);
+        let ([x, y, across, down], [half, top]) = (head, shoulders);
+        let person = |column: u32, row: u32| {
+            let (u, v) = ((column as f32 + 0.5) / scale, (row as f32 + 0.5) / scale);
+            ((u - x) / across).hypot((v - y) / down) < 1.0
+                || (v > y && (u - x).abs() < 0.5 * across)
+                || (v > top && (u - x).abs() < half)
+        };
+        for step in 0..frames {
+            let (by_x, by_y) = sway(step);
+            // The room goes on behind the person: upside down, so that it shows nobody.
+            let room = image::imageops::flip_vertical(&picture);
+            let mut scene = RgbImage::new(WIDTH, HEIGHT);
+            overlay(&mut scene, &room, -10, -8);
+            for (column, row, pixel) in picture.enumerate_pixels() {
+                let (x, y) = (i64::from(column) + by_x - 10, i64::from(row) + by_y - 8);
+                let inside =
+                    (0..i64::from(WIDTH)).contains(&x) && (0..i64::from(HEIGHT)).contains(&y);
+                if inside && person(column, row) {
+                    scene.put_pixel(x as u32, y as u32, *pixel);
+                }
+            }
             let number = self.frames.len();
             self.frames.push(grained(scene, number));
         }
@@ -199,6 +249,21 @@ impl Recording {
         }
         file.flush().unwrap();
     }
+}
+
+/// A photograph in its size.
+fn scaled(photograph: &str, scale: f32) -> RgbImage {
+    let picture =
+        image::open(root().join("assets/photographs").join(photograph)).unwrap().to_rgb8();
+    let size = |side: u32| (side as f32 * scale) as u32;
+    resize(&picture, size(picture.width()), size(picture.height()), FilterType::Triangle)
+}
+
+/// How far a hand has swayed at frame `step` of fifteen a second, within 10 pixels across and 8 down.
+fn sway(step: usize) -> (i64, i64) {
+    let seconds = step as f32 / 15.0;
+    let (x, y) = (10.0 * (2.0 * seconds).sin(), 8.0 * (3.0 * seconds).cos());
+    (x.round() as i64, y.round() as i64)
 }
 
 /// A little brightness that differs from frame to frame, as no two frames of a camera are equal.
