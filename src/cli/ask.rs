@@ -17,6 +17,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::moment::{first, last};
 use crate::compare::SubjectId;
+use crate::policy::Permit;
 use crate::publish::ask::{Answer, Ask, ListedSubject};
 use crate::publish::session;
 use crate::sign::{GrantKey, sign_request};
@@ -47,6 +48,24 @@ enum What {
     Disarm,
     /// Forget the failed visits, and end a lockout
     ResetLockout,
+    /// Let a stranger who was just there be enrolled, for a while and once
+    PermitEnroll {
+        /// For how long, 30s to 5m
+        #[arg(long = "for", value_name = "DURATION", value_parser = permitted, default_value = "2m")]
+        lasting: u32,
+    },
+    /// Enrol a stranger who was just there, while that is permitted
+    Enroll {
+        /// The id of the decision, as 'access' has it; without it the only stranger since it was permitted
+        #[arg(long, value_name = "ID")]
+        visit: Option<uuid::Uuid>,
+        /// Give the references to somebody who is enrolled, by the pseudonym
+        #[arg(long, value_name = "SUBJECT", value_parser = SubjectId::new)]
+        add_to: Option<SubjectId>,
+        /// The name of somebody new, where the door lets names go over the broker (mqtt.names)
+        #[arg(long, value_name = "NAME", conflicts_with = "add_to")]
+        name: Option<String>,
+    },
     /// Let somebody pass again who was disabled
     Enable {
         /// Who, by the pseudonym
@@ -109,6 +128,8 @@ impl What {
             },
             Self::Disarm => Ask::Arm { armed: false, for_s: None },
             Self::ResetLockout => Ask::ResetLockout {},
+            Self::PermitEnroll { lasting } => Ask::PermitEnroll { for_s: lasting },
+            Self::Enroll { visit, add_to, name } => Ask::Enroll { visit, subject: add_to, name },
             Self::Enable { subject } => Ask::Enable { subject },
             Self::Disable { subject } => Ask::Disable { subject },
             Self::Validity { subject, from, until } => Ask::Validity { subject, from, until },
@@ -151,6 +172,17 @@ impl Arguments {
     }
 }
 
+/// Seconds for which an enrolment is permitted.
+fn permitted(text: &str) -> Result<u32, String> {
+    let range = Permit::SHORTEST.as_secs()..=Permit::LONGEST.as_secs();
+    let read = text.parse::<jiff::SignedDuration>().ok();
+    let seconds = read.and_then(|duration| u64::try_from(duration.as_secs()).ok());
+    let seconds = seconds.filter(|seconds| range.contains(seconds));
+    seconds
+        .and_then(|seconds| u32::try_from(seconds).ok())
+        .ok_or_else(|| "must be a duration such as 90s or 2m, from 30 s to 5 minutes".to_owned())
+}
+
 fn in_words(answer: &Answer) -> String {
     let mut lines = Vec::new();
     let door = &answer.door;
@@ -162,6 +194,10 @@ fn in_words(answer: &Answer) -> String {
     for ListedSubject { subject, enabled, references } in answer.content.subjects.iter().flatten() {
         let disabled = if *enabled { "" } else { "  disabled" };
         lines.push(format!("{subject}  references {references}{disabled}"));
+    }
+    if let Some(subject) = &answer.content.subject {
+        let references = answer.content.references.unwrap_or_default();
+        lines.push(format!("{subject}: {references} references enrolled at door '{door}'"));
     }
     for record in answer.content.records.iter().flatten() {
         lines.push(serde_json::to_string(record).unwrap_or_default());

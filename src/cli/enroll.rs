@@ -1,6 +1,6 @@
 //! `enroll`: a person's pictures become references.
 //!
-//! In: a name, and pictures, a recording or the camera. Out: what [`crate::enrol`] made of it, or why
+//! In: a name, and pictures, a recording, the camera, or a stranger's visit that the running daemon remembers. Out: what [`crate::enrol`] made of it, or why
 //! nobody was enrolled: a refused picture refuses the enrolment, unless told otherwise.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::{progress, subjects, usable};
 use crate::clock::{Floor, SystemClock};
 use crate::config::Config;
+use crate::daemon::local::{self, LocalError, Question, Reply, VisitName};
 use crate::enrol::{Draft, Gathered, Judge, Pictures, Step, Tally, Warning, Whom, Wish, gather};
 use crate::equip::Networks;
 use crate::store::{Error, Store, Subject};
@@ -57,11 +58,17 @@ struct From {
     /// A folder of pictures, an MJPEG file or a Y4M file
     #[arg(long, value_name = "PATH")]
     replay: Option<PathBuf>,
+    /// A stranger's visit of the last minutes, by the number of its record ('records list') or its id
+    #[arg(long = "from-visit", value_name = "ID")]
+    visit: Option<VisitName>,
 }
 
 impl Arguments {
     pub(super) fn run(self, context: &Context) -> Result<Kind, Failure> {
         let config = context.config()?;
+        if let Some(visit) = self.from.visit {
+            return self.recall(context, &config, visit);
+        }
         // Brought up to date, because this verb is going to write to it.
         let open = || Store::open(&config.store.path, config.store_settings());
         let store = usable::is_there(&config)?.then(open).transpose()?;
@@ -80,14 +87,64 @@ impl Arguments {
         tell(context, &subject, &draft)
     }
 
-    /// Whom to add to; and a name that is taken is told before anybody poses.
-    fn whom(&self, store: Option<&Store>) -> Result<Whom, Failure> {
-        let wish = match (self.add, self.replace) {
+    /// Has the running daemon enrol what it remembers of a visit.
+    fn recall(
+        &self,
+        context: &Context,
+        config: &Config,
+        visit: VisitName,
+    ) -> Result<Kind, Failure> {
+        let (name, wish) = (self.name.clone(), self.wish());
+        let reply = local::ask(&config.store.path, &Question::Enroll { visit, name, wish });
+        let reply = reply.map_err(|error| {
+            let (kind, remedy) = match error {
+                LocalError::NotRunning(_) => (
+                    Kind::Absent,
+                    "visits are in the memory of the running daemon alone: start it ('systemctl start deepid-edge'), or enrol by --camera or --image",
+                ),
+                LocalError::Denied(_) => (Kind::StoreUnavailable, usable::AS_THE_SERVICE),
+                LocalError::Silent(_) => {
+                    (Kind::Fault, "'deepid-edge subjects list' says whether it was done")
+                }
+            };
+            let at = local::socket_of(&config.store.path).display().to_string();
+            Failure::new(kind, error.to_string(), remedy).at(at)
+        })?;
+        match reply {
+            Reply::Enrolled { subject, name, references, warnings } => {
+                for warning in &warnings {
+                    mention(context, warning);
+                }
+                let plural = if references == 1 { "" } else { "s" };
+                context.tell(
+                    format!("{subject} ({name}): {references} reference{plural} enrolled from visit {visit}"),
+                    &json!({
+                        "subject": { "id": subject, "name": name },
+                        "references": references,
+                        "visit": visit.to_string(),
+                        "warnings": warnings.iter().map(as_json).collect::<Vec<_>>(),
+                    }),
+                )?;
+                Ok(Kind::Done)
+            }
+            Reply::Refused { reason, what } => {
+                let kind = if reason == "fault" { Kind::Fault } else { Kind::Negative };
+                Err(Failure::new(kind, what, "'deepid-edge records list' shows the visits"))
+            }
+        }
+    }
+
+    const fn wish(&self) -> Wish {
+        match (self.add, self.replace) {
             (true, _) => Wish::Add,
             (_, true) => Wish::Replace,
             _ => Wish::New,
-        };
-        Whom::find(store, &self.name, wish).map_err(|error| match error {
+        }
+    }
+
+    /// Whom to add to; and a name that is taken is told before anybody poses.
+    fn whom(&self, store: Option<&Store>) -> Result<Whom, Failure> {
+        Whom::find(store, &self.name, self.wish()).map_err(|error| match error {
             Error::NameTaken { .. } => Failure::from(error).with_remedy(
                 "say --add to add these pictures to that subject, --replace to take them in place of those it has, or choose another name",
             ),
@@ -163,18 +220,36 @@ fn tally_json(tally: &Tally) -> Json {
     })
 }
 
+/// Says what somebody should look at again.
+fn mention(context: &Context, warning: &Warning) {
+    context.mention(match warning {
+        Warning::Alike { subject, name, score } => format!(
+            "warning: looks like {subject} ({name}), score {score:.3}: the same person twice, or two who will be confused? 'deepid-edge subjects remove' undoes an enrolment"
+        ),
+        Warning::OutOfLine { picture, score } => format!(
+            "warning: {picture} resembles none of the other pictures (nearest score {score:.3}): is it the same person?"
+        ),
+        Warning::Name(alike) => subjects::alike_in_words(alike),
+    });
+}
+
+/// The same for a machine.
+fn as_json(warning: &Warning) -> Json {
+    match warning {
+        Warning::Alike { subject, name, score } => {
+            json!({ "warning": "near_duplicate", "subject": subject, "name": name, "score": score })
+        }
+        Warning::OutOfLine { picture, score } => {
+            json!({ "warning": "out_of_line", "picture": picture, "score": score })
+        }
+        Warning::Name(alike) => subjects::alike_json(alike),
+    }
+}
+
 fn tell(context: &Context, subject: &Subject, draft: &Draft) -> Result<Kind, Failure> {
     let gathered = draft.gathered();
     for warning in draft.warnings() {
-        context.mention(match warning {
-            Warning::Alike { subject, name, score } => format!(
-                "warning: looks like {subject} ({name}), score {score:.3}: the same person twice, or two who will be confused? 'deepid-edge subjects remove' undoes an enrolment"
-            ),
-            Warning::OutOfLine { picture, score } => format!(
-                "warning: {picture} resembles none of the other pictures (nearest score {score:.3}): is it the same person?"
-            ),
-            Warning::Name(alike) => subjects::alike_in_words(alike),
-        });
+        mention(context, warning);
     }
     for (picture, why) in &gathered.refused {
         context.mention(format!("left out: {picture}: {why}"));
@@ -189,19 +264,7 @@ fn tell(context: &Context, subject: &Subject, draft: &Draft) -> Result<Kind, Fai
         .iter()
         .map(|(picture, face)| json!({ "picture": picture, "quality": face.quality }))
         .collect();
-    let warnings: Vec<Json> = draft
-        .warnings()
-        .iter()
-        .map(|warning| match warning {
-            Warning::Alike { subject, name, score } => {
-                json!({ "warning": "near_duplicate", "subject": subject, "name": name, "score": score })
-            }
-            Warning::OutOfLine { picture, score } => {
-                json!({ "warning": "out_of_line", "picture": picture, "score": score })
-            }
-            Warning::Name(alike) => subjects::alike_json(alike),
-        })
-        .collect();
+    let warnings: Vec<Json> = draft.warnings().iter().map(as_json).collect();
     context.tell(
         format!("{} ({}): {count} reference{plural} enrolled", subject.id, subject.name),
         &json!({

@@ -226,6 +226,7 @@ impl From<EnrolError> for Failure {
             EnrolError::Store(error) => error.into(),
             EnrolError::Source(error) => Self::of_recording(&error),
             EnrolError::Picture(error) => error.into(),
+            EnrolError::Mixed { .. } => Self::new(Kind::Face, error.to_string(), remedy),
             EnrolError::NetworkFailed => Self::new(Kind::Model, error.to_string(), remedy),
             EnrolError::Refused(ref gathered) => {
                 let remedy = if gathered.faces.is_empty() {

@@ -10,15 +10,20 @@
 
 use uuid::Uuid;
 
-use super::requests::{Carried, Requests};
+use super::local::{self, Local};
+pub use super::recall::Drafter;
+use super::recall::Recalls;
+use super::requests::{Carried, Circumstances, Requests};
 use super::signer::{Signer, SigningStatus};
 use super::unreadable::Unreadable;
 use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
+use crate::config::Config;
 use crate::decide::{Decision, UnknownReason, Verdict};
 use crate::policy::{Strangers, StrangersPolicy};
 use crate::publish::ask::Answer;
 use crate::publish::{Answered, Armed, DeskRequest, Outgoing, StrangersMessage};
+use crate::recognise::Recalled;
 use crate::store::{self, Administrative, AuditRecord, Condition, NAME_SEALED, Signature, Store};
 
 /// What the desk is asked to do.
@@ -31,6 +36,10 @@ pub enum Task {
         /// Whether consumers hear of it.
         announce: bool,
     },
+    /// Remember for a while the faces of the stranger of whom the last decision was.
+    Remember(Recalled),
+    /// What somebody at this machine asks for.
+    Local(Local),
     /// Record what somebody did or asked for.
     Administrative(Administrative),
     /// What the broker session asks for.
@@ -80,6 +89,10 @@ pub struct Desk {
     wanted: Wanted,
     /// Whether the broker may know names.
     names: bool,
+    /// Strangers who were just here.
+    recalls: Recalls,
+    /// The record of the last decision, where there is one.
+    decided: Option<(Uuid, u64)>,
     /// When somebody is told of strangers, and those who came.
     strangers: (StrangersPolicy, Strangers),
     /// What was said last of whether the door is armed.
@@ -103,6 +116,8 @@ impl Desk {
             requests: Requests::new(Monotonic::default()),
             wanted: Wanted::default(),
             names: false,
+            recalls: Recalls::default(),
+            decided: None,
             strangers: Default::default(),
             armed: None,
             start: None,
@@ -156,6 +171,13 @@ impl Desk {
                 self.decided(&decision, announce, now, outgoing);
                 self.note_stranger(&decision, now, outgoing);
             }
+            Task::Remember(faces) => {
+                // The door hands it over right behind the decision.
+                if let Some(record) = self.decided.take() {
+                    self.recalls.remember(record, faces, now);
+                }
+            }
+            Task::Local(asked) => self.serve(&asked, now, wall, outgoing),
             Task::Administrative(what) => self.administrative(what, now, wall, outgoing),
             Task::Asked(request) => self.asked(request, now, wall, outgoing),
         }
@@ -195,13 +217,16 @@ impl Desk {
             }
             DeskRequest::Signed { reply, message } => {
                 let by = Signature { door: &self.door, boot: self.boot, now, wall };
-                let carried = self.requests.carry_out(&message, &mut self.store, by);
+                let circumstances = Circumstances { recalls: &mut self.recalls, names: self.names };
+                let carried = self.requests.carry_out(&message, &mut self.store, circumstances, by);
                 let answer = Answered::Request(Box::new(self.take_in(carried, outgoing)));
                 outgoing.push(Outgoing::Answer { reply, answer });
             }
             DeskRequest::Arm { armed } => {
                 let by = Signature { door: &self.door, boot: self.boot, now, wall };
-                let carried = self.requests.arm_for_broker(armed, &mut self.store, by);
+                let circumstances = Circumstances { recalls: &mut self.recalls, names: self.names };
+                let carried =
+                    self.requests.arm_for_broker(armed, &mut self.store, circumstances, by);
                 self.take_in(carried, outgoing);
             }
             DeskRequest::Outbox { after, limit } => match self.store.outbox_page(after, limit) {
@@ -229,6 +254,39 @@ impl Desk {
         self.wanted.join(wanted);
         self.note_recorded(recorded, outgoing);
         answer
+    }
+
+    /// Enrols whoever was just here by `drafter`, which goes by `config`.
+    #[must_use]
+    pub fn recalling(mut self, config: &Config, drafter: Drafter) -> Self {
+        self.recalls.enrol_by(config.clone(), drafter);
+        self
+    }
+
+    /// Remembers whoever was just here as `config` says, from now on.
+    pub(super) fn recall_by(&mut self, config: &Config) {
+        self.recalls.renew(config);
+    }
+
+    /// What somebody at this machine asks for.
+    fn serve(
+        &mut self,
+        asked: &Local,
+        now: Monotonic,
+        wall: WallClock,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        let by = Signature { door: &self.door, boot: self.boot, now, wall };
+        let local::Question::Enroll { visit, name, wish } = &asked.question;
+        let whom = (name.as_str(), *wish);
+        let result = self.recalls.enrol_locally(*visit, whom, &mut self.store, by);
+        if result.is_ok() {
+            self.wanted.read_again = true;
+        }
+        self.note_recorded(result.is_ok(), outgoing);
+        if let Some(error) = asked.answer(result) {
+            self.fail(&error);
+        }
     }
 
     /// When somebody is told of strangers, from now on.
@@ -274,6 +332,7 @@ impl Desk {
         outgoing: &mut Vec<Outgoing>,
     ) {
         let made = self.store.record_decision(decision, &self.door, self.boot);
+        self.decided = made.as_ref().ok().map(|record| (record.id, record.seq));
         let Some(record) = self.note(made) else {
             if announce {
                 tracing::error!("a decision was not announced: it could not be recorded");
@@ -340,6 +399,7 @@ impl Desk {
         wall: WallClock,
         outgoing: &mut Vec<Outgoing>,
     ) {
+        self.recalls.forget_old(now);
         let by = Signature { door: &self.door, boot: self.boot, now, wall };
         let recorded = self.requests.settle(&mut self.store, by);
         self.note_recorded(recorded, outgoing);
@@ -436,144 +496,4 @@ impl Desk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::ClockTrust;
-    use crate::decide::{DecisionLatency, FramesCounted};
-    use crate::inference::ModelId;
-    use crate::store::{Body, Change, Enrolee, ReferenceSource, StoreSettings};
-
-    const WALL: WallClock =
-        WallClock { unix_ms: 1_800_000_000_000, trust: ClockTrust::Trusted, synchronised: false };
-
-    fn granted() -> Box<Decision> {
-        Box::new(Decision {
-            verdict: Verdict::Granted { subject: SubjectId::new("s-000001").unwrap() },
-            evidence: None,
-            faces: 1,
-            frames: FramesCounted { agreeing: 3, considered: 3 },
-            decided_at: Monotonic::from_millis(1000),
-            wall: WALL,
-            latency: DecisionLatency::default(),
-            liveness: None,
-        })
-    }
-
-    fn desk(folder: &tempfile::TempDir) -> Desk {
-        let store = Store::open(&folder.path().join("door.db"), StoreSettings::default()).unwrap();
-        Desk::new(store, "front".to_owned(), Uuid::nil())
-    }
-
-    fn handle(desk: &mut Desk, task: Task) -> Vec<Outgoing> {
-        let mut outgoing = Vec::new();
-        desk.handle(task, Monotonic::from_millis(1000), WALL, &mut outgoing);
-        outgoing
-    }
-
-    /// Takes the table of records away, or brings it back.
-    fn break_records(folder: &tempfile::TempDir, broken: bool) {
-        let database = rusqlite::Connection::open(folder.path().join("door.db")).unwrap();
-        let (from, to) = if broken { ("audit", "hidden") } else { ("hidden", "audit") };
-        database.execute_batch(&format!("ALTER TABLE {from} RENAME TO {to}")).unwrap();
-    }
-
-    #[test]
-    fn a_decision_is_durable_before_it_is_handed_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut desk = desk(&folder);
-        let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
-        let [Outgoing::Access { record, grant: None, name: None }] = out.as_slice() else {
-            panic!("{out:?}")
-        };
-        assert_eq!(desk.outbox_depth(), 1);
-        let page = desk.store().outbox(0, 8).unwrap();
-        assert_eq!(page.as_slice(), std::slice::from_ref(record), "another reader has it, too");
-        let quiet = handle(&mut desk, Task::Decided { decision: granted(), announce: false });
-        assert_eq!(quiet, [Outgoing::Recorded]);
-    }
-
-    #[test]
-    fn a_name_goes_out_only_where_the_owner_has_said_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut desk = desk(&folder);
-        let by =
-            Signature { door: "front", boot: Uuid::nil(), now: Monotonic::default(), wall: WALL };
-        let enrol = Change::Enrol {
-            who: Enrolee::New("Ada"),
-            references: &[],
-            source: ReferenceSource::Image,
-            model: &ModelId::new("none").unwrap(),
-        };
-        let done = desk.store_mut().administer(enrol, by).unwrap();
-        let subject = done.subject.unwrap();
-        let told = |desk: &mut Desk| {
-            let decision =
-                Decision { verdict: Verdict::Granted { subject: subject.clone() }, ..*granted() };
-            let task = Task::Decided { decision: Box::new(decision), announce: true };
-            match handle(desk, task).pop() {
-                Some(Outgoing::Access { name, .. }) => name,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(told(&mut desk), None);
-        desk.tell_names(true);
-        assert_eq!(told(&mut desk).as_deref(), Some("Ada"));
-    }
-
-    #[test]
-    fn strangers_are_told_of_after_their_record_and_only_when_there_are_enough() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut desk = desk(&folder);
-        desk.watch_strangers(StrangersPolicy { visits: 2, ..StrangersPolicy::default() });
-        let mut come = |verdict| {
-            let decision = Box::new(Decision { verdict, ..*granted() });
-            let out = handle(&mut desk, Task::Decided { decision, announce: true });
-            out.into_iter().find_map(|item| match item {
-                Outgoing::Strangers(message) => Some((message.visits, message.seq)),
-                _ => None,
-            })
-        };
-        let stranger = || Verdict::Unknown(UnknownReason::NoMatch);
-        assert_eq!(come(stranger()), None);
-        assert_eq!(come(granted().verdict), None);
-        assert_eq!(come(Verdict::Unknown(UnknownReason::EmptyGallery)), None);
-        assert_eq!(come(stranger()), Some((2, 5)), "its record comes behind the decision's");
-        assert_eq!(come(stranger()), None, "counted anew");
-        let last = desk.store().outbox(4, 1).unwrap();
-        let noticed = Administrative::StrangersNoticed { visits: 2, within_s: 600 };
-        assert_eq!(last[0].body, Body::Administrative(noticed));
-    }
-
-    #[test]
-    fn what_cannot_be_recorded_is_not_announced() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut desk = desk(&folder);
-        break_records(&folder, true);
-        let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
-        assert!(out.is_empty(), "{out:?}");
-        assert_eq!(desk.condition(), Condition::Failed);
-        break_records(&folder, false);
-        let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
-        assert!(matches!(out.as_slice(), [Outgoing::Access { .. }]), "the next one is: {out:?}");
-        assert_eq!(desk.condition(), Condition::Usable);
-    }
-
-    #[test]
-    fn the_outbox_is_handed_out_until_it_is_acknowledged() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut desk = desk(&folder);
-        let stopped = Task::Administrative(Administrative::Stopped);
-        assert_eq!(handle(&mut desk, stopped), [Outgoing::Recorded]);
-        handle(&mut desk, Task::Decided { decision: granted(), announce: false });
-        let outbox = |after| Task::Asked(DeskRequest::Outbox { after, limit: 8 });
-        let out = handle(&mut desk, outbox(0));
-        let [Outgoing::Audit(records)] = out.as_slice() else { panic!("{out:?}") };
-        assert!(matches!(records[0].body, Body::Administrative(Administrative::Stopped)));
-        assert_eq!(desk.outbox_depth(), 2);
-        let acknowledged = DeskRequest::Acknowledged { seq: records[0].seq };
-        assert!(handle(&mut desk, Task::Asked(acknowledged)).is_empty());
-        assert_eq!(desk.outbox_depth(), 1);
-        let out = handle(&mut desk, outbox(records[1].seq));
-        assert_eq!(out, [Outgoing::Audit(Vec::new())], "an answer, also when there is nothing");
-    }
-}
+mod tests;

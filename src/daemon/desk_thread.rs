@@ -77,10 +77,12 @@ impl DeskThread {
                 let records_max = renewal.config.store.records_max;
                 let (strangers, names) =
                     (renewal.config.strangers_policy(), renewal.config.mqtt.names);
+                let renewed = renewal.config.clone();
                 if self.enrolments.renew(*renewal, self.desk.store()) {
                     self.desk.store_mut().keep_records(records_max);
                     self.desk.watch_strangers(strangers);
                     self.desk.tell_names(names);
+                    self.desk.recall_by(&renewed);
                     self.note(Looked::Loaded, shared);
                     self.report(shared);
                 }

@@ -235,7 +235,7 @@ impl DoorThread {
         shared.camera().misoriented = status;
     }
 
-    fn execute(&self, shared: &Shared, effects: &mut Vec<Effect>) {
+    fn execute(&mut self, shared: &Shared, effects: &mut Vec<Effect>) {
         for effect in effects.drain(..) {
             match effect {
                 Effect::Presence { faces } => {
@@ -252,6 +252,10 @@ impl DoorThread {
                     shared.meter.time(Stage::Decision, latency);
                     let decision = Box::new(decision);
                     self.hand_over(shared, Task::Decided { decision, announce });
+                    if let Some(faces) = self.door.take_recalled() {
+                        // A desk that is behind has something better to do.
+                        drop(self.desk.try_send(Order::Do(Task::Remember(faces))));
+                    }
                 }
             }
         }

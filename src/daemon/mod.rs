@@ -28,10 +28,12 @@ mod doubts;
 mod enrolments;
 mod front;
 mod health;
+pub mod local;
 pub mod meter;
 mod published;
 mod pulse;
 mod rate;
+mod recall;
 mod reload;
 mod requests;
 mod service;
@@ -58,6 +60,7 @@ use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::detect::StillFaces;
 use crate::door::Door;
+use crate::enrol;
 use crate::equip::{EquipError, Networks};
 use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::liveness::Mode;
@@ -67,7 +70,7 @@ use crate::serve::{Feed, Page, ServeError};
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
 use decoding::Decoding;
-use desk::Desk;
+use desk::{Desk, Drafter};
 use desk_thread::DeskThread;
 use door_thread::DoorThread;
 use doubts::Doubts;
@@ -177,7 +180,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let store = Store::open_checked(&config.store.path, config.store_settings())?;
     let clock = Arc::new(SystemClock::new(config.clock.require, store.clock_floor()?));
     let started = clock.now();
-    let networks = Networks::open(config)?;
+    let networks = Arc::new(Networks::open(config)?);
     let Loaded { galleries, rules, version } =
         Loaded::read(config, &store, |config, store| read_galleries(config, &networks, store))?;
     let models = models(config, &networks, &galleries)?;
@@ -185,12 +188,14 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     warn_of_doubts(config, &galleries, enrolled);
     let mut recogniser = networks.recogniser(config, galleries)?;
     recogniser.set_zones(&config.zones());
+    let recogniser = recogniser.recalling(config.tuning().recall);
     let replay_clock =
         config.replays_unpaced().then(|| Arc::new(ManualClock::new(started, clock.wall().unix_ms)));
     let source = capture::open(config.source_settings(started).supervised(), clock.clone())?;
 
     let boot = Uuid::new_v4();
-    let desk = open_desk(config, store, boot, started, &clock)?;
+    let desk = open_desk(config, store, boot, started, &clock)?
+        .recalling(config, drafter(Arc::clone(&networks)));
     let page = Page::start(config, Arc::clone(&clock), boot, control.doctor)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let feed = page.as_ref().map(Page::feed);
@@ -240,6 +245,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
             desk_thread::run(shared, desk_thread);
         })?,
     };
+    let _socket = local::listen(&config.store.path, orders.clone(), Arc::clone(&clock));
     let watched = Arc::clone(&shared);
     // Not joined: it ends within a turn of the others, or with the process.
     named("watchdog", move || watchdog::keep(&watched))?;
@@ -312,6 +318,11 @@ fn open_desk(
     desk.tell_names(config.mqtt.names);
     desk.begin(start, started, clock.wall())?;
     Ok(desk)
+}
+
+/// Drafts enrolments of strangers who were just there.
+fn drafter(networks: Arc<Networks>) -> Drafter {
+    Box::new(move |config, store, whom, faces| enrol::recall(whom, faces, config, &networks, store))
 }
 
 fn read_galleries(

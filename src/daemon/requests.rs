@@ -6,8 +6,12 @@
 //! of this run, once; whatever is wrong, something stands in the answer and, of those alike once in
 //! ten minutes, in a record. Deliberately absent: how often somebody may ask (`publish::request`).
 
+use std::time::Duration;
+
 use super::desk::Wanted;
+use super::recall::{Enrolled, Named, NotEnrolled, Recalls, VisitName};
 use crate::clock::{ClockTrust, Monotonic};
+use crate::compare::SubjectId;
 use crate::policy::{Arming, RuleName};
 use crate::publish::ask::{
     ARMED_MAX_S, ARMED_MIN_S, Answer, Ask, Content, LISTED_MAX, ListedSubject, NonceAnswer,
@@ -30,6 +34,15 @@ const PAGE: u32 = 64;
 pub(super) struct Requests {
     nonces: RequestNonces,
     records: Gate,
+}
+
+/// What a request may need beside the database.
+#[derive(Debug)]
+pub(super) struct Circumstances<'c> {
+    /// Strangers who were just here.
+    pub recalls: &'c mut Recalls,
+    /// Whether the broker may know names.
+    pub names: bool,
 }
 
 /// What came of a signed request.
@@ -66,6 +79,12 @@ struct Refused {
     failed: Option<Box<Error>>,
 }
 
+impl From<NotEnrolled> for Refused {
+    fn from(NotEnrolled { reason, what, failed }: NotEnrolled) -> Self {
+        Self { reason, what, failed }
+    }
+}
+
 impl From<Error> for Refused {
     fn from(error: Error) -> Self {
         let possible = error.kind() != crate::store::ErrorKind::Request;
@@ -97,6 +116,7 @@ impl Requests {
         &mut self,
         message: &[u8],
         store: &mut Store,
+        circumstances: Circumstances<'_>,
         by: Signature<'_>,
     ) -> Carried {
         let known = match store.administrators() {
@@ -126,7 +146,7 @@ impl Requests {
             let noted = self.note(RequestVerdict::RefusedUnauthorised, store, by);
             return Carried::of(answer).noted(noted);
         };
-        self.carry_out_for(&name, &ask, store, by)
+        self.carry_out_for(&name, &ask, store, circumstances, by)
     }
 
     /// Arms or disarms by the broker's word alone, where the configuration lets it.
@@ -134,9 +154,11 @@ impl Requests {
         &mut self,
         armed: bool,
         store: &mut Store,
+        circumstances: Circumstances<'_>,
         by: Signature<'_>,
     ) -> Carried {
-        self.carry_out_for(&RuleName::broker(), &Ask::Arm { armed, for_s: None }, store, by)
+        let ask = Ask::Arm { armed, for_s: None };
+        self.carry_out_for(&RuleName::broker(), &ask, store, circumstances, by)
     }
 
     fn carry_out_for(
@@ -144,23 +166,29 @@ impl Requests {
         name: &RuleName,
         ask: &Ask,
         store: &mut Store,
+        circumstances: Circumstances<'_>,
         by: Signature<'_>,
     ) -> Carried {
+        let Circumstances { recalls, names } = circumstances;
         if is_so_already(ask, store) {
             let answer = Answer::done(by.door, ask, Content::default());
             return Carried::of(answer).noted(self.note(RequestVerdict::Answered, store, by));
         }
-        let result = perform(ask, store, by);
-        let done = result.is_ok();
+        let result = perform(ask, store, recalls, names, by);
         let noted = if ask.changes() {
-            record_asked(name, ask, done, store, by).map(|()| true)
+            record_asked(name, ask, result.as_ref().ok(), store, by).map(|()| true)
         } else {
             self.note(RequestVerdict::Answered, store, by)
         };
         let result = match (result, noted) {
             // Of what the door does this is the only record, so that without it nothing is done.
             (Ok(_), Err(error)) if ask.is_for_the_door() => Err(Refused::from(error)),
-            (result, noted) => return carried(ask, result, by).noted(noted),
+            (result, noted) => {
+                if let (Ok(_), Ask::PermitEnroll { for_s }) = (&result, ask) {
+                    recalls.permit(Duration::from_secs((*for_s).into()), by.now);
+                }
+                return carried(ask, result, by).noted(noted);
+            }
         };
         carried(ask, result, by)
     }
@@ -199,6 +227,7 @@ fn carried(ask: &Ask, result: Result<Content, Refused>, by: Signature<'_>) -> Ca
             match ask {
                 Ask::ResetLockout {} => wanted.reset_lockout = true,
                 Ask::Factor { subject } => wanted.factors.push(subject.clone()),
+                Ask::PermitEnroll { .. } => {}
                 _ => wanted.read_again = ask.changes(),
             }
             Carried { wanted, ..Carried::of(Answer::done(by.door, ask, content)) }
@@ -220,15 +249,17 @@ fn is_so_already(ask: &Ask, store: &Store) -> bool {
 fn record_asked(
     name: &RuleName,
     ask: &Ask,
-    done: bool,
+    content: Option<&Content>,
     store: &mut Store,
     by: Signature<'_>,
 ) -> Result<(), Error> {
+    let done = content.is_some();
+    let enrolled = content.and_then(|content| content.subject.as_ref());
     tracing::info!(administrator = %name, request = ask.name(), done, "asked over MQTT");
     let event = Administrative::Asked {
         administrator: name.clone(),
         request: ask.name().to_owned(),
-        subject: ask.subject().cloned(),
+        subject: ask.subject().or(enrolled).cloned(),
         done,
     };
     store.record_admin(event, by.door, by.boot, by.now, by.wall).map(drop)
@@ -241,7 +272,13 @@ fn write(record: Record, store: &mut Store, by: Signature<'_>) -> Result<(), Err
 }
 
 /// Does what is asked.
-fn perform(ask: &Ask, store: &mut Store, by: Signature<'_>) -> Result<Content, Refused> {
+fn perform(
+    ask: &Ask,
+    store: &mut Store,
+    recalls: &mut Recalls,
+    names: bool,
+    by: Signature<'_>,
+) -> Result<Content, Refused> {
     match ask {
         Ask::Arm { armed, for_s } => {
             let arming = arming(*armed, *for_s, by)?;
@@ -252,6 +289,16 @@ fn perform(ask: &Ask, store: &mut Store, by: Signature<'_>) -> Result<Content, R
         // And so are second factors.
         Ask::Factor { subject } => {
             store.subject(subject.as_str())?;
+        }
+        // It is given behind its record.
+        Ask::PermitEnroll { for_s } => recalls.may_permit(Duration::from_secs((*for_s).into()))?,
+        Ask::Enroll { visit, subject, name } => {
+            let whom = named(subject.as_ref(), name.as_deref(), names)?;
+            let visit = visit.map(VisitName::Id);
+            let Enrolled { subject, references, .. } =
+                recalls.enrol_remotely(visit, &whom, store, by)?;
+            let (subject, references) = (Some(subject.id), Some(references));
+            return Ok(Content { subject, references, ..Content::default() });
         }
         Ask::Enable { subject } => {
             store.administer(Change::Enable { subject, enabled: true }, by)?;
@@ -284,6 +331,25 @@ fn perform(ask: &Ask, store: &mut Store, by: Signature<'_>) -> Result<Content, R
         }
     }
     Ok(Content::default())
+}
+
+/// Whom an enrolment is for.
+fn named<'a>(
+    subject: Option<&'a SubjectId>,
+    name: Option<&'a str>,
+    names: bool,
+) -> Result<Named<'a>, Refused> {
+    let refused =
+        |what: &str| Err(Refused { reason: "not_possible", what: what.to_owned(), failed: None });
+    match (subject, name) {
+        (Some(_), Some(_)) => refused("say 'subject' or 'name', not both"),
+        (Some(subject), None) => Ok(Named::Subject(subject)),
+        (None, Some(_)) if !names => refused(
+            "the owner lets no names go over the broker (mqtt.names): leave 'name' out, and give one at the board with 'deepid-edge subjects rename'",
+        ),
+        (None, Some(name)) => Ok(Named::Name(name)),
+        (None, None) => Ok(Named::Nobody),
+    }
 }
 
 /// Up to [`LISTED_MAX`] records after `after`, and whether there are more. What cannot be read is

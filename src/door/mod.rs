@@ -21,12 +21,12 @@ pub use guidance::Guidance;
 use crate::clock::{Clock, Monotonic};
 use crate::compare::SubjectId;
 use crate::decide::{
-    Answer, Effect, Fault, Observation, Question, Seen, SeveralFaces, Visit, VisitPolicy,
+    Answer, Effect, Fault, Observation, Question, Seen, SeveralFaces, Verdict, Visit, VisitPolicy,
 };
 use crate::frame::Frame;
 use crate::liveness::{Lacking, LivenessEvidence};
 use crate::policy::Rules;
-use crate::recognise::{Galleries, Recogniser, Tuning};
+use crate::recognise::{Galleries, Recalled, Recogniser, Tuning};
 use guidance::Guide;
 
 /// What sees for a door: the networks, or a script in a test.
@@ -57,6 +57,11 @@ pub trait Sight {
     /// What is lacking before the last face counts as live; `None` where nothing is, or it was not
     /// looked at.
     fn lacking(&self) -> Option<Lacking>;
+
+    /// What was kept of the visit's faces, which are nobody's who is enrolled; it is forgotten there.
+    fn take_recalled(&mut self) -> Option<Recalled> {
+        None
+    }
 
     /// The last visitor is there no longer: what was gathered of that one counts for no other.
     fn end_visit(&mut self);
@@ -101,6 +106,10 @@ impl Sight for Recogniser {
 
     fn lacking(&self) -> Option<Lacking> {
         self.lacks()
+    }
+
+    fn take_recalled(&mut self) -> Option<Recalled> {
+        Self::take_recalled(self)
     }
 
     fn end_visit(&mut self) {
@@ -206,6 +215,8 @@ pub struct Door<S = Recogniser> {
     observed: Option<Observation>,
     several_faces: SeveralFaces,
     guide: Guide,
+    /// What was kept of the stranger who was decided upon last, until somebody takes it.
+    recalled: Option<Recalled>,
 }
 
 impl<S: Sight> Door<S> {
@@ -221,6 +232,7 @@ impl<S: Sight> Door<S> {
             observed: None,
             several_faces: policy.several_faces,
             guide: Guide::default(),
+            recalled: None,
         }
     }
 
@@ -319,13 +331,22 @@ impl<S: Sight> Door<S> {
         self.note_end();
     }
 
-    /// Adds to the decisions after the first `before` effects what was seen of the visit's liveness.
-    fn attach(&self, effects: &mut [Effect], before: usize) {
+    /// Adds to the decisions after the first `before` effects what was seen of the visit's liveness, and
+    /// keeps what is remembered of a stranger.
+    fn attach(&mut self, effects: &mut [Effect], before: usize) {
         for effect in effects.iter_mut().skip(before) {
             if let Effect::Decided { decision, .. } = effect {
                 decision.liveness = self.sight.liveness();
+                let recalled = self.sight.take_recalled();
+                let stranger = matches!(decision.verdict, Verdict::Unknown(_));
+                self.recalled = recalled.filter(|_| stranger);
             }
         }
+    }
+
+    /// What is remembered of the stranger who was decided upon last; it is forgotten here.
+    pub const fn take_recalled(&mut self) -> Option<Recalled> {
+        self.recalled.take()
     }
 
     fn note_end(&mut self) {

@@ -42,6 +42,13 @@ impl FeatureVector {
         Ok(())
     }
 
+    /// Becomes the same as `other`, in the memory that it has.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.key.clone_from(&other.key);
+        self.values.clear();
+        self.values.extend_from_slice(&other.values);
+    }
+
     /// The model and the procedure that made it.
     #[must_use]
     pub const fn key(&self) -> &ModelKey {

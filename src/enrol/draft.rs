@@ -16,7 +16,8 @@ use crate::store::{
 };
 
 /// What is asked for under a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wish {
     /// A new subject.
     New,
@@ -72,7 +73,8 @@ impl Whom {
 }
 
 /// Something that a person should look at again.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Warning {
     /// Another subject would be taken for this one.
     Alike {

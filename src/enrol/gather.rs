@@ -20,10 +20,11 @@ use crate::capture::{
 };
 use crate::clock::{Clock, Monotonic};
 use crate::config::Config;
+use crate::recognise::FACE_SPACING;
 use crate::store::ReferenceSource;
 
 /// Least time between two frames that are taken.
-pub const SPACING: Duration = Duration::from_millis(300);
+pub const SPACING: Duration = FACE_SPACING;
 /// A recording is looked at up to here.
 const FRAMES_MAX: u32 = 20_000;
 

@@ -1,6 +1,6 @@
 //! Enrolment: pictures become references of a person.
 //!
-//! In: a name, pictures from files, a recording or the camera, the networks and the database of a
+//! In: a name, pictures from files, a recording or the camera, or what is remembered of a stranger's visit, the networks and the database of a
 //! door. Out: a subject with one reference for each usable face, or nothing at all; why pictures were
 //! refused, and what somebody should look at again.
 //! Invariants: pictures are forgotten, only feature vectors are kept; nothing is written before every
@@ -11,11 +11,13 @@
 mod draft;
 mod gather;
 mod judge;
+mod recalled;
 mod tally;
 
 pub use draft::{Draft, Warning, Whom, Wish};
 pub use gather::{Gathered, Pictures, SPACING, Step, gather};
 pub use judge::{Bearing, Judge, Unusable, UsableFace};
+pub use recalled::recall;
 pub use tally::Tally;
 
 use std::fmt::Write as _;
@@ -45,6 +47,16 @@ pub enum EnrolError {
     /// Pictures were refused.
     #[error("{}", refused(.0))]
     Refused(Box<Gathered>),
+    /// The faces of a visit are not all alike.
+    #[error(
+        "two faces of the visit are not alike enough to be one person's (score {score:.3}, {threshold:.3} is asked for)"
+    )]
+    Mixed {
+        /// The score of the two.
+        score: f32,
+        /// What it has to reach.
+        threshold: f32,
+    },
 }
 
 impl EnrolError {
@@ -53,6 +65,7 @@ impl EnrolError {
     pub fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Equip(_) | Self::Store(_) | Self::Source(_) | Self::Picture(_) => None,
+            Self::Mixed { .. } => Some("have that person come again, alone"),
             Self::NetworkFailed => Some(Unusable::Fault.remedy()),
             // One remedy for all; several stand each with its picture.
             Self::Refused(gathered) => Some(match remedies(gathered).as_slice() {

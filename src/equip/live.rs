@@ -3,6 +3,8 @@
 //! In: a checked [`Config`]. Out: [`LiveSettings`], which differ exactly where a reload changes
 //! something.
 
+use std::time::Duration;
+
 use crate::clock::ClockRequirement;
 use crate::compare::Metric;
 use crate::config::{Config, LogLevel};
@@ -21,6 +23,8 @@ pub struct LiveSettings {
     pub visit: VisitPolicy,
     /// When somebody is told of strangers.
     pub strangers: StrangersPolicy,
+    /// For how long a stranger's visit is remembered.
+    pub recall: Duration,
     /// Whether `access` carries names.
     pub names: bool,
     /// By which clocks the rules are meant, where it is not the system's.
@@ -58,6 +62,7 @@ impl Config {
             tuning: self.tuning(),
             visit: self.visit_policy(),
             strangers: self.strangers_policy(),
+            recall: self.recall(),
             names: self.mqtt.names,
             time_zone: self.policy.time_zone.clone(),
             clock: self.clock.require,

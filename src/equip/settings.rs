@@ -84,6 +84,7 @@ impl Config {
             follower: self.follower_settings(),
             min_score: self.detect.score,
             zones: self.zones(),
+            recall: self.policy.recall_minutes > 0,
         }
     }
 
@@ -175,6 +176,12 @@ impl Config {
             visits: self.policy.strangers_visits,
             window: Duration::from_secs(self.policy.strangers_window_s),
         }
+    }
+
+    /// For how long the vectors of a stranger's visit are remembered; zero: not at all.
+    #[must_use]
+    pub fn recall(&self) -> Duration {
+        Duration::from_secs(60 * self.policy.recall_minutes)
     }
 
     /// How long a visit may take; whoever is to turn the head needs more time than who is not.

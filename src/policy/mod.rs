@@ -4,6 +4,7 @@
 //! Asked { who, enabled, wall clock, locked out, what else has come } ─> Rules::judge ─> Ruling { refusal or none, rule }
 //! visits that end ─> Lockout ─> locked out until
 //! visits of strangers ─> Strangers ─> enough of them that somebody is told
+//! an administrator ─> Permit ─> whether somebody may be enrolled over MQTT now
 //! ```
 //!
 //! In: a [`RuleBook`], as an administrator has written it, a time zone, and the time. Out: a
@@ -18,6 +19,7 @@ mod calendar;
 mod hours;
 mod lockout;
 mod name;
+mod permit;
 mod rules;
 mod schedule;
 mod strangers;
@@ -27,6 +29,7 @@ pub use calendar::{CALENDAR_BYTES_MAX, CalendarProblem, Holidays, LeftOut, read_
 pub use hours::Hours;
 pub use lockout::{Lockout, LockoutPolicy};
 pub use name::{InvalidRuleName, RuleName};
+pub use permit::Permit;
 pub use rules::{Asked, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms};
 pub use schedule::{Day, Schedule, ScheduleProblem, read_date};
 pub use strangers::{Strangers, StrangersPolicy};

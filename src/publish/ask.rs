@@ -1,7 +1,8 @@
 //! What an administrator may ask of a door over MQTT, and what it answers.
 //!
 //! A signed request's content → [`Ask`]; what came of it → [`Answer`]. Plain values; pure. Invariants:
-//! nothing here opens a door, enrols anybody or shows a name; an unknown word or field is refused.
+//! nothing here opens a door or shows a name; nobody is enrolled but a stranger who was just there, while
+//! that was permitted; an unknown word or field is refused.
 //! Who may ask is proved before (`sign::verify_request`); carrying it out is the desk's.
 //! Source: `docs/wire/README.md`; the schemas beside it.
 
@@ -9,6 +10,7 @@ use std::borrow::Cow;
 
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::message::{Audit, Schema};
 use crate::compare::SubjectId;
@@ -34,6 +36,24 @@ pub enum Ask {
     },
     /// Forget the failed visits, and end a lockout.
     ResetLockout {},
+    /// Let a stranger who was just there be enrolled, for a while and once.
+    PermitEnroll {
+        /// For how many seconds, 30 to 300.
+        for_s: u32,
+    },
+    /// Enrol a stranger who was just there, while that is permitted.
+    Enroll {
+        /// The id of the decision on that visit; absent: the only stranger since it was permitted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        visit: Option<Uuid>,
+        /// Somebody who is enrolled, who gets more references; absent: somebody new.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<SubjectId>,
+        /// The name of somebody new, where `mqtt.names` lets it go over the broker; absent: one that is made
+        /// of the record's number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+    },
     /// Let somebody pass again who was disabled.
     Enable {
         /// Who.
@@ -85,6 +105,8 @@ impl Ask {
         match self {
             Self::Arm { .. } => "arm",
             Self::ResetLockout {} => "reset_lockout",
+            Self::PermitEnroll { .. } => "permit_enroll",
+            Self::Enroll { .. } => "enroll",
             Self::Enable { .. } => "enable",
             Self::Disable { .. } => "disable",
             Self::Validity { .. } => "validity",
@@ -104,7 +126,9 @@ impl Ask {
             | Self::Validity { subject, .. }
             | Self::Factor { subject }
             | Self::Remove { subject } => Some(subject),
+            Self::Enroll { subject, .. } => subject.as_ref(),
             Self::Arm { .. }
+            | Self::PermitEnroll { .. }
             | Self::ResetLockout {}
             | Self::Subjects { .. }
             | Self::Records { .. } => None,
@@ -114,7 +138,7 @@ impl Ask {
     /// Whether the door itself does it, from its memory, and the database only records it.
     #[must_use]
     pub const fn is_for_the_door(&self) -> bool {
-        matches!(self, Self::ResetLockout {} | Self::Factor { .. })
+        matches!(self, Self::ResetLockout {} | Self::Factor { .. } | Self::PermitEnroll { .. })
     }
 
     /// Whether it changes anything.
@@ -163,6 +187,12 @@ pub struct Answer {
 /// What an answer holds beside its result.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Content {
+    /// Who was enrolled just now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<SubjectId>,
+    /// How many references that one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<u64>,
     /// Who is enrolled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subjects: Option<Vec<ListedSubject>>,
@@ -244,6 +274,20 @@ mod tests {
             (r#"{"do":"arm","armed":false}"#, Ask::Arm { armed: false, for_s: None }),
             (r#"{"do":"arm","armed":true,"for_s":60}"#, Ask::Arm { armed: true, for_s: Some(60) }),
             (r#"{"do":"reset_lockout"}"#, Ask::ResetLockout {}),
+            (r#"{"do":"permit_enroll","for_s":60}"#, Ask::PermitEnroll { for_s: 60 }),
+            (r#"{"do":"enroll"}"#, Ask::Enroll { visit: None, subject: None, name: None }),
+            (
+                r#"{"do":"enroll","visit":"0196f3c2-0a0b-7c0d-8e0f-101112131415","subject":"s-000001"}"#,
+                Ask::Enroll {
+                    visit: Some(Uuid::from_u128(0x0196_f3c2_0a0b_7c0d_8e0f_1011_1213_1415)),
+                    subject: Some(subject.clone()),
+                    name: None,
+                },
+            ),
+            (
+                r#"{"do":"enroll","name":"Ada"}"#,
+                Ask::Enroll { visit: None, subject: None, name: Some("Ada".to_owned()) },
+            ),
             (r#"{"do":"enable","subject":"s-000001"}"#, Ask::Enable { subject: subject.clone() }),
             (r#"{"do":"disable","subject":"s-000001"}"#, Ask::Disable { subject: subject.clone() }),
             (
@@ -269,6 +313,10 @@ mod tests {
             r#"{"do":"open"}"#,
             r#"{"do":"grant","subject":"s-000001"}"#,
             r#"{"do":"enrol","name":"x"}"#,
+            r#"{"do":"enroll","visit":"42"}"#,
+            r#"{"do":"enroll","image":"AAAA"}"#,
+            r#"{"do":"permit_enroll"}"#,
+            r#"{"do":"permit_enroll","for_s":60,"keep":true}"#,
             r#"{"do":"arm"}"#,
             r#"{"do":"arm","armed":"on"}"#,
             r#"{"do":"arm","armed":true,"armed":false}"#,

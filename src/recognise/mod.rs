@@ -15,6 +15,9 @@
 //! Where a second embedder confirms, its crop of the same face is kept until the visit has said
 //! whether anything hangs on it.
 //!
+//! Of a stranger's visit a few vectors are kept until it ends, where somebody may wish to enrol that one
+//! ([`Recalled`]).
+//!
 //! In: a [`Frame`] and a clock. Out: an [`Observation`] for the visit. Owns the scratch memory of
 //! every stage; nothing here allocates after the first frames.
 //!
@@ -23,11 +26,13 @@
 
 mod confirm;
 mod galleries;
+mod recall;
 
 use std::time::Duration;
 
 pub use confirm::{Confirmer, Confirming, Fusion};
 pub use galleries::Galleries;
+pub use recall::{FACE_SPACING, Recalled, RecalledFace};
 
 use crate::align::Cutter;
 use crate::clock::{Clock, Monotonic};
@@ -42,6 +47,7 @@ use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits
 use crate::frame::Frame;
 use crate::inference::InferenceError;
 use crate::liveness::{Lacking, Liveness, LivenessEvidence, LivenessVerdict};
+use recall::Recall;
 
 /// How long each stage of the last frame took; zero for stages that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,6 +78,8 @@ pub struct Tuning {
     pub min_score: f32,
     /// Where faces are seen.
     pub zones: Zones,
+    /// Whether a few vectors of a stranger's visit are kept until it ends.
+    pub recall: bool,
 }
 
 /// What stands between a face and a match.
@@ -100,6 +108,8 @@ pub struct Recogniser {
     shown: Option<SubjectId>,
     uprightness: Uprightness,
     orientation: Option<Orientation>,
+    /// Faces of a stranger, where they are kept until the visit ends.
+    recall: Option<Recall>,
     detections: Detections,
     features: FeatureVector,
     scratch: SearchScratch,
@@ -134,6 +144,7 @@ impl Recogniser {
             shown: None,
             uprightness: Uprightness::default(),
             orientation: None,
+            recall: None,
         }
     }
 
@@ -257,8 +268,12 @@ impl Recogniser {
         {
             return Ok(Some(FaceSeen { quality: quality.with_fault(fault), found: None }));
         }
+        let kept = !accepted && self.wants_to_recall(frame, face, clock)?;
         if let Some(confirmer) = &mut self.confirmer {
-            confirmer.keep(frame, face, accepted);
+            confirmer.keep(frame, face, accepted || kept);
+        }
+        if kept {
+            self.keep_for_recall(quality, frame.captured_at());
         }
         if let (Some(liveness), Some(best)) = (&mut self.liveness, found.accepted()) {
             let start = clock.now();
@@ -288,6 +303,52 @@ impl Recogniser {
         self.uprightness.note(orientation, face.bounds(), frame.captured_at());
         self.orientation = Some(orientation);
         Ok(QualityFault::of_orientation(orientation))
+    }
+
+    /// Whether `face`, which is nobody's who is enrolled, is to be kept until its visit ends: it is alone and
+    /// was itself seen to stand upright.
+    fn wants_to_recall(
+        &mut self,
+        frame: &Frame<'_>,
+        face: &Detection,
+        clock: &dyn Clock,
+    ) -> Result<bool, PathError> {
+        let due = self.recall.as_ref().is_some_and(|recall| recall.is_due(frame.captured_at()));
+        if !due || self.detections.as_slice().len() != 1 {
+            return Ok(false);
+        }
+        Ok(self.orientation.is_some() || self.stands_otherwise(frame, face, clock)?.is_none())
+    }
+
+    /// Keeps what was just embedded. What fails here keeps nobody from anything else.
+    fn keep_for_recall(&mut self, quality: Quality, at: Monotonic) {
+        let Some(recall) = &mut self.recall else { return };
+        match self.confirmer.as_mut().and_then(Confirmer::features) {
+            None => recall.keep(quality, &self.features, None, at),
+            Some(Ok(confirming)) => recall.keep(quality, &self.features, Some(confirming), at),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "a stranger's face is not remembered: the confirming embedder failed");
+            }
+        }
+    }
+
+    /// What was kept of the visit so far, whose faces were nobody's who is enrolled; it is forgotten here.
+    pub fn take_recalled(&mut self) -> Option<Recalled> {
+        self.recall.as_mut()?.take()
+    }
+
+    /// The same where a few vectors of a stranger's visit are kept until it ends, if `wanted`.
+    #[must_use]
+    pub fn recalling(mut self, wanted: bool) -> Self {
+        self.recall_if(wanted);
+        self
+    }
+
+    fn recall_if(&mut self, wanted: bool) {
+        if wanted != self.recall.is_some() {
+            let confirming = self.confirmer.as_ref().map(Confirmer::blank);
+            self.recall = wanted.then(|| Recall::new(&self.features, confirming.as_ref()));
+        }
     }
 
     /// How the judged face of the last frame stands, where it was looked at.
@@ -393,6 +454,9 @@ impl Recogniser {
     /// The next face is of another visit.
     pub fn end_visit(&mut self) {
         self.shown = None;
+        if let Some(recall) = &mut self.recall {
+            recall.forget();
+        }
         if let Some(liveness) = &mut self.liveness {
             liveness.begin_anew();
         }
@@ -433,7 +497,8 @@ impl Recogniser {
 
     /// Sees the next frame by other settings, as if it were the first one.
     pub fn tune(&mut self, tuning: &Tuning) {
-        let Tuning { limits, central, follower, min_score, zones } = tuning;
+        let Tuning { limits, central, follower, min_score, zones, recall } = tuning;
+        self.recall_if(*recall);
         self.limits = *limits;
         self.central = *central;
         self.detector.tune(*follower, *min_score);

@@ -206,6 +206,7 @@ impl From<EnrolError> for Problem {
             EnrolError::Equip(error) => error.into(),
             EnrolError::Store(error) => error.into(),
             EnrolError::Refused(_) => Self::wrong("no picture could be used"),
+            EnrolError::Mixed { .. } => Self::wrong(error.to_string()),
             EnrolError::Source(_) | EnrolError::Picture(_) | EnrolError::NetworkFailed => {
                 Self::inside(&error)
             }

@@ -38,7 +38,7 @@ const CHARACTERS_MAX: usize = 64;
 const JOINERS: [char; 2] = ['\u{200C}', '\u{200D}'];
 
 /// A subject whose name looks like another one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct LookAlike {
     /// Who.
     pub subject: SubjectId,
@@ -49,7 +49,7 @@ pub struct LookAlike {
 }
 
 /// In what two names that look alike differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Likeness {
     /// In capital and small letters.

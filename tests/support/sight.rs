@@ -10,7 +10,7 @@ use deepid_edge::detect::{FollowerSettings, Zones};
 use deepid_edge::door::{Door, Sight};
 use deepid_edge::embed::QualityLimits;
 use deepid_edge::liveness::{Lacking, LivenessEvidence};
-use deepid_edge::recognise::{Galleries, Tuning};
+use deepid_edge::recognise::{Galleries, Recalled, Tuning};
 
 /// What a scripted sight is told, and what it was asked.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Script {
     pub evidence: Option<LivenessEvidence>,
     /// How many visits are over.
     pub ended: u32,
+    /// What is remembered of the visit so far.
+    pub recalled: Option<Recalled>,
 }
 
 pub type ScriptedDoor = Door<Script>;
@@ -70,7 +72,12 @@ impl Sight for Script {
         None
     }
 
+    fn take_recalled(&mut self) -> Option<Recalled> {
+        self.recalled.take()
+    }
+
     fn end_visit(&mut self) {
+        self.recalled = None;
         self.ended += 1;
     }
 
@@ -89,5 +96,6 @@ pub fn tuning() -> Tuning {
         follower: FollowerSettings::default(),
         min_score: 0.5,
         zones: Zones::default(),
+        recall: true,
     }
 }
