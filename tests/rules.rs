@@ -238,6 +238,20 @@ fn an_office_is_written_shown_and_explained() {
     );
     let asked = home.ask(&["policy", "explain", "Maria", "--at", "2026-12-22 09:00", "--json"]);
     assert_eq!((asked.code, &asked.json()["reason"]), (1, &json!("second_factor_missing")));
+    home.store().add_subject("Otto", WALL).unwrap();
+    let beside = |shown: &[&str]| {
+        let ask = ["policy", "explain", "Maria", "--at", "2026-12-22 09:00", "--json"];
+        home.ask(&[&ask[..], shown].concat()).json()["reason"].clone()
+    };
+    let all = ["--with-factor", "--with-company", "Otto"];
+    assert_eq!(beside(&all), "second_factor_missing", "Otto is not of the staff");
+    home.told(&["groups", "assign", "Otto", "staff"]);
+    assert_eq!(beside(&all), json!(null));
+    assert_eq!(beside(&all[..1]), "second_factor_missing");
+    assert_eq!(beside(&all[1..]), "second_factor_missing");
+    home.told(&["subjects", "disable", "Otto"]);
+    assert_eq!(beside(&all), "second_factor_missing", "nobody lets Otto in");
+    home.told(&["subjects", "remove", "Otto", "--yes"]);
     home.told(&["groups", "demand", "staff", "--nothing"]);
 
     let explain = |at: &str| {

@@ -15,10 +15,10 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::moment;
 use super::subjects::{Who, clock, existing};
-use crate::clock::{Clock as _, ClockTrust, WallClock, utc};
+use crate::clock::{Clock as _, ClockTrust, Monotonic, WallClock, utc};
 use crate::config::Config;
 use crate::decide::{DeniedReason, Verdict};
-use crate::policy::{Arming, Asked, Rule, RuleBook, Rules};
+use crate::policy::{Arming, Asked, Proof, Rule, RuleBook, Rules};
 use crate::store::{Store, Subject};
 
 /// What to ask the rules.
@@ -37,6 +37,18 @@ pub struct Explain {
     /// if it is left out
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// As if the subject's second factor had just been shown
+    #[arg(long)]
+    with_factor: bool,
+    /// As if this subject had just been recognised, too (id or name)
+    #[arg(long, value_name = "SUBJECT")]
+    with_company: Option<String>,
+}
+
+/// What beside the face is taken as shown.
+struct Beside {
+    factor: bool,
+    company: Vec<Proof>,
 }
 
 impl Verb {
@@ -55,7 +67,16 @@ impl Verb {
                 synchronised: false,
             },
         };
-        explain(context, &rules, &subject, wall)
+        let company = verb.with_company.as_deref().map(|other| store.subject(other)).transpose()?;
+        // Whoever is disabled is nobody's company at the door, either.
+        let company = company.into_iter().filter(|other| other.enabled);
+        let beside = Beside {
+            factor: verb.with_factor,
+            company: company
+                .map(|other| Proof { subject: other.id, at: Monotonic::default() })
+                .collect(),
+        };
+        explain(context, &rules, &subject, wall, &beside)
     }
 }
 
@@ -64,6 +85,7 @@ fn explain(
     rules: &Rules,
     subject: &Subject,
     wall: WallClock,
+    beside: &Beside,
 ) -> Result<Kind, Failure> {
     let Subject { id, name, enabled, .. } = subject;
     let asked = Asked {
@@ -71,8 +93,8 @@ fn explain(
         enabled: *enabled,
         wall: Some(wall),
         locked_out: false,
-        factor: false,
-        before: &[],
+        factor: beside.factor,
+        before: &beside.company,
     };
     let ruling = rules.judge(&asked);
     let reason = ruling.refusal.map(|refusal| {
