@@ -24,7 +24,6 @@ cannot() {
 fits() { "$1" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 14, 2))' 2>/dev/null; }
 
 make_root() {
-    [ "$(id -u)" -eq 0 ] || cannot "Python 3.14.2 or newer is needed: name one with PYTHON=, or run this as root, which makes a Debian $release with it"
     command -v mmdebstrap >/dev/null || cannot 'mmdebstrap is missing: apt-get install mmdebstrap'
     echo "home-assistant: making a Debian $release with $python in $bare" >&2
     rm -rf --one-file-system "$bare.new"
@@ -42,6 +41,7 @@ if fits "${PYTHON:-python3}"; then
     export PYTHON=${PYTHON:-python3}
     enter=(env)
 else
+    [ "$(id -u)" -eq 0 ] || cannot "needs Python 3.14.2 or newer: name one with PYTHON=, or run this as root, which makes a Debian $release with it"
     [ -e "$bare/usr/bin/$python" ] || make_root
     cp --dereference /etc/resolv.conf /etc/hosts "$bare/etc/"
     cp --dereference /etc/ssl/certs/ca-certificates.crt "$bare/etc/ssl/certs/ca-certificates.crt"

@@ -1,13 +1,14 @@
 """Home Assistant's own code against what is written for it.
 
 Validates the discovery message (from its snapshot) with the schemas of Home Assistant's MQTT
-integration, and runs the blueprint of deploy/home-assistant/ in a Home Assistant core without a
-broker: events are set as states, and the openings are counted. Needs Python 3.13 or later; last
-run with 2025.4.4. Home Assistant 2024.3 is the last for Debian 12's Python 3.11, and too old for
-device discovery and for the blueprint's words. Not part of `make test`: Home Assistant weighs more
-than everything else together.
+integration, and runs the blueprints of deploy/home-assistant/ in a Home Assistant core without a
+broker: events are set as states, and the openings are counted. Last run with 2026.11.0, by Python
+3.14, and with 2025.4.4, by Python 3.13. Home Assistant 2024.3 is the last for Debian 12's Python 3.11,
+and too old for device discovery and for the blueprints' words. Not part of `make test`: Home Assistant
+weighs more than everything else together. live.py tries all of it, with a broker and a door.
 
-    make home-assistant PYTHON=python3.13       exits with 0 when everything held
+    make home-assistant                         exits with 0 when everything held
+    PYTHON=python3.13 tools/in_venv.sh tests/home_assistant/requirements.txt tests/home_assistant/check.py
 """
 
 import sys
@@ -15,8 +16,8 @@ import sys
 if sys.version_info < (3, 13):
     found = ".".join(map(str, sys.version_info[:2]))
     sys.exit(
-        f"home-assistant: needs Python 3.13 or later, this is {found}: install one beside the "
-        "system's and say 'make home-assistant PYTHON=python3.13'"
+        f"home-assistant: needs Python 3.13 or later, this is {found}: 'make home-assistant' brings "
+        "one, where it may"
     )
 
 import asyncio
