@@ -2,7 +2,7 @@
 
 in   a folder: NAME.mjpeg for each part of the visit; `nobody` is one of them. In its file `show` the name of
      what comes to be seen next, once; `freeze` repeats one picture, `nobody` ends that
-out  JPEG pictures to the standard output, 15 a second, until it is ended; a part that was shown is named in
+out  JPEG pictures to the standard output, 7.5 a second, until it is ended; a part that was shown is named in
      the file `shown`
 """
 
@@ -12,7 +12,8 @@ import re
 import sys
 import time
 
-RATE = 15
+# Half the recording's, so that an unoptimised program sees enough of somebody who walks by.
+RATE = 7.5
 
 
 def pictures_of(path: pathlib.Path) -> list[bytes]:

@@ -134,6 +134,10 @@ class Door:
             "mqtt.username": "door-front",
             "mqtt.password_file": str(folder / "password"),
             "mqtt.home_assistant.discovery": True,
+            # For a machine that has other things to do; what a grant has to prove is as by default.
+            "visit.stale_ms": 5000,
+            "visit.timeout_ms": 8000,
+            "visit.absence_ms": 4000,
         }
         self.configure()
 
@@ -200,7 +204,7 @@ class Door:
         self.ask_camera(part)
         assert until(lambda: (self.camera / "shown").exists()), f"the camera never showed '{part}'"
         # Longer than visit.absence_ms: the next one is a visit of its own.
-        time.sleep(2.0)
+        time.sleep(5.0)
 
     def ask_camera(self, what: str) -> None:
         new = self.camera / "show.new"
