@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant page page-daemon page-contract page-kiosk clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant home-assistant-live page page-daemon page-contract page-kiosk clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -74,8 +74,13 @@ golden: assets ## Make the golden files anew with the reference in Python
 peers: assets ## Time ours beside the same work done by OpenCV and Python, in turns
 	$(CARGO) bench --locked --bench peers -- python
 
-home-assistant: ## Hold the blueprint and the discovery message to Home Assistant's own code
-	PYTHON=$(PYTHON) tools/in_venv.sh tests/home_assistant/requirements.txt tests/home_assistant/check.py
+home-assistant: ## Hold the blueprints and the discovery message to Home Assistant's own code
+	PYTHON=$(PYTHON) tools/home_assistant.sh tests/home_assistant/check.py
+
+home-assistant-live: assets ## Try the door in a real Home Assistant, at a real broker (ten minutes; root, or PYTHON=python3.14)
+	@tools/setup_debian.sh home-assistant
+	$(CARGO) build --locked --features demo
+	PYTHON=$(PYTHON) tools/in_venv.sh tests/home_assistant/client_requirements.txt tests/home_assistant/live.py
 
 page: ## Check the door's page in a real Chromium, against a mock of the daemon
 	@tools/setup_debian.sh page

@@ -15,11 +15,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use deepid_edge::decide::{UnknownReason, Verdict};
+use deepid_edge::door::Guidance;
 use deepid_edge::publish::tls::ClientCertificate;
 use deepid_edge::publish::twin::{HOLD, TwinSign};
 use deepid_edge::publish::{
-    BrokerError, Contest, Credentials, DeskRequest, HomeAssistantSettings, Outgoing, Presence,
-    SessionEvent, SessionSettings, TlsSettings, forget, probe,
+    BrokerError, Contest, Credentials, DeskRequest, GuidanceMessage, HomeAssistantSettings,
+    Outgoing, Presence, SessionEvent, SessionSettings, TlsSettings, forget, probe,
 };
 use deepid_edge::store::AuditRecord;
 use support::certificates::Authority;
@@ -36,6 +37,7 @@ const INFO: &str = "deepid-edge/front/info";
 /// Another board's run.
 const OTHER_BOOT: Uuid = Uuid::from_u128(0x0bad);
 const STATUS: &str = "deepid-edge/front/status";
+const GUIDANCE: &str = "deepid-edge/front/guidance";
 
 fn start() -> Option<Mosquitto> {
     Mosquitto::start(&Broker::default())
@@ -486,7 +488,7 @@ fn too_many_requests_leave_one_record() {
 fn home_assistant_is_told_at_start_and_at_its_birth_and_can_be_made_to_forget() {
     let Some(broker) = start() else { return };
     let config = "homeassistant/device/deepid-edge-front/config";
-    let subscriber = Subscriber::connect(broker.port(), "homeassistant/#");
+    let subscriber = Subscriber::connect(broker.port(), "#");
     let home_assistant =
         Some(HomeAssistantSettings { prefix: "homeassistant".to_owned(), retain: false });
     let settings = SessionSettings { home_assistant, ..settings(broker.port()) };
@@ -494,6 +496,8 @@ fn home_assistant_is_told_at_start_and_at_its_birth_and_can_be_made_to_forget() 
     door.until_connected();
     let first = subscriber.on(config);
     assert!(!first.retained && first.json()["components"]["access"].is_object());
+    door.send(Outgoing::Guidance(GuidanceMessage::new(Some(Guidance::ComeCloser))));
+    let guided = subscriber.next("the guidance", |m| m.text().contains("come_closer"));
     subscriber.publish("homeassistant/status", false, "online");
     subscriber.on("homeassistant/status");
     // The answer comes after up to three seconds of the door's clock, which moves only here.
@@ -502,7 +506,15 @@ fn home_assistant_is_told_at_start_and_at_its_birth_and_can_be_made_to_forget() 
         subscriber.within(Duration::from_secs(2), |m| m.topic == config)
     });
     assert_eq!(again.expect("discovery after the birth").payload, first.payload);
-    ask(forget(&settings)).unwrap();
+    // Whoever listens only now is told who is there and what they should do, once more.
+    let moment = (0..20).find_map(|_| {
+        door.clock.advance(Duration::from_secs(1));
+        subscriber.within(Duration::from_secs(2), |m| m.topic == GUIDANCE)
+    });
+    assert_eq!(moment.expect("guidance after the discovery").payload, guided.payload);
+    ask(forget(&settings, "homeassistant")).unwrap();
+    let whole = subscriber.on(config);
+    assert!(!whole.retained && whole.json()["components"]["arming"]["command_topic"].is_string());
     assert!(subscriber.on(config).payload.is_empty());
     let later = Subscriber::connect(broker.port(), "#");
     assert!(later.until_now(MARKER).iter().all(|m| m.topic != config));

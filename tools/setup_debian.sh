@@ -2,7 +2,7 @@
 # Installs the Debian packages that a make target needs and this machine lacks.
 #
 # in   demo | test | page | fuzz | arm64 | armv7 | deb | deb-arm64 | deb-test | system | system-arm64 |
-#      test-arm64 | bench-arm64: for what
+#      test-arm64 | bench-arm64 | home-assistant: for what
 # out  exit 0 when everything is there; exit 1 with the one command that a person must run
 #
 # As root, or where sudo asks no password, it installs by apt-get and says so; otherwise it changes
@@ -13,10 +13,10 @@ set -euo pipefail
 
 readonly purpose=${1:?for what}
 case $purpose in
-demo | test | page | fuzz | deb | deb-test | system | system-arm64) triple= ;;
+demo | test | page | fuzz | deb | deb-test | system | system-arm64 | home-assistant) triple= ;;
 arm64 | deb-arm64 | test-arm64 | bench-arm64) triple=aarch64-unknown-linux-gnu ;;
 armv7) triple=armv7-unknown-linux-gnueabihf ;;
-*) echo "setup: '$purpose' must be demo, test, page, fuzz, arm64, armv7, deb, deb-arm64, deb-test, system, system-arm64, test-arm64 or bench-arm64" >&2; exit 2 ;;
+*) echo "setup: '$purpose' must be demo, test, page, fuzz, arm64, armv7, deb, deb-arm64, deb-test, system, system-arm64, test-arm64, bench-arm64 or home-assistant" >&2; exit 2 ;;
 esac
 
 # Daemons and administration tools live in sbin, which a user's PATH often lacks.
@@ -113,6 +113,12 @@ if for_any test; then
     need python3-venv 'make golden and benches/peers use it' venv
     need strace 'a test delays randomness with it' command_there strace
     need systemd 'tests check the unit with systemd-analyze' command_there systemd-analyze
+fi
+if for_any home-assistant; then
+    need mosquitto 'is the broker' command_there mosquitto
+    need mosquitto-clients 'listens to it, and sends what an intruder would' command_there mosquitto_sub
+    need python3-venv 'the client of the test has an environment of its own' venv
+    [ "$(id -u)" -ne 0 ] || need mmdebstrap 'makes the root file system with a Python that is new enough' command_there mmdebstrap
 fi
 
 if for_any page; then

@@ -1,7 +1,7 @@
 //! `mqtt forget`: takes the door out of Home Assistant.
 //!
-//! In: the broker's settings. Out: an empty announcement on the discovery topic, which removes the
-//! device there. Nothing else of the broker's is touched.
+//! In: the broker's settings. Out: one announcement more and an empty one on the discovery topic, which
+//! removes the device there. Nothing else of the broker's is touched.
 
 use clap::Subcommand;
 use serde_json::json;
@@ -33,7 +33,7 @@ impl Verb {
             .build()
             .map_err(|error| Failure::of(Kind::Fault, &error))?;
         runtime
-            .block_on(crate::publish::forget(&settings))
+            .block_on(crate::publish::forget(&settings, &config.mqtt.home_assistant.prefix))
             .map_err(|error| Failure::of(Kind::Broker, &error))?;
         let door = &config.door.id;
         context.tell(

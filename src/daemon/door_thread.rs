@@ -288,13 +288,14 @@ impl DoorThread {
             _ => true,
         };
         if due {
-            self.guided = guidance.map(|guidance| (guidance, now));
             if let Some(page) = &shared.page {
                 page.guidance(guidance);
             }
             let message = GuidanceMessage::new(guidance);
-            // A full channel: the session is behind, and this is of the moment.
-            drop(self.outgoing.try_send(Outgoing::Guidance(message)));
+            // A full channel: the session is behind. It is said with the next frame, lest its end never be.
+            if self.outgoing.try_send(Outgoing::Guidance(message)).is_ok() {
+                self.guided = guidance.map(|guidance| (guidance, now));
+            }
         }
     }
 

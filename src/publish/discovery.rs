@@ -8,7 +8,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::topic::{Delivery, GUIDANCE_EXPIRY_S, Message, Topic, Topics};
+use super::topic::{Delivery, Message, Topic, Topics};
 use crate::decide::Outcome;
 use crate::door::Guidance;
 
@@ -75,7 +75,9 @@ fn device(topics: &Topics, version: &str, announced: Announced<'_>) -> Value {
     let arming = arming(topics, may_arm);
     let all = visible(topics).into_iter().chain(arming).chain(diagnostic(topics));
     for (key, mut component) in all {
-        if let Value::Object(fields) = &mut component {
+        if let Value::Object(fields) = &mut component
+            && fields.len() > 1
+        {
             let platform = fields.get("platform").and_then(Value::as_str).unwrap_or_default();
             let entity = format!("{platform}.deepid_edge_{}_{key}", door.replace('-', "_"));
             fields.insert("unique_id".to_owned(), json!(format!("deepid-edge-{door}-{key}")));
@@ -102,7 +104,8 @@ fn device(topics: &Topics, version: &str, announced: Announced<'_>) -> Value {
     })
 }
 
-/// Whether the door is armed; and where the broker's word arms it, a switch.
+/// Whether the door is armed; and where the broker's word arms it, a switch. Where it does not, the
+/// message names the platform alone: otherwise a switch that was there before would stay.
 fn arming(topics: &Topics, may_arm: bool) -> Vec<(&'static str, Value)> {
     let state = |platform: &str, name: &str| {
         json!({
@@ -115,12 +118,13 @@ fn arming(topics: &Topics, may_arm: bool) -> Vec<(&'static str, Value)> {
             "payload_off": "off",
         })
     };
-    let mut components = vec![("armed", state("binary_sensor", "Armed"))];
-    if may_arm {
+    let switch = if may_arm {
         let command = json!({"command_topic": topics.arming(), "retain": false});
-        components.push(("arming", with(state("switch", "Arming"), command)));
-    }
-    components
+        with(state("switch", "Arming"), command)
+    } else {
+        json!({"platform": "switch"})
+    };
+    vec![("armed", state("binary_sensor", "Armed")), ("arming", switch)]
 }
 
 /// What the household looks at.
@@ -166,7 +170,6 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "options": options,
         "state_topic": topics.of(Topic::Guidance),
         "value_template": "{{ value_json.guidance }}",
-        "expire_after": GUIDANCE_EXPIRY_S,
     });
     let camera_problem = json!({
         "platform": "binary_sensor",
@@ -205,16 +208,28 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "expire_after": HEALTH_EXPIRES_S,
         "value_template": "{{ 'ON' if value_json.contested else 'OFF' }}",
     });
+    let lockout = json!({
+        "platform": "binary_sensor",
+        "name": "Lockout",
+        "device_class": "problem",
+        "entity_category": "diagnostic",
+        "state_topic": topics.of(Topic::Health),
+        "expire_after": HEALTH_EXPIRES_S,
+        "value_template": "{{ 'ON' if value_json.locked_out_s > 0 else 'OFF' }}",
+    });
     vec![
         ("access", access),
         ("last_subject", last),
         ("strangers", strangers),
         ("presence", with(presence, needs_camera(topics))),
-        ("guidance", guidance),
+        // No expiry: it would be unavailable whenever nobody is there. Its end is said, and without
+        // us or the camera it is unavailable.
+        ("guidance", with(guidance, needs_camera(topics))),
         ("camera_problem", camera_problem),
         ("database_problem", database_problem),
         ("calibration_problem", calibration_problem),
         ("id_problem", id_problem),
+        ("lockout", lockout),
     ]
 }
 
@@ -340,6 +355,10 @@ mod tests {
         for (key, component) in components {
             let platform = component["platform"].as_str().unwrap();
             let fields = component.as_object().unwrap();
+            if key == "arming" {
+                assert_eq!(component, &json!({"platform": "switch"}), "a removal names nothing else");
+                continue;
+            }
             assert!(fields.len() > 1, "{key}: a component with a platform only is a removal");
             assert!(unique.insert(component["unique_id"].as_str().unwrap()), "{key}");
             assert!(!fields.contains_key("object_id"), "{key}: gone from Home Assistant");
@@ -361,8 +380,7 @@ mod tests {
             if let Some(expiry) = fields.get("expire_after") {
                 assert!(platform != "event", "{key}: an event has no value that could expire");
                 let topic = component["state_topic"].as_str().unwrap();
-                let spoken = topic.ends_with("/guidance") && expiry == GUIDANCE_EXPIRY_S;
-                assert!(spoken || (expiry.as_u64().unwrap() >= 90 && topic.ends_with("/health")));
+                assert!(expiry.as_u64().unwrap() >= 90 && topic.ends_with("/health"));
             }
         }
         let event = &components["access"];
@@ -374,7 +392,7 @@ mod tests {
     #[test]
     fn only_where_the_owner_lets_the_broker_arm_there_is_a_switch() {
         let (_, payload) = announced();
-        assert!(payload["components"].get("arming").is_none());
+        assert_eq!(payload["components"]["arming"], json!({"platform": "switch"}));
         let (_, payload) = announced_where(true);
         let switch = &payload["components"]["arming"];
         assert_eq!(switch["platform"], "switch");
@@ -389,7 +407,7 @@ mod tests {
     fn everything_goes_unavailable_with_us_and_some_with_the_camera() {
         let (_, payload) = announced();
         assert_eq!(payload["availability"][0]["topic"], "deepid-edge/front-1/status");
-        for key in ["presence", "frame_rate"] {
+        for key in ["presence", "guidance", "frame_rate"] {
             let component = &payload["components"][key];
             assert_eq!(component["availability_mode"], "all", "{key}");
             assert_eq!(component["availability"][0]["topic"], "deepid-edge/front-1/status");

@@ -51,6 +51,8 @@ pub const AUDIT_WINDOW: usize = 8;
 /// A connection that lived this long has proved itself. One that was lost sooner counts as a
 /// failure, because two clients with the same id would otherwise push each other out for ever.
 const PROVED: Duration = Duration::from_secs(10);
+/// How long Home Assistant has for an announcement before the device is removed.
+const TAKEN_IN: Duration = Duration::from_secs(3);
 
 /// What the daemon hands to the session.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,7 +177,8 @@ pub(super) struct Known {
     boot: Uuid,
     info: Info,
     camera: Option<Camera>,
-    presence: Option<Presence>,
+    presence: Presence,
+    guidance: GuidanceMessage,
     keys: Option<KeySet>,
     armed: Option<Armed>,
     gate: Gate,
@@ -212,7 +215,8 @@ impl Session {
         let known = Known {
             boot: info.boot,
             camera: None,
-            presence: None,
+            presence: Presence::new(false, 0),
+            guidance: GuidanceMessage::new(None),
             keys: None,
             armed: None,
             gate: Gate::new(clock.now()),
@@ -341,7 +345,8 @@ impl Known {
         match item {
             Outgoing::Info(info) => self.info = info,
             Outgoing::Camera(camera) => self.camera = Some(camera),
-            Outgoing::Presence(presence) => self.presence = Some(presence),
+            Outgoing::Presence(presence) => self.presence = presence,
+            Outgoing::Guidance(guidance) => self.guidance = guidance,
             Outgoing::Settings(settings) => self.next = Some(Next(settings)),
             Outgoing::Keys(keys) => self.keys = Some(keys),
             Outgoing::Armed(armed) => self.armed = Some(armed),
@@ -352,7 +357,6 @@ impl Known {
             Outgoing::Recorded
             | Outgoing::Audit(_)
             | Outgoing::Health(_)
-            | Outgoing::Guidance(_)
             | Outgoing::Strangers(_)
             | Outgoing::Answer { .. }
             | Outgoing::Stop => {}
@@ -382,15 +386,20 @@ pub async fn probe(settings: &SessionSettings) -> Result<BrokerFacts, BrokerErro
     Connection::open_as(settings, "DOCTOR", false)?.facts(&info).await
 }
 
-/// Removes the device from Home Assistant.
+/// Removes the device from the Home Assistant that listens below `prefix`.
+///
+/// It is announced once more before, with everything that can be: a Home Assistant that was restarted
+/// while the door was away keeps the device, and removes only what it was told of since.
 ///
 /// # Errors
 /// Why it could not be removed.
-pub async fn forget(settings: &SessionSettings) -> Result<(), BrokerError> {
-    let prefix = settings
-        .home_assistant
-        .as_ref()
-        .map_or(discovery::PREFIX, |home_assistant| home_assistant.prefix.as_str());
+pub async fn forget(settings: &SessionSettings, prefix: &str) -> Result<(), BrokerError> {
+    let announced =
+        discovery::Announced { prefix, grant_key: None, retained: false, may_arm: true };
+    let version = env!("CARGO_PKG_VERSION");
+    let announcement = discovery::announce(announced, &settings.topics, version);
+    Connection::open_as(settings, "FORGET", false)?.deliver(&announcement).await?;
+    tokio::time::sleep(TAKEN_IN).await;
     let message = discovery::forget(prefix, &settings.topics);
     Connection::open_as(settings, "FORGET", false)?.deliver(&message).await
 }

@@ -1,4 +1,4 @@
-"""What a test of the package says: a line for each check, and how many failed."""
+"""What a test says that takes a while: a line for each check, and how many failed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 
 class TestImpossible(Exception):
-    """The test could not be held: that is no finding about the package."""
+    """The test could not be held: that is no finding about what it tests."""
 
 
 class Report:
     """Counts checks and prints them."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "package") -> None:
+        self.name = name
         self.passed = 0
         self.failed: list[str] = []
         self.skipped = 0
@@ -45,5 +46,5 @@ class Report:
         """The last lines; the exit code."""
         for what in self.failed:
             print(f"FAILED: {what}")
-        print(f"package: {self.passed} passed, {len(self.failed)} failed, {self.skipped} skipped")
+        print(f"{self.name}: {self.passed} passed, {len(self.failed)} failed, {self.skipped} skipped")
         return 1 if self.failed else 0

@@ -39,6 +39,8 @@ pub(super) const ANSWER_EXPIRY_S: u32 = 10;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long an empty outbox is believed to be empty.
 const OUTBOX_REMINDER: Duration = Duration::from_secs(30);
+/// How long after the announcement Home Assistant listens to what was announced.
+const MOMENT_AFTER: Duration = Duration::from_secs(2);
 /// Decisions that were not announced and whose records have not come from the outbox yet. More
 /// cannot be younger than an `access` lives, and those that are older are late by their age.
 const UNANNOUNCED_MAX: usize = 64;
@@ -80,6 +82,8 @@ pub(super) struct Live<'a> {
     outbox_empty_at: Monotonic,
     /// When the discovery message is due.
     pub(super) discovery_at: Option<Monotonic>,
+    /// When what the broker keeps for nobody is to be said again, to a Home Assistant that listens now.
+    moment_at: Option<Monotonic>,
     /// When `info` was said again because of another's.
     pub(super) info_at: Option<Monotonic>,
     /// Whether a challenge was refused.
@@ -110,6 +114,7 @@ impl<'a> Live<'a> {
             outbox_more: true,
             outbox_empty_at: Monotonic::default(),
             discovery_at: None,
+            moment_at: None,
             info_at: None,
             challenge_refused: false,
             events: VecDeque::new(),
@@ -147,7 +152,7 @@ impl<'a> Live<'a> {
             Outgoing::Audit(records) => self.audit(&records, connected_at),
             Outgoing::Presence(presence) => {
                 self.publish(&self.settings.topics.message(&presence));
-                self.known.presence = Some(presence);
+                self.known.presence = presence;
             }
             Outgoing::Camera(camera) => {
                 self.publish(&self.settings.topics.message(&camera));
@@ -171,6 +176,7 @@ impl<'a> Live<'a> {
             Outgoing::Health(health) => self.publish(&self.settings.topics.message(&health)),
             Outgoing::Guidance(guidance) => {
                 self.publish(&self.settings.topics.message(&guidance));
+                self.known.guidance = guidance;
             }
             Outgoing::Answer { reply, answer } => {
                 let payload = match answer {
@@ -378,11 +384,11 @@ impl<'a> Live<'a> {
             self.known.keys.as_ref().map(|keys| topics.keys(keys)),
             self.known.armed.as_ref().map(|armed| topics.message(armed)),
             self.known.camera.as_ref().map(|camera| topics.message(camera)),
-            self.known.presence.as_ref().map(|presence| topics.message(presence)),
         ];
         for message in first.into_iter().flatten() {
             self.publish(&message);
         }
+        self.tell_moment();
         self.discover(now);
         self.want_outbox();
     }
@@ -429,6 +435,10 @@ impl<'a> Live<'a> {
         let due = self.known.gate.due(now);
         self.record_requests(due);
         self.discover(now);
+        if self.moment_at.is_some_and(|at| now >= at) {
+            self.moment_at = None;
+            self.tell_moment();
+        }
         self.remind_outbox(now);
         self.give_up();
         let unheard = self.accepted_at.filter(|_| self.connected_at.is_none());
@@ -454,6 +464,7 @@ impl<'a> Live<'a> {
             return;
         }
         self.discovery_at = None;
+        self.moment_at = Some(now.plus(MOMENT_AFTER));
         let announced = discovery::Announced {
             prefix: &home_assistant.prefix,
             grant_key: self.known.info.grant_key.as_ref().map(Thumbprint::as_str),
@@ -462,6 +473,16 @@ impl<'a> Live<'a> {
         };
         let version = env!("CARGO_PKG_VERSION");
         self.publish(&discovery::announce(announced, &self.settings.topics, version));
+    }
+
+    /// Says whether somebody is there, and what they should do: of the moment, and so never retained.
+    fn tell_moment(&mut self) {
+        let topics = &self.settings.topics;
+        let moment =
+            [topics.message(&self.known.presence), topics.message(&self.known.guidance)];
+        for message in moment {
+            self.publish(&message);
+        }
     }
 
     pub(super) fn answer(&mut self, reply: &Reply, payload: Vec<u8>) {
