@@ -203,7 +203,7 @@ impl Patch {
 
     /// The lesser eigenvalue of the structure tensor, per cell: texture in every direction.
     pub(super) fn cornered(&self) -> f32 {
-        let (half, apart) = ((self.xx + self.yy) / 2.0, (self.xx - self.yy) / 2.0);
+        let (half, apart) = (self.xx.midpoint(self.yy), (self.xx - self.yy) / 2.0);
         (half - apart.hypot(self.xy)) / AREA
     }
 
@@ -227,7 +227,8 @@ impl Patch {
             let moved = (next.0 - shift.0).hypot(next.1 - shift.1);
             shift = next;
             // Written so that NaN ends it.
-            if !(moved >= STEP_MIN) {
+            let goes_on = moved >= STEP_MIN;
+            if !goes_on {
                 break;
             }
         }
@@ -241,7 +242,8 @@ impl Patch {
     fn sums(&self, plane: &Plane, shift: (f32, f32)) -> Option<Sums> {
         let (x, y) = (self.at.0 as f32 + shift.0, self.at.1 as f32 + shift.1);
         // Written so that NaN is outside.
-        if !(x >= 0.0 && y >= 0.0 && x < 1e6 && y < 1e6) {
+        let inside = (0.0..1e6).contains(&x) && (0.0..1e6).contains(&y);
+        if !inside {
             return None;
         }
         let (left, top) = (x as usize, y as usize);

@@ -158,11 +158,8 @@ impl Surroundings {
         let centre = frame.view().to_stored((width as f32, height as f32)).apply(bounds.centre());
         let side = bounds.width.max(bounds.height);
         // Written so that NaN is too small.
-        if !(side >= FACE_MIN
-            && side <= f32::from(u16::MAX)
-            && centre.x.is_finite()
-            && centre.y.is_finite())
-        {
+        let usable = (FACE_MIN..=f32::from(u16::MAX)).contains(&side);
+        if !usable || !centre.x.is_finite() || !centre.y.is_finite() {
             return;
         }
         match self.reference {
@@ -215,7 +212,7 @@ impl Surroundings {
         for y in (1..rows.saturating_sub(SIDE)).step_by(spacing) {
             for x in (1..columns.saturating_sub(SIDE)).step_by(spacing) {
                 let half = SIDE as f32 / 2.0;
-                let (across, down) = reference.from_middle((x as f32 + half, y as f32 + half));
+                let (across, down) = reference.offset((x as f32 + half, y as f32 + half));
                 let (across, down) = (across * cell as f32 / side, down * cell as f32 / side);
                 // As seen: the axes' map is a turn, whose inverse is its transpose.
                 let u = stored_axes.xx * across + stored_axes.yx * down;
@@ -255,7 +252,7 @@ impl Surroundings {
         }
         let [mut left, mut right, mut still] = [0; 3];
         for Beside { patch, right: is_right } in &self.beside {
-            let moves = shift.of(reference.from_middle(patch.middle()));
+            let moves = shift.of(reference.offset(patch.middle()));
             match told(patch, &self.plane, moves) {
                 Some(true) if *is_right => right += 1,
                 Some(true) => left += 1,
@@ -280,7 +277,7 @@ impl Surroundings {
         for patch in &self.face {
             let Some(fit) = patch.refine(&self.plane, start, FACE_SEARCH) else { continue };
             if fit.left < FACE_LEFT_MAX * patch.variance() {
-                let from = reference.from_middle(patch.middle());
+                let from = reference.offset(patch.middle());
                 self.moved.push(Moved { from, by: fit.shift });
             }
         }
@@ -311,7 +308,7 @@ impl Reference {
     }
 
     /// From the middle of the face to a point of the window, in cells.
-    fn from_middle(&self, (x, y): (f32, f32)) -> (f32, f32) {
+    fn offset(&self, (x, y): (f32, f32)) -> (f32, f32) {
         let (left, top) = self.window.corner();
         let cell = self.window.side() as f32;
         (x - (self.centre.x - left as f32) / cell, y - (self.centre.y - top as f32) / cell)
@@ -375,7 +372,8 @@ fn agreed(moved: &mut Vec<Moved>) -> Option<Shift> {
 fn told(patch: &Patch, plane: &Plane, moves: (f32, f32)) -> Option<bool> {
     let far = moves.0.hypot(moves.1);
     // Written so that NaN does not tell.
-    if !(far >= MOVED_MIN) {
+    let moves_enough = far >= MOVED_MIN;
+    if !moves_enough {
         return None;
     }
     let still = patch.fit(plane, (0.0, 0.0))?.left;
