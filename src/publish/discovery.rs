@@ -356,7 +356,11 @@ mod tests {
             let platform = component["platform"].as_str().unwrap();
             let fields = component.as_object().unwrap();
             if key == "arming" {
-                assert_eq!(component, &json!({"platform": "switch"}), "a removal names nothing else");
+                assert_eq!(
+                    component,
+                    &json!({"platform": "switch"}),
+                    "a removal names nothing else"
+                );
                 continue;
             }
             assert!(fields.len() > 1, "{key}: a component with a platform only is a removal");

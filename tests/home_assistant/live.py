@@ -109,7 +109,7 @@ class Scene:
     def unavailable(self) -> list[str]:
         device = self.hub.device("deepid-edge-front")
         entities = self.hub.entities(device) if device else []
-        shown = [one["entity_id"] for one in entities if one["entity_id"] != os.environ.get("TMP_IGNORE")]
+        shown = [one["entity_id"] for one in entities]
         return [one for one in shown if self.hub.value(one) in ("unavailable", None)]
 
 
@@ -301,6 +301,7 @@ def camera_fails(scene: Scene) -> None:
     scene.check_becomes(CAMERA, "on")
     print(f"  {scene.hub.state(CAMERA)['attributes'].get('remedy')}")
     scene.check_becomes(PRESENCE, "unavailable")
+    scene.check_becomes(GUIDANCE, "unavailable")
     scene.check_becomes(FRAME_RATE, "unavailable")
     scene.door.ask_camera("nobody")
     scene.check_becomes(CAMERA, "off")

@@ -478,8 +478,7 @@ impl<'a> Live<'a> {
     /// Says whether somebody is there, and what they should do: of the moment, and so never retained.
     fn tell_moment(&mut self) {
         let topics = &self.settings.topics;
-        let moment =
-            [topics.message(&self.known.presence), topics.message(&self.known.guidance)];
+        let moment = [topics.message(&self.known.presence), topics.message(&self.known.guidance)];
         for message in moment {
             self.publish(&message);
         }
