@@ -2,7 +2,8 @@
 # From photographs to carded int8 liveness networks, every step once: `make liveness`.
 #
 # in   DATA=FOLDER of checkouts (cloned there when absent; default assets/training/data),
-#      OUT=FOLDER for what is made on the way (default assets/training), SCENES=20000 to draw,
+#      OUT=FOLDER for what is made on the way (default assets/training), SCENES=20000 to draw
+#      (VALIDATION=1000 and CALIBRATION=1500) from PHOTOGRAPHS=number of photographs (default all),
 #      TRAIN_OPTIONS='--minutes 40' for train.py, VIEWS='close' for one network alone
 # out  OUT/liveness/VIEW/, for each view of network.py: liveness.tflite or liveness-close.tflite, its card,
 #      calibration.json, run.json
@@ -36,11 +37,11 @@ drawn() { # drawn PART SCENES: all shards of a part, by two processes
     touch "$done"
 }
 
-step "$out/subjects.json" $torch liveness.subjects --data "$data" --out "$out/subjects.json"
-step "$out/mattes/complete" $cut liveness.cut --photographs "$data/faceRecognition/Celeb" --out "$out/mattes"
+step "$out/subjects.json" $torch liveness.subjects --data "$data" --out "$out/subjects.json" ${PHOTOGRAPHS:+--most "$PHOTOGRAPHS"}
+step "$out/mattes/complete" $cut liveness.cut --photographs "$data/faceRecognition/Celeb" --listing "$out/subjects.json" --out "$out/mattes"
 drawn train "${SCENES:-20000}"
-drawn validation 1000
-drawn calibration 1500
+drawn validation "${VALIDATION:-1000}"
+drawn calibration "${CALIBRATION:-1500}"
 for view in ${VIEWS:-around close}; do
     made=$out/$view id=liveness
     [ "$view" = close ] && id=liveness-close
