@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# From photographs to carded int8 liveness networks, every step once: `make liveness`.
+# From photographs to a carded int8 liveness network, every step once: `make liveness`.
 #
 # in   DATA=FOLDER of checkouts (cloned there when absent; default assets/training/data),
 #      OUT=FOLDER for what is made on the way (default assets/training), SCENES=20000 to draw
 #      (VALIDATION=1000 and CALIBRATION=1500) from PHOTOGRAPHS=number of photographs (default all),
-#      TRAIN_OPTIONS='--minutes 40' for train.py, VIEWS='close' for one network alone
-# out  OUT/liveness/VIEW/, for each view of network.py: liveness.tflite or liveness-close.tflite, its card,
+#      TRAIN_OPTIONS='--minutes 40' for train.py, VIEWS='around close' for both networks of network.py
+#      (default around)
+# out  OUT/liveness/VIEW/: liveness.tflite (around) or liveness-close.tflite (close), its card,
 #      calibration.json, run.json
 #
 # Resumable: a step that is done is not done again; to repeat one, delete what it made. Nothing is
@@ -42,7 +43,7 @@ step "$out/mattes/complete" $cut liveness.cut --photographs "$data/faceRecogniti
 drawn train "${SCENES:-20000}"
 drawn validation "${VALIDATION:-1000}"
 drawn calibration "${CALIBRATION:-1500}"
-for view in ${VIEWS:-around close}; do
+for view in ${VIEWS:-around}; do
     made=$out/$view id=liveness
     [ "$view" = close ] && id=liveness-close
     mkdir -p "$made"
