@@ -92,7 +92,7 @@ class Drawing(unittest.TestCase):
             changed = np.abs(pixels.astype(int) - subject.pixels).max(2) > 8
             self.assertTrue(changed[245, 200] and changed[212, 200], "the mouth, the nose")
             self.assertFalse(changed[165:190, 160:240].any(), "the eyes")
-            self.assertFalse(changed[300:].any() or changed[:150].any(), "below the chin, above the eyes")
+            self.assertFalse(changed[312:].any() or changed[:150].any(), "the body, the hair")
         worn = [covers.covered(subject, np.random.default_rng(n), 0.25).pixels is not subject.pixels for n in range(400)]
         self.assertTrue(0.17 < sum(worn) / 400 < 0.33)
 
