@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Thresholds of the median of p(live) over a visit, on drawn visits of people held out for that.
 
-in   --model FILE.tflite, --cache FOLDER with calibration/ (prepare.py)
+in   --view around | close, --model FILE.tflite, --cache FOLDER with calibration/ (prepare.py)
 out  --out calibration.json: for each BPCER the threshold and the APCER there, by kind too; AUC of
      visits and of frames; the same for each teacher, whose p(live) the cache holds
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from liveness import rates
 from liveness.drawn import Drawn, shrunk
+from liveness.network import VIEWS
 from liveness.prepare import NAMES
 from liveness.runner import OURS, Judge
 from liveness.teachers import NAMES as TEACHERS
@@ -52,15 +53,16 @@ def report(scores: np.ndarray, data: Drawn) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--view", choices=tuple(VIEWS), default="around")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    data = Drawn(options.cache / "calibration")
+    data = Drawn(options.cache / "calibration", VIEWS[options.view].key)
     if not data.refresh():
         print(f"calibrate: {options.cache / 'calibration'}: nothing drawn there: prepare.py --part calibration", file=sys.stderr)
         return 1
-    judge = Judge(options.model, OURS)
+    judge = Judge(options.model, OURS[options.view])
     scores = np.array([judge.live(crop) for block in data.crops for crop in shrunk(block, judge.side)])
     document = {"model": report(scores, data), **{name: report(data.teachers[:, i], data) for i, name in enumerate(TEACHERS)}, "mean": report(data.teachers[:, :2].mean(1), data)}
     options.out.write_text(json.dumps(document, indent=1), encoding="utf-8")

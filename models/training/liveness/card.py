@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the card of a liveness network, from the file itself and from what was measured of it.
 
-in   --model FILE.tflite, --id, --out; for ours --calibration, --run and --date; for one of others
+in   --model FILE.tflite, --id, --out; for ours --view around | close, --calibration, --run and --date; for one of others
      --source, --title, --licence, --limitation, --crop, --channels, --live, --activation, --scale, --offset
 out  ID.toml in the format of models/README.md
 """
@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from ai_edge_litert.interpreter import Interpreter
@@ -20,13 +21,41 @@ from liveness.runner import OURS as FACTS
 from liveness.subjects import SET
 from tables import text
 
+# What every network of ours says besides its figures.
 OURS = [
-    "Begun with weights whose makers do not name their data, and trained further on drawn attacks only: photographs of a face on drawn paper, screens and masks, through a drawn camera. What it makes of attacks that were not drawn so, three-dimensional masks above all, is not known; models/RESULTS.md has the little that was measured on real films.",
-    "A picture that fills the view, so that no edge of paper or screen is seen, and a mask cut out of paper are found least often.",
     "The thresholds are those of drawn visits. A camera, a light or a background of another kind moves them: check at the door how many live visitors are refused.",
-    "Judges one frame by its surroundings and its texture; it knows nothing of movement. Not to be relied on as the only defence of a door that matters.",
     "The photographs are web pictures of public figures under non-commercial research terms, and nobody in them was asked: whoever uses this commercially must retrain on cleared data, or clear it. The data is unbalanced: mostly light-skinned adults; figures by group were not measured.",
 ]
+BEGUN = "Begun with weights whose makers do not name their data, and trained further on drawn attacks only: photographs of a face on drawn paper, screens and masks, through a drawn camera. What it makes of attacks that were not drawn so, three-dimensional masks above all, is not known; models/RESULTS.md has the little that was measured on real films."
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the card of a view says in words."""
+
+    title: str
+    begun_with: str
+    limitations: tuple[str, ...]
+
+
+WORDS = {
+    "around": Words(
+        "Liveness of the face in a square of four faces, MiniFASNetV1SE trained further, int8",
+        "MiniFASNetV1SE",
+        (
+            "A picture that fills the view, so that no edge of paper or screen is seen, and a mask cut out of paper are found least often.",
+            "Judges one frame by its surroundings and its texture; it knows nothing of movement. Not to be relied on as the only defence of a door that matters.",
+        ),
+    ),
+    "close": Words(
+        "Liveness of the face in a square of two faces, MiniFASNetV2 trained further, int8",
+        "MiniFASNetV2",
+        (
+            "Sees little of what is around the face, and so no edge of a telephone or a sheet: it is the second look beside a network that does, never the only one.",
+            "Judges one frame by ink, light and the edge of a mask; it knows nothing of movement. A good picture of a small or blurred face has none of these.",
+        ),
+    ),
+}
 
 
 def tensors(file: Path) -> tuple[dict, dict]:
@@ -65,6 +94,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--id", required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--view", choices=tuple(WORDS), default="around", help="which network of ours")
     parser.add_argument("--calibration", type=Path)
     parser.add_argument("--run", type=Path, action="append", default=[], help="run.json of each run in turn")
     parser.add_argument("--date")
@@ -72,28 +102,30 @@ def main() -> int:
     parser.add_argument("--title", default="liveness network")
     parser.add_argument("--licence", default="unknown: that of the file it was converted from")
     parser.add_argument("--limitation", action="append", default=[])
-    parser.add_argument("--crop", type=float, default=FACTS.crop)
+    parser.add_argument("--crop", type=float, help="in longer sides of the box; ours have that of their view")
     parser.add_argument("--channels", choices=("rgb", "bgr"), default="rgb")
     parser.add_argument("--live", type=int, default=0)
     parser.add_argument("--activation", choices=("softmax", "sigmoid", "none"), default="sigmoid")
-    parser.add_argument("--scale", type=float, default=FACTS.scale)
-    parser.add_argument("--offset", type=float, default=FACTS.offset)
+    parser.add_argument("--scale", type=float, default=FACTS["around"].scale)
+    parser.add_argument("--offset", type=float, default=FACTS["around"].offset)
     options = parser.parse_args()
     given, made = tensors(options.model)
+    crop = FACTS[options.view].crop if options.crop is None else options.crop
     if options.calibration:
         if not options.run or not options.date:
             parser.error("--calibration needs --run and --date: a card says of what and when")
         calibration = json.loads(options.calibration.read_text(encoding="utf-8"))["model"]
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in options.run]
-        title = "Liveness of the face in a square of four faces, MiniFASNetV1SE trained further, int8"
+        words = WORDS[options.view]
+        title = words.title
         licence = "Apache-2.0: begun with weights of Minivision's, changed; trained on drawings of research photographs (see limitations)"
         terms = sources()[SET].terms.split(":")[0]
         source = (
-            f"Trained for this project by models/training/liveness, {options.date}, from the weights of MiniFASNetV1SE (minivision-ai/Silent-Face-Anti-Spoofing, Apache-2.0, (c) Minivision, training data undisclosed): "
+            f"Trained for this project by models/training/liveness, {options.date}, from the weights of {words.begun_with} (minivision-ai/Silent-Face-Anti-Spoofing, Apache-2.0, (c) Minivision, training data undisclosed): "
             f"{sum(r['pictures'] for r in runs):,} pictures, of {runs[-1]['frames']:,} drawn frames of {runs[-1]['scenes']:,} scenes; "
             f"taught by {', '.join(runs[-1]['teachers'])} besides the labels. Data: {SET} ({terms})"
         )
-        limitations, points = [measured(calibration), *OURS], thresholds(calibration)
+        limitations, points = [measured(calibration), BEGUN, *words.limitations, *OURS], thresholds(calibration)
     else:
         title, licence, source = options.title, options.licence, options.source or "not known"
         limitations, points = [*options.limitation, "Not calibrated here: set the threshold yourself, and check it at the door."], []
@@ -104,7 +136,7 @@ def main() -> int:
         "[provenance]", f"licence = {text(licence)}", f"source = {text(source)}", "limitations = [", *(f"    {text(words)}," for words in limitations), "]", "",
         "[input]", *tensor(given), "", "[normalisation]", f"scale = {options.scale!r}", f"offset = {options.offset!r}", "",
         "[[output]]", 'role = "liveness"', *tensor(made), "",
-        "[liveness]", f"crop = {options.crop}", f"channels = {text(options.channels)}", f"live = {options.live}", f"activation = {text(options.activation)}", *points,
+        "[liveness]", f"crop = {crop}", f"channels = {text(options.channels)}", f"live = {options.live}", f"activation = {text(options.activation)}", *points,
     ]  # fmt: skip
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"card: wrote {options.out}")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Where the people are in photographs: mattes by MediaPipe's selfie segmentation, in an environment of its own.
 
-in   --photographs FOLDER (looked through to its depths), --out FOLDER
+in   --photographs FOLDER (looked through to its depths), --out FOLDER; --listing subjects.json: of those
+     photographs alone
 out  OUT/NAME.png for each photograph: 256 × 256 uint8, the photograph stretched to a square, 255 where
      a person is; OUT/complete at the end
 
@@ -12,6 +13,7 @@ is there is not made again.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
@@ -31,12 +33,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photographs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--listing", type=Path)
     options = parser.parse_args()
     from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
     cv2.setNumThreads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     paths = sorted(p for p in options.photographs.rglob("*") if p.suffix.lower() in ENDINGS)
+    if options.listing:
+        wanted = {Path(entry["path"]).name for entry in json.loads(options.listing.read_text(encoding="utf-8"))}
+        paths = [path for path in paths if path.name in wanted]
     if not paths:
         print(f"cut: {options.photographs}: no photograph in it or below it", file=sys.stderr)
         return 1

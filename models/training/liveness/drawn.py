@@ -1,6 +1,6 @@
 """What prepare.py drew, as training and calibration read it.
 
-in   a folder of shards
+in   a folder of shards, the name of the crops that a network sees (`crops` or `close`)
 out  Drawn: crops, their kinds and scenes, how large the faces were, what the teachers said
 """
 
@@ -19,6 +19,7 @@ class Drawn:
     """All shards of a part, one after another."""
 
     folder: Path
+    key: str = "crops"
     seen: set[str] = field(default_factory=set)
     crops: list[np.ndarray] = field(default_factory=list)
     kinds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -32,7 +33,7 @@ class Drawn:
             if path.name in self.seen or ".partial." in path.name:
                 continue
             with np.load(path) as stored:
-                self.crops.append(stored["crops"])
+                self.crops.append(stored[self.key])
                 for name in ("kinds", "scenes", "faces", "teachers"):
                     setattr(self, name, np.concatenate([getattr(self, name), stored[name]]))
             self.starts.append(len(self.kinds))

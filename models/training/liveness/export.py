@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The trained network as a list of plain layers (export_minifasnet.py), with one logit for RGB pictures.
 
-in   --weights trained.pt, --data FOLDER, --cache FOLDER of prepare.py, --shares
+in   --view around | close, --weights trained.pt, --data FOLDER, --cache FOLDER of prepare.py, --shares
 out  OUT/plain.npz, OUT/representative.npz: `pictures`, the network's input, uint8
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from liveness.drawn import Drawn, shrunk
 from liveness.export_minifasnet import Writer, trunk
-from liveness.network import SHARES, SIDE, Liveness, trained
+from liveness.network import SIDE, VIEWS, Liveness, trained
 from liveness.teachers import NAMES as TEACHERS
 
 PICTURES = 500
@@ -43,17 +43,19 @@ def written(network: Liveness, shares: np.ndarray) -> Writer:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--view", choices=tuple(VIEWS), default="around")
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--shares", type=float, nargs=1 + len(TEACHERS), default=SHARES)
+    parser.add_argument("--shares", type=float, nargs=1 + len(TEACHERS), help="in place of the view's")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network = trained(options.weights, options.data)
-    shares = np.array(options.shares)
+    view = VIEWS[options.view]
+    network = trained(options.weights, view, options.data)
+    shares = np.array(options.shares or view.shares)
     writer = written(network, shares)
-    data = Drawn(options.cache / "validation")
+    data = Drawn(options.cache / "validation", view.key)
     chosen = np.sort(np.random.default_rng(80).choice(count := data.refresh(), min(PICTURES, count), replace=False))
     pictures = shrunk(data.pictures(chosen), SIDE)
     options.out.mkdir(parents=True, exist_ok=True)

@@ -2,16 +2,19 @@
 # From photographs to a carded int8 liveness network, every step once: `make liveness`.
 #
 # in   DATA=FOLDER of checkouts (cloned there when absent; default assets/training/data),
-#      OUT=FOLDER for what is made on the way (default assets/training), SCENES=20000 to draw,
-#      TRAIN_OPTIONS='--minutes 40' for train.py
-# out  OUT/liveness/liveness.tflite and liveness.toml, calibration.json, run.json
+#      OUT=FOLDER for what is made on the way (default assets/training), SCENES=20000 to draw
+#      (VALIDATION=1000 and CALIBRATION=1500) from PHOTOGRAPHS=number of photographs (default all),
+#      TRAIN_OPTIONS='--minutes 40' for train.py, VIEWS='around close' for both networks of network.py
+#      (default around)
+# out  OUT/liveness/VIEW/: liveness.tflite (around) or liveness-close.tflite (close), its card,
+#      calibration.json, run.json
 #
 # Resumable: a step that is done is not done again; to repeat one, delete what it made. Nothing is
 # copied to models/: a person decides that.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
-readonly base=${OUT:-assets/training} id=liveness date=${DATE:-$(date +%Y-%m)}
+readonly base=${OUT:-assets/training} date=${DATE:-$(date +%Y-%m)}
 readonly out=$base/liveness data=${DATA:-$base/data}
 readonly torch=models/training/requirements.txt tensorflow=models/training/requirements-convert.txt cut=models/training/liveness/requirements-cut.txt
 export PYTHONPATH=models/training OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} OPENBLAS_NUM_THREADS=${OPENBLAS_NUM_THREADS:-1}
@@ -35,17 +38,23 @@ drawn() { # drawn PART SCENES: all shards of a part, by two processes
     touch "$done"
 }
 
-step "$out/subjects.json" $torch liveness.subjects --data "$data" --out "$out/subjects.json"
-step "$out/mattes/complete" $cut liveness.cut --photographs "$data/faceRecognition/Celeb" --out "$out/mattes"
+step "$out/subjects.json" $torch liveness.subjects --data "$data" --out "$out/subjects.json" ${PHOTOGRAPHS:+--most "$PHOTOGRAPHS"}
+step "$out/mattes/complete" $cut liveness.cut --photographs "$data/faceRecognition/Celeb" --listing "$out/subjects.json" --out "$out/mattes"
 drawn train "${SCENES:-20000}"
-drawn validation 1000
-drawn calibration 1500
-# shellcheck disable=SC2086 # options are words
-step "$out/run.json" $torch liveness.train --data "$data" --cache "$out" --out "$out" ${TRAIN_OPTIONS:-}
-step "$out/plain.npz" $torch liveness.export --weights "$out/trained.pt" --data "$data" --cache "$out" --out "$out"
-step "$out/$id.tflite" $tensorflow liveness.convert --weights "$out/plain.npz" --representative "$out/representative.npz" --out "$out/$id.tflite"
-step "$out/calibration.json" $torch liveness.calibrate --model "$out/$id.tflite" --cache "$out" --out "$out/calibration.json"
-step "$out/$id.toml" $torch liveness.card --model "$out/$id.tflite" --calibration "$out/calibration.json" --run "$out/run.json" \
-    --date "$date" --id "$id" --out "$out/$id.toml"
-echo "liveness: $out/$id.tflite and $out/$id.toml; times so far:"
+drawn validation "${VALIDATION:-1000}"
+drawn calibration "${CALIBRATION:-1500}"
+for view in ${VIEWS:-around}; do
+    made=$out/$view id=liveness
+    [ "$view" = close ] && id=liveness-close
+    mkdir -p "$made"
+    # shellcheck disable=SC2086 # options are words
+    step "$made/run.json" $torch liveness.train --view "$view" --data "$data" --cache "$out" --out "$made" ${TRAIN_OPTIONS:-}
+    step "$made/plain.npz" $torch liveness.export --view "$view" --weights "$made/trained.pt" --data "$data" --cache "$out" --out "$made"
+    step "$made/$id.tflite" $tensorflow liveness.convert --weights "$made/plain.npz" --representative "$made/representative.npz" --out "$made/$id.tflite"
+    step "$made/calibration.json" $torch liveness.calibrate --view "$view" --model "$made/$id.tflite" --cache "$out" --out "$made/calibration.json"
+    step "$made/$id.toml" $torch liveness.card --view "$view" --model "$made/$id.tflite" --calibration "$made/calibration.json" --run "$made/run.json" \
+        --date "$date" --id "$id" --out "$made/$id.toml"
+    echo "liveness: $made/$id.tflite and $made/$id.toml"
+done
+echo "liveness: times so far:"
 cat "$out/times.txt"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What a liveness network is worth on films and photographs, with others beside it.
 
-in   --card NAME.toml… (or --model FILE.tflite with our own facts), --data FOLDER for the teachers (optional),
+in   --card NAME.toml… (or --model FILE.tflite, one of ours that sees the surroundings), --data FOLDER for the teachers (optional),
      --set NAME=FOLDER… (films.py), --boxes FILE.json, --thresholds NAME=VALUE for networks without one
 out  --out FILE.json with every score, and for each set a table: AUC, and by kind how many visits pass
 
@@ -104,7 +104,7 @@ def main() -> int:
         names.append(card.stem)
         thresholds[card.stem] = threshold_of(card, options.bpcer) or 0.5
     for file in options.model:
-        asked.append(judge(file.stem, Judge(file, OURS)))
+        asked.append(judge(file.stem, Judge(file, OURS["around"])))
         names.append(file.stem)
     if options.data:
         asked.append(teachers(options.data))

@@ -3,7 +3,8 @@
 
 in   --data FOLDER, --cache FOLDER with subjects.json and mattes/, --part train | validation | calibration
      --scenes N, --first and --step: this process draws shards FIRST, FIRST + STEP, …
-out  CACHE/PART/NUMBER.npz: `crops` frames × SIDE × SIDE × 3 uint8 (crops.py at CROP), `kinds` (0 is live,
+out  CACHE/PART/NUMBER.npz: `crops` and `close` frames × SIDE × SIDE × 3 uint8 (crops.py at the crop of each
+     view of network.py), `kinds` (0 is live,
      then recapture.KINDS in turn), `scenes` (number of the scene), `faces` (box in pixels of the frame),
      `teachers` frames × teachers: p(live)
 
@@ -24,10 +25,12 @@ import numpy as np
 import torch
 from liveness import crops, recapture, scenes
 from liveness.camera import Camera
+from liveness.covers import covered
+from liveness.network import VIEWS
 from liveness.subjects import Subjects
 from liveness.teachers import Teachers, crops_of
 
-CROP, SIDE = 4.0, 128
+SIDE = 128
 SHARD = 250
 LIVE_SHARE = 0.46
 CAMERAS = {"train": 2, "validation": 1, "calibration": 1}
@@ -44,7 +47,7 @@ def one_scene(subjects: Subjects, rng: np.random.Generator) -> tuple[int, scenes
         return subjects.any(rng)
 
     while True:
-        subject = subjects.read(int(rng.integers(len(subjects))))
+        subject = covered(subjects.read(int(rng.integers(len(subjects)))), rng)
         scene = scenes.live(subject, rng, other) if kind == "live" else recapture.attack(kind, subject, rng, other)
         if scene is not None and min(scene.pixels.shape[:2]) >= 32:
             return NAMES.index(kind), scene
@@ -74,7 +77,8 @@ def frames(scene: scenes.Scene, part: str, rng: np.random.Generator) -> Iterator
 def shard(number: int, part: str, subjects: Subjects, looks: crops.Looks, teachers: Teachers, count: int) -> dict[str, np.ndarray]:
     subjects.kept.clear()
     rng = np.random.default_rng([PARTS[part], number])
-    made: dict[str, list] = {"crops": [], "kinds": [], "scenes": [], "faces": []}
+    crops_made: dict[str, list] = {view.key: [] for view in VIEWS.values()}
+    made: dict[str, list] = {"kinds": [], "scenes": [], "faces": []}
     asked = []
     for at in range(count):
         kind, scene = one_scene(subjects, rng)
@@ -85,11 +89,12 @@ def shard(number: int, part: str, subjects: Subjects, looks: crops.Looks, teache
             asked.append(crops_of(frame, box))
             sharp = part != "train" or rng.random() < 0.75
             seen = crops.jittered(box, rng) if part == "train" else box
-            made["crops"].append(crops.cut(frame, crops.square_of(seen, CROP, *frame.shape[:2]), SIDE, area=sharp))
+            for view in VIEWS.values():
+                crops_made[view.key].append(crops.cut(frame, crops.square_of(seen, view.crop, *frame.shape[:2]), SIDE, area=sharp))
             made["kinds"].append(kind)
             made["scenes"].append(number * SHARD + at)
             made["faces"].append(max(box[2:] - box[:2]))
-    return {"crops": np.stack(made["crops"]), "kinds": np.array(made["kinds"], np.int16), "scenes": np.array(made["scenes"], np.int32),
+    return {**{key: np.stack(cut) for key, cut in crops_made.items()}, "kinds": np.array(made["kinds"], np.int16), "scenes": np.array(made["scenes"], np.int32),
             "faces": np.array(made["faces"], np.float32), "teachers": teachers.ask(asked)}  # fmt: skip
 
 

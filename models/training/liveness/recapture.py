@@ -21,7 +21,7 @@ from liveness.subjects import Subject
 
 Rng = np.random.Generator
 Other = Callable[[], Subject]
-KINDS = {"sheet": 0.17, "glossy": 0.09, "mask": 0.11, "telephone": 0.17, "tablet": 0.13, "monitor": 0.12, "close-print": 0.09, "close-screen": 0.12}
+KINDS = {"sheet": 0.15, "glossy": 0.08, "mask": 0.2, "telephone": 0.12, "tablet": 0.1, "monitor": 0.09, "close-print": 0.12, "close-screen": 0.14}
 SCREENS = ("telephone", "tablet", "monitor", "close-screen")
 CLOSE = ("close-print", "close-screen")
 # A medium is drawn with so many pixels for each of the frame.
@@ -452,6 +452,21 @@ def near(kind: str, subject: Subject, rng: Rng, other: Other) -> Scene | None:
     return present(medium, matrix, empty, rng, screen, screen or rng.random() < 0.5, by_hand=False)
 
 
+def by_scissors(subject: Subject, rng: Rng) -> np.ndarray:
+    """The outline of a face, N × 2 whole pixels, along which hands cut it out: rounder or squarer, uneven, some straight cuts."""
+    wide, tall = subject.face * rng.uniform(0.48, 0.68), subject.face * rng.uniform(0.62, 0.88)
+    round_ = float(rng.uniform(1.6, 3.2))
+    cuts = int(rng.integers(9, 26)) if rng.random() < 0.4 else 72
+    turns = np.sort(rng.uniform(0, 2 * np.pi, cuts)) if cuts < 72 else np.linspace(0, 2 * np.pi, cuts, endpoint=False)
+    slip = rng.uniform(0.0, 0.05)
+    uneven = sum(rng.normal(0, 1) * np.sin(n * turns + rng.uniform(0, 6)) / n for n in range(2, 7)) * slip
+    x, y = np.cos(turns), np.sin(turns)
+    away = (1.0 + uneven) / (np.abs(x) ** round_ + np.abs(y) ** round_) ** (1.0 / round_)
+    chin = np.where(y > 0, 1.0 - rng.uniform(0.0, 0.25) * y, 1.0)
+    centre = subject.centre - np.array([0.0, 0.06 * subject.face])
+    return np.stack([centre[0] + wide * away * x * chin, centre[1] + tall * away * y], axis=1).astype(np.int32)
+
+
 def masked(subject: Subject, rng: Rng, other: Other) -> Scene | None:
     """A face cut out of paper, worn by somebody else, or the whole head held on its own."""
     wearer = other()
@@ -471,8 +486,7 @@ def masked(subject: Subject, rng: Rng, other: Other) -> Scene | None:
         cut[int(min(tall, subject.box[3] + rng.uniform(0.0, 0.5) * subject.face)) :] = 0.0
         cut = cut.astype(np.float32)
     else:
-        size = (int(subject.face * rng.uniform(0.5, 0.66)), int(subject.face * rng.uniform(0.66, 0.85)))
-        cv2.ellipse(cut, (int(subject.centre[0]), int(subject.centre[1] - 0.06 * subject.face)), size, 0, 0, 360, 1.0, -1)
+        cv2.fillPoly(cut, [by_scissors(subject, rng)], 1.0)
     holes = np.zeros_like(cut)
     if rng.random() < 0.35:
         for eye in subject.keypoints[:2]:
@@ -480,7 +494,7 @@ def masked(subject: Subject, rng: Rng, other: Other) -> Scene | None:
         if rng.random() < 0.3:
             mouth = subject.keypoints[3]
             cv2.ellipse(holes, (int(mouth[0]), int(mouth[1])), (int(subject.face * 0.16), int(subject.face * 0.06)), 0, 0, 360, 1.0, -1)
-    rim = max(1, int(subject.face * rng.uniform(0.0, 0.04)))
+    rim = max(1, int(subject.face * (rng.uniform(0.0, 0.03) if rng.random() < 0.5 else rng.uniform(0.02, 0.1))))
     paper = cv2.dilate(cut, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1,) * 2))
     glossy = rng.random() < 0.3
     ink = printed(stored(subject.pixels.astype(np.float32) / 255.0, rng), rng, glossy)

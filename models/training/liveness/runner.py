@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from liveness.crops import cut, square_of
+from liveness.network import VIEWS
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ def facts_of(card: Path) -> tuple[Facts, Path]:
     return facts, card.parent / document["file"]
 
 
-# Ours: a square of four sides of the box, RGB 0 … 255, one logit.
-OURS = Facts(4.0, 1.0, 0.0)
+# Ours: RGB 0 … 255, one logit.
+OURS = {name: Facts(view.crop, 1.0, 0.0) for name, view in VIEWS.items()}
 
 
 class Judge:

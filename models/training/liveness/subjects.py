@@ -2,7 +2,7 @@
 """The photographs that drawings are made of: whose, which part they serve, where the face is, its matte.
 
 in   --data FOLDER with the checkout of the set `celeba-wild` (data.toml) and CelebA's identities;
-     --mattes FOLDER (cut.py), --out subjects.json
+     --out subjects.json, --most N: of about so many photographs, evenly chosen, in place of all
 out  a list of {path, person, part, box, keypoints, faces, height, width}; `part` is "train", "validation"
      or "calibration", told by the person's name alone
 
@@ -99,9 +99,10 @@ class Subjects:
         return self.kept[at]
 
 
-def listed(source: Source, data: Path) -> list[dict]:
+def listed(source: Source, data: Path, most: int | None = None) -> list[dict]:
     folder, numbers, finder, entries = obtain(source, data), celeba_identities(data), faces.Finder(), []
-    for path in sorted(folder.glob(source.pictures or "")):
+    paths = sorted(folder.glob(source.pictures or ""))
+    for path in paths[:: max(1, len(paths) // most)] if most else paths:
         try:
             pixels = faces.read(path)
         except ValueError:
@@ -121,9 +122,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--most", type=int)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    entries = listed(sources()[SET], options.data)
+    entries = listed(sources()[SET], options.data, options.most)
     options.out.write_text(json.dumps(entries), encoding="utf-8")
     counts = {part: (sum(e["part"] == part for e in entries), len({e["person"] for e in entries if e["part"] == part})) for part in ("train", "validation", "calibration")}
     print("subjects: photographs and people:", ", ".join(f"{part} {n} of {p}" for part, (n, p) in counts.items()))

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Trains the liveness network (network.py) on what prepare.py drew, by its labels and by what the teachers say.
+"""Trains a liveness network (network.py) on what prepare.py drew, by its labels and by what the teachers say.
 
-in   --data FOLDER (the weights that it begins with), --cache FOLDER of prepare.py, --out FOLDER, --minutes M
-     --upper: only what comes after the fourth stage learns, from maps that are made once and kept: a
-     tenth of the work; --start-from trained.pt: go on with an earlier run
+in   --view around | close, --data FOLDER (the weights that it begins with), --cache FOLDER of prepare.py, --out FOLDER, --minutes M
+     --upper [STAGE]: only the stages from conv_45 (or STAGE) on learn, from maps that are made once and
+     kept, of each picture and its mirror image: a tenth of the work; --start-from trained.pt: go on with
+     an earlier run
 out  OUT/trained.pt (averaged weights), OUT/run.json, progress
 
 What those weights know of real attacks must not be lost to drawings: batch norms stay as they are,
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 from liveness import rates
 from liveness.drawn import Drawn, shrunk
-from liveness.network import BEGUN_WITH, LOWER, SHARES, SIDE, Liveness, begun
+from liveness.network import SIDE, STAGES, UPPER, VIEWS, Liveness, begun, parted
 from liveness.prepare import NAMES
 from liveness.teachers import NAMES as TEACHERS
 from torch import Tensor
@@ -52,19 +53,20 @@ def shaken(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     return pictures
 
 
-def maps_of(network: Liveness, data: Drawn) -> np.ndarray:
-    """What the lower part makes of every picture, as float16."""
+def maps_of(network: Liveness, data: Drawn, mirrored: bool = False) -> np.ndarray:
+    """What the lower part makes of every picture, or of its mirror image, as float16."""
     parts = []
     with torch.inference_mode():
         for start in range(0, len(data.kinds), 128):
             numbers = np.arange(start, min(start + 128, len(data.kinds)))
-            parts.append(network.lower(inputs(data.pictures(numbers))).half().numpy())
+            pictures = inputs(data.pictures(numbers))
+            parts.append(network.lower(pictures.flip(3) if mirrored else pictures).half().numpy())
             if start % 2560 == 0:
                 print(f"train: maps {start} of {len(data.kinds)}", flush=True)
     return np.concatenate(parts)
 
 
-def figures(label: np.ndarray, teach: np.ndarray, data: Drawn, shares: tuple[float, ...] = SHARES) -> dict[str, float]:
+def figures(label: np.ndarray, teach: np.ndarray, data: Drawn, shares: tuple[float, ...]) -> dict[str, float]:
     live = data.kinds == 0
     clipped = np.clip(data.teachers, CLIP, 1 - CLIP)
     wanted = np.log(clipped / (1 - clipped))
@@ -93,11 +95,12 @@ def judged(network: Liveness, data: Drawn, maps: np.ndarray | None) -> tuple[np.
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--view", choices=tuple(VIEWS), default="around")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--upper", action="store_true")
+    parser.add_argument("--upper", nargs="?", const=UPPER, choices=STAGES[1:])
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--teachers", type=float, default=1.0, help="weight of what the teachers say")
@@ -111,17 +114,20 @@ def main() -> int:
     torch.manual_seed(7)
     rng = np.random.default_rng(7)
     options.out.mkdir(parents=True, exist_ok=True)
-    data, validation = Drawn(options.cache / "train"), Drawn(options.cache / "validation")
+    view = VIEWS[options.view]
+    data, validation = Drawn(options.cache / "train", view.key), Drawn(options.cache / "validation", view.key)
     data.refresh()
     validation.refresh()
-    network = begun(options.data)
+    network = begun(view, options.data)
     first = {name: value.detach().clone() for name, value in network.named_parameters()}
     if options.start_from:
         network.load_state_dict(torch.load(options.start_from, map_location="cpu", weights_only=True))
-    maps = maps_of(network, data) if options.upper else None
+    if options.upper:
+        network.lower_stages, network.upper_stages = parted(options.upper)
+    maps = [maps_of(network, data), maps_of(network, data, mirrored=True)] if options.upper else None
     kept = maps_of(network, validation) if options.upper else None
-    print("train: before,", json.dumps(figures(*judged(network, validation, kept), validation)), flush=True)
-    learning = {n: p for n, p in network.named_parameters() if not n.startswith("network.prob") and not (options.upper and n.split(".")[1] in LOWER)}
+    print("train: before,", json.dumps(figures(*judged(network, validation, kept), validation, view.shares)), flush=True)
+    learning = {n: p for n, p in network.named_parameters() if not n.startswith("network.prob") and not (options.upper and n.split(".")[1] in network.lower_stages)}
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in learning)
     averaged = copy.deepcopy(network)
@@ -137,7 +143,7 @@ def main() -> int:
         numbers, at = order[at : at + options.batch], at + options.batch
         for group in optimiser.param_groups:
             group["lr"] = options.rate * min(1.0, (step + 1) / 50) * (0.5 + 0.5 * np.cos(np.pi * passed))
-        label, teach = network.upper(torch.from_numpy(maps[numbers]).float()) if maps is not None else network(shaken(inputs(data.pictures(numbers)), rng))
+        label, teach = network.upper(torch.from_numpy(maps[int(rng.integers(2))][numbers]).float()) if maps is not None else network(shaken(inputs(data.pictures(numbers)), rng))
         live = torch.from_numpy((data.kinds[numbers] == 0).astype(np.float32)) * (1 - 2 * SMOOTHING) + SMOOTHING
         soft = torch.from_numpy(np.clip(data.teachers[numbers], CLIP, 1 - CLIP))
         loss = functional.binary_cross_entropy_with_logits(label, live) + options.teachers * functional.binary_cross_entropy_with_logits(teach, soft)
@@ -158,10 +164,10 @@ def main() -> int:
             torch.save(averaged.state_dict(), options.out / "trained.pt")
         if time.monotonic() - tested > 150.0:
             tested = time.monotonic()
-            print("train:", json.dumps(figures(*judged(averaged, validation, kept), validation)), flush=True)
+            print("train:", json.dumps(figures(*judged(averaged, validation, kept), validation, view.shares)), flush=True)
     torch.save(averaged.state_dict(), options.out / "trained.pt")
-    end = figures(*judged(averaged, validation, kept), validation)
-    run = {"minutes": options.minutes, "pictures": count, "frames": len(data.kinds), "scenes": len(np.unique(data.scenes)), "teachers": list(TEACHERS), "begun_with": BEGUN_WITH,
+    end = figures(*judged(averaged, validation, kept), validation, view.shares)
+    run = {"minutes": options.minutes, "pictures": count, "frames": len(data.kinds), "scenes": len(np.unique(data.scenes)), "teachers": list(TEACHERS), "view": options.view, "begun_with": view.begun_with,
            "upper": options.upper, "start_from": str(options.start_from) if options.start_from else None, "validation": end}  # fmt: skip
     (options.out / "run.json").write_text(json.dumps(run, indent=1), encoding="utf-8")
     print("train: done,", json.dumps(end), flush=True)

@@ -7,7 +7,7 @@ from . import TRAINING  # noqa: F401
 try:
     import cv2  # noqa: F401
     import numpy as np
-    from liveness import camera, crops, rates, recapture, scenes
+    from liveness import camera, covers, crops, rates, recapture, scenes
     from liveness.subjects import Subject, part_of, subject_of
 except ImportError as absent:
     raise unittest.SkipTest(f"{absent}: run 'make test-training'") from None
@@ -84,6 +84,25 @@ class Drawing(unittest.TestCase):
         shrunk = subject_of(pixels, np.array([100.0, 100.0, 580.0, 580.0]), np.full((6, 2), 300.0), None, True)
         self.assertAlmostEqual(shrunk.face, 240.0, delta=1.0)
         np.testing.assert_allclose(shrunk.keypoints[0], [150.0, 150.0], atol=1.0)
+
+    def test_a_cover_hides_mouth_and_nose_and_leaves_the_eyes_and_the_rest(self):
+        subject = somebody()
+        for seed in range(6):
+            pixels = covers.worn(subject, np.random.default_rng(seed))
+            changed = np.abs(pixels.astype(int) - subject.pixels).max(2) > 8
+            self.assertTrue(changed[245, 200] and changed[212, 200], "the mouth, the nose")
+            self.assertFalse(changed[165:190, 160:240].any(), "the eyes")
+            self.assertFalse(changed[312:].any() or changed[:150].any(), "the body, the hair")
+        worn = [covers.covered(subject, np.random.default_rng(n), 0.25).pixels is not subject.pixels for n in range(400)]
+        self.assertTrue(0.17 < sum(worn) / 400 < 0.33)
+
+    def test_scissors_cut_around_the_face(self):
+        subject = somebody()
+        for seed in range(20):
+            cut = np.zeros(subject.pixels.shape[:2], np.uint8)
+            cv2.fillPoly(cut, [recapture.by_scissors(subject, np.random.default_rng(seed))], 1)
+            self.assertTrue(cut[200, 200], "the middle of the face")
+            self.assertTrue(0.5 < cut.sum() / (subject.face**2) < 2.4, seed)
 
     def test_parts_depend_on_the_person_alone(self):
         parts = [part_of(f"celeba/{n}") for n in range(2000)]

@@ -12,7 +12,8 @@ try:
     from liveness import minifasnet
     from liveness.export import written as written_ours
     from liveness.export_minifasnet import written
-    from liveness.network import SIDE, Liveness
+    from liveness.network import SIDE, STAGES, VIEWS, Liveness, parted
+    from liveness.teachers import NAMES as TEACHERS
 except ImportError as absent:
     raise unittest.SkipTest(f"{absent}: run 'make test-training'") from None
 
@@ -80,8 +81,17 @@ class Ours(unittest.TestCase):
         network = Liveness(minifasnet.MiniFASNet(small_minifasnet(False)).eval()).eval()
         picture = torch.rand(2, 3, SIDE, SIDE) * 255
         with torch.inference_mode():
-            for one, other in zip(network(picture), network.upper(network.lower(picture)), strict=True):
-                np.testing.assert_array_equal(one.numpy(), other.numpy())
+            whole = network(picture)
+            for first in STAGES[1:]:
+                network.lower_stages, network.upper_stages = parted(first)
+                for one, other in zip(whole, network.upper(network.lower(picture)), strict=True):
+                    np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+    def test_the_shares_of_each_view_are_a_mean_of_the_label_and_every_teacher(self):
+        for view in VIEWS.values():
+            self.assertEqual(len(view.shares), 1 + len(TEACHERS))
+            self.assertAlmostEqual(sum(view.shares), 1.0)
+            self.assertIn(view.begun_with, TEACHERS)
 
 
 class MiniFASNet(unittest.TestCase):
