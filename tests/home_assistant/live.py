@@ -368,7 +368,11 @@ def removal(scene: Scene) -> None:
     scene.door.stop()
     hub.stop()
     scene.broker.publish(DISCOVERY, "", "-r")
+    said = len(scene.broker.heard)
     hub.start()
+    # It says so when it listens to announcements; before that it would hear only the removal.
+    until(lambda: scene.broker.messages("homeassistant/status", said))
+    time.sleep(STILL_S)
     scene.report.check("Home Assistant remembers the device", bool(hub.device("deepid-edge-front")), None)
     scene.check_becomes(ACCESS, "unavailable")
     print("  " + scene.door.must("mqtt", "forget").strip())
