@@ -457,7 +457,7 @@ def by_scissors(subject: Subject, rng: Rng) -> np.ndarray:
     wide, tall = subject.face * rng.uniform(0.48, 0.68), subject.face * rng.uniform(0.62, 0.88)
     round_ = float(rng.uniform(1.6, 3.2))
     cuts = int(rng.integers(9, 26)) if rng.random() < 0.4 else 72
-    turns = np.sort(rng.uniform(0, 2 * np.pi, cuts)) if cuts < 72 else np.linspace(0, 2 * np.pi, cuts, endpoint=False)
+    turns = (np.arange(cuts) + rng.uniform(-0.35, 0.35, cuts)) * (2 * np.pi / cuts)
     slip = rng.uniform(0.0, 0.05)
     uneven = sum(rng.normal(0, 1) * np.sin(n * turns + rng.uniform(0, 6)) / n for n in range(2, 7)) * slip
     x, y = np.cos(turns), np.sin(turns)
