@@ -11,7 +11,7 @@ import dataset
 class DataList(unittest.TestCase):
     def test_every_source_names_commit_terms_and_what_it_gives(self):
         found = dataset.sources()
-        self.assertEqual([s.name for s in found.values() if s.use == "evaluation"], ["deepface-pairs", "lfw"])
+        self.assertEqual([s.name for s in found.values() if s.use == "evaluation"], ["fairface-val", "deepface-pairs", "lfw"])
         for source in found.values():
             self.assertRegex(source.commit, r"^[0-9a-f]{40}$")
             self.assertTrue(source.terms, source.name)
