@@ -1,4 +1,6 @@
 //! What the desk makes durable before it hands it out, and what it does where it cannot.
+//!
+//! In: a desk on a database in memory or in a folder, orders. Out: what was written, and what was handed out.
 
 use super::*;
 use crate::clock::ClockTrust;
