@@ -138,6 +138,9 @@ mod tests {
         assert_eq!(Window::within(Rect::new(f32::NAN, 0.0, f32::NAN, 9.0), SIZE, 2), None);
     }
 
+    /// Of a column, by its number.
+    type Luminance<'a> = &'a dyn Fn(usize) -> f32;
+
     #[test]
     fn squares_have_their_mean_luminance_in_every_format() {
         let window = Window::within(Rect::new(8.0, 4.0, 40.0, 40.0), SIZE, 8).unwrap();
@@ -150,7 +153,7 @@ mod tests {
         let planar = [lines(&|c| vec![luma(c); 2]), vec![128; 64 * 24]].concat();
         let limited = |column: usize| (30.0 + 20.0 * column as f32 - 16.0) * 255.0 / 219.0;
         let full = |column: usize| 30.0 + 20.0 * column as f32;
-        let cases: [(PixelFormat, Vec<u8>, &dyn Fn(usize) -> f32); 5] = [
+        let cases: [(PixelFormat, Vec<u8>, Luminance<'_>); 5] = [
             (PixelFormat::Grey, lines(&|c| vec![luma(c); 2]), &full),
             (PixelFormat::Rgb, lines(&|c| [9, luma(c), 200].repeat(2)), &full),
             (PixelFormat::Yuyv, lines(&|c| [luma(c), 128].repeat(2)), &limited),

@@ -252,10 +252,10 @@ impl Arguments {
             }
             let guidance =
                 message.as_ref().filter(|message| message.topic == "guidance" && !message.retained);
-            if let (Some((hub, settings)), Some(guidance)) = (&mut hub, guidance) {
-                if let Some(told) = hub.guided(settings, &guidance.payload) {
-                    say(context, &told)?;
-                }
+            if let (Some((hub, settings)), Some(guidance)) = (&mut hub, guidance)
+                && let Some(told) = hub.guided(settings, &guidance.payload)
+            {
+                say(context, &told)?;
             }
             let decision = message
                 .filter(|message| !message.retained)
