@@ -305,15 +305,12 @@ mod tests {
     use crate::config::{Flag, Sources};
     use crate::embed::FeatureVector;
     use crate::equip::EquipError;
-    use crate::inference::{ModelId, ModelKey, ProcedureHash};
+    use crate::inference::ModelKey;
     use crate::policy::{Arming, Asked, Refusal};
     use crate::store::{self, StoreSettings};
 
     fn key() -> ModelKey {
-        ModelKey {
-            id: ModelId::new("tested").unwrap(),
-            procedure: ProcedureHash::of_bytes([7; 32]),
-        }
+        ModelKey::made_up()
     }
 
     /// One made-up reference of each subject in the database, compared by cosine.

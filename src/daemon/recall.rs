@@ -315,7 +315,7 @@ mod tests {
     use super::*;
     use crate::config::{Flag, Sources};
     use crate::embed::{FeatureVector, Quality};
-    use crate::inference::{ModelId, ModelKey, ProcedureHash};
+    use crate::inference::ModelKey;
     use crate::recognise::RecalledFace;
 
     fn config(minutes: &str) -> Config {
@@ -331,20 +331,8 @@ mod tests {
     }
 
     fn faces() -> Recalled {
-        let key = ModelKey {
-            id: ModelId::new("tested").unwrap(),
-            procedure: ProcedureHash::of_bytes([7; 32]),
-        };
-        let quality = Quality {
-            eye_distance_px: 60.0,
-            sharpness: 200.0,
-            exposure: 120.0,
-            yaw: 0.0,
-            roll_degrees: 0.0,
-            outside: 0.0,
-            weight: 0.5,
-            fault: None,
-        };
+        let key = ModelKey::made_up();
+        let quality = Quality::made_up(0.5, None);
         let vector = FeatureVector::new(key, vec![1.0, 2.0]).unwrap();
         Recalled::of(vec![RecalledFace { quality, vector, confirming: None }]).unwrap()
     }

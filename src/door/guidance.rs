@@ -178,16 +178,7 @@ mod tests {
     }
 
     fn frame(count: u32, fault: Option<QualityFault>) -> Observation {
-        let quality = Quality {
-            eye_distance_px: 60.0,
-            sharpness: 200.0,
-            exposure: 120.0,
-            yaw: 0.0,
-            roll_degrees: 0.0,
-            outside: 0.0,
-            weight: 1.0,
-            fault,
-        };
+        let quality = Quality::made_up(1.0, fault);
         Observation {
             sequence: 1,
             captured_at: at(0),

@@ -205,6 +205,21 @@ pub struct Quality {
 }
 
 impl Quality {
+    /// That of a good face that nobody measured, or of one with a `fault`, for the tests of other rooms.
+    #[cfg(test)]
+    pub(crate) const fn made_up(weight: f32, fault: Option<QualityFault>) -> Self {
+        Self {
+            eye_distance_px: 60.0,
+            sharpness: 200.0,
+            exposure: 120.0,
+            yaw: 0.0,
+            roll_degrees: 0.0,
+            outside: 0.0,
+            weight,
+            fault,
+        }
+    }
+
     /// Measures `face`, cut out for `detection`.
     #[must_use]
     pub fn measure(face: &AlignedFace, detection: &Detection, limits: &QualityLimits) -> Self {

@@ -49,6 +49,15 @@ pub struct ModelKey {
     pub procedure: ProcedureHash,
 }
 
+#[cfg(test)]
+impl ModelKey {
+    /// That of a model which is nowhere, for the tests of other rooms.
+    pub(crate) fn made_up() -> Self {
+        let id = ModelId::new("tested").unwrap();
+        Self { id, procedure: ProcedureHash::of_bytes([7; 32]) }
+    }
+}
+
 /// A text that is no hash of a procedure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("procedure '{0}': must be 64 hexadecimal digits in lower case")]

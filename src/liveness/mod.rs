@@ -243,7 +243,7 @@ mod tests {
     use super::network::tests::{believer, face, picture};
     use super::*;
     use crate::frame::PixelFormat;
-    use crate::inference::{ModelId, ModelKey, ProcedureHash};
+    use crate::inference::ModelKey;
 
     /// A visit in which the network takes everything for live; frames 100 ms apart.
     struct Visit {
@@ -264,8 +264,7 @@ mod tests {
             let size = (100, 100);
             let frame = Frame::new(&self.picture, PixelFormat::Rgb, size, 300, self.frames, at);
             let (frame, face) = (frame.unwrap(), face(40.0, 40.0, 20.0));
-            let id = ModelId::new("any").unwrap();
-            let key = ModelKey { id, procedure: ProcedureHash::of_bytes([7; 32]) };
+            let key = ModelKey::made_up();
             let changing = vec![1.0, 0.1 * (self.frames % 2) as f32];
             let features = FeatureVector::new(key, changing).unwrap();
             self.liveness.see(&frame, &face, yaw, &features).unwrap();

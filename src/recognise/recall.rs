@@ -125,27 +125,14 @@ impl Recall {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference::{ModelId, ModelKey, ProcedureHash};
+    use crate::inference::ModelKey;
 
     fn vector(first: f32) -> FeatureVector {
-        let key = ModelKey {
-            id: ModelId::new("tested").unwrap(),
-            procedure: ProcedureHash::of_bytes([7; 32]),
-        };
-        FeatureVector::new(key, vec![first, 1.0]).unwrap()
+        FeatureVector::new(ModelKey::made_up(), vec![first, 1.0]).unwrap()
     }
 
     fn quality() -> Quality {
-        Quality {
-            eye_distance_px: 60.0,
-            sharpness: 200.0,
-            exposure: 120.0,
-            yaw: 0.0,
-            roll_degrees: 0.0,
-            outside: 0.0,
-            weight: 0.5,
-            fault: None,
-        }
+        Quality::made_up(0.5, None)
     }
 
     const fn at(ms: u64) -> Monotonic {

@@ -304,6 +304,10 @@ def the_kiosk(browser: Browser, target: Target) -> None:
     browser.one("body.fault")
     world.tell("health", world.state())
     browser.one("body.idle")
+    the_daemon_goes_and_comes_back(browser, target)
+
+
+def the_daemon_goes_and_comes_back(browser: Browser, target: Target) -> None:
     target.stop()
     browser.one("body.gone")
     browser.says("No connection to the door")
@@ -328,11 +332,7 @@ def the_kiosk_tells(browser: Browser, target: Target) -> None:
     browser.one("body.unknown")
     target.leave()
     browser.one("body.idle")
-    target.stop()
-    browser.one("body.gone")
-    browser.says("No connection to the door")
-    target.start()
-    browser.wait(lambda: browser.all("body.idle"), "the screen goes on by itself", 60)
+    the_daemon_goes_and_comes_back(browser, target)
 
 
 def the_kiosk_goes_on(browser: Browser, target: Target) -> None:

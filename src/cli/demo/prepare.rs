@@ -101,25 +101,13 @@ pub(super) fn enroll(
         let pictures: Vec<_> =
             enrolment.photographs.iter().map(|name| photographs.join(name)).collect();
         let mut arguments: Vec<&OsStr> =
-            vec!["enroll".as_ref(), enrolment.name.as_ref(), "--json".as_ref(), "--image".as_ref()];
+            vec!["enroll".as_ref(), enrolment.name.as_ref(), "--image".as_ref()];
         arguments.extend(pictures.iter().map(|picture| picture.as_os_str()));
-        let output = settings
-            .output(&arguments)
-            .map_err(|error| system("the enrolment's process", &error))?;
-        let answer: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        match answer.pointer("/subject/id").and_then(Json::as_str) {
-            Some(id) if output.status.success() => subjects.push(id.to_owned()),
-            _ => {
-                let said = String::from_utf8_lossy(&output.stderr);
-                let error: Json = serde_json::from_str(&said).unwrap_or_default();
-                let text = |key| error.pointer(key).and_then(Json::as_str).map(str::to_owned);
-                let what = text("/error/what").unwrap_or_else(|| said.trim().to_owned());
-                let remedy =
-                    text("/error/remedy").unwrap_or_else(|| "run 'make assets'".to_owned());
-                let place = text("/error/where").unwrap_or_else(|| "enrolment".to_owned());
-                return Err(Failure::new(Kind::Input, what, remedy).at(place));
-            }
-        }
+        let answer = settings.typed(Kind::Input, &arguments)?;
+        let id = answer.pointer("/subject/id").and_then(Json::as_str);
+        subjects.push(id.map(str::to_owned).ok_or_else(|| {
+            Failure::new(Kind::Fault, "the enrolment names nobody", "please report it")
+        })?);
     }
     Ok(subjects)
 }
@@ -135,13 +123,8 @@ pub(super) fn account(settings: &Settings, place: &Workplace) -> Result<String, 
     let mut arguments: Vec<&OsStr> =
         ["accounts", "add", ACCOUNT, "--role", "administrator"].map(AsRef::as_ref).to_vec();
     arguments.extend(["--password-file".as_ref(), file.as_os_str()]);
-    let output =
-        settings.output(&arguments).map_err(|error| system("the process of 'accounts'", &error))?;
-    if output.status.success() {
-        return Ok(password);
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Failure::new(Kind::Fault, format!("no account was made: {said}"), "please report it"))
+    settings.typed(Kind::Fault, &arguments)?;
+    Ok(password)
 }
 
 /// Has the door make its key, and reads the public part at the door itself: its `x`.

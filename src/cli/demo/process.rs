@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
+use super::system;
+use crate::cli::exit::Kind;
+use crate::cli::failure::Failure;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Flag, Sources};
 
@@ -46,6 +51,32 @@ impl Settings {
     /// Runs one command to its end.
     pub(super) fn output(&self, arguments: &[&OsStr]) -> std::io::Result<Output> {
         self.command()?.args(arguments).output()
+    }
+
+    /// Runs one verb to its end, as a person would type it; its answer as JSON.
+    ///
+    /// # Errors
+    /// What the verb said, as one of `kind`.
+    pub(super) fn typed<T: AsRef<OsStr>>(
+        &self,
+        kind: Kind,
+        arguments: &[T],
+    ) -> Result<Json, Failure> {
+        let arguments: Vec<&OsStr> =
+            arguments.iter().map(AsRef::as_ref).chain(["--json".as_ref()]).collect();
+        let verb = arguments.first().map_or_else(String::new, |verb| verb.display().to_string());
+        let output = self
+            .output(&arguments)
+            .map_err(|error| system(&format!("the process of '{verb}'"), &error))?;
+        if output.status.success() {
+            return Ok(serde_json::from_slice(&output.stdout).unwrap_or_default());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let error: Json = serde_json::from_str(&said).unwrap_or_default();
+        let text = |key| error.pointer(key).and_then(Json::as_str).map(str::to_owned);
+        let what = text("/error/what").unwrap_or_else(|| said.trim().to_owned());
+        let remedy = text("/error/remedy").unwrap_or_else(|| "please report it".to_owned());
+        Err(Failure::new(kind, what, remedy).at(text("/error/where").unwrap_or(verb)))
     }
 
     fn command(&self) -> std::io::Result<Command> {

@@ -9,12 +9,10 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 use serde_json::Value as Json;
 
 use super::process::Settings;
-use super::system;
 use crate::cli::exit::Kind;
 use crate::cli::failure::Failure;
 use crate::clock::WallClock;
@@ -35,33 +33,25 @@ pub(super) fn make(
     tags: bool,
 ) -> Result<String, Failure> {
     let hours = format!("{} 08:00-12:00", day(now));
-    typed(settings, &["schedules", "set", "cleaning", &hours])?;
-    typed(settings, &["groups", "add", CLEANERS, "--schedule", "cleaning"])?;
-    typed(settings, &["groups", "add", HOUSEHOLD])?;
+    settings.typed(Kind::Fault, &["schedules", "set", "cleaning", &hours])?;
+    settings.typed(Kind::Fault, &["groups", "add", CLEANERS, "--schedule", "cleaning"])?;
+    settings.typed(Kind::Fault, &["groups", "add", HOUSEHOLD])?;
     if tags {
-        typed(settings, &["groups", "demand", HOUSEHOLD, "--factor"])?;
+        settings.typed(Kind::Fault, &["groups", "demand", HOUSEHOLD, "--factor"])?;
     }
     for (subject, group) in members {
         if let Some(group) = group {
-            typed(settings, &["groups", "assign", subject, group])?;
+            settings.typed(Kind::Fault, &["groups", "assign", subject, group])?;
         }
     }
     Ok(hours)
 }
 
 /// The day of the week on which the cleaner may come.
-fn day(now: WallClock) -> &'static str {
+fn day(now: WallClock) -> String {
     let ahead = now.unix_ms + DAYS_AHEAD * 24 * 3600 * 1000;
     let then = Timestamp::from_millisecond(ahead).unwrap_or(Timestamp::UNIX_EPOCH);
-    match then.to_zoned(TimeZone::UTC).weekday() {
-        Weekday::Monday => "mon",
-        Weekday::Tuesday => "tue",
-        Weekday::Wednesday => "wed",
-        Weekday::Thursday => "thu",
-        Weekday::Friday => "fri",
-        Weekday::Saturday => "sat",
-        Weekday::Sunday => "sun",
-    }
+    then.to_zoned(TimeZone::UTC).strftime("%a").to_string().to_lowercase()
 }
 
 /// A hub with a reader of tags, whose key may say that a tag was shown, and nothing else.
@@ -76,9 +66,9 @@ impl Hub {
     /// Makes its key in `folder` and tells it to the door; the tag is that of `subject`.
     pub(super) fn new(settings: &Settings, folder: &Path, subject: &str) -> Result<Self, Failure> {
         let (key, public) = (folder.join("hub.key"), folder.join("hub.key.pub"));
-        typed(settings, &["admins".as_ref(), "key".as_ref(), key.as_os_str()])?;
+        settings.typed(Kind::Fault, &["admins".as_ref(), "key".as_ref(), key.as_os_str()])?;
         let add = ["admins".as_ref(), "add".as_ref(), "hub".as_ref(), public.as_os_str()];
-        typed(settings, &[&add[..], &["--factor-only".as_ref()]].concat())?;
+        settings.typed(Kind::Fault, &[&add[..], &["--factor-only".as_ref()]].concat())?;
         Ok(Self { key, subject: subject.to_owned(), shown: false })
     }
 
@@ -94,7 +84,7 @@ impl Hub {
         let key = self.key.as_os_str();
         let subject: &OsStr = self.subject.as_ref();
         let ask = ["ask".as_ref(), "--key".as_ref(), key, "factor".as_ref(), subject];
-        let came = match typed(settings, &ask) {
+        let came = match settings.typed(Kind::Fault, &ask) {
             Ok(_) => "the door takes it".to_owned(),
             Err(failure) => failure.to_string(),
         };
@@ -103,21 +93,6 @@ impl Hub {
             self.subject
         ))
     }
-}
-
-/// Runs one verb to its end, as a person would type it.
-fn typed<T: AsRef<OsStr>>(settings: &Settings, arguments: &[T]) -> Result<Json, Failure> {
-    let arguments: Vec<&OsStr> =
-        arguments.iter().map(AsRef::as_ref).chain(["--json".as_ref()]).collect();
-    let verb = arguments.first().map_or_else(String::new, |verb| verb.display().to_string());
-    let output = settings
-        .output(&arguments)
-        .map_err(|error| system(&format!("the process of '{verb}'"), &error))?;
-    if output.status.success() {
-        return Ok(serde_json::from_slice(&output.stdout).unwrap_or_default());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Failure::new(Kind::Fault, format!("'{verb}' failed: {said}"), "please report it"))
 }
 
 #[cfg(test)]
