@@ -1,7 +1,8 @@
 //! `enroll`: a person's pictures become references.
 //!
-//! In: a name, and pictures, a recording, the camera, or a stranger's visit that the running daemon remembers. Out: what [`crate::enrol`] made of it, or why
-//! nobody was enrolled: a refused picture refuses the enrolment, unless told otherwise.
+//! In: a name, and pictures, a recording, the camera, or a stranger's visit that the running daemon
+//! remembers. Out: what [`crate::enrol`] made of it, or why nobody was enrolled: a refused picture refuses
+//! the enrolment, unless told otherwise.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Enrolment: pictures become references of a person.
 //!
-//! In: a name, pictures from files, a recording or the camera, or what is remembered of a stranger's visit, the networks and the database of a
-//! door. Out: a subject with one reference for each usable face, or nothing at all; why pictures were
-//! refused, and what somebody should look at again.
+//! In: a name, pictures from files, a recording or the camera, or what is remembered of a stranger's
+//! visit, the networks and the database of a door. Out: a subject with one reference for each usable
+//! face, or nothing at all; why pictures were refused, and what somebody should look at again.
 //! Invariants: pictures are forgotten, only feature vectors are kept; nothing is written before every
 //! picture was judged, and then all at once with its record.
 //! Deliberately absent: words for a terminal, and whose clock and boot sign the record: the command
