@@ -5,9 +5,9 @@
 //! anything is replaced; what is replaced is kept under another name; nothing is replaced without
 //! `--replace`, nor while the daemon has the database open.
 //!
-//! What was taken back here since the backup is back with it, and is named (`undone`). A record in the backup that holds this board's clock is settled
-//! where a time service keeps that clock, and named where none does: an unset clock must not become
-//! the right one by a restore.
+//! What was taken back here since the backup is back with it, and is named (`undone`). A record in the
+//! backup that holds this board's clock is settled where a time service keeps that clock, and named
+//! where none does: an unset clock must not become the right one by a restore.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
