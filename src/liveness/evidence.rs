@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
+use super::looks::Looks;
 use super::{Cue, Lacking, LivenessVerdict, Look};
 use crate::clock::Monotonic;
 
-/// Looks that are remembered; the oldest is forgotten first.
-const LOOKS_MAX: usize = 64;
 /// Cosine of the feature vectors of neighbouring frames. A living face's are never so alike
 /// throughout: people at a door 0.90 to 0.97, sitting still 0.98 to 0.995; a still on a stand before a
 /// camera with noise 0.984 and more (2026-11). So this is for a still that is injected.
@@ -54,10 +53,14 @@ pub struct LivenessPolicy {
     pub mode: Mode,
     /// What the median of the network's live probability must reach, 0 to 1.
     pub median_min: f32,
-    /// Looks that a median needs, ≥ 1; the cards' thresholds are of five.
+    /// That of the network that looks closer; `None` where there is none.
+    pub closer_min: Option<f32>,
+    /// Looks that each median needs, ≥ 1; the cards' thresholds are of five, or of four of each of two.
     pub looks_min: u32,
-    /// How often the network looks at most.
+    /// How often a network looks at most.
     pub spacing: Duration,
+    /// The same once the visit was seen to be live: nobody waits any longer.
+    pub spacing_when_live: Duration,
     /// So many patches on either side of the face, over a visit, tell that the surroundings move with it
     /// ([`Motion`](super::Motion)); 0 for never.
     pub motion_patches: u32,
@@ -70,19 +73,31 @@ impl Default for LivenessPolicy {
         Self {
             mode: Mode::Deny,
             median_min: 0.5,
+            closer_min: None,
             looks_min: 5,
             spacing: Duration::from_millis(90),
+            spacing_when_live: Duration::from_millis(250),
             motion_patches: 3,
             depth_min: 0.12,
         }
     }
 }
 
+impl LivenessPolicy {
+    /// The same with a second network, whose median must reach `closer_min` and which looks in turn with
+    /// the first: twice as often in all, so that a visit takes as long as with one.
+    #[must_use]
+    pub const fn in_turn(self, closer_min: f32) -> Self {
+        let spacing = Duration::from_millis(45);
+        Self { closer_min: Some(closer_min), looks_min: 4, spacing, ..self }
+    }
+}
+
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    probabilities: [f32; LOOKS_MAX],
-    looks: u32,
+    around: Looks,
+    closer: Looks,
     /// Whether the last look could not see the surroundings.
     too_close: bool,
     looked_at: Option<Monotonic>,
@@ -100,21 +115,6 @@ struct Alike {
     frames: u32,
 }
 
-impl Default for Evidence {
-    fn default() -> Self {
-        Self {
-            probabilities: [0.0; LOOKS_MAX],
-            looks: 0,
-            too_close: false,
-            looked_at: None,
-            last_features: Vec::new(),
-            alike: None,
-            yaw: None,
-            cue: None,
-        }
-    }
-}
-
 impl Evidence {
     /// Forgets what was seen, and keeps its memory.
     pub fn clear(&mut self) {
@@ -127,12 +127,17 @@ impl Evidence {
     pub fn note_look(&mut self, look: Look, at: Monotonic) {
         self.looked_at = Some(at);
         self.too_close = look == Look::TooClose;
-        let Look::Seen(probability) = look else { return };
-        let place = self.looks as usize % LOOKS_MAX;
-        if let Some(kept) = self.probabilities.get_mut(place) {
-            *kept = probability;
+        if let Look::Seen(probability) = look {
+            self.around.note(probability);
         }
-        self.looks = self.looks.saturating_add(1);
+    }
+
+    /// The network that looks closer has looked.
+    pub fn note_closer(&mut self, look: Look, at: Monotonic) {
+        self.looked_at = Some(at);
+        if let Look::Seen(probability) = look {
+            self.closer.note(probability);
+        }
     }
 
     /// A face was embedded: `features` at `at`.
@@ -166,10 +171,16 @@ impl Evidence {
     /// How often the network has seen face and surroundings.
     #[must_use]
     pub const fn looks(&self) -> u32 {
-        self.looks
+        self.around.count()
     }
 
-    /// When it looked last.
+    /// How often the network that looks closer has seen the face.
+    #[must_use]
+    pub const fn closer_looks(&self) -> u32 {
+        self.closer.count()
+    }
+
+    /// When one looked last.
     #[must_use]
     pub const fn looked_at(&self) -> Option<Monotonic> {
         self.looked_at
@@ -179,11 +190,13 @@ impl Evidence {
     /// number of looks it is the lower of the two in the middle.
     #[must_use]
     pub fn median(&self) -> Option<f32> {
-        let mut sorted = self.probabilities;
-        let count = (self.looks as usize).min(LOOKS_MAX);
-        let seen = sorted.get_mut(..count).filter(|seen| !seen.is_empty())?;
-        seen.sort_unstable_by(f32::total_cmp);
-        seen.get((count - 1) / 2).copied()
+        self.around.median()
+    }
+
+    /// The same of the network that looks closer.
+    #[must_use]
+    pub fn closer_median(&self) -> Option<f32> {
+        self.closer.median()
     }
 
     /// How far the nose has moved against the eyes, in eye distances; always a number.
@@ -204,12 +217,15 @@ impl Evidence {
         if self.too_close {
             return LivenessVerdict::Undecided(Lacking::Surroundings);
         }
-        if self.looks < policy.looks_min.max(1) {
+        let few = |looks: &Looks| looks.count() < policy.looks_min.max(1);
+        if few(&self.around) || policy.closer_min.is_some() && few(&self.closer) {
             return LivenessVerdict::Undecided(Lacking::Looks);
         }
-        // Written so that NaN on either side is too low.
-        if !self.median().is_some_and(|median| median >= policy.median_min) {
-            return LivenessVerdict::Undecided(Lacking::Median);
+        if !self.around.reach(policy.median_min) {
+            return LivenessVerdict::Undecided(Lacking::Median(Cue::Network));
+        }
+        if policy.closer_min.is_some_and(|least| !self.closer.reach(least)) {
+            return LivenessVerdict::Undecided(Lacking::Median(Cue::Closer));
         }
         if policy.mode == Mode::Confirm && self.depth() < policy.depth_min {
             return LivenessVerdict::Undecided(Lacking::Confirmation);
@@ -251,18 +267,38 @@ mod tests {
         assert_eq!(said(&[]), LivenessVerdict::Undecided(Lacking::Looks));
         assert_eq!(said(&[0.9; 4]), LivenessVerdict::Undecided(Lacking::Looks));
         assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.9]), LivenessVerdict::Live);
-        assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.1]), LivenessVerdict::Undecided(Lacking::Median));
+        assert_eq!(
+            said(&[0.9, 0.1, 0.9, 0.1, 0.1]),
+            LivenessVerdict::Undecided(Lacking::Median(Cue::Network))
+        );
         let even = [0.9, 0.1, 0.1, 0.9, 0.1, 0.9];
         assert_eq!(
             said(&even),
-            LivenessVerdict::Undecided(Lacking::Median),
+            LivenessVerdict::Undecided(Lacking::Median(Cue::Network)),
             "the lower of the two"
         );
         assert_eq!(said(&[0.1, 0.1, 0.9, 0.9, 0.9]), LivenessVerdict::Live, "it may rise");
-        assert_eq!(said(&[f32::NAN; 5]), LivenessVerdict::Undecided(Lacking::Median));
-        let many = looked(&[[0.1; 64], [0.9; 64]].concat());
-        assert_eq!((many.looks(), many.median()), (128, Some(0.9)), "the last 64 count");
+        assert_eq!(said(&[f32::NAN; 5]), LivenessVerdict::Undecided(Lacking::Median(Cue::Network)));
         assert_eq!(looked(&[0.1; 9]).verdict(&policy(Mode::Off)), LivenessVerdict::Live);
+    }
+
+    #[test]
+    fn where_two_networks_look_both_medians_must_be_reached() {
+        let policy = policy(Mode::Deny).in_turn(0.3);
+        let said = |around: &[f32], closer: &[f32]| {
+            let mut evidence = looked(around);
+            let looks = closer.iter().zip(0..);
+            looks.for_each(|(&p, index)| evidence.note_closer(Look::Seen(p), at(45 + 100 * index)));
+            evidence.verdict(&policy)
+        };
+        assert_eq!(said(&[0.9; 4], &[]), LivenessVerdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9; 4], &[0.4; 3]), LivenessVerdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9; 3], &[0.4; 4]), LivenessVerdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9; 4], &[0.4; 4]), LivenessVerdict::Live);
+        let low = |cue| LivenessVerdict::Undecided(Lacking::Median(cue));
+        assert_eq!(said(&[0.4; 4], &[0.4; 4]), low(Cue::Network));
+        assert_eq!(said(&[0.9; 4], &[0.2; 4]), low(Cue::Closer));
+        assert_eq!(said(&[0.9; 4], &[f32::NAN; 4]), low(Cue::Closer));
     }
 
     #[test]

@@ -13,12 +13,13 @@
 mod challenge;
 mod evidence;
 mod flow;
+mod looks;
 mod network;
 mod surroundings;
 
 pub use challenge::{Ask, Challenge, Chance, Side, Sighting};
 pub use evidence::{Evidence, LivenessPolicy, Mode};
-pub use network::{LivenessNetwork, Look};
+pub use network::{LivenessNetwork, LivenessNetworks, Look};
 pub use surroundings::{Motion, Surroundings};
 
 use crate::clock::Monotonic;
@@ -33,6 +34,8 @@ use crate::inference::InferenceError;
 pub enum Cue {
     /// The network takes face and surroundings for a picture.
     Network,
+    /// The network that looks closer takes the face for a picture.
+    Closer,
     /// The face does not change, as no living one can hold still.
     Frozen,
     /// What is around the face moves with it.
@@ -43,13 +46,15 @@ pub enum Cue {
 
 impl Cue {
     /// All.
-    pub const ALL: [Self; 4] = [Self::Network, Self::Frozen, Self::Surroundings, Self::Challenge];
+    pub const ALL: [Self; 5] =
+        [Self::Network, Self::Closer, Self::Frozen, Self::Surroundings, Self::Challenge];
 
     /// Its name in records and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Network => "network",
+            Self::Closer => "closer",
             Self::Frozen => "frozen",
             Self::Surroundings => "surroundings",
             Self::Challenge => "challenge",
@@ -64,8 +69,8 @@ pub enum Lacking {
     Looks,
     /// The face fills so much of the picture that its surroundings cannot be seen: step back.
     Surroundings,
-    /// The network's median is too low so far.
-    Median,
+    /// The median of a network is too low so far: of which, the cue says.
+    Median(Cue),
     /// Nothing was seen that only a live face shows.
     Confirmation,
     /// The visitor has to look straight ahead, until the next turn is asked for.
@@ -96,13 +101,16 @@ pub struct LivenessEvidence {
     pub median: Option<f32>,
     /// How often the network has looked.
     pub looks: u32,
+    /// The median of the network that looks closer, 0 to 1, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub closer: Option<f32>,
 }
 
 /// The cues of one door.
 #[derive(Debug)]
 pub struct Liveness {
     policy: LivenessPolicy,
-    network: LivenessNetwork,
+    networks: LivenessNetworks,
     surroundings: Surroundings,
     evidence: Evidence,
     /// Once everything else speaks for a live face ([`Mode::Challenge`]).
@@ -113,10 +121,10 @@ pub struct Liveness {
 impl Liveness {
     /// Cues of which nothing has been seen.
     #[must_use]
-    pub fn new(policy: LivenessPolicy, network: LivenessNetwork) -> Self {
+    pub fn new(policy: LivenessPolicy, networks: LivenessNetworks) -> Self {
         Self {
             policy,
-            network,
+            networks,
             surroundings: Surroundings::default(),
             evidence: Evidence::default(),
             challenge: None,
@@ -125,7 +133,7 @@ impl Liveness {
     }
 
     /// Sees a face that was compared: `yaw` in eye distances, as `Quality`
-    /// has it. The network looks once in [`LivenessPolicy::spacing`].
+    /// has it. One network looks once in [`LivenessPolicy::spacing`]; where there are two, in turn.
     ///
     /// # Errors
     /// [`InferenceError`] when the network fails or gives a number that is none.
@@ -139,14 +147,22 @@ impl Liveness {
         let at = frame.captured_at();
         self.evidence.note_features(features.values(), at);
         self.evidence.note_yaw(yaw);
-        if self.is_due(at) {
-            let look = self.network.look(frame, face)?;
-            self.evidence.note_look(look, at);
-            self.surroundings.see(frame, face);
-            let patches_min = self.policy.motion_patches;
-            if self.motion().is_some_and(|motion| motion.is_with_the_face(patches_min)) {
-                self.evidence.latch(Cue::Surroundings);
-            }
+        if !self.is_due(at) {
+            return Ok(());
+        }
+        if let Some(closer) = &mut self.networks.closer
+            && self.evidence.looks() > self.evidence.closer_looks()
+        {
+            let look = closer.look(frame, face)?;
+            self.evidence.note_closer(look, at);
+            return Ok(());
+        }
+        let look = self.networks.around.look(frame, face)?;
+        self.evidence.note_look(look, at);
+        self.surroundings.see(frame, face);
+        let patches_min = self.policy.motion_patches;
+        if self.motion().is_some_and(|motion| motion.is_with_the_face(patches_min)) {
+            self.evidence.latch(Cue::Surroundings);
         }
         Ok(())
     }
@@ -183,7 +199,9 @@ impl Liveness {
     }
 
     fn is_due(&self, at: Monotonic) -> bool {
-        self.evidence.looked_at().is_none_or(|last| at.since(last) >= self.policy.spacing)
+        let live = self.evidence.verdict(&self.policy) == LivenessVerdict::Live;
+        let spacing = if live { self.policy.spacing_when_live } else { self.policy.spacing };
+        self.evidence.looked_at().is_none_or(|last| at.since(last) >= spacing)
     }
 
     /// What is to be said of the visit so far.
@@ -205,11 +223,17 @@ impl Liveness {
     #[must_use]
     pub fn told(&self) -> LivenessEvidence {
         let cue = match self.verdict() {
-            LivenessVerdict::Attack(cue) => Some(cue),
-            LivenessVerdict::Undecided(Lacking::Median) => Some(Cue::Network),
+            LivenessVerdict::Attack(cue) | LivenessVerdict::Undecided(Lacking::Median(cue)) => {
+                Some(cue)
+            }
             LivenessVerdict::Undecided(_) | LivenessVerdict::Live => None,
         };
-        LivenessEvidence { cue, median: self.evidence.median(), looks: self.evidence.looks() }
+        LivenessEvidence {
+            cue,
+            median: self.evidence.median(),
+            looks: self.evidence.looks(),
+            closer: self.evidence.closer_median(),
+        }
     }
 
     /// What was seen of this visit.
@@ -255,7 +279,8 @@ mod tests {
     impl Visit {
         fn new(mode: Mode) -> Self {
             let policy = LivenessPolicy { mode, ..LivenessPolicy::default() };
-            Self { liveness: Liveness::new(policy, believer()), picture: picture(), frames: 0 }
+            let networks = LivenessNetworks { around: believer(), closer: None };
+            Self { liveness: Liveness::new(policy, networks), picture: picture(), frames: 0 }
         }
 
         fn shows(&mut self, yaw: f32, alone: bool) -> LivenessVerdict {

@@ -54,6 +54,15 @@ pub struct LivenessNetwork {
     outputs: Vec<Tensor>,
 }
 
+/// The networks of one door.
+#[derive(Debug)]
+pub struct LivenessNetworks {
+    /// Looks at face and surroundings.
+    pub around: LivenessNetwork,
+    /// Looks closer, in turn with the first.
+    pub closer: Option<LivenessNetwork>,
+}
+
 impl std::fmt::Debug for LivenessNetwork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LivenessNetwork").field("model", &self.model).finish_non_exhaustive()
