@@ -93,7 +93,7 @@ impl Guidance {
             Lacking::Turn(Side::Right) => Some(Self::TurnRight),
             Lacking::Ahead => Some(Self::LookHere),
             // More looks come by themselves, and nobody can make a picture live.
-            Lacking::Looks | Lacking::Median(_) => None,
+            Lacking::Looks | Lacking::Median => None,
         }
     }
 }
@@ -172,7 +172,6 @@ mod tests {
     use crate::clock::{ClockTrust, WallClock};
     use crate::decide::FaceSeen;
     use crate::embed::Quality;
-    use crate::liveness::Cue;
 
     fn at(ms: u64) -> Monotonic {
         Monotonic::from_millis(1000 + ms)
@@ -243,7 +242,7 @@ mod tests {
             assert_eq!(asks(1, None, refuse, Some(Lacking::Turn(side))), Some(word));
         }
         assert_eq!(
-            asks(1, None, refuse, Some(Lacking::Median(Cue::Network))),
+            asks(1, None, refuse, Some(Lacking::Median)),
             None,
             "an attacker is told nothing"
         );

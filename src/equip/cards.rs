@@ -204,20 +204,16 @@ impl Cards {
         Ok(LivenessCards { around, closer })
     }
 
-    /// What the medians of those networks must reach over a visit, 0 to 1: of the first, and of the one that
-    /// looks closer, where there is one.
+    /// What the median of those networks must reach over a visit, 0 to 1.
     ///
     /// # Errors
     /// As [`Self::liveness`], and [`EquipError::LivenessThreshold`] when neither the configuration nor the
     /// card says.
-    pub fn liveness_medians(&self, config: &Config) -> Result<(f32, Option<f32>), EquipError> {
-        let LivenessCards { around, closer } = self.liveness(config)?;
-        let missing = || EquipError::LivenessThreshold { model: around.id.clone() };
-        let threshold = liveness_head(&around)?.threshold(config.live.bpcer);
-        let median = config.live.median.or(threshold.map(|threshold| threshold.median));
-        let of_closer = threshold.and_then(|threshold| threshold.closer);
-        let of_closer = closer.map(|_| of_closer.ok_or_else(missing)).transpose()?;
-        Ok((median.ok_or_else(missing)?, of_closer))
+    pub fn liveness_median(&self, config: &Config) -> Result<f32, EquipError> {
+        let LivenessCards { around, .. } = self.liveness(config)?;
+        let of_card = liveness_head(&around)?.threshold(config.live.bpcer);
+        let median = config.live.median.or(of_card.map(|threshold| threshold.median));
+        median.ok_or_else(|| EquipError::LivenessThreshold { model: around.id.clone() })
     }
 
     /// Every fusion card there is, or why it cannot be read.

@@ -252,10 +252,9 @@ impl Networks {
     /// The cues of a live face; `None` where nobody looks at them.
     fn liveness(&self, config: &Config) -> Result<Option<Liveness>, EquipError> {
         let Some(networks) = self.liveness_networks(config)? else { return Ok(None) };
-        let (median_min, closer_min) = self.cards.liveness_medians(config)?;
-        let policy =
-            LivenessPolicy { mode: config.live.mode, median_min, ..LivenessPolicy::default() };
-        let policy = closer_min.map_or(policy, |closer_min| policy.in_turn(closer_min));
+        let (mode, median_min) = (config.live.mode, self.cards.liveness_median(config)?);
+        let policy = LivenessPolicy { mode, median_min, ..LivenessPolicy::default() };
+        let policy = if networks.closer.is_some() { policy.in_turn() } else { policy };
         Ok(Some(Liveness::new(policy, networks)))
     }
 }

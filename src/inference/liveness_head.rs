@@ -42,8 +42,8 @@ pub struct LivenessHead {
     pub live: usize,
     /// What makes the output probabilities.
     pub activation: Activation,
-    /// A second network that is asked in turn with this one and must agree; it looks closer, at paper and
-    /// ink and the edge of a mask.
+    /// A second network that looks in turn with this one, closer, at paper and ink and the edge of a mask;
+    /// both judge together, and the thresholds are of both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closer: Option<ModelId>,
     /// Which threshold supports which errors, the lowest BPCER first; none of a network that was not
@@ -62,10 +62,6 @@ pub struct LivenessThreshold {
     pub apcer: f64,
     /// The median of the live probability over a visit, 0 to 1.
     pub median: f32,
-    /// That of the network that looks closer, which must be reached, too; the errors are then of both
-    /// together. Present exactly where [`LivenessHead::closer`] is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub closer: Option<f32>,
 }
 
 impl LivenessHead {
@@ -116,29 +112,18 @@ impl LivenessHead {
         }
         let mut before: Option<&LivenessThreshold> = None;
         for threshold in &self.thresholds {
-            let LivenessThreshold { bpcer, apcer, median, closer } = threshold;
+            let LivenessThreshold { bpcer, apcer, median } = threshold;
             let unit = |value: f64| (0.0..=1.0).contains(&value);
-            let closest = closer.map_or(0.0, f64::from);
-            if ![*bpcer, *apcer, f64::from(*median), closest].into_iter().all(unit) {
+            if !(unit(*bpcer) && unit(*apcer) && unit(f64::from(*median))) {
                 return wrong(
                     "liveness.threshold",
-                    format!("{bpcer}, {apcer}, {median}, {closest} must each be 0 to 1"),
+                    format!("{bpcer}, {apcer}, {median} must each be 0 to 1"),
                 );
             }
-            if closer.is_some() != self.closer.is_some() {
+            if before.is_some_and(|before| before.bpcer >= *bpcer || before.median > *median) {
                 return wrong(
                     "liveness.threshold",
-                    "'closer' must stand in each where liveness.closer names a network, and in none where \
-                     it does not"
-                        .to_owned(),
-                );
-            }
-            if before.is_some_and(|before| {
-                before.bpcer >= *bpcer || before.median > *median || before.closer > *closer
-            }) {
-                return wrong(
-                    "liveness.threshold",
-                    "must rise: the lowest BPCER and the lowest medians first".to_owned(),
+                    "must rise: the lowest BPCER and the lowest median first".to_owned(),
                 );
             }
             before = Some(threshold);
@@ -152,8 +137,7 @@ mod tests {
     use super::*;
 
     fn head(activation: Activation) -> LivenessHead {
-        let threshold =
-            |bpcer, apcer, median| LivenessThreshold { bpcer, apcer, median, closer: None };
+        let threshold = |bpcer, apcer, median| LivenessThreshold { bpcer, apcer, median };
         LivenessHead {
             crop: 2.7,
             channels: Channels::Rgb,

@@ -17,6 +17,9 @@ const FROZEN: f32 = 0.9995;
 const FROZEN_FOR: Duration = Duration::from_millis(600);
 const FROZEN_FRAMES: u32 = 5;
 
+/// No network is surer than this in the median of two: log-odds of 9.2 either way.
+const CERTAIN: f32 = 1e-4;
+
 /// What a visit must show to be of a live face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -51,10 +54,10 @@ impl Mode {
 pub struct LivenessPolicy {
     /// What a visit must show.
     pub mode: Mode,
-    /// What the median of the network's live probability must reach, 0 to 1.
+    /// What the median of the networks' live probability must reach, 0 to 1 ([`Evidence::median`]).
     pub median_min: f32,
-    /// That of the network that looks closer; `None` where there is none.
-    pub closer_min: Option<f32>,
+    /// Whether two networks look in turn, of which each needs its looks.
+    pub in_turn: bool,
     /// Looks that each median needs, ≥ 1; the cards' thresholds are of five, or of four of each of two.
     pub looks_min: u32,
     /// How often a network looks at most.
@@ -73,7 +76,7 @@ impl Default for LivenessPolicy {
         Self {
             mode: Mode::Deny,
             median_min: 0.5,
-            closer_min: None,
+            in_turn: false,
             looks_min: 5,
             spacing: Duration::from_millis(90),
             spacing_when_live: Duration::from_millis(250),
@@ -84,12 +87,11 @@ impl Default for LivenessPolicy {
 }
 
 impl LivenessPolicy {
-    /// The same with a second network, whose median must reach `closer_min` and which looks in turn with
-    /// the first: twice as often in all, so that a visit takes as long as with one.
+    /// The same for two networks that look in turn: twice as often in all, so that a visit takes as long
+    /// as with one.
     #[must_use]
-    pub const fn in_turn(self, closer_min: f32) -> Self {
-        let spacing = Duration::from_millis(45);
-        Self { closer_min: Some(closer_min), looks_min: 4, spacing, ..self }
+    pub const fn in_turn(self) -> Self {
+        Self { in_turn: true, looks_min: 4, spacing: Duration::from_millis(45), ..self }
     }
 }
 
@@ -187,16 +189,14 @@ impl Evidence {
     }
 
     /// The median of the network's live probability, 0 to 1; `None` before the first look. Of an even
-    /// number of looks it is the lower of the two in the middle.
+    /// number of looks it is the lower of the two in the middle. Where a second network has looked closer, it
+    /// is what lies in the middle of both medians as log-odds: each outvotes the other as far as it is sure,
+    /// but never by being certain.
     #[must_use]
     pub fn median(&self) -> Option<f32> {
-        self.around.median()
-    }
-
-    /// The same of the network that looks closer.
-    #[must_use]
-    pub fn closer_median(&self) -> Option<f32> {
-        self.closer.median()
+        let around = self.around.median()?;
+        let Some(closer) = self.closer.median() else { return Some(around) };
+        Some(1.0 / (1.0 + (-0.5 * (log_odds(around) + log_odds(closer))).exp()))
     }
 
     /// How far the nose has moved against the eyes, in eye distances; always a number.
@@ -218,20 +218,24 @@ impl Evidence {
             return LivenessVerdict::Undecided(Lacking::Surroundings);
         }
         let few = |looks: &Looks| looks.count() < policy.looks_min.max(1);
-        if few(&self.around) || policy.closer_min.is_some() && few(&self.closer) {
+        if few(&self.around) || policy.in_turn && few(&self.closer) {
             return LivenessVerdict::Undecided(Lacking::Looks);
         }
-        if !self.around.reach(policy.median_min) {
-            return LivenessVerdict::Undecided(Lacking::Median(Cue::Network));
-        }
-        if policy.closer_min.is_some_and(|least| !self.closer.reach(least)) {
-            return LivenessVerdict::Undecided(Lacking::Median(Cue::Closer));
+        // Written so that NaN on either side is too low.
+        if !self.median().is_some_and(|median| median >= policy.median_min) {
+            return LivenessVerdict::Undecided(Lacking::Median);
         }
         if policy.mode == Mode::Confirm && self.depth() < policy.depth_min {
             return LivenessVerdict::Undecided(Lacking::Confirmation);
         }
         LivenessVerdict::Live
     }
+}
+
+/// Log-odds of a probability, kept from 0 and 1 by [`CERTAIN`]; NaN of NaN.
+fn log_odds(probability: f32) -> f32 {
+    let kept = probability.clamp(CERTAIN, 1.0 - CERTAIN);
+    (kept / (1.0 - kept)).ln()
 }
 
 /// The cosine of two vectors; `None` where they have not the same length or one is 0.
@@ -269,36 +273,42 @@ mod tests {
         assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.9]), LivenessVerdict::Live);
         assert_eq!(
             said(&[0.9, 0.1, 0.9, 0.1, 0.1]),
-            LivenessVerdict::Undecided(Lacking::Median(Cue::Network))
+            LivenessVerdict::Undecided(Lacking::Median)
         );
         let even = [0.9, 0.1, 0.1, 0.9, 0.1, 0.9];
         assert_eq!(
             said(&even),
-            LivenessVerdict::Undecided(Lacking::Median(Cue::Network)),
+            LivenessVerdict::Undecided(Lacking::Median),
             "the lower of the two"
         );
         assert_eq!(said(&[0.1, 0.1, 0.9, 0.9, 0.9]), LivenessVerdict::Live, "it may rise");
-        assert_eq!(said(&[f32::NAN; 5]), LivenessVerdict::Undecided(Lacking::Median(Cue::Network)));
+        assert_eq!(said(&[f32::NAN; 5]), LivenessVerdict::Undecided(Lacking::Median));
         assert_eq!(looked(&[0.1; 9]).verdict(&policy(Mode::Off)), LivenessVerdict::Live);
     }
 
     #[test]
-    fn where_two_networks_look_both_medians_must_be_reached() {
-        let policy = policy(Mode::Deny).in_turn(0.3);
-        let said = |around: &[f32], closer: &[f32]| {
+    fn two_networks_judge_by_the_middle_of_their_log_odds_and_only_after_enough_looks_of_each() {
+        let policy = policy(Mode::Deny).in_turn();
+        let seen = |around: &[f32], closer: &[f32]| {
             let mut evidence = looked(around);
-            let looks = closer.iter().zip(0..);
-            looks.for_each(|(&p, index)| evidence.note_closer(Look::Seen(p), at(45 + 100 * index)));
-            evidence.verdict(&policy)
+            for (&probability, index) in closer.iter().zip(0..) {
+                evidence.note_closer(Look::Seen(probability), at(45 + 100 * index));
+            }
+            evidence
         };
+        let said = |around: &[f32], closer: &[f32]| seen(around, closer).verdict(&policy);
+        let too_low = LivenessVerdict::Undecided(Lacking::Median);
         assert_eq!(said(&[0.9; 4], &[]), LivenessVerdict::Undecided(Lacking::Looks));
         assert_eq!(said(&[0.9; 4], &[0.4; 3]), LivenessVerdict::Undecided(Lacking::Looks));
         assert_eq!(said(&[0.9; 3], &[0.4; 4]), LivenessVerdict::Undecided(Lacking::Looks));
-        assert_eq!(said(&[0.9; 4], &[0.4; 4]), LivenessVerdict::Live);
-        let low = |cue| LivenessVerdict::Undecided(Lacking::Median(cue));
-        assert_eq!(said(&[0.4; 4], &[0.4; 4]), low(Cue::Network));
-        assert_eq!(said(&[0.9; 4], &[0.2; 4]), low(Cue::Closer));
-        assert_eq!(said(&[0.9; 4], &[f32::NAN; 4]), low(Cue::Closer));
+        assert_eq!(said(&[0.9; 4], &[0.11; 4]), LivenessVerdict::Live);
+        assert_eq!(said(&[0.9; 4], &[0.09; 4]), too_low);
+        assert_eq!(said(&[0.11; 4], &[0.9; 4]), LivenessVerdict::Live);
+        assert_eq!(said(&[0.9; 4], &[f32::NAN; 4]), too_low);
+        assert_eq!(said(&[0.9; 4], &[0.0; 4]), too_low);
+        let sure = seen(&[1.0; 4], &[0.0; 4]).median().unwrap();
+        assert!((sure - 0.5).abs() < 1e-3, "neither outvotes by being certain: {sure}");
+        assert_eq!(seen(&[0.9; 4], &[]).median(), Some(0.9), "as one, until the other has looked");
     }
 
     #[test]

@@ -34,8 +34,6 @@ use crate::inference::InferenceError;
 pub enum Cue {
     /// The network takes face and surroundings for a picture.
     Network,
-    /// The network that looks closer takes the face for a picture.
-    Closer,
     /// The face does not change, as no living one can hold still.
     Frozen,
     /// What is around the face moves with it.
@@ -46,15 +44,13 @@ pub enum Cue {
 
 impl Cue {
     /// All.
-    pub const ALL: [Self; 5] =
-        [Self::Network, Self::Closer, Self::Frozen, Self::Surroundings, Self::Challenge];
+    pub const ALL: [Self; 4] = [Self::Network, Self::Frozen, Self::Surroundings, Self::Challenge];
 
     /// Its name in records and messages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Network => "network",
-            Self::Closer => "closer",
             Self::Frozen => "frozen",
             Self::Surroundings => "surroundings",
             Self::Challenge => "challenge",
@@ -69,8 +65,8 @@ pub enum Lacking {
     Looks,
     /// The face fills so much of the picture that its surroundings cannot be seen: step back.
     Surroundings,
-    /// The median of a network is too low so far: of which, the cue says.
-    Median(Cue),
+    /// The network's median is too low so far.
+    Median,
     /// Nothing was seen that only a live face shows.
     Confirmation,
     /// The visitor has to look straight ahead, until the next turn is asked for.
@@ -101,9 +97,6 @@ pub struct LivenessEvidence {
     pub median: Option<f32>,
     /// How often the network has looked.
     pub looks: u32,
-    /// The median of the network that looks closer, 0 to 1, where there is one.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub closer: Option<f32>,
 }
 
 /// The cues of one door.
@@ -223,17 +216,11 @@ impl Liveness {
     #[must_use]
     pub fn told(&self) -> LivenessEvidence {
         let cue = match self.verdict() {
-            LivenessVerdict::Attack(cue) | LivenessVerdict::Undecided(Lacking::Median(cue)) => {
-                Some(cue)
-            }
+            LivenessVerdict::Attack(cue) => Some(cue),
+            LivenessVerdict::Undecided(Lacking::Median) => Some(Cue::Network),
             LivenessVerdict::Undecided(_) | LivenessVerdict::Live => None,
         };
-        LivenessEvidence {
-            cue,
-            median: self.evidence.median(),
-            looks: self.evidence.looks(),
-            closer: self.evidence.closer_median(),
-        }
+        LivenessEvidence { cue, median: self.evidence.median(), looks: self.evidence.looks() }
     }
 
     /// What was seen of this visit.
@@ -264,7 +251,7 @@ impl Liveness {
 
 #[cfg(test)]
 mod tests {
-    use super::network::tests::{believer, face, picture};
+    use super::network::tests::{believer, doubter, face, picture};
     use super::*;
     use crate::frame::PixelFormat;
     use crate::inference::ModelKey;
@@ -279,7 +266,10 @@ mod tests {
     impl Visit {
         fn new(mode: Mode) -> Self {
             let policy = LivenessPolicy { mode, ..LivenessPolicy::default() };
-            let networks = LivenessNetworks { around: believer(), closer: None };
+            Self::of(policy, LivenessNetworks { around: believer(), closer: None })
+        }
+
+        fn of(policy: LivenessPolicy, networks: LivenessNetworks) -> Self {
             Self { liveness: Liveness::new(policy, networks), picture: picture(), frames: 0 }
         }
 
@@ -312,6 +302,36 @@ mod tests {
             }
             verdict
         }
+    }
+
+    #[test]
+    fn two_networks_look_in_turn_and_judge_together() {
+        let seen = |closer: LivenessNetwork| {
+            let networks = LivenessNetworks { around: believer(), closer: Some(closer) };
+            let mut visit = Visit::of(LivenessPolicy::default().in_turn(), networks);
+            let said: Vec<_> = (0..8).map(|_| visit.shows(0.0, true)).collect();
+            (said, visit.liveness.told())
+        };
+        let (said, told) = seen(believer());
+        assert_eq!(said[6], LivenessVerdict::Undecided(Lacking::Looks), "the closer one has three");
+        assert_eq!(said[7], LivenessVerdict::Live);
+        assert_eq!((told.looks, told.cue), (4, None));
+        let (said, told) = seen(doubter());
+        assert_eq!(said[7], LivenessVerdict::Undecided(Lacking::Median));
+        assert_eq!(told.cue, Some(Cue::Network));
+    }
+
+    #[test]
+    fn who_was_seen_to_be_live_is_looked_at_seldom() {
+        let mut visit = Visit::new(Mode::Deny);
+        for _ in 0..5 {
+            visit.shows(0.0, true);
+        }
+        assert_eq!(visit.liveness.verdict(), LivenessVerdict::Live);
+        for _ in 0..6 {
+            visit.shows(0.0, true);
+        }
+        assert_eq!(visit.liveness.told().looks, 7, "one in 250 ms");
     }
 
     #[test]

@@ -196,6 +196,11 @@ threshold = [{ bpcer = 0.01, apcer = 0.1, median = 0.5 }]
         LivenessNetwork::new(&ModelCard::parse(text).unwrap(), Box::new(Reads(number))).unwrap()
     }
 
+    /// A network that takes everything in [`picture`] for a picture: 0.
+    pub(in crate::liveness) fn doubter() -> LivenessNetwork {
+        network(CARD, 1)
+    }
+
     /// A network that takes everything in [`picture`] for live: 200 / 255.
     pub(in crate::liveness) fn believer() -> LivenessNetwork {
         network(CARD, 2)

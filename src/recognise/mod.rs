@@ -424,9 +424,7 @@ impl Recogniser {
             LivenessVerdict::Attack(_) => {
                 Answer::Never(Refusal::Ambiguous(AmbiguousReason::NotLive))
             }
-            LivenessVerdict::Undecided(Lacking::Median(_)) => {
-                Answer::NotYet(AmbiguousReason::NotLive)
-            }
+            LivenessVerdict::Undecided(Lacking::Median) => Answer::NotYet(AmbiguousReason::NotLive),
             LivenessVerdict::Undecided(_) => Answer::NotYet(AmbiguousReason::LivenessUndecided),
         }
     }

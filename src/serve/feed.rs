@@ -513,7 +513,7 @@ const fn word(lacking: Lacking) -> &'static str {
     match lacking {
         Lacking::Looks => "looks",
         Lacking::Surroundings => "surroundings",
-        Lacking::Median(_) => "median",
+        Lacking::Median => "median",
         Lacking::Confirmation => "confirmation",
         Lacking::Ahead => "ahead",
         Lacking::Turn(Side::Left) => "turn_left",

@@ -444,10 +444,9 @@ impl From<&Decision> for DecisionRecord {
             frames: decision.frames,
             first_frame_us: decision.latency.first_frame_us,
             last_frame_us: decision.latency.last_frame_us,
-            liveness: decision.liveness.map(|told| {
-                let (median, closer) = (finite(told.median), finite(told.closer));
-                LivenessEvidence { median, closer, ..told }
-            }),
+            liveness: decision
+                .liveness
+                .map(|told| LivenessEvidence { median: finite(told.median), ..told }),
         }
     }
 }

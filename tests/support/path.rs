@@ -61,7 +61,7 @@ pub fn liveness(runtime: &Runtime) -> Liveness {
     let closer = around.liveness.as_ref().unwrap().closer.clone();
     let closer = closer.map(|id| network(&card(id.as_str())));
     let policy = LivenessPolicy::default();
-    let policy = if closer.is_some() { policy.in_turn(0.5) } else { policy };
+    let policy = if closer.is_some() { policy.in_turn() } else { policy };
     Liveness::new(policy, LivenessNetworks { around: network(&around), closer })
 }
 

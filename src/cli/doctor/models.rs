@@ -73,19 +73,17 @@ fn liveness(findings: &mut Findings, config: &Config, cards: &Cards) {
             "set live.mode to 'deny' or 'confirm' (docs/liveness.md)",
         );
     }
-    let medians = cards.liveness(config).and_then(|found| {
+    let median = cards.liveness(config).and_then(|found| {
         found.all().try_for_each(|card| cards.with_its_files(&card.id).map(drop))?;
-        Ok((found.closer, cards.liveness_medians(config)?))
+        Ok((found.closer, cards.liveness_median(config)?))
     });
-    match medians {
-        Ok((closer, (median, closer_min))) => {
-            let closer = closer.zip(closer_min).map_or_else(String::new, |(card, median)| {
-                format!(", and that of {} {median:.3}", card.id)
-            });
+    match median {
+        Ok((closer, median)) => {
+            let closer = closer.map_or_else(String::new, |card| format!(" with {}", card.id));
             let mode = mode.name();
             findings.ok(
                 "liveness",
-                format!("{name}: mode '{mode}', a visit's median must reach {median:.3}{closer}"),
+                format!("{name}{closer}: mode '{mode}', a visit's median must reach {median:.3}"),
             );
         }
         Err(error) => findings.fail("liveness", &error.into()),

@@ -53,7 +53,6 @@ function livenessOf(value) {
   const parts = [];
   if (value.mode) parts.push(value.mode);
   if (Number.isFinite(value.median)) parts.push(`median ${asScore(value.median)}`);
-  if (Number.isFinite(value.closer)) parts.push(`closer ${asScore(value.closer)}`);
   if (value.looks !== undefined) parts.push(`${value.looks} looks`);
   if (value.lacking) parts.push(words(LACKING, value.lacking));
   return parts.join(", ");

@@ -73,7 +73,6 @@ export const LACKING = {
 
 export const CUES = {
   network: "the network sees a picture",
-  closer: "the network that looks closer sees a picture",
   frozen: "the face never changes",
   surroundings: "the surroundings move with the face",
   challenge: "the head turned to the wrong side, or too soon",
