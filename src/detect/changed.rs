@@ -12,7 +12,7 @@
 //! differ, as those of a face do.
 //!
 //! Invariants: squares over half of the smallest face that differ by [`NOTICED_MAX`] are noticed, whatever
-//! was learnt; doubt is a search: another size or format, no background, a time that does not
+//! was learnt, where that face takes no more than a quarter of the picture's width; doubt is a search: another size or format, no background, a time that does not
 //! advance, a picture smaller than a square; without a change one is due after the time that is asked for.
 //! Nothing allocates after the first look at a size.
 //! Deliberately absent: zones; a change where no face is seen costs a search, and hides nobody.
@@ -43,6 +43,8 @@ const NOISE_MAX: f32 = 8.0;
 const MEDIAN_STRIDE: usize = 4;
 /// What changes most of a row by no more than this factor is light.
 const LIGHT: f32 = 1.18;
+/// One square of a row in so many is asked for it.
+const LIGHT_STRIDE: usize = 2;
 /// Squares darker than this say nothing of the light's factor.
 const DARK: f32 = 8.0;
 /// How long it takes until what changes all the time is usual: longer than a visitor stands there unseen.
@@ -211,9 +213,10 @@ impl Changed {
 /// The factor by which most of a row has become lighter or darker, within [`LIGHT`].
 fn light(seen: &[f32], known: &[f32], factors: &mut Vec<f32>) -> f32 {
     factors.clear();
-    let lit = seen.iter().zip(known).filter(|(_, known)| **known >= DARK);
-    factors.extend(lit.map(|(seen, known)| seen / known));
-    let tells = 2 * factors.len() > seen.len();
+    let some = seen.iter().zip(known).step_by(LIGHT_STRIDE);
+    let asked = some.len();
+    factors.extend(some.filter(|(_, known)| **known >= DARK).map(|(seen, known)| seen / known));
+    let tells = 2 * factors.len() > asked;
     let factor = median(factors).filter(|_| tells);
     factor.map_or(1.0, |factor| factor.clamp(1.0 / LIGHT, LIGHT))
 }
