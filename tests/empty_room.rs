@@ -287,12 +287,12 @@ fn whoever_comes_in_any_clip_and_in_any_way_is_found_and_judged_alike() {
     compare(&runtime, &paths, &[&[AT_ONCE][..], &OTHERS].concat());
 }
 
-/// What a door sees of a visitor who stands still from its first frame on, or who comes after a minute.
+/// What a door sees of a visitor who stands still from its first frame on, or who comes after twenty seconds.
 #[test]
-fn whoever_stands_still_is_found_at_the_start_and_after_a_quiet_minute() {
+fn whoever_stands_still_is_found_at_the_start_and_after_a_quiet_while() {
     let Some(runtime) = runtime() else { return };
     let (room, visitor) = (nobody(), rgb("obama.jpg", 0.26, (200, 60)));
-    for comes in [0, 900, 901, 902] {
+    for comes in [0, 300] {
         let frames = || {
             (0..comes + 30).map(|number| {
                 let picture = if number < comes { &room } else { &visitor };
