@@ -13,10 +13,12 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group};
 use kinds::turns::{Turn, medians, ratio, timed};
-use kinds::{KINDS, prepared};
+use kinds::{KINDS, ROOM, prepared};
 use support::models::runtime;
 
 const ROUNDS: usize = 400;
+/// The same of an empty room, of which a turn is a second.
+const ROUNDS_OF_ROOMS: usize = 60;
 
 fn every_kind(criterion: &mut Criterion) {
     let Some(runtime) = runtime() else { return };
@@ -72,12 +74,22 @@ const TURNED: [(&str, &str, &str); 2] = [
     ),
 ];
 
+/// An empty room, and what the line is called; each stands beside the first one.
+const ROOMS: [(&str, &str); 6] = [
+    ("frame/nobody, one in three searched", "an empty room, YUYV, detect.search_ms = 0"),
+    ("frame/nobody", "the same, detect.search_ms = 1000"),
+    ("frame/nobody, glimpses", "the same, never searched: glimpses alone"),
+    ("frame/nobody MJPG, one in three searched", "MJPG, detect.search_ms = 0"),
+    ("frame/nobody MJPG", "MJPG, detect.search_ms = 1000"),
+    ("frame/nobody MJPG, glimpses", "MJPG, never searched: glimpses alone"),
+];
+
 fn ratios() {
     let Some(runtime) = runtime() else { return };
     let two_threads = support::models::runtime().map(|runtime| runtime.with_threads(2));
     let Some(two_threads) = two_threads else { return };
     let bare = ["bare/full-range", "bare/short-range", "bare/deepid2"];
-    let scenes = ["frame/nobody", "frame/somebody", "stage/orientation"];
+    let scenes = ["stage/orientation"];
     let live = ["frame/recognised, liveness", "frame/recognised"];
     let turned = TURNED.map(|(turned, _, _)| turned);
     let names: Vec<&str> = bare
@@ -108,11 +120,27 @@ fn ratios() {
     }
     let line = "YUYV, recognised, 15 frames a second: live.mode deny / off";
     println!("{}", ratio(line, time(live[0]), time(live[1])));
-    let line = "YUYV, default strategy: nobody there / one face";
-    println!("{}", ratio(line, time("frame/nobody"), time("frame/somebody")));
     for (name, two) in bare.iter().zip(twice) {
         println!("{}", ratio(&format!("{name}: two threads / one"), *two, time(name)));
     }
+}
+
+/// What an empty room costs: a second of it in each turn, because its frames differ.
+fn rooms() {
+    let Some(runtime) = runtime() else { return };
+    let second = |name: &str| {
+        let mut work = prepared(&runtime, name);
+        timed(move || (0..ROOM).for_each(|_| work()))
+    };
+    let mut turns: Vec<Turn<'_>> = ROOMS.map(|(name, _)| second(name)).into();
+    turns.push(second("frame/somebody"));
+    let times = medians(&mut turns, ROUNDS_OF_ROOMS);
+    println!("\nmedians of {ROUNDS_OF_ROOMS} turns of {ROOM} frames, ratios within this run");
+    let time = |index: usize| times.get(index).copied().unwrap_or_default();
+    for (index, (_, line)) in ROOMS.iter().enumerate() {
+        println!("{}", ratio(line, time(index), time(0)));
+    }
+    println!("{}", ratio("somebody who is followed, YUYV", time(ROOMS.len()), time(0)));
 }
 
 criterion_group! {
@@ -125,4 +153,5 @@ fn main() {
     benches();
     Criterion::default().configure_from_args().final_summary();
     ratios();
+    rooms();
 }

@@ -19,6 +19,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use deepid_edge::align::Cutter;
+use deepid_edge::capture::{CapturedFrame, Decoder};
 use deepid_edge::clock::{Clock, ClockTrust, ManualClock, Monotonic, WallClock};
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SearchScratch};
 use deepid_edge::config::{Config, Sources};
@@ -165,6 +166,58 @@ fn no_frame_allocates_after_warm_up() {
         }
         assert!(faces >= 70, "{strategy:?}: the scene's face was seen in {faces} of 80 frames");
         assert!(counted >= 50);
+    }
+}
+
+#[test]
+fn neither_a_glimpse_nor_a_search_of_an_empty_room_allocates_after_warm_up() {
+    let Some(runtime) = runtime() else { return };
+    let picture = scene::nobody();
+    let mut jpeg = Vec::new();
+    let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 85);
+    picture.write_with_encoder(encoder).unwrap();
+    let (size, stride) = ((scene::WIDTH, scene::HEIGHT), scene::WIDTH as usize * 2);
+    for (bytes, raw) in [(scene::yuyv(&picture), true), (jpeg, false)] {
+        let settings = FollowerSettings::default();
+        let recogniser = path::recogniser(&runtime, settings, true, path::gallery(vec![]));
+        let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
+        let mut door = Door::new(recogniser, VisitPolicy::default());
+        let (mut captured, mut decoder) = (CapturedFrame::default(), Decoder::default());
+        let (mut effects, mut passed_over, mut searched) = (Vec::new(), 0, 0);
+        for number in 0..150_u64 {
+            clock.advance(std::time::Duration::from_millis(67));
+            let captured_at = clock.now();
+            let into = if raw {
+                captured.begin_raw(PixelFormat::Yuyv, size, stride, number, captured_at)
+            } else {
+                captured.begin_jpeg(number, captured_at)
+            };
+            into.extend_from_slice(&bytes);
+            let mut search = false;
+            let count = allocations(|| {
+                let sequence = number;
+                let skips = !door.needs_frame()
+                    || door.glances() && door.is_unchanged(&decoder.glimpse(&captured).unwrap());
+                search = !skips;
+                if skips {
+                    let event = Event::Skipped { sequence, captured_at };
+                    door.step(event, Time::of(&clock), &mut effects);
+                }
+            });
+            let decoded = search.then(|| decoder.decode(&captured).unwrap());
+            // The JPEG library has small tables of its own, which are not counted.
+            let searching = allocations(|| {
+                if let Some(frame) = &decoded {
+                    door.step(Event::Frame(frame), Time::of(&clock), &mut effects);
+                }
+            });
+            if number >= 60 {
+                assert_eq!((count, searching), (0, 0), "frame {number}, raw: {raw}");
+                passed_over += usize::from(!search);
+                searched += usize::from(search);
+            }
+        }
+        assert!(passed_over >= 80 && searched >= 5, "{passed_over} and {searched}, raw: {raw}");
     }
 }
 

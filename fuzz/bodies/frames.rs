@@ -38,8 +38,18 @@ pub fn decode(bytes: &[u8]) {
     let mut captured = CapturedFrame::new();
     captured.begin_jpeg(0, Monotonic::default()).extend_from_slice(bytes);
     let mut decoder = Decoder::with_max_pixels(MAX_PIXELS);
-    if let Ok(frame) = decoder.decode(&captured) {
-        assert!(frame.width() as usize * frame.height() as usize <= MAX_PIXELS);
+    let size = decoder.decode(&captured).map(|frame| (frame.width(), frame.height()));
+    if let Ok((width, height)) = size {
+        assert!(width as usize * height as usize <= MAX_PIXELS);
+    }
+    match (decoder.glimpse(&captured), size) {
+        (Ok(glimpse), Ok((width, height))) => {
+            let seen = (glimpse.frame.width(), glimpse.frame.height());
+            assert_eq!(seen, (width.div_ceil(glimpse.scale), height.div_ceil(glimpse.scale)));
+        }
+        // The library alone refuses it.
+        (Ok(_), Err(_)) => {}
+        (Err(fault), decoded) => assert!(decoded.is_err(), "decoded, and not glimpsed: {fault}"),
     }
 }
 

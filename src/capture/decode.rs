@@ -22,10 +22,11 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::format::OtherFormat;
-use super::jpeg::{self, JpegFault, Outline};
+use super::jpeg::averages::Averages;
+use super::jpeg::{self, JpegFault, Layout, Outline};
 use super::picture::Pixels;
 use super::{CapturedFrame, Encoding, MAX_JPEG_BYTES};
-use crate::frame::{Frame, FrameError, PixelFormat};
+use crate::frame::{Frame, FrameError, Glimpse, PixelFormat};
 use crate::remedy::Remedied;
 
 /// What makes bytes not a picture.
@@ -186,6 +187,7 @@ pub struct Decoder {
     /// A picture that leaves out tables or end marker, as one that does not.
     dressed: Vec<u8>,
     walker: Box<jpeg::Walker>,
+    averages: Averages,
     /// Of the JPEG picture that was decoded last.
     header: Header,
     max_pixels: usize,
@@ -230,7 +232,8 @@ impl Decoder {
     pub fn with_max_pixels(max_pixels: usize) -> Self {
         let walker = Box::new(jpeg::Walker::new());
         let header = Header { width: 0, height: 0, format: PixelFormat::Grey };
-        Self { pixels: Vec::new(), dressed: Vec::new(), walker, header, max_pixels }
+        let averages = Averages::default();
+        Self { pixels: Vec::new(), dressed: Vec::new(), walker, averages, header, max_pixels }
     }
 
     /// The frame's pixels.
@@ -262,16 +265,34 @@ impl Decoder {
         Ok(frame.seen_by(captured.view))
     }
 
+    /// What can be seen of the frame without decoding it: a raw one as it is, of a JPEG picture the
+    /// averages of its blocks.
+    ///
+    /// # Errors
+    /// [`PictureError`], as of [`Self::decode`]; a JPEG picture that the library alone would refuse is
+    /// not noticed.
+    pub fn glimpse<'a>(
+        &'a mut self,
+        captured: &'a CapturedFrame,
+    ) -> Result<Glimpse<'a>, PictureError> {
+        if captured.encoding != Encoding::Jpeg {
+            return self.decode(captured).map(Glimpse::from);
+        }
+        let (_, layout) =
+            walk(&mut self.walker, &captured.bytes, self.max_pixels, &mut self.averages)?;
+        if !Averages::suits(&layout) {
+            return self.decode(captured).map(Glimpse::from);
+        }
+        let (pixels, size, stride) = self.averages.picture(&layout);
+        let (sequence, at) = (captured.sequence, captured.captured_at);
+        let frame = Frame::new(pixels, PixelFormat::Grey, size, stride, sequence, at)?;
+        Ok(Glimpse { frame: frame.seen_by(captured.view), scale: Averages::SCALE })
+    }
+
     /// Decodes a JPEG picture into this decoder's memory.
     pub(super) fn decode_jpeg(&mut self, bytes: &[u8]) -> Result<Outline, PictureError> {
         let max_pixels = self.max_pixels;
-        check_beginning(bytes)?;
-        let walked = self.walker.walk(bytes, max_pixels, &mut ());
-        let (outline, layout) = walked.map_err(|fault| of_fault(fault, bytes, max_pixels))?;
-        let (width, height) = (layout.width, layout.height);
-        if width.max(height) > Frame::MAX_SIDE {
-            return Err(PictureError::TooLarge { width, height, max_pixels });
-        }
+        let (outline, _) = walk(&mut self.walker, bytes, max_pixels, &mut ())?;
         let ends = bytes.get(outline.end..).is_some_and(|rest| rest.starts_with(&END));
         let bytes = if outline.has_tables && ends {
             bytes.get(..outline.end + END.len()).unwrap_or(bytes)
@@ -312,6 +333,23 @@ const UNREADABLE: PictureError = PictureError::Damaged("its parts do not fit eac
 /// Huffman tables that all of them share. The JPEG library knows those tables, and takes them where
 /// it sees this segment; UVC cameras leave out both.
 const START_WITHOUT_TABLES: [u8; 12] = [0xFF, 0xD8, 0xFF, 0xE0, 0, 8, b'A', b'V', b'I', b'1', 0, 0];
+
+/// Walks a JPEG picture to its last code.
+fn walk(
+    walker: &mut jpeg::Walker,
+    bytes: &[u8],
+    max_pixels: usize,
+    sink: &mut impl jpeg::Sink,
+) -> Result<(Outline, Layout), PictureError> {
+    check_beginning(bytes)?;
+    let walked = walker.walk(bytes, max_pixels, sink);
+    let (outline, layout) = walked.map_err(|fault| of_fault(fault, bytes, max_pixels))?;
+    let (width, height) = (layout.width, layout.height);
+    if width.max(height) > Frame::MAX_SIDE {
+        return Err(PictureError::TooLarge { width, height, max_pixels });
+    }
+    Ok((outline, layout))
+}
 
 /// What tells most bad frames without reading them.
 fn check_beginning(bytes: &[u8]) -> Result<(), PictureError> {

@@ -142,6 +142,8 @@ table! {
             "'find-then-follow': models.find on the whole frame, then models.follow on a crop around the face, which is cheaper and finer; 'find' and 'follow-on-whole': that one alone, on every whole frame.");
         refresh_frames: u32 = live(whole(1, 1000), "2",
             "After so many followed frames the whole one is looked at again, for a second person. Less than visit.agreeing, or a grant could rest on frames that were not looked at as a whole.");
+        search_ms: u64 = live(whole(0, 1000), "1000",
+            "While nobody is there the whole frame is searched at least every so many milliseconds, at most a second, and at once where something in it has changed. A longer time costs less. 0: one frame in three is searched, whatever it shows.");
         crop_in_faces: f32 = live(real(1.5, 10.0), "3.5",
             "Side of the crop that is followed, in widths of the last face.");
         central: f32 = live(real(0.1, 1.0), "0.7",

@@ -24,7 +24,7 @@ use super::reload::Adjustment;
 use super::shared::{Shared, TURN};
 use super::slot::Taken;
 use crate::capture::strobe::StrobeWatch;
-use crate::capture::{CameraStatus, CapturedFrame, Decoder, Encoding};
+use crate::capture::{CameraStatus, CapturedFrame, Decoder, Encoding, PictureError};
 use crate::clock::{Clock, ManualClock, Monotonic};
 use crate::decide::{Effect, Fault, Seen};
 use crate::detect::StillFaces;
@@ -156,20 +156,27 @@ impl DoorThread {
         }
         // Somebody is enrolled at this camera: nobody is judged meanwhile.
         let enrols = shared.page.as_ref().filter(|page| page.is_enrolling(shared.clock.now()));
-        if enrols.is_none() && !self.door.needs_frame() {
-            shared.meter.add_processed();
-            return self.step(shared, Event::Skipped { sequence, captured_at }, effects);
+        let judges = enrols.is_none();
+        if judges && !self.door.needs_frame() {
+            return self.pass_over(shared, captured, effects);
+        }
+        // Whoever watches the camera wants to see it move.
+        let watched = shared.page.as_ref().is_some_and(|page| page.viewers() > 0);
+        let anew = shared.opened_anew.load(Ordering::Relaxed);
+        if judges && !watched && !anew && self.door.glances() {
+            match decoder.glimpse(captured) {
+                Ok(glimpse) if self.door.is_unchanged(&glimpse) => {
+                    shared.decoding.succeeded();
+                    return self.pass_over(shared, captured, effects);
+                }
+                Ok(_) => {}
+                Err(error) => return self.note_unreadable(shared, captured, &error, effects),
+            }
         }
         let start = shared.clock.now();
         let frame = match decoder.decode(captured) {
             Ok(frame) => frame,
-            Err(error) => {
-                tracing::debug!(%error, sequence, "frame cannot be read");
-                shared.meter.add_unreadable();
-                shared.decoding.failed(error.cause());
-                let fault = Fault::Unreadable;
-                return self.step(shared, Event::Fault { sequence, captured_at, fault }, effects);
-            }
+            Err(error) => return self.note_unreadable(shared, captured, &error, effects),
         };
         shared.decoding.succeeded();
         let decoded = shared.clock.now();
@@ -193,6 +200,30 @@ impl DoorThread {
         shared.meter.time_path(self.door.sight().times(), shared.clock.now().since(start));
         self.watch_camera(shared, size);
         self.show(shared, &frame);
+    }
+
+    /// Passes over a frame of an empty room.
+    fn pass_over(&mut self, shared: &Shared, captured: &CapturedFrame, effects: &mut Vec<Effect>) {
+        let (sequence, captured_at) = (captured.sequence(), captured.captured_at());
+        shared.meter.add_processed();
+        shared.meter.add_passed_over();
+        self.step(shared, Event::Skipped { sequence, captured_at }, effects);
+    }
+
+    /// Counts a frame that cannot be read, and says why.
+    fn note_unreadable(
+        &mut self,
+        shared: &Shared,
+        captured: &CapturedFrame,
+        error: &PictureError,
+        effects: &mut Vec<Effect>,
+    ) {
+        let (sequence, captured_at) = (captured.sequence(), captured.captured_at());
+        tracing::debug!(%error, sequence, "frame cannot be read");
+        shared.meter.add_unreadable();
+        shared.decoding.failed(error.cause());
+        let fault = Fault::Unreadable;
+        self.step(shared, Event::Fault { sequence, captured_at, fault }, effects);
     }
 
     /// Lets the page see the frame that was just judged, where somebody looks.

@@ -39,6 +39,7 @@ pub(super) fn health(shared: &Shared, uptime: Duration, per_s: f32) -> Health {
             dropped: shared.slot.overwritten() + meter.unreadable(),
             undecodable: meter.unreadable(),
             processed: meter.processed(),
+            passed_over: meter.passed_over(),
             per_s,
         },
         stages,

@@ -107,6 +107,7 @@ pub struct Meter {
     captured: AtomicU64,
     unreadable: AtomicU64,
     processed: AtomicU64,
+    passed_over: AtomicU64,
     faces: AtomicU64,
     decisions: AtomicU64,
     present: AtomicU32,
@@ -123,6 +124,7 @@ impl Default for Meter {
             captured: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
             processed: AtomicU64::new(0),
+            passed_over: AtomicU64::new(0),
             faces: AtomicU64::new(0),
             decisions: AtomicU64::new(0),
             present: AtomicU32::new(0),
@@ -151,6 +153,7 @@ impl Meter {
         captured add_captured "Frames that the source gave.",
         unreadable add_unreadable "Frames that could not be decoded.",
         processed add_processed "Frames that were judged, or passed over in an empty room.",
+        passed_over add_passed_over "Frames of those that were passed over, because nobody is there or nobody can be judged.",
         faces add_face "Frames with at least one face.",
         decisions add_decision "Decisions that were recorded.",
     }

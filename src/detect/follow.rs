@@ -9,15 +9,19 @@
 //! while there are several faces: a second person beside the followed one must be noticed before
 //! enough frames agree on the first, because several faces may forbid a grant.
 //! While nobody has been there for [`IDLE_AFTER`] frames, only every [`IDLE_STRIDE`]th frame is
-//! looked at: an empty room is what a door sees most of the day, and a face that enters is found two
-//! frames later at worst.
+//! looked at, and searched only where something has changed ([`Changed`]) or `search_every` is over: an
+//! empty room is what a door sees most of the day, and a face that enters is found two frames later at
+//! worst.
 //! A face outside of the [`Zones`] is none: neither detector finds it, in a frame or in a crop.
 //! Invariant: a frame in which following finds nothing is looked at as a whole at once, so a face
 //! is never missed because of where an earlier one was.
 
+use std::time::Duration;
+
+use super::changed::Changed;
 use super::orientation::Orienter;
 use super::{DetectError, Detection, Detections, Orientation, SsdDetector, Zones};
-use crate::frame::Frame;
+use crate::frame::{Frame, Glimpse};
 use crate::geometry::Rect;
 
 /// Frames without a face after which a room counts as empty: two seconds at 15 frames/s, the default.
@@ -57,6 +61,9 @@ pub struct FollowerSettings {
     pub refresh: u32,
     /// Faces narrower than this are ignored, in pixels of the frame.
     pub min_face_px: f32,
+    /// While nobody is there the whole frame is searched at least so often, and where something has
+    /// changed; zero: each frame that is looked at is searched.
+    pub search_every: Duration,
 }
 
 impl Default for FollowerSettings {
@@ -66,6 +73,7 @@ impl Default for FollowerSettings {
             crop_in_faces: 3.5,
             refresh: 2,
             min_face_px: 40.0,
+            search_every: Duration::from_secs(1),
         }
     }
 }
@@ -80,6 +88,7 @@ pub struct Follower {
     last: Option<(Rect, u32)>,
     /// Frames in a row that showed nobody.
     empty: u32,
+    changed: Changed,
     /// What the follower sees around one of several faces.
     close: Detections,
     orienter: Orienter,
@@ -95,6 +104,7 @@ impl Follower {
             settings,
             last: None,
             empty: 0,
+            changed: Changed::default(),
             close: Detections::default(),
             orienter: Orienter::default(),
         }
@@ -124,15 +134,34 @@ impl Follower {
     pub const fn forget(&mut self) {
         self.last = None;
         self.empty = 0;
+        self.changed.forget();
+    }
+
+    /// Whether nobody has been there for a while.
+    const fn is_empty(&self) -> bool {
+        matches!(self.settings.strategy, Strategy::FindThenFollow)
+            && self.last.is_none()
+            && self.empty > IDLE_AFTER
     }
 
     /// Whether the next frame need not be looked at, because nobody has been there for a while.
     #[must_use]
     pub const fn rests(&self) -> bool {
-        matches!(self.settings.strategy, Strategy::FindThenFollow)
-            && self.last.is_none()
-            && self.empty > IDLE_AFTER
-            && !self.empty.is_multiple_of(IDLE_STRIDE)
+        self.is_empty() && !self.empty.is_multiple_of(IDLE_STRIDE)
+    }
+
+    /// Whether a glimpse of the next frame may be enough.
+    #[must_use]
+    pub const fn glances(&self) -> bool {
+        self.is_empty() && !self.settings.search_every.is_zero()
+    }
+
+    /// Whether the frame of `glimpse` need not be searched: nobody has been there for a while, and nothing
+    /// has changed. To be asked of each frame at most once, and before [`Self::detect`], which asks by
+    /// itself where nobody has.
+    pub fn is_unchanged(&mut self, glimpse: &Glimpse<'_>) -> bool {
+        let FollowerSettings { min_face_px, search_every, .. } = self.settings;
+        self.glances() && !self.changed.is_due(glimpse, min_face_px, search_every)
     }
 
     /// Passes over a frame that need not be looked at.
@@ -170,7 +199,7 @@ impl Follower {
                         return Ok(());
                     }
                 }
-                if self.rests() {
+                if self.rests() || self.is_unchanged(&Glimpse::from(*frame)) {
                     self.rest();
                     into.clear();
                     return Ok(());
@@ -182,6 +211,7 @@ impl Follower {
                     self.follow.detect(frame, whole, min_face, into)?;
                 }
                 self.empty = if into.0.is_empty() { self.empty.wrapping_add(1) } else { 0 };
+                self.changed.searched(frame.sequence(), !into.0.is_empty());
                 // The finder's keypoints are coarser than the follower's, and the templates of
                 // references must agree with those of probes: the same network places both.
                 match Self::only(into) {
@@ -441,5 +471,57 @@ mod tests {
             follower.detect(&frame, &mut faces).unwrap();
             assert_eq!(faces.as_slice().len(), 1, "and seen in every frame from then on");
         }
+    }
+
+    #[test]
+    fn an_empty_room_in_which_nothing_changes_is_searched_once_a_second() {
+        let script = Scripted::default();
+        let mut follower = follower(&script, &script);
+        let mut faces = Detections::default();
+        let mut number = 0;
+        // Of fifteen frames a second.
+        let mut look = |follower: &mut Follower, pixels: &[u8], asks: bool| {
+            number += 1;
+            let (at, size) = (Monotonic::from_millis(number * 67), (64, 48));
+            let frame = Frame::new(pixels, PixelFormat::Grey, size, 64, number, at).unwrap();
+            // Whoever asks before does not decode what nobody needs.
+            if asks && follower.rests()
+                || asks && follower.glances() && follower.is_unchanged(&Glimpse::from(frame))
+            {
+                follower.rest();
+                return false;
+            }
+            follower.detect(&frame, &mut faces).unwrap();
+            !faces.as_slice().is_empty()
+        };
+        for _ in 0..IDLE_AFTER {
+            assert!(!follower.glances(), "at first every frame is searched");
+            look(&mut follower, &PIXELS, true);
+        }
+        for asks in [true, false] {
+            script.looks.store(0, Ordering::Relaxed);
+            for _ in 0..150 {
+                assert!(!look(&mut follower, &PIXELS, asks));
+            }
+            let searches = script.looks.load(Ordering::Relaxed) / 2;
+            assert!((10..=12).contains(&searches), "in ten seconds: {searches}");
+        }
+        // Whoever comes is found by the next look, whoever cannot be told from the wall by the next search.
+        let mut pixels = PIXELS;
+        pixels.iter_mut().step_by(2).for_each(|pixel| *pixel = 30);
+        for (comes, within) in [(&pixels, IDLE_STRIDE), (&PIXELS, 16)] {
+            script.there.store(true, Ordering::Relaxed);
+            let found = (0..within).any(|_| look(&mut follower, comes, true));
+            assert!(found && !follower.glances(), "within {within} frames");
+            script.there.store(false, Ordering::Relaxed);
+            assert!((0..=IDLE_AFTER + 30).all(|_| !look(&mut follower, &PIXELS, true)), "gone");
+        }
+        let settings = FollowerSettings { search_every: Duration::ZERO, ..follower.settings };
+        follower.tune(settings, 0.5);
+        assert!((0..=IDLE_AFTER).all(|_| !look(&mut follower, &PIXELS, true)));
+        script.looks.store(0, Ordering::Relaxed);
+        assert!((0..150).all(|_| !look(&mut follower, &PIXELS, true)));
+        let searches = script.looks.load(Ordering::Relaxed) / 2;
+        assert_eq!(searches, 50, "one frame in three, whatever it shows");
     }
 }

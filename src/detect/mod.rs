@@ -11,6 +11,7 @@
 //! Sources: Liu et al. 2016 (SSD); Bazarevsky et al. 2019 (BlazeFace: anchors, keypoints, weighted
 //! suppression).
 
+mod changed;
 mod follow;
 mod orientation;
 mod ssd;

@@ -23,7 +23,7 @@ use crate::compare::SubjectId;
 use crate::decide::{
     Answer, Effect, Fault, Observation, Question, Seen, SeveralFaces, Verdict, Visit, VisitPolicy,
 };
-use crate::frame::Frame;
+use crate::frame::{Frame, Glimpse};
 use crate::liveness::{Lacking, LivenessEvidence};
 use crate::policy::Rules;
 use crate::recognise::{Galleries, Recalled, Recogniser, Tuning};
@@ -36,6 +36,16 @@ pub trait Sight {
 
     /// Whether the next frame need not be looked at, because nobody has been there for a while.
     fn rests(&self) -> bool;
+
+    /// Whether a glimpse of the next frame may be enough.
+    fn glances(&self) -> bool {
+        false
+    }
+
+    /// Whether a frame need not be looked at, because nothing has changed in an empty room.
+    fn is_unchanged(&mut self, _glimpse: &Glimpse<'_>) -> bool {
+        false
+    }
 
     /// Passes over a frame that need not be looked at: it shows nobody.
     fn pass_over(
@@ -81,6 +91,14 @@ impl Sight for Recogniser {
 
     fn rests(&self) -> bool {
         Self::rests(self)
+    }
+
+    fn glances(&self) -> bool {
+        Self::glances(self)
+    }
+
+    fn is_unchanged(&mut self, glimpse: &Glimpse<'_>) -> bool {
+        Self::is_unchanged(self, glimpse)
     }
 
     fn pass_over(
@@ -134,7 +152,7 @@ impl Sight for Recogniser {
 pub enum Event<'e, F> {
     /// A frame that can be judged.
     Frame(&'e F),
-    /// A frame that was not decoded, because [`Door::needs_frame`] said no.
+    /// A frame that was not decoded, because [`Door::needs_frame`] said no or [`Door::is_unchanged`] yes.
     Skipped {
         /// The source's running number of it.
         sequence: u64,
@@ -369,6 +387,18 @@ impl<S: Sight> Door<S> {
     #[must_use]
     pub fn needs_frame(&self) -> bool {
         !self.is_blind() && !self.sight.rests()
+    }
+
+    /// Whether a glimpse of the next frame may be enough: then [`Self::is_unchanged`] is to be asked
+    /// before it is decoded. Who does not ask has the frame itself looked at.
+    #[must_use]
+    pub fn glances(&self) -> bool {
+        self.sight.glances()
+    }
+
+    /// Whether the frame of `glimpse` shows what was seen to be nobody, and is [`Event::Skipped`].
+    pub fn is_unchanged(&mut self, glimpse: &Glimpse<'_>) -> bool {
+        self.sight.is_unchanged(glimpse)
     }
 
     /// Whether no frame is judged.

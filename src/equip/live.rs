@@ -98,7 +98,10 @@ mod tests {
             _ if name == "detect.refresh_frames" => "1".to_owned(),
             KeyKind::Text(Rule::Device) => "/dev/video7".to_owned(),
             KeyKind::Text(_) | KeyKind::Path => format!("{}-2", default.trim_matches('"')),
-            KeyKind::Whole { .. } => (default.parse::<i64>().unwrap() + 1).to_string(),
+            KeyKind::Whole { max, .. } => {
+                let default: i64 = default.parse().unwrap();
+                (if default < max { default + 1 } else { default - 1 }).to_string()
+            }
             KeyKind::Real { .. } => (default.parse::<f64>().unwrap() * 0.9).to_string(),
             KeyKind::OneOf(numbers) => numbers.last().unwrap().to_string(),
             KeyKind::Switch => (default != "true").to_string(),

@@ -72,6 +72,7 @@ impl Config {
             crop_in_faces: detect.crop_in_faces,
             refresh: detect.refresh_frames,
             min_face_px: detect.min_face_px as f32,
+            search_every: Duration::from_millis(detect.search_ms),
         }
     }
 

@@ -105,6 +105,21 @@ pub struct Frame<'a> {
     captured_at: crate::clock::Monotonic,
 }
 
+/// What can be seen of a frame before it is decoded: itself, or a smaller picture of its luminance.
+#[derive(Debug, Clone, Copy)]
+pub struct Glimpse<'a> {
+    /// The picture, with the frame's number and time.
+    pub frame: Frame<'a>,
+    /// Pixels of the frame along a side of one of the picture's, 1 for the frame itself.
+    pub scale: u32,
+}
+
+impl<'a> From<Frame<'a>> for Glimpse<'a> {
+    fn from(frame: Frame<'a>) -> Self {
+        Self { frame, scale: 1 }
+    }
+}
+
 impl std::fmt::Debug for Frame<'_> {
     /// Never shows pixels: what is debugged may be logged.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

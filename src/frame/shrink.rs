@@ -74,12 +74,21 @@ impl Frame<'_> {
     /// The mean luminance of every square of `window`, 0 to 255. `sums` is scratch memory. Rows beyond
     /// the frame, of a window that was made for a larger one, are black.
     pub fn shrunk(&self, window: &Window, sums: &mut Vec<u16>, into: &mut Vec<f32>) {
-        let (offset, step) = match self.format() {
-            PixelFormat::Yuyv => (0, 2),
-            PixelFormat::Uyvy => (1, 2),
-            PixelFormat::Nv12 | PixelFormat::Grey => (0, 1),
-            PixelFormat::Rgb => (1, 3),
-        };
+        match self.format() {
+            PixelFormat::Yuyv => self.shrunk_as::<2, 0>(window, sums, into),
+            PixelFormat::Uyvy => self.shrunk_as::<2, 1>(window, sums, into),
+            PixelFormat::Nv12 | PixelFormat::Grey => self.shrunk_as::<1, 0>(window, sums, into),
+            PixelFormat::Rgb => self.shrunk_as::<3, 1>(window, sums, into),
+        }
+    }
+
+    /// The same of pixels of `STEP` bytes, of which the one at `OFFSET` is the luminance.
+    fn shrunk_as<const STEP: usize, const OFFSET: usize>(
+        &self,
+        window: &Window,
+        sums: &mut Vec<u16>,
+        into: &mut Vec<f32>,
+    ) {
         let (scale, black) = match self.format() {
             PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Nv12 => (255.0 / 219.0, 16.0),
             PixelFormat::Grey | PixelFormat::Rgb => (1.0, 0.0),
@@ -91,12 +100,12 @@ impl Frame<'_> {
         into.clear();
         sums.clear();
         sums.reserve(self.stride());
-        sums.resize(window.columns * side * step, 0);
+        sums.resize(window.columns * side * STEP, 0);
         for row in 0..window.rows {
             sums.fill(0);
             for line in (0..side).step_by(every) {
                 let y = window.top + row * side + line;
-                let start = y * self.stride() + window.left * step;
+                let start = y * self.stride() + window.left * STEP;
                 let inside = y < self.stored_size().1 as usize;
                 let end = if inside { start + sums.len() } else { start };
                 let bytes = self.pixels().get(start..end).unwrap_or_default();
@@ -104,9 +113,10 @@ impl Frame<'_> {
                     *sum = sum.wrapping_add(u16::from(*byte));
                 }
             }
-            into.extend(sums.chunks_exact(side * step).map(|square| {
+            into.extend(sums.chunks_exact(side * STEP).map(|square| {
+                let pixels = square.as_chunks::<STEP>().0.iter();
                 let total: u32 =
-                    square.iter().skip(offset).step_by(step).map(|v| u32::from(*v)).sum();
+                    pixels.filter_map(|pixel| pixel.get(OFFSET)).copied().map(u32::from).sum();
                 (total as f32 * share - black * scale).clamp(0.0, 255.0)
             }));
         }

@@ -1,10 +1,9 @@
 //! The payloads of the contract, and how they are made from what was recorded.
 //!
-//! Records and states → serde values; pure. `access` and the decisions on `audit` are made from
-//! the same record by the same code. Invariants: every payload names its schema; fields are only
-//! ever added within a version; `access` exists only for a decision, and it alone can carry a name, which
-//! whoever makes it adds. Deliberately absent: pictures, feature vectors. Source: `docs/wire/README.md`; its JSON Schemas stand beside it and
-//! a test holds these types to them.
+//! Records and states → serde values; pure. `access` and the decisions on `audit` are made from the same record
+//! by the same code. Invariants: every payload names its schema; fields are only ever added within a version;
+//! `access` exists only for a decision, and it alone can carry a name, which whoever makes it adds. Source:
+//! `docs/wire/README.md`; a test holds these types to its JSON Schemas. Absent: pictures, feature vectors.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -387,8 +386,11 @@ pub struct FrameCounts {
     /// Those of them that could not be decoded.
     #[serde(default)]
     pub undecodable: u64,
-    /// Judged, or passed over because nobody has been there for a while.
+    /// Judged or passed over.
     pub processed: u64,
+    /// Those of them that were passed over: nobody is there, or nobody can be judged.
+    #[serde(default)]
+    pub passed_over: u64,
     /// Processed per second, over the last while.
     pub per_s: f32,
 }

@@ -44,7 +44,7 @@ use crate::detect::{
     Detection, Detections, Follower, FollowerSettings, Orientation, Uprightness, Zones,
 };
 use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
-use crate::frame::Frame;
+use crate::frame::{Frame, Glimpse};
 use crate::inference::InferenceError;
 use crate::liveness::{Lacking, Liveness, LivenessEvidence, LivenessVerdict};
 use recall::Recall;
@@ -183,6 +183,18 @@ impl Recogniser {
     #[must_use]
     pub const fn rests(&self) -> bool {
         self.detector.rests()
+    }
+
+    /// Whether a glimpse of the next frame may be enough. To be asked before a frame is decoded.
+    #[must_use]
+    pub const fn glances(&self) -> bool {
+        self.detector.glances()
+    }
+
+    /// Whether the frame of `glimpse` need not be looked at, because nobody has been there for a while
+    /// and nothing has changed since.
+    pub fn is_unchanged(&mut self, glimpse: &Glimpse<'_>) -> bool {
+        self.detector.is_unchanged(glimpse)
     }
 
     /// Passes over a frame that need not be looked at.

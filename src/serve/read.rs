@@ -408,8 +408,14 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         one(
             "frames_processed_total",
             "counter",
-            "Frames that were judged",
+            "Frames that were judged or passed over",
             frames.processed as f64,
+        );
+        one(
+            "frames_passed_over_total",
+            "counter",
+            "Frames of those that were passed over, because nobody is there or nobody can be judged",
+            frames.passed_over as f64,
         );
         one("frames_per_second", "gauge", "Frames judged a second", f64::from(frames.per_s));
         one("resident_bytes", "gauge", "Resident memory", *rss_bytes as f64);

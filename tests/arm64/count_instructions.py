@@ -31,8 +31,8 @@ from check import HERE, PROCESSORS, ROOT, Failed, build, emulated, succeeded
 
 # Fetched and made things lie where git ignores them.
 PLACE = ROOT / "assets/qemu"
-# Pieces of work of the shorter run, a multiple of every cycle in benches/work.rs.
-PIECES = 3
+# Pieces of work of the shorter run, at least: as many whole cycles of benches/work.rs.
+PIECES_MIN = 3
 WHOSE = ("ours", "TFLite library", "C libraries")
 
 
@@ -108,11 +108,12 @@ def count(processor: str, program: Path, made: Path, kind: str, pieces: int) -> 
     return counts
 
 
-def piece(processor: str, program: Path, made: Path, kind: str) -> dict[tuple[str, str], float]:
-    """Instructions of one piece of work by file and function."""
-    once = count(processor, program, made, kind, PIECES)
-    twice = count(processor, program, made, kind, 2 * PIECES)
-    return {place: (twice[place] - once[place]) / PIECES for place in twice}
+def piece(processor: str, program: Path, made: Path, kind: str, cycle: int) -> dict[tuple[str, str], float]:
+    """Instructions of one piece of work, of which so many make a cycle, by file and function."""
+    pieces = -(-PIECES_MIN // cycle) * cycle
+    once = count(processor, program, made, kind, pieces)
+    twice = count(processor, program, made, kind, 2 * pieces)
+    return {place: (twice[place] - once[place]) / pieces for place in twice}
 
 
 def whose(file: str, program: Path) -> str:
@@ -145,7 +146,7 @@ def main(arguments: list[str]) -> int:
         # With its symbols, which the release profile would strip.
         program = build("rustc", "bench", "work", "--", "-C", "strip=none")
         listed = command([HERE / "emulate.sh", "cortex-a72", program], "the benchmark's program").splitlines()[1:]
-        kinds = [line.split("\t")[0] for line in listed]
+        kinds = {kind: int(cycle) for kind, cycle in (line.split("\t") for line in listed)}
         unknown = set(options.kind or ()) - set(kinds)
         if unknown:
             raise Failed(f"no such kind: {', '.join(sorted(unknown))}; there are {', '.join(kinds)}")
@@ -154,7 +155,7 @@ def main(arguments: list[str]) -> int:
         works = list(product(options.kind or kinds, options.processor or PROCESSORS))
         # What is counted does not depend on what runs beside it.
         with ThreadPoolExecutor(os.cpu_count()) as runs:
-            counted = runs.map(lambda work: piece(work[1], program, made, work[0]), works)
+            counted = runs.map(lambda work: piece(work[1], program, made, work[0], kinds[work[0]]), works)
             for (kind, processor), costs in zip(works, counted, strict=True):
                 show(kind, processor, costs, program, options.functions)
     except Failed as failure:

@@ -97,6 +97,7 @@ pub fn health() -> Health {
             dropped: 3,
             undecodable: 1,
             processed: 897,
+            passed_over: 240,
             per_s: 14.5,
         },
         stages: ["detect", "decision"].map(|stage| (stage.to_owned(), latency)).into(),

@@ -2,7 +2,7 @@
 //!
 //! In: bytes that begin with a start marker. Out: an [`Outline`]: how large the picture is, where it
 //! ends, where its EXIF data are; or why it is not whole. Whoever wants coefficients too gives a
-//! [`Sink`]: [`small`] makes a reduced picture of them.
+//! [`Sink`]: [`small`] makes a reduced picture of them, [`averages`] one of a pixel for each block.
 //!
 //! The decoder of pixels cannot tell a picture whose data were lost: it reads on behind the last bit
 //! and fills what is missing with a flat colour. So each code of each scan is read here, and a
@@ -14,6 +14,7 @@
 //! Source: ITU-T T.81; libjpeg for what is accepted beyond it.
 //! Deliberately absent: arithmetic coding, lossless and hierarchical pictures, 12 bits.
 
+pub(super) mod averages;
 mod bits;
 mod scan;
 pub(super) mod small;
