@@ -271,10 +271,7 @@ mod tests {
         assert_eq!(said(&[]), LivenessVerdict::Undecided(Lacking::Looks));
         assert_eq!(said(&[0.9; 4]), LivenessVerdict::Undecided(Lacking::Looks));
         assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.9]), LivenessVerdict::Live);
-        assert_eq!(
-            said(&[0.9, 0.1, 0.9, 0.1, 0.1]),
-            LivenessVerdict::Undecided(Lacking::Median)
-        );
+        assert_eq!(said(&[0.9, 0.1, 0.9, 0.1, 0.1]), LivenessVerdict::Undecided(Lacking::Median));
         let even = [0.9, 0.1, 0.1, 0.9, 0.1, 0.9];
         assert_eq!(
             said(&even),

@@ -42,12 +42,6 @@ impl Looks {
         seen.sort_unstable_by(f32::total_cmp);
         seen.get((count - 1) / 2).copied()
     }
-
-    /// Whether the median reaches `least`.
-    pub(super) fn reach(&self, least: f32) -> bool {
-        // Written so that NaN on either side is too low.
-        self.median().is_some_and(|median| median >= least)
-    }
 }
 
 #[cfg(test)]
@@ -69,13 +63,5 @@ mod tests {
         assert_eq!(looks(&[0.9, 0.1, 0.9, 0.1]).median(), Some(0.1));
         let many = looks(&[[0.1; 64], [0.9; 64]].concat());
         assert_eq!((many.count(), many.median()), (128, Some(0.9)));
-    }
-
-    #[test]
-    fn a_number_that_is_none_reaches_nothing() {
-        assert!(looks(&[0.5; 3]).reach(0.5));
-        assert!(!looks(&[0.5; 3]).reach(f32::NAN));
-        assert!(!looks(&[f32::NAN; 3]).reach(0.0));
-        assert!(!looks(&[]).reach(0.0));
     }
 }

@@ -5,8 +5,7 @@ in   --view around | close, --model FILE.tflite, --cache FOLDER with calibration
      --closer FILE.tflite: the network of the view `close`, which the door asks in turn with the first
 out  --out calibration.json: for each BPCER the threshold and the APCER there, by kind too; AUC of
      visits and of frames; the same for each teacher, whose p(live) the cache holds. With --closer also
-     `pair`: the thresholds of both medians, each of which refuses as many live visits as the other, and
-     the errors of a door that wants both
+     `pair`: the same of the middle of both medians' log-odds, by which the door judges then
 """
 
 from __future__ import annotations
@@ -28,6 +27,8 @@ RATES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 LOOKS_MIN = 3
 # As many looks of each of two networks the door waits for (LivenessPolicy::in_turn).
 LOOKS_IN_TURN = 4
+# No network is surer than this in the middle of two (src/liveness/evidence.rs).
+CERTAIN = 1e-4
 
 
 def middle(scores: np.ndarray) -> float:
@@ -46,8 +47,7 @@ def visits(scores: np.ndarray, data: Drawn, most: int | None = None) -> tuple[np
     return np.array(found), np.array(kinds)
 
 
-def report(scores: np.ndarray, data: Drawn) -> dict:
-    medians, kinds = visits(scores, data)
+def by_visit(medians: np.ndarray, kinds: np.ndarray) -> dict:
     live, attack = medians[kinds == 0], medians[kinds != 0]
     points = []
     for rate in RATES:
@@ -57,32 +57,23 @@ def report(scores: np.ndarray, data: Drawn) -> dict:
             "bpcer": rate, "median": threshold, "apcer": rates.apcer(attack, threshold), "interval": rates.interval(wrong, len(attack)),
             "kinds": {name: rates.apcer(medians[kinds == k], threshold) for k, name in enumerate(NAMES) if k},
         })  # fmt: skip
+    return {"live": len(live), "attacks": len(attack), "auc": rates.auc(live, attack), "points": points}
+
+
+def report(scores: np.ndarray, data: Drawn) -> dict:
     frames = data.kinds == 0
-    return {"live": len(live), "attacks": len(attack), "auc": rates.auc(live, attack), "auc_frames": rates.auc(scores[frames], scores[~frames]), "points": points}
+    return by_visit(*visits(scores, data)) | {"auc_frames": rates.auc(scores[frames], scores[~frames])}
+
+
+def log_odds(medians: np.ndarray) -> np.ndarray:
+    kept = np.clip(medians, CERTAIN, 1.0 - CERTAIN)
+    return np.log(kept / (1.0 - kept))
 
 
 def pair_report(around: np.ndarray, closer: np.ndarray, data: Drawn) -> dict:
-    """The errors of a door that wants both medians."""
+    """Of both networks together, as Evidence::median has it."""
     (first, kinds), (second, _) = visits(around, data, LOOKS_IN_TURN), visits(closer, data, LOOKS_IN_TURN)
-    live, attack = kinds == 0, kinds != 0
-    points = []
-    for rate in RATES:
-        found = None
-        # The largest share that each may refuse so that both together refuse no more than `rate`.
-        for each in np.linspace(0.0, rate, 201):
-            at = rates.threshold_at(first[live], each), rates.threshold_at(second[live], each)
-            passed = (first >= at[0]) & (second >= at[1])
-            if 1.0 - passed[live].mean() <= rate + 1e-9:
-                found = at, passed
-        (median, closer_median), passed = found
-        wrong = int(passed[attack].sum())
-        points.append({
-            "bpcer": rate, "median": median, "closer": closer_median, "apcer": wrong / int(attack.sum()), "interval": rates.interval(wrong, int(attack.sum())),
-            "kinds": {name: float(passed[kinds == k].mean()) if (kinds == k).any() else float("nan") for k, name in enumerate(NAMES) if k},
-        })  # fmt: skip
-    logits = [np.log(np.clip(s, 1e-6, 1 - 1e-6) / (1 - np.clip(s, 1e-6, 1 - 1e-6))) for s in (first, second)]
-    both = logits[0] + logits[1]
-    return {"live": int(live.sum()), "attacks": int(attack.sum()), "auc": rates.auc(both[live], both[attack]), "points": points}
+    return by_visit(1.0 / (1.0 + np.exp(-(log_odds(first) + log_odds(second)) / 2)), kinds)
 
 
 def scores_of(model: Path, view: str, cache: Path) -> tuple[np.ndarray, Drawn]:
@@ -110,7 +101,7 @@ def main() -> int:
     options.out.write_text(json.dumps(document, indent=1), encoding="utf-8")
     for name, found in document.items():
         at = next(p for p in found["points"] if p["bpcer"] == 0.05)
-        print(f"calibrate: {name}: {found['live']} live, {found['attacks']} attacks, AUC {found['auc']:.4f} (frames {found['auc_frames']:.4f}), APCER at BPCER 5 % {100 * at['apcer']:.1f} %")
+        print(f"calibrate: {name}: {found['live']} live, {found['attacks']} attacks, AUC {found['auc']:.4f} (frames {found.get('auc_frames', float('nan')):.4f}), APCER at BPCER 5 % {100 * at['apcer']:.1f} %")
     return 0
 
 

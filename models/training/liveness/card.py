@@ -76,13 +76,11 @@ def thresholds(calibration: dict) -> list[str]:
     lines: list[str] = []
     for point in calibration["points"]:
         lines += ["", "[[liveness.threshold]]", f"bpcer = {point['bpcer']}", f"apcer = {point['apcer']:.4f}", f"median = {point['median']:.4f}"]
-        if "closer" in point:
-            lines.append(f"closer = {point['closer']:.4f}")
     return lines
 
 
-def measured(calibration: dict) -> str:
-    looks = "four looks of each network, both of which must reach theirs" if "closer" in calibration["points"][0] else "five looks"
+def measured(calibration: dict, closer: str | None) -> str:
+    looks = f"four looks of each of two networks, this one and {closer}" if closer else "five looks"
     one = next(p for p in calibration["points"] if p["bpcer"] == 0.01)
     kinds = ", ".join(f"{name} {100 * rate:.1f} %" for name, rate in one["kinds"].items())
     low, high = one["interval"]
@@ -121,7 +119,7 @@ def main() -> int:
         calibration = json.loads(options.calibration.read_text(encoding="utf-8"))["pair" if options.closer else "model"]
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in options.run]
         words = WORDS[options.view]
-        title = words.title
+        title = f"Liveness of the face in a square of four faces, judged together with {options.closer}, int8" if options.closer else words.title
         licence = "Apache-2.0: begun with weights of Minivision's, changed; trained on drawings of research photographs (see limitations)"
         terms = sources()[SET].terms.split(":")[0]
         source = (
@@ -129,7 +127,7 @@ def main() -> int:
             f"{sum(r['pictures'] for r in runs):,} pictures, of {runs[-1]['frames']:,} drawn frames of {runs[-1]['scenes']:,} scenes; "
             f"taught by {', '.join(runs[-1]['teachers'])} besides the labels. Data: {SET} ({terms})"
         )
-        limitations, points = [measured(calibration), BEGUN, *words.limitations, *OURS], thresholds(calibration)
+        limitations, points = [measured(calibration, options.closer), BEGUN, *words.limitations, *OURS], thresholds(calibration)
     else:
         title, licence, source = options.title, options.licence, options.source or "not known"
         limitations, points = [*options.limitation, "Not calibrated here: set the threshold yourself, and check it at the door."], []
