@@ -13,6 +13,10 @@ cd "$(dirname "$0")/.."
 readonly requirements=${1:?requirements file}
 name=$({ cat "$requirements"; "${PYTHON:-python3}" --version; } | sha256sum | cut -c 1-12)
 readonly venv=assets/venv/$name
+mkdir -p assets/venv
+# Whoever needs the same one at the same time waits.
+exec 9>"assets/venv/$name.lock"
+flock 9
 if [ ! -e "$venv/complete" ]; then
     echo "venv: installing $requirements into $venv" >&2
     rm -rf "$venv"
@@ -20,4 +24,5 @@ if [ ! -e "$venv/complete" ]; then
     "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
     touch "$venv/complete"
 fi
+exec 9>&-
 exec "$venv/bin/python" "${@:2}"

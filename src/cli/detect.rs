@@ -24,7 +24,7 @@ use crate::detect::{DetectError, Detection, Detections, Zones};
 use crate::embed::{Quality, QualityFault};
 use crate::equip::{EquipError, Networks};
 use crate::geometry::{Rect, Turn, View};
-use crate::liveness::Look;
+use crate::liveness::{LivenessNetworks, Look};
 
 /// Arguments of `detect`.
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl Arguments {
         let networks = Networks::open(&config)?;
         let mut follower = networks.follower(&config)?;
         let mut cutter = networks.cutter(&config)?;
-        let mut network = networks.liveness_network(&config)?;
+        let mut liveness = networks.liveness_networks(&config)?;
         let limits = config.quality_limits();
         let zones = config.zones();
 
@@ -78,8 +78,11 @@ impl Arguments {
                     None
                 };
                 let quality = fault.map_or(quality, |fault| quality.with_fault(fault));
-                let look = match &mut network {
-                    Some(network) if quality.fault.is_none() => Some(network.look(&frame, face)?),
+                let look = match &mut liveness {
+                    Some(LivenessNetworks { around, closer }) if quality.fault.is_none() => {
+                        let closer = closer.as_mut().map(|closer| closer.look(&frame, face));
+                        Some((around.look(&frame, face)?, closer.transpose()?))
+                    }
                     _ => None,
                 };
                 Ok(Listed { face: *face, quality: Some(quality), look, hidden_by })
@@ -111,8 +114,9 @@ struct Listed {
     face: Detection,
     /// `None` where it cannot be aligned.
     quality: Option<Quality>,
-    /// What the network that tells faces from pictures says of one that can be compared.
-    look: Option<Look>,
+    /// What the networks that tell faces from pictures say of one that can be compared: of face and
+    /// surroundings, and of a closer look.
+    look: Option<(Look, Option<Look>)>,
     /// The key for which the daemon would not see it.
     hidden_by: Option<&'static str>,
 }
@@ -129,7 +133,8 @@ fn as_json(Listed { face, quality, look, hidden_by }: &Listed) -> Json {
         "box": { "x": bounds.x, "y": bounds.y, "width": bounds.width, "height": bounds.height },
         "keypoints": points,
         "quality": quality,
-        "live": look.and_then(Look::probability),
+        "live": look.and_then(|(around, _)| around.probability()),
+        "live_closer": look.and_then(|(_, closer)| closer?.probability()),
         "not_seen_for": hidden_by,
     })
 }
@@ -148,8 +153,13 @@ fn as_text(path: &Path, (width, height): (u32, u32), faces: &[Listed]) -> String
             }
             Some(_) => match look {
                 None => "good enough to compare".to_owned(),
-                Some(Look::Seen(live)) => format!("good enough to compare, live {live:.2}"),
-                Some(Look::TooClose) => {
+                Some((Look::Seen(live), closer)) => {
+                    let closer = closer.and_then(Look::probability);
+                    let closer =
+                        closer.map_or_else(String::new, |live| format!(", closer {live:.2}"));
+                    format!("good enough to compare, live {live:.2}{closer}")
+                }
+                Some((Look::TooClose, _)) => {
                     "good enough to compare, too close to tell whether it is live".to_owned()
                 }
             },

@@ -195,9 +195,11 @@ impl Listed {
             ("liveness", &models.liveness),
         ];
         Self::of(card, |card| {
-            let used = roles.into_iter().filter(|(_, id)| **id == card.id);
+            let used = roles.into_iter().filter(|(_, id)| **id == card.id).map(|(role, _)| role);
+            let closer = cards.liveness(config).ok().and_then(|found| found.closer);
+            let closer = closer.filter(|closer| closer.id == card.id).map(|_| "liveness");
             let told = Told {
-                in_use: used.map(|(role, _)| role).collect(),
+                in_use: used.chain(closer).collect(),
                 kind: card.kind.to_string(),
                 calibrated: metrics(&card.calibrations),
                 title: card.title.clone(),

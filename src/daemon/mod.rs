@@ -351,9 +351,11 @@ fn models(
     let mut cards: Vec<Arc<ModelCard>> = named
         .into_iter()
         .chain(galleries.confirming_model())
-        .chain((config.live.mode != Mode::Off).then_some(&config.models.liveness))
         .map(|id| networks.card(id))
         .collect::<Result<_, _>>()?;
+    if config.live.mode != Mode::Off {
+        cards.extend(networks.cards().liveness(config)?.all().cloned());
+    }
     let landmarkers = cards.iter().map(|card| networks.cards().landmarker_of(card));
     let landmarkers = landmarkers.collect::<Result<Vec<_>, _>>()?;
     for card in landmarkers.into_iter().flatten() {

@@ -11,7 +11,8 @@ use super::{EquipError, unfit_keypoints};
 use crate::compare::{CalibrationTable, Metric, Operating, ThresholdPolicy};
 use crate::config::Config;
 use crate::inference::{
-    FusionCard, InferenceError, ModelCard, ModelDirectory, ModelId, ModelKey, ModelKind, Procedure,
+    FusionCard, InferenceError, LivenessHead, ModelCard, ModelDirectory, ModelId, ModelKey,
+    ModelKind, Procedure,
 };
 
 /// The folders of model cards and models: what can be said of networks without running one. Each card
@@ -48,6 +49,28 @@ impl<Card> Once<Card> {
         known.insert(id.clone(), Arc::clone(&card));
         Ok(card)
     }
+}
+
+/// The networks that tell a face from a picture of it.
+#[derive(Debug, Clone)]
+pub struct LivenessCards {
+    /// Looks at face and surroundings.
+    pub around: Arc<ModelCard>,
+    /// Looks closer, where the first card names one.
+    pub closer: Option<Arc<ModelCard>>,
+}
+
+impl LivenessCards {
+    /// Both, in the order in which they look.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<ModelCard>> {
+        std::iter::once(&self.around).chain(&self.closer)
+    }
+}
+
+/// How a liveness network looks; an error where `card` is of another kind.
+fn liveness_head(card: &ModelCard) -> Result<&LivenessHead, InferenceError> {
+    let wanted = ModelKind::Liveness;
+    card.liveness.as_ref().ok_or_else(|| InferenceError::Kind { model: card.id.clone(), wanted })
 }
 
 impl Cards {
@@ -170,21 +193,27 @@ impl Cards {
         }
     }
 
-    /// What the median of the liveness network must reach over a visit, 0 to 1.
+    /// The networks that tell a face from a picture.
     ///
     /// # Errors
-    /// [`EquipError::Inference`] when there is no such network,
-    /// [`EquipError::LivenessThreshold`] when neither the configuration nor its card says.
+    /// [`EquipError::Inference`] when one cannot be read or is of another kind.
+    pub fn liveness(&self, config: &Config) -> Result<LivenessCards, EquipError> {
+        let around = self.card(&config.models.liveness)?;
+        let closer = liveness_head(&around)?.closer.as_ref().map(|id| self.card(id)).transpose()?;
+        closer.as_deref().map(liveness_head).transpose()?;
+        Ok(LivenessCards { around, closer })
+    }
+
+    /// What the median of those networks must reach over a visit, 0 to 1.
+    ///
+    /// # Errors
+    /// As [`Self::liveness`], and [`EquipError::LivenessThreshold`] when neither the configuration nor the
+    /// card says.
     pub fn liveness_median(&self, config: &Config) -> Result<f32, EquipError> {
-        let model = &config.models.liveness;
-        let card = self.card(model)?;
-        let Some(head) = &card.liveness else {
-            let wanted = ModelKind::Liveness;
-            return Err(InferenceError::Kind { model: model.clone(), wanted }.into());
-        };
-        let of_card = || head.threshold(config.live.bpcer).map(|threshold| threshold.median);
-        let median = config.live.median.or_else(of_card);
-        median.ok_or_else(|| EquipError::LivenessThreshold { model: model.clone() })
+        let LivenessCards { around, .. } = self.liveness(config)?;
+        let of_card = liveness_head(&around)?.threshold(config.live.bpcer);
+        let median = config.live.median.or(of_card.map(|threshold| threshold.median));
+        median.ok_or_else(|| EquipError::LivenessThreshold { model: around.id.clone() })
     }
 
     /// Every fusion card there is, or why it cannot be read.

@@ -13,7 +13,7 @@ mod live;
 mod networks;
 mod settings;
 
-pub use cards::Cards;
+pub use cards::{Cards, LivenessCards};
 pub use live::{LiveSettings, Operation};
 pub use networks::Networks;
 

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use super::{Cards, EquipError, none_of_an_embedder};
+use super::{Cards, EquipError, LivenessCards, none_of_an_embedder};
 use crate::align::{Aligner, Cutter, Landmarker};
 use crate::compare::{Comparer, Gallery, GalleryEntry, Metric};
 use crate::config::Config;
 use crate::detect::{Follower, SsdDetector};
 use crate::embed::{Embedder, QualityLimits};
 use crate::inference::{InstallError, ModelCard, ModelId, ModelKey, Procedure, Runtime, Staged};
-use crate::liveness::{Liveness, LivenessNetwork, LivenessPolicy, Mode};
+use crate::liveness::{Liveness, LivenessNetwork, LivenessNetworks, LivenessPolicy, Mode};
 use crate::recognise::{Confirmer, Confirming, Fusion, Galleries, Recogniser};
 use crate::store::Reference;
 
@@ -229,25 +229,33 @@ impl Networks {
         Ok(recogniser.confirmed_by(confirmer).telling_liveness(self.liveness(config)?))
     }
 
-    /// The network that tells faces from pictures; `None` where nobody asks it.
+    /// The networks that tell faces from pictures; `None` where nobody asks them.
     ///
     /// # Errors
-    /// [`EquipError::Inference`] when it cannot be loaded, or is none.
-    pub fn liveness_network(&self, config: &Config) -> Result<Option<LivenessNetwork>, EquipError> {
+    /// [`EquipError::Inference`] when one cannot be loaded, or is of another kind.
+    pub fn liveness_networks(
+        &self,
+        config: &Config,
+    ) -> Result<Option<LivenessNetworks>, EquipError> {
         if config.live.mode == Mode::Off {
             return Ok(None);
         }
-        let card = self.card(&config.models.liveness)?;
-        let engine = Box::new(self.runtime.load(&card, &self.cards.directory)?);
-        Ok(Some(LivenessNetwork::new(&card, engine)?))
+        let load = |card: &ModelCard| -> Result<LivenessNetwork, EquipError> {
+            let engine = Box::new(self.runtime.load(card, &self.cards.directory)?);
+            Ok(LivenessNetwork::new(card, engine)?)
+        };
+        let LivenessCards { around, closer } = self.cards.liveness(config)?;
+        let (around, closer) = (load(&around)?, closer.as_deref().map(load).transpose()?);
+        Ok(Some(LivenessNetworks { around, closer }))
     }
 
     /// The cues of a live face; `None` where nobody looks at them.
     fn liveness(&self, config: &Config) -> Result<Option<Liveness>, EquipError> {
-        let Some(network) = self.liveness_network(config)? else { return Ok(None) };
+        let Some(networks) = self.liveness_networks(config)? else { return Ok(None) };
         let (mode, median_min) = (config.live.mode, self.cards.liveness_median(config)?);
         let policy = LivenessPolicy { mode, median_min, ..LivenessPolicy::default() };
-        Ok(Some(Liveness::new(policy, network)))
+        let policy = if networks.closer.is_some() { policy.in_turn() } else { policy };
+        Ok(Some(Liveness::new(policy, networks)))
     }
 }
 

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::card::{CardError, TensorFacts};
+use super::card::{CardError, ModelId, TensorFacts};
 
 /// The order of the colours in the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,10 @@ pub struct LivenessHead {
     pub live: usize,
     /// What makes the output probabilities.
     pub activation: Activation,
+    /// A second network that looks in turn with this one, closer, at paper and ink and the edge of a mask;
+    /// both judge together, and the thresholds are of both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closer: Option<ModelId>,
     /// Which threshold supports which errors, the lowest BPCER first; none of a network that was not
     /// measured.
     #[serde(default, rename = "threshold", skip_serializing_if = "Vec::is_empty")]
@@ -139,6 +143,7 @@ mod tests {
             channels: Channels::Rgb,
             live: 1,
             activation,
+            closer: None,
             thresholds: vec![threshold(0.01, 0.1, 0.3), threshold(0.03, 0.05, 0.5)],
         }
     }

@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
+use super::looks::Looks;
 use super::{Cue, Lacking, LivenessVerdict, Look};
 use crate::clock::Monotonic;
 
-/// Looks that are remembered; the oldest is forgotten first.
-const LOOKS_MAX: usize = 64;
 /// Cosine of the feature vectors of neighbouring frames. A living face's are never so alike
 /// throughout: people at a door 0.90 to 0.97, sitting still 0.98 to 0.995; a still on a stand before a
 /// camera with noise 0.984 and more (2026-11). So this is for a still that is injected.
@@ -17,6 +16,9 @@ const FROZEN: f32 = 0.9995;
 /// For so long, and so many frames.
 const FROZEN_FOR: Duration = Duration::from_millis(600);
 const FROZEN_FRAMES: u32 = 5;
+
+/// No network is surer than this in the median of two: log-odds of 9.2 either way.
+const CERTAIN: f32 = 1e-4;
 
 /// What a visit must show to be of a live face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -52,12 +54,16 @@ impl Mode {
 pub struct LivenessPolicy {
     /// What a visit must show.
     pub mode: Mode,
-    /// What the median of the network's live probability must reach, 0 to 1.
+    /// What the median of the networks' live probability must reach, 0 to 1 ([`Evidence::median`]).
     pub median_min: f32,
-    /// Looks that a median needs, ≥ 1; the cards' thresholds are of five.
+    /// Whether two networks look in turn, of which each needs its looks.
+    pub in_turn: bool,
+    /// Looks that each median needs, ≥ 1; the cards' thresholds are of five, or of four of each of two.
     pub looks_min: u32,
-    /// How often the network looks at most.
+    /// How often a network looks at most.
     pub spacing: Duration,
+    /// The same once the visit was seen to be live: nobody waits any longer.
+    pub spacing_when_live: Duration,
     /// So many patches on either side of the face, over a visit, tell that the surroundings move with it
     /// ([`Motion`](super::Motion)); 0 for never.
     pub motion_patches: u32,
@@ -70,19 +76,30 @@ impl Default for LivenessPolicy {
         Self {
             mode: Mode::Deny,
             median_min: 0.5,
+            in_turn: false,
             looks_min: 5,
             spacing: Duration::from_millis(90),
+            spacing_when_live: Duration::from_millis(250),
             motion_patches: 3,
             depth_min: 0.12,
         }
     }
 }
 
+impl LivenessPolicy {
+    /// The same for two networks that look in turn: twice as often in all, so that a visit takes as long
+    /// as with one.
+    #[must_use]
+    pub const fn in_turn(self) -> Self {
+        Self { in_turn: true, looks_min: 4, spacing: Duration::from_millis(45), ..self }
+    }
+}
+
 /// See the module.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    probabilities: [f32; LOOKS_MAX],
-    looks: u32,
+    around: Looks,
+    closer: Looks,
     /// Whether the last look could not see the surroundings.
     too_close: bool,
     looked_at: Option<Monotonic>,
@@ -100,21 +117,6 @@ struct Alike {
     frames: u32,
 }
 
-impl Default for Evidence {
-    fn default() -> Self {
-        Self {
-            probabilities: [0.0; LOOKS_MAX],
-            looks: 0,
-            too_close: false,
-            looked_at: None,
-            last_features: Vec::new(),
-            alike: None,
-            yaw: None,
-            cue: None,
-        }
-    }
-}
-
 impl Evidence {
     /// Forgets what was seen, and keeps its memory.
     pub fn clear(&mut self) {
@@ -127,12 +129,17 @@ impl Evidence {
     pub fn note_look(&mut self, look: Look, at: Monotonic) {
         self.looked_at = Some(at);
         self.too_close = look == Look::TooClose;
-        let Look::Seen(probability) = look else { return };
-        let place = self.looks as usize % LOOKS_MAX;
-        if let Some(kept) = self.probabilities.get_mut(place) {
-            *kept = probability;
+        if let Look::Seen(probability) = look {
+            self.around.note(probability);
         }
-        self.looks = self.looks.saturating_add(1);
+    }
+
+    /// The network that looks closer has looked.
+    pub fn note_closer(&mut self, look: Look, at: Monotonic) {
+        self.looked_at = Some(at);
+        if let Look::Seen(probability) = look {
+            self.closer.note(probability);
+        }
     }
 
     /// A face was embedded: `features` at `at`.
@@ -166,24 +173,30 @@ impl Evidence {
     /// How often the network has seen face and surroundings.
     #[must_use]
     pub const fn looks(&self) -> u32 {
-        self.looks
+        self.around.count()
     }
 
-    /// When it looked last.
+    /// How often the network that looks closer has seen the face.
+    #[must_use]
+    pub const fn closer_looks(&self) -> u32 {
+        self.closer.count()
+    }
+
+    /// When one looked last.
     #[must_use]
     pub const fn looked_at(&self) -> Option<Monotonic> {
         self.looked_at
     }
 
     /// The median of the network's live probability, 0 to 1; `None` before the first look. Of an even
-    /// number of looks it is the lower of the two in the middle.
+    /// number of looks it is the lower of the two in the middle. Where a second network has looked closer, it
+    /// is what lies in the middle of both medians as log-odds: each outvotes the other as far as it is sure,
+    /// but never by being certain.
     #[must_use]
     pub fn median(&self) -> Option<f32> {
-        let mut sorted = self.probabilities;
-        let count = (self.looks as usize).min(LOOKS_MAX);
-        let seen = sorted.get_mut(..count).filter(|seen| !seen.is_empty())?;
-        seen.sort_unstable_by(f32::total_cmp);
-        seen.get((count - 1) / 2).copied()
+        let around = self.around.median()?;
+        let Some(closer) = self.closer.median() else { return Some(around) };
+        Some(1.0 / (1.0 + (-0.5 * (log_odds(around) + log_odds(closer))).exp()))
     }
 
     /// How far the nose has moved against the eyes, in eye distances; always a number.
@@ -204,7 +217,8 @@ impl Evidence {
         if self.too_close {
             return LivenessVerdict::Undecided(Lacking::Surroundings);
         }
-        if self.looks < policy.looks_min.max(1) {
+        let few = |looks: &Looks| looks.count() < policy.looks_min.max(1);
+        if few(&self.around) || policy.in_turn && few(&self.closer) {
             return LivenessVerdict::Undecided(Lacking::Looks);
         }
         // Written so that NaN on either side is too low.
@@ -216,6 +230,12 @@ impl Evidence {
         }
         LivenessVerdict::Live
     }
+}
+
+/// Log-odds of a probability, kept from 0 and 1 by [`CERTAIN`]; NaN of NaN.
+fn log_odds(probability: f32) -> f32 {
+    let kept = probability.clamp(CERTAIN, 1.0 - CERTAIN);
+    (kept / (1.0 - kept)).ln()
 }
 
 /// The cosine of two vectors; `None` where they have not the same length or one is 0.
@@ -260,9 +280,32 @@ mod tests {
         );
         assert_eq!(said(&[0.1, 0.1, 0.9, 0.9, 0.9]), LivenessVerdict::Live, "it may rise");
         assert_eq!(said(&[f32::NAN; 5]), LivenessVerdict::Undecided(Lacking::Median));
-        let many = looked(&[[0.1; 64], [0.9; 64]].concat());
-        assert_eq!((many.looks(), many.median()), (128, Some(0.9)), "the last 64 count");
         assert_eq!(looked(&[0.1; 9]).verdict(&policy(Mode::Off)), LivenessVerdict::Live);
+    }
+
+    #[test]
+    fn two_networks_judge_by_the_middle_of_their_log_odds_and_only_after_enough_looks_of_each() {
+        let policy = policy(Mode::Deny).in_turn();
+        let seen = |around: &[f32], closer: &[f32]| {
+            let mut evidence = looked(around);
+            for (&probability, index) in closer.iter().zip(0..) {
+                evidence.note_closer(Look::Seen(probability), at(45 + 100 * index));
+            }
+            evidence
+        };
+        let said = |around: &[f32], closer: &[f32]| seen(around, closer).verdict(&policy);
+        let too_low = LivenessVerdict::Undecided(Lacking::Median);
+        assert_eq!(said(&[0.9; 4], &[]), LivenessVerdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9; 4], &[0.4; 3]), LivenessVerdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9; 3], &[0.4; 4]), LivenessVerdict::Undecided(Lacking::Looks));
+        assert_eq!(said(&[0.9; 4], &[0.11; 4]), LivenessVerdict::Live);
+        assert_eq!(said(&[0.9; 4], &[0.09; 4]), too_low);
+        assert_eq!(said(&[0.11; 4], &[0.9; 4]), LivenessVerdict::Live);
+        assert_eq!(said(&[0.9; 4], &[f32::NAN; 4]), too_low);
+        assert_eq!(said(&[0.9; 4], &[0.0; 4]), too_low);
+        let sure = seen(&[1.0; 4], &[0.0; 4]).median().unwrap();
+        assert!((sure - 0.5).abs() < 1e-3, "neither outvotes by being certain: {sure}");
+        assert_eq!(seen(&[0.9; 4], &[]).median(), Some(0.9), "as one, until the other has looked");
     }
 
     #[test]

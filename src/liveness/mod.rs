@@ -13,12 +13,13 @@
 mod challenge;
 mod evidence;
 mod flow;
+mod looks;
 mod network;
 mod surroundings;
 
 pub use challenge::{Ask, Challenge, Chance, Side, Sighting};
 pub use evidence::{Evidence, LivenessPolicy, Mode};
-pub use network::{LivenessNetwork, Look};
+pub use network::{LivenessNetwork, LivenessNetworks, Look};
 pub use surroundings::{Motion, Surroundings};
 
 use crate::clock::Monotonic;
@@ -102,7 +103,7 @@ pub struct LivenessEvidence {
 #[derive(Debug)]
 pub struct Liveness {
     policy: LivenessPolicy,
-    network: LivenessNetwork,
+    networks: LivenessNetworks,
     surroundings: Surroundings,
     evidence: Evidence,
     /// Once everything else speaks for a live face ([`Mode::Challenge`]).
@@ -113,10 +114,10 @@ pub struct Liveness {
 impl Liveness {
     /// Cues of which nothing has been seen.
     #[must_use]
-    pub fn new(policy: LivenessPolicy, network: LivenessNetwork) -> Self {
+    pub fn new(policy: LivenessPolicy, networks: LivenessNetworks) -> Self {
         Self {
             policy,
-            network,
+            networks,
             surroundings: Surroundings::default(),
             evidence: Evidence::default(),
             challenge: None,
@@ -125,7 +126,7 @@ impl Liveness {
     }
 
     /// Sees a face that was compared: `yaw` in eye distances, as `Quality`
-    /// has it. The network looks once in [`LivenessPolicy::spacing`].
+    /// has it. One network looks once in [`LivenessPolicy::spacing`]; where there are two, in turn.
     ///
     /// # Errors
     /// [`InferenceError`] when the network fails or gives a number that is none.
@@ -139,14 +140,22 @@ impl Liveness {
         let at = frame.captured_at();
         self.evidence.note_features(features.values(), at);
         self.evidence.note_yaw(yaw);
-        if self.is_due(at) {
-            let look = self.network.look(frame, face)?;
-            self.evidence.note_look(look, at);
-            self.surroundings.see(frame, face);
-            let patches_min = self.policy.motion_patches;
-            if self.motion().is_some_and(|motion| motion.is_with_the_face(patches_min)) {
-                self.evidence.latch(Cue::Surroundings);
-            }
+        if !self.is_due(at) {
+            return Ok(());
+        }
+        if let Some(closer) = &mut self.networks.closer
+            && self.evidence.looks() > self.evidence.closer_looks()
+        {
+            let look = closer.look(frame, face)?;
+            self.evidence.note_closer(look, at);
+            return Ok(());
+        }
+        let look = self.networks.around.look(frame, face)?;
+        self.evidence.note_look(look, at);
+        self.surroundings.see(frame, face);
+        let patches_min = self.policy.motion_patches;
+        if self.motion().is_some_and(|motion| motion.is_with_the_face(patches_min)) {
+            self.evidence.latch(Cue::Surroundings);
         }
         Ok(())
     }
@@ -183,7 +192,9 @@ impl Liveness {
     }
 
     fn is_due(&self, at: Monotonic) -> bool {
-        self.evidence.looked_at().is_none_or(|last| at.since(last) >= self.policy.spacing)
+        let live = self.evidence.verdict(&self.policy) == LivenessVerdict::Live;
+        let spacing = if live { self.policy.spacing_when_live } else { self.policy.spacing };
+        self.evidence.looked_at().is_none_or(|last| at.since(last) >= spacing)
     }
 
     /// What is to be said of the visit so far.
@@ -240,7 +251,7 @@ impl Liveness {
 
 #[cfg(test)]
 mod tests {
-    use super::network::tests::{believer, face, picture};
+    use super::network::tests::{believer, doubter, face, picture};
     use super::*;
     use crate::frame::PixelFormat;
     use crate::inference::ModelKey;
@@ -255,7 +266,11 @@ mod tests {
     impl Visit {
         fn new(mode: Mode) -> Self {
             let policy = LivenessPolicy { mode, ..LivenessPolicy::default() };
-            Self { liveness: Liveness::new(policy, believer()), picture: picture(), frames: 0 }
+            Self::of(policy, LivenessNetworks { around: believer(), closer: None })
+        }
+
+        fn of(policy: LivenessPolicy, networks: LivenessNetworks) -> Self {
+            Self { liveness: Liveness::new(policy, networks), picture: picture(), frames: 0 }
         }
 
         fn shows(&mut self, yaw: f32, alone: bool) -> LivenessVerdict {
@@ -287,6 +302,36 @@ mod tests {
             }
             verdict
         }
+    }
+
+    #[test]
+    fn two_networks_look_in_turn_and_judge_together() {
+        let seen = |closer: LivenessNetwork| {
+            let networks = LivenessNetworks { around: believer(), closer: Some(closer) };
+            let mut visit = Visit::of(LivenessPolicy::default().in_turn(), networks);
+            let said: Vec<_> = (0..8).map(|_| visit.shows(0.0, true)).collect();
+            (said, visit.liveness.told())
+        };
+        let (said, told) = seen(believer());
+        assert_eq!(said[6], LivenessVerdict::Undecided(Lacking::Looks), "the closer one has three");
+        assert_eq!(said[7], LivenessVerdict::Live);
+        assert_eq!((told.looks, told.cue), (4, None));
+        let (said, told) = seen(doubter());
+        assert_eq!(said[7], LivenessVerdict::Undecided(Lacking::Median));
+        assert_eq!(told.cue, Some(Cue::Network));
+    }
+
+    #[test]
+    fn who_was_seen_to_be_live_is_looked_at_seldom() {
+        let mut visit = Visit::new(Mode::Deny);
+        for _ in 0..5 {
+            visit.shows(0.0, true);
+        }
+        assert_eq!(visit.liveness.verdict(), LivenessVerdict::Live);
+        for _ in 0..6 {
+            visit.shows(0.0, true);
+        }
+        assert_eq!(visit.liveness.told().looks, 7, "one in 250 ms");
     }
 
     #[test]

@@ -54,6 +54,15 @@ pub struct LivenessNetwork {
     outputs: Vec<Tensor>,
 }
 
+/// The networks of one door.
+#[derive(Debug)]
+pub struct LivenessNetworks {
+    /// Looks at face and surroundings.
+    pub around: LivenessNetwork,
+    /// Looks closer, in turn with the first.
+    pub closer: Option<LivenessNetwork>,
+}
+
 impl std::fmt::Debug for LivenessNetwork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LivenessNetwork").field("model", &self.model).finish_non_exhaustive()
@@ -185,6 +194,11 @@ threshold = [{ bpcer = 0.01, apcer = 0.1, median = 0.5 }]
 
     fn network(text: &str, number: usize) -> LivenessNetwork {
         LivenessNetwork::new(&ModelCard::parse(text).unwrap(), Box::new(Reads(number))).unwrap()
+    }
+
+    /// A network that takes everything in [`picture`] for a picture: 0.
+    pub(in crate::liveness) fn doubter() -> LivenessNetwork {
+        network(CARD, 1)
     }
 
     /// A network that takes everything in [`picture`] for live: 200 / 255.

@@ -28,7 +28,14 @@ SYMBOL = re.compile(r"\b(GLIBC|GLIBCXX|GCC)_(\d+(?:\.\d+)+)\b")
 # libstdc++ 12.1 is the first with GLIBCXX_3.4.30 (gcc's manual of libstdc++, ABI policy).
 GLIBCXX_OF_LIBSTDCXX = {"12": (3, 4, 30)}
 # Would make the package too large; people add it themselves (docs/decisions/0004).
-LEFT_OUT = {"deepid2-ensemble.toml", "deepid2-pair.fusion.toml", "deepid2-plus.toml", "face-mesh.toml"}
+LEFT_OUT = {
+    "deepid2-ensemble.toml",
+    "deepid2-pair.fusion.toml",
+    "deepid2-plus.toml",
+    "face-mesh.toml",
+    "liveness-close.toml",
+    "liveness-pair.toml",
+}
 
 
 def fields_of(package: Path) -> dict[str, str]:

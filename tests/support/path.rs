@@ -15,8 +15,8 @@ use deepid_edge::align::{Aligner, Landmarker};
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};
 use deepid_edge::detect::{Follower, FollowerSettings, SsdDetector};
 use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
-use deepid_edge::inference::{ModelKey, Procedure, Runtime};
-use deepid_edge::liveness::{Liveness, LivenessNetwork, LivenessPolicy};
+use deepid_edge::inference::{ModelCard, ModelKey, Procedure, Runtime};
+use deepid_edge::liveness::{Liveness, LivenessNetwork, LivenessNetworks, LivenessPolicy};
 use deepid_edge::recognise::Recogniser;
 
 use super::models::{card, models};
@@ -53,10 +53,16 @@ pub fn landmarker(runtime: &Runtime) -> Landmarker {
 
 /// The cues of a live face, as a door in the mode `deny` looks at them.
 pub fn liveness(runtime: &Runtime) -> Liveness {
-    let card = card("liveness");
-    let engine = runtime.load(&card, &models()).unwrap();
-    let network = LivenessNetwork::new(&card, Box::new(engine)).unwrap();
-    Liveness::new(LivenessPolicy::default(), network)
+    let network = |card: &ModelCard| {
+        let engine = runtime.load(card, &models()).unwrap();
+        LivenessNetwork::new(card, Box::new(engine)).unwrap()
+    };
+    let around = card("liveness");
+    let closer = around.liveness.as_ref().unwrap().closer.clone();
+    let closer = closer.map(|id| network(&card(id.as_str())));
+    let policy = LivenessPolicy::default();
+    let policy = if closer.is_some() { policy.in_turn() } else { policy };
+    Liveness::new(policy, LivenessNetworks { around: network(&around), closer })
 }
 
 /// A gallery of `references`, each of a subject of its own.

@@ -79,12 +79,13 @@ def thresholds(calibration: dict) -> list[str]:
     return lines
 
 
-def measured(calibration: dict) -> str:
+def measured(calibration: dict, closer: str | None) -> str:
+    looks = f"four looks of each of two networks, this one and {closer}" if closer else "five looks"
     one = next(p for p in calibration["points"] if p["bpcer"] == 0.01)
     kinds = ", ".join(f"{name} {100 * rate:.1f} %" for name, rate in one["kinds"].items())
     low, high = one["interval"]
     return (
-        f"The thresholds are of the median over five looks, on {calibration['live']} live and {calibration['attacks']} attack visits drawn of people held out of training "
+        f"The thresholds are of the median over {looks}, on {calibration['live']} live and {calibration['attacks']} attack visits drawn of people held out of training "
         f"(AUC {calibration['auc']:.4f}); at BPCER 1 % the APCER is {100 * one['apcer']:.1f} % ({100 * low:.1f} to {100 * high:.1f}): {kinds}."
     )
 
@@ -96,6 +97,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--view", choices=tuple(WORDS), default="around", help="which network of ours")
     parser.add_argument("--calibration", type=Path)
+    parser.add_argument("--closer", metavar="ID", help="the network that looks closer; the calibration has a pair then")
     parser.add_argument("--run", type=Path, action="append", default=[], help="run.json of each run in turn")
     parser.add_argument("--date")
     parser.add_argument("--source")
@@ -114,10 +116,10 @@ def main() -> int:
     if options.calibration:
         if not options.run or not options.date:
             parser.error("--calibration needs --run and --date: a card says of what and when")
-        calibration = json.loads(options.calibration.read_text(encoding="utf-8"))["model"]
+        calibration = json.loads(options.calibration.read_text(encoding="utf-8"))["pair" if options.closer else "model"]
         runs = [json.loads(path.read_text(encoding="utf-8")) for path in options.run]
         words = WORDS[options.view]
-        title = words.title
+        title = f"Liveness of the face in a square of four faces, judged together with {options.closer}, int8" if options.closer else words.title
         licence = "Apache-2.0: begun with weights of Minivision's, changed; trained on drawings of research photographs (see limitations)"
         terms = sources()[SET].terms.split(":")[0]
         source = (
@@ -125,7 +127,7 @@ def main() -> int:
             f"{sum(r['pictures'] for r in runs):,} pictures, of {runs[-1]['frames']:,} drawn frames of {runs[-1]['scenes']:,} scenes; "
             f"taught by {', '.join(runs[-1]['teachers'])} besides the labels. Data: {SET} ({terms})"
         )
-        limitations, points = [measured(calibration), BEGUN, *words.limitations, *OURS], thresholds(calibration)
+        limitations, points = [measured(calibration, options.closer), BEGUN, *words.limitations, *OURS], thresholds(calibration)
     else:
         title, licence, source = options.title, options.licence, options.source or "not known"
         limitations, points = [*options.limitation, "Not calibrated here: set the threshold yourself, and check it at the door."], []
@@ -136,7 +138,8 @@ def main() -> int:
         "[provenance]", f"licence = {text(licence)}", f"source = {text(source)}", "limitations = [", *(f"    {text(words)}," for words in limitations), "]", "",
         "[input]", *tensor(given), "", "[normalisation]", f"scale = {options.scale!r}", f"offset = {options.offset!r}", "",
         "[[output]]", 'role = "liveness"', *tensor(made), "",
-        "[liveness]", f"crop = {crop}", f"channels = {text(options.channels)}", f"live = {options.live}", f"activation = {text(options.activation)}", *points,
+        "[liveness]", f"crop = {crop}", f"channels = {text(options.channels)}", f"live = {options.live}", f"activation = {text(options.activation)}",
+        *([f"closer = {text(options.closer)}"] if options.closer else []), *points,
     ]  # fmt: skip
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"card: wrote {options.out}")

@@ -5,9 +5,10 @@
 #      OUT=FOLDER for what is made on the way (default assets/training), SCENES=20000 to draw
 #      (VALIDATION=1000 and CALIBRATION=1500) from PHOTOGRAPHS=number of photographs (default all),
 #      TRAIN_OPTIONS='--minutes 40' for train.py, VIEWS='around close' for both networks of network.py
-#      (default around)
+#      (default around), CLOSE_OPTIONS for train.py of the second
 # out  OUT/liveness/VIEW/: liveness.tflite (around) or liveness-close.tflite (close), its card,
-#      calibration.json, run.json
+#      calibration.json, run.json; of both views OUT/liveness/around/liveness-pair.toml, the card by
+#      which they judge together
 #
 # Resumable: a step that is done is not done again; to repeat one, delete what it made. Nothing is
 # copied to models/: a person decides that.
@@ -47,8 +48,10 @@ for view in ${VIEWS:-around}; do
     made=$out/$view id=liveness
     [ "$view" = close ] && id=liveness-close
     mkdir -p "$made"
+    train=${TRAIN_OPTIONS:-}
+    [ "$view" = close ] && train=${CLOSE_OPTIONS:---upper conv_4 --minutes 6 --near 1e-2 --teachers 2}
     # shellcheck disable=SC2086 # options are words
-    step "$made/run.json" $torch liveness.train --view "$view" --data "$data" --cache "$out" --out "$made" ${TRAIN_OPTIONS:-}
+    step "$made/run.json" $torch liveness.train --view "$view" --data "$data" --cache "$out" --out "$made" $train
     step "$made/plain.npz" $torch liveness.export --view "$view" --weights "$made/trained.pt" --data "$data" --cache "$out" --out "$made"
     step "$made/$id.tflite" $tensorflow liveness.convert --weights "$made/plain.npz" --representative "$made/representative.npz" --out "$made/$id.tflite"
     step "$made/calibration.json" $torch liveness.calibrate --view "$view" --model "$made/$id.tflite" --cache "$out" --out "$made/calibration.json"
@@ -56,5 +59,11 @@ for view in ${VIEWS:-around}; do
         --date "$date" --id "$id" --out "$made/$id.toml"
     echo "liveness: $made/$id.tflite and $made/$id.toml"
 done
+close=$out/close/liveness-close.tflite around=$out/around
+if [ -e "$close" ] && [ -e "$around/liveness.tflite" ]; then
+    step "$around/pair.json" $torch liveness.calibrate --model "$around/liveness.tflite" --closer "$close" --cache "$out" --out "$around/pair.json"
+    step "$around/liveness-pair.toml" $torch liveness.card --model "$around/liveness.tflite" --calibration "$around/pair.json" --run "$around/run.json" \
+        --date "$date" --id liveness-pair --closer liveness-close --out "$around/liveness-pair.toml"
+fi
 echo "liveness: times so far:"
 cat "$out/times.txt"

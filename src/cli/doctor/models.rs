@@ -17,7 +17,7 @@ use crate::detect::Detections;
 use crate::equip::{Cards, Networks};
 use crate::frame::{Frame, PixelFormat};
 use crate::inference::ModelKind;
-use crate::liveness::Mode;
+use crate::liveness::{LivenessNetworks, Mode};
 use crate::store::Store;
 
 pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Store>) {
@@ -73,11 +73,19 @@ fn liveness(findings: &mut Findings, config: &Config, cards: &Cards) {
             "set live.mode to 'deny' or 'confirm' (docs/liveness.md)",
         );
     }
-    match cards.with_its_files(name).and_then(|_| cards.liveness_median(config)) {
-        Ok(median) => findings.ok(
-            "liveness",
-            format!("{name}: mode '{}', a visit's median must reach {median:.3}", mode.name()),
-        ),
+    let median = cards.liveness(config).and_then(|found| {
+        found.all().try_for_each(|card| cards.with_its_files(&card.id).map(drop))?;
+        Ok((found.closer, cards.liveness_median(config)?))
+    });
+    match median {
+        Ok((closer, median)) => {
+            let closer = closer.map_or_else(String::new, |card| format!(" with {}", card.id));
+            let mode = mode.name();
+            findings.ok(
+                "liveness",
+                format!("{name}{closer}: mode '{mode}', a visit's median must reach {median:.3}"),
+            );
+        }
         Err(error) => findings.fail("liveness", &error.into()),
     }
 }
@@ -168,9 +176,12 @@ fn running(findings: &mut Findings, config: &Config, networks: &Networks) {
         }
     }
     embedder(findings, config, networks);
-    match networks.liveness_network(config) {
+    match networks.liveness_networks(config) {
         Ok(None) => {}
-        Ok(Some(_)) => findings.ok("model", format!("{}: loads", config.models.liveness)),
+        Ok(Some(LivenessNetworks { closer, .. })) => {
+            let both = if closer.is_some() { " with the one that looks closer" } else { "" };
+            findings.ok("model", format!("{}: loads{both}", config.models.liveness));
+        }
         Err(error) => findings.fail("model", &error.into()),
     }
 }
