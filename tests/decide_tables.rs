@@ -22,7 +22,7 @@ use deepid_edge::decide::{
 };
 use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::QualityFault;
-use deepid_edge::policy::{Arming, Demand, RuleBook, RuleName, Rules, Terms};
+use deepid_edge::policy::{Arming, Demand, PinResult, RuleBook, RuleName, Rules, Terms};
 use jiff::tz::TimeZone;
 use sight::{Script, ScriptedDoor};
 use visitor::NAMES;
@@ -206,6 +206,32 @@ fn demanding(demand: Demand) -> Event<'static, Observation> {
     Event::Ruled(Box::new(Rules::new(book, TimeZone::UTC)))
 }
 
+/// Rules by which what is decided about alice is told as made under duress.
+fn marked() -> Event<'static, Observation> {
+    let mut book = RuleBook::default();
+    book.subjects.insert(visitor::subject(1), Terms { duress: true, ..Terms::default() });
+    Event::Ruled(Box::new(Rules::new(book, TimeZone::UTC)))
+}
+
+fn somebody(word: Option<&str>) -> Result<SubjectId, String> {
+    let place = word.and_then(|who| NAMES.iter().position(|name| *name == who));
+    place.map(|who| visitor::subject(who + 1)).ok_or_else(|| "whose?".to_owned())
+}
+
+/// A PIN that was typed for somebody.
+fn pin<'a>(
+    mut words: impl Iterator<Item = &'a str>,
+) -> Result<Event<'static, Observation>, String> {
+    let subject = somebody(words.next())?;
+    let result = match words.next() {
+        Some("right") => PinResult::Right,
+        Some("duress") => PinResult::Duress,
+        Some("wrong") => PinResult::Wrong,
+        other => return Err(format!("no PIN is {other:?}")),
+    };
+    Ok(Event::Pin { subject, result })
+}
+
 fn gate(word: Option<&str>) -> Result<Gate, String> {
     let word = word.ok_or("which gate?")?;
     let known = Gate::ALL.into_iter().find(|gate| gate.name() == word);
@@ -231,9 +257,11 @@ impl Run {
             Some("armed") => ruled(Arming::On),
             Some("disarmed") => ruled(Arming::Off),
             Some("factor") => demanding(Demand { factor: true, company: None }),
+            Some("marked") => marked(),
             Some("company") => demanding(Demand { factor: false, company: Some(vault()) }),
             _ => {
-                let right = "contested or ours, armed or disarmed, or needs a factor or company";
+                let right =
+                    "contested or ours, armed or disarmed, marked, or needs a factor or company";
                 return Err(format!("a door is {right}"));
             }
         };
@@ -309,9 +337,11 @@ impl Run {
                 return words.next().map_or(Ok(()), |word| Err(format!("'{word}' after tick")));
             }
             Some("factor") => {
-                let who = words.next().and_then(|who| NAMES.iter().position(|name| *name == who));
-                let who = who.ok_or("whose factor?")?;
-                self.step(Event::Factor(visitor::subject(who + 1)));
+                self.step(Event::Factor(somebody(words.next())?));
+                return Ok(());
+            }
+            Some("pin") => {
+                self.step(pin(words)?);
                 return Ok(());
             }
             Some("reopened") => {
@@ -504,6 +534,9 @@ fn say(decision: &Decision) -> String {
     }
     if decision.faces > 1 {
         write!(text, " faces {}", decision.faces).unwrap();
+    }
+    if decision.duress {
+        text.push_str(" duress");
     }
     text
 }

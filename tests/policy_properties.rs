@@ -105,6 +105,7 @@ struct Question {
     locked_out: bool,
     needs_factor: bool,
     factor: bool,
+    duress: bool,
     unix_ms: i64,
 }
 
@@ -123,7 +124,7 @@ fn question() -> impl Strategy<Value = Question> {
     });
     let book = (written(), prop::collection::btree_set(day(), 0..20), often(), often());
     let validity = (prop::option::weighted(0.3, time()), prop::option::weighted(0.3, time()));
-    let second = (prop::bool::weighted(0.3), often());
+    let second = (prop::bool::weighted(0.3), often(), any::<bool>());
     (book, validity, arming, often(), often(), often(), second, unix_ms).prop_map(
         |(
             (written, holidays, grouped, scheduled),
@@ -132,7 +133,7 @@ fn question() -> impl Strategy<Value = Question> {
             enabled,
             trusted,
             free,
-            (needs_factor, factor),
+            (needs_factor, factor, duress),
             unix_ms,
         )| {
             let locked_out = !free;
@@ -149,6 +150,7 @@ fn question() -> impl Strategy<Value = Question> {
                 locked_out,
                 needs_factor,
                 factor,
+                duress,
                 unix_ms,
             }
         },
@@ -177,7 +179,10 @@ impl Question {
             book.demands.insert(group.clone(), Demand { factor: true, company: None });
         }
         let group = self.grouped.then_some(group);
-        book.subjects.insert(subject(), Terms { group, from: self.from, until: self.until });
+        book.subjects.insert(
+            subject(),
+            Terms { group, from: self.from, until: self.until, duress: self.duress },
+        );
         Rules::new(book, zone())
     }
 
@@ -240,6 +245,7 @@ proptest! {
                 Question { arming: Arming::Off, ..question.clone() },
                 Question { needs_factor: true, ..question.clone() },
                 Question { factor: false, ..question.clone() },
+                Question { duress: !question.duress, ..question.clone() },
                 Question { until: limit(question.until), ..question.clone() },
             ];
             for question in stricter {

@@ -167,6 +167,7 @@ impl Case {
                 self.disabled.retain(|other| *other != who);
             }
             [who, "in", group] => self.terms(who)?.group = Some(name(group)?),
+            [who, "duress"] => self.terms(who)?.duress = true,
             [who, "from", from] => self.terms(who)?.from = Some(time(from)?),
             [who, "until", until] => self.terms(who)?.until = Some(time(until)?),
             _ => return Err("nothing like this is ever written".to_owned()),

@@ -119,6 +119,7 @@ impl Bench {
             decided_at: Monotonic::from_millis(self.now),
             wall: WALL,
             latency: DecisionLatency::default(),
+            duress: false,
             liveness: None,
         };
         let task = Task::Decided { decision: Box::new(decision), announce: true };

@@ -107,7 +107,11 @@ fn explain(
         |reason| format!("may not pass ('denied', '{reason}')"),
     );
     let zone = zone_name(rules.zone());
-    let text = format!("{id} ({name}) at {at} ({zone}): {says}\nbecause {because}");
+    let duress = rules.is_under_duress(id);
+    let mut text = format!("{id} ({name}) at {at} ({zone}): {says}\nbecause {because}");
+    if duress {
+        text.push_str("\nit is told as made under duress");
+    }
     let value = json!({
         "subject": id,
         "at": utc(wall.unix_ms),
@@ -116,6 +120,7 @@ fn explain(
         "allowed": reason.is_none(),
         "reason": reason,
         "because": because,
+        "duress": duress,
     });
     context.tell(text, &value)?;
     Ok(if reason.is_none() { Kind::Done } else { Kind::Negative })

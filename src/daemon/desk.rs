@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::decide::{Decision, UnknownReason, Verdict};
 use crate::policy::{Strangers, StrangersPolicy};
 use crate::publish::ask::Answer;
-use crate::publish::{Answered, Armed, DeskRequest, Outgoing, StrangersMessage};
+use crate::publish::{Answered, Armed, DeskRequest, DuressMessage, Outgoing, StrangersMessage};
 use crate::recognise::Recalled;
 use crate::store::{self, Administrative, AuditRecord, Condition, NAME_SEALED, Signature, Store};
 
@@ -347,6 +347,7 @@ impl Desk {
             subject = decision.verdict.subject().map(tracing::field::display),
             "decided"
         );
+        let duress = DuressMessage::of(&record);
         outgoing.push(if announce {
             let grant = self.signer.sign(&record, now);
             let name = decision.verdict.subject().and_then(|subject| self.name(subject));
@@ -354,6 +355,7 @@ impl Desk {
         } else {
             Outgoing::Recorded
         });
+        outgoing.extend(duress.map(Outgoing::Duress));
     }
 
     /// Looks whether the keys by which grants are signed have changed, and hands them out where they

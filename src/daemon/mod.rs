@@ -222,6 +222,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         bearing: Bearing::default(),
         guided: None,
         locked: false,
+        awaited: None,
     };
     let make = Box::new(move |config: &Config, store: &Store| {
         let galleries = read_galleries(config, &networks, store)?;

@@ -241,6 +241,7 @@ mod tests {
                 frames,
                 first_frame_us: 0,
                 last_frame_us: 0,
+                duress: false,
                 liveness: None,
             }),
         }

@@ -26,6 +26,9 @@ pub struct Decision {
     pub wall: WallClock,
     /// How long it took.
     pub latency: DecisionLatency,
+    /// Whether whoever it is about acts under duress: a PIN or a mark says so. It changes nothing of the
+    /// verdict; the record alone tells it, and who is told by the record.
+    pub duress: bool,
     /// What was seen of its liveness; `None` where nobody looks at it.
     pub liveness: Option<LivenessEvidence>,
 }

@@ -5,6 +5,7 @@
 //! visits that end ─> Lockout ─> locked out until
 //! visits of strangers ─> Strangers ─> enough of them that somebody is told
 //! an administrator ─> Permit ─> whether somebody may be enrolled over MQTT now
+//! what was typed at the door ─> Pin ─> PinResult
 //! ```
 //!
 //! In: a [`RuleBook`], as an administrator has written it, a time zone, and the time. Out: a
@@ -20,6 +21,7 @@ mod hours;
 mod lockout;
 mod name;
 mod permit;
+mod pin;
 mod rules;
 mod schedule;
 mod strangers;
@@ -30,6 +32,7 @@ pub use hours::Hours;
 pub use lockout::{Lockout, LockoutPolicy};
 pub use name::{InvalidRuleName, RuleName};
 pub use permit::Permit;
+pub use pin::{DIGITS_MAX, DIGITS_MIN, Pin, PinProblem, PinResult};
 pub use rules::{Asked, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms};
 pub use schedule::{Day, Schedule, ScheduleProblem, read_date};
 pub use strangers::{Strangers, StrangersPolicy};

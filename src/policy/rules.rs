@@ -72,6 +72,9 @@ pub struct Terms {
     pub from: Option<DateTime>,
     /// From when on it is no longer.
     pub until: Option<DateTime>,
+    /// Whether what is decided about it is told as made under duress. It refuses nothing and lets nobody
+    /// pass.
+    pub duress: bool,
 }
 
 /// A rule book where its clocks hang: see the module.
@@ -250,6 +253,12 @@ impl Rules {
                 && self.hours(Some(company), moment).0
         };
         (!asked.before.iter().any(is_company)).then_some(Rule::Company { group, company })
+    }
+
+    /// Whether what is decided about `subject` is told as made under duress.
+    #[must_use]
+    pub fn is_under_duress(&self, subject: &SubjectId) -> bool {
+        self.book.subjects.get(subject).is_some_and(|terms| terms.duress)
     }
 
     fn group_of(&self, subject: &SubjectId) -> Option<&RuleName> {

@@ -30,11 +30,10 @@ pub use asking::{AskError, ask};
 pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 pub use to_desk::{AskDesk, DeskRequest};
 
+use super::alarm::{DuressMessage, StrangersMessage};
 use super::ask::{Answer, NonceAnswer};
 use super::challenge::Challenges;
-use super::message::{
-    Armed, Camera, GuidanceMessage, Health, Info, KeySet, Presence, StrangersMessage,
-};
+use super::message::{Armed, Camera, GuidanceMessage, Health, Info, KeySet, Presence};
 use super::request::Gate;
 use super::topic::{ACCESS_EXPIRY_MS, Topic};
 use super::twin::{Contest, TwinWatch};
@@ -75,6 +74,8 @@ pub enum Outgoing {
     /// So many strangers have come that somebody is told now, if that can be done; it has just been
     /// recorded, so that the outbox has grown, too.
     Strangers(StrangersMessage),
+    /// Whoever the last decision is about acted under duress: said right behind it, if that can be done.
+    Duress(DuressMessage),
     /// The outbox has grown by a record that is not announced.
     Recorded,
     /// The outbox's next records, in the order of `seq`: the answer to
@@ -358,6 +359,7 @@ impl Known {
             | Outgoing::Audit(_)
             | Outgoing::Health(_)
             | Outgoing::Strangers(_)
+            | Outgoing::Duress(_)
             | Outgoing::Answer { .. }
             | Outgoing::Stop => {}
         }

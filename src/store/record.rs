@@ -73,6 +73,9 @@ pub struct DecisionRecord {
     pub first_frame_us: u64,
     /// Microseconds from the capture of the frame that tipped it.
     pub last_frame_us: u64,
+    /// Whether whoever it is about acted under duress.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub duress: bool,
     /// What was seen of the visit's liveness; `None` where nobody looks at it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub liveness: Option<LivenessEvidence>,
@@ -146,6 +149,30 @@ pub enum Administrative {
     SubjectRemoved {
         /// Who.
         subject: SubjectId,
+    },
+    /// A subject has another PIN: which of the two is not said.
+    PinSet {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A subject has one PIN less, or none any more.
+    PinRemoved {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A PIN was typed at the door for whoever was waited for.
+    PinEntered {
+        /// Who.
+        subject: SubjectId,
+        /// Whether it was right.
+        right: bool,
+    },
+    /// A subject is marked, or no longer: what is decided about it is told as made under duress.
+    SubjectMarked {
+        /// Who.
+        subject: SubjectId,
+        /// Whether it is.
+        duress: bool,
     },
     /// A subject is in another group, or in none.
     SubjectAssigned {
@@ -444,6 +471,7 @@ impl From<&Decision> for DecisionRecord {
             frames: decision.frames,
             first_frame_us: decision.latency.first_frame_us,
             last_frame_us: decision.latency.last_frame_us,
+            duress: decision.duress,
             liveness: decision
                 .liveness
                 .map(|told| LivenessEvidence { median: finite(told.median), ..told }),

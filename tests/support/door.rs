@@ -138,6 +138,7 @@ pub fn decision(clock: &ManualClock, verdict: Verdict) -> Decision {
         decided_at: clock.now(),
         wall: clock.wall(),
         latency: DecisionLatency { first_frame_us: 212_437, last_frame_us: 21_680 },
+        duress: false,
         liveness: None,
     }
 }

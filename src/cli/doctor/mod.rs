@@ -14,6 +14,7 @@ mod look;
 mod models;
 mod page;
 mod scene;
+mod second;
 
 use clap::Args;
 
@@ -67,6 +68,7 @@ impl Arguments {
             broker::check(&mut findings, &config, store);
             clock(&mut findings, &config, store);
             policy::check(&mut findings, &config, store);
+            second::check(&mut findings, &config, store);
             keys::check(&mut findings, &config, store);
             store_key::check(&mut findings, &config, store);
             page::check(&mut findings, &config, store);
@@ -92,6 +94,7 @@ pub(super) fn beside_a_daemon(config: &Config) -> Vec<Check> {
     broker::secrets(&mut findings, config);
     clock(&mut findings, config, store);
     policy::check(&mut findings, config, store);
+    second::check(&mut findings, config, store);
     keys::check(&mut findings, config, store);
     page::check(&mut findings, config, store);
     findings.into_checks()

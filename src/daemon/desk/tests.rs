@@ -20,6 +20,7 @@ fn granted() -> Box<Decision> {
         decided_at: Monotonic::from_millis(1000),
         wall: WALL,
         latency: DecisionLatency::default(),
+        duress: false,
         liveness: None,
     })
 }
@@ -106,6 +107,20 @@ fn strangers_are_told_of_after_their_record_and_only_when_there_are_enough() {
     let last = desk.store().outbox(4, 1).unwrap();
     let noticed = Administrative::StrangersNoticed { visits: 2, within_s: 600 };
     assert_eq!(last[0].body, Body::Administrative(noticed));
+}
+
+#[test]
+fn duress_is_told_right_behind_a_grant_that_looks_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(&folder);
+    let decision = Box::new(Decision { duress: true, ..*granted() });
+    let out = handle(&mut desk, Task::Decided { decision, announce: true });
+    let [Outgoing::Access { record, .. }, Outgoing::Duress(message)] = out.as_slice() else {
+        panic!("{out:?}")
+    };
+    assert_eq!((message.id, message.seq), (record.id, record.seq));
+    assert_eq!(message.subject.as_ref(), granted().verdict.subject());
+    assert!(desk.store().verify_records().unwrap().broken.is_empty());
 }
 
 #[test]

@@ -145,6 +145,7 @@ impl<'a> Live<'a> {
                 self.outbox_more = true;
                 self.want_outbox();
             }
+            Outgoing::Duress(duress) => self.publish(&self.settings.topics.message(&duress)),
             Outgoing::Recorded => {
                 self.outbox_more = true;
                 self.want_outbox();
