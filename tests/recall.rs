@@ -120,6 +120,8 @@ impl Bench {
             wall: WALL,
             latency: DecisionLatency::default(),
             duress: false,
+            passback: false,
+            passed: None,
             liveness: None,
         };
         let task = Task::Decided { decision: Box::new(decision), announce: true };

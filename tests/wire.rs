@@ -96,6 +96,7 @@ fn verdicts() -> Vec<Verdict> {
         D::ClockUntrusted,
         D::LockedOut,
         D::SecondFactorMissing,
+        D::AntiPassback,
         D::NotArmed,
         D::BeyondCalibration,
         D::DoorContested,
@@ -205,6 +206,8 @@ fn administrative() -> Vec<Administrative> {
         A::SubjectEnabled { subject: subject() },
         A::SubjectDisabled { subject: subject() },
         A::SubjectRemoved { subject: subject() },
+        A::WhereaboutsForgotten { subject: None },
+        A::WhereaboutsForgotten { subject: Some(subject()) },
         A::PinSet { subject: subject() },
         A::PinRemoved { subject: subject() },
         A::PinEntered { subject: subject(), right: false },
@@ -314,7 +317,8 @@ fn everything() -> Vec<(&'static str, Value)> {
     all.push(("keys", written(&KeySet::of([&key(), &key()]))));
     let noticed = record(Body::Administrative(noticed()));
     all.push(("strangers", written(&StrangersMessage::of(&noticed).unwrap())));
-    let forced = Decision { duress: true, ..decision(&clock(), verdicts().remove(0)) };
+    let forced =
+        Decision { duress: true, passback: true, ..decision(&clock(), verdicts().remove(0)) };
     let forced = record(Body::Decision(DecisionRecord::from(&forced)));
     all.push(("duress", written(&DuressMessage::of(&forced).unwrap())));
     all.push(("audit", written(&Audit::of(&forced, false))));

@@ -29,6 +29,7 @@ mod erase;
 mod evaluate;
 mod groups;
 mod identify;
+mod inside;
 mod keys;
 mod logging;
 mod man;
@@ -102,6 +103,9 @@ enum Verb {
     /// Give people PINs, which they type at the door beside showing their face
     #[command(subcommand)]
     Pins(pins::Verb),
+    /// Say who went in and has not come out, or forget it
+    #[command(subcommand)]
+    Inside(inside::Verb),
     /// Say which people pass by the same hours
     #[command(subcommand)]
     Groups(groups::Verb),
@@ -197,6 +201,7 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Kind, Failure> {
         Verb::Doctor(verb) => verb.run(context),
         Verb::Subjects(verb) => verb.run(context),
         Verb::Pins(verb) => verb.run(context),
+        Verb::Inside(verb) => verb.run(context),
         Verb::Groups(verb) => verb.run(context),
         Verb::Schedules(verb) => verb.run(context),
         Verb::Policy(verb) => verb.run(context),

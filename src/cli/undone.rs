@@ -101,7 +101,7 @@ impl Undone {
             (
                 self.rules_back.join(", "),
                 "rules that are written otherwise here",
-                "'deepid-edge groups list', 'schedules show' and 'arm show' show those of the backup",
+                "'deepid-edge groups list', 'schedules show', 'arm show' and 'inside list' show those of the backup",
             ),
         ];
         for (which, what, remedy) in lines {
@@ -180,6 +180,9 @@ fn rules_back(then: &RuleBook, now: &RuleBook) -> Vec<String> {
     differing(&then.schedules, &now.schedules, "schedule", &mut back);
     differing(&then.groups, &now.groups, "group", &mut back);
     differing(&then.demands, &now.demands, "what is needed by group", &mut back);
+    if then.whereabouts != now.whereabouts {
+        back.push("who is inside".to_owned());
+    }
     differing(&then.subjects, &now.subjects, "group, validity or mark of", &mut back);
     back
 }

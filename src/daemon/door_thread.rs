@@ -105,7 +105,10 @@ impl DoorThread {
 
     /// Takes over what the others have for the door: between two frames, all at once.
     fn take_over(&mut self, shared: &Shared, effects: &mut Vec<Effect>) {
-        let News { change, adjustment, reset_lockout, factors } = self.enrolments.take();
+        let News { change, adjustment, reset_lockout, factors, passages } = self.enrolments.take();
+        for (subject, at) in passages {
+            self.step(shared, Event::Passed { subject, at }, effects);
+        }
         for subject in factors {
             self.step(shared, Event::Factor(subject), effects);
         }

@@ -242,6 +242,7 @@ mod tests {
                 first_frame_us: 0,
                 last_frame_us: 0,
                 duress: false,
+                passback: false,
                 liveness: None,
             }),
         }

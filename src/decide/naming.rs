@@ -111,6 +111,8 @@ pub(super) fn decision(
             last_frame_us: since_us(watching.last_captured.unwrap_or(watching.last_face)),
         },
         duress: false,
+        passback: false,
+        passed: None,
         liveness: None,
         verdict,
     }
@@ -122,6 +124,8 @@ pub(super) struct Judged {
     /// Whether only a second factor or a second person is missing, or nothing at all: the subject
     /// counts as the first of two persons.
     pub(super) company: bool,
+    /// Whether it may pass, and goes the same way a second time.
+    pub(super) passback: bool,
 }
 
 /// What is said of a proven subject.

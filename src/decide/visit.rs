@@ -55,7 +55,7 @@ use super::{
 };
 use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
-use crate::policy::{Asked, Lockout, PinResult, Refusal as Ruled, Rule, Rules};
+use crate::policy::{Asked, Lockout, PinResult, Refusal as Ruled, Rule, Rules, Whereabouts};
 
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
 /// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
@@ -125,7 +125,8 @@ impl Visit {
 
     /// From now on these rules say who may pass. They count for whoever is there, too; who was found
     /// fit to be the first of two persons was so by the rules before.
-    pub fn rule(&mut self, rules: Rules) {
+    pub fn rule(&mut self, mut rules: Rules) {
+        rules.keep_newer(&self.rules);
         self.rules = rules;
         self.before.clear();
     }
@@ -145,6 +146,11 @@ impl Visit {
     /// Alone it concludes nothing: a frame must show the subject.
     pub fn note_factor(&mut self, subject: SubjectId, now: Monotonic) {
         self.factors.remember(subject, self.policy.second, now);
+    }
+
+    /// Somebody went in or out elsewhere.
+    pub fn note_passage(&mut self, subject: &SubjectId, at: Whereabouts) {
+        self.rules.note_passage(subject, at);
     }
 
     /// What came of a PIN that was typed for `subject`. The right one is its second factor, and so is the
@@ -447,7 +453,7 @@ impl Visit {
         let life = self.policy.second;
         self.factors.forget_old(life, now);
         self.before.forget_old(life, now);
-        let Judged { judgement, company } = self.judge(proven, now);
+        let Judged { judgement, company, passback } = self.judge(proven, now);
         if company {
             self.before.remember(proven.subject.clone(), life, now);
         }
@@ -460,8 +466,10 @@ impl Visit {
         let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
         if let Judgement::Said(verdict) = judgement {
-            let decision = self.decided(verdict, watching, Some(proven), now);
+            let mut decision = self.decided(verdict, watching, Some(proven), now);
             if let Verdict::Granted { subject } = &decision.verdict {
+                decision.passback = passback;
+                decision.passed = self.rules.note_grant(subject, decision.wall.unix_ms);
                 self.grants.retain(|(_, at)| now.since(*at) < self.policy.cooldown);
                 if self.grants.len() >= REMEMBERED_GRANTS {
                     self.grants.remove(0);
@@ -541,7 +549,7 @@ impl Visit {
         let subject = agreement.subject.clone();
         let denied = |reason| {
             let verdict = Verdict::Denied { reason, subject: Some(subject.clone()) };
-            Judged { judgement: Judgement::Said(verdict), company: false }
+            Judged { judgement: Judgement::Said(verdict), company: false, passback: false }
         };
         if let Some(reason) = DeniedReason::of(agreement.enabled, agreement.beyond) {
             return denied(reason);
@@ -567,7 +575,7 @@ impl Visit {
                 Rule::Factor { .. } => Judgement::Waits,
                 _ => Judgement::Said(missing(agreement)),
             };
-            return Judged { judgement, company: true };
+            return Judged { judgement, company: true, passback: false };
         }
         let cooling = |(granted, at): &(SubjectId, Monotonic)| {
             *granted == subject && now.since(*at) < self.policy.cooldown
@@ -577,6 +585,6 @@ impl Visit {
         } else {
             Judgement::Said(Verdict::Granted { subject })
         };
-        Judged { judgement, company: true }
+        Judged { judgement, company: true, passback: ruling.passback }
     }
 }

@@ -25,7 +25,7 @@ use crate::decide::{
 };
 use crate::frame::Frame;
 use crate::liveness::{Lacking, LivenessEvidence};
-use crate::policy::{PinResult, Rules};
+use crate::policy::{PinResult, Rules, Whereabouts};
 use crate::recognise::{Galleries, Recalled, Recogniser, Tuning};
 use guidance::Guide;
 
@@ -186,6 +186,13 @@ pub enum Event<'e, F> {
         /// What came of it.
         result: PinResult,
     },
+    /// Somebody went in or out elsewhere.
+    Passed {
+        /// Who.
+        subject: SubjectId,
+        /// To which side, and when.
+        at: Whereabouts,
+    },
     /// Go on by another configuration.
     Tuned(Box<(Tuning, VisitPolicy)>),
 }
@@ -311,6 +318,7 @@ impl<S: Sight> Door<S> {
             Event::Contested(contested) => return self.visit.contest(contested),
             Event::LockoutReset => return self.visit.forget_failures(),
             Event::Factor(subject) => return self.visit.note_factor(subject, time.frames.now()),
+            Event::Passed { subject, at } => return self.visit.note_passage(&subject, at),
             Event::Pin { subject, result } => {
                 return self.visit.note_pin(subject, result, time.frames.now());
             }

@@ -132,6 +132,9 @@ pub struct Audit {
     /// Whether whoever a decision is about acted under duress; `access` and `grant` never say so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duress: bool,
+    /// Whether whoever was granted went the same way a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passback: bool,
     /// The hash of the record in the door's chain, by which a chain that is made anew is noticed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<String>,
@@ -492,6 +495,7 @@ impl Audit {
             clock: record.clock,
             late,
             duress: matches!(&record.body, Body::Decision(DecisionRecord { duress: true, .. })),
+            passback: matches!(&record.body, Body::Decision(DecisionRecord { passback: true, .. })),
             chain: record.chain.clone(),
             by: record.by.clone(),
             what: match &record.body {

@@ -228,6 +228,12 @@ impl Topics {
         format!("{}/{}/challenge", self.base, self.door)
     }
 
+    /// Where another door of the same base says its signed grants.
+    #[must_use]
+    pub fn grant_of(&self, door: &str) -> String {
+        format!("{}/{door}/{}", self.base, Topic::Grant.name())
+    }
+
     /// Where the door is armed and disarmed, where the broker's word is enough for that.
     #[must_use]
     pub fn arming(&self) -> String {

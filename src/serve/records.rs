@@ -501,6 +501,8 @@ mod tests {
             wall,
             latency: crate::decide::DecisionLatency::default(),
             duress,
+            passback: false,
+            passed: None,
             liveness: None,
         };
         let [forced, free] = [true, false].map(|duress| {

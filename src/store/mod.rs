@@ -37,6 +37,7 @@ mod schema;
 pub mod seal;
 mod selection;
 mod spreadsheet;
+mod whereabouts;
 
 pub use accounts::{Account, AccountProblem, Role, TOKENS_MAX};
 pub use administer::{Change, Done, Enrolee, NewReference, Signature};

@@ -76,6 +76,9 @@ pub struct DecisionRecord {
     /// Whether whoever it is about acted under duress.
     #[serde(skip_serializing_if = "std::ops::Not::not", default)]
     pub duress: bool,
+    /// Whether whoever was granted went the same way a second time.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub passback: bool,
     /// What was seen of the visit's liveness; `None` where nobody looks at it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub liveness: Option<LivenessEvidence>,
@@ -173,6 +176,12 @@ pub enum Administrative {
         subject: SubjectId,
         /// Whether it is.
         duress: bool,
+    },
+    /// Where a subject is, or where everybody is, is not known any more: an administrator has said so.
+    WhereaboutsForgotten {
+        /// Who; `None`: everybody.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        subject: Option<SubjectId>,
     },
     /// A subject is in another group, or in none.
     SubjectAssigned {
@@ -472,6 +481,7 @@ impl From<&Decision> for DecisionRecord {
             first_frame_us: decision.latency.first_frame_us,
             last_frame_us: decision.latency.last_frame_us,
             duress: decision.duress,
+            passback: decision.passback,
             liveness: decision
                 .liveness
                 .map(|told| LivenessEvidence { median: finite(told.median), ..told }),

@@ -239,6 +239,7 @@ impl Store {
             };
             book.subjects.insert(subject, terms);
         }
+        book.whereabouts = super::whereabouts::read(&moment)?;
         Ok(book)
     }
 

@@ -52,6 +52,8 @@ pub fn decision(number: u64, wall: WallClock) -> Box<Decision> {
         wall,
         latency: DecisionLatency::default(),
         duress: false,
+        passback: false,
+        passed: None,
         liveness: None,
     })
 }

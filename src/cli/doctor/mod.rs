@@ -13,6 +13,7 @@ mod findings;
 mod look;
 mod models;
 mod page;
+mod passback;
 mod scene;
 mod second;
 
@@ -69,6 +70,7 @@ impl Arguments {
             clock(&mut findings, &config, store);
             policy::check(&mut findings, &config, store);
             second::check(&mut findings, &config, store);
+            passback::check(&mut findings, &config);
             keys::check(&mut findings, &config, store);
             store_key::check(&mut findings, &config, store);
             page::check(&mut findings, &config, store);
@@ -95,6 +97,7 @@ pub(super) fn beside_a_daemon(config: &Config) -> Vec<Check> {
     clock(&mut findings, config, store);
     policy::check(&mut findings, config, store);
     second::check(&mut findings, config, store);
+    passback::check(&mut findings, config);
     keys::check(&mut findings, config, store);
     page::check(&mut findings, config, store);
     findings.into_checks()

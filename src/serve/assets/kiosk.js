@@ -17,7 +17,7 @@ const LANGUAGES = ["en", "de", "fr", "es", "nl"];
 const SHOWN_MS = { granted: 4_000, denied: 5_000, unknown: 4_000, ambiguous: 4_000 };
 const SIGNS = { granted: "check", denied: "cross", unknown: "unknown", ambiguous: "ambiguous" };
 /** Reasons that a visitor is told; every other one is the outcome's own word. */
-const TOLD = ["outside_schedule", "several_faces", "locked_out", "not_armed", "poor_quality", "not_live", "liveness_undecided"];
+const TOLD = ["outside_schedule", "several_faces", "locked_out", "anti_passback", "not_armed", "poor_quality", "not_live", "liveness_undecided"];
 const RETRY_MS = 5_000;
 /** How long the keypad stays where something else is to be done meanwhile, such as to look here. */
 const KEYPAD_STAYS_MS = 6_000;
