@@ -201,7 +201,7 @@ impl Contradictions<'_> {
             return;
         }
         let mode = "another passback.mode than 'off'";
-        let named = passback.door.clone().unwrap_or_default();
+        let named = passback.door.as_deref().unwrap_or("unset");
         if door.direction == Direction::None {
             let remedy = "say where this door leads: 'in' or 'out'";
             self.add("door.direction", &"none", mode, remedy);
