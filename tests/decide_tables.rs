@@ -367,12 +367,9 @@ impl Run {
                 self.step(Event::Factor(somebody(words.next())?));
                 return Ok(());
             }
-            Some("passed") => {
-                self.step(passed(words, unix_ms(now))?);
-                return Ok(());
-            }
-            Some("pin") => {
-                self.step(pin(words)?);
+            Some(word @ ("passed" | "pin")) => {
+                let since = unix_ms(now);
+                self.step(if word == "pin" { pin(words) } else { passed(words, since) }?);
                 return Ok(());
             }
             Some("reopened") => {
