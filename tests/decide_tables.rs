@@ -22,7 +22,10 @@ use deepid_edge::decide::{
 };
 use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::QualityFault;
-use deepid_edge::policy::{Arming, Demand, RuleBook, RuleName, Rules, Terms};
+use deepid_edge::policy::{
+    Arming, Demand, Direction, PassbackMode, PassbackPolicy, PinResult, RuleBook, RuleName, Rules,
+    Side, Terms, Whereabouts,
+};
 use jiff::tz::TimeZone;
 use sight::{Script, ScriptedDoor};
 use visitor::NAMES;
@@ -206,6 +209,54 @@ fn demanding(demand: Demand) -> Event<'static, Observation> {
     Event::Ruled(Box::new(Rules::new(book, TimeZone::UTC)))
 }
 
+/// Rules of a door that leads one way, and asks where people went last.
+fn one_way(direction: Direction, mode: PassbackMode) -> Event<'static, Observation> {
+    let forget = Duration::from_secs(3600);
+    let policy = PassbackPolicy { mode, direction, forget, refuse_out: false };
+    let rules = Rules::new(RuleBook::default(), TimeZone::UTC).with_passback(policy);
+    Event::Ruled(Box::new(rules))
+}
+
+/// Rules by which what is decided about alice is told as made under duress.
+fn marked() -> Event<'static, Observation> {
+    let mut book = RuleBook::default();
+    book.subjects.insert(visitor::subject(1), Terms { duress: true, ..Terms::default() });
+    Event::Ruled(Box::new(Rules::new(book, TimeZone::UTC)))
+}
+
+fn somebody(word: Option<&str>) -> Result<SubjectId, String> {
+    let place = word.and_then(|who| NAMES.iter().position(|name| *name == who));
+    place.map(|who| visitor::subject(who + 1)).ok_or_else(|| "whose?".to_owned())
+}
+
+/// Somebody went in or out by the other door.
+fn passed<'a>(
+    mut words: impl Iterator<Item = &'a str>,
+    since_ms: i64,
+) -> Result<Event<'static, Observation>, String> {
+    let subject = somebody(words.next())?;
+    let side = match words.next() {
+        Some("in") => Side::Inside,
+        Some("out") => Side::Outside,
+        other => return Err(format!("nobody goes {other:?}")),
+    };
+    Ok(Event::Passed { subject, at: Whereabouts { side: Some(side), since_ms } })
+}
+
+/// A PIN that was typed for somebody.
+fn pin<'a>(
+    mut words: impl Iterator<Item = &'a str>,
+) -> Result<Event<'static, Observation>, String> {
+    let subject = somebody(words.next())?;
+    let result = match words.next() {
+        Some("right") => PinResult::Right,
+        Some("duress") => PinResult::Duress,
+        Some("wrong") => PinResult::Wrong,
+        other => return Err(format!("no PIN is {other:?}")),
+    };
+    Ok(Event::Pin { subject, result })
+}
+
 fn gate(word: Option<&str>) -> Result<Gate, String> {
     let word = word.ok_or("which gate?")?;
     let known = Gate::ALL.into_iter().find(|gate| gate.name() == word);
@@ -231,9 +282,13 @@ impl Run {
             Some("armed") => ruled(Arming::On),
             Some("disarmed") => ruled(Arming::Off),
             Some("factor") => demanding(Demand { factor: true, company: None }),
+            Some("marked") => marked(),
+            Some("in") => one_way(Direction::In, PassbackMode::Hard),
+            Some("out") => one_way(Direction::Out, PassbackMode::Hard),
+            Some("softly") => one_way(Direction::In, PassbackMode::Soft),
             Some("company") => demanding(Demand { factor: false, company: Some(vault()) }),
             _ => {
-                let right = "contested or ours, armed or disarmed, or needs a factor or company";
+                let right = "contested or ours, armed or disarmed, marked, in, out or softly, or needs a factor or company";
                 return Err(format!("a door is {right}"));
             }
         };
@@ -309,9 +364,12 @@ impl Run {
                 return words.next().map_or(Ok(()), |word| Err(format!("'{word}' after tick")));
             }
             Some("factor") => {
-                let who = words.next().and_then(|who| NAMES.iter().position(|name| *name == who));
-                let who = who.ok_or("whose factor?")?;
-                self.step(Event::Factor(visitor::subject(who + 1)));
+                self.step(Event::Factor(somebody(words.next())?));
+                return Ok(());
+            }
+            Some(word @ ("passed" | "pin")) => {
+                let since = unix_ms(now);
+                self.step(if word == "pin" { pin(words) } else { passed(words, since) }?);
                 return Ok(());
             }
             Some("reopened") => {
@@ -504,6 +562,17 @@ fn say(decision: &Decision) -> String {
     }
     if decision.faces > 1 {
         write!(text, " faces {}", decision.faces).unwrap();
+    }
+    if decision.passback {
+        text.push_str(" again");
+    }
+    match decision.passed {
+        Some(Side::Inside) => text.push_str(" inside"),
+        Some(Side::Outside) => text.push_str(" outside"),
+        None => {}
+    }
+    if decision.duress {
+        text.push_str(" duress");
     }
     text
 }

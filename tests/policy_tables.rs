@@ -6,12 +6,14 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{DeniedReason, Verdict};
 use deepid_edge::policy::{
-    Arming, Asked, Demand, Proof, Rule, RuleBook, RuleName, Rules, Schedule, Terms,
+    Arming, Asked, Demand, Direction, PassbackMode, PassbackPolicy, Proof, Rule, RuleBook,
+    RuleName, Rules, Schedule, Side, Terms, Whereabouts,
 };
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -96,6 +98,7 @@ struct Case {
     disabled: Vec<SubjectId>,
     factors: Vec<SubjectId>,
     before: Vec<Proof>,
+    passback: PassbackPolicy,
 }
 
 impl Default for Case {
@@ -108,6 +111,7 @@ impl Default for Case {
             disabled: Vec::new(),
             factors: Vec::new(),
             before: Vec::new(),
+            passback: PassbackPolicy::default(),
         }
     }
 }
@@ -153,6 +157,41 @@ impl Case {
                 self.before.push(Proof { subject: subject(who)?, at: Monotonic::default() });
             }
             ["alone"] => self.before.clear(),
+            ["passback", mode, direction, hours, more @ ..] => {
+                self.passback = PassbackPolicy {
+                    mode: match *mode {
+                        "off" => PassbackMode::Off,
+                        "soft" => PassbackMode::Soft,
+                        "hard" => PassbackMode::Hard,
+                        _ => return Err("off, soft or hard".to_owned()),
+                    },
+                    direction: match *direction {
+                        "in" => Direction::In,
+                        "out" => Direction::Out,
+                        "none" => Direction::None,
+                        _ => return Err("in, out or none".to_owned()),
+                    },
+                    forget: hours
+                        .parse()
+                        .map(|hours: u64| Duration::from_secs(3600 * hours))
+                        .map_err(|_| "hours".to_owned())?,
+                    refuse_out: more == ["refuse_out"],
+                };
+            }
+            [who, "went", whither, at] => {
+                let side = match *whither {
+                    "in" => Some(Side::Inside),
+                    "out" => Some(Side::Outside),
+                    "nowhere" => None,
+                    _ => return Err("in, out or nowhere".to_owned()),
+                };
+                let at = Whereabouts { side, since_ms: self.instant(at)? };
+                deepid_edge::policy::note_whereabouts(
+                    &mut self.book.whereabouts,
+                    &subject(who)?,
+                    at,
+                );
+            }
             ["armed", "on"] => self.book.arming = Arming::On,
             ["armed", "off"] => self.book.arming = Arming::Off,
             ["armed", "until", end] => self.book.arming = Arming::Until(self.instant(end)?),
@@ -167,6 +206,7 @@ impl Case {
                 self.disabled.retain(|other| *other != who);
             }
             [who, "in", group] => self.terms(who)?.group = Some(name(group)?),
+            [who, "duress"] => self.terms(who)?.duress = true,
             [who, "from", from] => self.terms(who)?.from = Some(time(from)?),
             [who, "until", until] => self.terms(who)?.until = Some(time(until)?),
             _ => return Err("nothing like this is ever written".to_owned()),
@@ -195,7 +235,7 @@ impl Case {
         let words: Vec<&str> = question.split_whitespace().collect();
         let [at, who] = words.as_slice() else { return Err("a time and a name".to_owned()) };
         let (unix_ms, subject) = (self.instant(at)?, subject(who)?);
-        let rules = Rules::new(self.book.clone(), self.zone.clone());
+        let rules = Rules::new(self.book.clone(), self.zone.clone()).with_passback(self.passback);
         let ruling = rules.judge(&Asked {
             subject: &subject,
             enabled: !self.disabled.contains(&subject),
@@ -207,7 +247,8 @@ impl Case {
         let reason = ruling.refusal.map_or("allowed", |refusal| {
             Verdict::Denied { reason: DeniedReason::from(refusal), subject: None }.reason()
         });
-        let found = format!("{reason} by {}", say(ruling.rule));
+        let again = if ruling.passback { " again" } else { "" };
+        let found = format!("{reason} by {}{again}", say(ruling.rule));
         if found == expected { Ok(()) } else { Err(format!("found: {found}")) }
     }
 }
@@ -224,6 +265,7 @@ fn say(rule: Rule<'_>) -> String {
         Rule::AnyTime { .. } => "any_time".to_owned(),
         Rule::NoGroup => "no_group".to_owned(),
         Rule::LockedOut => "locked".to_owned(),
+        Rule::Passback(_) => "passback".to_owned(),
         Rule::Factor { .. } => "factor".to_owned(),
         Rule::Company { .. } => "company".to_owned(),
     }

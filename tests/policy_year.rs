@@ -58,7 +58,7 @@ fn book(arming: Arming) -> RuleBook {
     let until = Some(date(2026, 10, 1).at(0, 0, 0, 0));
     for (number, group, until) in [(1, "family", None), (2, "office", None), (3, "cleaning", until)]
     {
-        let terms = Terms { group: Some(name(group)), from: None, until };
+        let terms = Terms { group: Some(name(group)), until, ..Terms::default() };
         book.subjects.insert(visitor::subject(number), terms);
     }
     book

@@ -119,6 +119,9 @@ impl Bench {
             decided_at: Monotonic::from_millis(self.now),
             wall: WALL,
             latency: DecisionLatency::default(),
+            duress: false,
+            passback: false,
+            passed: None,
             liveness: None,
         };
         let task = Task::Decided { decision: Box::new(decision), announce: true };

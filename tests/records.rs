@@ -99,6 +99,9 @@ impl Door {
             decided_at: Monotonic::from_millis(5000),
             wall,
             latency: DecisionLatency { first_frame_us: 212_437, last_frame_us: 21_680 },
+            duress: false,
+            passback: false,
+            passed: None,
             liveness: None,
         };
         self.store.record_decision(&decision, "front", BOOT).unwrap();

@@ -13,7 +13,7 @@ mod support;
 
 use deepid_edge::clock::{ClockTrust, Monotonic, PLAUSIBLE_FROM_UNIX_MS, WallClock};
 use deepid_edge::compare::SubjectId;
-use deepid_edge::policy::{Arming, RuleName, Schedule};
+use deepid_edge::policy::{Arming, RuleName, Schedule, Side, Whereabouts};
 use deepid_edge::publish::Outgoing;
 use deepid_edge::store::{
     Administrative, AuditRecord, Body, Error, RuleChange, RuleProblem, Signature, Store,
@@ -202,6 +202,75 @@ fn the_desk_says_whether_the_door_is_armed_once_and_on_change() {
     assert_eq!(look(&mut desk, now), (false, vec![json!([true, until])]));
     assert_eq!(look(&mut desk, now + 60_000), (true, vec![json!([false, null])]));
     assert_eq!(look(&mut desk, now), (false, vec![]), "a clock that goes back arms nothing");
+}
+
+#[test]
+fn pins_are_set_from_a_file_listed_and_never_alike() {
+    let home = Home::with_database();
+    let id = home.store().add_subject("Maria", WALL).unwrap();
+    let file = home.path("pin");
+    let set = |pin: &str, more: &[&str]| {
+        std::fs::write(&file, format!("{pin}\n")).unwrap();
+        let verb = ["pins", "set", "Maria", "--pin-file", file.to_str().unwrap(), "--json"];
+        home.ask(&[&verb, more].concat())
+    };
+    assert_ne!(set("471108", &["--duress"]).code, 0, "there is none beside which it could be");
+    for (pin, why) in [("1234", "tries"), ("47", "digits"), ("47110a", "digits")] {
+        let refused = set(pin, &[]);
+        assert_ne!(refused.code, 0, "{pin}");
+        let told = format!("{}{}", refused.err, refused.out);
+        assert!(told.contains(why) && !told.contains(pin), "{told}");
+    }
+    assert_eq!(home.told(&["pins", "list"])["pins"], json!([]));
+    assert_eq!(set("471108", &[]).code, 0);
+    assert_ne!(set("471108", &["--duress"]).code, 0, "the same");
+    assert_eq!(set("805317", &["--duress"]).code, 0);
+    assert_ne!(set("805317", &[]).code, 0, "the same as that for duress");
+    let listed = home.told(&["pins", "list"]);
+    assert_eq!(
+        (&listed["pins"][0]["subject"], &listed["pins"][0]["duress"]),
+        (&json!(id), &json!(true))
+    );
+    home.told(&["pins", "remove", "Maria", "--duress"]);
+    assert_eq!(home.told(&["pins", "list"])["pins"][0]["duress"], json!(false));
+    home.told(&["pins", "remove", "Maria"]);
+    assert_eq!(home.told(&["pins", "list"])["pins"], json!([]));
+
+    home.told(&["subjects", "duress", "Maria"]);
+    let explain =
+        || home.ask(&["policy", "explain", "Maria", "--at", "2026-12-22 09:00", "--json"]).json();
+    assert_eq!((&explain()["duress"], &explain()["allowed"]), (&json!(true), &json!(true)));
+    home.told(&["subjects", "duress", "Maria", "--off"]);
+    assert_eq!(explain()["duress"], json!(false));
+    let database = std::fs::read(home.path("door.db")).unwrap_or_default();
+    assert!(!database.windows(11).any(|bytes| bytes == b"$argon2id$v"), "sealed");
+}
+
+#[test]
+fn where_somebody_went_is_explained_listed_and_reset() {
+    let home = Home::with_database()
+        .broker(1)
+        .set("door.direction", "in")
+        .set("passback.mode", "hard")
+        .set("passback.door", "back")
+        .set("passback.keys", "/etc/deepid-edge/back.jwks.json");
+    let id = home.store().add_subject("Maria", WALL).unwrap();
+    let at = |time: &str| time.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+    let went = Whereabouts { side: Some(Side::Inside), since_ms: at("2026-12-22T08:00:00Z") };
+    home.store().note_passage(&id, went, "front").unwrap();
+    let explain = || {
+        let asked = ["policy", "explain", "Maria", "--at", "2026-12-22T09:00:00Z", "--json"];
+        home.ask(&asked).json()
+    };
+    let told = explain();
+    assert_eq!(told["reason"], "anti_passback");
+    assert!(told["because"].as_str().unwrap().contains("went in"), "{told}");
+    let listed = home.told(&["inside", "list"]);
+    assert_eq!(listed["people"][0]["side"], "inside");
+    home.told(&["inside", "reset", "Maria"]);
+    assert_eq!(explain()["allowed"], true);
+    assert_eq!(home.told(&["inside", "list"])["people"], json!([]));
+    home.told(&["inside", "reset", "--all"]);
 }
 
 #[test]

@@ -56,6 +56,9 @@ fn granted(subject: &SubjectId, at_ms: u64, score: Option<f32>) -> Decision {
         decided_at: Monotonic::from_millis(at_ms),
         wall: wall(1_777_620_000_000 + at_ms as i64),
         latency: DecisionLatency { first_frame_us: 212_400, last_frame_us: 21_700 },
+        duress: false,
+        passback: false,
+        passed: None,
         liveness: None,
     }
 }

@@ -16,14 +16,14 @@ use std::collections::BTreeSet;
 use deepid_edge::capture::DoubtKind;
 use deepid_edge::clock::{ClockTrust, WallClock};
 use deepid_edge::compare::SubjectId;
-use deepid_edge::decide::{AmbiguousReason, DeniedReason, UnknownReason, Verdict};
+use deepid_edge::decide::{AmbiguousReason, Decision, DeniedReason, UnknownReason, Verdict};
 use deepid_edge::door::Guidance;
 use deepid_edge::policy::{Arming, RuleName};
 use deepid_edge::publish::challenge::Challenges;
 use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{
-    Access, Armed, Audit, Camera, CameraState, GuidanceMessage, KeySet, Message, Presence,
-    StrangersMessage, Topic, Topics,
+    Access, Armed, Audit, Camera, CameraState, DuressMessage, GuidanceMessage, KeySet, Message,
+    Presence, StrangersMessage, Topic, Topics,
 };
 use deepid_edge::sign::{PublicKey, SigningState, Thumbprint};
 use deepid_edge::store::{
@@ -96,6 +96,7 @@ fn verdicts() -> Vec<Verdict> {
         D::ClockUntrusted,
         D::LockedOut,
         D::SecondFactorMissing,
+        D::AntiPassback,
         D::NotArmed,
         D::BeyondCalibration,
         D::DoorContested,
@@ -205,6 +206,12 @@ fn administrative() -> Vec<Administrative> {
         A::SubjectEnabled { subject: subject() },
         A::SubjectDisabled { subject: subject() },
         A::SubjectRemoved { subject: subject() },
+        A::WhereaboutsForgotten { subject: None },
+        A::WhereaboutsForgotten { subject: Some(subject()) },
+        A::PinSet { subject: subject() },
+        A::PinRemoved { subject: subject() },
+        A::PinEntered { subject: subject(), right: false },
+        A::SubjectMarked { subject: subject(), duress: true },
         A::ReferencesAdopted {
             model: embedder(),
             procedure: deepid_edge::inference::ProcedureHash::of_bytes([0x5a; 32]),
@@ -310,6 +317,12 @@ fn everything() -> Vec<(&'static str, Value)> {
     all.push(("keys", written(&KeySet::of([&key(), &key()]))));
     let noticed = record(Body::Administrative(noticed()));
     all.push(("strangers", written(&StrangersMessage::of(&noticed).unwrap())));
+    let forced =
+        Decision { duress: true, passback: true, ..decision(&clock(), verdicts().remove(0)) };
+    let forced = record(Body::Decision(DecisionRecord::from(&forced)));
+    all.push(("duress", written(&DuressMessage::of(&forced).unwrap())));
+    all.push(("audit", written(&Audit::of(&forced, false))));
+    all.push(("access", written(&Access::of(&forced).unwrap())));
     for arming in [Arming::On, Arming::Off, Arming::Until(1_800_000_060_000), Arming::Until(0)] {
         all.push(("armed", written(&Armed::new(arming, 1_800_000_000_000))));
     }
@@ -451,6 +464,24 @@ fn what_is_taken_for_a_challenge_is_what_its_schema_says() {
         let judged = Challenges::new(now).judge(false, case.to_string().as_bytes(), now);
         assert_eq!(judged.is_ok(), fits, "{case}: {judged:?}");
     }
+}
+
+#[test]
+fn duress_is_told_on_audit_and_on_its_own_topic_and_nowhere_else() {
+    let granted = decision(&clock(), Verdict::Granted { subject: subject() });
+    let of = |duress| {
+        let decision = Decision { duress, ..granted.clone() };
+        record(Body::Decision(DecisionRecord::from(&decision)))
+    };
+    let (free, forced) = (of(false), of(true));
+    assert_eq!(Access::of(&free), Access::of(&forced));
+    assert_eq!(DuressMessage::of(&free), None);
+    let told = written(&Audit::of(&forced, false));
+    assert_eq!(told["duress"], true);
+    let mut rest = told.clone();
+    rest.as_object_mut().unwrap().remove("duress");
+    assert_eq!(rest, written(&Audit::of(&free, false)));
+    assert_eq!(DuressMessage::of(&forced).unwrap().subject, Some(subject()));
 }
 
 #[test]

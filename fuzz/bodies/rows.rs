@@ -14,13 +14,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 /// Tables, and what a good row of them holds.
-const TABLES: [(&str, usize); 15] = [
+const TABLES: [(&str, usize); 17] = [
     ("audit", 10),
     ("subjects", 5),
     ("subject_references", 8),
     ("schedules", 2),
     ("subject_groups", 4),
-    ("subject_terms", 4),
+    ("subject_terms", 5),
     ("holidays", 1),
     ("arming", 3),
     ("grant_keys", 5),
@@ -30,6 +30,8 @@ const TABLES: [(&str, usize); 15] = [
     ("administrators", 5),
     ("retired_subjects", 1),
     ("store_key", 4),
+    ("pins", 3),
+    ("whereabouts", 4),
 ];
 const BETWEEN: u8 = 0x1F;
 
@@ -145,6 +147,9 @@ fn read(store: &Store) {
     drop(store.subjects());
     drop(store.held());
     drop(store.rule_book());
+    for holder in store.pin_holders().unwrap_or_default() {
+        drop(store.pins(&holder.subject));
+    }
     drop(store.arming());
     if let Ok(accounts) = store.accounts() {
         for account in accounts {

@@ -156,6 +156,7 @@ mod tests {
         let named: Vec<_> = named_files(&config).into_iter().map(|(key, _)| key).collect();
         let expected = [
             "camera.password_file",
+            "passback.keys",
             "store.key_file",
             "sign.key_file",
             "mqtt.password_file",

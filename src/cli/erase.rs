@@ -35,6 +35,7 @@ impl Arguments {
             "clean": remains.is_clean(),
             "rewritten": !self.verify,
             "names": remains.names,
+            "pins": remains.pins,
             "references": remains.references,
             "too_common": remains.too_common,
             "unopened": remains.unopened,
@@ -48,7 +49,8 @@ impl Arguments {
 }
 
 fn in_words(remains: &Remains) -> String {
-    let Remains { names, references, too_common, unopened, free_pages, files, readable } = remains;
+    let Remains { names, pins, references, too_common, unopened, free_pages, files, readable } =
+        remains;
     let mut text = String::new();
     for one in readable {
         let _infallible = writeln!(text, "readable: {one}");
@@ -62,7 +64,7 @@ fn in_words(remains: &Remains) -> String {
     }
     let _infallible = writeln!(
         text,
-        "searched for {names} names and {references} references; {free_pages} free pages are looked at"
+        "searched for {names} names, {references} references and the PINs of {pins} people; {free_pages} free pages are looked at"
     );
     if *too_common > 0 {
         let _infallible =
@@ -71,7 +73,7 @@ fn in_words(remains: &Remains) -> String {
     if *unopened > 0 {
         let _infallible = writeln!(
             text,
-            "  {unopened} names and references do not open: what they held is not known; 'deepid-edge doctor'"
+            "  {unopened} names, references and PINs do not open: what they held is not known; 'deepid-edge doctor'"
         );
     }
     for file in files {

@@ -29,6 +29,7 @@ mod erase;
 mod evaluate;
 mod groups;
 mod identify;
+mod inside;
 mod keys;
 mod logging;
 mod man;
@@ -36,6 +37,7 @@ mod models;
 mod moment;
 mod mqtt;
 mod passphrase;
+mod pins;
 mod policy;
 mod progress;
 mod records;
@@ -95,9 +97,15 @@ enum Verb {
     Enroll(enroll::Arguments),
     /// Check camera, models, library, database, broker and clock
     Doctor(doctor::Arguments),
-    /// List, rename, disable, enable, limit or remove enrolled people
+    /// List, rename, disable, enable, limit, mark or remove enrolled people
     #[command(subcommand)]
     Subjects(subjects::Verb),
+    /// Give people PINs, which they type at the door beside showing their face
+    #[command(subcommand)]
+    Pins(pins::Verb),
+    /// Say who went in and has not come out, or forget it
+    #[command(subcommand)]
+    Inside(inside::Verb),
     /// Say which people pass by the same hours
     #[command(subcommand)]
     Groups(groups::Verb),
@@ -192,6 +200,8 @@ fn dispatch(verb: Verb, context: &Context) -> Result<Kind, Failure> {
         Verb::Enroll(verb) => verb.run(context),
         Verb::Doctor(verb) => verb.run(context),
         Verb::Subjects(verb) => verb.run(context),
+        Verb::Pins(verb) => verb.run(context),
+        Verb::Inside(verb) => verb.run(context),
         Verb::Groups(verb) => verb.run(context),
         Verb::Schedules(verb) => verb.run(context),
         Verb::Policy(verb) => verb.run(context),

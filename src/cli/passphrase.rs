@@ -1,6 +1,8 @@
-//! The passphrase of a backup, and the password of an account: typed unseen, or from a file.
+//! The passphrase of a backup, the password of an account and the PIN of a person: typed unseen, or from a
+//! file.
 //!
-//! In: the terminal, or `--passphrase-file` and `--password-file`. Out: a [`Passphrase`], or a text. Invariants: it is never echoed,
+//! In: the terminal, or `--passphrase-file`, `--password-file`, `--pin-file`. Out: a [`Passphrase`], a text or a
+//! [`Pin`]. Invariants: it is never echoed,
 //! logged or part of an error; a new one is typed twice and is long enough to resist guessing.
 //! Deliberately absent: a flag or a variable that holds it. Other users see a command line in 'ps',
 //! and an environment is inherited and logged.
@@ -10,11 +12,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::exit::Kind;
 use super::failure::Failure;
-use crate::policy::RuleName;
+use crate::policy::{Pin, PinProblem, RuleName};
 use crate::secret::{Secret, SecretError};
 use crate::store::backup::Passphrase;
 
@@ -45,19 +48,52 @@ impl PasswordFrom {
         if let Some(path) = &self.password_file {
             return secret(context, path, &PASSWORD);
         }
-        for _ in 0..ATTEMPTS {
-            let first = typed(context, &format!("Password for {account}: "), &PASSWORD)?;
-            if typed(context, "The same again: ", &PASSWORD)? == first {
-                return Ok(first);
-            }
-            context.mention("These were two different ones.");
-        }
-        Err(Failure::new(
-            Kind::Declined,
-            "no password was set; nothing was changed",
-            "type it twice, or name a file with --password-file",
-        ))
+        typed_twice(context, &format!("Password for {account}: "), &PASSWORD)
     }
+}
+
+/// Where the PIN of a person comes from.
+#[derive(Debug, Args)]
+pub(super) struct PinFrom {
+    /// Read the PIN from the first line of this file instead of asking; /dev/stdin is one
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
+}
+
+impl PinFrom {
+    /// A new PIN for `whom`.
+    pub(super) fn new_one(&self, context: &Context, whom: &str) -> Result<Pin, Failure> {
+        let text = match &self.pin_file {
+            Some(path) => secret(context, path, &PIN)?,
+            None => typed_twice(context, &format!("PIN for {whom}: "), &PIN)?,
+        };
+        Pin::chosen(text).map_err(|problem| {
+            let remedy = match problem {
+                PinProblem::Form => "six digits are easy to remember and hard to guess",
+                PinProblem::Trivial => {
+                    "take no run, no repeated digits or pairs, no year and no row of the keypad"
+                }
+            };
+            Failure::new(Kind::Usage, problem.to_string(), remedy)
+        })
+    }
+}
+
+/// What somebody types twice alike.
+fn typed_twice(context: &Context, prompt: &str, asked: &Asked) -> Result<String, Failure> {
+    for _ in 0..ATTEMPTS {
+        let first = Zeroizing::new(typed(context, prompt, asked)?);
+        if Zeroizing::new(typed(context, "The same again: ", asked)?) == first {
+            return Ok(first.as_str().to_owned());
+        }
+        context.mention("These were two different ones.");
+    }
+    let Asked { what, flag } = asked;
+    Err(Failure::new(
+        Kind::Declined,
+        format!("no {what} was set; nothing was changed"),
+        format!("type it twice, or name a file with {flag}"),
+    ))
 }
 
 /// What is asked for, in words.
@@ -68,6 +104,7 @@ struct Asked {
 
 const PASSPHRASE: Asked = Asked { what: "passphrase", flag: "--passphrase-file" };
 const PASSWORD: Asked = Asked { what: "password", flag: "--password-file" };
+const PIN: Asked = Asked { what: "PIN", flag: "--pin-file" };
 
 impl From {
     /// A new passphrase.

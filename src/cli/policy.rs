@@ -18,7 +18,7 @@ use super::subjects::{Who, clock, existing};
 use crate::clock::{Clock as _, ClockTrust, Monotonic, WallClock, utc};
 use crate::config::Config;
 use crate::decide::{DeniedReason, Verdict};
-use crate::policy::{Arming, Asked, Proof, Rule, RuleBook, Rules};
+use crate::policy::{Arming, Asked, Direction, Proof, Rule, RuleBook, Rules};
 use crate::store::{Store, Subject};
 
 /// What to ask the rules.
@@ -57,7 +57,8 @@ impl Verb {
         let config = context.config()?;
         let store = existing(&config, Store::open_read_only)?;
         let subject = store.subject(verb.who.asked())?;
-        let rules = Rules::new(store.rule_book()?, config.time_zone());
+        let rules = Rules::new(store.rule_book()?, config.time_zone())
+            .with_passback(config.passback_policy());
         let wall = match &verb.at {
             None => clock(&store, &config)?.wall(),
             // Whoever asks for a time means that the clock shows it.
@@ -107,7 +108,14 @@ fn explain(
         |reason| format!("may not pass ('denied', '{reason}')"),
     );
     let zone = zone_name(rules.zone());
-    let text = format!("{id} ({name}) at {at} ({zone}): {says}\nbecause {because}");
+    let duress = rules.is_under_duress(id);
+    let mut text = format!("{id} ({name}) at {at} ({zone}): {says}\nbecause {because}");
+    if ruling.passback {
+        text.push_str("\nit goes the same way a second time, and the record says so");
+    }
+    if duress {
+        text.push_str("\nit is told as made under duress");
+    }
     let value = json!({
         "subject": id,
         "at": utc(wall.unix_ms),
@@ -116,6 +124,8 @@ fn explain(
         "allowed": reason.is_none(),
         "reason": reason,
         "because": because,
+        "duress": duress,
+        "passback": ruling.passback,
     });
     context.tell(text, &value)?;
     Ok(if reason.is_none() { Kind::Done } else { Kind::Negative })
@@ -146,6 +156,14 @@ fn in_words(rules: &Rules, rule: Rule<'_>) -> String {
         Rule::Company { group, company } => format!(
             "group {group} needs somebody else, of group {company}, who was recognised shortly before"
         ),
+        Rule::Passback(since) => {
+            let way = if rules.passback().direction == Direction::Out { "out" } else { "in" };
+            format!(
+                "the subject went {way} at {} and has not come back since; it is forgotten after {} hours, or by 'deepid-edge inside reset'",
+                local(since),
+                rules.passback().forget.as_secs() / 3600
+            )
+        }
         Rule::LockedOut => "the door is locked after too many failed visits".to_owned(),
     }
 }

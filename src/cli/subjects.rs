@@ -47,6 +47,14 @@ pub enum Verb {
     Enable(Who),
     /// Limit the time in which a subject may pass
     Validity(Validity),
+    /// Tell what is decided about a subject as made under duress; the door opens as for anybody
+    Duress {
+        #[command(flatten)]
+        who: Who,
+        /// No longer
+        #[arg(long)]
+        off: bool,
+    },
     /// Remove a subject with all its references, for good
     Remove {
         #[command(flatten)]
@@ -133,6 +141,12 @@ impl Verb {
                 let done = administer(&mut store, &config, change)?;
                 mention_left_in_log(context, &done);
                 tell(context, &subject, "removed")
+            }
+            Self::Duress { who, off } => {
+                let subject = store.subject(&who.asked)?;
+                let change = RuleChange::Mark { subject: &subject.id, duress: !off };
+                change_rules(&mut store, &config, change)?;
+                tell(context, &subject, if off { "no longer marked" } else { "marked" })
             }
             Self::Validity(validity) => validity.run(context, &config, &mut store),
             Self::Adopt(adopt) => adopt.run(context, &config, &mut store),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::compare::SubjectId;
 use crate::config::Config;
 use crate::policy::{RuleBook, RuleName};
-use crate::store::{Account, Administrator, Error, Store, Subject};
+use crate::store::{Account, Administrator, Error, PinHolder, Store, Subject};
 
 /// See the module. Every list is of the backup's side.
 #[derive(Debug, Default, Serialize)]
@@ -29,6 +29,8 @@ pub(super) struct Undone {
     pub administrators_back: Vec<RuleName>,
     /// Accounts of the page that are not here, or have another role or password here.
     pub accounts_back: Vec<RuleName>,
+    /// People whose PINs were removed here, or set anew.
+    pub pins_back: Vec<SubjectId>,
     /// Rules that are written otherwise here, by what they are.
     pub rules_back: Vec<String>,
 }
@@ -52,6 +54,7 @@ impl Undone {
             not_in_backup: count_absent(&now.subjects, &then.subjects),
             administrators_back: administrators_back(then.administrators, &now.administrators),
             accounts_back: accounts_back(then.accounts, &now.accounts),
+            pins_back: pins_back(then.pins, &now.pins),
             rules_back: rules_back(&then.rules, &now.rules),
             ..Self::default()
         };
@@ -91,9 +94,14 @@ impl Undone {
                 "'deepid-edge accounts list', and 'accounts remove' or 'accounts password'",
             ),
             (
+                listed(&self.pins_back),
+                "PINs that are not here, or were set anew here",
+                "'deepid-edge pins list', and 'pins remove' or 'pins set'",
+            ),
+            (
                 self.rules_back.join(", "),
                 "rules that are written otherwise here",
-                "'deepid-edge groups list', 'schedules show' and 'arm show' show those of the backup",
+                "'deepid-edge groups list', 'schedules show', 'arm show' and 'inside list' show those of the backup",
             ),
         ];
         for (which, what, remedy) in lines {
@@ -116,6 +124,7 @@ struct State {
     subjects: Vec<Subject>,
     administrators: Vec<Administrator>,
     accounts: Vec<Account>,
+    pins: Vec<PinHolder>,
     rules: RuleBook,
 }
 
@@ -125,6 +134,7 @@ impl State {
             subjects: store.subjects()?,
             administrators: store.administrators()?,
             accounts: store.accounts()?,
+            pins: store.pin_holders()?,
             rules: store.rule_book()?,
         })
     }
@@ -154,6 +164,11 @@ fn accounts_back(then: Vec<Account>, now: &[Account]) -> Vec<RuleName> {
     back.map(|account| account.name).collect()
 }
 
+/// Those whom nobody here equals: by subject, and when one of its PINs was set last.
+fn pins_back(then: Vec<PinHolder>, now: &[PinHolder]) -> Vec<SubjectId> {
+    then.into_iter().filter(|one| !now.contains(one)).map(|one| one.subject).collect()
+}
+
 fn rules_back(then: &RuleBook, now: &RuleBook) -> Vec<String> {
     let mut back = Vec::new();
     if then.arming != now.arming {
@@ -165,7 +180,10 @@ fn rules_back(then: &RuleBook, now: &RuleBook) -> Vec<String> {
     differing(&then.schedules, &now.schedules, "schedule", &mut back);
     differing(&then.groups, &now.groups, "group", &mut back);
     differing(&then.demands, &now.demands, "what is needed by group", &mut back);
-    differing(&then.subjects, &now.subjects, "group or validity of", &mut back);
+    if then.whereabouts != now.whereabouts {
+        back.push("who is inside".to_owned());
+    }
+    differing(&then.subjects, &now.subjects, "group, validity or mark of", &mut back);
     back
 }
 

@@ -14,6 +14,7 @@ use crate::capture::program::Output;
 use crate::capture::program::preset::{PASSWORD, USER};
 use crate::compare::Metric;
 use crate::detect::Strategy;
+use crate::policy::{Direction, PassbackMode};
 
 /// Where the value of `key` came from.
 pub(super) fn origin(settings: &[Setting], key: &str) -> Origin {
@@ -53,6 +54,7 @@ pub(super) fn contradictions(sections: &Sections, settings: &[Setting]) -> Vec<P
     found.of_deciding(sections);
     found.of_recognising(sections);
     found.of_telling(sections);
+    found.of_passback(sections);
     found.of_the_page(sections);
     found.problems
 }
@@ -190,6 +192,32 @@ impl Contradictions<'_> {
                 format!("quality.exposure_max = {}", quality.exposure_max),
                 "no face could lie between; make it smaller",
             );
+        }
+    }
+
+    /// Where people are is kept by the grants of two doors, of which each knows where it leads.
+    fn of_passback(&mut self, Sections { door, passback, mqtt, .. }: &Sections) {
+        if passback.mode == PassbackMode::Off {
+            return;
+        }
+        let mode = "another passback.mode than 'off'";
+        let named = passback.door.as_deref().unwrap_or("unset");
+        if door.direction == Direction::None {
+            let remedy = "say where this door leads: 'in' or 'out'";
+            self.add("door.direction", &"none", mode, remedy);
+        }
+        if passback.door.is_none() || passback.keys.is_none() {
+            let remedy = "name the door that leads the other way, and its key (passback.keys)";
+            self.add("passback.door", &named, mode, remedy);
+        }
+        if passback.door.as_ref() == Some(&door.id) {
+            let other = "the same door.id";
+            let remedy = "name the other door: this one's own grants count by themselves";
+            self.add("passback.door", &named, other, remedy);
+        }
+        if !mqtt.enabled {
+            let remedy = "enable it: the other door's grants come by the broker";
+            self.add("mqtt.enabled", &mqtt.enabled, mode, remedy);
         }
     }
 

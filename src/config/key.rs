@@ -156,7 +156,7 @@ mod tests {
             ("mqtt.hosts", Some("mqtt.host")),
             ("visit.absence", Some("visit.absence_ms")),
             ("mqtt.password", Some("mqtt.password_file")),
-            ("colour.of.the.door", None),
+            ("colour.of.the.wall", None),
         ] {
             assert_eq!(nearest(written), meant, "{written}");
         }

@@ -29,6 +29,7 @@ use crate::detect::Strategy;
 use crate::geometry::Turn;
 use crate::inference::ModelId;
 use crate::liveness::Mode;
+use crate::policy::{Direction, PassbackMode};
 
 /// Writes the two lists and the structs from the table below, and adds nothing to it.
 macro_rules! table {
@@ -73,6 +74,8 @@ table! {
     ["door"] Door "Which door this is." {
         id: String = key(KeyKind::Text(Rule::DoorId), r#""front""#,
             "Name of this door in topics and records. It is public on the broker: no person's name.");
+        direction: Direction = live(KeyKind::Choice(&["none", "in", "out"]), r#""none""#,
+            "Where whoever passes this door goes, for passback.mode.");
     }
 
     ["camera"] Camera "Where frames come from." {
@@ -229,6 +232,19 @@ table! {
             "Within how many seconds such visits add up.");
         recall_minutes: u64 = live(whole(0, 60), "10",
             "For how many minutes the feature vectors of the last strangers' visits stay in memory, so that somebody can be enrolled who has just been there ('deepid-edge enroll NAME --from-visit ID'); never a picture, nothing on the disk. 0: not at all.");
+    }
+
+    ["passback"] Passback "Nobody goes in twice without having come out between (docs/policy.md)." {
+        mode: PassbackMode = live(KeyKind::Choice(&["off", "soft", "hard"]), r#""off""#,
+            "What is made of somebody who goes the same way a second time. 'off': nobody keeps where people are. 'soft': the record says so. 'hard': they are denied ('anti_passback').");
+        door: Option<String> = live_unset(KeyKind::Text(Rule::DoorId), r#""back""#,
+            "The id of the door that leads the other way, under the same mqtt.base. It must know people by the same ids: set it up by a backup of this one.");
+        keys: Option<PathBuf> = live_unset(KeyKind::Path, r#""/etc/deepid-edge/back.jwks.json""#,
+            "The public key of that door, as its 'deepid-edge keys export' writes it (PEM, JWK or JWK set): only what it signs counts.");
+        forget_h: u64 = live(whole(1, 168), "16",
+            "After so many hours it is not known any more where somebody went.");
+        refuse_out: bool = live(KeyKind::Switch, "false",
+            "true: a door that leads out refuses as well ('hard'). Whoever is wrongly known to be outside cannot leave then: only where there is another way out.");
     }
 
     ["store"] Store "Enrolled subjects, references and audit records." {

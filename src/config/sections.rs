@@ -7,8 +7,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::{
-    Camera, ClockSection, Detect, Door, Live, Log, Models, Mqtt, PolicySection, Quality, Recognise,
-    Serve, Sign, Store, Visit,
+    Camera, ClockSection, Detect, Door, Live, Log, Models, Mqtt, Passback, PolicySection, Quality,
+    Recognise, Serve, Sign, Store, Visit,
 };
 
 /// A pixel format that may be asked of a camera.
@@ -127,6 +127,8 @@ pub struct Sections {
     pub live: Live,
     /// By which clocks, and what failed visits lead to.
     pub policy: PolicySection,
+    /// What is made of where people went last.
+    pub passback: Passback,
     /// The database.
     pub store: Store,
     /// Whether grants are signed, and by which key.

@@ -11,6 +11,7 @@
 use uuid::Uuid;
 
 use super::local::{self, Local};
+use super::neighbour::Neighbour;
 pub use super::recall::Drafter;
 use super::recall::Recalls;
 use super::requests::{Carried, Circumstances, Requests};
@@ -20,9 +21,9 @@ use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
 use crate::config::Config;
 use crate::decide::{Decision, UnknownReason, Verdict};
-use crate::policy::{Strangers, StrangersPolicy};
+use crate::policy::{Strangers, StrangersPolicy, Whereabouts};
 use crate::publish::ask::Answer;
-use crate::publish::{Answered, Armed, DeskRequest, Outgoing, StrangersMessage};
+use crate::publish::{Answered, Armed, DeskRequest, DuressMessage, Outgoing, StrangersMessage};
 use crate::recognise::Recalled;
 use crate::store::{self, Administrative, AuditRecord, Condition, NAME_SEALED, Signature, Store};
 
@@ -55,6 +56,8 @@ pub struct Wanted {
     pub reset_lockout: bool,
     /// Whose second factor has come.
     pub factors: Vec<SubjectId>,
+    /// Who went in or out by the other door.
+    pub passages: Vec<(SubjectId, Whereabouts)>,
 }
 
 impl Wanted {
@@ -64,6 +67,7 @@ impl Wanted {
         let new: Vec<_> =
             other.factors.into_iter().filter(|one| !self.factors.contains(one)).collect();
         self.factors.extend(new);
+        self.passages.extend(other.passages);
     }
 }
 
@@ -89,6 +93,8 @@ pub struct Desk {
     wanted: Wanted,
     /// Whether the broker may know names.
     names: bool,
+    /// The other door, where one is listened to.
+    neighbour: Option<Neighbour>,
     /// Strangers who were just here.
     recalls: Recalls,
     /// The record of the last decision, where there is one.
@@ -116,6 +122,7 @@ impl Desk {
             requests: Requests::new(Monotonic::default()),
             wanted: Wanted::default(),
             names: false,
+            neighbour: None,
             recalls: Recalls::default(),
             decided: None,
             strangers: Default::default(),
@@ -222,6 +229,7 @@ impl Desk {
                 let answer = Answered::Request(Box::new(self.take_in(carried, outgoing)));
                 outgoing.push(Outgoing::Answer { reply, answer });
             }
+            DeskRequest::GrantedElsewhere { message } => self.granted_elsewhere(&message, wall),
             DeskRequest::Arm { armed } => {
                 let by = Signature { door: &self.door, boot: self.boot, now, wall };
                 let circumstances = Circumstances { recalls: &mut self.recalls, names: self.names };
@@ -243,6 +251,22 @@ impl Desk {
                 self.count_outbox();
             }
         }
+    }
+
+    /// Whoever the other door grants has gone the other way. It counts also where it cannot be written.
+    fn granted_elsewhere(&mut self, message: &[u8], wall: WallClock) {
+        let Some(neighbour) = &mut self.neighbour else { return };
+        let Some((subject, at)) = neighbour.take(message, wall) else { return };
+        let written = self.store.note_passage(&subject, at, neighbour.door());
+        if let Err(error) = written {
+            self.fail(&error);
+        }
+        self.wanted.passages.push((subject, at));
+    }
+
+    /// Listens to this other door from now on.
+    pub fn follow(&mut self, neighbour: Option<Neighbour>) {
+        self.neighbour = neighbour;
     }
 
     /// What came of a request, and its answer.
@@ -347,6 +371,7 @@ impl Desk {
             subject = decision.verdict.subject().map(tracing::field::display),
             "decided"
         );
+        let duress = DuressMessage::of(&record);
         outgoing.push(if announce {
             let grant = self.signer.sign(&record, now);
             let name = decision.verdict.subject().and_then(|subject| self.name(subject));
@@ -354,6 +379,7 @@ impl Desk {
         } else {
             Outgoing::Recorded
         });
+        outgoing.extend(duress.map(Outgoing::Duress));
     }
 
     /// Looks whether the keys by which grants are signed have changed, and hands them out where they

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::desk::{Desk, Task, Wanted};
 use super::enrolments::{Enrolments, Looked};
+use super::neighbour::Neighbour;
 use super::pulse::Thread;
 use super::reload::Renewal;
 use super::shared::{Shared, TURN};
@@ -82,6 +83,7 @@ impl DeskThread {
                     self.desk.store_mut().keep_records(records_max);
                     self.desk.watch_strangers(strangers);
                     self.desk.tell_names(names);
+                    self.desk.follow(Neighbour::of_or_none(&renewed));
                     self.desk.recall_by(&renewed);
                     self.note(Looked::Loaded, shared);
                     self.report(shared);
@@ -95,9 +97,12 @@ impl DeskThread {
     fn look(&mut self, shared: &Shared, outgoing: &mut Vec<Outgoing>) {
         // The door says so, too, where a decision could not even be handed over.
         let failed = shared.desk.condition().has_failed();
-        let Wanted { read_again, reset_lockout, factors } = self.desk.take_wanted();
+        let Wanted { read_again, reset_lockout, factors, passages } = self.desk.take_wanted();
         if !factors.is_empty() {
             self.enrolments.bring(factors);
+        }
+        if !passages.is_empty() {
+            self.enrolments.pass(passages);
         }
         if read_again {
             self.enrolments.read_again();

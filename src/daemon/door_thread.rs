@@ -26,6 +26,7 @@ use super::slot::Taken;
 use crate::capture::strobe::StrobeWatch;
 use crate::capture::{CameraStatus, CapturedFrame, Decoder, Encoding, PictureError};
 use crate::clock::{Clock, ManualClock, Monotonic};
+use crate::compare::SubjectId;
 use crate::decide::{Effect, Fault, Seen};
 use crate::detect::StillFaces;
 use crate::door::{Door, Event, Guidance, Time};
@@ -55,6 +56,8 @@ pub(super) struct DoorThread {
     pub guided: Option<(Guidance, Monotonic)>,
     /// Whether the door was locked when that was last looked at.
     pub locked: bool,
+    /// Whose second factor the page was told to be waited for.
+    pub awaited: Option<SubjectId>,
 }
 
 /// Runs until the slot closes or the daemon stops.
@@ -78,6 +81,7 @@ pub(super) fn run(shared: &Shared, mut work: DoorThread) {
         work.execute(shared, &mut effects);
         work.note_lockout(shared);
         work.guide(shared);
+        work.say_awaited(shared);
     }
     if let Some(clock) = &work.replay_clock {
         clock.advance(work.absence);
@@ -101,9 +105,17 @@ impl DoorThread {
 
     /// Takes over what the others have for the door: between two frames, all at once.
     fn take_over(&mut self, shared: &Shared, effects: &mut Vec<Effect>) {
-        let News { change, adjustment, reset_lockout, factors } = self.enrolments.take();
+        let News { change, adjustment, reset_lockout, factors, passages } = self.enrolments.take();
+        for (subject, at) in passages {
+            self.step(shared, Event::Passed { subject, at }, effects);
+        }
         for subject in factors {
             self.step(shared, Event::Factor(subject), effects);
+        }
+        if let Some(page) = &shared.page {
+            for (subject, result) in page.waiting.take() {
+                self.step(shared, Event::Pin { subject, result }, effects);
+            }
         }
         if reset_lockout {
             self.step(shared, Event::LockoutReset, effects);
@@ -308,6 +320,15 @@ impl DoorThread {
         }
         self.locked = until.is_some();
         shared.meter.lock_out(until);
+    }
+
+    /// Says whose second factor is waited for, when that changes.
+    fn say_awaited(&mut self, shared: &Shared) {
+        let Some(page) = &shared.page else { return };
+        if self.awaited.as_ref() != self.door.awaited() {
+            self.awaited = self.door.awaited().cloned();
+            page.waiting.awaits(self.awaited.clone());
+        }
     }
 
     /// Says what the visitor should do, when that changes and again while it holds.

@@ -18,7 +18,7 @@ use super::reload::{Adjustment, Renewal};
 use crate::clock::Monotonic;
 use crate::compare::SubjectId;
 use crate::config::Config;
-use crate::policy::Rules;
+use crate::policy::{Rules, Whereabouts};
 use crate::recognise::Galleries;
 use crate::store::{Store, Usable};
 
@@ -49,7 +49,8 @@ impl Loaded {
     ) -> Result<Self, DaemonError> {
         let version = store.data_version()?;
         let galleries = make(config, store)?;
-        let rules = Rules::new(store.rule_book()?, config.time_zone());
+        let rules = Rules::new(store.rule_book()?, config.time_zone())
+            .with_passback(config.passback_policy());
         Ok(Self { galleries, rules, version })
     }
 }
@@ -73,6 +74,8 @@ pub(super) struct News {
     pub reset_lockout: bool,
     /// Whose second factor has come.
     pub factors: Vec<SubjectId>,
+    /// Who went in or out by the other door.
+    pub passages: Vec<(SubjectId, Whereabouts)>,
 }
 
 /// One place between the desk and the door thread, in which the newest change wins. An
@@ -97,6 +100,12 @@ impl Handover {
         let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<_> = factors.into_iter().filter(|one| !news.factors.contains(one)).collect();
         news.factors.extend(new);
+    }
+
+    /// Tells the door who went in or out by the other one.
+    fn pass(&self, passages: Vec<(SubjectId, Whereabouts)>) {
+        let mut news = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        news.passages.extend(passages);
     }
 
     /// What is new since the last call.
@@ -245,6 +254,11 @@ impl Enrolments {
     /// Tells the door whose second factor has come.
     pub(super) fn bring(&self, factors: Vec<SubjectId>) {
         self.handover.bring(factors);
+    }
+
+    /// Tells the door who went in or out by the other one.
+    pub(super) fn pass(&self, passages: Vec<(SubjectId, Whereabouts)>) {
+        self.handover.pass(passages);
     }
 
     /// Goes on by another configuration where a gallery can be made by it, and says whether; the

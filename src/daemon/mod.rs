@@ -30,6 +30,7 @@ mod front;
 mod health;
 pub mod local;
 pub mod meter;
+pub mod neighbour;
 mod published;
 mod pulse;
 mod rate;
@@ -77,6 +78,7 @@ use doubts::Doubts;
 use enrolments::{Enrolled, Enrolments, Handover, Loaded};
 use front::{Front, Listening, Owed, Workers};
 use meter::Meter;
+use neighbour::Neighbour;
 use pulse::{Pulse, Thread};
 pub use reload::Control;
 use service::Status;
@@ -222,6 +224,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         bearing: Bearing::default(),
         guided: None,
         locked: false,
+        awaited: None,
     };
     let make = Box::new(move |config: &Config, store: &Store| {
         let galleries = read_galleries(config, &networks, store)?;
@@ -316,6 +319,7 @@ fn open_desk(
     let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
     desk.watch_strangers(config.strangers_policy());
     desk.tell_names(config.mqtt.names);
+    desk.follow(Neighbour::of_or_none(config));
     desk.begin(start, started, clock.wall())?;
     Ok(desk)
 }

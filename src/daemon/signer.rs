@@ -241,6 +241,8 @@ mod tests {
                 frames,
                 first_frame_us: 0,
                 last_frame_us: 0,
+                duress: false,
+                passback: false,
                 liveness: None,
             }),
         }

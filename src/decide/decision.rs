@@ -8,6 +8,7 @@ use crate::clock::{Monotonic, WallClock};
 use crate::compare::Metric;
 use crate::inference::ModelId;
 use crate::liveness::LivenessEvidence;
+use crate::policy::Side;
 
 /// One visit's decision.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,13 @@ pub struct Decision {
     pub wall: WallClock,
     /// How long it took.
     pub latency: DecisionLatency,
+    /// Whether whoever it is about acts under duress: a PIN or a mark says so. It changes nothing of the
+    /// verdict; the record alone tells it, and who is told by the record.
+    pub duress: bool,
+    /// Whether whoever is granted goes the same way a second time, where that is told and not refused.
+    pub passback: bool,
+    /// To which side whoever is granted goes, where that is kept: it is written with the record.
+    pub passed: Option<Side>,
     /// What was seen of its liveness; `None` where nobody looks at it.
     pub liveness: Option<LivenessEvidence>,
 }

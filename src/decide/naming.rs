@@ -110,7 +110,31 @@ pub(super) fn decision(
             first_frame_us: since_us(watching.first_captured.unwrap_or(watching.first_face)),
             last_frame_us: since_us(watching.last_captured.unwrap_or(watching.last_face)),
         },
+        duress: false,
+        passback: false,
+        passed: None,
         liveness: None,
         verdict,
     }
+}
+
+/// What is made of a proven subject.
+pub(super) struct Judged {
+    pub(super) judgement: Judgement,
+    /// Whether only a second factor or a second person is missing, or nothing at all: the subject
+    /// counts as the first of two persons.
+    pub(super) company: bool,
+    /// Whether it may pass, and goes the same way a second time.
+    pub(super) passback: bool,
+}
+
+/// What is said of a proven subject.
+#[derive(PartialEq)]
+pub(super) enum Judgement {
+    /// This.
+    Said(Verdict),
+    /// Nothing yet: its second factor is waited for.
+    Waits,
+    /// Nothing in this visit: its cooldown runs.
+    Silent,
 }

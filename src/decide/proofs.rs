@@ -47,6 +47,12 @@ impl Proofs {
         self.0.iter().any(|proof| proof.subject == *subject)
     }
 
+    /// Whether there is one of `subject` that is younger than `life`.
+    pub(super) fn has_within(&self, subject: &SubjectId, life: Duration, now: Monotonic) -> bool {
+        let counts = |proof: &Proof| proof.subject == *subject && now.since(proof.at) < life;
+        self.0.iter().any(counts)
+    }
+
     /// Those that are kept, oldest first.
     pub(super) fn as_slice(&self) -> &[Proof] {
         &self.0

@@ -33,6 +33,8 @@ pub enum DeniedReason {
     ClockUntrusted,
     /// Too many visits of people who were not let in, before.
     LockedOut,
+    /// The subject goes the same way a second time, without having come back between.
+    AntiPassback,
     /// A second factor was required and did not come.
     SecondFactorMissing,
     /// The door is not armed.
@@ -51,6 +53,7 @@ impl From<Refusal> for DeniedReason {
             Refusal::NotArmed => Self::NotArmed,
             Refusal::OutsideSchedule => Self::OutsideSchedule,
             Refusal::LockedOut => Self::LockedOut,
+            Refusal::AntiPassback => Self::AntiPassback,
             Refusal::SecondFactorMissing => Self::SecondFactorMissing,
         }
     }
@@ -159,6 +162,7 @@ impl Verdict {
                 DeniedReason::SeveralFaces => "several_faces",
                 DeniedReason::ClockUntrusted => "clock_untrusted",
                 DeniedReason::LockedOut => "locked_out",
+                DeniedReason::AntiPassback => "anti_passback",
                 DeniedReason::SecondFactorMissing => "second_factor_missing",
                 DeniedReason::NotArmed => "not_armed",
                 DeniedReason::BeyondCalibration => "beyond_calibration",

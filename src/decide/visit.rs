@@ -45,17 +45,17 @@
 use std::time::Duration;
 
 use super::gate::Passed;
-use super::naming::{decision, is_failure, missing, too_short, unproven};
+use super::naming::{Judged, Judgement, decision, is_failure, missing, too_short, unproven};
 use super::proofs::Proofs;
 use super::tally::{Agreement, Unconfirmed, Vote};
 use super::watching::{Watching, vote};
 use super::{
-    Answer, DeniedReason, Effect, FaceSeen, Fault, Observation, Question, Refusal, Seen, Verdict,
-    VisitPolicy,
+    Answer, Decision, DeniedReason, Effect, FaceSeen, Fault, Observation, Question, Refusal, Seen,
+    Verdict, VisitPolicy,
 };
 use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
-use crate::policy::{Asked, Lockout, Refusal as Ruled, Rule, Rules};
+use crate::policy::{Asked, Lockout, PinResult, Refusal as Ruled, Rule, Rules, Whereabouts};
 
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
 /// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
@@ -83,6 +83,8 @@ pub struct Visit {
     lockout: Lockout,
     /// Whose second factor has come, and was not used yet.
     factors: Proofs,
+    /// Who has said by a PIN to be under duress.
+    duress: Proofs,
     /// Who was recognised and could have passed but for a second factor or a second person.
     before: Proofs,
 }
@@ -110,6 +112,7 @@ impl Visit {
             rules: Rules::default(),
             lockout: Lockout::default(),
             factors: Proofs::default(),
+            duress: Proofs::default(),
             before: Proofs::default(),
         }
     }
@@ -122,7 +125,8 @@ impl Visit {
 
     /// From now on these rules say who may pass. They count for whoever is there, too; who was found
     /// fit to be the first of two persons was so by the rules before.
-    pub fn rule(&mut self, rules: Rules) {
+    pub fn rule(&mut self, mut rules: Rules) {
+        rules.keep_newer(&self.rules);
         self.rules = rules;
         self.before.clear();
     }
@@ -142,6 +146,25 @@ impl Visit {
     /// Alone it concludes nothing: a frame must show the subject.
     pub fn note_factor(&mut self, subject: SubjectId, now: Monotonic) {
         self.factors.remember(subject, self.policy.second, now);
+    }
+
+    /// Somebody went in or out elsewhere.
+    pub fn note_passage(&mut self, subject: &SubjectId, at: Whereabouts) {
+        self.rules.note_passage(subject, at);
+    }
+
+    /// What came of a PIN that was typed for `subject`. The right one is its second factor, and so is the
+    /// one for duress, which no later one takes back; a wrong one is a failed visit.
+    pub fn note_pin(&mut self, subject: SubjectId, result: PinResult, now: Monotonic) {
+        match result {
+            PinResult::Wrong => {
+                self.lockout.fail(&self.policy.lockout, now);
+                return;
+            }
+            PinResult::Right => {}
+            PinResult::Duress => self.duress.remember(subject.clone(), self.policy.second, now),
+        }
+        self.note_factor(subject, now);
     }
 
     /// Takes in one frame at the time `now` and appends what is to be done to `effects`.
@@ -245,7 +268,7 @@ impl Visit {
         };
         let ends_at = last_face.plus(self.policy.absence);
         let in_time = times_out_at.is_some_and(|at| at <= now && at <= ends_at);
-        if in_time || (now >= ends_at && self.awaits_factor()) {
+        if in_time || (now >= ends_at && self.awaited().is_some()) {
             self.time_out(now, effects);
         }
         if now < ends_at {
@@ -265,10 +288,11 @@ impl Visit {
         self.announce(0, effects);
     }
 
-    /// Whether somebody is there whose second factor is all that is missing.
+    /// Whose second factor is all that is missing.
     #[must_use]
-    pub const fn awaits_factor(&self) -> bool {
-        matches!(&self.state, State::Watching(watching) if watching.awaited.is_some())
+    pub fn awaited(&self) -> Option<&SubjectId> {
+        let State::Watching(watching) = &self.state else { return None };
+        watching.awaited.as_ref().map(|awaited| &awaited.subject)
     }
 
     /// The number of the visit that is under way, decided or not; `None` while nobody is there.
@@ -429,7 +453,7 @@ impl Visit {
         let life = self.policy.second;
         self.factors.forget_old(life, now);
         self.before.forget_old(life, now);
-        let Judged { judgement, company } = self.judge(proven, now);
+        let Judged { judgement, company, passback } = self.judge(proven, now);
         if company {
             self.before.remember(proven.subject.clone(), life, now);
         }
@@ -442,14 +466,17 @@ impl Visit {
         let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
         if let Judgement::Said(verdict) = judgement {
-            let decision = decision(verdict, watching, Some(proven), self.wall, now);
+            let mut decision = self.decided(verdict, watching, Some(proven), now);
             if let Verdict::Granted { subject } = &decision.verdict {
+                decision.passback = passback;
+                decision.passed = self.rules.note_grant(subject, decision.wall.unix_ms);
                 self.grants.retain(|(_, at)| now.since(*at) < self.policy.cooldown);
                 if self.grants.len() >= REMEMBERED_GRANTS {
                     self.grants.remove(0);
                 }
                 self.grants.push((subject.clone(), now));
                 self.factors.forget(subject);
+                self.duress.forget(subject);
                 self.lockout.forget();
             }
             effects.push(Effect::Decided { decision, announce: true });
@@ -473,7 +500,7 @@ impl Visit {
             }
             Refusal::Ambiguous(reason) => Verdict::Ambiguous(reason),
         };
-        let decision = decision(verdict, watching, Some(proven), self.wall, now);
+        let decision = self.decided(verdict, watching, Some(proven), now);
         self.note_failure(&decision.verdict, now);
         effects.push(Effect::Decided { decision, announce: true });
         self.state = State::Decided { last_face };
@@ -485,15 +512,29 @@ impl Visit {
         let last_face = watching.last_face;
         let tally = &watching.tally;
         let decision = if let Some(proven) = &watching.awaited {
-            decision(missing(proven), watching, Some(proven), self.wall, now)
+            self.decided(missing(proven), watching, Some(proven), now)
         } else {
             let waits_for = watching.passage.waits_for();
             let verdict = unproven(&tally.counts, tally.conflicts(), waits_for, &self.policy);
-            decision(verdict, watching, None, self.wall, now)
+            self.decided(verdict, watching, None, now)
         };
         self.note_failure(&decision.verdict, now);
         effects.push(Effect::Decided { decision, announce: true });
         self.state = State::Decided { last_face };
+    }
+
+    /// The decision that ends a visit so, with whether whoever it is about acts under duress.
+    fn decided(
+        &self,
+        verdict: Verdict,
+        watching: &Watching,
+        proven: Option<&Agreement>,
+        now: Monotonic,
+    ) -> Decision {
+        let said = |who| self.duress.has_within(who, self.policy.second, now);
+        let duress = |who| said(who) || self.rules.is_under_duress(who);
+        let duress = verdict.subject().is_some_and(duress);
+        Decision { duress, ..decision(verdict, watching, proven, self.wall, now) }
     }
 
     /// Counts a visit that failed.
@@ -508,7 +549,7 @@ impl Visit {
         let subject = agreement.subject.clone();
         let denied = |reason| {
             let verdict = Verdict::Denied { reason, subject: Some(subject.clone()) };
-            Judged { judgement: Judgement::Said(verdict), company: false }
+            Judged { judgement: Judgement::Said(verdict), company: false, passback: false }
         };
         if let Some(reason) = DeniedReason::of(agreement.enabled, agreement.beyond) {
             return denied(reason);
@@ -534,7 +575,7 @@ impl Visit {
                 Rule::Factor { .. } => Judgement::Waits,
                 _ => Judgement::Said(missing(agreement)),
             };
-            return Judged { judgement, company: true };
+            return Judged { judgement, company: true, passback: false };
         }
         let cooling = |(granted, at): &(SubjectId, Monotonic)| {
             *granted == subject && now.since(*at) < self.policy.cooldown
@@ -544,25 +585,6 @@ impl Visit {
         } else {
             Judgement::Said(Verdict::Granted { subject })
         };
-        Judged { judgement, company: true }
+        Judged { judgement, company: true, passback: ruling.passback }
     }
-}
-
-/// What is made of a proven subject.
-struct Judged {
-    judgement: Judgement,
-    /// Whether only a second factor or a second person is missing, or nothing at all: the subject
-    /// counts as the first of two persons.
-    company: bool,
-}
-
-/// What is said of a proven subject.
-#[derive(PartialEq)]
-enum Judgement {
-    /// This.
-    Said(Verdict),
-    /// Nothing yet: its second factor is waited for.
-    Waits,
-    /// Nothing in this visit: its cooldown runs.
-    Silent,
 }

@@ -25,7 +25,7 @@ use crate::decide::{
 };
 use crate::frame::{Frame, Glimpse};
 use crate::liveness::{Lacking, LivenessEvidence};
-use crate::policy::Rules;
+use crate::policy::{PinResult, Rules, Whereabouts};
 use crate::recognise::{Galleries, Recalled, Recogniser, Tuning};
 use guidance::Guide;
 
@@ -197,6 +197,20 @@ pub enum Event<'e, F> {
     LockoutReset,
     /// Somebody's second factor has come.
     Factor(SubjectId),
+    /// A PIN was typed for whoever is waited for.
+    Pin {
+        /// Whose it should be.
+        subject: SubjectId,
+        /// What came of it.
+        result: PinResult,
+    },
+    /// Somebody went in or out elsewhere.
+    Passed {
+        /// Who.
+        subject: SubjectId,
+        /// To which side, and when.
+        at: Whereabouts,
+    },
     /// Go on by another configuration.
     Tuned(Box<(Tuning, VisitPolicy)>),
 }
@@ -322,6 +336,10 @@ impl<S: Sight> Door<S> {
             Event::Contested(contested) => return self.visit.contest(contested),
             Event::LockoutReset => return self.visit.forget_failures(),
             Event::Factor(subject) => return self.visit.note_factor(subject, time.frames.now()),
+            Event::Passed { subject, at } => return self.visit.note_passage(&subject, at),
+            Event::Pin { subject, result } => {
+                return self.visit.note_pin(subject, result, time.frames.now());
+            }
             Event::Tuned(settings) => {
                 let (tuning, policy) = *settings;
                 self.sight.tune(&tuning);
@@ -340,7 +358,7 @@ impl<S: Sight> Door<S> {
             self.guide.fall_silent();
         } else {
             let lacking = self.sight.lacking();
-            let factor = self.visit.awaits_factor();
+            let factor = self.visit.awaited().is_some();
             let now = time.frames.now();
             self.guide.see(&observation, self.several_faces, lacking, factor, now);
         }
@@ -416,6 +434,12 @@ impl<S: Sight> Door<S> {
     #[must_use]
     pub const fn guidance(&self) -> Option<Guidance> {
         self.guide.said()
+    }
+
+    /// Whose second factor is all that is missing.
+    #[must_use]
+    pub fn awaited(&self) -> Option<&SubjectId> {
+        self.visit.awaited()
     }
 
     /// Until when nobody is granted, after too many failed visits.

@@ -3,13 +3,14 @@
 //! In: a checked [`Config`]. Out: [`LiveSettings`], which differ exactly where a reload changes
 //! something.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::ClockRequirement;
 use crate::compare::Metric;
 use crate::config::{Config, LogLevel};
 use crate::decide::VisitPolicy;
-use crate::policy::StrangersPolicy;
+use crate::policy::{PassbackPolicy, StrangersPolicy};
 use crate::publish::SessionSettings;
 use crate::recognise::Tuning;
 
@@ -23,6 +24,10 @@ pub struct LiveSettings {
     pub visit: VisitPolicy,
     /// When somebody is told of strangers.
     pub strangers: StrangersPolicy,
+    /// What is made of where people went last.
+    pub passback: PassbackPolicy,
+    /// By which keys the other door's grants are verified.
+    pub passback_keys: Option<PathBuf>,
     /// For how long a stranger's visit is remembered.
     pub recall: Duration,
     /// Whether `access` carries names.
@@ -62,6 +67,8 @@ impl Config {
             tuning: self.tuning(),
             visit: self.visit_policy(),
             strangers: self.strangers_policy(),
+            passback: self.passback_policy(),
+            passback_keys: self.passback.keys.clone(),
             recall: self.recall(),
             names: self.mqtt.names,
             time_zone: self.policy.time_zone.clone(),
@@ -129,6 +136,10 @@ mod tests {
         ("serve.tls", "certificate"),
         ("serve.certificate", "/tmp/page.crt"),
         ("serve.key", "/tmp/page.key"),
+        ("door.direction", "in"),
+        ("passback.mode", "hard"),
+        ("passback.door", "garden"),
+        ("passback.keys", "/tmp/garden.json"),
     ];
 
     /// A base for the key that goes with one value of another alone.

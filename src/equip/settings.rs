@@ -23,7 +23,7 @@ use crate::embed::QualityLimits;
 use crate::frame::PixelFormat;
 use crate::geometry::View;
 use crate::liveness::Mode;
-use crate::policy::{LockoutPolicy, StrangersPolicy};
+use crate::policy::{LockoutPolicy, PassbackPolicy, StrangersPolicy};
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognise::Tuning;
@@ -179,6 +179,17 @@ impl Config {
         }
     }
 
+    /// What is made of where people went last.
+    #[must_use]
+    pub fn passback_policy(&self) -> PassbackPolicy {
+        PassbackPolicy {
+            mode: self.passback.mode,
+            direction: self.door.direction,
+            forget: Duration::from_secs(3600 * self.passback.forget_h),
+            refuse_out: self.passback.refuse_out,
+        }
+    }
+
     /// For how long the vectors of a stranger's visit are remembered; zero: not at all.
     #[must_use]
     pub fn recall(&self) -> Duration {
@@ -299,6 +310,7 @@ impl Config {
                 retain: mqtt.home_assistant.retain,
             }),
             broker_may_arm: mqtt.broker_may_arm,
+            follows: self.passback.door.clone(),
             ..plain
         })
     }

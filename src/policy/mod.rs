@@ -5,6 +5,8 @@
 //! visits that end ─> Lockout ─> locked out until
 //! visits of strangers ─> Strangers ─> enough of them that somebody is told
 //! an administrator ─> Permit ─> whether somebody may be enrolled over MQTT now
+//! what was typed at the door ─> Pin ─> PinResult
+//! where somebody went last, where the door leads ─> PassbackPolicy ─> the same way a second time
 //! ```
 //!
 //! In: a [`RuleBook`], as an administrator has written it, a time zone, and the time. Out: a
@@ -19,7 +21,9 @@ mod calendar;
 mod hours;
 mod lockout;
 mod name;
+mod passback;
 mod permit;
+mod pin;
 mod rules;
 mod schedule;
 mod strangers;
@@ -29,7 +33,9 @@ pub use calendar::{CALENDAR_BYTES_MAX, CalendarProblem, Holidays, LeftOut, read_
 pub use hours::Hours;
 pub use lockout::{Lockout, LockoutPolicy};
 pub use name::{InvalidRuleName, RuleName};
+pub use passback::{Direction, PassbackMode, PassbackPolicy, Side, Whereabouts, note_whereabouts};
 pub use permit::Permit;
+pub use pin::{DIGITS_MAX, DIGITS_MIN, Pin, PinProblem, PinResult};
 pub use rules::{Asked, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms};
 pub use schedule::{Day, Schedule, ScheduleProblem, read_date};
 pub use strangers::{Strangers, StrangersPolicy};

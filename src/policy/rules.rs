@@ -8,6 +8,7 @@
 //! | is the subject valid yet, and still | `outside_schedule` |
 //! | is its group's schedule open | `outside_schedule` |
 //! | is the door not locked out | `locked_out` |
+//! | has the subject come out (or gone in) since it last passed here, where that refuses | `anti_passback` |
 //! | has the second factor come that its group needs | `second_factor_missing` |
 //! | was somebody of the other group here that its group needs, who is valid and within its hours | `second_factor_missing` |
 //!
@@ -16,6 +17,7 @@
 //! or a schedule that is named and not there refuses. Nothing allocates.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -23,6 +25,9 @@ use jiff::tz::TimeZone;
 
 use super::arming::Arming;
 use super::name::RuleName;
+use super::passback::{
+    Direction, PassbackMode, PassbackPolicy, Side, Whereabouts, note_whereabouts,
+};
 use super::schedule::{Day, Schedule};
 use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::SubjectId;
@@ -42,6 +47,8 @@ pub struct RuleBook {
     pub demands: BTreeMap<RuleName, Demand>,
     /// What is written of single subjects.
     pub subjects: BTreeMap<SubjectId, Terms>,
+    /// Where people went last, as far as it is known.
+    pub whereabouts: BTreeMap<SubjectId, Whereabouts>,
 }
 
 /// What a group needs beside a face.
@@ -72,6 +79,9 @@ pub struct Terms {
     pub from: Option<DateTime>,
     /// From when on it is no longer.
     pub until: Option<DateTime>,
+    /// Whether what is decided about it is told as made under duress. It refuses nothing and lets nobody
+    /// pass.
+    pub duress: bool,
 }
 
 /// A rule book where its clocks hang: see the module.
@@ -79,6 +89,7 @@ pub struct Terms {
 pub struct Rules {
     book: RuleBook,
     zone: TimeZone,
+    passback: PassbackPolicy,
 }
 
 /// What is asked.
@@ -105,6 +116,8 @@ pub struct Ruling<'r> {
     pub refusal: Option<Refusal>,
     /// The rule that it rests on; the last that was asked where nothing refuses.
     pub rule: Rule<'r>,
+    /// Whether the subject may pass, and goes the same way a second time.
+    pub passback: bool,
 }
 
 /// Why somebody may not pass: the names that stand on the wire.
@@ -120,6 +133,8 @@ pub enum Refusal {
     OutsideSchedule,
     /// Too many failed visits.
     LockedOut,
+    /// The subject goes the same way a second time.
+    AntiPassback,
     /// A second factor, or a second person, has not come.
     SecondFactorMissing,
 }
@@ -160,6 +175,8 @@ pub enum Rule<'r> {
     NoGroup,
     /// Whether the door is locked out.
     LockedOut,
+    /// The subject went this way at this moment, and not back since.
+    Passback(Timestamp),
     /// The group needs a second factor.
     Factor {
         /// The subject's group.
@@ -177,7 +194,7 @@ pub enum Rule<'r> {
 impl Default for Rules {
     /// No rule.
     fn default() -> Self {
-        Self { book: RuleBook::default(), zone: TimeZone::UTC }
+        Self::new(RuleBook::default(), TimeZone::UTC)
     }
 }
 
@@ -185,7 +202,46 @@ impl Rules {
     /// These rules, on the clocks of `zone`.
     #[must_use]
     pub const fn new(book: RuleBook, zone: TimeZone) -> Self {
-        Self { book, zone }
+        let passback = PassbackPolicy {
+            mode: PassbackMode::Off,
+            direction: Direction::None,
+            forget: Duration::ZERO,
+            refuse_out: false,
+        };
+        Self { book, zone, passback }
+    }
+
+    /// The same at a door that asks where people went last.
+    #[must_use]
+    pub fn with_passback(self, passback: PassbackPolicy) -> Self {
+        Self { passback, ..self }
+    }
+
+    /// What is made of where people went last.
+    #[must_use]
+    pub const fn passback(&self) -> &PassbackPolicy {
+        &self.passback
+    }
+
+    /// Keeps where `subject` went, unless something newer is known.
+    pub fn note_passage(&mut self, subject: &SubjectId, at: Whereabouts) {
+        note_whereabouts(&mut self.book.whereabouts, subject, at);
+    }
+
+    /// Notes that `subject` was granted at this door, at `unix_ms`; to which side that leads, where anybody
+    /// keeps it.
+    pub fn note_grant(&mut self, subject: &SubjectId, unix_ms: i64) -> Option<Side> {
+        let side = self.passback.leads_to()?;
+        self.note_passage(subject, Whereabouts { side: Some(side), since_ms: unix_ms });
+        Some(side)
+    }
+
+    /// Keeps what `before` knows of where people went, where that is newer: it was read earlier, and has heard
+    /// of more since.
+    pub fn keep_newer(&mut self, before: &Self) {
+        for (subject, at) in &before.book.whereabouts {
+            self.note_passage(subject, *at);
+        }
     }
 
     /// What is written.
@@ -203,7 +259,7 @@ impl Rules {
     /// What the rules say.
     #[must_use]
     pub fn judge(&self, asked: &Asked<'_>) -> Ruling<'_> {
-        let no = |refusal, rule| Ruling { refusal: Some(refusal), rule };
+        let no = |refusal, rule| Ruling { refusal: Some(refusal), rule, passback: false };
         if !asked.enabled {
             return no(Refusal::SubjectDisabled, Rule::Enabled);
         }
@@ -228,10 +284,16 @@ impl Rules {
         if asked.locked_out {
             return no(Refusal::LockedOut, Rule::LockedOut);
         }
+        let went = self.book.whereabouts.get(asked.subject);
+        let went = self.passback.repeats(went, wall.unix_ms);
+        if let Some(since_ms) = went.filter(|_| self.passback.refuses()) {
+            let since = Timestamp::from_millisecond(since_ms).unwrap_or(moment);
+            return no(Refusal::AntiPassback, Rule::Passback(since));
+        }
         if let Some(rule) = self.lacking(asked, moment) {
             return no(Refusal::SecondFactorMissing, rule);
         }
-        Ruling { refusal: None, rule }
+        Ruling { refusal: None, rule, passback: went.is_some() }
     }
 
     /// What the subject's group needs beside the face and has not got.
@@ -250,6 +312,12 @@ impl Rules {
                 && self.hours(Some(company), moment).0
         };
         (!asked.before.iter().any(is_company)).then_some(Rule::Company { group, company })
+    }
+
+    /// Whether what is decided about `subject` is told as made under duress.
+    #[must_use]
+    pub fn is_under_duress(&self, subject: &SubjectId) -> bool {
+        self.book.subjects.get(subject).is_some_and(|terms| terms.duress)
     }
 
     fn group_of(&self, subject: &SubjectId) -> Option<&RuleName> {

@@ -153,13 +153,6 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "value_template":
             "{{ value_json.name | default(value_json.subject | default('unknown')) }}",
     });
-    let strangers = json!({
-        "platform": "event",
-        "name": "Strangers",
-        "icon": "mdi:account-question",
-        "state_topic": topics.of(Topic::Strangers),
-        "event_types": ["strangers"],
-    });
     let options: Vec<&str> =
         std::iter::once("none").chain(Guidance::ALL.map(Guidance::name)).collect();
     let guidance = json!({
@@ -220,7 +213,8 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
     vec![
         ("access", access),
         ("last_subject", last),
-        ("strangers", strangers),
+        ("strangers", alarm(topics, Topic::Strangers, "Strangers", "mdi:account-question")),
+        ("duress", alarm(topics, Topic::Duress, "Duress", "mdi:alert-octagon")),
         ("presence", with(presence, needs_camera(topics))),
         // No expiry: it would be unavailable whenever nobody is there. Its end is said, and without
         // us or the camera it is unavailable.
@@ -231,6 +225,17 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         ("id_problem", id_problem),
         ("lockout", lockout),
     ]
+}
+
+/// An event of which somebody is to be told at once; its type is the topic's name.
+fn alarm(topics: &Topics, topic: Topic, name: &str, icon: &str) -> Value {
+    json!({
+        "platform": "event",
+        "name": name,
+        "icon": icon,
+        "state_topic": topics.of(topic),
+        "event_types": [topic.name()],
+    })
 }
 
 /// What a person looks at who asks why something does not work.

@@ -128,6 +128,12 @@ pub struct Audit {
     pub clock: ClockTrust,
     /// True when it could not be sent when it was made. Nothing may be opened by it.
     pub late: bool,
+    /// Whether whoever a decision is about acted under duress; `access` and `grant` never say so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duress: bool,
+    /// Whether whoever was granted went the same way a second time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passback: bool,
     /// The hash of the record in the door's chain, by which a chain that is made anew is noticed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<String>,
@@ -279,29 +285,6 @@ pub struct Armed {
     pub until: Option<String>,
 }
 
-/// So many visits of strangers have come that somebody is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StrangersMessage {
-    /// `deepid-edge/strangers/1`.
-    pub schema: Schema,
-    /// The door's id.
-    pub door: String,
-    /// Always `strangers`: what Home Assistant tells events by.
-    pub event_type: Cow<'static, str>,
-    /// How many.
-    pub visits: u32,
-    /// Within how many seconds.
-    pub within_s: u64,
-    /// The run of the daemon.
-    pub boot: Uuid,
-    /// The number of its record.
-    pub seq: u64,
-    /// When: RFC 3339, UTC, milliseconds.
-    pub issued: String,
-    /// Whether that clock can be trusted.
-    pub clock: ClockTrust,
-}
-
 /// The camera in use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CameraInfo {
@@ -449,8 +432,9 @@ macro_rules! payload {
 }
 payload!(
     Access => Access, Audit => Audit, Presence => Presence, GuidanceMessage => Guidance, Camera => Camera, Info => Info,
-    Health => Health, KeySet => Keys, Armed => Armed, StrangersMessage => Strangers,
+    Health => Health, KeySet => Keys, Armed => Armed,
 );
+pub(super) use payload;
 
 impl From<&DecisionRecord> for Statement {
     fn from(record: &DecisionRecord) -> Self {
@@ -512,6 +496,8 @@ impl Audit {
             issued: rfc3339(record.issued_ms),
             clock: record.clock,
             late,
+            duress: matches!(&record.body, Body::Decision(DecisionRecord { duress: true, .. })),
+            passback: matches!(&record.body, Body::Decision(DecisionRecord { passback: true, .. })),
             chain: record.chain.clone(),
             by: record.by.clone(),
             what: match &record.body {
@@ -545,29 +531,6 @@ impl Armed {
         let armed = arming.is_armed(unix_ms);
         let until = arming.until_ms().filter(|_| armed).map(rfc3339);
         Self { schema: Self::schema(), armed, until }
-    }
-}
-
-impl StrangersMessage {
-    /// What `record` says, where it is of that.
-    #[must_use]
-    pub fn of(record: &AuditRecord) -> Option<Self> {
-        let Body::Administrative(Administrative::StrangersNoticed { visits, within_s }) =
-            record.body
-        else {
-            return None;
-        };
-        Some(Self {
-            schema: Self::schema(),
-            door: record.door.clone(),
-            event_type: Cow::Borrowed("strangers"),
-            visits,
-            within_s,
-            boot: record.boot,
-            seq: record.seq,
-            issued: rfc3339(record.issued_ms),
-            clock: record.clock,
-        })
     }
 }
 

@@ -11,6 +11,7 @@
 //!
 //! Source: the contract in `docs/wire/README.md`; OASIS MQTT 5.0.
 
+mod alarm;
 pub mod ask;
 mod bucket;
 pub mod challenge;
@@ -23,11 +24,11 @@ pub mod tls;
 pub mod topic;
 pub mod twin;
 
+pub use alarm::{DuressMessage, StrangersMessage};
 pub use challenge::{Challenge, ChallengeRefusal};
 pub use diagnosis::BrokerError;
 pub use message::{
     Access, Armed, Audit, Camera, CameraState, GuidanceMessage, Health, Info, KeySet, Presence,
-    StrangersMessage,
 };
 pub use session::{
     Answered, AskDesk, AskError, BrokerFacts, Credentials, DeskRequest, HomeAssistantSettings,

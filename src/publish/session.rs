@@ -30,11 +30,11 @@ pub use asking::{AskError, ask};
 pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 pub use to_desk::{AskDesk, DeskRequest};
 
+use super::alarm::{DuressMessage, StrangersMessage};
 use super::ask::{Answer, NonceAnswer};
+use super::bucket::Bucket;
 use super::challenge::Challenges;
-use super::message::{
-    Armed, Camera, GuidanceMessage, Health, Info, KeySet, Presence, StrangersMessage,
-};
+use super::message::{Armed, Camera, GuidanceMessage, Health, Info, KeySet, Presence};
 use super::request::Gate;
 use super::topic::{ACCESS_EXPIRY_MS, Topic};
 use super::twin::{Contest, TwinWatch};
@@ -51,6 +51,8 @@ pub const AUDIT_WINDOW: usize = 8;
 /// A connection that lived this long has proved itself. One that was lost sooner counts as a
 /// failure, because two clients with the same id would otherwise push each other out for ever.
 const PROVED: Duration = Duration::from_secs(10);
+/// Grants of another door that may come at once.
+const ELSEWHERE_BURST: u32 = 16;
 /// How long Home Assistant has for an announcement before the device is removed.
 const TAKEN_IN: Duration = Duration::from_secs(3);
 
@@ -75,6 +77,8 @@ pub enum Outgoing {
     /// So many strangers have come that somebody is told now, if that can be done; it has just been
     /// recorded, so that the outbox has grown, too.
     Strangers(StrangersMessage),
+    /// Whoever the last decision is about acted under duress: said right behind it, if that can be done.
+    Duress(DuressMessage),
     /// The outbox has grown by a record that is not announced.
     Recorded,
     /// The outbox's next records, in the order of `seq`: the answer to
@@ -183,6 +187,8 @@ pub(super) struct Known {
     armed: Option<Armed>,
     gate: Gate,
     challenges: Challenges,
+    /// How often another door may have granted.
+    elsewhere: Bucket,
     /// The settings of the connections to come, while they are not those of this one.
     next: Option<Next>,
     twin: TwinWatch,
@@ -221,6 +227,7 @@ impl Session {
             armed: None,
             gate: Gate::new(clock.now()),
             challenges: Challenges::new(clock.now()),
+            elsewhere: Bucket::new(ELSEWHERE_BURST, clock.now()),
             next: None,
             twin: TwinWatch::new(info.boot),
             desk: ToDesk::new(desk),
@@ -358,6 +365,7 @@ impl Known {
             | Outgoing::Audit(_)
             | Outgoing::Health(_)
             | Outgoing::Strangers(_)
+            | Outgoing::Duress(_)
             | Outgoing::Answer { .. }
             | Outgoing::Stop => {}
         }

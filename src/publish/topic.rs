@@ -14,8 +14,8 @@ use crate::sign::SignedGrant;
 /// How long an `access` message may be acted upon, in milliseconds.
 pub const ACCESS_EXPIRY_MS: u32 = 5_000;
 
-/// How long the news of strangers waits for who is to be told, in seconds.
-const STRANGERS_EXPIRY_S: u32 = 300;
+/// How long the news of strangers, or of duress, waits for who is to be told, in seconds.
+const ALARM_EXPIRY_S: u32 = 300;
 /// How long a word of guidance stands, in seconds: it is said again while it holds.
 pub const GUIDANCE_EXPIRY_S: u32 = 5;
 
@@ -44,6 +44,8 @@ pub enum Topic {
     Armed,
     /// So many strangers have come that somebody is told.
     Strangers,
+    /// Whoever a decision is about acted under duress.
+    Duress,
     /// Every record, in order, late if need be.
     Audit,
 }
@@ -61,7 +63,7 @@ pub struct Delivery {
 
 impl Topic {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Status,
         Self::Info,
         Self::Camera,
@@ -73,6 +75,7 @@ impl Topic {
         Self::Keys,
         Self::Armed,
         Self::Strangers,
+        Self::Duress,
         Self::Audit,
     ];
 
@@ -91,6 +94,7 @@ impl Topic {
             Self::Keys => "keys",
             Self::Armed => "armed",
             Self::Strangers => "strangers",
+            Self::Duress => "duress",
             Self::Audit => "audit",
         }
     }
@@ -109,6 +113,7 @@ impl Topic {
             Self::Keys => "deepid-edge/keys/1",
             Self::Armed => "deepid-edge/armed/1",
             Self::Strangers => "deepid-edge/strangers/1",
+            Self::Duress => "deepid-edge/duress/1",
             Self::Audit => "deepid-edge/audit/1",
         })
     }
@@ -122,7 +127,7 @@ impl Topic {
             Self::Presence => (false, 0, Some(10)),
             Self::Guidance => (false, 0, Some(GUIDANCE_EXPIRY_S)),
             Self::Access | Self::Grant => (false, 1, Some(ACCESS_EXPIRY_MS / 1000)),
-            Self::Strangers => (false, 1, Some(STRANGERS_EXPIRY_S)),
+            Self::Strangers | Self::Duress => (false, 1, Some(ALARM_EXPIRY_S)),
             Self::Audit => (false, 1, None),
         };
         Delivery { retained, qos, expiry_s }
@@ -221,6 +226,12 @@ impl Topics {
     #[must_use]
     pub fn challenge(&self) -> String {
         format!("{}/{}/challenge", self.base, self.door)
+    }
+
+    /// Where another door of the same base says its signed grants.
+    #[must_use]
+    pub fn grant_of(&self, door: &str) -> String {
+        format!("{}/{door}/{}", self.base, Topic::Grant.name())
     }
 
     /// Where the door is armed and disarmed, where the broker's word is enough for that.

@@ -18,12 +18,14 @@ use super::feed::Feed;
 use super::guard::Identity;
 use super::guided::Guided;
 use super::live::Picture;
-use super::login;
 use super::password::Verifier;
 use super::problem::Problem;
 use super::series::Series;
 use super::sessions::{Screens, Sessions, Throttle};
+use super::{login, pin};
 use crate::clock::{Clock as _, Monotonic, SystemClock};
+use crate::compare::SubjectId;
+use crate::policy::{Pin, PinResult};
 use crate::store::{Signature, Store};
 
 /// Who speaks to us.
@@ -44,6 +46,8 @@ pub(super) struct App {
     verifier: Mutex<Verifier>,
     /// Places for logins that wait for that.
     pub waiting: Arc<Semaphore>,
+    /// Places for PINs that wait for it.
+    pub typing: Arc<Semaphore>,
     /// One at a time has networks: they take memory.
     pub bench: Arc<Semaphore>,
     /// One at a time has figures made, or the doctor look.
@@ -108,6 +112,7 @@ impl App {
             verifying: Semaphore::new(1),
             verifier: Mutex::default(),
             waiting: Arc::new(Semaphore::new(login::WAITING_MAX)),
+            typing: Arc::new(Semaphore::new(pin::WAITING_MAX)),
             bench: Arc::new(Semaphore::new(1)),
             looking: Arc::new(Semaphore::new(1)),
             heard: broadcast::Sender::new(HEARD_LENGTH),
@@ -165,6 +170,29 @@ impl App {
         blocking(move || {
             let mut verifier = app.verifier.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(verifier.verify(&password, phc.as_deref()))
+        })
+        .await
+    }
+
+    /// Which PIN of `subject` it is, found out on a thread that may block. Both are compared each time, also
+    /// where there are none, so that it takes as long.
+    pub(super) async fn compare_pin(
+        self: &Arc<Self>,
+        subject: SubjectId,
+        pin: Pin,
+    ) -> Result<PinResult, Problem> {
+        let app = Arc::clone(self);
+        blocking(move || {
+            let pins = app.database().pins(&subject)?;
+            let of = pins.as_ref().map(|pins| pins.pin.as_str());
+            let duress = pins.as_ref().and_then(|pins| Some(pins.duress.as_ref()?.as_str()));
+            let mut verifier = app.verifier.lock().unwrap_or_else(PoisonError::into_inner);
+            let [right, duress] = [of, duress].map(|phc| verifier.verify(pin.digits(), phc));
+            Ok(match (right, duress) {
+                (_, true) => PinResult::Duress,
+                (true, false) => PinResult::Right,
+                (false, false) => PinResult::Wrong,
+            })
         })
         .await
     }

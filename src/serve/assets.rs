@@ -53,6 +53,7 @@ files![
     "i18n/nl.json",
     "icons.svg",
     "index.html",
+    "keypad.js",
     "kiosk.css",
     "kiosk.html",
     "kiosk.js",

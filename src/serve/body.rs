@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
+use zeroize::Zeroize as _;
 
 use super::problem::Problem;
 
@@ -24,16 +25,37 @@ pub(super) fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     T::deserialize(from).map(Some)
 }
 
+async fn bytes(body: Body, max: usize) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, max)).await;
+    let Ok(read) = read else {
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the request came too slowly"));
+    };
+    read.map_err(|_| Problem::too_large(format!("at most {max} bytes are read")))
+}
+
+/// The same as [`json`] of what is secret: no problem tells anything of it, and where nobody else holds its
+/// bytes they are wiped.
+///
+/// # Errors
+/// As [`json`].
+pub(super) async fn secret<T: DeserializeOwned>(body: Body, max: usize) -> Result<T, Problem> {
+    let bytes = bytes(body, max).await?;
+    let value = serde_json::from_slice(&bytes);
+    if let Ok(mut bytes) = bytes.try_into_mut() {
+        bytes.as_mut().zeroize();
+    }
+    value.map_err(|_| {
+        Problem::wrong("the request's JSON is not what is wanted")
+            .helped("see /api/v1/openapi.json")
+    })
+}
+
 /// A JSON value of at most `max` bytes.
 ///
 /// # Errors
 /// [`Problem`]: it is too large, too slow, or none.
 pub(super) async fn json<T: DeserializeOwned>(body: Body, max: usize) -> Result<T, Problem> {
-    let read = tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, max)).await;
-    let Ok(read) = read else {
-        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the request came too slowly"));
-    };
-    let bytes = read.map_err(|_| Problem::too_large(format!("at most {max} bytes are read")))?;
+    let bytes = bytes(body, max).await?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Problem::wrong(format!("the request's JSON is not what is wanted: {error}"))
             .helped("see /api/v1/openapi.json")

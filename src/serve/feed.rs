@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 use utoipa::ToSchema;
 
+use super::pin::Waiting;
 use crate::clock::Monotonic;
 use crate::compare::SubjectId;
 use crate::config::Config;
@@ -182,6 +183,8 @@ pub struct Feed {
     slot: Mutex<Slot>,
     pub(super) fresh: Notify,
     config: Mutex<Arc<Config>>,
+    /// Whose second factor is waited for, and what was typed for them.
+    pub waiting: Waiting,
 }
 
 /// One who looks, for as long as this lives.
@@ -244,6 +247,7 @@ impl Feed {
             slot: Mutex::default(),
             fresh: Notify::new(),
             config: Mutex::new(Arc::new(config)),
+            waiting: Waiting::default(),
         };
         (Arc::new(feed), received)
     }

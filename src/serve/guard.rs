@@ -120,6 +120,7 @@ async fn judge(app: &Arc<App>, asked: &Parts) -> Result<Option<Identity>, Proble
         Access::Open | Access::Anybody => true,
         Access::Reader => account.role != Role::Kiosk,
         Access::Administrator => account.role == Role::Administrator,
+        Access::Kiosk => account.role == Role::Kiosk,
     };
     if !may {
         return Err(Problem::forbidden("this account may not do that"));

@@ -23,6 +23,7 @@ use super::app::{App, Peer};
 use super::body;
 use super::guard::{COOKIE, Identity, Shown};
 use super::password::{self, token_hash};
+use super::pin::whole_seconds;
 use super::problem::Problem;
 use super::sessions::{csrf, settling};
 use crate::clock::Clock as _;
@@ -114,8 +115,7 @@ fn wait(app: &App, name: &str, address: IpAddr) -> Result<(), Problem> {
     if wait.is_zero() {
         return Ok(());
     }
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-    Err(Problem::too_many("too many failed tries", seconds))
+    Err(Problem::too_many("too many failed tries", whole_seconds(wait)))
 }
 
 async fn verify(app: &Arc<App>, login: Login, address: IpAddr) -> Result<Account, Problem> {

@@ -27,6 +27,7 @@ mod openapi;
 pub mod password;
 mod people;
 mod pictures;
+mod pin;
 mod poses;
 mod problem;
 mod read;
@@ -50,6 +51,7 @@ use app::App;
 pub use doctor::{Check, Doctor, Verdict};
 pub use feed::Feed;
 use feed::News;
+pub use pin::Waiting;
 pub use routes::{Access, ROUTES, Route};
 
 use crate::clock::SystemClock;

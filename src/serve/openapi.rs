@@ -208,7 +208,7 @@ fn carried(route: &Route, schemas: &mut Schemas) -> Option<Json> {
 fn operation(route: &Route, problem: &Json, schemas: &mut Schemas) -> Json {
     let security = match route.access {
         Access::Open => json!([]),
-        Access::Anybody | Access::Reader | Access::Administrator => {
+        Access::Anybody | Access::Reader | Access::Administrator | Access::Kiosk => {
             json!([{ "session": [] }, { "token": [] }])
         }
     };
@@ -217,6 +217,7 @@ fn operation(route: &Route, problem: &Json, schemas: &mut Schemas) -> Json {
         Access::Anybody => "administrator, viewer, kiosk",
         Access::Reader => "administrator, viewer",
         Access::Administrator => "administrator",
+        Access::Kiosk => "kiosk",
     };
     let mut operation = json!({
         "summary": route.about,

@@ -1,6 +1,6 @@
 //! Passwords and tokens: made, hashed, compared.
 //!
-//! In: what somebody typed, random numbers of the kernel. Out: PHC strings of argon2id; tokens of 256
+//! In: what somebody typed (PINs too), random numbers of the kernel. Out: PHC strings of argon2id; tokens of 256
 //! bits with their SHA-256. Parameters: 7 MiB, 5 passes, 1 lane, one of the settings that the OWASP
 //! Password Storage Cheat Sheet lists as equally strong; the one with the least memory, because a board
 //! has little. Invariants: no error and no `Debug` shows a password; a hash that cannot be read matches
@@ -11,6 +11,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 
 use crate::inference::sha256_hex;
+use crate::policy::Pin;
 
 /// The least length of a password, in characters.
 pub const CHARACTERS_MIN: usize = 12;
@@ -61,9 +62,21 @@ pub fn hash(password: &str) -> Result<String, PasswordError> {
     if password.len() > BYTES_MAX {
         return Err(PasswordError::TooLong);
     }
+    made_of(password)
+}
+
+/// The PHC string of a new PIN.
+///
+/// # Errors
+/// [`PasswordError::System`]: the system refused.
+pub fn hash_pin(pin: &Pin) -> Result<String, PasswordError> {
+    made_of(pin.digits())
+}
+
+fn made_of(text: &str) -> Result<String, PasswordError> {
     let system = |error: argon2::password_hash::Error| PasswordError::System(error.to_string());
     let salt = SaltString::encode_b64(&random::<16>()?).map_err(system)?;
-    let hash = argon2()?.hash_password(password.as_bytes(), &salt).map_err(system)?;
+    let hash = argon2()?.hash_password(text.as_bytes(), &salt).map_err(system)?;
     Ok(hash.to_string())
 }
 

@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::app::App;
 use super::feed::Told;
+use super::problem::Problem;
 use super::series::Day;
 use crate::capture::CameraState;
 use crate::clock::{Clock as _, ClockTrust, utc};
@@ -350,19 +351,23 @@ pub(super) struct KioskShown {
     sound: bool,
     /// `serve.kiosk_names`.
     names: bool,
+    /// Whether anybody has a PIN, so that there is something to type.
+    keypad: bool,
     time_zone: String,
 }
 
 /// `GET /api/v1/kiosk`
-pub(super) async fn kiosk(State(app): State<Arc<App>>) -> Answer<KioskShown> {
+pub(super) async fn kiosk(State(app): State<Arc<App>>) -> Result<Answer<KioskShown>, Problem> {
     let config = app.feed.config();
-    Answer(KioskShown {
+    let keypad = app.read(|store| Ok(!store.pin_holders()?.is_empty())).await?;
+    Ok(Answer(KioskShown {
         door: app.door.clone(),
         language: config.serve.language,
         sound: config.serve.kiosk_sound,
         names: config.serve.kiosk_names,
+        keypad,
         time_zone: config.time_zone().iana_name().unwrap_or("UTC").to_owned(),
-    })
+    }))
 }
 
 /// `GET /metrics`

@@ -255,6 +255,8 @@ impl RecordShown {
         let decision = wire.get("decision");
         let body = decision.or_else(|| wire.get("administrative"));
         let mut details = body.and_then(Json::as_object).cloned().unwrap_or_default();
+        // It is for whoever hears the topics, and for nobody who looks at a page over somebody's shoulder.
+        details.remove("duress");
         let mut take = |name: &str| match details.remove(name) {
             Some(Json::String(text)) => Some(text),
             _ => None,
@@ -430,6 +432,7 @@ mod tests {
 
     use super::super::app::tests::{app, run, somebody};
     use super::*;
+    use crate::clock::Clock as _;
     use crate::store::{Administrative, Role};
 
     #[test]
@@ -466,6 +469,51 @@ mod tests {
             json!({ "seq": 7, "at": "t", "outcome": "granted", "reason": "matched" })
         );
         assert_eq!(short(true)["subject"], json!({ "name": "Anna" }));
+    }
+
+    #[test]
+    fn a_page_tells_nothing_of_duress() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let anna = somebody("anna", Role::Administrator);
+        let subject = SubjectId::new("s-4f9a1c").unwrap();
+        let shown = |event: Administrative| {
+            let seq = app.acting(&anna, |store, by| {
+                store.record_admin(event, by.door, by.boot, by.now, by.wall).unwrap().seq
+            });
+            let stored = app.database().records(&Selection::default(), seq - 1, 1).unwrap();
+            let mut told = RecordShown::of(stored.first().unwrap(), &Names::default());
+            (told.seq, told.at) = (0, String::new());
+            serde_json::to_value(told).unwrap()
+        };
+        let [marked, free] = [true, false]
+            .map(|duress| Administrative::SubjectMarked { subject: subject.clone(), duress });
+        let told = shown(marked);
+        assert_eq!(told["kind"], "subject_marked");
+        assert_eq!(told, shown(free));
+        let wall = app.clock.wall();
+        let decided = |duress| crate::decide::Decision {
+            verdict: crate::decide::Verdict::Granted { subject: subject.clone() },
+            evidence: None,
+            faces: 1,
+            frames: crate::decide::FramesCounted { agreeing: 3, considered: 3 },
+            decided_at: app.clock.now(),
+            wall,
+            latency: crate::decide::DecisionLatency::default(),
+            duress,
+            passback: false,
+            passed: None,
+            liveness: None,
+        };
+        let [forced, free] = [true, false].map(|duress| {
+            let made = app.database().record_decision(&decided(duress), "front", app.boot);
+            let before = made.unwrap().seq - 1;
+            let stored = app.database().records(&Selection::default(), before, 1).unwrap();
+            let mut told = RecordShown::of(stored.first().unwrap(), &Names::default());
+            (told.seq, told.at) = (0, String::new());
+            serde_json::to_string(&told).unwrap()
+        });
+        assert_eq!(forced, free);
     }
 
     #[test]

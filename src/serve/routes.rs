@@ -18,7 +18,8 @@ use super::guard::{self, nowhere};
 use super::openapi::{Described, Parameters, list_of, of, queried, stated};
 use super::problem::in_form;
 use super::{
-    assets, doctor, events, figures, guided, live, login, openapi, people, pictures, read, records,
+    assets, doctor, events, figures, guided, live, login, openapi, people, pictures, pin, read,
+    records,
 };
 
 /// Who may use a route.
@@ -32,6 +33,8 @@ pub enum Access {
     Reader,
     /// Administrators.
     Administrator,
+    /// Screens at the door, and nobody else: what is done there is done in front of the camera.
+    Kiosk,
 }
 
 /// What a request carries.
@@ -114,7 +117,7 @@ const HTML: Answers = Answers::Media("text/html");
 
 /// All routes.
 pub const ROUTES: &[Route] = {
-    use Access::{Administrator, Anybody, Open, Reader};
+    use Access::{Administrator, Anybody, Kiosk, Open, Reader};
     use Answers::{Json, JsonOrNothing, Made, Media, Nothing, Socket};
     use Carries::Pictures;
     &[
@@ -176,6 +179,15 @@ pub const ROUTES: &[Route] = {
             Json(of::<read::KioskShown>),
             "What the kiosk's page needs to know.",
         ),
+        route(
+            "POST",
+            "/api/v1/pin",
+            Kiosk,
+            Nothing,
+            "Type the PIN of whoever's second factor is waited for.",
+        )
+        .carrying(Carries::Json(of::<pin::Typed>))
+        .refusing(&[409, 429]),
         route("GET", "/api/v1/openapi.json", Reader, Media("application/json"), "This document."),
         route(
             "GET",
@@ -345,6 +357,7 @@ fn handler(route: &Route) -> Option<MethodRouter<Arc<App>>> {
         ("GET", "/api/v1/config") => get(read::config),
         ("GET", "/api/v1/doctor") => get(doctor::look),
         ("GET", "/api/v1/kiosk") => get(read::kiosk),
+        ("POST", "/api/v1/pin") => post(pin::enter),
         ("GET", "/api/v1/openapi.json") => get(openapi::document),
         ("GET", "/api/v1/events") => get(events::listen),
         ("GET", "/api/v1/live") => get(live::watch),
@@ -482,13 +495,13 @@ mod tests {
     #[test]
     fn what_changes_something_is_for_administrators() {
         for route in ROUTES.iter().filter(|route| route.method != "GET") {
-            let own = route.path == "/api/v1/session";
-            assert!(
-                own || route.access == Access::Administrator,
-                "{} {}",
-                route.method,
-                route.path
-            );
+            let by = match route.path {
+                // What is their own.
+                "/api/v1/session" => continue,
+                "/api/v1/pin" => Access::Kiosk,
+                _ => Access::Administrator,
+            };
+            assert_eq!(route.access, by, "{} {}", route.method, route.path);
         }
     }
 

@@ -3,7 +3,8 @@
 //! In: cookies' values, names, addresses, the time. Out: the session, or for how long still. Pure but
 //! for the values that it is given. Invariants: a session is known by the SHA-256 of its cookie, never
 //! by that; it ends after a while without use and after a while at all; each list has a bound, of which
-//! the oldest goes; a failed try makes the next one wait, for the account and for the address. Of IPv6
+//! the oldest goes; a failed try makes the next one wait, for the account and for the address; a wrong
+//! PIN, for the subject. Of IPv6
 //! the first 64 bits count: the others are whoever has them to choose (RFC 4291, section 2.5.1).
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ const SETTLING: Duration = Duration::from_secs(20);
 const FREE: u32 = 3;
 const ACCOUNT_WAIT_MAX: Duration = Duration::from_secs(60);
 const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(900);
+const PIN_WAIT_MAX: Duration = Duration::from_secs(900);
 /// After so long without a failure everything is forgotten.
 const FORGET: Duration = Duration::from_secs(3600);
 
@@ -124,6 +126,8 @@ pub(super) fn csrf(token: &str) -> String {
 enum Who {
     Account(String),
     Address(IpAddr),
+    /// Whoever's PIN was typed.
+    Subject(String),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -139,25 +143,43 @@ pub(super) struct Throttle(HashMap<Who, Failures>);
 impl Throttle {
     /// For how long still nobody may try this account from this address; zero where at once.
     pub(super) fn wait(&self, account: &str, address: IpAddr, now: Monotonic) -> Duration {
-        let of = |who: &Who, most: Duration| {
-            let Some(Failures { count, last }) = self.0.get(who).copied() else {
-                return Duration::ZERO;
-            };
-            let over = count.saturating_sub(FREE);
-            if over == 0 {
-                return Duration::ZERO;
-            }
-            let wait = Duration::from_secs(1_u64 << over.min(12)).min(most);
-            wait.saturating_sub(now.since(last))
+        self.wait_of(&Who::Account(short(account)), ACCOUNT_WAIT_MAX, now).max(self.wait_of(
+            &Who::Address(network(address)),
+            ADDRESS_WAIT_MAX,
+            now,
+        ))
+    }
+
+    /// For how long still no PIN of `subject` may be tried; zero where at once.
+    pub(super) fn wait_for_pin(&self, subject: &str, now: Monotonic) -> Duration {
+        self.wait_of(&Who::Subject(short(subject)), PIN_WAIT_MAX, now)
+    }
+
+    fn wait_of(&self, who: &Who, most: Duration, now: Monotonic) -> Duration {
+        let Some(Failures { count, last }) = self.0.get(who).copied() else {
+            return Duration::ZERO;
         };
-        of(&Who::Account(short(account)), ACCOUNT_WAIT_MAX)
-            .max(of(&Who::Address(network(address)), ADDRESS_WAIT_MAX))
+        let over = count.saturating_sub(FREE);
+        if over == 0 {
+            return Duration::ZERO;
+        }
+        let wait = Duration::from_secs(1_u64 << over.min(12)).min(most);
+        wait.saturating_sub(now.since(last))
     }
 
     /// Notes a failed try.
     pub(super) fn failed(&mut self, account: &str, address: IpAddr, now: Monotonic) {
+        self.note([Who::Account(short(account)), Who::Address(network(address))], now);
+    }
+
+    /// Notes a wrong PIN.
+    pub(super) fn pin_was_wrong(&mut self, subject: &str, now: Monotonic) {
+        self.note([Who::Subject(short(subject))], now);
+    }
+
+    fn note(&mut self, failed: impl IntoIterator<Item = Who>, now: Monotonic) {
         self.0.retain(|_, failures| now.since(failures.last) < FORGET);
-        for who in [Who::Account(short(account)), Who::Address(network(address))] {
+        for who in failed {
             if self.0.len() >= WAITING_MAX
                 && !self.0.contains_key(&who)
                 && let Some(oldest) =
@@ -175,6 +197,11 @@ impl Throttle {
     pub(super) fn succeeded(&mut self, account: &str, address: IpAddr) {
         self.0.remove(&Who::Account(short(account)));
         self.0.remove(&Who::Address(network(address)));
+    }
+
+    /// The same of a subject's PIN.
+    pub(super) fn pin_was_right(&mut self, subject: &str) {
+        self.0.remove(&Who::Subject(short(subject)));
     }
 }
 

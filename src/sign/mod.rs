@@ -16,12 +16,14 @@ mod file;
 mod grant;
 pub mod guarded;
 mod key;
+mod listed;
 mod nonces;
 mod request;
 
 pub use file::{CREDENTIAL, KeyPlace, KeyTrouble, Loaded, PlaceKind};
 pub use grant::{Claims, GRANT_BYTES_MAX, LIFETIME_S, SignedGrant};
 pub use key::{GrantKey, InvalidThumbprint, Jwk, KeyProblem, PublicKey, Thumbprint};
+pub use listed::InvalidKeys;
 pub use nonces::{LISTENERS_MAX, Nonces};
 pub use request::{
     NONCE_LIFE, REQUEST_BYTES_MAX, RequestFault, RequestNonces, VerifiedRequest, sign_request,

@@ -15,7 +15,9 @@ use zeroize::Zeroizing;
 use super::people::{Undone, free_id};
 use super::references::{numbers_in, stored_length};
 use super::seal::{DataKey, ReferenceRow, Vault};
-use super::{Administrative, AuditRecord, Body, Error, ReferenceSource, Store, ledger, names};
+use super::{
+    Administrative, AuditRecord, Body, Error, ReferenceSource, Store, ledger, names, pins,
+};
 use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
 use crate::embed::FeatureVector;
@@ -204,7 +206,7 @@ fn apply(
 }
 
 /// Gives `subject` another name. Where its data key does not open it gets a new one: its references are
-/// lost then, and were before. Returns wrapped keys that are no longer in use.
+/// lost then, and were before; so are its PINs. Returns wrapped keys that are no longer in use.
 fn rename(
     connection: &Connection,
     vault: &Vault,
@@ -224,6 +226,7 @@ fn rename(
         let (key, anew) = store_key.new_data_key(subject).map_err(not_sealed)?;
         let sealed = key.seal_name(id, &name).map_err(not_sealed)?;
         set_key(connection, subject, &anew, &sealed)?;
+        pins::forget(connection, subject)?;
         return Ok(vec![wrapped]);
     };
     let sealed = key.seal_name(id, &name).map_err(not_sealed)?;
@@ -248,7 +251,7 @@ fn wrapped_key(connection: &Connection, subject: &SubjectId) -> Result<Vec<u8>, 
     found.ok_or_else(|| Error::NoSuchSubject { asked: subject.to_string() }.into())
 }
 
-fn data_key(
+pub(super) fn data_key(
     connection: &Connection,
     vault: &Vault,
     subject: &SubjectId,
@@ -258,7 +261,7 @@ fn data_key(
     key.map_err(|error| vault.unopened(subject.as_str(), &format!("its key: {error}")))
 }
 
-/// Erases all that `subject` has but its name, and gives it another data key: what was sealed under the
+/// Erases all that `subject` has but its name and PINs, and gives it another data key: what was sealed under the
 /// one before opens nowhere any more. Returns that, how many references there were, and the new key.
 fn begin_anew(
     connection: &Connection,
@@ -277,6 +280,7 @@ fn begin_anew(
     let (key, anew) = vault.sealing(connection)?.new_data_key(subject).map_err(not_sealed)?;
     let sealed = key.seal_name(id, &name).map_err(not_sealed)?;
     set_key(connection, subject, &anew, &sealed)?;
+    pins::seal_anew(connection, vault, subject, (&before, &key))?;
     Ok((wrapped, references, key))
 }
 

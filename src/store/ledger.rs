@@ -14,10 +14,10 @@ use uuid::Uuid;
 use super::audit_state::{AuditState, is_request};
 use super::chain::StoredText;
 use super::people::{Undone, unsigned};
-use super::{Administrative, AuditRecord, Body, Error, Keeping, Signature, Store};
+use super::{Administrative, AuditRecord, Body, Error, Keeping, Signature, Store, whereabouts};
 use crate::clock::{ClockTrust, Floor, Monotonic, WallClock, utc};
 use crate::decide::Decision;
-use crate::policy::RuleName;
+use crate::policy::{RuleName, Whereabouts};
 use crate::sign::GrantKey;
 
 /// Rows of the outbox that are read at once while those that cannot be read are stepped over.
@@ -56,7 +56,7 @@ pub struct Run {
 }
 
 impl Store {
-    /// Records a decision of `door`, made in the run `boot`. It is durable when this returns.
+    /// Records a decision of `door`, made in the run `boot`, and where whoever was granted went. It is durable when this returns.
     ///
     /// # Errors
     /// What the database says; nothing was recorded then, and nothing may be announced.
@@ -66,8 +66,16 @@ impl Store {
         door: &str,
         boot: Uuid,
     ) -> Result<AuditRecord, Error> {
-        let body = Body::Decision(decision.into());
-        self.record(body, door, boot, decision.decided_at, decision.wall)
+        let keeping = self.keeping();
+        let by = Signature { door, boot, now: decision.decided_at, wall: decision.wall };
+        self.write(|connection| {
+            let record = append(connection, &keeping, Body::Decision(decision.into()), by)?;
+            if let (Some(side), Some(subject)) = (decision.passed, decision.verdict.subject()) {
+                let at = Whereabouts { side: Some(side), since_ms: decision.wall.unix_ms };
+                whereabouts::note(connection, subject, at, door)?;
+            }
+            Ok(record)
+        })
     }
 
     /// Records something that an administrator or a client did. It is durable when this returns.

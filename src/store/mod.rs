@@ -29,6 +29,7 @@ mod ledger;
 mod names;
 mod open;
 mod people;
+mod pins;
 mod record;
 mod references;
 mod rules;
@@ -36,6 +37,7 @@ mod schema;
 pub mod seal;
 mod selection;
 mod spreadsheet;
+mod whereabouts;
 
 pub use accounts::{Account, AccountProblem, Role, TOKENS_MAX};
 pub use administer::{Change, Done, Enrolee, NewReference, Signature};
@@ -47,6 +49,7 @@ pub use keys::{KnownKey, Rotation};
 pub use ledger::{OutboxPage, Run, UnreadableRecord};
 pub use names::{Likeness, LookAlike, Names};
 pub use people::{NAME_SEALED, Subject};
+pub use pins::{PinChange, PinHolder, Pins};
 pub use record::{
     Administrative, AuditRecord, Body, ComparisonRecord, ConfigurationRefusal, DecisionRecord,
     RequestVerdict, TwinSign,

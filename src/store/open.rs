@@ -303,8 +303,10 @@ mod tests {
         for version in 1..schema::VERSION {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("old.db");
-            let old = Connection::open(&path).unwrap();
-            schema::make_version(&old, version as usize);
+            let mut old = Connection::open(&path).unwrap();
+            // Rows are written as they were before they were sealed.
+            let plain = version.min(schema::SEALED - 1);
+            schema::make_version(&old, plain as usize);
             old.execute_batch(
                 "INSERT INTO subjects VALUES ('s-4f9a1c', 'Ada', 1, 7);
                  INSERT INTO subject_references (id, subject, model, vector, quality, source, created_ms)
@@ -322,6 +324,10 @@ mod tests {
             // That version has bound its records itself.
             if version >= schema::CHAINED {
                 crate::store::chain::bind_existing(&old).unwrap();
+            }
+            if version > plain {
+                let vault = Vault::at(path.clone(), SealPlace::beside_database(&path));
+                schema::bring_to(&mut old, plain, version, &vault);
             }
             drop(old);
             let reader = Store::open_read_only(&path, StoreSettings::default()).unwrap_err();

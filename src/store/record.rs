@@ -73,6 +73,12 @@ pub struct DecisionRecord {
     pub first_frame_us: u64,
     /// Microseconds from the capture of the frame that tipped it.
     pub last_frame_us: u64,
+    /// Whether whoever it is about acted under duress.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub duress: bool,
+    /// Whether whoever was granted went the same way a second time.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub passback: bool,
     /// What was seen of the visit's liveness; `None` where nobody looks at it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub liveness: Option<LivenessEvidence>,
@@ -146,6 +152,36 @@ pub enum Administrative {
     SubjectRemoved {
         /// Who.
         subject: SubjectId,
+    },
+    /// A subject has another PIN: which of the two is not said.
+    PinSet {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A subject has one PIN less, or none any more.
+    PinRemoved {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A PIN was typed at the door for whoever was waited for.
+    PinEntered {
+        /// Who.
+        subject: SubjectId,
+        /// Whether it was right.
+        right: bool,
+    },
+    /// A subject is marked, or no longer: what is decided about it is told as made under duress.
+    SubjectMarked {
+        /// Who.
+        subject: SubjectId,
+        /// Whether it is.
+        duress: bool,
+    },
+    /// Where a subject is, or where everybody is, is not known any more: an administrator has said so.
+    WhereaboutsForgotten {
+        /// Who; `None`: everybody.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        subject: Option<SubjectId>,
     },
     /// A subject is in another group, or in none.
     SubjectAssigned {
@@ -444,6 +480,8 @@ impl From<&Decision> for DecisionRecord {
             frames: decision.frames,
             first_frame_us: decision.latency.first_frame_us,
             last_frame_us: decision.latency.last_frame_us,
+            duress: decision.duress,
+            passback: decision.passback,
             liveness: decision
                 .liveness
                 .map(|told| LivenessEvidence { median: finite(told.median), ..told }),

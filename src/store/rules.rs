@@ -64,6 +64,13 @@ pub enum RuleChange<'a> {
         /// Until when; `None`: without end.
         until: Option<DateTime>,
     },
+    /// What is decided about a subject is told as made under duress, or no longer.
+    Mark {
+        /// Who.
+        subject: &'a SubjectId,
+        /// Whether it is.
+        duress: bool,
+    },
     /// A schedule has these hours, whether or not it was there.
     SetSchedule {
         /// Its name.
@@ -132,6 +139,9 @@ pub enum RuleProblem {
         /// How many.
         groups: u64,
     },
+    /// A subject has no such PIN.
+    #[error("subject {0}: it has no such PIN; {advice}", advice = self.advice())]
+    NoPin(SubjectId),
     /// A validity that ends before it begins.
     #[error("the validity ends before it begins; {advice}", advice = self.advice())]
     NeverValid,
@@ -156,6 +166,9 @@ impl Remedied for RuleProblem {
             Self::ScheduleInUse { .. } => {
                 "give them another one with 'deepid-edge groups follow' first"
             }
+            Self::NoPin(_) => {
+                "'deepid-edge pins list' shows who has one, 'deepid-edge pins set' sets one"
+            }
             Self::NeverValid => "'deepid-edge subjects disable' keeps somebody out",
         }))
     }
@@ -165,7 +178,7 @@ impl RuleProblem {
     /// Whether something that was named is not there.
     #[must_use]
     pub const fn is_absence(&self) -> bool {
-        matches!(self, Self::NoSuchGroup(_) | Self::NoSuchSchedule(_))
+        matches!(self, Self::NoSuchGroup(_) | Self::NoSuchSchedule(_) | Self::NoPin(_))
     }
 }
 
@@ -213,18 +226,20 @@ impl Store {
         }
         let terms = |row: &Row<'_>| {
             let texts: [Option<String>; 3] = [row.get(1)?, row.get(2)?, row.get(3)?];
-            Ok((subject_id(row, 0)?, texts))
+            Ok((subject_id(row, 0)?, row.get::<_, bool>(4)?, texts))
         };
-        let sql = "SELECT subject, group_name, valid_from, valid_until FROM subject_terms";
-        for (subject, [group, from, until]) in rows(&moment, sql, terms)? {
+        let sql = "SELECT subject, group_name, valid_from, valid_until, duress FROM subject_terms";
+        for (subject, duress, [group, from, until]) in rows(&moment, sql, terms)? {
             let time = |text: Option<String>| text.as_deref().map(read).transpose();
             let terms = Terms {
                 group: group.map(name).transpose().map_err(bad)?,
                 from: time(from).map_err(bad)?,
                 until: time(until).map_err(bad)?,
+                duress,
             };
             book.subjects.insert(subject, terms);
         }
+        book.whereabouts = super::whereabouts::read(&moment)?;
         Ok(book)
     }
 
@@ -287,6 +302,15 @@ fn apply(connection: &Connection, change: RuleChange<'_>) -> Result<Administrati
         RuleChange::RemoveGroup { group } => remove_group(connection, group),
         RuleChange::Assign { subject, group } => assign(connection, subject, group),
         RuleChange::Validity { subject, from, until } => limit(connection, subject, from, until),
+        RuleChange::Mark { subject, duress } => {
+            known(connection, subject)?;
+            connection.execute(
+                "INSERT INTO subject_terms (subject, duress) VALUES (?1, ?2)
+                 ON CONFLICT (subject) DO UPDATE SET duress = excluded.duress",
+                params![subject.as_str(), duress],
+            )?;
+            Ok(Administrative::SubjectMarked { subject: subject.clone(), duress })
+        }
         RuleChange::SetSchedule { schedule, hours } => {
             connection.execute(
                 "INSERT INTO schedules (name, hours) VALUES (?1, ?2)

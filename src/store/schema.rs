@@ -17,7 +17,7 @@ pub(super) const APPLICATION_ID: u32 = 0x4450_4564;
 const WHOLE: &str = include_str!("schema/whole.sql");
 
 /// Step `i` leads from version `i` to `i + 1`.
-const STEPS: [&str; 10] = [
+const STEPS: [&str; 11] = [
     include_str!("schema/step-1.sql"),
     include_str!("schema/step-2.sql"),
     include_str!("schema/step-3.sql"),
@@ -28,15 +28,16 @@ const STEPS: [&str; 10] = [
     include_str!("schema/step-8.sql"),
     include_str!("schema/step-9.sql"),
     include_str!("schema/step-10.sql"),
+    include_str!("schema/step-11.sql"),
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 10;
+pub(super) const VERSION: i64 = 11;
 /// The first version whose records are bound to each other.
 pub(super) const CHAINED: i64 = 6;
 /// The first version whose names and references are sealed.
 pub(super) const SEALED: i64 = 10;
-const _: () = assert!(STEPS.len() == 10, "one step leads to each version");
+const _: () = assert!(STEPS.len() == 11, "one step leads to each version");
 
 /// Makes all tables in an empty file.
 pub(super) fn make(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
@@ -51,17 +52,23 @@ pub(super) fn migrate(
     from: i64,
     vault: &Vault,
 ) -> Result<(), Undone> {
-    for (to, step) in (1..).zip(STEPS).filter(|(to, _)| *to > from) {
+    walk(transaction, from, VERSION, vault)?;
+    if from < CHAINED {
+        super::chain::bind_existing(transaction)?;
+    }
+    Ok(stamp(transaction, VERSION)?)
+}
+
+/// The steps from version `from` to `end`.
+fn walk(transaction: &Transaction<'_>, from: i64, end: i64, vault: &Vault) -> Result<(), Undone> {
+    for (to, step) in (1..=end).zip(STEPS).filter(|(to, _)| *to > from) {
         let plain = (to == SEALED).then(|| Plain::take(transaction)).transpose()?;
         transaction.execute_batch(step)?;
         if let Some(plain) = plain {
             plain.seal(transaction, vault)?;
         }
     }
-    if from < CHAINED {
-        super::chain::bind_existing(transaction)?;
-    }
-    Ok(stamp(transaction, VERSION)?)
+    Ok(())
 }
 
 fn stamp(connection: &Connection, version: i64) -> rusqlite::Result<()> {
@@ -101,6 +108,16 @@ fn tables(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
 fn even(definition: &str) -> String {
     let words: Vec<&str> = definition.split_whitespace().collect();
     words.join(" ").replace(" ,", ",").replace("( ", "(").replace(" )", ")")
+}
+
+/// Walks a file of an older version, which has rows, on to `version`.
+#[cfg(test)]
+pub(super) fn bring_to(connection: &mut Connection, from: i64, version: i64, vault: &Vault) {
+    connection.pragma_update(None, "foreign_keys", false).unwrap();
+    let transaction = connection.transaction().unwrap();
+    walk(&transaction, from, version, vault).unwrap();
+    stamp(&transaction, version).unwrap();
+    transaction.commit().unwrap();
 }
 
 #[cfg(test)]

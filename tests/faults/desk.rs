@@ -51,6 +51,9 @@ pub fn decision(number: u64, wall: WallClock) -> Box<Decision> {
         decided_at: Monotonic::from_millis(1000 * number),
         wall,
         latency: DecisionLatency::default(),
+        duress: false,
+        passback: false,
+        passed: None,
         liveness: None,
     })
 }

@@ -304,7 +304,34 @@ def the_kiosk(browser: Browser, target: Target) -> None:
     browser.one("body.fault")
     world.tell("health", world.state())
     browser.one("body.idle")
+    a_pin_is_typed(browser, target)
     the_daemon_goes_and_comes_back(browser, target)
+
+
+def a_pin_is_typed(browser: Browser, target: Target) -> None:
+    world = target.world
+    keys = lambda text: [next(key for key in browser.all(".key") if key.text == one).click() for one in text]
+    world.pin = "4711"
+    try:
+        world.come("second_factor")
+        browser.one("body.pin .keypad")
+        keys("4712✓")
+        browser.says("Wrong PIN")
+        keys("47")
+        # Whoever types looks away for a moment.
+        world.come("look_here")
+        expect(len(browser.one(".dots").text) == 2, "what was typed is kept, as dots")
+        expect("47" not in browser.one(".dots").text, "no digit is shown")
+        world.come("second_factor")
+        keys("11✓")
+        browser.says("Thank you, look here")
+        world.decide("granted", "matched", next(iter(world.subjects.values())))
+        browser.one("body.granted")
+        expect(not browser.all(".keypad"), "a decision ends it")
+    finally:
+        world.pin = None
+        world.go()
+    browser.one("body.idle")
 
 
 def the_daemon_goes_and_comes_back(browser: Browser, target: Target) -> None:
@@ -483,6 +510,11 @@ def axe_finds_nothing(browser: Browser, target: Target) -> None:
             target.world.come("turn_left")
             browser.wait(lambda: browser.all("body.guide"), "guidance follows")
             found += [f"kiosk, guidance: {text}" for text in browser.violations(source)]
+            target.world.pin = "4711"
+            target.world.come("second_factor")
+            browser.one("body.pin .keypad")
+            found += [f"kiosk, keypad: {text}" for text in browser.violations(source)]
+            target.world.pin = None
             target.world.go()
     expect(not found, "\n      ".join(["axe-core finds:", *found]))
 

@@ -156,12 +156,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
             del self.server.sessions[key]
         self.give(None, Set_Cookie=f"{COOKIE}=; Max-Age=0; Path=/")
 
+    def pin(self) -> None:
+        world, asked = self.server.world, json.loads(self.sent)
+        if world.guidance != "second_factor":
+            raise Problem(409, "Conflict", "nobody's second factor is waited for")
+        if world.wrong_pins > 3:
+            raise Problem(429, "Too Many Requests", "too many wrong PINs")
+        if asked["pin"] != world.pin:
+            world.wrong_pins += 1
+            raise Problem(422, "Unprocessable Content", "the PIN is wrong")
+        world.wrong_pins = 0
+        self.give(None)
+
     def api(self, session: dict, *parts: str) -> None:
         world, role = self.server.world, session["role"]
-        kiosk_may = {("session",), ("events",), ("kiosk",)}
+        kiosk_may = {("session",), ("events",), ("kiosk",), ("pin",)}
         if role == "kiosk" and parts not in kiosk_may:
             raise Problem(403, "Forbidden", "a kiosk may not see this")
         writes = self.command != "GET" and parts != ("session",)
+        if parts == ("pin",):
+            if role != "kiosk":
+                raise Problem(403, "Forbidden", "only a screen at the door may do this")
+            return self.pin()
         if role != "administrator" and (writes or parts in {("live",), ("enrolments",)}):
             raise Problem(403, "Forbidden", "only an administrator may do this")
         match (self.command, *parts):
@@ -175,7 +191,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             case ("GET", "live"):
                 self.live()
             case ("GET", "kiosk"):
-                self.give({"door": "Front door", "language": world.language, "sound": world.sound, "names": world.names_at_kiosk, "time_zone": "Europe/Berlin"})
+                self.give({"door": "Front door", "language": world.language, "sound": world.sound, "names": world.names_at_kiosk, "keypad": world.pin is not None, "time_zone": "Europe/Berlin"})
             case ("GET", "state" | "health" | "doctor" | "config" | "calibration" as what):
                 self.give(getattr(world, what)())
             case ("GET", "subjects"):

@@ -39,6 +39,8 @@ class World:
     def __init__(self, names: bool = True, sound: bool = True):
         self.lock = threading.RLock()
         self.listeners: set[queue.Queue] = set()
+        # The PIN that is right, where anybody has one, and how many were wrong since the last right one.
+        self.pin, self.wrong_pins = None, 0
         self.names_at_kiosk, self.sound, self.language = names, sound, "en"
         # Whether every request is turned away.
         self.busy = False

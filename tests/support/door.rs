@@ -139,6 +139,9 @@ pub fn decision(clock: &ManualClock, verdict: Verdict) -> Decision {
         decided_at: clock.now(),
         wall: clock.wall(),
         latency: DecisionLatency { first_frame_us: 212_437, last_frame_us: 21_680 },
+        duress: false,
+        passback: false,
+        passed: None,
         liveness: None,
     }
 }

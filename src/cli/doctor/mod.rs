@@ -13,7 +13,9 @@ mod findings;
 mod look;
 mod models;
 mod page;
+mod passback;
 mod scene;
+mod second;
 
 use clap::Args;
 
@@ -67,6 +69,8 @@ impl Arguments {
             broker::check(&mut findings, &config, store);
             clock(&mut findings, &config, store);
             policy::check(&mut findings, &config, store);
+            second::check(&mut findings, &config, store);
+            passback::check(&mut findings, &config);
             keys::check(&mut findings, &config, store);
             store_key::check(&mut findings, &config, store);
             page::check(&mut findings, &config, store);
@@ -92,6 +96,8 @@ pub(super) fn beside_a_daemon(config: &Config) -> Vec<Check> {
     broker::secrets(&mut findings, config);
     clock(&mut findings, config, store);
     policy::check(&mut findings, config, store);
+    second::check(&mut findings, config, store);
+    passback::check(&mut findings, config);
     keys::check(&mut findings, config, store);
     page::check(&mut findings, config, store);
     findings.into_checks()

@@ -20,6 +20,9 @@ fn granted() -> Box<Decision> {
         decided_at: Monotonic::from_millis(1000),
         wall: WALL,
         latency: DecisionLatency::default(),
+        duress: false,
+        passback: false,
+        passed: None,
         liveness: None,
     })
 }
@@ -106,6 +109,46 @@ fn strangers_are_told_of_after_their_record_and_only_when_there_are_enough() {
     let last = desk.store().outbox(4, 1).unwrap();
     let noticed = Administrative::StrangersNoticed { visits: 2, within_s: 600 };
     assert_eq!(last[0].body, Body::Administrative(noticed));
+}
+
+#[test]
+fn duress_is_told_right_behind_a_grant_that_looks_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(&folder);
+    let decision = Box::new(Decision { duress: true, ..*granted() });
+    let out = handle(&mut desk, Task::Decided { decision, announce: true });
+    let [Outgoing::Access { record, .. }, Outgoing::Duress(message)] = out.as_slice() else {
+        panic!("{out:?}")
+    };
+    assert_eq!((message.id, message.seq), (record.id, record.seq));
+    assert_eq!(message.subject.as_ref(), granted().verdict.subject());
+    assert!(desk.store().verify_records().unwrap().broken.is_empty());
+}
+
+#[test]
+fn where_somebody_goes_who_is_granted_is_written_with_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(&folder);
+    let change = Change::Enrol {
+        who: Enrolee::New("Maria"),
+        references: &[],
+        source: ReferenceSource::Image,
+        model: &ModelId::new("deepid2").unwrap(),
+    };
+    let by = Signature { door: "front", boot: Uuid::nil(), now: Monotonic::default(), wall: WALL };
+    let maria = desk.store_mut().administer(change, by).unwrap().subject.unwrap();
+    let verdict = Verdict::Granted { subject: maria.clone() };
+    let passed = Some(crate::policy::Side::Inside);
+    let decision = Box::new(Decision { verdict, passed, passback: true, ..*granted() });
+    let out = handle(&mut desk, Task::Decided { decision, announce: true });
+    let [Outgoing::Access { record, .. }] = out.as_slice() else { panic!("{out:?}") };
+    assert!(crate::publish::Audit::of(record, false).passback);
+    let known = desk.store().rule_book().unwrap().whereabouts;
+    let at = Whereabouts { side: passed, since_ms: WALL.unix_ms };
+    assert_eq!(known.get(&maria), Some(&at));
+    // Somebody who was removed meanwhile keeps no decision from being recorded.
+    let decision = Box::new(Decision { passed, ..*granted() });
+    assert_eq!(handle(&mut desk, Task::Decided { decision, announce: true }).len(), 1);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::{DeskRequest, Reply, SessionEvent, discovery};
 use crate::clock::Monotonic;
 use crate::publish::request::{ARMING, Asked, Judgement, Record, RequestKind};
 use crate::publish::topic::json;
+use crate::sign::GRANT_BYTES_MAX;
 use crate::store::RequestVerdict;
 
 impl Live<'_> {
@@ -35,6 +36,10 @@ impl Live<'_> {
         }
         if topic == self.settings.topics.challenge() {
             return self.challenged(publish, now);
+        }
+        let follows = self.settings.follows.as_deref();
+        if follows.is_some_and(|door| topic == self.settings.topics.grant_of(door)) {
+            return self.granted_elsewhere(publish, now);
         }
         if self.settings.broker_may_arm && topic == self.settings.topics.arming() {
             return self.told_to_arm(publish, now);
@@ -85,6 +90,18 @@ impl Live<'_> {
                 self.challenge_refused = true;
                 tracing::warn!(%why, "a challenge was refused; more of this connection are not logged");
             }
+        }
+    }
+
+    /// Another door's grant goes to the desk, which verifies it. One that is retained, too large, or comes
+    /// too soon after others is none.
+    fn granted_elsewhere(&mut self, publish: &Publish, now: Monotonic) {
+        let fits = !publish.retain && publish.payload.len() <= GRANT_BYTES_MAX;
+        if fits && self.known.elsewhere.take(now) {
+            let message = publish.payload.to_vec();
+            self.known.desk.ask(DeskRequest::GrantedElsewhere { message });
+        } else {
+            tracing::debug!("a message on the other door's topic was passed over");
         }
     }
 

@@ -145,6 +145,7 @@ impl<'a> Live<'a> {
                 self.outbox_more = true;
                 self.want_outbox();
             }
+            Outgoing::Duress(duress) => self.publish(&self.settings.topics.message(&duress)),
             Outgoing::Recorded => {
                 self.outbox_more = true;
                 self.want_outbox();
@@ -316,17 +317,20 @@ impl<'a> Live<'a> {
                 tracing::debug!(?code, "another board with this door.id would not be heard");
                 continue;
             }
-            let topics = &self.settings.topics;
-            let topic = match place - OWN.len() {
-                0 => topics.request_prefix(),
-                1 => topics.challenge(),
-                2 if self.settings.broker_may_arm => topics.arming(),
-                _ => self.settings.home_assistant.as_ref().map_or_else(String::new, |assistant| {
-                    discovery::birth_topic(&assistant.prefix)
-                }),
-            };
+            let topic = self.others().into_iter().nth(place - OWN.len()).unwrap_or_default();
             self.notify(SessionEvent::NotAllowed { topic, what: format!("{code:?}") });
         }
+    }
+
+    /// What we listen to beside our own topics, in the order in which it is asked for.
+    fn others(&self) -> Vec<String> {
+        let topics = &self.settings.topics;
+        let arming = self.settings.broker_may_arm.then(|| topics.arming());
+        let elsewhere = self.settings.follows.as_deref().map(|door| topics.grant_of(door));
+        let assistant = self.settings.home_assistant.as_ref();
+        let birth = assistant.map(|assistant| discovery::birth_topic(&assistant.prefix));
+        let always = [topics.request_prefix(), topics.challenge()];
+        always.into_iter().chain(arming).chain(elsewhere).chain(birth).collect()
     }
 
     /// Says what we listen to on a new connection.
@@ -352,6 +356,13 @@ impl<'a> Live<'a> {
             filters.push(SubscribeFilter {
                 preserve_retain: true,
                 ..SubscribeFilter::new(topics.arming(), QoS::AtLeastOnce)
+            });
+        }
+        if let Some(door) = self.settings.follows.as_deref() {
+            filters.push(SubscribeFilter {
+                preserve_retain: true,
+                retain_forward_rule: RetainForwardRule::Never,
+                ..SubscribeFilter::new(topics.grant_of(door), QoS::AtLeastOnce)
             });
         }
         if let Some(home_assistant) = &self.settings.home_assistant {

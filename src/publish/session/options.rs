@@ -49,6 +49,8 @@ pub struct SessionSettings {
     pub home_assistant: Option<HomeAssistantSettings>,
     /// Whether whoever may write to `armed/set` arms and disarms the door.
     pub broker_may_arm: bool,
+    /// The door whose signed grants are heard.
+    pub follows: Option<String>,
 }
 
 /// User and password.
@@ -84,6 +86,7 @@ impl SessionSettings {
             backoff_most: BACKOFF_MOST,
             home_assistant: None,
             broker_may_arm: false,
+            follows: None,
         }
     }
 

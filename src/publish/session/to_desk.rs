@@ -50,6 +50,11 @@ pub enum DeskRequest {
         /// Which of the two.
         armed: bool,
     },
+    /// Another door's signed grant, as it came.
+    GrantedElsewhere {
+        /// The message.
+        message: Vec<u8>,
+    },
     /// A client asked for something: record it.
     Requested {
         /// The topic below `request/`.

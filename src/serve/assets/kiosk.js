@@ -4,24 +4,28 @@
 // idle (time and name of the door), guidance, decision, out of order, no connection. Invariants: a
 // decision is shown the moment its event comes, and for a bounded time; a name only where the door
 // says so; while the daemon is not heard nothing of it is shown as if it were; the page signs in
-// once, by a form, and no secret stands in an address.
-// Deliberately absent: pictures of the camera, and every control but sound.
+// once, by a form, and no secret stands in an address; the keypad is there while a second factor is
+// waited for and somebody has a PIN, and a little longer, because whoever types looks away.
+// Deliberately absent: pictures of the camera, and every control but sound and the keypad.
 
 import { api, address, setToken } from "./app/api.js";
 import { el, failure, field, icon, put } from "./app/dom.js";
+import { Keypad } from "./keypad.js";
 import { Stream } from "./app/stream.js";
 
 const LANGUAGES = ["en", "de", "fr", "es", "nl"];
 const SHOWN_MS = { granted: 4_000, denied: 5_000, unknown: 4_000, ambiguous: 4_000 };
 const SIGNS = { granted: "check", denied: "cross", unknown: "unknown", ambiguous: "ambiguous" };
 /** Reasons that a visitor is told; every other one is the outcome's own word. */
-const TOLD = ["outside_schedule", "several_faces", "locked_out", "not_armed", "poor_quality", "not_live", "liveness_undecided"];
+const TOLD = ["outside_schedule", "several_faces", "locked_out", "anti_passback", "not_armed", "poor_quality", "not_live", "liveness_undecided"];
 const RETRY_MS = 5_000;
+/** How long the keypad stays where something else is to be done meanwhile, such as to look here. */
+const KEYPAD_STAYS_MS = 6_000;
 
 const at = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
 let words = {};
-let settings = { door: "", sound: false, names: false };
+let settings = { door: "", sound: false, names: false, keypad: false };
 let stream = null;
 let audio = null;
 let sound = false;
@@ -29,9 +33,10 @@ let clock;
 /** The next try to begin, of which there is one at most. */
 let again;
 
-const known = { reached: false, fault: false, present: false, guidance: null, decision: null };
+const known = { reached: false, fault: false, present: false, guidance: null, factor: false, decision: null };
 let shown = "";
 let ending;
+let staying;
 
 function language() {
   const wanted = [asked.get("lang"), settings.language, ...(navigator.languages ?? [])];
@@ -64,6 +69,17 @@ async function translate() {
 }
 
 const say = (key) => words[key] ?? key;
+
+const keypad = new Keypad({ say, send: sendPin });
+
+async function sendPin(pin) {
+  try {
+    await api.post("pin", { pin });
+    return 204;
+  } catch (error) {
+    return error.status;
+  }
+}
 
 /** The time at the door, in its own zone. */
 function time() {
@@ -126,6 +142,7 @@ function tone(outcome) {
 
 function screen(state, ...content) {
   if (shown === state) return;
+  if (state !== "pin") keypad.close();
   shown = state;
   document.body.className = state.split(":")[0];
   document.body.dataset.state = state;
@@ -151,13 +168,48 @@ function draw() {
     );
   }
   if (fault) return screen("fault", icon("warning", "sign"), el("p", { class: "large" }, say("fault")), el("p", { class: "small" }, say("fault_hint")));
+  if (known.factor && settings.keypad) {
+    if (shown !== "pin") screen("pin", el("p", { class: "large" }, say("second_factor")), keypad.element());
+    return undefined;
+  }
   if (guidance) return screen(`guide:${guidance}`, icon(guidance, `sign ${guidance}`), el("p", { class: "large" }, say(guidance)));
   if (present) return screen("present", icon("face", "sign"), el("p", { class: "large" }, say("present")));
   return screen("idle", el("p", { id: "clock", class: "clock" }), el("p", { id: "day", class: "day" }), el("p", { class: "small" }, say("idle")));
 }
 
+/** Takes in what the visitor should do, and whether a second factor is waited for. */
+function guide(guidance) {
+  known.guidance = guidance;
+  if (guidance === "second_factor") {
+    clearTimeout(staying);
+    staying = undefined;
+    if (!known.factor) refresh();
+    known.factor = true;
+  } else if (known.factor && staying === undefined) {
+    staying = setTimeout(forgetFactor, KEYPAD_STAYS_MS);
+  }
+}
+
+function forgetFactor() {
+  clearTimeout(staying);
+  staying = undefined;
+  known.factor = false;
+  draw();
+}
+
+/** Whether somebody has a PIN may have changed since the page was opened. */
+async function refresh() {
+  try {
+    settings = await api.get("kiosk");
+    draw();
+  } catch {
+    // As it was known before.
+  }
+}
+
 function decide(decision) {
   clearTimeout(ending);
+  forgetFactor();
   known.decision = decision;
   draw();
   ending = setTimeout(() => {
@@ -170,20 +222,23 @@ function decide(decision) {
 function onEvent(name, data) {
   if (name === "decision") decide(data);
   else if (name === "presence") known.present = data.present;
-  else if (name === "guidance") known.guidance = data.say ?? null;
+  else if (name === "guidance") guide(data.say ?? null);
   else if (name === "health") {
     known.fault = data.status === "fault";
     if (typeof data.presence === "boolean") known.present = data.presence;
-    if ("guidance" in data) known.guidance = data.guidance;
+    if ("guidance" in data) guide(data.guidance);
   }
+  if (known.factor && !known.present) forgetFactor();
   if (name !== "decision") draw();
 }
 
 function onState({ open, status }) {
   if (status === 401 || status === 403) return login();
   if (!open) {
-    Object.assign(known, { present: false, guidance: null, decision: null });
+    Object.assign(known, { present: false, guidance: null, factor: false, decision: null });
     clearTimeout(ending);
+    clearTimeout(staying);
+    staying = undefined;
   }
   known.reached = open;
   if (open) translate();
@@ -288,6 +343,10 @@ async function start() {
   await begin();
 }
 
+addEventListener("keydown", (event) => {
+  // A key that has the focus is pressed by the browser.
+  if (shown === "pin" && !(event.key === "Enter" && event.target instanceof HTMLButtonElement)) keypad.press(event.key);
+});
 addEventListener("online", () => stream?.hurry());
 addEventListener("contextmenu", (event) => event.preventDefault());
 start();

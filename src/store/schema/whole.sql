@@ -1,4 +1,4 @@
--- The whole schema of version 10, as one would read it. A new file is made from this; an older one
+-- The whole schema of version 11, as one would read it. A new file is made from this; an older one
 -- walks through the steps beside it and must arrive at the same (a test and `check` compare).
 
 -- Sealed: a data key for each subject, wrapped by the store key, and under it the name. Nonce, sealed
@@ -114,12 +114,31 @@ CREATE TABLE subject_groups (
     company TEXT REFERENCES subject_groups (name)
 ) STRICT;
 
--- Times are those of a clock at the door, such as 2026-12-24T18:30:00.
+-- Times are those of a clock at the door, such as 2026-12-24T18:30:00. Duress: what is decided about the
+-- subject is told as made under duress.
 CREATE TABLE subject_terms (
     subject     TEXT PRIMARY KEY REFERENCES subjects (id) ON DELETE CASCADE,
     group_name  TEXT REFERENCES subject_groups (name),
     valid_from  TEXT,
-    valid_until TEXT
+    valid_until TEXT,
+    duress INTEGER NOT NULL DEFAULT 0 CHECK (duress IN (0, 1))
+) STRICT;
+
+-- What argon2id made of a subject's PIN, and of its PIN for duress where it has one: sealed under the
+-- subject's data key at one length, so that the file does not say whether it has.
+CREATE TABLE pins (
+    subject TEXT PRIMARY KEY REFERENCES subjects (id) ON DELETE CASCADE,
+    sealed  BLOB NOT NULL CHECK (length(sealed) = 298),
+    set_ms  INTEGER NOT NULL
+) STRICT;
+
+-- Who went in or out last, by the grants of this door and of the one named beside it. No row, or NULL where
+-- somebody has had it forgotten: not known.
+CREATE TABLE whereabouts (
+    subject  TEXT PRIMARY KEY REFERENCES subjects (id) ON DELETE CASCADE,
+    inside   INTEGER CHECK (inside IN (0, 1)),
+    since_ms INTEGER NOT NULL,
+    door     TEXT NOT NULL
 ) STRICT;
 
 CREATE TABLE holidays (

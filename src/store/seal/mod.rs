@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! store key (a file, a credential) ── wraps ── data key of each subject ─┬─ name
+//!                                                                        ├─ PINs, as argon2id made them
 //!                                                                        └─ each reference
 //! ```
 //!
@@ -38,7 +39,8 @@ const NONCE_BYTES: usize = 24;
 const TAG_BYTES: usize = 16;
 /// What sealing adds.
 pub(super) const ADDED_BYTES: usize = NONCE_BYTES + TAG_BYTES;
-/// A name has up to 64 characters of up to four bytes. All are sealed at this length.
+/// A name has up to 64 characters of up to four bytes. All are sealed at this length, and so are two PHC
+/// strings of PINs.
 const NAME_BYTES: usize = 256;
 /// What the store key's name has of its hash.
 const NAME_OF_KEY_BYTES: usize = 16;
@@ -219,19 +221,48 @@ impl DataKey {
 
     /// The name of `subject`, sealed. All names have one length.
     pub(super) fn seal_name(&self, subject: &str, name: &str) -> Result<Vec<u8>, NotSealed> {
-        let mut padded = Zeroizing::new([0; 2 + NAME_BYTES]);
-        let length = u16::try_from(name.len()).unwrap_or(u16::MAX).to_le_bytes();
-        for (into, from) in padded.iter_mut().zip(length.iter().chain(name.as_bytes())) {
-            *into = *from;
-        }
-        seal(&self.cipher, padded.as_ref(), &bound("name", &[subject.as_bytes()]))
+        self.seal_text("name", subject, name)
     }
 
     pub(super) fn open_name(&self, subject: &str, sealed: &[u8]) -> Result<String, DoesNotOpen> {
-        let opened = open(&self.cipher, sealed, &bound("name", &[subject.as_bytes()]))?;
+        self.open_text("name", subject, sealed)
+    }
+
+    /// What was made of the PINs of `subject`, sealed. All have one length, too.
+    pub(super) fn seal_pins(&self, subject: &str, pins: &str) -> Result<Vec<u8>, NotSealed> {
+        self.seal_text("pins", subject, pins)
+    }
+
+    pub(super) fn open_pins(
+        &self,
+        subject: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<String>, DoesNotOpen> {
+        self.open_text("pins", subject, sealed).map(Zeroizing::new)
+    }
+
+    fn seal_text(&self, purpose: &str, subject: &str, text: &str) -> Result<Vec<u8>, NotSealed> {
+        if text.len() > NAME_BYTES {
+            return Err(NotSealed::TooLong);
+        }
+        let mut padded = Zeroizing::new([0; 2 + NAME_BYTES]);
+        let length = u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
+        for (into, from) in padded.iter_mut().zip(length.iter().chain(text.as_bytes())) {
+            *into = *from;
+        }
+        seal(&self.cipher, padded.as_ref(), &bound(purpose, &[subject.as_bytes()]))
+    }
+
+    fn open_text(
+        &self,
+        purpose: &str,
+        subject: &str,
+        sealed: &[u8],
+    ) -> Result<String, DoesNotOpen> {
+        let opened = open(&self.cipher, sealed, &bound(purpose, &[subject.as_bytes()]))?;
         let (length, rest) = opened.split_first_chunk().ok_or(DoesNotOpen)?;
-        let name = rest.get(..usize::from(u16::from_le_bytes(*length))).ok_or(DoesNotOpen)?;
-        std::str::from_utf8(name).map(str::to_owned).map_err(|_| DoesNotOpen)
+        let text = rest.get(..usize::from(u16::from_le_bytes(*length))).ok_or(DoesNotOpen)?;
+        std::str::from_utf8(text).map(str::to_owned).map_err(|_| DoesNotOpen)
     }
 
     /// Numbers, as they lie in `row`.

@@ -32,6 +32,8 @@ const HEAD: usize = 8;
 pub struct Remains {
     /// Names that were searched for.
     pub names: u64,
+    /// Subjects whose PINs, as argon2id made them, were searched for.
+    pub pins: u64,
     /// References that were searched for.
     pub references: u64,
     /// References in which no four numbers stand in a row that are not zero: too common to be searched
@@ -146,6 +148,19 @@ impl Store {
             };
             needles.push(Needle { bytes, what: format!("the name of {id}") });
             remains.names += 1;
+        }
+        for holder in self.pin_holders()? {
+            let Ok(Some(pins)) = self.pins(&holder.subject) else {
+                remains.unopened += 1;
+                continue;
+            };
+            for phc in std::iter::once(&pins.pin).chain(&pins.duress) {
+                let what = format!("what was made of a PIN of {}", holder.subject);
+                // Everything before its hash is alike in all.
+                let hash = phc.rsplit('$').next().unwrap_or_default();
+                needles.push(Needle { bytes: hash.as_bytes().to_vec(), what });
+            }
+            remains.pins += 1;
         }
         for reference in self.every_reference()? {
             let Ok(vector) = &reference.vector else {

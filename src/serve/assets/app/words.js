@@ -19,6 +19,7 @@ export const REASONS = {
   several_faces: "more than one face was seen",
   clock_untrusted: "the door's clock cannot be trusted",
   locked_out: "the door is locked after failed visits",
+  anti_passback: "went this way before, and has not come back since",
   second_factor_missing: "a second factor or a second person did not come",
   not_armed: "the door is not armed",
   beyond_calibration: "so many are enrolled that the calibration supports no grant",

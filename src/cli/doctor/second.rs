@@ -1,0 +1,63 @@
+//! What `doctor` looks at: whether a second factor that is demanded can come at all.
+//!
+//! In: the configuration, the rules, accounts, administrators' keys and PINs. Out: a warning where a group
+//! needs a second factor and nothing can bring it, so that its people are never let in. Nothing is changed.
+
+use super::findings::Findings;
+use crate::cli::failure::Failure;
+use crate::config::Config;
+use crate::policy::RuleBook;
+use crate::store::{Error, Role, Store, Subject};
+
+const CHECK: &str = "second factor";
+
+pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Store>) {
+    let Some(store) = store else { return };
+    if let Err(error) = look(findings, config, store) {
+        findings.fail(CHECK, &Failure::from(error));
+    }
+}
+
+fn look(findings: &mut Findings, config: &Config, store: &Store) -> Result<(), Error> {
+    let (book, subjects) = (store.rule_book()?, store.subjects()?);
+    let holders = store.pin_holders()?;
+    let needing: Vec<&Subject> =
+        subjects.iter().filter(|subject| needs_factor(&book, subject)).collect();
+    // What can bring one: a key that may say so over MQTT, a screen on which somebody can type.
+    let keys = !store.administrators()?.is_empty();
+    let keypad = config.serve.listen.is_some()
+        && store.accounts()?.iter().any(|account| account.role == Role::Kiosk);
+    let has_pin = |subject: &Subject| holders.iter().any(|holder| holder.subject == subject.id);
+    if !holders.is_empty() && !keypad {
+        findings.warn(
+            CHECK,
+            format!("{} people have a PIN, and there is no screen to type it on", holders.len()),
+            "set serve.listen, make an account with 'deepid-edge accounts add NAME --role kiosk', and open /kiosk on a screen at the door",
+        );
+    }
+    if needing.is_empty() {
+        return Ok(());
+    }
+    let stranded: Vec<String> = needing
+        .iter()
+        .filter(|subject| !(keys || keypad && has_pin(subject)))
+        .map(|subject| subject.id.to_string())
+        .collect();
+    if stranded.is_empty() {
+        let by = if keypad { "a PIN or a signed request" } else { "a signed request" };
+        findings.ok(CHECK, format!("needed by {} people; {by} brings it", needing.len()));
+    } else {
+        findings.warn(
+            CHECK,
+            format!("nothing can bring the second factor that they need: {}", stranded.join(" ")),
+            "'deepid-edge pins set' beside a screen at the door (/kiosk), or a key of a reader: 'deepid-edge admins add NAME FILE --factor-only'",
+        );
+    }
+    Ok(())
+}
+
+/// Whether the group of `subject` needs a second factor.
+fn needs_factor(book: &RuleBook, subject: &Subject) -> bool {
+    let group = book.subjects.get(&subject.id).and_then(|terms| terms.group.as_ref());
+    group.and_then(|group| book.demands.get(group)).is_some_and(|demand| demand.factor)
+}

@@ -1,0 +1,246 @@
+//! A PIN, typed on the screen at the door for whoever's second factor is waited for.
+//!
+//! In: digits from a kiosk; from the door, who is waited for. Out: what came of them, for the door. Invariants:
+//! a PIN is compared with those of the subject whose face is waited for and with nobody else's, both of them
+//! each time, so that neither answer nor time tells the one for duress from the other; it is compared where
+//! passwords are, one at a time, and few wait for that; a wrong one makes the next one wait and counts for
+//! the lockout; digits are in no log, no record and no answer, and are wiped when they were compared.
+//! Deliberately absent: what a PIN is worth; that is for the door to judge.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use zeroize::Zeroizing;
+
+use super::app::{App, blocking};
+use super::body;
+use super::guard::Identity;
+use super::problem::Problem;
+use crate::clock::Clock as _;
+use crate::compare::SubjectId;
+use crate::policy::{Pin, PinResult};
+use crate::store::Administrative;
+
+/// PINs that may wait for their turn, the one that has it among them.
+pub(super) const WAITING_MAX: usize = 2;
+const BODY_MAX: usize = 256;
+/// What was typed that the door has not taken yet.
+const TYPED_MAX: usize = 8;
+
+/// Between the door and whoever types.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    awaited: Mutex<Option<SubjectId>>,
+    /// Whether there is something in `typed`, so that the door takes no lock where there is nothing.
+    any: AtomicBool,
+    typed: Mutex<Vec<(SubjectId, PinResult)>>,
+}
+
+impl Waiting {
+    /// Whose second factor the door waits for from now on.
+    pub fn awaits(&self, subject: Option<SubjectId>) {
+        *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) = subject;
+    }
+
+    /// What was typed since the last call, for whom.
+    #[must_use]
+    pub fn take(&self) -> Vec<(SubjectId, PinResult)> {
+        if !self.any.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.lock_typed())
+    }
+
+    fn awaited(&self) -> Option<SubjectId> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the door will hear of it.
+    fn put(&self, subject: SubjectId, result: PinResult) -> bool {
+        let mut typed = self.lock_typed();
+        let room = typed.len() < TYPED_MAX;
+        if room {
+            typed.push((subject, result));
+        }
+        drop(typed);
+        self.any.store(true, Ordering::Release);
+        room
+    }
+
+    fn lock_typed(&self) -> MutexGuard<'_, Vec<(SubjectId, PinResult)>> {
+        self.typed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was typed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Typed {
+    /// Four to ten digits.
+    #[schema(pattern = "^[0-9]{4,10}$")]
+    pin: String,
+}
+
+/// `POST /api/v1/pin`
+pub(super) async fn enter(
+    State(app): State<Arc<App>>,
+    who: Identity,
+    body: Body,
+) -> Result<StatusCode, Problem> {
+    let Typed { pin } = body::secret(body, BODY_MAX).await?;
+    let pin =
+        Pin::new(Zeroizing::new(pin)).map_err(|problem| Problem::wrong(problem.to_string()))?;
+    let subject = app.feed.waiting.awaited();
+    let subject =
+        subject.ok_or_else(|| Problem::conflict("nobody's second factor is waited for"))?;
+    wait(&app, &subject)?;
+    let place = Arc::clone(&app.typing).try_acquire_owned();
+    let place = place.map_err(|_| Problem::too_many("too many PINs are typed at once", 2))?;
+    let comparing = {
+        let app = Arc::clone(&app);
+        // On its own: who goes away before the answer has tried all the same.
+        tokio::spawn(async move {
+            let _place = place;
+            compare(&app, &who, subject, pin).await
+        })
+    };
+    comparing.await.unwrap_or_else(|error| Err(Problem::inside(&error)))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Refuses where the next try for `subject` has to wait.
+fn wait(app: &App, subject: &SubjectId) -> Result<(), Problem> {
+    let wait = app.throttle().wait_for_pin(subject.as_str(), app.clock.now());
+    if wait.is_zero() {
+        return Ok(());
+    }
+    Err(Problem::too_many("too many wrong PINs", whole_seconds(wait)))
+}
+
+/// Seconds of `wait`, of which a begun one counts.
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+async fn compare(
+    app: &Arc<App>,
+    who: &Identity,
+    subject: SubjectId,
+    pin: Pin,
+) -> Result<(), Problem> {
+    let Ok(_turn) = app.verifying.acquire().await else {
+        return Err(Problem::inside(&"the page is about to end"));
+    };
+    // Another one may have been wrong while this one waited.
+    wait(app, &subject)?;
+    let result = app.compare_pin(subject.clone(), pin).await?;
+    let right = result != PinResult::Wrong;
+    if right {
+        app.throttle().pin_was_right(subject.as_str());
+    } else {
+        app.throttle().pin_was_wrong(subject.as_str(), app.clock.now());
+        tracing::warn!(%subject, "a PIN that was typed at the door was wrong");
+    }
+    if !app.feed.waiting.put(subject.clone(), result) {
+        return Err(Problem::too_many("the door is behind", 1));
+    }
+    let (app, who) = (Arc::clone(app), who.clone());
+    blocking(move || {
+        let event = Administrative::PinEntered { subject, right };
+        let made = app
+            .acting(&who, |store, by| store.record_admin(event, by.door, by.boot, by.now, by.wall));
+        // The door has it already; what it decides about it needs a record of its own.
+        if let Err(error) = made {
+            tracing::error!(%error, "a PIN was not recorded");
+        }
+        Ok(())
+    })
+    .await?;
+    if right { Ok(()) } else { Err(Problem::wrong("the PIN is wrong")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::app::tests::{app, run, somebody};
+    use super::super::password;
+    use super::*;
+    use crate::inference::ModelKey;
+    use crate::store::{Change, Enrolee, PinChange, ReferenceSource, Role};
+
+    fn hashed(digits: &str) -> String {
+        password::hash_pin(&Pin::new(digits.to_owned()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_pin_is_of_whoever_is_waited_for_and_a_wrong_one_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let screen = somebody("hall", Role::Kiosk);
+        let enrolled = |name: &str| {
+            let change = Change::Enrol {
+                who: Enrolee::New(name),
+                references: &[],
+                source: ReferenceSource::Image,
+                model: &ModelKey::made_up().id,
+            };
+            app.acting(&screen, |store, by| store.administer(change, by)).unwrap().subject.unwrap()
+        };
+        let (maria, john) = (enrolled("Maria"), enrolled("John"));
+        app.acting(&screen, |store, by| {
+            store.change_pins(&maria, PinChange::Set(&hashed("4711")), by).unwrap();
+            store.change_pins(&maria, PinChange::SetDuress(&hashed("8053")), by).unwrap();
+        });
+        let before = app.database().newest_record().unwrap();
+        let enter = |text: &str| {
+            let body = Body::from(format!("{{\"pin\":\"{text}\"}}"));
+            let answer = enter(State(Arc::clone(&app)), screen.clone(), body);
+            let answer = run(async move {
+                answer.await.map_or_else(axum::response::IntoResponse::into_response, |status| {
+                    axum::response::IntoResponse::into_response(status)
+                })
+            });
+            (answer.status().as_u16(), app.feed.waiting.take())
+        };
+        assert_eq!(enter("4711"), (409, vec![]), "nobody is waited for");
+        app.feed.waiting.awaits(Some(maria.clone()));
+        assert_eq!(enter("4711"), (204, vec![(maria.clone(), PinResult::Right)]));
+        assert_eq!(enter("8053"), (204, vec![(maria.clone(), PinResult::Duress)]));
+        assert_eq!(enter("471"), (422, vec![]), "no PIN is no try");
+        app.feed.waiting.awaits(Some(john.clone()));
+        assert_eq!(enter("4711"), (422, vec![(john.clone(), PinResult::Wrong)]), "Maria's");
+        for _ in 0..3 {
+            assert_eq!(enter("1234").0, 422);
+        }
+        assert_eq!(enter("4711"), (429, vec![]), "John waits");
+        app.feed.waiting.awaits(Some(maria.clone()));
+        assert_eq!(enter("4711").0, 204, "Maria does not");
+        let told: Vec<_> = app.database().audit(before, 10).unwrap();
+        let told: Vec<_> = told.into_iter().map(|one| (one.by, one.body)).collect();
+        let entered = |subject: &SubjectId, right| {
+            let event = Administrative::PinEntered { subject: subject.clone(), right };
+            (Some(screen.account.name.clone()), crate::store::Body::Administrative(event))
+        };
+        assert_eq!(told.first(), Some(&entered(&maria, true)));
+        assert_eq!(told.get(1), Some(&entered(&maria, true)), "as any other");
+        assert_eq!(told.get(2), Some(&entered(&john, false)));
+        assert_eq!(told.len(), 7);
+    }
+
+    #[test]
+    fn a_door_that_is_behind_hears_of_no_more_than_it_can_hold() {
+        let waiting = Waiting::default();
+        let subject = SubjectId::new("s-000001").unwrap();
+        assert!(waiting.take().is_empty());
+        for number in 0..2 * TYPED_MAX {
+            assert_eq!(waiting.put(subject.clone(), PinResult::Wrong), number < TYPED_MAX);
+        }
+        assert_eq!(waiting.take().len(), TYPED_MAX);
+        assert!(waiting.take().is_empty());
+    }
+}
