@@ -210,7 +210,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let (outgoing, outgoing_received) = mpsc::channel(CHANNEL_LENGTH);
 
     let mut door = Door::new(recogniser, config.visit_policy());
-    door.rule(rules);
+    door.rule(rules, clock.wall().unix_ms);
     let door_thread = DoorThread {
         door,
         strobe: StrobeWatch::default(),
