@@ -24,7 +24,7 @@ use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::QualityFault;
 use deepid_edge::policy::{
     Arming, Demand, Direction, PassbackMode, PassbackPolicy, PinResult, RuleBook, RuleName, Rules,
-    Side, Terms, Whereabouts,
+    SAME_PASSAGE, Side, Terms, Whereabouts,
 };
 use jiff::tz::TimeZone;
 use sight::{Script, ScriptedDoor};
@@ -124,7 +124,7 @@ impl Case<'_> {
     fn run(&self) -> Result<(), String> {
         let mut run = Run {
             door: ScriptedDoor::new(Script::default(), visitor::policy()),
-            clock: ManualClock::new(Monotonic::default(), 0),
+            clock: ManualClock::new(Monotonic::default(), unix_ms(Monotonic::default())),
             sequence: 0,
             trust: ClockTrust::Trusted,
             pending: Vec::new(),
@@ -212,7 +212,7 @@ fn demanding(demand: Demand) -> Event<'static, Observation> {
 /// Rules of a door that leads one way, and asks where people went last.
 fn one_way(direction: Direction, mode: PassbackMode) -> Event<'static, Observation> {
     let forget = Duration::from_secs(3600);
-    let policy = PassbackPolicy { mode, direction, forget, refuse_out: false };
+    let policy = PassbackPolicy { mode, direction, forget, same: SAME_PASSAGE, refuse_out: false };
     let rules = Rules::new(RuleBook::default(), TimeZone::UTC).with_passback(policy);
     Event::Ruled(Box::new(rules))
 }
@@ -229,7 +229,7 @@ fn somebody(word: Option<&str>) -> Result<SubjectId, String> {
     place.map(|who| visitor::subject(who + 1)).ok_or_else(|| "whose?".to_owned())
 }
 
-/// Somebody went in or out by the other door.
+/// Somebody went in or out, by this door or the other one, and it is recorded.
 fn passed<'a>(
     mut words: impl Iterator<Item = &'a str>,
     since_ms: i64,

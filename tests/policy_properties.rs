@@ -282,23 +282,25 @@ proptest! {
         }
         let mut known = std::collections::BTreeMap::new();
         for at in news {
-            note_whereabouts(&mut known, &subject(), at);
+            note_whereabouts(&mut known, &subject(), at, question.unix_ms);
         }
         prop_assert_eq!(known.get(&subject()).copied(), last);
         let policy = PassbackPolicy {
             mode: if hard { PassbackMode::Hard } else { PassbackMode::Soft },
             direction: if out { Direction::Out } else { Direction::In },
             forget: Duration::from_secs(3600),
+            same: Duration::from_secs(60),
             refuse_out: false,
         };
         let mut rules = question.rules().with_passback(policy);
         for (who, at) in &known {
-            rules.note_passage(who, *at);
+            rules.note_passage(who, *at, question.unix_ms);
         }
         let allowed = question.is_allowed_by(&rules);
         prop_assert!(question.is_allowed() || !allowed, "more lenient");
         let inside = last.is_some_and(|at| {
-            at.side == Some(Side::Inside) && question.unix_ms - at.since_ms < 3_600_000
+            let age_ms = question.unix_ms - at.since_ms;
+            at.side == Some(Side::Inside) && (60_000..3_600_000).contains(&age_ms)
         });
         prop_assert_eq!(allowed, question.is_allowed() && !(hard && !out && inside));
     }

@@ -13,7 +13,7 @@ use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{DeniedReason, Verdict};
 use deepid_edge::policy::{
     Arming, Asked, Demand, Direction, PassbackMode, PassbackPolicy, Proof, Rule, RuleBook,
-    RuleName, Rules, Schedule, Side, Terms, Whereabouts,
+    RuleName, Rules, SAME_PASSAGE, Schedule, Side, Terms, Whereabouts,
 };
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -175,10 +175,11 @@ impl Case {
                         .parse()
                         .map(|hours: u64| Duration::from_secs(3600 * hours))
                         .map_err(|_| "hours".to_owned())?,
+                    same: SAME_PASSAGE,
                     refuse_out: more == ["refuse_out"],
                 };
             }
-            [who, "went", whither, at] => {
+            [who, "went", whither, at, heard @ ..] => {
                 let side = match *whither {
                     "in" => Some(Side::Inside),
                     "out" => Some(Side::Outside),
@@ -186,10 +187,16 @@ impl Case {
                     _ => return Err("in, out or nowhere".to_owned()),
                 };
                 let at = Whereabouts { side, since_ms: self.instant(at)? };
+                let now_ms = match heard {
+                    [] => i64::MAX,
+                    ["heard", now] => self.instant(now)?,
+                    _ => return Err("heard, and when".to_owned()),
+                };
                 deepid_edge::policy::note_whereabouts(
                     &mut self.book.whereabouts,
                     &subject(who)?,
                     at,
+                    now_ms,
                 );
             }
             ["armed", "on"] => self.book.arming = Arming::On,

@@ -257,7 +257,7 @@ fn where_somebody_went_is_explained_listed_and_reset() {
     let id = home.store().add_subject("Maria", WALL).unwrap();
     let at = |time: &str| time.parse::<jiff::Timestamp>().unwrap().as_millisecond();
     let went = Whereabouts { side: Some(Side::Inside), since_ms: at("2026-12-22T08:00:00Z") };
-    home.store().note_passage(&id, went, "front").unwrap();
+    home.store().note_passage(&id, went, "front", went.since_ms).unwrap();
     let explain = || {
         let asked = ["policy", "explain", "Maria", "--at", "2026-12-22T09:00:00Z", "--json"];
         home.ask(&asked).json()

@@ -22,6 +22,8 @@ mod sections;
 
 use std::path::{Path, PathBuf};
 
+use crate::policy::PassbackMode;
+
 pub use address::DeviceKind;
 pub use changes::{Changes, diff};
 pub use key::{Change, Key, Section, nearest};
@@ -180,6 +182,16 @@ impl Config {
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// The same where the other door of `passback` is not heard: whoever goes the same way twice is told and
+    /// not refused, because nobody would be known to have come out.
+    #[must_use]
+    pub fn hearing_nobody(mut self) -> Self {
+        if self.sections.passback.mode == PassbackMode::Hard {
+            self.sections.passback.mode = PassbackMode::Soft;
+        }
+        self
     }
 
     fn origin(&self, key: &str) -> Origin {

@@ -56,7 +56,7 @@ pub struct Wanted {
     pub reset_lockout: bool,
     /// Whose second factor has come.
     pub factors: Vec<SubjectId>,
-    /// Who went in or out by the other door.
+    /// Who went in or out, by this door or by the other one.
     pub passages: Vec<(SubjectId, Whereabouts)>,
 }
 
@@ -257,7 +257,7 @@ impl Desk {
     fn granted_elsewhere(&mut self, message: &[u8], wall: WallClock) {
         let Some(neighbour) = &mut self.neighbour else { return };
         let Some((subject, at)) = neighbour.take(message, wall) else { return };
-        let written = self.store.note_passage(&subject, at, neighbour.door());
+        let written = self.store.note_passage(&subject, at, neighbour.door(), wall.unix_ms);
         if let Err(error) = written {
             self.fail(&error);
         }
@@ -364,6 +364,11 @@ impl Desk {
             return;
         };
         self.count_outbox();
+        // What is not recorded is no passage.
+        if let (Some(side), Some(subject)) = (decision.passed, decision.verdict.subject()) {
+            let at = Whereabouts { side: Some(side), since_ms: decision.wall.unix_ms };
+            self.wanted.passages.push((subject.clone(), at));
+        }
         tracing::info!(
             seq = record.seq,
             outcome = ?decision.verdict.outcome(),

@@ -75,15 +75,15 @@ impl DeskThread {
                 self.report(shared);
             }
             Order::Renew(renewal) => {
-                let records_max = renewal.config.store.records_max;
-                let (strangers, names) =
-                    (renewal.config.strangers_policy(), renewal.config.mqtt.names);
-                let renewed = renewal.config.clone();
-                if self.enrolments.renew(*renewal, self.desk.store()) {
+                let Renewal { config: renewed, answer } = *renewal;
+                let records_max = renewed.store.records_max;
+                let (strangers, names) = (renewed.strangers_policy(), renewed.mqtt.names);
+                let (neighbour, config) = Neighbour::of_or_none(&renewed);
+                if self.enrolments.renew(Renewal { config, answer }, self.desk.store()) {
                     self.desk.store_mut().keep_records(records_max);
                     self.desk.watch_strangers(strangers);
                     self.desk.tell_names(names);
-                    self.desk.follow(Neighbour::of_or_none(&renewed));
+                    self.desk.follow(neighbour);
                     self.desk.recall_by(&renewed);
                     self.note(Looked::Loaded, shared);
                     self.report(shared);

@@ -183,8 +183,9 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let clock = Arc::new(SystemClock::new(config.clock.require, store.clock_floor()?));
     let started = clock.now();
     let networks = Arc::new(Networks::open(config)?);
+    let (neighbour, ruling) = Neighbour::of_or_none(config);
     let Loaded { galleries, rules, version } =
-        Loaded::read(config, &store, |config, store| read_galleries(config, &networks, store))?;
+        Loaded::read(&ruling, &store, |config, store| read_galleries(config, &networks, store))?;
     let models = models(config, &networks, &galleries)?;
     let enrolled = Enrolled::of(&galleries, &store);
     warn_of_doubts(config, &galleries, enrolled);
@@ -196,8 +197,9 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let source = capture::open(config.source_settings(started).supervised(), clock.clone())?;
 
     let boot = Uuid::new_v4();
-    let desk = open_desk(config, store, boot, started, &clock)?
+    let mut desk = open_desk(config, store, boot, started, &clock)?
         .recalling(config, drafter(Arc::clone(&networks)));
+    desk.follow(neighbour);
     let page = Page::start(config, Arc::clone(&clock), boot, control.doctor)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let feed = page.as_ref().map(Page::feed);
@@ -210,7 +212,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let (outgoing, outgoing_received) = mpsc::channel(CHANNEL_LENGTH);
 
     let mut door = Door::new(recogniser, config.visit_policy());
-    door.rule(rules);
+    door.rule(rules, clock.wall().unix_ms);
     let door_thread = DoorThread {
         door,
         strobe: StrobeWatch::default(),
@@ -233,7 +235,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     });
     let desk_thread = DeskThread {
         desk,
-        enrolments: Enrolments::new(make, config.clone(), version, handover, Arc::clone(&enrolled)),
+        enrolments: Enrolments::new(make, ruling, version, handover, Arc::clone(&enrolled)),
         orders: orders_received,
         outgoing: outgoing.clone(),
     };
@@ -319,7 +321,6 @@ fn open_desk(
     let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
     desk.watch_strangers(config.strangers_policy());
     desk.tell_names(config.mqtt.names);
-    desk.follow(Neighbour::of_or_none(config));
     desk.begin(start, started, clock.wall())?;
     Ok(desk)
 }

@@ -22,6 +22,8 @@ pub struct Neighbour {
     verifier: Verifier,
     door: String,
     side: Side,
+    /// Whether a message was refused since the last one that was right.
+    refused: bool,
 }
 
 /// Why the other door cannot be listened to.
@@ -56,16 +58,23 @@ impl Neighbour {
             Side::Inside => Side::Outside,
             Side::Outside => Side::Inside,
         };
-        Ok(Some(Self { verifier, door: door.clone(), side }))
+        Ok(Some(Self { verifier, door: door.clone(), side, refused: false }))
     }
 
-    /// The same; what is wrong is logged, and 'deepid-edge doctor' says it: the door goes on, and hears of
-    /// nobody who goes the other way.
-    pub(super) fn of_or_none(config: &Config) -> Option<Self> {
-        Self::of(config).unwrap_or_else(|error| {
-            tracing::error!(%error, "the other door cannot be listened to: who goes there is not known here");
-            None
-        })
+    /// The same, and the configuration by which rules are made beside it; what is wrong is logged, and
+    /// 'deepid-edge doctor' says it: the door goes on, hears of nobody who goes the other way, and so refuses
+    /// nobody who goes the same way twice.
+    pub(super) fn of_or_none(config: &Config) -> (Option<Self>, Config) {
+        match Self::of(config) {
+            Ok(neighbour) => (neighbour, config.clone()),
+            Err(error) => {
+                tracing::error!(
+                    %error,
+                    "the other door cannot be listened to: who goes there is not known here, and whoever goes the same way twice is recorded and not refused"
+                );
+                (None, config.clone().hearing_nobody())
+            }
+        }
     }
 
     /// Its id.
@@ -90,6 +99,7 @@ impl Neighbour {
         let now = u64::try_from(wall.unix_ms / 1000).ok()?;
         match self.verifier.verify(message, Some(now)) {
             Ok(grant) => {
+                self.refused = false;
                 let subject = SubjectId::new(grant.subject).ok()?;
                 // Neither later than it came here, nor earlier than it was signed.
                 let signed_ms = i64::try_from(grant.issued.saturating_mul(1000)).ok()?;
@@ -97,11 +107,16 @@ impl Neighbour {
                 Some((subject, Whereabouts { side: Some(self.side), since_ms }))
             }
             Err(refusal) => {
-                tracing::warn!(
-                    door = self.door,
-                    why = refusal.word(),
-                    "a grant of the other door is not believed"
-                );
+                let (door, why) = (&self.door, refusal.word());
+                if std::mem::replace(&mut self.refused, true) {
+                    tracing::debug!(door, why, "a grant of the other door is not believed");
+                } else {
+                    tracing::warn!(
+                        door,
+                        why,
+                        "a grant of the other door is not believed; more are not logged until one is"
+                    );
+                }
                 None
             }
         }
@@ -184,7 +199,11 @@ mod tests {
         std::fs::write(folder.path().join("back.jwks.json"), "{}").unwrap();
         let error = Neighbour::of(&named).unwrap_err().to_string();
         assert!(error.contains("passback.keys") && error.contains("back.jwks.json"), "{error}");
-        assert!(Neighbour::of_or_none(&named).is_none(), "the door goes on");
+        assert!(named.passback_policy().refuses());
+        let (neighbour, fitted) = Neighbour::of_or_none(&named);
+        assert!(neighbour.is_none(), "the door goes on");
+        assert!(!fitted.passback_policy().refuses(), "nobody would be known to have come out");
+        assert_eq!(fitted.passback_policy().leads_to(), Some(Side::Inside), "it is told");
         let off = Config::load(&Sources::default()).unwrap();
         assert!(Neighbour::of(&off).unwrap().is_none());
     }

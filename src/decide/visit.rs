@@ -125,8 +125,8 @@ impl Visit {
 
     /// From now on these rules say who may pass. They count for whoever is there, too; who was found
     /// fit to be the first of two persons was so by the rules before.
-    pub fn rule(&mut self, mut rules: Rules) {
-        rules.keep_newer(&self.rules);
+    pub fn rule(&mut self, mut rules: Rules, now_ms: i64) {
+        rules.keep_newer(&self.rules, now_ms);
         self.rules = rules;
         self.before.clear();
     }
@@ -148,9 +148,9 @@ impl Visit {
         self.factors.remember(subject, self.policy.second, now);
     }
 
-    /// Somebody went in or out elsewhere.
-    pub fn note_passage(&mut self, subject: &SubjectId, at: Whereabouts) {
-        self.rules.note_passage(subject, at);
+    /// Somebody went in or out, here or elsewhere, and it is recorded.
+    pub fn note_passage(&mut self, subject: &SubjectId, at: Whereabouts, now_ms: i64) {
+        self.rules.note_passage(subject, at, now_ms);
     }
 
     /// What came of a PIN that was typed for `subject`. The right one is its second factor, and so is the
@@ -469,7 +469,7 @@ impl Visit {
             let mut decision = self.decided(verdict, watching, Some(proven), now);
             if let Verdict::Granted { subject } = &decision.verdict {
                 decision.passback = passback;
-                decision.passed = self.rules.note_grant(subject, decision.wall.unix_ms);
+                decision.passed = self.rules.passes(subject, decision.wall.unix_ms);
                 self.grants.retain(|(_, at)| now.since(*at) < self.policy.cooldown);
                 if self.grants.len() >= REMEMBERED_GRANTS {
                     self.grants.remove(0);
@@ -562,6 +562,14 @@ impl Visit {
             factor: self.factors.has(&subject),
             before: self.before.as_slice(),
         });
+        let cooling = |(granted, at): &(SubjectId, Monotonic)| {
+            *granted == subject && now.since(*at) < self.policy.cooldown
+        };
+        let cooling = self.grants.iter().any(cooling);
+        if cooling && ruling.refusal == Some(Ruled::AntiPassback) {
+            // Whoever was just granted and looks up again is told nothing.
+            return Judged { judgement: Judgement::Silent, company: false, passback: false };
+        }
         let lacks = ruling.refusal == Some(Ruled::SecondFactorMissing);
         if let Some(refusal) = ruling.refusal.filter(|_| !lacks) {
             return denied(refusal.into());
@@ -577,14 +585,8 @@ impl Visit {
             };
             return Judged { judgement, company: true, passback: false };
         }
-        let cooling = |(granted, at): &(SubjectId, Monotonic)| {
-            *granted == subject && now.since(*at) < self.policy.cooldown
-        };
-        let judgement = if self.grants.iter().any(cooling) {
-            Judgement::Silent
-        } else {
-            Judgement::Said(Verdict::Granted { subject })
-        };
+        let judgement =
+            if cooling { Judgement::Silent } else { Judgement::Said(Verdict::Granted { subject }) };
         Judged { judgement, company: true, passback: ruling.passback }
     }
 }

@@ -204,7 +204,7 @@ pub enum Event<'e, F> {
         /// What came of it.
         result: PinResult,
     },
-    /// Somebody went in or out elsewhere.
+    /// Somebody went in or out, here or elsewhere, and it is recorded.
     Passed {
         /// Who.
         subject: SubjectId,
@@ -279,8 +279,8 @@ impl<S: Sight> Door<S> {
     }
 
     /// Lets pass by these rules from now on; without any, everybody who is enabled.
-    pub fn rule(&mut self, rules: Rules) {
-        self.visit.rule(rules);
+    pub fn rule(&mut self, rules: Rules, now_ms: i64) {
+        self.visit.rule(rules, now_ms);
     }
 
     /// Takes in what has happened and appends what is to be done to `effects`.
@@ -331,12 +331,14 @@ impl<S: Sight> Door<S> {
                 self.withdrawn = true;
                 return self.sight.withdraw();
             }
-            Event::Ruled(rules) => return self.rule(*rules),
+            Event::Ruled(rules) => return self.rule(*rules, time.machine.wall().unix_ms),
             Event::Database { failed } => return self.database_failed = failed,
             Event::Contested(contested) => return self.visit.contest(contested),
             Event::LockoutReset => return self.visit.forget_failures(),
             Event::Factor(subject) => return self.visit.note_factor(subject, time.frames.now()),
-            Event::Passed { subject, at } => return self.visit.note_passage(&subject, at),
+            Event::Passed { subject, at } => {
+                return self.visit.note_passage(&subject, at, time.machine.wall().unix_ms);
+            }
             Event::Pin { subject, result } => {
                 return self.visit.note_pin(subject, result, time.frames.now());
             }

@@ -23,7 +23,7 @@ use crate::embed::QualityLimits;
 use crate::frame::PixelFormat;
 use crate::geometry::View;
 use crate::liveness::Mode;
-use crate::policy::{LockoutPolicy, PassbackPolicy, StrangersPolicy};
+use crate::policy::{LockoutPolicy, PassbackPolicy, SAME_PASSAGE, StrangersPolicy};
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognise::Tuning;
@@ -186,6 +186,7 @@ impl Config {
             mode: self.passback.mode,
             direction: self.door.direction,
             forget: Duration::from_secs(3600 * self.passback.forget_h),
+            same: Duration::from_millis(self.visit.cooldown_ms).max(SAME_PASSAGE),
             refuse_out: self.passback.refuse_out,
         }
     }

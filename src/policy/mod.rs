@@ -33,7 +33,10 @@ pub use calendar::{CALENDAR_BYTES_MAX, CalendarProblem, Holidays, LeftOut, read_
 pub use hours::Hours;
 pub use lockout::{Lockout, LockoutPolicy};
 pub use name::{InvalidRuleName, RuleName};
-pub use passback::{Direction, PassbackMode, PassbackPolicy, Side, Whereabouts, note_whereabouts};
+pub use passback::{
+    AHEAD_MAX_MS, Direction, PassbackMode, PassbackPolicy, SAME_PASSAGE, Side, Whereabouts,
+    note_whereabouts,
+};
 pub use permit::Permit;
 pub use pin::{DIGITS_MAX, DIGITS_MIN, Pin, PinProblem, PinResult};
 pub use rules::{Asked, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms};

@@ -206,6 +206,7 @@ impl Rules {
             mode: PassbackMode::Off,
             direction: Direction::None,
             forget: Duration::ZERO,
+            same: Duration::ZERO,
             refuse_out: false,
         };
         Self { book, zone, passback }
@@ -223,24 +224,23 @@ impl Rules {
         &self.passback
     }
 
-    /// Keeps where `subject` went, unless something newer is known.
-    pub fn note_passage(&mut self, subject: &SubjectId, at: Whereabouts) {
-        note_whereabouts(&mut self.book.whereabouts, subject, at);
+    /// Keeps where `subject` went, unless something newer is known at `now_ms`.
+    pub fn note_passage(&mut self, subject: &SubjectId, at: Whereabouts, now_ms: i64) {
+        note_whereabouts(&mut self.book.whereabouts, subject, at, now_ms);
     }
 
-    /// Notes that `subject` was granted at this door, at `unix_ms`; to which side that leads, where anybody
-    /// keeps it.
-    pub fn note_grant(&mut self, subject: &SubjectId, unix_ms: i64) -> Option<Side> {
-        let side = self.passback.leads_to()?;
-        self.note_passage(subject, Whereabouts { side: Some(side), since_ms: unix_ms });
-        Some(side)
+    /// To which side a grant of `subject` at `unix_ms` leads, where anybody keeps it and it is a passage of
+    /// its own. It is noted once it is recorded ([`Self::note_passage`]).
+    #[must_use]
+    pub fn passes(&self, subject: &SubjectId, unix_ms: i64) -> Option<Side> {
+        self.passback.passes(self.book.whereabouts.get(subject), unix_ms)
     }
 
-    /// Keeps what `before` knows of where people went, where that is newer: it was read earlier, and has heard
-    /// of more since.
-    pub fn keep_newer(&mut self, before: &Self) {
+    /// Keeps what `before` knows of where people went, where that is newer at `now_ms`: it was read earlier,
+    /// and has heard of more since.
+    pub fn keep_newer(&mut self, before: &Self, now_ms: i64) {
         for (subject, at) in &before.book.whereabouts {
-            self.note_passage(subject, *at);
+            self.note_passage(subject, *at, now_ms);
         }
     }
 

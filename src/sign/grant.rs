@@ -102,6 +102,28 @@ fn sign(key: &GrantKey, claims: &Claims<'_>, nonces: &[String]) -> String {
     grant
 }
 
+/// Whether `message` has the form of a grant: its length, its parts, the header, the length of a signature.
+/// It says nothing of who has made it, and costs less than to verify it.
+#[must_use]
+pub fn has_form_of_grant(message: &[u8]) -> bool {
+    let Some(text) = std::str::from_utf8(message).ok().filter(|text| text.len() <= GRANT_BYTES_MAX)
+    else {
+        return false;
+    };
+    let mut parts = text.split('.').map(|part| Base64UrlUnpadded::decode_vec(part).ok());
+    let (Some(Some(header)), Some(Some(_)), Some(Some(signature)), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    let header: serde_json::Value = serde_json::from_slice(&header).unwrap_or_default();
+    let says = |name: &str| header.get(name).and_then(serde_json::Value::as_str);
+    signature.len() == 64
+        && says("alg") == Some("EdDSA")
+        && says("typ") == Some("deepid-grant+jwt")
+        && says("kid").is_some()
+}
+
 fn encoded(value: &impl Serialize) -> String {
     // Plain structs with text keys always serialise; nothing would be refused by every verifier.
     let json = serde_json::to_vec(value).unwrap_or_default();
@@ -196,5 +218,28 @@ mod tests {
         assert!(grant.as_str().len() <= GRANT_BYTES_MAX && grant.as_str().is_ascii());
         let (_, payload, _) = parts(&grant);
         assert!(payload["nonce"].as_array().unwrap().len() >= 7, "{payload}");
+    }
+
+    #[test]
+    fn what_has_not_the_form_of_a_grant_is_told_without_a_key() {
+        let good = SignedGrant::sign(&rfc_8037(), &claims(&[])).as_str().to_owned();
+        assert!(has_form_of_grant(good.as_bytes()));
+        let (signed, signature) = good.rsplit_once('.').unwrap();
+        let other = Base64UrlUnpadded::encode_string(br#"{"alg":"none","typ":"deepid-grant+jwt"}"#);
+        for wrong in [
+            String::new(),
+            "{}".to_owned(),
+            "..".to_owned(),
+            signed.to_owned(),
+            format!("{signed}."),
+            format!("{good}A"),
+            format!("{good}.{signature}"),
+            format!("{good}="),
+            format!("{other}.e30.{signature}"),
+            "A".repeat(GRANT_BYTES_MAX + 1),
+        ] {
+            assert!(!has_form_of_grant(wrong.as_bytes()), "{wrong}");
+        }
+        assert!(!has_form_of_grant(&[0xff; 90]));
     }
 }

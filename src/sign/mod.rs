@@ -21,7 +21,7 @@ mod nonces;
 mod request;
 
 pub use file::{CREDENTIAL, KeyPlace, KeyTrouble, Loaded, PlaceKind};
-pub use grant::{Claims, GRANT_BYTES_MAX, LIFETIME_S, SignedGrant};
+pub use grant::{Claims, GRANT_BYTES_MAX, LIFETIME_S, SignedGrant, has_form_of_grant};
 pub use key::{GrantKey, InvalidThumbprint, Jwk, KeyProblem, PublicKey, Thumbprint};
 pub use listed::InvalidKeys;
 pub use nonces::{LISTENERS_MAX, Nonces};

@@ -72,7 +72,7 @@ impl Store {
             let record = append(connection, &keeping, Body::Decision(decision.into()), by)?;
             if let (Some(side), Some(subject)) = (decision.passed, decision.verdict.subject()) {
                 let at = Whereabouts { side: Some(side), since_ms: decision.wall.unix_ms };
-                whereabouts::note(connection, subject, at, door)?;
+                whereabouts::note(connection, subject, at, door, at.since_ms)?;
             }
             Ok(record)
         })

@@ -13,10 +13,11 @@ use super::people::Undone;
 use super::references::subject_id;
 use super::{Administrative, AuditRecord, Body, Error, Signature, Store, ledger};
 use crate::compare::SubjectId;
-use crate::policy::{Side, Whereabouts};
+use crate::policy::{AHEAD_MAX_MS, Side, Whereabouts};
 
 impl Store {
-    /// Keeps where somebody went, unless something newer is known. Nobody is kept who is not enrolled.
+    /// Keeps where somebody went, unless something newer is known at `now_ms`, as
+    /// [`crate::policy::note_whereabouts`] says. Nobody is kept who is not enrolled.
     ///
     /// # Errors
     /// What the database says.
@@ -25,8 +26,9 @@ impl Store {
         subject: &SubjectId,
         at: Whereabouts,
         door: &str,
+        now_ms: i64,
     ) -> Result<(), Error> {
-        self.write(|connection| Ok(note(connection, subject, at, door)?))
+        self.write(|connection| Ok(note(connection, subject, at, door, now_ms)?))
     }
 
     /// Forgets where `subject` is, or where everybody is, with the record of it.
@@ -44,8 +46,11 @@ impl Store {
                 known(connection, subject)?;
             }
             connection.execute(
-                "UPDATE whereabouts SET inside = NULL, since_ms = max(since_ms, ?2), door = ?3
-                 WHERE ?1 IS NULL OR subject = ?1",
+                // Also for whom there is no row: the running door may know more than is written.
+                "INSERT INTO whereabouts (subject, inside, since_ms, door)
+                 SELECT id, NULL, ?2, ?3 FROM subjects WHERE ?1 IS NULL OR id = ?1
+                 ON CONFLICT (subject) DO UPDATE SET
+                     inside = NULL, since_ms = max(since_ms, excluded.since_ms), door = excluded.door",
                 params![subject.map(SubjectId::as_str), by.wall.unix_ms, by.door],
             )?;
             let event = Administrative::WhereaboutsForgotten { subject: subject.cloned() };
@@ -59,7 +64,9 @@ pub(super) fn note(
     subject: &SubjectId,
     at: Whereabouts,
     door: &str,
+    now_ms: i64,
 ) -> rusqlite::Result<()> {
+    let latest = now_ms.saturating_add(AHEAD_MAX_MS);
     let inside = at.side.map(|side| side == Side::Inside);
     connection
         .prepare_cached(
@@ -67,9 +74,10 @@ pub(super) fn note(
              SELECT id, ?2, ?3, ?4 FROM subjects WHERE id = ?1
              ON CONFLICT (subject) DO UPDATE SET
                  inside = excluded.inside, since_ms = excluded.since_ms, door = excluded.door
-             WHERE excluded.since_ms >= whereabouts.since_ms",
+             WHERE (excluded.since_ms <= ?5, excluded.since_ms, excluded.inside IS NULL)
+                >= (whereabouts.since_ms <= ?5, whereabouts.since_ms, whereabouts.inside IS NULL)",
         )?
-        .execute(params![subject.as_str(), inside, at.since_ms, door])?;
+        .execute(params![subject.as_str(), inside, at.since_ms, door, latest])?;
     Ok(())
 }
 
@@ -116,7 +124,7 @@ mod tests {
             (&maria, went(Side::Inside, 200)),
             (&nobody, went(Side::Inside, 100)),
         ] {
-            store.note_passage(who, at, "back").unwrap();
+            store.note_passage(who, at, "back", 400).unwrap();
         }
         let known = |store: &Store| store.rule_book().unwrap().whereabouts;
         let only = |at| BTreeMap::from([(maria.clone(), at)]);
@@ -126,9 +134,9 @@ mod tests {
         store.forget_whereabouts(Some(&maria), by(400)).unwrap();
         let forgotten = Whereabouts { side: None, since_ms: 400 };
         assert_eq!(known(&store), only(forgotten));
-        store.note_passage(&maria, went(Side::Inside, 350), "back").unwrap();
+        store.note_passage(&maria, went(Side::Inside, 350), "back", 400).unwrap();
         assert_eq!(known(&store), only(forgotten), "it was before");
-        store.note_passage(&maria, went(Side::Inside, 500), "back").unwrap();
+        store.note_passage(&maria, went(Side::Inside, 500), "back", 500).unwrap();
         let record = store.forget_whereabouts(None, by(450)).unwrap();
         assert_eq!(known(&store), only(Whereabouts { side: None, since_ms: 500 }));
         let event = Administrative::WhereaboutsForgotten { subject: None };
@@ -136,5 +144,38 @@ mod tests {
         assert!(store.forget_whereabouts(Some(&nobody), by(600)).is_err());
         store.administer(Change::Remove { subject: &maria }, by(700)).unwrap();
         assert!(known(&store).is_empty());
+    }
+
+    #[test]
+    fn what_is_dated_in_the_future_gives_way_and_a_reset_is_written_for_whom_nothing_is_known() {
+        const HOUR: i64 = 3_600_000;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("door.db");
+        let mut store = Store::open(&path, StoreSettings::default()).unwrap();
+        let change = Change::Enrol {
+            who: Enrolee::New("Maria"),
+            references: &[],
+            source: ReferenceSource::Image,
+            model: &ModelKey::made_up().id,
+        };
+        let maria = store.administer(change, by(1)).unwrap().subject.unwrap();
+        let known = |store: &Store| store.rule_book().unwrap().whereabouts[&maria];
+        store.forget_whereabouts(Some(&maria), by(100)).unwrap();
+        assert_eq!(known(&store), Whereabouts { side: None, since_ms: 100 }, "there was no row");
+        let inside = |since_ms| Whereabouts { side: Some(Side::Inside), since_ms };
+        let outside = Whereabouts { side: Some(Side::Outside), since_ms: HOUR };
+        store.note_passage(&maria, inside(5 * HOUR), "front", 5 * HOUR).unwrap();
+        store.note_passage(&maria, outside, "back", HOUR).unwrap();
+        assert_eq!(known(&store), outside, "the clock was put back");
+        store.note_passage(&maria, inside(5 * HOUR), "front", HOUR).unwrap();
+        assert_eq!(known(&store), outside);
+        store.note_passage(&maria, inside(5 * HOUR), "front", 5 * HOUR).unwrap();
+        store.forget_whereabouts(None, by(HOUR)).unwrap();
+        let reset = Whereabouts { side: None, since_ms: 5 * HOUR };
+        assert_eq!(known(&store), reset);
+        store.note_passage(&maria, inside(5 * HOUR), "front", 5 * HOUR).unwrap();
+        assert_eq!(known(&store), reset, "of two a reset counts");
+        store.note_passage(&maria, inside(2 * HOUR), "front", 2 * HOUR).unwrap();
+        assert_eq!(known(&store), inside(2 * HOUR));
     }
 }

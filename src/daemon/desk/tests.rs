@@ -146,6 +146,7 @@ fn where_somebody_goes_who_is_granted_is_written_with_the_record() {
     let known = desk.store().rule_book().unwrap().whereabouts;
     let at = Whereabouts { side: passed, since_ms: WALL.unix_ms };
     assert_eq!(known.get(&maria), Some(&at));
+    assert_eq!(desk.take_wanted().passages, [(maria, at)], "the door hears of it");
     // Somebody who was removed meanwhile keeps no decision from being recorded.
     let decision = Box::new(Decision { passed, ..*granted() });
     assert_eq!(handle(&mut desk, Task::Decided { decision, announce: true }).len(), 1);
@@ -156,8 +157,11 @@ fn what_cannot_be_recorded_is_not_announced() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(&folder);
     break_records(&folder, true);
-    let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });
+    let passed = Some(crate::policy::Side::Inside);
+    let decision = Box::new(Decision { passed, ..*granted() });
+    let out = handle(&mut desk, Task::Decided { decision, announce: true });
     assert!(out.is_empty(), "{out:?}");
+    assert_eq!(desk.take_wanted().passages, [], "and is no passage");
     assert_eq!(desk.condition(), Condition::Failed);
     break_records(&folder, false);
     let out = handle(&mut desk, Task::Decided { decision: granted(), announce: true });

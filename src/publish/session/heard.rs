@@ -14,7 +14,7 @@ use super::{DeskRequest, Reply, SessionEvent, discovery};
 use crate::clock::Monotonic;
 use crate::publish::request::{ARMING, Asked, Judgement, Record, RequestKind};
 use crate::publish::topic::json;
-use crate::sign::GRANT_BYTES_MAX;
+use crate::sign::has_form_of_grant;
 use crate::store::RequestVerdict;
 
 impl Live<'_> {
@@ -93,15 +93,20 @@ impl Live<'_> {
         }
     }
 
-    /// Another door's grant goes to the desk, which verifies it. One that is retained, too large, or comes
-    /// too soon after others is none.
+    /// Another door's grant goes to the desk, which verifies it. What is retained, has not the form of a
+    /// grant, or comes too soon after others is none; only what has the form counts among the others.
     fn granted_elsewhere(&mut self, publish: &Publish, now: Monotonic) {
-        let fits = !publish.retain && publish.payload.len() <= GRANT_BYTES_MAX;
+        let fits = !publish.retain && has_form_of_grant(&publish.payload);
         if fits && self.known.elsewhere.take(now) {
             let message = publish.payload.to_vec();
             self.known.desk.ask(DeskRequest::GrantedElsewhere { message });
+        } else if std::mem::replace(&mut self.elsewhere_refused, true) {
+            tracing::debug!(fits, "a message on the other door's topic was passed over");
         } else {
-            tracing::debug!("a message on the other door's topic was passed over");
+            tracing::warn!(
+                fits,
+                "a message on the other door's topic was passed over; more of this connection are not logged"
+            );
         }
     }
 

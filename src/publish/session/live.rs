@@ -88,6 +88,8 @@ pub(super) struct Live<'a> {
     pub(super) info_at: Option<Monotonic>,
     /// Whether a challenge was refused.
     pub(super) challenge_refused: bool,
+    /// Whether a message on the other door's topic was passed over.
+    pub(super) elsewhere_refused: bool,
     pub(super) events: VecDeque<SessionEvent>,
 }
 
@@ -117,6 +119,7 @@ impl<'a> Live<'a> {
             moment_at: None,
             info_at: None,
             challenge_refused: false,
+            elsewhere_refused: false,
             events: VecDeque::new(),
         }
     }
