@@ -4,8 +4,8 @@
 //! desk records it. Invariants: a PIN is compared with those of the subject whose face is waited for and
 //! with nobody else's, both of them each time, so that neither answer nor time tells the one for duress
 //! from the other; it is compared where passwords are, one at a time, and few wait for that; a wrong one
-//! makes the next one wait and counts for the lockout; digits are in no log, no record and no answer, and
-//! are wiped when they were compared.
+//! makes the next one wait and counts for the lockout, and a visit has but a few; digits are in no log, no
+//! record and no answer, and are wiped when they were compared.
 //! Deliberately absent: what a PIN is worth; that is for the door to judge.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,11 +32,16 @@ pub(super) const WAITING_MAX: usize = 2;
 const BODY_MAX: usize = 256;
 /// What was typed that the door has not taken yet.
 const TYPED_MAX: usize = 8;
+/// After so many wrong PINs no further one is compared in the same visit.
+const WRONG_MAX: u32 = 3;
+/// When whoever had so many may ask again, in seconds: the visit may be over by then.
+const WRONG_WAIT_S: u64 = 10;
 
 /// Between the door and whoever types.
 #[derive(Debug, Default)]
 pub struct Waiting {
-    awaited: Mutex<Option<SubjectId>>,
+    /// Whose second factor is waited for, and how many PINs were wrong since.
+    awaited: Mutex<Option<(SubjectId, u32)>>,
     /// Whether there is something in `typed`, so that the door takes no lock where there is nothing.
     any: AtomicBool,
     typed: Mutex<Vec<Entered>>,
@@ -56,7 +61,7 @@ pub struct Entered {
 impl Waiting {
     /// Whose second factor the door waits for from now on.
     pub fn awaits(&self, subject: Option<SubjectId>) {
-        *self.awaited.lock().unwrap_or_else(PoisonError::into_inner) = subject;
+        *self.lock_awaited() = subject.map(|subject| (subject, 0));
     }
 
     /// What was typed since the last call, for whom.
@@ -69,7 +74,20 @@ impl Waiting {
     }
 
     fn awaited(&self) -> Option<SubjectId> {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock_awaited().as_ref().map(|(subject, _)| subject.clone())
+    }
+
+    /// Counts a wrong PIN of `subject`, where it is waited for.
+    fn note_wrong(&self, subject: &SubjectId) {
+        if let Some((_, wrong)) = self.lock_awaited().as_mut().filter(|(one, _)| one == subject) {
+            *wrong = wrong.saturating_add(1);
+        }
+    }
+
+    /// Whether so many of the visit's PINs for `subject` were wrong that it has no further one.
+    fn has_failed(&self, subject: &SubjectId) -> bool {
+        let failed = |(one, wrong): &(SubjectId, u32)| one == subject && *wrong >= WRONG_MAX;
+        self.lock_awaited().as_ref().is_some_and(failed)
     }
 
     /// Whether the door will hear of it.
@@ -82,6 +100,10 @@ impl Waiting {
         drop(typed);
         self.any.store(true, Ordering::Release);
         room
+    }
+
+    fn lock_awaited(&self) -> MutexGuard<'_, Option<(SubjectId, u32)>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_typed(&self) -> MutexGuard<'_, Vec<Entered>> {
@@ -109,7 +131,7 @@ pub(super) async fn enter(
         Pin::new(Zeroizing::new(pin)).map_err(|problem| Problem::wrong(problem.to_string()))?;
     let subject = app.feed.waiting.awaited();
     let subject = subject.ok_or_else(nobody)?;
-    wait(&app, &subject)?;
+    wait(&app, &who, &subject)?;
     let place = Arc::clone(&app.typing).try_acquire_owned();
     let place = place.map_err(|_| Problem::too_many("too many PINs are typed at once", 2))?;
     let comparing = {
@@ -128,9 +150,12 @@ fn nobody() -> Problem {
     Problem::conflict("nobody's second factor is waited for")
 }
 
-/// Refuses where the next try for `subject` has to wait.
-fn wait(app: &App, subject: &SubjectId) -> Result<(), Problem> {
-    let wait = app.throttle().wait_for_pin(subject.as_str(), app.clock.now());
+/// Refuses where the next try for `subject` has to wait, or comes in no such visit.
+fn wait(app: &App, who: &Identity, subject: &SubjectId) -> Result<(), Problem> {
+    if app.feed.waiting.has_failed(subject) {
+        return Err(Problem::too_many("too many wrong PINs in this visit", WRONG_WAIT_S));
+    }
+    let wait = app.throttle().wait_for_pin(subject, &who.shown.key(), app.clock.now());
     if wait.is_zero() {
         return Ok(());
     }
@@ -152,13 +177,14 @@ async fn compare(
         return Err(Problem::inside(&"the page is about to end"));
     };
     // Another one may have been wrong while this one waited.
-    wait(app, &subject)?;
+    wait(app, who, &subject)?;
     let result = app.compare_pin(subject.clone(), pin).await?;
     let right = result != PinResult::Wrong;
     if right {
-        app.throttle().pin_was_right(subject.as_str());
+        app.throttle().pin_was_right(&subject, &who.shown.key());
     } else {
-        app.throttle().pin_was_wrong(subject.as_str(), app.clock.now());
+        app.feed.waiting.note_wrong(&subject);
+        app.throttle().pin_was_wrong(&subject, &who.shown.key(), app.clock.now());
         tracing::warn!(%subject, "a PIN that was typed at the door was wrong");
     }
     // The visit may have ended meanwhile: then the door hears of it, and it is no second factor.
@@ -176,6 +202,8 @@ async fn compare(
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse as _;
+
     use super::super::app::tests::{app, run, somebody};
     use super::super::password;
     use super::*;
@@ -226,14 +254,50 @@ mod tests {
         assert_eq!(enter("471"), (422, vec![]), "no PIN is no try");
         app.feed.waiting.awaits(Some(john.clone()));
         assert_eq!(enter("4711"), (422, entered(&john, PinResult::Wrong)), "Maria's");
-        for _ in 0..3 {
+        for _ in 0..2 {
             assert_eq!(enter("1234").0, 422);
         }
-        assert_eq!(enter("4711"), (429, vec![]), "John waits");
-        app.feed.waiting.awaits(Some(maria.clone()));
-        assert_eq!(enter("4711").0, 204, "Maria does not");
+        assert_eq!(enter("1234"), (429, vec![]), "no further one in this visit");
+        let visit_anew = |subject: &SubjectId| {
+            app.feed.waiting.awaits(None);
+            app.feed.waiting.awaits(Some(subject.clone()));
+        };
+        visit_anew(&maria);
+        assert_eq!(enter("4711").0, 204, "Maria has not failed");
+        for text in ["1234", "1235"] {
+            visit_anew(&john);
+            assert_eq!(enter(text).0, if text == "1234" { 422 } else { 429 }, "John waits");
+        }
         let newest = app.database().newest_record().unwrap();
         assert_eq!(newest, before, "the desk records it, by its own connection");
+    }
+
+    #[test]
+    fn a_pin_whose_visit_has_ended_is_heard_of_and_answered_as_for_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let screen = somebody("hall", Role::Kiosk);
+        let change = Change::Enrol {
+            who: Enrolee::New("Maria"),
+            references: &[],
+            source: ReferenceSource::Image,
+            model: &ModelKey::made_up().id,
+        };
+        let maria = app.acting(&screen, |store, by| store.administer(change, by)).unwrap();
+        let maria = maria.subject.unwrap();
+        app.acting(&screen, |store, by| {
+            store.change_pins(&maria, PinChange::Set(&hashed("4711")), by).unwrap();
+            store.change_pins(&maria, PinChange::SetDuress(&hashed("8053")), by).unwrap();
+        });
+        // The visit ends while the PIN is compared.
+        app.feed.waiting.awaits(None);
+        for (text, result) in [("4711", PinResult::Right), ("8053", PinResult::Duress)] {
+            let pin = Pin::new(text.to_owned()).unwrap();
+            let answer = run(compare(&app, &screen, maria.clone(), pin));
+            assert_eq!(answer.unwrap_err().into_response().status(), StatusCode::CONFLICT);
+            let by = screen.account.name.clone();
+            assert_eq!(app.feed.waiting.take(), [Entered { subject: maria.clone(), result, by }]);
+        }
     }
 
     #[test]
