@@ -5,7 +5,7 @@
 //! with nobody else's, both of them each time, so that neither answer nor time tells the one for duress
 //! from the other; it is compared where passwords are, one at a time, and few wait for that; a wrong one
 //! makes the next one wait and counts for the lockout, and a visit has but a few; digits are in no log, no
-//! record and no answer, and are wiped when they were compared.
+//! record and no answer, and are wiped where nobody else holds them.
 //! Deliberately absent: what a PIN is worth; that is for the door to judge.
 
 use std::sync::atomic::{AtomicBool, Ordering};
