@@ -210,7 +210,8 @@ fn administrative() -> Vec<Administrative> {
         A::WhereaboutsForgotten { subject: Some(subject()) },
         A::PinSet { subject: subject() },
         A::PinRemoved { subject: subject() },
-        A::PinEntered { subject: subject(), right: false },
+        A::PinEntered { subject: subject(), right: false, duress: false },
+        A::PinEntered { subject: subject(), right: true, duress: true },
         A::SubjectMarked { subject: subject(), duress: true },
         A::ReferencesAdopted {
             model: embedder(),
@@ -321,6 +322,13 @@ fn everything() -> Vec<(&'static str, Value)> {
         Decision { duress: true, passback: true, ..decision(&clock(), verdicts().remove(0)) };
     let forced = record(Body::Decision(DecisionRecord::from(&forced)));
     all.push(("duress", written(&DuressMessage::of(&forced).unwrap())));
+    let entered = Administrative::PinEntered { subject: subject(), right: true, duress: true };
+    let entered = record(Body::Administrative(entered));
+    all.push(("duress", written(&DuressMessage::of(&entered).unwrap())));
+    let nobody = Verdict::Ambiguous(AmbiguousReason::NotLive);
+    let nobody = Decision { duress: true, ..decision(&clock(), nobody) };
+    let nobody = record(Body::Decision(DecisionRecord::from(&nobody)));
+    all.push(("duress", written(&DuressMessage::of(&nobody).unwrap())));
     all.push(("audit", written(&Audit::of(&forced, false))));
     all.push(("access", written(&Access::of(&forced).unwrap())));
     for arming in [Arming::On, Arming::Off, Arming::Until(1_800_000_060_000), Arming::Until(0)] {

@@ -21,10 +21,11 @@ use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
 use crate::config::Config;
 use crate::decide::{Decision, UnknownReason, Verdict};
-use crate::policy::{Strangers, StrangersPolicy, Whereabouts};
+use crate::policy::{PinResult, Strangers, StrangersPolicy, Whereabouts};
 use crate::publish::ask::Answer;
 use crate::publish::{Answered, Armed, DeskRequest, DuressMessage, Outgoing, StrangersMessage};
 use crate::recognise::Recalled;
+use crate::serve::Entered;
 use crate::store::{self, Administrative, AuditRecord, Condition, NAME_SEALED, Signature, Store};
 
 /// What the desk is asked to do.
@@ -43,6 +44,9 @@ pub enum Task {
     Local(Local),
     /// Record what somebody did or asked for.
     Administrative(Administrative),
+    /// Record that a PIN was typed at the door, and tell it at once where it is the one for duress, whatever
+    /// the door makes of it.
+    Pin(Entered),
     /// What the broker session asks for.
     Asked(DeskRequest),
 }
@@ -186,8 +190,27 @@ impl Desk {
             }
             Task::Local(asked) => self.serve(&asked, now, wall, outgoing),
             Task::Administrative(what) => self.administrative(what, now, wall, outgoing),
+            Task::Pin(entered) => self.entered(entered, now, wall, outgoing),
             Task::Asked(request) => self.asked(request, now, wall, outgoing),
         }
+    }
+
+    fn entered(
+        &mut self,
+        entered: Entered,
+        now: Monotonic,
+        wall: WallClock,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        let Entered { subject, result, by } = entered;
+        let (right, duress) = (result != PinResult::Wrong, result == PinResult::Duress);
+        let event = Administrative::PinEntered { subject, right, duress };
+        self.store.acting_for(Some(by));
+        let made = self.store.record_admin(event, &self.door, self.boot, now, wall);
+        self.store.acting_for(None);
+        let record = self.note(made);
+        self.note_recorded(record.is_some(), outgoing);
+        outgoing.extend(record.as_ref().and_then(DuressMessage::of).map(Outgoing::Duress));
     }
 
     fn administrative(

@@ -113,7 +113,10 @@ impl DoorThread {
             self.step(shared, Event::Factor(subject), effects);
         }
         if let Some(page) = &shared.page {
-            for (subject, result) in page.waiting.take() {
+            for entered in page.waiting.take() {
+                let (subject, result) = (entered.subject.clone(), entered.result);
+                // Told whatever comes of the visit, and before its decision.
+                self.hand_over(shared, Task::Pin(entered));
                 self.step(shared, Event::Pin { subject, result }, effects);
             }
         }
@@ -361,7 +364,7 @@ impl DoorThread {
         };
         if lost {
             shared.desk.set_overrun(true);
-            tracing::error!("a decision was lost: the database is slower than decisions come");
+            tracing::error!("a decision or a PIN was lost: the database is slower than they come");
         }
     }
 }

@@ -27,8 +27,8 @@ pub struct Decision {
     pub wall: WallClock,
     /// How long it took.
     pub latency: DecisionLatency,
-    /// Whether whoever it is about acts under duress: a PIN or a mark says so. It changes nothing of the
-    /// verdict; the record alone tells it, and who is told by the record.
+    /// Whether whoever it is about acts under duress, by a PIN or a mark, or the PIN for duress was typed in
+    /// the visit, also where nobody is told as a subject. It changes nothing of the verdict; the record alone tells it, and who is told by the record.
     pub duress: bool,
     /// Whether whoever is granted goes the same way a second time, where that is told and not refused.
     pub passback: bool,

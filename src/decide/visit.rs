@@ -153,18 +153,25 @@ impl Visit {
         self.rules.note_passage(subject, at, now_ms);
     }
 
-    /// What came of a PIN that was typed for `subject`. The right one is its second factor, and so is the
-    /// one for duress, which no later one takes back; a wrong one is a failed visit.
+    /// What came of a PIN that was typed for `subject`. The right one is its second factor while that is
+    /// waited for, and so is the one for duress, which no later one takes back, and which whatever ends
+    /// this visit tells; a wrong one is a failed visit.
     pub fn note_pin(&mut self, subject: SubjectId, result: PinResult, now: Monotonic) {
-        match result {
-            PinResult::Wrong => {
+        let waits = self.awaited() == Some(&subject);
+        match (result, &mut self.state) {
+            (PinResult::Wrong, _) => {
                 self.lockout.fail(&self.policy.lockout, now);
                 return;
             }
-            PinResult::Right => {}
-            PinResult::Duress => self.duress.remember(subject.clone(), self.policy.second, now),
+            (PinResult::Duress, State::Watching(watching)) if waits => watching.duress = true,
+            _ => {}
         }
-        self.note_factor(subject, now);
+        if result == PinResult::Duress {
+            self.duress.remember(subject.clone(), self.policy.second, now);
+        }
+        if waits {
+            self.note_factor(subject, now);
+        }
     }
 
     /// Takes in one frame at the time `now` and appends what is to be done to `effects`.
@@ -197,13 +204,13 @@ impl Visit {
         self.prove(now, effects);
     }
 
-    /// Goes on by another policy. Of a visit under way nothing counts but that somebody is there; one
-    /// that was decided stays so, cooldowns stay, and a frame that was seen is not seen again.
+    /// Goes on by another policy. Of a visit under way nothing counts but that somebody is there, and has
+    /// called for help or not; one that was decided stays so, cooldowns stay, and a frame that was seen is not seen again.
     pub fn restart(&mut self, policy: VisitPolicy, now: Monotonic) {
         self.policy = policy;
         if let State::Watching(watching) = &mut self.state {
-            **watching =
-                Watching { last_face: watching.last_face, ..Watching::begin(&policy, now) };
+            let Watching { last_face, duress, .. } = **watching;
+            **watching = Watching { last_face, duress, ..Watching::begin(&policy, now) };
         }
     }
 
@@ -282,7 +289,7 @@ impl Visit {
             self.note_failure(&unproven(counts, conflicts, waits_for, &self.policy), now);
             let reason = waits_for.unwrap_or_else(|| too_short(counts));
             let verdict = Verdict::Ambiguous(reason);
-            let decision = decision(verdict, &watching, None, self.wall, now);
+            let decision = self.decided(verdict, &watching, None, now);
             effects.push(Effect::Decided { decision, announce: false });
         }
         self.announce(0, effects);
@@ -523,7 +530,8 @@ impl Visit {
         self.state = State::Decided { last_face };
     }
 
-    /// The decision that ends a visit so, with whether whoever it is about acts under duress.
+    /// The decision that ends a visit so, with whether whoever it is about acts under duress, or somebody
+    /// in that visit has said so.
     fn decided(
         &self,
         verdict: Verdict,
@@ -533,7 +541,7 @@ impl Visit {
     ) -> Decision {
         let said = |who| self.duress.has_within(who, self.policy.second, now);
         let duress = |who| said(who) || self.rules.is_under_duress(who);
-        let duress = verdict.subject().is_some_and(duress);
+        let duress = watching.duress || verdict.subject().is_some_and(duress);
         Decision { duress, ..decision(verdict, watching, proven, self.wall, now) }
     }
 

@@ -28,6 +28,8 @@ pub(super) struct Watching {
     pub(super) passage: Passage,
     /// On whom the visit agreed whose second factor is waited for.
     pub(super) awaited: Option<Agreement>,
+    /// Whether the PIN for duress was typed.
+    pub(super) duress: bool,
 }
 
 impl Watching {
@@ -53,6 +55,7 @@ impl Watching {
             at_hand: None,
             passage: Passage::default(),
             awaited: None,
+            duress: false,
         }
     }
 

@@ -39,7 +39,7 @@ pub struct StrangersMessage {
     pub clock: ClockTrust,
 }
 
-/// Whoever a decision is about acted under duress.
+/// Whoever a decision is about acted under duress, or the PIN for it was typed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DuressMessage {
     /// `deepid-edge/duress/1`.
@@ -48,16 +48,17 @@ pub struct DuressMessage {
     pub door: String,
     /// Always `duress`: what Home Assistant tells events by.
     pub event_type: Cow<'static, str>,
-    /// `UUIDv7` of the decision's record.
+    /// `UUIDv7` of the record.
     pub id: Uuid,
-    /// What was decided.
-    pub outcome: Outcome,
+    /// What was decided; `None` where the PIN itself tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
     /// Who was recognised; never a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<SubjectId>,
     /// The run of the daemon.
     pub boot: Uuid,
-    /// The number of the decision's record.
+    /// The number of the record.
     pub seq: u64,
     /// When: RFC 3339, UTC, milliseconds.
     pub issued: String,
@@ -92,14 +93,22 @@ impl DuressMessage {
     /// What `record` says, where it is of that.
     #[must_use]
     pub fn of(record: &AuditRecord) -> Option<Self> {
-        let Body::Decision(decision) = &record.body else { return None };
-        decision.duress.then(|| Self {
+        let (outcome, subject) = match &record.body {
+            Body::Decision(decision) if decision.duress => {
+                (Some(decision.outcome), decision.subject.clone())
+            }
+            Body::Administrative(Administrative::PinEntered { subject, duress: true, .. }) => {
+                (None, Some(subject.clone()))
+            }
+            _ => return None,
+        };
+        Some(Self {
             schema: Self::schema(),
             door: record.door.clone(),
             event_type: Cow::Borrowed("duress"),
             id: record.id,
-            outcome: decision.outcome,
-            subject: decision.subject.clone(),
+            outcome,
+            subject,
             boot: record.boot,
             seq: record.seq,
             issued: rfc3339(record.issued_ms),

@@ -128,7 +128,7 @@ pub struct Audit {
     pub clock: ClockTrust,
     /// True when it could not be sent when it was made. Nothing may be opened by it.
     pub late: bool,
-    /// Whether whoever a decision is about acted under duress; `access` and `grant` never say so.
+    /// Whether whoever a decision is about acted under duress, or typed the PIN for it; `access` and `grant` never say so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duress: bool,
     /// Whether whoever was granted went the same way a second time.
@@ -496,7 +496,11 @@ impl Audit {
             issued: rfc3339(record.issued_ms),
             clock: record.clock,
             late,
-            duress: matches!(&record.body, Body::Decision(DecisionRecord { duress: true, .. })),
+            duress: matches!(
+                &record.body,
+                Body::Decision(DecisionRecord { duress: true, .. })
+                    | Body::Administrative(Administrative::PinEntered { duress: true, .. })
+            ),
             passback: matches!(&record.body, Body::Decision(DecisionRecord { passback: true, .. })),
             chain: record.chain.clone(),
             by: record.by.clone(),

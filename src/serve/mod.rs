@@ -51,7 +51,7 @@ use app::App;
 pub use doctor::{Check, Doctor, Verdict};
 pub use feed::Feed;
 use feed::News;
-pub use pin::Waiting;
+pub use pin::{Entered, Waiting};
 pub use routes::{Access, ROUTES, Route};
 
 use crate::clock::SystemClock;

@@ -491,6 +491,11 @@ mod tests {
         let told = shown(marked);
         assert_eq!(told["kind"], "subject_marked");
         assert_eq!(told, shown(free));
+        let [forced, free] = [true, false].map(|duress| {
+            let subject = subject.clone();
+            Administrative::PinEntered { subject, right: true, duress }
+        });
+        assert_eq!(shown(forced), shown(free));
         let wall = app.clock.wall();
         let decided = |duress| crate::decide::Decision {
             verdict: crate::decide::Verdict::Granted { subject: subject.clone() },

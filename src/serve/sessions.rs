@@ -4,15 +4,18 @@
 //! for the values that it is given. Invariants: a session is known by the SHA-256 of its cookie, never
 //! by that; it ends after a while without use and after a while at all; each list has a bound, of which
 //! the oldest goes; a failed try makes the next one wait, for the account and for the address; a wrong
-//! PIN, for the subject. Of IPv6
+//! PIN, for the subject and for the screen, and no failed login makes that forgotten. Of IPv6
 //! the first 64 bits count: the others are whoever has them to choose (RFC 4291, section 2.5.1).
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use super::password::token_hash;
 use crate::clock::Monotonic;
+use crate::compare::SubjectId;
 use crate::policy::RuleName;
 
 /// A session that is not used for so long ends.
@@ -30,6 +33,8 @@ const FREE: u32 = 3;
 const ACCOUNT_WAIT_MAX: Duration = Duration::from_secs(60);
 const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(900);
 const PIN_WAIT_MAX: Duration = Duration::from_secs(900);
+/// Several people type on one screen.
+const SCREEN_WAIT_MAX: Duration = Duration::from_secs(60);
 /// After so long without a failure everything is forgotten.
 const FORGET: Duration = Duration::from_secs(3600);
 
@@ -121,13 +126,11 @@ pub(super) fn csrf(token: &str) -> String {
     token_hash(&format!("deepid-edge/csrf/1:{token}"))
 }
 
-/// Who has failed.
+/// Who has failed to log in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Who {
     Account(String),
     Address(IpAddr),
-    /// Whoever's PIN was typed.
-    Subject(String),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -138,71 +141,95 @@ struct Failures {
 
 /// Waits after failed tries.
 #[derive(Debug, Default)]
-pub(super) struct Throttle(HashMap<Who, Failures>);
+pub(super) struct Throttle {
+    logins: HashMap<Who, Failures>,
+    /// Of whoever's PIN was typed. On their own, lest names that somebody makes up push them out; no more than
+    /// are enrolled.
+    subjects: HashMap<SubjectId, Failures>,
+    /// Of screens on which PINs were typed, by the hash of what they show of themselves.
+    screens: HashMap<String, Failures>,
+}
 
 impl Throttle {
     /// For how long still nobody may try this account from this address; zero where at once.
     pub(super) fn wait(&self, account: &str, address: IpAddr, now: Monotonic) -> Duration {
-        self.wait_of(&Who::Account(short(account)), ACCOUNT_WAIT_MAX, now).max(self.wait_of(
-            &Who::Address(network(address)),
-            ADDRESS_WAIT_MAX,
-            now,
-        ))
+        let of = |who, most| wait_of(&self.logins, &who, most, now);
+        of(Who::Account(short(account)), ACCOUNT_WAIT_MAX)
+            .max(of(Who::Address(network(address)), ADDRESS_WAIT_MAX))
     }
 
-    /// For how long still no PIN of `subject` may be tried; zero where at once.
-    pub(super) fn wait_for_pin(&self, subject: &str, now: Monotonic) -> Duration {
-        self.wait_of(&Who::Subject(short(subject)), PIN_WAIT_MAX, now)
-    }
-
-    fn wait_of(&self, who: &Who, most: Duration, now: Monotonic) -> Duration {
-        let Some(Failures { count, last }) = self.0.get(who).copied() else {
-            return Duration::ZERO;
-        };
-        let over = count.saturating_sub(FREE);
-        if over == 0 {
-            return Duration::ZERO;
-        }
-        let wait = Duration::from_secs(1_u64 << over.min(12)).min(most);
-        wait.saturating_sub(now.since(last))
+    /// For how long still no PIN of `subject` may be tried on this screen; zero where at once.
+    pub(super) fn wait_for_pin(
+        &self,
+        subject: &SubjectId,
+        screen: &str,
+        now: Monotonic,
+    ) -> Duration {
+        let screen = wait_of(&self.screens, screen, SCREEN_WAIT_MAX, now);
+        wait_of(&self.subjects, subject, PIN_WAIT_MAX, now).max(screen)
     }
 
     /// Notes a failed try.
     pub(super) fn failed(&mut self, account: &str, address: IpAddr, now: Monotonic) {
-        self.note([Who::Account(short(account)), Who::Address(network(address))], now);
-    }
-
-    /// Notes a wrong PIN.
-    pub(super) fn pin_was_wrong(&mut self, subject: &str, now: Monotonic) {
-        self.note([Who::Subject(short(subject))], now);
-    }
-
-    fn note(&mut self, failed: impl IntoIterator<Item = Who>, now: Monotonic) {
-        self.0.retain(|_, failures| now.since(failures.last) < FORGET);
-        for who in failed {
-            if self.0.len() >= WAITING_MAX
-                && !self.0.contains_key(&who)
-                && let Some(oldest) =
-                    self.0.iter().min_by_key(|(_, f)| f.last).map(|(key, _)| key.clone())
-            {
-                self.0.remove(&oldest);
-            }
-            let failures = self.0.entry(who).or_insert(Failures { count: 0, last: now });
-            failures.count = failures.count.saturating_add(1);
-            failures.last = now;
+        for who in [Who::Account(short(account)), Who::Address(network(address))] {
+            note(&mut self.logins, who, WAITING_MAX, now);
         }
+    }
+
+    /// Notes a wrong PIN of `subject` that was typed on this screen.
+    pub(super) fn pin_was_wrong(&mut self, subject: &SubjectId, screen: &str, now: Monotonic) {
+        note(&mut self.subjects, subject.clone(), usize::MAX, now);
+        note(&mut self.screens, screen.to_owned(), SCREENS_MAX, now);
     }
 
     /// Forgets what failed before a try that did not.
     pub(super) fn succeeded(&mut self, account: &str, address: IpAddr) {
-        self.0.remove(&Who::Account(short(account)));
-        self.0.remove(&Who::Address(network(address)));
+        self.logins.remove(&Who::Account(short(account)));
+        self.logins.remove(&Who::Address(network(address)));
     }
 
-    /// The same of a subject's PIN.
-    pub(super) fn pin_was_right(&mut self, subject: &str) {
-        self.0.remove(&Who::Subject(short(subject)));
+    /// The same of a subject's PIN, and of the screen.
+    pub(super) fn pin_was_right(&mut self, subject: &SubjectId, screen: &str) {
+        self.subjects.remove(subject);
+        self.screens.remove(screen);
     }
+}
+
+/// For how long `who` has to wait still, `most` at most.
+fn wait_of<K: Borrow<Q> + Eq + Hash, Q: Eq + Hash + ?Sized>(
+    failed: &HashMap<K, Failures>,
+    who: &Q,
+    most: Duration,
+    now: Monotonic,
+) -> Duration {
+    let Some(Failures { count, last }) = failed.get(who).copied() else {
+        return Duration::ZERO;
+    };
+    let over = count.saturating_sub(FREE);
+    if over == 0 {
+        return Duration::ZERO;
+    }
+    let wait = Duration::from_secs(1_u64 << over.min(12)).min(most);
+    wait.saturating_sub(now.since(last))
+}
+
+/// Notes that `who` has failed, of `most` at most.
+fn note<K: Clone + Eq + Hash>(
+    failed: &mut HashMap<K, Failures>,
+    who: K,
+    most: usize,
+    now: Monotonic,
+) {
+    failed.retain(|_, failures| now.since(failures.last) < FORGET);
+    if failed.len() >= most
+        && !failed.contains_key(&who)
+        && let Some(oldest) = failed.iter().min_by_key(|(_, f)| f.last).map(|(key, _)| key.clone())
+    {
+        failed.remove(&oldest);
+    }
+    let failures = failed.entry(who).or_insert(Failures { count: 0, last: now });
+    failures.count = failures.count.saturating_add(1);
+    failures.last = now;
 }
 
 /// What of an address its owner cannot choose.
@@ -313,11 +340,37 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_pin_waits_for_its_subject_and_its_screen_whatever_names_are_tried() {
+        let mut throttle = Throttle::default();
+        let [anna, berta] = ["s-000001", "s-000002"].map(|id| SubjectId::new(id).unwrap());
+        for _ in 0..20 {
+            throttle.pin_was_wrong(&anna, "hall", at(10));
+        }
+        for number in 0..2 * WAITING_MAX as u64 {
+            throttle.failed(&format!("name-{number}"), HOME, at(11 + number / 10));
+        }
+        let wait = |throttle: &Throttle, subject, screen| {
+            throttle.wait_for_pin(subject, screen, at(10)).as_secs()
+        };
+        assert_eq!(wait(&throttle, &anna, "hall"), 900);
+        assert_eq!(wait(&throttle, &anna, "yard"), 900, "the subject waits everywhere");
+        assert_eq!(wait(&throttle, &berta, "hall"), 60, "the screen waits for everybody");
+        assert_eq!(wait(&throttle, &berta, "yard"), 0);
+        throttle.pin_was_right(&berta, "hall");
+        assert_eq!(wait(&throttle, &berta, "hall"), 0);
+        assert_eq!(wait(&throttle, &anna, "yard"), 900, "hers was not right");
+        // An hour after the last wrong one all are forgotten, with the next.
+        let later = at(10 + FORGET.as_secs());
+        throttle.pin_was_wrong(&anna, "hall", later);
+        assert_eq!(throttle.wait_for_pin(&anna, "hall", later), Duration::ZERO);
+    }
+
+    #[test]
     fn who_tries_many_names_takes_no_memory() {
         let mut throttle = Throttle::default();
         for number in 0..5000 {
             throttle.failed(&format!("name-{number}-{}", "x".repeat(500)), HOME, at(number));
         }
-        assert!(throttle.0.len() <= WAITING_MAX);
+        assert!(throttle.logins.len() <= WAITING_MAX);
     }
 }

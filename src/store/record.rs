@@ -169,6 +169,9 @@ pub enum Administrative {
         subject: SubjectId,
         /// Whether it was right.
         right: bool,
+        /// Whether it was the one for duress.
+        #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+        duress: bool,
     },
     /// A subject is marked, or no longer: what is decided about it is told as made under duress.
     SubjectMarked {

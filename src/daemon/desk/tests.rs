@@ -126,6 +126,32 @@ fn duress_is_told_right_behind_a_grant_that_looks_like_any_other() {
 }
 
 #[test]
+fn a_pin_for_duress_is_told_as_soon_as_it_is_typed_and_any_pin_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(&folder);
+    let subject = SubjectId::new("s-000001").unwrap();
+    let by = crate::policy::RuleName::new("hall").unwrap();
+    let version = desk.store().data_version().unwrap();
+    let mut enter = |result| {
+        let entered = Entered { subject: subject.clone(), result, by: by.clone() };
+        handle(&mut desk, Task::Pin(entered))
+    };
+    assert_eq!(enter(PinResult::Wrong), [Outgoing::Recorded]);
+    assert_eq!(enter(PinResult::Right), [Outgoing::Recorded]);
+    let out = enter(PinResult::Duress);
+    let [Outgoing::Recorded, Outgoing::Duress(message)] = out.as_slice() else { panic!("{out:?}") };
+    assert_eq!((message.outcome, message.subject.as_ref()), (None, Some(&subject)));
+    let told = desk.store().outbox(0, 8).unwrap();
+    assert!(told.iter().all(|record| record.by.as_ref() == Some(&by)));
+    let said = |record| crate::publish::Audit::of(record, false).duress;
+    assert_eq!(told.iter().map(said).collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(told.last().map(|record| (record.id, record.seq)), Some((message.id, message.seq)));
+    // Nobody is enrolled anew because of it.
+    assert_eq!(desk.store().data_version().unwrap(), version);
+    assert!(desk.store().verify_records().unwrap().broken.is_empty());
+}
+
+#[test]
 fn where_somebody_goes_who_is_granted_is_written_with_the_record() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(&folder);
