@@ -101,7 +101,8 @@ def main() -> int:
     options.out.write_text(json.dumps(document, indent=1), encoding="utf-8")
     for name, found in document.items():
         at = next(p for p in found["points"] if p["bpcer"] == 0.05)
-        print(f"calibrate: {name}: {found['live']} live, {found['attacks']} attacks, AUC {found['auc']:.4f} (frames {found.get('auc_frames', float('nan')):.4f}), APCER at BPCER 5 % {100 * at['apcer']:.1f} %")
+        frames = f" (frames {found['auc_frames']:.4f})" if "auc_frames" in found else ""
+        print(f"calibrate: {name}: {found['live']} live, {found['attacks']} attacks, AUC {found['auc']:.4f}{frames}, APCER at BPCER 5 % {100 * at['apcer']:.1f} %")
     return 0
 
 
