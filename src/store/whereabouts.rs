@@ -104,8 +104,8 @@ mod tests {
         Signature { door: "front", boot: uuid::Uuid::nil(), now: Monotonic::default(), wall }
     }
 
-    #[test]
-    fn the_newer_passage_stays_and_nobody_is_kept_who_is_not_enrolled() {
+    /// A database in which Maria is enrolled.
+    fn store() -> (tempfile::TempDir, Store, SubjectId) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("door.db");
         let mut store = Store::open(&path, StoreSettings::default()).unwrap();
@@ -116,6 +116,12 @@ mod tests {
             model: &ModelKey::made_up().id,
         };
         let maria = store.administer(change, by(1)).unwrap().subject.unwrap();
+        (folder, store, maria)
+    }
+
+    #[test]
+    fn the_newer_passage_stays_and_nobody_is_kept_who_is_not_enrolled() {
+        let (folder, mut store, maria) = store();
         let nobody = SubjectId::new("s-ffffff").unwrap();
         let went = |side, since_ms| Whereabouts { side: Some(side), since_ms };
         for (who, at) in [
@@ -129,6 +135,7 @@ mod tests {
         let known = |store: &Store| store.rule_book().unwrap().whereabouts;
         let only = |at| BTreeMap::from([(maria.clone(), at)]);
         assert_eq!(known(&store), only(went(Side::Outside, 300)));
+        let path = folder.path().join("door.db");
         let again = Store::open(&path, StoreSettings::default()).unwrap();
         assert_eq!(known(&again), only(went(Side::Outside, 300)), "over a restart");
         store.forget_whereabouts(Some(&maria), by(400)).unwrap();
@@ -149,16 +156,7 @@ mod tests {
     #[test]
     fn what_is_dated_in_the_future_gives_way_and_a_reset_is_written_for_whom_nothing_is_known() {
         const HOUR: i64 = 3_600_000;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("door.db");
-        let mut store = Store::open(&path, StoreSettings::default()).unwrap();
-        let change = Change::Enrol {
-            who: Enrolee::New("Maria"),
-            references: &[],
-            source: ReferenceSource::Image,
-            model: &ModelKey::made_up().id,
-        };
-        let maria = store.administer(change, by(1)).unwrap().subject.unwrap();
+        let (_folder, mut store, maria) = store();
         let known = |store: &Store| store.rule_book().unwrap().whereabouts[&maria];
         store.forget_whereabouts(Some(&maria), by(100)).unwrap();
         assert_eq!(known(&store), Whereabouts { side: None, since_ms: 100 }, "there was no row");
