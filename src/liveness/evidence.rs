@@ -100,6 +100,7 @@ impl LivenessPolicy {
 pub struct Evidence {
     around: Looks,
     closer: Looks,
+    turn_of_closer: bool,
     /// Whether the last look could not see the surroundings.
     too_close: bool,
     looked_at: Option<Monotonic>,
@@ -128,6 +129,7 @@ impl Evidence {
     /// The network has looked.
     pub fn note_look(&mut self, look: Look, at: Monotonic) {
         self.looked_at = Some(at);
+        self.turn_of_closer = true;
         self.too_close = look == Look::TooClose;
         if let Look::Seen(probability) = look {
             self.around.note(probability);
@@ -137,6 +139,8 @@ impl Evidence {
     /// The network that looks closer has looked.
     pub fn note_closer(&mut self, look: Look, at: Monotonic) {
         self.looked_at = Some(at);
+        self.turn_of_closer = false;
+        self.too_close |= look == Look::TooClose;
         if let Look::Seen(probability) = look {
             self.closer.note(probability);
         }
@@ -176,10 +180,10 @@ impl Evidence {
         self.around.count()
     }
 
-    /// How often the network that looks closer has seen the face.
+    /// Whether the network that looks closer is next, where there is one.
     #[must_use]
-    pub const fn closer_looks(&self) -> u32 {
-        self.closer.count()
+    pub const fn is_turn_of_closer(&self) -> bool {
+        self.turn_of_closer
     }
 
     /// When one looked last.
@@ -306,6 +310,24 @@ mod tests {
         let sure = seen(&[1.0; 4], &[0.0; 4]).median().unwrap();
         assert!((sure - 0.5).abs() < 1e-3, "neither outvotes by being certain: {sure}");
         assert_eq!(seen(&[0.9; 4], &[]).median(), Some(0.9), "as one, until the other has looked");
+    }
+
+    #[test]
+    fn each_network_has_its_turn_whatever_the_other_could_see() {
+        let policy = policy(Mode::Deny).in_turn();
+        let mut evidence = Evidence::default();
+        assert!(!evidence.is_turn_of_closer());
+        evidence.note_look(Look::Seen(1.0), at(0));
+        assert!(evidence.is_turn_of_closer());
+        evidence.note_closer(Look::TooClose, at(45));
+        assert!(!evidence.is_turn_of_closer(), "the other is asked again, not this one for ever");
+        assert_eq!(
+            evidence.verdict(&policy),
+            LivenessVerdict::Undecided(Lacking::Surroundings),
+            "step back"
+        );
+        evidence.note_look(Look::Seen(1.0), at(90));
+        assert_eq!(evidence.verdict(&policy), LivenessVerdict::Undecided(Lacking::Looks));
     }
 
     #[test]

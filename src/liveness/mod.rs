@@ -144,7 +144,7 @@ impl Liveness {
             return Ok(());
         }
         if let Some(closer) = &mut self.networks.closer
-            && self.evidence.looks() > self.evidence.closer_looks()
+            && self.evidence.is_turn_of_closer()
         {
             let look = closer.look(frame, face)?;
             self.evidence.note_closer(look, at);
