@@ -6,12 +6,15 @@
 //! everybody.
 #![allow(clippy::unwrap_used, reason = "a test may panic, also in what its cases share")]
 
+use std::sync::Arc;
+
 use deepid_edge::compare::{
     CompareError, Comparer, Gallery, GalleryEntry, Match, Metric, Operating, SearchScratch,
     SubjectId, ThresholdError, ThresholdPolicy,
 };
 use deepid_edge::embed::FeatureVector;
 use deepid_edge::inference::{ModelId, ModelKey, ProcedureHash};
+use deepid_nearest::{Builder, Graph};
 use proptest::prelude::*;
 
 const METRICS: [Metric; 3] = [Metric::Cosine, Metric::Euclidean, Metric::EuclideanL2];
@@ -377,4 +380,124 @@ proptest! {
         let own = comparer.score(&vector(&a), &vector(&a)).unwrap();
         prop_assert!(range.contains(&own), "{}", own);
     }
+}
+
+/// Numbers that look random (xorshift64, Marsaglia 2003).
+struct Random(u64);
+
+impl Random {
+    fn number(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn direction(&mut self) -> Vec<f32> {
+        (0..24).map(|_| self.number()).collect()
+    }
+
+    fn near(&mut self, to: &[f32], apart: f32) -> Vec<f32> {
+        to.iter().map(|value| value + apart * self.number()).collect()
+    }
+}
+
+/// So many people, of whom a third has a second reference, and every fiftieth somebody very like.
+fn crowd(random: &mut Random, people: usize) -> Vec<GalleryEntry> {
+    let mut entries = Vec::new();
+    for number in 0..people {
+        let direction = random.direction();
+        entries.push(entry(number, &direction));
+        if number % 3 == 0 {
+            entries.push(entry(number, &random.near(&direction, 0.3)));
+        }
+        if number % 50 == 0 {
+            entries.push(entry(people + number, &random.near(&direction, 0.02)));
+        }
+    }
+    entries
+}
+
+fn grown(of: &Gallery) -> Graph {
+    let rows = of.rows().unwrap();
+    let new = (0..).zip(rows.fingerprints.iter().copied()).collect();
+    let mut builder = Builder::new(Graph::default(), &rows.codes, Vec::new(), new);
+    while builder.step() {}
+    builder.finish()
+}
+
+fn with(gallery: &Gallery, graph: Graph) -> Gallery {
+    let rows = gallery.rows().unwrap();
+    gallery.clone().indexed(rows, Arc::new(graph))
+}
+
+/// Probes of people of the crowd, some hard to tell from others, and of strangers.
+fn probes(random: &mut Random, entries: &[GalleryEntry]) -> Vec<Vec<f32>> {
+    let mut probes: Vec<Vec<f32>> = (0..300).map(|_| random.direction()).collect();
+    let apart = [0.01, 0.2, 0.5, 0.8].into_iter().cycle();
+    for (entry, apart) in entries.iter().step_by(7).zip(apart) {
+        probes.push(random.near(entry.feature.values(), apart));
+    }
+    probes
+}
+
+#[test]
+fn an_index_accepts_exactly_whom_the_exact_search_accepts() {
+    let mut random = Random(7);
+    let entries = crowd(&mut random, 2_000);
+    let probes = probes(&mut random, &entries);
+    for (metric, threshold) in [(Metric::Cosine, 0.75), (Metric::EuclideanL2, 0.7)] {
+        let exact = gallery(metric, threshold, entries.clone());
+        // An index of everybody, of those who were enrolled a while ago with some who have gone since,
+        // one of others, one without anybody, and a damaged one.
+        let before: Vec<_> =
+            entries.iter().skip(200).cloned().chain(crowd(&mut random, 100)).collect();
+        let [whole, before, others] = [entries.clone(), before, crowd(&mut random, 300)]
+            .map(|entries| grown(&gallery(metric, threshold, entries)));
+        let mut bytes = whole.to_bytes();
+        let middle = bytes.len() / 8 * 4;
+        bytes[middle..middle + 4_000].fill(0);
+        let damaged = Graph::from_bytes(&bytes).unwrap();
+        for (kind, graph) in [
+            ("whole", whole),
+            ("before", before),
+            ("others", others),
+            ("none", Graph::default()),
+            ("damaged", damaged),
+        ] {
+            let indexed = with(&exact, graph);
+            let (mut accepted, mut overlooked, mut close) = (0, 0, 0);
+            for probe in &probes {
+                let (right, found) = (search(&exact, probe), search(&indexed, probe));
+                let score = |found: &Match| found.best.as_ref().map_or(f32::NAN, |best| best.score);
+                assert!(metric.advantage(score(&found), score(&right)) <= 0.0, "{kind}: nearer");
+                if found.accepted().is_some() {
+                    assert_eq!(found, right, "{metric}, {kind}");
+                    accepted += 1;
+                    close += u32::from(found.margin.unwrap() < 0.05);
+                } else if right.accepted().is_some() {
+                    overlooked += 1;
+                }
+            }
+            assert!(accepted > 100 && close > 5, "{metric}, {kind}: {accepted}, {close} close");
+            assert!(overlooked * 100 <= accepted || kind == "damaged", "{kind}: {overlooked}");
+        }
+    }
+}
+
+#[test]
+fn an_index_knows_which_references_are_new_and_which_are_gone() {
+    let mut random = Random(8);
+    let (old, new) = (crowd(&mut random, 300), crowd(&mut random, 40));
+    let graph = grown(&gallery(Metric::Cosine, 0.5, old.clone()));
+    let kept: Vec<_> = old.iter().skip(25).cloned().chain(new.iter().cloned()).collect();
+    let now = with(&gallery(Metric::Cosine, 0.5, kept), graph);
+    let index = now.index().unwrap();
+    assert_eq!((index.gone(), index.unknown().len()), (25, new.len()));
+    // The same reference twice is two rows.
+    let twice: Vec<_> = old.iter().cloned().chain(old.iter().take(3).cloned()).collect();
+    let twice =
+        with(&gallery(Metric::Cosine, 0.5, twice), grown(&gallery(Metric::Cosine, 0.5, old)));
+    assert_eq!((twice.index().unwrap().gone(), twice.index().unwrap().unknown().len()), (0, 3));
+    assert!(gallery(Metric::Euclidean, 0.5, new).rows().is_none(), "vectors of any length");
 }

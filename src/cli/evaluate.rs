@@ -40,6 +40,8 @@ pub(super) enum Verb {
     Pairs(PairArguments),
     /// False matches and missed matches within each group of people of a table
     Groups(GroupArguments),
+    /// How quickly and how surely a large gallery is searched, and what it can claim
+    Search(SearchArguments),
     /// Write the feature vectors of a folder of photographs, for what is made of them elsewhere
     Vectors(VectorArguments),
 }
@@ -78,6 +80,17 @@ fn only(text: &str) -> Result<(String, Vec<String>), String> {
     let (column, texts) =
         text.split_once('=').ok_or("must be COLUMN=TEXT,TEXT, such as age=20-29,30-39")?;
     Ok((column.to_owned(), texts.split(',').map(ToOwned::to_owned).collect()))
+}
+
+/// Arguments of `search`.
+#[derive(Debug, Args)]
+pub(super) struct SearchArguments {
+    /// References to draw around the embedder's cohort, of one person each
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    references: u32,
+    /// The embedder, above models.embedder
+    #[arg(long, value_name = "ID")]
+    model: Option<String>,
 }
 
 /// Arguments of `vectors`.
@@ -151,6 +164,7 @@ impl Verb {
             Self::Liveness(arguments) => arguments.run(context)?,
             Self::Pairs(arguments) => arguments.run(context)?,
             Self::Groups(arguments) => arguments.run(context)?,
+            Self::Search(arguments) => arguments.run(context)?,
             Self::Vectors(arguments) => arguments.run(context)?,
         }
         Ok(Kind::Done)
@@ -207,6 +221,19 @@ impl GroupArguments {
             lab::groups(&config, &networks, (&table, &grouping), &images, progress)
         })?;
         context.tell(&report, &report)
+    }
+}
+
+impl SearchArguments {
+    fn run(self, context: &Context) -> Result<(), Failure> {
+        let flag = self.model.map(|id| direct_flag("--model", "models.embedder", &id));
+        let config = context.config_with(flag.into_iter().collect())?;
+        let networks = Networks::open(&config)?;
+        let references = self.references as usize;
+        let table = with_progress(context, |progress| {
+            lab::search(&config, &networks, references, progress)
+        })?;
+        context.tell(&table, &table)
     }
 }
 
@@ -319,6 +346,7 @@ fn with_progress<Report>(
         | EvaluateError::Frame { .. }
         | EvaluateError::Photograph(_)
         | EvaluateError::Table(_)
+        | EvaluateError::Cohort(_)
         | EvaluateError::People(_) => Failure::of(Kind::Input, &error),
     })
 }

@@ -11,7 +11,11 @@
 //! everybody.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use deepid_nearest::Graph;
+
+use super::indexed::{IndexScratch, Indexed, Rows};
 use super::metric::Metric;
 use super::subject::SubjectId;
 use super::threshold::Operating;
@@ -221,6 +225,7 @@ impl Comparer {
 #[derive(Debug, Clone, Default)]
 pub struct SearchScratch {
     probe: Vec<f32>,
+    index: IndexScratch,
 }
 
 /// The references of all subjects, prepared for one model and metric.
@@ -231,6 +236,37 @@ pub struct Gallery {
     subjects: Vec<Enrolled>,
     /// `references × length`, grouped by subject.
     block: Vec<f32>,
+    /// What makes the search of many references quick, where it is wanted.
+    index: Option<Box<Indexed>>,
+}
+
+/// The two nearest subjects of those whose references were offered, in whatever order.
+#[derive(Debug, Default)]
+struct Nearest {
+    best: Option<(usize, f32)>,
+    second: Option<f32>,
+}
+
+impl Nearest {
+    fn offer(&mut self, metric: Metric, subject: usize, likeness: f32) {
+        let ahead = |of: f32| metric.advantage(likeness, of) > 0.0;
+        match &mut self.best {
+            Some((leader, leading)) if *leader == subject => {
+                if ahead(*leading) {
+                    *leading = likeness;
+                }
+            }
+            Some((_, leading)) if !ahead(*leading) => {
+                if self.second.is_none_or(ahead) {
+                    self.second = Some(likeness);
+                }
+            }
+            best => {
+                self.second = best.map(|(_, likeness)| likeness);
+                *best = Some((subject, likeness));
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -274,13 +310,43 @@ impl Gallery {
             }
         }
         let operating = operating(references);
-        Ok(Self { comparer, operating, subjects, block })
+        Ok(Self { comparer, operating, subjects, block, index: None })
     }
 
     /// Forgets all subjects; threshold and claim stay.
     pub fn clear(&mut self) {
         self.subjects.clear();
         self.block.clear();
+        self.index = None;
+    }
+
+    /// What an index of these references is grown of; `None` for a metric whose vectors have any length.
+    #[must_use]
+    pub fn rows(&self) -> Option<Rows> {
+        match self.comparer.metric {
+            Metric::Cosine | Metric::EuclideanL2 => {
+                Some(Rows::of(&self.block, self.comparer.length))
+            }
+            Metric::Euclidean => None,
+        }
+    }
+
+    /// The same, searched with `graph`, which was grown of `rows`: [`Self::rows`] of this gallery, or of an
+    /// earlier one. What it accepts is the same as without.
+    #[must_use]
+    pub fn indexed(mut self, rows: Rows, graph: Arc<Graph>) -> Self {
+        let of = (0_u32..).zip(&self.subjects);
+        let subject_of = of
+            .flat_map(|(index, subject)| std::iter::repeat_n(index, subject.end - subject.first))
+            .collect();
+        self.index = Some(Box::new(Indexed::new(rows, graph, subject_of)));
+        self
+    }
+
+    /// The index, where there is one.
+    #[must_use]
+    pub fn index(&self) -> Option<&Indexed> {
+        self.index.as_deref()
     }
 
     /// How many subjects are enrolled.
@@ -326,31 +392,15 @@ impl Gallery {
         scratch.probe.clear();
         self.comparer.prepare(probe, &mut scratch.probe)?;
         let metric = self.comparer.metric;
-        let length = self.comparer.length;
-        let mut best: Option<(&Enrolled, f32)> = None;
-        let mut second: Option<f32> = None;
-        for subject in &self.subjects {
-            let rows =
-                self.block.get(subject.first * length..subject.end * length).unwrap_or_default();
-            let nearest = rows
-                .chunks_exact(length.max(1))
-                .map(|row| self.comparer.likeness(&scratch.probe, row))
-                .reduce(|a, b| if metric.advantage(b, a) > 0.0 { b } else { a });
-            let Some(likeness) = nearest else { continue };
-            match best {
-                Some((_, leading)) if metric.advantage(likeness, leading) <= 0.0 => {
-                    if second.is_none_or(|second| metric.advantage(likeness, second) > 0.0) {
-                        second = Some(likeness);
-                    }
-                }
-                _ => {
-                    second = best.map(|(_, likeness)| likeness);
-                    best = Some((subject, likeness));
-                }
-            }
-        }
-        let best = best.map(|(subject, likeness)| (subject, self.comparer.score_of(likeness)));
-        let second = second.map(|likeness| self.comparer.score_of(likeness));
+        let Nearest { best, second } = match &self.index {
+            None => self.nearest_among(0..self.subjects.len(), &scratch.probe),
+            Some(index) => self.nearest_by(index, scratch),
+        };
+        let score_of = |likeness| self.comparer.score_of(likeness);
+        let second = second.map(score_of);
+        let best = best.and_then(|(subject, likeness)| {
+            Some((self.subjects.get(subject)?, score_of(likeness)))
+        });
         Ok(Match {
             model: self.comparer.key.id.clone(),
             metric,
@@ -365,6 +415,38 @@ impl Gallery {
                 score,
             }),
         })
+    }
+
+    /// The nearest of `subjects`, by each of their references.
+    fn nearest_among(&self, subjects: impl Iterator<Item = usize>, probe: &[f32]) -> Nearest {
+        let length = self.comparer.length;
+        let mut nearest = Nearest::default();
+        for index in subjects {
+            let Some(subject) = self.subjects.get(index) else { continue };
+            let rows = self.block.get(subject.first * length..subject.end * length);
+            for row in rows.unwrap_or_default().chunks_exact(length.max(1)) {
+                nearest.offer(self.comparer.metric, index, self.comparer.likeness(probe, row));
+            }
+        }
+        nearest
+    }
+
+    /// The nearest of a shortlist; of all, where that one would be accepted.
+    fn nearest_by(&self, index: &Indexed, scratch: &mut SearchScratch) -> Nearest {
+        let SearchScratch { probe, index: scratch } = scratch;
+        let (metric, length) = (self.comparer.metric, self.comparer.length);
+        let mut nearest = Nearest::default();
+        for (subject, row) in index.shortlist(probe, scratch) {
+            let Some(row) = self.block.get(row * length..(row + 1) * length) else { continue };
+            nearest.offer(metric, subject, self.comparer.likeness(probe, row));
+        }
+        let accepted = nearest.best.is_some_and(|(_, likeness)| {
+            metric.accepts(self.comparer.score_of(likeness), self.operating.threshold)
+        });
+        if !accepted {
+            return nearest;
+        }
+        self.nearest_among(index.contenders(self.subjects.len(), scratch), probe)
     }
 }
 

@@ -35,6 +35,16 @@ impl Metric {
     }
 }
 
+/// How a gallery is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Search {
+    /// Each reference is compared.
+    Exact,
+    /// An index says with which references a probe is compared, where there are many.
+    Approximate,
+}
+
 impl std::fmt::Display for Metric {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

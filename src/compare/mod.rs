@@ -9,13 +9,15 @@
 
 mod found;
 mod gallery;
+mod indexed;
 mod metric;
 mod subject;
 mod threshold;
 
 pub use found::{Candidate, Likeness, Match};
 pub use gallery::{CompareError, Comparer, Gallery, GalleryEntry, SearchScratch};
-pub use metric::Metric;
+pub use indexed::{Indexed, Rows};
+pub use metric::{Metric, Search};
 pub use subject::{InvalidSubjectId, SubjectId};
 pub use threshold::{
     CalibrationTable, Operating, ThresholdError, ThresholdPolicy, fmr_for, fpir_of,

@@ -12,7 +12,7 @@ use super::problem::{Origin, Problem};
 use super::sections::{Encryption, Sections};
 use crate::capture::program::Output;
 use crate::capture::program::preset::{PASSWORD, USER};
-use crate::compare::Metric;
+use crate::compare::{Metric, Search};
 use crate::detect::Strategy;
 use crate::policy::{Direction, PassbackMode};
 
@@ -261,6 +261,14 @@ impl Contradictions<'_> {
     }
 
     fn of_recognising(&mut self, Sections { recognise, .. }: &Sections) {
+        if recognise.search == Search::Approximate && recognise.metric == Metric::Euclidean {
+            self.add(
+                "recognise.search",
+                &"approximate",
+                "recognise.metric = \"euclidean\"",
+                "an index is of vectors of one length; choose 'cosine' or 'euclidean-l2', or search exactly",
+            );
+        }
         let Some(threshold) = recognise.threshold else {
             if recognise.accept_fpir < recognise.target_fpir {
                 self.add(

@@ -23,7 +23,7 @@ use super::kind::{KeyKind, Rule};
 use super::sections::{CameraFormat, Encryption, Language, LogFormat, LogLevel, Pace};
 use crate::capture::program::Output;
 use crate::clock::ClockRequirement;
-use crate::compare::Metric;
+use crate::compare::{Metric, Search};
 use crate::decide::SeveralFaces;
 use crate::detect::Strategy;
 use crate::geometry::Turn;
@@ -175,6 +175,8 @@ table! {
     ["recognise"] Recognise "How faces are compared, and what counts as the same person." {
         metric: Metric = live(KeyKind::Choice(&["cosine", "euclidean", "euclidean-l2"]), r#""cosine""#,
             "How feature vectors are compared. Larger is more alike for cosine, smaller for the others.");
+        search: Search = live(KeyKind::Choice(&["exact", "approximate"]), r#""exact""#,
+            "How a face is looked for among the references. 'exact': each one is compared. 'approximate': from 10,000 references on an index tells with which to compare; it is grown in the background and kept beside the database. Whoever would be granted is looked for exactly all the same, so that nobody is granted whom 'exact' would not grant; somebody may be overlooked in a frame (docs/scale.md).");
         mirrored: bool = key(KeyKind::Switch, "true",
             "Average the vector of a face with that of its mirror image: steadier, at twice the (small) cost.");
         target_fpir: f64 = live(real(1e-7, 0.5), "0.01",

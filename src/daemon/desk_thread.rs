@@ -11,6 +11,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::desk::{Desk, Task, Wanted};
 use super::enrolments::{Enrolments, Looked};
+use super::indexes::Indexes;
 use super::neighbour::Neighbour;
 use super::pulse::Thread;
 use super::reload::Renewal;
@@ -35,6 +36,7 @@ pub(super) enum Order {
 pub(super) struct DeskThread {
     pub desk: Desk,
     pub enrolments: Enrolments,
+    pub indexes: Indexes,
     pub orders: Receiver<Order>,
     pub outgoing: Sender<Outgoing>,
 }
@@ -104,7 +106,7 @@ impl DeskThread {
         if !passages.is_empty() {
             self.enrolments.pass(passages);
         }
-        if read_again {
+        if read_again || self.indexes.take_grown() {
             self.enrolments.read_again();
         }
         if reset_lockout {

@@ -28,6 +28,7 @@ mod doubts;
 mod enrolments;
 mod front;
 mod health;
+mod indexes;
 pub mod local;
 pub mod meter;
 pub mod neighbour;
@@ -75,8 +76,9 @@ use desk::{Desk, Drafter};
 use desk_thread::DeskThread;
 use door_thread::DoorThread;
 use doubts::Doubts;
-use enrolments::{Enrolled, Enrolments, Handover, Loaded};
+use enrolments::{Enrolled, Enrolments, GalleriesMaker, Handover, Loaded};
 use front::{Front, Listening, Owed, Workers};
+use indexes::Indexes;
 use meter::Meter;
 use neighbour::Neighbour;
 use pulse::{Pulse, Thread};
@@ -184,8 +186,10 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let started = clock.now();
     let networks = Arc::new(Networks::open(config)?);
     let (neighbour, ruling) = Neighbour::of_or_none(config);
-    let Loaded { galleries, rules, version } =
-        Loaded::read(&ruling, &store, |config, store| read_galleries(config, &networks, store))?;
+    let indexes = Indexes::default();
+    let Loaded { galleries, rules, version } = Loaded::read(&ruling, &store, |config, store| {
+        read_galleries(config, &networks, store, &indexes)
+    })?;
     let models = models(config, &networks, &galleries)?;
     let enrolled = Enrolled::of(&galleries, &store);
     warn_of_doubts(config, &galleries, enrolled);
@@ -228,14 +232,11 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         locked: false,
         awaited: None,
     };
-    let make = Box::new(move |config: &Config, store: &Store| {
-        let galleries = read_galleries(config, &networks, store)?;
-        warn_of_claim(config, &galleries);
-        Ok(galleries)
-    });
+    let make = galleries_maker(networks, indexes.clone());
     let desk_thread = DeskThread {
         desk,
         enrolments: Enrolments::new(make, ruling, version, handover, Arc::clone(&enrolled)),
+        indexes,
         orders: orders_received,
         outgoing: outgoing.clone(),
     };
@@ -330,12 +331,24 @@ fn drafter(networks: Arc<Networks>) -> Drafter {
     Box::new(move |config, store, whom, faces| enrol::recall(whom, faces, config, &networks, store))
 }
 
+/// Makes the galleries anew while the daemon runs, and says what they cannot claim.
+fn galleries_maker(networks: Arc<Networks>, indexes: Indexes) -> GalleriesMaker {
+    Box::new(move |config: &Config, store: &Store| {
+        let galleries = read_galleries(config, &networks, store, &indexes)?;
+        warn_of_claim(config, &galleries);
+        Ok(galleries)
+    })
+}
+
 fn read_galleries(
     config: &Config,
     networks: &Networks,
     store: &Store,
+    indexes: &Indexes,
 ) -> Result<Galleries, DaemonError> {
-    networks.galleries(config, |key| store.references(key).map_err(DaemonError::from))
+    let Galleries { gallery, confirming } =
+        networks.galleries(config, |key| store.references(key).map_err(DaemonError::from))?;
+    Ok(Galleries { gallery: indexes.index(config, store, gallery), confirming })
 }
 
 /// A network that runs.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::ClockRequirement;
-use crate::compare::Metric;
+use crate::compare::{Metric, Search};
 use crate::config::{Config, LogLevel};
 use crate::decide::VisitPolicy;
 use crate::policy::{PassbackPolicy, StrangersPolicy};
@@ -51,6 +51,8 @@ pub struct LiveSettings {
 pub struct Operation {
     /// How vectors are compared.
     pub metric: Metric,
+    /// How they are looked through.
+    pub search: Search,
     /// Strangers' attempts that may be taken for somebody, as a share.
     pub target_fpir: f64,
     /// The worst such share that is accepted.
@@ -75,6 +77,7 @@ impl Config {
             clock: self.clock.require,
             recognise: Operation {
                 metric: self.recognise.metric,
+                search: self.recognise.search,
                 target_fpir: self.recognise.target_fpir,
                 accept_fpir: self.recognise.accept_fpir,
                 threshold: self.recognise.threshold,

@@ -67,6 +67,9 @@ pub enum EvaluateError {
     /// The models cannot be used.
     #[error(transparent)]
     Equip(#[from] EquipError),
+    /// There is no cohort to draw from.
+    #[error(transparent)]
+    Cohort(#[from] crate::calibrate::CohortError),
     /// A detector failed.
     #[error(transparent)]
     Detect(#[from] crate::detect::DetectError),

@@ -11,7 +11,8 @@
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
 //! `attempt` takes one face through the path; `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
 //! photographs in pairs, which `pairs` takes through the path, `verification` makes figures,
-//! `plots` pictures and `page` a page of. `groups` measures photographs by groups of people, `vectors`
+//! `plots` pictures and `page` a page of. `search` draws a large gallery and searches
+//! it. `groups` measures photographs by groups of people, `vectors`
 //! writes what became of them. `plots` also draws what [`crate::calibrate`] found.
 
 mod attempt;
@@ -27,6 +28,7 @@ mod pairs;
 mod plots;
 pub mod report;
 pub mod scene;
+mod search;
 mod stills;
 mod transcode;
 mod vectors;
@@ -42,6 +44,7 @@ pub use page::{Origin, page};
 pub use pair_list::{Pair, PairList, PairListError, Photograph};
 pub use pairs::{Pairs, pairs};
 pub use plots::{PlotError, plot_claim, plot_liveness, plots};
+pub use search::{SearchRow, SearchTable, search};
 pub use transcode::{TranscodeError, Transcoder};
 pub use vectors::{VectorTable, vectors};
 pub use verification::{AtFmr, Judged, Point, Trial, Verification};

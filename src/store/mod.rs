@@ -24,6 +24,7 @@ mod audit_state;
 pub mod backup;
 mod chain;
 mod error;
+mod index_file;
 mod keys;
 mod ledger;
 mod names;
@@ -45,6 +46,7 @@ pub use administrators::{ADMINISTRATORS_MAX, Administrator, AdministratorProblem
 pub use backup::BackupProblem;
 pub use chain::{BROKEN_MAX, Broken, CutState, Verified};
 pub use error::{Condition, Error, ErrorKind, may_be_written};
+pub use index_file::{IndexFile, IndexProblem};
 pub use keys::{KnownKey, Rotation};
 pub use ledger::{OutboxPage, Run, UnreadableRecord};
 pub use names::{Likeness, LookAlike, Names};

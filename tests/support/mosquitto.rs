@@ -86,6 +86,11 @@ impl Mosquitto {
         self.port
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> String {
+        self.child.as_ref().unwrap().id().to_string()
+    }
+
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }

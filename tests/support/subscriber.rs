@@ -99,6 +99,12 @@ impl Subscriber {
         self.client.publish(topic, payload, options).unwrap();
     }
 
+    /// What comes within `time`, or was there before it.
+    pub fn all_within(&self, time: Duration) -> Vec<Received> {
+        let first = self.messages.recv_timeout(time).ok();
+        first.into_iter().chain(self.messages.try_iter()).collect()
+    }
+
     /// The next message that `wanted` is true of; what comes before is passed over.
     pub fn next(&self, what: &str, mut wanted: impl FnMut(&Received) -> bool) -> Received {
         loop {

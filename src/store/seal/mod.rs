@@ -152,6 +152,16 @@ impl StoreKey {
         Ok((key, wrapped))
     }
 
+    /// The index of the references of `of`, sealed.
+    pub(super) fn seal_index(&self, of: &str, bytes: &[u8]) -> Result<Vec<u8>, NotSealed> {
+        seal(&cipher(&self.bytes), bytes, &bound("index", &[of.as_bytes()]))
+    }
+
+    pub(super) fn open_index(&self, of: &str, sealed: &[u8]) -> Result<Vec<u8>, DoesNotOpen> {
+        let mut plain = open(&cipher(&self.bytes), sealed, &bound("index", &[of.as_bytes()]))?;
+        Ok(std::mem::take(&mut plain))
+    }
+
     pub(super) fn wrap(&self, subject: &str, key: &DataKey) -> Result<Vec<u8>, NotSealed> {
         seal(&cipher(&self.bytes), key.bytes.as_ref(), &bound("data key", &[subject.as_bytes()]))
     }
