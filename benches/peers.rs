@@ -1,8 +1,11 @@
-//! Ours beside the same work done by `OpenCV` and the TFLite interpreter in Python, in turns.
+//! Ours beside the same work done by `OpenCV` and the TFLite interpreter in Python, and beside what people
+//! would take instead, in turns.
 //!
 //! `make peers`, or `cargo bench --bench peers -- python`: it installs the packages that
-//! `benches/peers/requirements.txt` pins. Out: for YUYV and MJPG the time of a frame of both, with
-//! the full range on every frame and 1,000 references, and how much each has around its networks.
+//! `benches/peers/*.txt` pin. Out: for YUYV and MJPG the time of a frame of both, with
+//! the full range on every frame and 1,000 references, and how much each has around its networks; then
+//! for each of `OTHERS` the time of its frame beside a whole frame of ours that follows a face. What could
+//! not be had is said and left out.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -18,13 +21,28 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use deepid_edge::inference::Runtime;
 use kinds::prepared;
-use kinds::turns::{Turn, medians, ratio, timed};
+use kinds::turns::{Turn, WARM_UP, medians, medians_after, ratio, timed};
 use support::models::{root, runtime};
 
 const ROUNDS: usize = 100;
 
-/// `opencv_python.py` as it waits for its turn.
+/// Peers of `others.py`, the packages that each needs, and how often it takes its turn.
+const OTHERS: [(&str, &str, usize); 10] = [
+    ("haar", "others", 25),
+    ("dlib-hog", "others", 25),
+    ("dlib-mmod", "others", 3),
+    ("ssd", "others", 25),
+    ("yunet-320", "others", 50),
+    ("yunet", "others", 25),
+    ("mtcnn", "tensorflow", 15),
+    ("face_recognition", "others", 15),
+    ("yunet-320+mobilefacenet", "others", 50),
+    ("ssd+deepid", "tensorflow", 25),
+];
+
+/// A script as it waits for its turn.
 struct Peer {
     child: Child,
     asked: ChildStdin,
@@ -32,10 +50,9 @@ struct Peer {
 }
 
 impl Peer {
-    fn start(kind: &str) -> Self {
+    fn start(script: &[&str]) -> Self {
         let mut child = Command::new(root().join("tools/in_venv.sh"))
-            .args(["benches/peers/requirements.txt", "benches/peers/opencv_python.py"])
-            .args(["--in-turns", kind])
+            .args(script)
             .current_dir(root())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -43,9 +60,7 @@ impl Peer {
             .expect("the script starts");
         let asked = child.stdin.take().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap());
-        let mut peer = Self { child, asked, answers };
-        println!("{}", peer.line());
-        peer
+        Self { child, asked, answers }
     }
 
     fn line(&mut self) -> String {
@@ -55,13 +70,14 @@ impl Peer {
         line.trim().to_owned()
     }
 
-    /// Milliseconds of a frame, and of its two networks alone.
-    fn turn(&mut self) -> (Duration, Duration) {
+    /// What it took of a frame, and whatever else it tells.
+    fn turn<const NUMBERS: usize>(&mut self) -> [Duration; NUMBERS] {
         writeln!(self.asked, "go").expect("the peer listens");
         let line = self.line();
         let mut numbers = line.split(' ').map(|number| number.parse::<f64>().expect("a number"));
-        let mut next = || Duration::from_secs_f64(numbers.next().expect("two numbers") / 1000.0);
-        (next(), next())
+        std::array::from_fn(|_| {
+            Duration::from_secs_f64(numbers.next().expect("so many numbers") / 1000.0)
+        })
     }
 }
 
@@ -82,10 +98,16 @@ fn main() {
         ("yuyv", "frame/full range alone, one crop"),
         ("mjpg", "frame/full range alone MJPG, one crop"),
     ] {
-        let mut peer = Peer::start(kind);
+        let mut peer = Peer::start(&[
+            "benches/peers/requirements.txt",
+            "benches/peers/opencv_python.py",
+            "--in-turns",
+            kind,
+        ]);
+        println!("{}", peer.line());
         let mut networks = Vec::with_capacity(ROUNDS);
         let theirs: Turn<'_> = Box::new(|| {
-            let (frame, bare) = peer.turn();
+            let [frame, bare] = peer.turn();
             networks.push(bare);
             frame
         });
@@ -105,4 +127,26 @@ fn main() {
         println!("{}", ratio("  deepid-edge: frame / its two networks", ours, finder + embedder));
         println!("{}", ratio("  OpenCV and Python / deepid-edge", theirs, ours));
     }
+    for (name, packages, rounds) in OTHERS {
+        beside(&runtime, name, packages, rounds);
+    }
+}
+
+/// Prints what a frame of the peer `name` takes beside one of ours.
+fn beside(runtime: &Runtime, name: &str, packages: &str, rounds: usize) {
+    let packages = format!("benches/peers/{packages}.txt");
+    let mut peer = Peer::start(&[&packages, "benches/peers/others.py", name]);
+    let about = peer.line();
+    println!("{name}: {about}");
+    if about.starts_with("skipped") {
+        return;
+    }
+    let theirs: Turn<'_> = Box::new(|| peer.turn::<1>()[0]);
+    let ours = ["frame/following", "frame/full range alone, one crop"];
+    let ours = ours.map(|name| timed(prepared(runtime, name)));
+    let mut turns: Vec<Turn<'_>> = std::iter::once(theirs).chain(ours).collect();
+    let times = medians_after(&mut turns, rounds.min(WARM_UP), rounds);
+    let [theirs, following, whole] = times[..] else { return };
+    println!("{}", ratio(&format!("  {name} / deepid-edge, following"), theirs, following));
+    println!("{}", ratio(&format!("  {name} / deepid-edge, full range"), theirs, whole));
 }

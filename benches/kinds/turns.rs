@@ -7,7 +7,8 @@ use deepid_edge::clock::{Clock, ClockRequirement, Floor, SystemClock};
 /// Does a piece of work, and says how long it took.
 pub type Turn<'a> = Box<dyn FnMut() -> Duration + 'a>;
 
-const WARM_UP: usize = 20;
+/// Rounds that are not counted.
+pub const WARM_UP: usize = 20;
 /// Pieces in one reading: the clock counts whole microseconds.
 const PIECES: u32 = 4;
 
@@ -25,11 +26,16 @@ pub fn timed<'a>(mut work: impl FnMut() + 'a) -> Turn<'a> {
 
 /// Median time of each of `works` over `rounds`.
 pub fn medians(works: &mut [Turn<'_>], rounds: usize) -> Vec<Duration> {
+    medians_after(works, WARM_UP, rounds)
+}
+
+/// The same after `warm_up` rounds that are not counted.
+pub fn medians_after(works: &mut [Turn<'_>], warm_up: usize, rounds: usize) -> Vec<Duration> {
     let mut times = vec![Vec::with_capacity(rounds); works.len()];
-    for round in 0..WARM_UP + rounds {
+    for round in 0..warm_up + rounds {
         for (work, times) in works.iter_mut().zip(&mut times) {
             let time = work();
-            if round >= WARM_UP {
+            if round >= warm_up {
                 times.push(time);
             }
         }
