@@ -82,7 +82,7 @@ impl Doors {
                             SessionEvent::Disconnected { .. } => false,
                             _ => continue,
                         };
-                        drop(tell.send((number, connected, now.now())));
+                        let _nobody_waits = tell.send((number, connected, now.now()));
                     }
                 });
                 session
@@ -217,7 +217,7 @@ fn main() {
         share(&came, 0.5),
         share(&came, 1.0)
     );
-    std::thread::sleep(Duration::from_secs(3));
+    all.clock.sleep(Duration::from_secs(3));
     println!(
         "memory of a session   {:8.0} kB each",
         (resident_mb("self") - before) * 1e3 / doors as f64
@@ -243,7 +243,7 @@ fn main() {
     while all.heard.try_recv().is_ok() {}
     broker.stop();
     let lost = all.clock.now();
-    std::thread::sleep(Duration::from_secs(5));
+    all.clock.sleep(Duration::from_secs(5));
     broker.start_again();
     let back = all.clock.now();
     let came = all.until_connected(back);
