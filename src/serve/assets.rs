@@ -44,6 +44,7 @@ files![
     "app/picture.js",
     "app/score.js",
     "app/stream.js",
+    "app/visits.js",
     "app/words.js",
     "favicon.svg",
     "i18n/de.json",

@@ -19,7 +19,7 @@ use super::openapi::{Described, Parameters, list_of, of, queried, stated};
 use super::problem::in_form;
 use super::{
     assets, doctor, events, figures, guided, live, login, openapi, people, pictures, pin, read,
-    records,
+    records, visits,
 };
 
 /// Who may use a route.
@@ -301,6 +301,23 @@ pub const ROUTES: &[Route] = {
         .refusing(&[409, 422]),
         route(
             "GET",
+            "/api/v1/visits",
+            Administrator,
+            Json(of::<visits::Visits>),
+            "The strangers' visits that may be enrolled: when, how good, for how long still.",
+        )
+        .refusing(&[429]),
+        route(
+            "POST",
+            "/api/v1/visits/{id}/enrol",
+            Administrator,
+            Json(of::<visits::EnrolledVisit>),
+            "Enrol the stranger of a visit, of whom nobody knows whether it was a living face.",
+        )
+        .carrying(Carries::Json(stated::<guided::Wanted>))
+        .refusing(&[409, 429]),
+        route(
+            "GET",
             "/api/v1/records",
             Reader,
             Json(of::<records::RecordsPage>),
@@ -374,6 +391,8 @@ fn handler(route: &Route) -> Option<MethodRouter<Arc<App>>> {
         ("POST", "/api/v1/enrolments") => post(guided::begin),
         ("DELETE", "/api/v1/enrolments/{id}") => delete(guided::cancel),
         ("POST", "/api/v1/enrolments/{id}/finish") => post(guided::finish),
+        ("GET", "/api/v1/visits") => get(visits::list),
+        ("POST", "/api/v1/visits/{id}/enrol") => post(visits::enrol),
         ("GET", "/api/v1/records") => get(records::page),
         ("GET", "/api/v1/records.csv") => get(records::csv),
         ("GET", "/api/v1/records.jsonl") => get(records::lines),

@@ -17,14 +17,16 @@ from people_cases import (
     enrolment_is_cancelled,
     files_of_one_name,
     files_with_one_refused,
+    from_a_recent_visit,
     markup_in_a_name_is_text,
     people_are_listed,
     whom_a_picture_shows,
 )
 from steps import Skip, administrator, expect, judge, loaded, own, request, told
 from target import Target
+from world import World
 
-VIEWS = ("live", "people", "log", "figures", "door", "people/add", "people/enrol", "people/identify")
+VIEWS = ("live", "people", "log", "figures", "door", "people/add", "people/enrol", "people/visits", "people/identify")
 
 
 # The numbers of the timers that are to go off in five seconds: tries that are due.
@@ -96,13 +98,13 @@ def viewer_reads_only(browser: Browser, target: Target) -> None:
     browser.says("Enrolment")
     text = browser.text("#main")
     expect(not any(words in text for words in ("Rename", "Remove", "Switch off")), f"a viewer changes nobody: {text!r}")
-    for view in ("people/add", "people/enrol", "people/identify"):
+    for view in ("people/add", "people/enrol", "people/visits", "people/identify"):
         browser.go(view)
         browser.says("Nobody with this id")
         expect(not browser.all("#main form, #main input"), f"a viewer gets no form by the address {view} either")
     somebody = request(browser, "GET", "subjects")["json"][0]["id"]
-    for method, path in (("DELETE", f"subjects/{somebody}"), ("PATCH", f"subjects/{somebody}"), ("POST", "enrolments")):
-        answer = request(browser, method, path, {"name": own("Nobody")} if method != "DELETE" else None)
+    for method, path in (("DELETE", f"subjects/{somebody}"), ("PATCH", f"subjects/{somebody}"), ("POST", "enrolments"), ("GET", "visits")):
+        answer = request(browser, method, path, {"name": own("Nobody")} if method in ("PATCH", "POST") else None)
         expect(answer["status"] == 403, f"{method} {path} of a viewer is answered {answer['status']}")
     browser.collect()
     expect(not any("/live" in url and url.startswith("ws") for url in browser.asked), "no socket was opened for a viewer")
@@ -313,6 +315,7 @@ def a_pin_is_typed(browser: Browser, target: Target) -> None:
     keys = lambda text: [next(key for key in browser.all(".key") if key.text == one).click() for one in text]
     world.pin = "4711"
     try:
+        a_visit_has_three_wrong_pins(browser, world, keys)
         world.come("second_factor")
         browser.one("body.pin .keypad")
         keys("4712✓")
@@ -331,6 +334,20 @@ def a_pin_is_typed(browser: Browser, target: Target) -> None:
     finally:
         world.pin = None
         world.go()
+    browser.one("body.idle")
+
+
+def a_visit_has_three_wrong_pins(browser: Browser, world: World, keys) -> None:
+    """The fourth one is not even compared, and the next visit begins anew."""
+    world.come("second_factor")
+    browser.one("body.pin .keypad")
+    for wrong in ("0000", "1111", "2222"):
+        keys(f"{wrong}✓")
+        browser.says("Wrong PIN")
+    keys("4711✓")
+    browser.says("Too many tries, wait a little")
+    expect(world.wrong_pins == 3, f"three are compared: {world.wrong_pins}")
+    world.go()
     browser.one("body.idle")
 
 
@@ -463,6 +480,8 @@ ABSENT_ICONS = "return [...document.querySelectorAll('use')].map(e => e.getAttri
 def it_fits(browser: Browser, target: Target) -> None:
     administrator(browser, target)
     wrong = []
+    if target.world:
+        target.world.stranger()
     subject = request(browser, "GET", "subjects")["json"]
     views = [*VIEWS, *([f"people/{subject[0]['id']}"] if subject else [])]
     for size in SIZES:
@@ -485,6 +504,8 @@ def axe_finds_nothing(browser: Browser, target: Target) -> None:
     browser.one("form")
     found += [f"login: {text}" for text in browser.violations(source)]
     administrator(browser, target)
+    if target.world:
+        target.world.stranger()
     subject = request(browser, "GET", "subjects")["json"]
     views = [*VIEWS, *([f"people/{subject[0]['id']}"] if subject else [])]
     for scheme in ("light", "dark"):
@@ -534,6 +555,7 @@ CASES = {
     files_of_one_name: REFUSED,
     a_person_is_changed: REFUSED,
     whom_a_picture_shows: REFUSED,
+    from_a_recent_visit: REFUSED,
     enrolment_at_the_door: (),
     enrolment_is_cancelled: (),
     a_grant_appears_at_once: (),

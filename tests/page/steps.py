@@ -76,6 +76,7 @@ LOADED = {
     "live": ".decisions li",
     "people": ".table tbody a, .empty",
     "log": ".entry, .log .empty",
+    "people/visits": ".choice, form .empty",
     "figures": ".tiles .tile",
     "door": ".settings tbody tr",
 }

@@ -10,6 +10,7 @@ import { hear } from "./door.js";
 import { button, el, failure, field, icon, put, select } from "./dom.js";
 import { asDay, asSecond, fromField } from "./format.js";
 import { details, outcomeMark } from "./decision.js";
+import { offerOf } from "./visits.js";
 import { OUTCOMES } from "./words.js";
 
 const PAGE = 50;
@@ -74,7 +75,7 @@ export function log() {
   function entry(record, fresh) {
     const id = `record-${record.seq}`;
     const place = el("div", { id, class: "details", hidden: !open.has(record.seq) });
-    if (open.has(record.seq)) put(place, details(record));
+    if (open.has(record.seq)) put(place, details(record), offerOf(record));
     const toggle = el(
       "button",
       {
@@ -89,7 +90,7 @@ export function log() {
           if (shut) open.delete(record.seq);
           else {
             open.add(record.seq);
-            put(place, details(record));
+            put(place, details(record), offerOf(record));
           }
         },
       },

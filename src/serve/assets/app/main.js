@@ -16,6 +16,7 @@ import { person } from "./person.js";
 import { add } from "./add.js";
 import { enrol } from "./enrol.js";
 import { identify } from "./identify.js";
+import { visits } from "./visits.js";
 import { log } from "./log.js";
 import { figures } from "./figures.js";
 import { board } from "./board.js";
@@ -50,6 +51,7 @@ function route() {
   const [first, second, third] = parts(location.hash);
   if (first === "people" && second === "add" && isAdministrator()) return ["people", "Add from files", () => add(third)];
   if (first === "people" && second === "identify" && isAdministrator()) return ["people", "Who is this?", identify];
+  if (first === "people" && second === "visits" && isAdministrator()) return ["people", "Add from a recent visit", visits];
   if (first === "people" && second === "enrol" && isAdministrator()) {
     return ["people", "Add at the door", () => enrol(third)];
   }
