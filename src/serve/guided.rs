@@ -27,7 +27,7 @@ use super::events::{Heard, send};
 use super::feed::{FaceShown, Pause, Sighting, SubjectShown};
 use super::guard::Identity;
 use super::openapi::{self, Stated};
-use super::pictures::{Bench, in_words};
+use super::pictures::{Bench, Purpose, in_words};
 use super::poses::{Pose, Step};
 use super::problem::Problem;
 use super::{body, people};
@@ -429,7 +429,7 @@ pub(super) async fn begin(
     let id = blocking(move || {
         let app = for_work;
         let config = app.feed.config();
-        let bench = Bench::open(&app, turn, true)?;
+        let bench = Bench::open(&app, turn, &Purpose::Enrol)?;
         app.acting(&by, |store, by| {
             let event = Administrative::EnrolmentBegun;
             store.record_admin(event, by.door, by.boot, by.now, by.wall)

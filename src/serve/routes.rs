@@ -262,6 +262,14 @@ pub const ROUTES: &[Route] = {
         .carrying(Pictures { named: false, most: pictures::PICTURES_MAX }),
         route(
             "POST",
+            "/api/v1/subjects/{id}/verify",
+            Administrator,
+            Json(of::<pictures::Verified>),
+            "Say whether a picture, which is forgotten, shows this subject.",
+        )
+        .carrying(Pictures { named: false, most: 1 }),
+        route(
+            "POST",
             "/api/v1/identify",
             Administrator,
             Json(of::<pictures::Identified>),
@@ -386,6 +394,7 @@ fn handler(route: &Route) -> Option<MethodRouter<Arc<App>>> {
         ("DELETE", "/api/v1/subjects/{id}/groups/{group}") => delete(people::dismiss),
         ("POST", "/api/v1/subjects/pictures") => post(pictures::enrol),
         ("POST", "/api/v1/subjects/{id}/pictures") => post(pictures::add),
+        ("POST", "/api/v1/subjects/{id}/verify") => post(pictures::verify),
         ("POST", "/api/v1/identify") => post(pictures::identify),
         ("GET", "/api/v1/enrolments") => get(guided::show),
         ("POST", "/api/v1/enrolments") => post(guided::begin),

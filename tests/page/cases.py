@@ -10,6 +10,8 @@ in people_cases.py.
 import json
 import time
 
+from selenium.webdriver.common.action_chains import ActionChains
+
 from browser import SIZES, Browser, axe
 from people_cases import (
     a_person_is_changed,
@@ -26,7 +28,7 @@ from steps import Skip, administrator, expect, judge, loaded, own, request, told
 from target import Target
 from world import World
 
-VIEWS = ("live", "people", "log", "figures", "door", "people/add", "people/enrol", "people/visits", "people/identify")
+VIEWS = ("live", "people", "log", "figures", "door", "door/zones", "people/add", "people/enrol", "people/visits", "people/identify")
 
 
 # The numbers of the timers that are to go off in five seconds: tries that are due.
@@ -195,6 +197,13 @@ def the_log(browser: Browser, target: Target) -> None:
     first.click()
     browser.wait(lambda: first.get_attribute("aria-expanded") == "true", "a record opens")
     expect("Record" in browser.text(".details:not([hidden])"), "details are shown")
+    if target.world:
+        details = browser.text(".details:not([hidden])")
+        for term in ("Pictures", "Score", "Threshold", "Distance to the second", "Latency", "Claimed rate", "Liveness"):
+            expect(term in details, f"a decision opens to its {term}: {details!r}")
+        sentences = [one.text for one in browser.all(".entry .sentence")]
+        expect(any("was granted: recognised, and may pass." in one for one in sentences), f"what happened and why, in a sentence: {sentences[:5]}")
+        expect(any("was denied: not within the hours or the validity." in one for one in sentences), f"and why not: {sentences[:5]}")
     first.click()
     browser.wait(lambda: not browser.all(".details:not([hidden])"), "a record closes")
     count = len(browser.all(".entry"))
@@ -441,6 +450,66 @@ def figures_and_door(browser: Browser, target: Target) -> None:
     expect("NaN" not in browser.text() and "undefined" not in browser.text(), "no value is broken")
 
 
+def a_rectangle_is_drawn(browser: Browser, target: Target) -> None:
+    """Where no face is seen is drawn on a still, for the configuration file."""
+    administrator(browser, target, "door")
+    browser.press("Where no face is seen")
+    browser.wait(lambda: browser.all(".picture.still:not(.waiting)"), "a still is shown")
+    line = lambda: browser.text("code.value")
+    before = next(one["value"] for one in request(browser, "GET", "config")["json"] if one["key"] == "detect.ignore")
+    browser.wait(lambda: len(browser.all(".rectangles li")) == len(before), "those in force are listed")
+    drawing = browser.all("svg.zones")[0]
+    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", drawing)
+    wide, high = drawing.size["width"], drawing.size["height"]
+    # From a tenth of the picture's width to four tenths; down beyond its lower edge.
+    actions = ActionChains(browser.driver).move_to_element_with_offset(drawing, int(-0.4 * wide), int(0.1 * high))
+    actions.click_and_hold().move_by_offset(int(0.3 * wide), int(0.39 * high)).release().perform()
+    browser.wait(lambda: len(browser.all(".rectangles li")) == len(before) + 1, "the one that was drawn is listed")
+    drawn = json.loads(line().removeprefix("ignore = "))[-1]
+    near = lambda value, wanted: abs(value - wanted) < 0.02
+    expect(all(map(near, drawn, (0.1, 0.6, 0.3, 0.39))), f"it is the one that was drawn, in fractions: {drawn}")
+    expect(len(browser.all("svg.zones rect.ignore")) == len(before) + 1, "and is shown on the still")
+    # The same without a pointer; what lies beyond the picture is cut off.
+    browser.press("Add a rectangle")
+    width = browser.all(".rectangles li:last-child input")[2]
+    width.send_keys("\ue009a\ue000" + "90\ue007")
+    browser.wait(lambda: json.loads(line().removeprefix("ignore = "))[-1] == [0.4, 0.4, 0.6, 0.2], "it ends where the picture ends")
+    for _ in range(2):
+        browser.all(".rectangles li:last-child button")[0].click()
+    browser.wait(lambda: json.loads(line().removeprefix("ignore = ")) == before, "what is removed is gone from the line")
+    browser.collect()
+    expect("Nothing is changed here" in browser.text("#main"), "that the file has to be changed is said")
+
+
+def ten_thousand_events(browser: Browser, target: Target) -> None:
+    """A page that is told more than it can show stays usable, and so does the screen at the door."""
+    if not target.world:
+        raise Skip("a real door does not decide ten thousand times within a test")
+    world = target.world
+    administrator(browser, target, "log")
+    browser.one(".entry")
+    browser.wait(lambda: world.listeners, "the page listens")
+    people = list(world.subjects.values())
+    kept = world.records
+    try:
+        for number in range(10_000):
+            # Nobody waits for a page that is slow: what is told is put into its queue.
+            world.decide("granted", "matched", people[number % len(people)])
+        newest = world.records[-1]["seq"]
+        shown = "return document.querySelector('.entry')?.getAttribute('aria-controls')"
+        browser.wait(lambda: browser.driver.execute_script(shown) == f"record-{newest}", "the newest is shown", 120)
+        expect(len(browser.all(".entry")) <= 1000, "the list has a bound")
+        world.decide("unknown", "no_match")
+        browser.wait(lambda: browser.driver.execute_script(shown) == f"record-{newest + 1}", "it goes on", 120)
+        browser.go("people")
+        browser.one(".table tbody a")
+        browser.go("live")
+        browser.says("Unknown", ".decisions")
+        expect(len(browser.all(".decisions li")) <= 8, "the last decisions are few")
+    finally:
+        world.records = kept[:121]
+
+
 def a_lost_session(browser: Browser, target: Target) -> None:
     administrator(browser, target, "people")
     browser.one(".table, .empty")
@@ -562,6 +631,8 @@ CASES = {
     the_log: (),
     # A daemon without a doctor on its page is told from one that fails.
     figures_and_door: ("/api/v1/doctor",),
+    a_rectangle_is_drawn: (),
+    ten_thousand_events: (),
     by_keyboard: (),
     a_lost_session: REFUSED,
     the_kiosk: GONE + REFUSED,

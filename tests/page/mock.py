@@ -290,7 +290,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except OSError:
             pass
         finally:
-            world.listeners.discard(listener)
+            with world.lock:
+                world.listeners.discard(listener)
 
     def live(self) -> None:
         self.close_connection = True

@@ -396,6 +396,8 @@ class World:
         return [
             row("camera.device", "auto", "default", "The camera: a path, 'auto', or a program's preset", False),
             row("camera.rotate", 0, "default", "Degrees by which the picture is turned, clockwise", False),
+            row("detect.ignore", [[0.02, 0.03, 0.24, 0.4]], "/etc/deepid-edge/config.toml", "Rectangles in which no face is seen", True),
+            row("detect.only", [], "default", "Rectangles outside of which no face is seen", True),
             row("door.id", "front", "/etc/deepid-edge/config.toml", "The door's part of every topic", False),
             row("live.mode", "deny", "default", "What a visit must show to be of a live face", True),
             row("mqtt.password", "********", "DEEPID_EDGE_MQTT__PASSWORD", "The broker's password", False),

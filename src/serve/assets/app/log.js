@@ -10,6 +10,7 @@ import { hear } from "./door.js";
 import { button, el, failure, field, icon, put, select } from "./dom.js";
 import { asDay, asSecond, fromField } from "./format.js";
 import { details, outcomeMark } from "./decision.js";
+import { sentenceOf } from "./sentence.js";
 import { offerOf } from "./visits.js";
 import { OUTCOMES } from "./words.js";
 
@@ -66,7 +67,7 @@ export function log() {
       records = (gap ? page.records : [...fresh, ...records]).slice(0, SHOWN_MAX);
       before = gap || !before ? (page.next_before ?? null) : records.at(-1).seq;
       draw(new Set(fresh.map(({ seq }) => seq)));
-      put(live, fresh[0].sentence);
+      put(live, sentenceOf(fresh[0]));
     } catch {
       // The banner says that the door is gone; what is missing comes when it is back.
     }
@@ -96,7 +97,7 @@ export function log() {
       },
       el("time", { datetime: record.at }, asSecond(record.at)),
       outcomeMark(record.outcome),
-      el("span", { class: "sentence" }, record.sentence),
+      el("span", { class: "sentence" }, sentenceOf(record)),
       icon("chevron", "turns"),
     );
     return el("li", { class: fresh ? "new" : null }, toggle, place);

@@ -17,6 +17,7 @@ import { add } from "./add.js";
 import { enrol } from "./enrol.js";
 import { identify } from "./identify.js";
 import { visits } from "./visits.js";
+import { zones } from "./zones.js";
 import { log } from "./log.js";
 import { figures } from "./figures.js";
 import { board } from "./board.js";
@@ -55,6 +56,7 @@ function route() {
   if (first === "people" && second === "enrol" && isAdministrator()) {
     return ["people", "Add at the door", () => enrol(third)];
   }
+  if (first === "door" && second === "zones" && isAdministrator()) return ["door", "Where no face is seen", zones];
   if (first === "people" && second) return ["people", "Person", () => person(second)];
   const make = { live, people, log, figures, door: board }[first];
   return make ? [first, VIEWS.find(({ path }) => path === first).title, make] : ["live", "Live", live];

@@ -23,7 +23,7 @@ export function visitsAddress(chosen) {
 
 /** A way to enrol whoever a record is of, where the daemon remembers that visit; put beside its details. */
 export function offerOf(record) {
-  const place = el("div", {});
+  const place = el("div", { class: "offer" });
   if (!isAdministrator() || record.outcome !== "unknown") return null;
   api.get("visits").then(
     ({ visits }) => {
@@ -45,7 +45,7 @@ function left(seconds) {
 function described({ at, lasted_ms: lasted, faces, quality }) {
   return [
     lasted !== undefined && `seen for ${asNumber(lasted / 1000, 1)} s`,
-    `${plural(faces, "face")} kept, the best ${asNumber(quality * 100)} % good`,
+    `${plural(faces, "face")} kept, quality up to ${asNumber(quality * 100)} %`,
     at && asAgo(at) !== "just now" && `${asAgo(at)} ago`,
   ].filter(Boolean).join(", ");
 }
