@@ -261,8 +261,11 @@ impl RecordShown {
             Some(Json::String(text)) => Some(text),
             _ => None,
         };
-        let [event, outcome, reason, id] = ["event", "outcome", "reason", "subject"].map(&mut take);
         let is_decision = decision.is_some();
+        let [event, id] = ["event", "subject"].map(&mut take);
+        // What is called so in an event of administration is one of its details.
+        let [outcome, reason] =
+            ["outcome", "reason"].map(|name| if is_decision { take(name) } else { None });
         let kind = if is_decision { "decision".to_owned() } else { event.unwrap_or_default() };
         let subject = id.and_then(|id| SubjectId::new(&id).ok());
         let subject = subject.map(|id| SubjectShown { name: names.get(&id).cloned(), id });
@@ -278,7 +281,6 @@ impl RecordShown {
         };
         details.insert("clock".to_owned(), serde_json::to_value(record.clock).unwrap_or_default());
         details.insert("acknowledged".to_owned(), (!stored.waiting).into());
-        let (outcome, reason) = if is_decision { (outcome, reason) } else { (None, None) };
         Self {
             seq: record.seq,
             at: rfc3339(record.issued_ms),

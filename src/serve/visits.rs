@@ -122,7 +122,7 @@ pub(super) struct Visits {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Visit {
     /// By which it is enrolled: the id of its decision.
-    #[schema(value_type = String, format = Uuid)]
+    #[schema(value_type = String)]
     id: Uuid,
     /// The number of its record.
     seq: u64,
