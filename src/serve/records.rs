@@ -435,7 +435,7 @@ mod tests {
     use super::super::app::tests::{app, run, somebody};
     use super::*;
     use crate::clock::Clock as _;
-    use crate::store::{Administrative, Role};
+    use crate::store::{Administrative, ConfigurationRefusal, Role};
 
     #[test]
     fn a_row_has_a_cell_for_each_column_and_none_is_a_formula() {
@@ -471,6 +471,21 @@ mod tests {
             json!({ "seq": 7, "at": "t", "outcome": "granted", "reason": "matched" })
         );
         assert_eq!(short(true)["subject"], json!({ "name": "Anna" }));
+    }
+
+    #[test]
+    fn the_reason_of_an_event_is_one_of_its_details() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let reason = ConfigurationRefusal::NotToml;
+        let event = Administrative::ConfigurationRefused { reason, keys: Vec::new() };
+        app.acting(&somebody("anna", Role::Administrator), |store, by| {
+            store.record_admin(event, by.door, by.boot, by.now, by.wall).unwrap();
+        });
+        let stored = app.database().records(&Selection::default(), 0, 1).unwrap();
+        let told = RecordShown::of(stored.first().unwrap(), &Names::default());
+        assert_eq!(told.details["reason"], "not_toml");
+        assert_eq!((told.outcome, told.reason), (None, None), "it is no decision");
     }
 
     #[test]

@@ -418,6 +418,44 @@ def the_kiosk_goes_on(browser: Browser, target: Target) -> None:
             world.language = "en"
 
 
+TONES = """
+    window.tones = [];
+    window.OscillatorNode = class extends OscillatorNode {
+      constructor(audio, options) { super(audio, options); window.tones.push(options.frequency); }
+    };
+"""
+
+
+def the_kiosk_sounds_on_request(browser: Browser, target: Target) -> None:
+    if not target.world:
+        raise Skip("whether a real door's screen has sound is a matter of its configuration")
+    world = target.world
+    browser.before_each_page(TONES)
+
+    def heard(path: str, outcome: str, reason: str) -> list:
+        browser.log_in(*target.accounts["kiosk"], path=path)
+        browser.one("body.idle #clock")
+        browser.wait(lambda: world.listeners, "the screen listens")
+        world.decide(outcome, reason, next(iter(world.subjects.values())) if outcome == "granted" else None)
+        browser.one(f"body.{outcome}")
+        return browser.driver.execute_script("return window.tones")
+
+    world.sound = False
+    try:
+        expect(heard("/kiosk?lang=en", "granted", "matched") == [], "a screen is silent unless somebody wants sound")
+        browser.wait(lambda: not browser.all("#foot button"), "and has no button for it")
+        granted = heard("/kiosk?lang=en&sound=1", "granted", "matched")
+        expect(len(granted) == 2 and granted[1] > granted[0], f"two rising tones for a grant: {granted}")
+        refused = heard("/kiosk?lang=en&sound=1", "unknown", "no_match")
+        expect(len(refused) == 1 and refused[0] < granted[0], f"a low one for the rest: {refused}")
+        browser.one("#foot button").click()
+        world.decide("ambiguous", "not_live")
+        browser.one("body.ambiguous")
+        expect(len(browser.driver.execute_script("return window.tones")) == 1, "whoever switches it off hears no more")
+    finally:
+        world.sound = True
+
+
 def figures_and_door(browser: Browser, target: Target) -> None:
     administrator(browser, target, "figures")
     browser.says("Claimed FPIR")
@@ -637,6 +675,7 @@ CASES = {
     a_lost_session: REFUSED,
     the_kiosk: GONE + REFUSED,
     the_kiosk_goes_on: GONE + REFUSED,
+    the_kiosk_sounds_on_request: GONE + REFUSED,
     it_fits: (),
     axe_finds_nothing: (),
     the_daemon_goes_and_comes: (*GONE, "/api/v1/events - Failed to load resource"),
