@@ -2,8 +2,9 @@
 //
 // In: pages of records, new ones as they are made, filters in the address. Out: sentences under
 // their day; a record opens to its details; the same selection as a download. Invariants: an answer
-// that was overtaken by another filter is not shown; what is fetched is bounded by page; new records
-// are added above only where they match the filter, which the daemon judges.
+// that was overtaken by another filter is not shown; what is fetched is bounded by page, and news are
+// asked for one request at a time, however many events come; new records are added above only where
+// they match the filter, which the daemon judges.
 
 import { api, address } from "./api.js";
 import { hear } from "./door.js";
@@ -27,6 +28,8 @@ export function log() {
   let before = null;
   let asking = 0;
   let closed = false;
+  let looking = false;
+  let due = false;
   const open = new Set();
   const list = el("div", { class: "log" });
   const foot = el("div", { class: "actions centred" });
@@ -53,8 +56,20 @@ export function log() {
     }
   }
 
-  /** What is newer than the newest that is shown. */
+  /** Looks for what is new: one look at a time, and another one where something came meanwhile. */
   async function newer() {
+    due = true;
+    if (looking) return;
+    looking = true;
+    while (due && !closed) {
+      due = false;
+      await look();
+    }
+    looking = false;
+  }
+
+  /** What is newer than the newest that is shown. */
+  async function look() {
     const newest = records[0]?.seq ?? 0;
     const mine = asking;
     try {
