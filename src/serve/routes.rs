@@ -311,7 +311,7 @@ pub const ROUTES: &[Route] = {
             "GET",
             "/api/v1/visits",
             Administrator,
-            Json(of::<visits::Visits>),
+            Json(of::<visits::VisitList>),
             "The strangers' visits that may be enrolled: when, how good, for how long still.",
         )
         .refusing(&[429]),

@@ -108,7 +108,7 @@ impl From<Refused> for Problem {
 
 /// The visits of strangers that may be enrolled.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Visits {
+pub(super) struct VisitList {
     /// For how many minutes a visit is remembered; 0 where none is.
     minutes: u64,
     /// How to have visits remembered, where none is.
@@ -160,15 +160,15 @@ impl Visit {
 const SWITCH_ON: &str = "the door remembers no visits: set policy.recall_minutes, to 10 say, in the configuration, and 'systemctl reload deepid-edge'";
 
 /// `GET /api/v1/visits`
-pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Answer<Visits>, Problem> {
+pub(super) async fn list(State(app): State<Arc<App>>) -> Result<Answer<VisitList>, Problem> {
     let minutes = app.feed.config().policy.recall_minutes;
     if minutes == 0 {
-        return Ok(Answer(Visits { minutes, remedy: Some(SWITCH_ON), visits: Vec::new() }));
+        return Ok(Answer(VisitList { minutes, remedy: Some(SWITCH_ON), visits: Vec::new() }));
     }
     let remembered = ask(&app, Asked::List).await?;
     let visits =
         app.read(move |store| remembered.iter().map(|one| Visit::of(one, store)).collect());
-    Ok(Answer(Visits { minutes, remedy: None, visits: visits.await? }))
+    Ok(Answer(VisitList { minutes, remedy: None, visits: visits.await? }))
 }
 
 /// Somebody who was enrolled from a visit.
