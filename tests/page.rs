@@ -138,8 +138,11 @@ fn every_route_asks_who_it_is_and_whether_it_may() {
         if matches!(route.access, Access::Reader | Access::Administrator) {
             assert_eq!(ask(&kiosk), 403, "{what}, as a kiosk");
         }
-        if route.access == Access::Administrator {
+        if matches!(route.access, Access::Administrator | Access::Kiosk) {
             assert_eq!(ask(&viewer), 403, "{what}, as a viewer");
+        }
+        if route.access == Access::Kiosk {
+            assert_eq!(ask(&administrator), 403, "{what}, as an administrator");
         }
         if route.method != "GET" {
             for csrf in [None, Some("x".to_owned()), viewer.csrf.clone()] {
@@ -453,6 +456,17 @@ fn people_are_enrolled_and_told_by_pictures_which_are_forgotten() {
     assert_eq!(told["faces"][0]["box"].as_array().map(Vec::len), Some(4));
     let stranger = administrator.pictures("/api/v1/identify", None, &[("x", &other)]).json();
     assert_eq!(stranger["faces"][0]["accepted"], false, "{stranger}");
+    let path = format!("/api/v1/subjects/{id}/verify");
+    let verified = |face: &[u8]| administrator.pictures(&path, None, &[("x", face)]).json();
+    let (same, not) = (verified(&three), verified(&other));
+    assert_eq!((&same["same"], &not["same"]), (&json!(true), &json!(false)), "{same} {not}");
+    assert_eq!(same["subject"]["name"], "Barack");
+    assert!(same["score"].as_f64() > same["threshold"].as_f64(), "{same}");
+    assert!(not["score"].as_f64() < not["threshold"].as_f64(), "{not}");
+    let unread = verified(b"no picture");
+    assert_eq!((&unread["same"], &unread["reason"]), (&json!(false), &json!("unreadable")));
+    let nobody = administrator.pictures("/api/v1/subjects/s-00000f/verify", None, &[("x", &three)]);
+    assert_eq!(nobody.status, 404, "{}", nobody.text());
     let figures = administrator.get("/api/v1/calibration").json();
     let counts: u64 =
         figures["enrolled"]["counts"].as_array().unwrap().iter().map(|c| c.as_u64().unwrap()).sum();
@@ -682,6 +696,81 @@ fn an_enrolment_ends_when_the_page_that_began_it_is_closed() {
 }
 
 #[test]
+fn a_stranger_who_was_just_there_is_enrolled_by_the_page_and_granted_the_next_time() {
+    if !assets() {
+        return;
+    }
+    let visit = Recording::new().nobody(3).person("obama3.jpg", 0.16, 60).nobody(40);
+    let site = Site::new(Home::with_database(), visit);
+    let (daemon, nobody) = site.start();
+    let administrator = nobody.log_in("administrator", PASSWORD);
+    let visits = || administrator.get("/api/v1/visits").json();
+    let listed = until("a visit", || {
+        let listed = visits();
+        (!listed["visits"].as_array().unwrap().is_empty()).then_some(listed)
+    });
+    assert_eq!(listed["minutes"], 10);
+    let visit = &listed["visits"][0];
+    let (faces, left) = (visit["faces"].as_u64().unwrap(), visit["left_s"].as_u64().unwrap());
+    assert!((1..=5).contains(&faces) && (500..=600).contains(&left), "{visit}");
+    assert!(visit["lasted_ms"].as_u64().is_some_and(|ms| ms > 0), "{visit}");
+    let record = administrator.get("/api/v1/records?outcome=unknown").json()["records"].clone();
+    let record = record.as_array().unwrap().iter().find(|one| one["seq"] == visit["seq"]).cloned();
+    assert_eq!(record.unwrap()["at"], visit["at"], "it is that of its record");
+    let path = format!("/api/v1/visits/{}/enrol", visit["id"].as_str().unwrap());
+    for wrong in [json!({}), json!({ "nam": "Ada" }), json!({ "name": "" })] {
+        let answer = administrator.json("POST", &path, &wrong);
+        assert_eq!(answer.status, 422, "{wrong}: {}", answer.text());
+    }
+    let unknown = administrator.json("POST", &path, &json!({ "subject": "s-00000f" }));
+    assert_eq!(unknown.status, 404, "{}", unknown.text());
+    assert_eq!(administrator.get("/api/v1/subjects").json(), json!([]), "nobody yet");
+    let made = administrator.json("POST", &path, &json!({ "name": "Ada" }));
+    assert_eq!(made.status, 200, "{}", made.text());
+    let made = made.json();
+    assert_eq!((&made["subject"]["name"], &made["references"]), (&json!("Ada"), &json!(faces)));
+    assert_eq!((&made["subject"]["references"], &made["warnings"]), (&json!(faces), &json!([])));
+    let again = administrator.json("POST", &path, &json!({ "name": "Bob" }));
+    assert_eq!(again.status, 404, "a visit is enrolled once: {}", again.text());
+    let enrolled = site.home.records().into_iter().find(|record| {
+        matches!(record.body, Body::Administrative(Administrative::SubjectEnrolled { .. }))
+    });
+    assert_eq!(enrolled.unwrap().by.unwrap().as_str(), "administrator");
+    until("a grant", || {
+        let granted = administrator.get("/api/v1/records?outcome=granted").json();
+        (granted["records"][0]["subject"]["name"] == "Ada").then_some(())
+    });
+    assert!(!daemon.log().contains("Ada"), "no name in the log");
+    assert_eq!(site.home.ask(&["records", "verify"]).code, 0, "the chain holds");
+    let filmed = std::fs::read(&site.recording).unwrap();
+    let found = holds_a_picture(&site.home.path("."), &filmed[5000..5064], &site.recording);
+    assert_eq!(found, None, "a picture is left in a file");
+}
+
+#[test]
+fn where_no_visit_is_remembered_the_page_says_so_and_how_to_change_that() {
+    if !assets() {
+        return;
+    }
+    let home = Home::with_database().set("policy.recall_minutes", 0);
+    let visit = Recording::new().nobody(3).person("obama3.jpg", 0.16, 60).nobody(40);
+    let site = Site::new(home, visit);
+    let (_daemon, nobody) = site.start();
+    let administrator = nobody.log_in("administrator", PASSWORD);
+    until("a stranger", || {
+        let unknown = administrator.get("/api/v1/records?outcome=unknown").json();
+        (!unknown["records"].as_array().unwrap().is_empty()).then_some(())
+    });
+    let listed = administrator.get("/api/v1/visits").json();
+    assert_eq!((&listed["minutes"], &listed["visits"]), (&json!(0), &json!([])));
+    assert!(listed["remedy"].as_str().unwrap().contains("policy.recall_minutes"), "{listed}");
+    let path = "/api/v1/visits/00000000-0000-0000-0000-000000000007/enrol";
+    let refused = administrator.json("POST", path, &json!({ "name": "Ada" }));
+    assert_eq!(refused.status, 404, "{}", refused.text());
+    assert!(refused.json()["remedy"].as_str().unwrap().contains("recall_minutes"));
+}
+
+#[test]
 fn the_doctor_looks_beside_the_daemon_and_says_what_to_do() {
     if !assets() {
         return;
@@ -750,6 +839,7 @@ fn answers_are_what_the_document_of_the_routes_says() {
         "groups",
         "records",
         "calibration",
+        "visits",
     ] {
         let path = format!("/api/v1/{path}");
         let answer = administrator.get(&path);
@@ -760,6 +850,12 @@ fn answers_are_what_the_document_of_the_routes_says() {
     for pictures in [&[("x", &picture[..])][..], &[("x", &b"none"[..])]] {
         let told = administrator.pictures("/api/v1/identify", None, pictures).json();
         check("post", "/api/v1/identify", 200, &told);
+    }
+    let id = administrator.get("/api/v1/subjects").json()[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/subjects/{id}/verify");
+    for pictures in [&[("x", &picture[..])][..], &[("x", &b"none"[..])]] {
+        let told = administrator.pictures(&path, None, pictures).json();
+        check("post", "/api/v1/subjects/{id}/verify", 200, &told);
     }
     let made = administrator.pictures("/api/v1/subjects/pictures", Some("x"), &[("x", &picture)]);
     check("post", "/api/v1/subjects/pictures", 200, &made.json());

@@ -1,5 +1,5 @@
-//! Strangers who were just at the door are enrolled afterwards: over MQTT while that is permitted, and at the
-//! board.
+//! Strangers who were just at the door are enrolled afterwards: over MQTT while that is permitted, at the board,
+//! and at the page.
 //!
 //! Needs the files that `make assets` fetches; says aloud what it skips.
 #![allow(
@@ -26,18 +26,20 @@ use deepid_edge::decide::{
 };
 use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::FeatureVector;
-use deepid_edge::enrol::{Judge, Whom, Wish, recall};
+use deepid_edge::enrol::{EnrolError, Judge, Warning, Whom, Wish, recall};
 use deepid_edge::equip::Networks;
 use deepid_edge::policy::RuleName;
 use deepid_edge::publish::ask::{Answer, Ask};
 use deepid_edge::publish::{Answered, DeskRequest, Outgoing, Reply};
 use deepid_edge::recognise::{Recalled, RecalledFace};
+use deepid_edge::serve::visits::{Asked, Enrolled, Refused, Remembered, Wished};
 use deepid_edge::sign::{GrantKey, sign_request};
 use deepid_edge::store::{Administrative, Body, May, Signature, Store, StoreSettings};
 use sight::{Script, ScriptedDoor};
 use support::daemon::{Home, until};
 use support::models::{assets, root};
 use support::scene::Recording;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 const DOOR: &str = "front";
@@ -153,6 +155,21 @@ impl Bench {
         let answer = self.ask(ask);
         assert!(!answer.done, "{answer:?}");
         answer.reason.unwrap().into_owned()
+    }
+
+    /// What an administrator at the page is told of visits.
+    fn listed(&mut self) -> Vec<Remembered> {
+        let (reply, mut replied) = oneshot::channel();
+        self.handle(Task::Visits(Asked::List(reply)));
+        replied.try_recv().unwrap()
+    }
+
+    /// What comes of it when `anna` asks at the page.
+    fn ask_at_page(&mut self, visit: Uuid, name: &str, wish: Wish) -> Result<Enrolled, Refused> {
+        let (reply, mut replied) = oneshot::channel();
+        let wished = Wished { visit, name: name.to_owned(), wish, by: rule("anna") };
+        self.handle(Task::Visits(Asked::Enrol(wished, reply)));
+        replied.try_recv().unwrap()
     }
 
     /// Events behind the record `seq`.
@@ -351,6 +368,70 @@ fn somebody_at_the_board_needs_no_permit_and_is_warned_instead() {
     assert!(format!("{warnings:?}").contains(subject.as_str()), "{warnings:?}");
     let taken = Whom::find(Some(&bench.store()), "Ada", Wish::New);
     assert!(taken.is_err(), "as everywhere");
+}
+
+#[test]
+fn an_administrator_at_the_page_is_told_of_visits_and_enrols_one_in_their_own_name() {
+    let Some(mut bench) = Bench::new() else { return };
+    assert_eq!(bench.listed(), []);
+    let (first, _) = bench.visit(&["biden.jpg"]);
+    bench.now += 60_000;
+    let (second, seq) = bench.visit(&["obama.jpg", "obama.jpg"]);
+    let listed = bench.listed();
+    let ids: Vec<_> = listed.iter().map(|visit| (visit.id, visit.faces)).collect();
+    assert_eq!(ids, [(second, 2), (first, 1)], "the newest first");
+    assert_eq!(listed[1].left.as_secs(), 540);
+    assert!(listed.iter().all(|visit| visit.quality > 0.0 && visit.quality <= 1.0), "{listed:?}");
+    let enrolled = bench.ask_at_page(second, "Ada", Wish::New).unwrap();
+    assert_eq!((enrolled.references, enrolled.warnings.as_slice()), (2, &[][..]));
+    assert!(bench.desk.take_wanted().read_again, "the door learns of it");
+    let records = bench.desk.store().audit(seq, 10).unwrap();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert!(
+        matches!(&record.body, Body::Administrative(Administrative::SubjectEnrolled { subject, .. }) if *subject == enrolled.subject)
+    );
+    assert_eq!(record.by, Some(rule("anna")), "the account that asked");
+    let (next, seq) = bench.visit(&["obama2.jpg"]);
+    assert!(bench.desk.store().audit(seq - 1, 10).unwrap().iter().all(|next| next.by.is_none()));
+    assert!(matches!(bench.ask_at_page(second, "Bob", Wish::New), Err(Refused::Gone(_))), "once");
+    let more = bench.ask_at_page(next, enrolled.subject.as_str(), Wish::Add).unwrap();
+    assert_eq!((more.subject, more.references), (enrolled.subject, 1));
+    bench.now += 600_000;
+    assert_eq!(bench.listed(), [], "minutes later");
+    let Err(Refused::Gone(what)) = bench.ask_at_page(first, "Bob", Wish::New) else { panic!() };
+    assert!(what.contains("10 minutes"), "{what}");
+}
+
+#[test]
+fn an_enrolment_at_the_page_has_every_check_and_warning_of_the_others() {
+    let Some(mut bench) = Bench::new() else { return };
+    let (mixed, _) = bench.visit(&["obama.jpg", "biden.jpg"]);
+    let refused = |answer: Result<Enrolled, Refused>| match answer {
+        Err(Refused::Enrol(error)) => *error,
+        other => panic!("{other:?}"),
+    };
+    let error = refused(bench.ask_at_page(mixed, "Ada", Wish::New));
+    assert!(matches!(error, EnrolError::Mixed { .. }), "{error:?}");
+    let (first, _) = bench.visit(&["obama.jpg"]);
+    let ada = bench.ask_at_page(first, "Ada", Wish::New).unwrap().subject;
+    let (again, seq) = bench.visit(&["obama.jpg"]);
+    for (name, wish) in [("Ada", Wish::New), ("", Wish::New), ("s-00000f", Wish::Add)] {
+        let error = refused(bench.ask_at_page(again, name, wish));
+        assert!(matches!(error, EnrolError::Store(_)), "{name:?}: {error:?}");
+        assert!(!bench.desk.condition().has_failed(), "who asks for what cannot be harms nothing");
+    }
+    assert_eq!(bench.events(seq), [], "what is refused changes nothing");
+    let database = rusqlite::Connection::open(bench.folder.path().join("door.db")).unwrap();
+    let stop = "CREATE TRIGGER stop BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no'); END";
+    database.execute_batch(stop).unwrap();
+    let error = refused(bench.ask_at_page(again, "Bob", Wish::New));
+    assert!(matches!(error, EnrolError::Store(_)), "{error:?}");
+    assert!(bench.desk.condition().has_failed(), "the door hears of a database that fails");
+    database.execute_batch("DROP TRIGGER stop").unwrap();
+    // Nobody is enrolled without the record, and the visit is still there.
+    let warned = bench.ask_at_page(again, "Bob", Wish::New).unwrap().warnings;
+    let [Warning::Alike { subject, .. }] = warned.as_slice() else { panic!("{warned:?}") };
+    assert_eq!(*subject, ada, "an administrator is warned, and decides");
 }
 
 #[test]

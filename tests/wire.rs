@@ -335,7 +335,11 @@ fn everything() -> Vec<(&'static str, Value)> {
         all.push(("armed", written(&Armed::new(arming, 1_800_000_000_000))));
     }
     let signing = deepid_edge::publish::Info { grant_key: Some(fingerprint()), ..info() };
+    assert!(written(&signing).get("watched").is_none(), "nobody watches");
     all.push(("info", written(&signing)));
+    let watched = deepid_edge::publish::Info { watched: true, ..info() };
+    assert_eq!(written(&watched)["watched"], true);
+    all.push(("info", written(&watched)));
     for signing in
         [SigningState::Off, SigningState::Missing, SigningState::Other, SigningState::Unusable]
     {

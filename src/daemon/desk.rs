@@ -21,12 +21,16 @@ use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
 use crate::config::Config;
 use crate::decide::{Decision, UnknownReason, Verdict};
+use crate::enrol::EnrolError;
 use crate::policy::{PinResult, Strangers, StrangersPolicy, Whereabouts};
 use crate::publish::ask::Answer;
 use crate::publish::{Answered, Armed, DeskRequest, DuressMessage, Outgoing, StrangersMessage};
 use crate::recognise::Recalled;
 use crate::serve::Entered;
-use crate::store::{self, Administrative, AuditRecord, Condition, NAME_SEALED, Signature, Store};
+use crate::serve::visits::{Asked, Refused};
+use crate::store::{
+    self, Administrative, AuditRecord, Condition, ErrorKind, NAME_SEALED, Signature, Store,
+};
 
 /// What the desk is asked to do.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub enum Task {
     Remember(Recalled),
     /// What somebody at this machine asks for.
     Local(Local),
+    /// What the page asks of strangers' visits.
+    Visits(Asked),
     /// Record what somebody did or asked for.
     Administrative(Administrative),
     /// Record that a PIN was typed at the door, and tell it at once where it is the one for duress, whatever
@@ -189,6 +195,7 @@ impl Desk {
                 }
             }
             Task::Local(asked) => self.serve(&asked, now, wall, outgoing),
+            Task::Visits(asked) => self.tell_of_visits(asked, now, wall, outgoing),
             Task::Administrative(what) => self.administrative(what, now, wall, outgoing),
             Task::Pin(entered) => self.entered(entered, now, wall, outgoing),
             Task::Asked(request) => self.asked(request, now, wall, outgoing),
@@ -327,13 +334,43 @@ impl Desk {
         let local::Question::Enroll { visit, name, wish } = &asked.question;
         let whom = (name.as_str(), *wish);
         let result = self.recalls.enrol_locally(*visit, whom, &mut self.store, by);
-        if result.is_ok() {
-            self.wanted.read_again = true;
-        }
-        self.note_recorded(result.is_ok(), outgoing);
+        self.note_enrolled(result.is_ok(), outgoing);
         if let Some(error) = asked.answer(result) {
             self.fail(&error);
         }
+    }
+
+    /// What the page asks of the strangers who were just here.
+    fn tell_of_visits(
+        &mut self,
+        asked: Asked,
+        now: Monotonic,
+        wall: WallClock,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        // Whoever asked may have gone.
+        match asked {
+            Asked::List(reply) => drop(reply.send(self.recalls.remembered(now))),
+            Asked::Enrol(wished, reply) => {
+                let by = Signature { door: &self.door, boot: self.boot, now, wall };
+                self.store.acting_for(Some(wished.by.clone()));
+                let result = self.recalls.enrol_for_page(&wished, &mut self.store, by);
+                self.store.acting_for(None);
+                self.note_enrolled(result.is_ok(), outgoing);
+                if let Err(Refused::Enrol(why)) = &result
+                    && let EnrolError::Store(error) = &**why
+                    && error.kind() != ErrorKind::Request
+                {
+                    self.fail(error);
+                }
+                drop(reply.send(result));
+            }
+        }
+    }
+
+    fn note_enrolled(&mut self, enrolled: bool, outgoing: &mut Vec<Outgoing>) {
+        self.wanted.read_again |= enrolled;
+        self.note_recorded(enrolled, outgoing);
     }
 
     /// When somebody is told of strangers, from now on.

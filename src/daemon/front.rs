@@ -439,9 +439,9 @@ impl Front<'_> {
     fn info(&self) -> Info {
         let camera = self.shared.camera();
         let enrolled = *self.enrolled.lock().unwrap_or_else(PoisonError::into_inner);
-        let signing = self.shared.desk.signing();
         let info = health::info(&self.config.door.id, self.boot, &self.models, &camera, enrolled);
-        Info { grant_key: signing.key, ..info }
+        let watched = self.shared.page.as_ref().is_some_and(|page| page.viewers() > 0);
+        Info { grant_key: self.shared.desk.signing().key, watched, ..info }
     }
 
     /// What a score has to reach.

@@ -121,6 +121,7 @@ pub(super) fn info(
         claimed_fpir: enrolled.claimed_fpir,
         beyond_calibration: enrolled.beyond_calibration,
         grant_key: None,
+        watched: false,
         capabilities: CAPABILITIES.iter().map(|&text| text.into()).collect(),
     }
 }

@@ -103,11 +103,13 @@ impl Local {
                 let (subject, name) = (subject.id, subject.name);
                 (Reply::Enrolled { subject, name, references, warnings }, None)
             }
-            Err(NotEnrolled { reason, what, failed }) => (Reply::refused(reason, what), failed),
+            Err(refused) => {
+                (Reply::refused(refused.reason(), refused.what()), refused.into_failed())
+            }
         };
         // Whoever asked may have gone.
         drop(self.reply.try_send(reply));
-        failed.map(|error| *error)
+        failed
     }
 }
 
@@ -269,8 +271,7 @@ mod tests {
         let desk = std::thread::spawn(move || {
             let Ok(Order::Do(Task::Local(local))) = orders.recv() else { panic!("a question") };
             assert_eq!(local.question, question());
-            let refused =
-                NotEnrolled { reason: "not_possible", what: "no".to_owned(), failed: None };
+            let refused = NotEnrolled::Refused { reason: "not_possible", what: "no".to_owned() };
             assert!(local.answer(Err(refused)).is_none());
             // Nobody is at the desk any more.
         });

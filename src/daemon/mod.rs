@@ -48,7 +48,7 @@ mod watchdog;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -68,12 +68,13 @@ use crate::inference::{ModelCard, ModelKind, ProcedureHash};
 use crate::liveness::Mode;
 use crate::recognise::Galleries;
 use crate::remedy::Remedied;
+use crate::serve::visits::AskDesk;
 use crate::serve::{Feed, Page, ServeError};
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
 use decoding::Decoding;
-use desk::{Desk, Drafter};
-use desk_thread::DeskThread;
+use desk::{Desk, Drafter, Task};
+use desk_thread::{DeskThread, Order};
 use door_thread::DoorThread;
 use doubts::Doubts;
 use enrolments::{Enrolled, Enrolments, GalleriesMaker, Handover, Loaded};
@@ -204,14 +205,15 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let mut desk = open_desk(config, store, boot, started, &clock)?
         .recalling(config, drafter(Arc::clone(&networks)));
     desk.follow(neighbour);
-    let page = Page::start(config, Arc::clone(&clock), boot, control.doctor)?;
+    let (orders, orders_received) = sync_channel(CHANNEL_LENGTH);
+    let to_desk = desk_of(orders.clone());
+    let page = Page::start(config, Arc::clone(&clock), boot, control.doctor, to_desk)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let feed = page.as_ref().map(Page::feed);
     let shared = Arc::new(share(&*source, pressure, started, &clock, feed));
     shared.desk.set_condition(desk.condition());
     shared.desk.set_signing(desk.signing());
     let enrolled = Arc::new(Mutex::new(enrolled));
-    let (orders, orders_received) = sync_channel(CHANNEL_LENGTH);
     let handover = Arc::new(Handover::default());
     let (outgoing, outgoing_received) = mpsc::channel(CHANNEL_LENGTH);
 
@@ -324,6 +326,11 @@ fn open_desk(
     desk.tell_names(config.mqtt.names);
     desk.begin(start, started, clock.wall())?;
     Ok(desk)
+}
+
+/// By which the page asks the desk.
+fn desk_of(orders: SyncSender<Order>) -> AskDesk {
+    Box::new(move |asked| orders.try_send(Order::Do(Task::Visits(asked))).is_ok())
 }
 
 /// Drafts enrolments of strangers who were just there.

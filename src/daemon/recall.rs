@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::enrol::{Draft, EnrolError, Warning, Whom, Wish};
 use crate::policy::Permit;
 use crate::recognise::Recalled;
+use crate::serve::visits::{self, Remembered, Wished};
 use crate::store::{Error, ErrorKind, Signature, Store, Subject};
 
 /// Visits that are remembered; the oldest is forgotten first.
@@ -81,40 +82,70 @@ pub(super) struct Enrolled {
 
 /// Why nobody was.
 #[derive(Debug)]
-pub(super) struct NotEnrolled {
-    /// A word of the answers to signed requests.
-    pub reason: &'static str,
-    pub what: String,
-    /// What the database said, where that is why.
-    pub failed: Option<Box<Error>>,
+pub(super) enum NotEnrolled {
+    /// What this file demands is not so.
+    Refused {
+        /// A word of the answers to signed requests.
+        reason: &'static str,
+        what: String,
+    },
+    /// The enrolment's own checks, or what failed at it.
+    Enrol(Box<EnrolError>),
 }
 
 impl NotEnrolled {
     fn new(reason: &'static str, what: impl Into<String>) -> Self {
-        Self { reason, what: what.into(), failed: None }
+        Self::Refused { reason, what: what.into() }
+    }
+
+    /// A word of the answers to signed requests.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused { reason, .. } => reason,
+            Self::Enrol(error) => match &**error {
+                EnrolError::Store(error) if error.kind() != ErrorKind::Request => "fault",
+                EnrolError::Equip(_) => "fault",
+                _ => "not_possible",
+            },
+        }
+    }
+
+    /// The same for a person, with what helps.
+    pub(super) fn what(&self) -> String {
+        match self {
+            Self::Refused { what, .. } => what.clone(),
+            Self::Enrol(error) => match &**error {
+                EnrolError::Store(error) => error.to_string(),
+                EnrolError::Equip(error) => error.to_string(),
+                error => {
+                    let remedy = error.remedy().unwrap_or("look at the log of the door");
+                    format!("{error}; {remedy}")
+                }
+            },
+        }
+    }
+
+    /// What the database said, where it failed.
+    pub(super) fn into_failed(self) -> Option<Error> {
+        match self {
+            Self::Enrol(error) => match *error {
+                EnrolError::Store(error) if error.kind() != ErrorKind::Request => Some(error),
+                _ => None,
+            },
+            Self::Refused { .. } => None,
+        }
     }
 }
 
 impl From<Error> for NotEnrolled {
     fn from(error: Error) -> Self {
-        if error.kind() == ErrorKind::Request {
-            return Self::new("not_possible", error.to_string());
-        }
-        let what = error.to_string();
-        Self { reason: "fault", what, failed: Some(Box::new(error)) }
+        EnrolError::from(error).into()
     }
 }
 
 impl From<EnrolError> for NotEnrolled {
     fn from(error: EnrolError) -> Self {
-        match error {
-            EnrolError::Store(error) => error.into(),
-            EnrolError::Equip(error) => Self::new("fault", error.to_string()),
-            error => {
-                let remedy = error.remedy().unwrap_or("look at the log of the door");
-                Self::new("not_possible", format!("{error}; {remedy}"))
-            }
-        }
+        Self::Enrol(Box::new(error))
     }
 }
 
@@ -238,6 +269,45 @@ impl Recalls {
         self.enrol(at, whom, false, store, by)
     }
 
+    /// What is remembered at `now`, the newest first.
+    pub(super) fn remembered(&mut self, now: Monotonic) -> Vec<Remembered> {
+        self.forget_old(now);
+        let told = |visit: &Visit| {
+            let faces = visit.faces.faces();
+            let weights = faces.iter().map(|face| face.quality.weight);
+            Remembered {
+                id: visit.id,
+                seq: visit.seq,
+                faces: faces.len(),
+                quality: weights.fold(0.0, f32::max),
+                left: self.life.saturating_sub(now.since(visit.at)),
+            }
+        };
+        self.visits.iter().rev().map(told).collect()
+    }
+
+    /// Enrols for an administrator at the page, who sees the warnings.
+    pub(super) fn enrol_for_page(
+        &mut self,
+        wished: &Wished,
+        store: &mut Store,
+        by: Signature<'_>,
+    ) -> Result<visits::Enrolled, visits::Refused> {
+        self.forget_old(by.now);
+        let gone = |refused: NotEnrolled| visits::Refused::Gone(refused.what());
+        let at = self.find(VisitName::Id(wished.visit)).map_err(gone)?;
+        let enrolled = Whom::find(Some(store), &wished.name, wished.wish)
+            .map_err(NotEnrolled::from)
+            .and_then(|whom| self.enrol(at, whom, false, store, by));
+        match enrolled {
+            Ok(Enrolled { subject, references, warnings }) => {
+                Ok(visits::Enrolled { subject: subject.id, references, warnings })
+            }
+            Err(NotEnrolled::Enrol(error)) => Err(visits::Refused::Enrol(error)),
+            Err(refused) => Err(gone(refused)),
+        }
+    }
+
     fn find(&self, name: VisitName) -> Result<usize, NotEnrolled> {
         if self.life.is_zero() {
             return Err(off());
@@ -356,13 +426,28 @@ mod tests {
         recalls.forget_old(at(699));
         assert!(recalls.find(VisitName::Seq(1)).is_ok());
         recalls.forget_old(at(700));
-        assert_eq!(recalls.find(VisitName::Seq(1)).unwrap_err().reason, "not_possible");
+        assert_eq!(recalls.find(VisitName::Seq(1)).unwrap_err().reason(), "not_possible");
         for seq in 10..30 {
             remembered(&mut recalls, seq, 800);
         }
         assert_eq!(recalls.visits.len(), VISITS_MAX);
         assert!(recalls.find(VisitName::Seq(29)).is_ok());
         assert!(recalls.find(VisitName::Seq(21)).is_err());
+    }
+
+    #[test]
+    fn the_page_is_told_what_is_remembered_and_for_how_long_still() {
+        let mut recalls = recalls("10");
+        let first = remembered(&mut recalls, 1, 100);
+        let second = remembered(&mut recalls, 2, 150);
+        let told = recalls.remembered(at(160));
+        let left = |visit: &Remembered| (visit.id, visit.seq, visit.faces, visit.left.as_secs());
+        assert_eq!(
+            told.iter().map(left).collect::<Vec<_>>(),
+            [(second, 2, 1, 590), (first, 1, 1, 540)]
+        );
+        assert!((told[0].quality - 0.5).abs() < 1e-6, "{told:?}");
+        assert_eq!(recalls.remembered(at(749)).len(), 1, "minutes later the first is forgotten");
     }
 
     #[test]
@@ -391,7 +476,7 @@ mod tests {
         assert_eq!(recalls.only_since(at(101)).unwrap(), 1);
         remembered(&mut recalls, 3, 103);
         let several = recalls.only_since(at(101)).unwrap_err();
-        assert!(several.what.contains("several strangers"), "{several:?}");
+        assert!(several.what().contains("several strangers"), "{several:?}");
     }
 
     #[test]

@@ -80,8 +80,9 @@ struct Refused {
 }
 
 impl From<NotEnrolled> for Refused {
-    fn from(NotEnrolled { reason, what, failed }: NotEnrolled) -> Self {
-        Self { reason, what, failed }
+    fn from(refused: NotEnrolled) -> Self {
+        let (reason, what) = (refused.reason(), refused.what());
+        Self { reason, what, failed: refused.into_failed().map(Box::new) }
     }
 }
 

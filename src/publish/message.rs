@@ -230,6 +230,9 @@ pub struct Info {
     /// The fingerprint of the key by which grants are signed; absent where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_key: Option<Thumbprint>,
+    /// Whether somebody watches the camera's picture at the page now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watched: bool,
     /// What a client may use.
     pub capabilities: Vec<Cow<'static, str>>,
 }

@@ -22,6 +22,7 @@ use super::password::Verifier;
 use super::problem::Problem;
 use super::series::Series;
 use super::sessions::{Screens, Sessions, Throttle};
+use super::visits::AskDesk;
 use super::{login, pin};
 use crate::clock::{Clock as _, Monotonic, SystemClock};
 use crate::compare::SubjectId;
@@ -52,6 +53,8 @@ pub(super) struct App {
     pub bench: Arc<Semaphore>,
     /// One at a time has figures made, or the doctor look.
     pub looking: Arc<Semaphore>,
+    /// One at a time asks the desk of strangers' visits.
+    pub asking: Arc<Semaphore>,
     pub heard: broadcast::Sender<Arc<Heard>>,
     /// The newest record that those who listen were told of, or need not be; `None` while nobody does.
     pub heard_up_to: Mutex<Option<u64>>,
@@ -61,6 +64,7 @@ pub(super) struct App {
     pub guided: Mutex<Option<Guided>>,
     pub series: Mutex<Series>,
     pub doctor: Doctor,
+    pub desk: AskDesk,
     pub clock: Arc<SystemClock>,
     pub door: String,
     pub boot: Uuid,
@@ -98,7 +102,7 @@ impl App {
         store: Store,
         clock: Arc<SystemClock>,
         boot: Uuid,
-        doctor: Doctor,
+        (doctor, desk): (Doctor, AskDesk),
         stop: watch::Receiver<bool>,
     ) -> Self {
         let door = feed.config().door.id.clone();
@@ -115,6 +119,7 @@ impl App {
             typing: Arc::new(Semaphore::new(pin::WAITING_MAX)),
             bench: Arc::new(Semaphore::new(1)),
             looking: Arc::new(Semaphore::new(1)),
+            asking: Arc::new(Semaphore::new(1)),
             heard: broadcast::Sender::new(HEARD_LENGTH),
             heard_up_to: Mutex::default(),
             listening: Mutex::default(),
@@ -122,6 +127,7 @@ impl App {
             guided: Mutex::default(),
             series: Mutex::default(),
             doctor,
+            desk,
             started_ms: clock.wall().unix_ms,
             started: clock.now(),
             clock,
@@ -263,6 +269,14 @@ pub(super) mod tests {
     /// An app on a new database in `folder`, which no daemon stands behind; the second half is held for
     /// as long as it is to run.
     pub(in crate::serve) fn app(folder: &std::path::Path) -> (Arc<App>, watch::Sender<bool>) {
+        app_before(folder, Box::new(|_| false))
+    }
+
+    /// The same before a `desk`.
+    pub(in crate::serve) fn app_before(
+        folder: &std::path::Path,
+        desk: AskDesk,
+    ) -> (Arc<App>, watch::Sender<bool>) {
         let path = folder.join("door.db");
         let flag = |key: &str, value: &str| Flag {
             given_as: "--set".to_owned(),
@@ -276,7 +290,7 @@ pub(super) mod tests {
         let (stop, stopped) = watch::channel(false);
         let feed = Feed::new(config).0;
         let doctor: Doctor = |_| Vec::new();
-        (Arc::new(App::new(feed, store, clock, Uuid::nil(), doctor, stopped)), stop)
+        (Arc::new(App::new(feed, store, clock, Uuid::nil(), (doctor, desk), stopped)), stop)
     }
 
     /// Somebody of this name and role who shows a made-up token.

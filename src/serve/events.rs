@@ -296,7 +296,10 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+
     use super::super::app::tests::{app, run, somebody};
+    use super::super::guard::Shown;
     use super::*;
     use crate::store::{Change, Enrolee, ReferenceSource};
 
@@ -334,6 +337,38 @@ mod tests {
             drop(heard);
             teller.read(&app).await;
             assert_eq!(*heard_up_to(&app), None, "nobody listens any more");
+        });
+    }
+
+    #[test]
+    fn of_ten_thousand_events_who_reads_misses_none_and_who_does_not_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let screen = somebody("hall", Role::Viewer);
+        let Shown::Token(token) = screen.shown.clone() else { panic!("a token") };
+        app.acting(&screen, |store, by| {
+            store.add_account(&screen.account.name, Role::Viewer, &screen.account.password, by)?;
+            store.add_token(&screen.account.name, &token, by)
+        })
+        .unwrap();
+        run(async {
+            let listens = || listen(State(Arc::clone(&app)), screen.clone(), HeaderMap::new());
+            let mut reads = listens().await.unwrap().into_body().into_data_stream();
+            let mut sleeps = listens().await.unwrap().into_body().into_data_stream();
+            let next = async |stream: &mut axum::body::BodyDataStream| loop {
+                let text = String::from_utf8(stream.next().await?.unwrap().to_vec()).unwrap();
+                if text.starts_with("event: numbered") {
+                    return Some(text);
+                }
+            };
+            for number in 0..10_000 {
+                send(&app, Heard::full("numbered", &json!({ "number": number })));
+                let text = next(&mut reads).await.unwrap();
+                assert!(text.contains(&format!("\"number\":{number}}}")), "{text}");
+            }
+            assert_eq!(next(&mut sleeps).await, None, "it is behind by all of it");
+            drop((reads, sleeps));
+            assert!(!app.is_listening(&screen.shown.key()), "nothing is kept of them");
         });
     }
 

@@ -27,7 +27,7 @@ use super::events::{Heard, send};
 use super::feed::{FaceShown, Pause, Sighting, SubjectShown};
 use super::guard::Identity;
 use super::openapi::{self, Stated};
-use super::pictures::{Bench, in_words};
+use super::pictures::{Bench, Purpose, in_words};
 use super::poses::{Pose, Step};
 use super::problem::Problem;
 use super::{body, people};
@@ -371,6 +371,20 @@ pub(super) struct Wanted {
     subject: Option<String>,
 }
 
+impl Wanted {
+    /// The name, or the id, and what is wished under it.
+    ///
+    /// # Errors
+    /// It is not one of the two.
+    pub(super) fn wish(self) -> Result<(String, Wish), Problem> {
+        match (self.name, self.subject) {
+            (Some(name), None) => Ok((name, Wish::New)),
+            (None, Some(subject)) => Ok((subject, Wish::Add)),
+            _ => Err(Problem::wrong("one of 'name' and 'subject' is wanted")),
+        }
+    }
+}
+
 impl Stated for Wanted {
     const NAME: &str = "Wanted";
 
@@ -404,12 +418,7 @@ pub(super) async fn begin(
     who: Identity,
     body: Body,
 ) -> Result<Response, Problem> {
-    let wanted: Wanted = body::json(body, BODY_MAX).await?;
-    let (asked, wish) = match (wanted.name, wanted.subject) {
-        (Some(name), None) => (name, Wish::New),
-        (None, Some(subject)) => (subject, Wish::Add),
-        _ => return Err(Problem::wrong("one of 'name' and 'subject' is wanted")),
-    };
+    let (asked, wish) = body::json::<Wanted>(body, BODY_MAX).await?.wish()?;
     let whom = app.read(move |store| Ok(Whom::find(Some(store), &asked, wish)?)).await?;
     let turn = Bench::turn(&app)?;
     // From before the networks are opened: no frame is being judged any more when they are.
@@ -420,7 +429,7 @@ pub(super) async fn begin(
     let id = blocking(move || {
         let app = for_work;
         let config = app.feed.config();
-        let bench = Bench::open(&app, turn, true)?;
+        let bench = Bench::open(&app, turn, &Purpose::Enrol)?;
         app.acting(&by, |store, by| {
             let event = Administrative::EnrolmentBegun;
             store.record_admin(event, by.door, by.boot, by.now, by.wall)

@@ -35,6 +35,7 @@ mod records;
 mod routes;
 mod series;
 mod sessions;
+pub mod visits;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -58,6 +59,7 @@ use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::remedy::Remedied;
 use crate::store::{self, Store};
+use visits::AskDesk;
 
 /// How long it is waited before the page is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -125,7 +127,7 @@ pub struct Page {
 
 impl Page {
     /// Starts the page's thread where `serve.listen` asks for it; `doctor` looks at the door where somebody
-    /// asks. Whatever keeps it from being served is logged and tried again: the door goes on without it.
+    /// asks, and `desk` takes questions about strangers who were just there. Whatever keeps it from being served is logged and tried again: the door goes on without it.
     ///
     /// # Errors
     /// [`ServeError::System`] when there is no thread for it.
@@ -134,6 +136,7 @@ impl Page {
         clock: Arc<SystemClock>,
         boot: Uuid,
         doctor: Doctor,
+        desk: AskDesk,
     ) -> Result<Option<Self>, ServeError> {
         if config.serve.listen.is_none() {
             return Ok(None);
@@ -144,7 +147,7 @@ impl Page {
         // Not joined: it ends within a moment of the others, or with the process.
         std::thread::Builder::new()
             .name("page".to_owned())
-            .spawn(move || run(&handed, news, &clock, boot, doctor, stopped))
+            .spawn(move || run(&handed, news, &clock, boot, (doctor, desk), stopped))
             .map_err(|error| ServeError::System { what: "a thread", error })?;
         Ok(Some(Self { feed, stop }))
     }
@@ -167,7 +170,7 @@ fn run(
     news: mpsc::Receiver<News>,
     clock: &Arc<SystemClock>,
     boot: Uuid,
-    doctor: Doctor,
+    behind: (Doctor, AskDesk),
     stop: watch::Receiver<bool>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -177,7 +180,7 @@ fn run(
         .build();
     match runtime {
         Ok(runtime) => {
-            runtime.block_on(serve(feed, news, clock, boot, doctor, stop));
+            runtime.block_on(serve(feed, news, clock, boot, behind, stop));
             runtime.shutdown_timeout(FAREWELL);
         }
         Err(error) => tracing::error!(%error, "the page has no event loop; the door goes on"),
@@ -189,7 +192,7 @@ async fn serve(
     news: mpsc::Receiver<News>,
     clock: &Arc<SystemClock>,
     boot: Uuid,
-    doctor: Doctor,
+    behind: (Doctor, AskDesk),
     mut stop: watch::Receiver<bool>,
 ) {
     let mut said = String::new();
@@ -220,7 +223,7 @@ async fn serve(
         );
     }
     let (feed, clock) = (Arc::clone(feed), Arc::clone(clock));
-    let mut app = App::new(feed, store, clock, boot, doctor, stop.clone());
+    let mut app = App::new(feed, store, clock, boot, behind, stop.clone());
     app.encrypted = encrypting.is_some();
     let app = Arc::new(app);
     let tls = encrypting.map(|encrypting| TlsAcceptor::from(encrypting.config));

@@ -1,4 +1,4 @@
-//! Pictures that are sent: to enrol somebody, or to be told who they show.
+//! Pictures that are sent: to enrol somebody, or to be told who they show, or whether they show somebody.
 //!
 //! In: `multipart/form-data`. Out: what became of each picture, by `enrol`, as `enroll` and `identify` do
 //! it. Invariants: a picture is in memory alone, one at a time, and is forgotten when it was judged; no
@@ -24,6 +24,7 @@ use super::people::{self, Person};
 use super::problem::Problem;
 use crate::capture::picture::Picture;
 use crate::clock::Clock as _;
+use crate::compare::SubjectId;
 use crate::decide::{Outcome, Verdict};
 use crate::detect::Detection;
 use crate::embed::Quality;
@@ -43,6 +44,16 @@ pub(super) const PICTURES_MAX: usize = 32;
 const NAME_MAX: usize = 1024;
 /// For how long a piece of a picture may take.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a face is judged for.
+pub(super) enum Purpose {
+    /// To be enrolled, which needs the confirming embedder too.
+    Enrol,
+    /// To be compared with everybody who is enrolled.
+    Identify,
+    /// To be compared with this subject alone.
+    Verify(SubjectId),
+}
 
 /// Networks that judge, and what they compare with. One at a time: its turn goes with it, wherever it is
 /// worked with.
@@ -67,24 +78,26 @@ impl Bench {
         })
     }
 
-    /// Opens them, on a thread that may block. With `enrols` a face is judged as for an enrolment, which
-    /// needs the confirming embedder too.
+    /// Opens them, on a thread that may block.
     ///
     /// # Errors
     /// A network cannot be used, or what the database says.
     pub(super) fn open(
         app: &App,
         turn: OwnedSemaphorePermit,
-        enrols: bool,
+        purpose: &Purpose,
     ) -> Result<Self, Problem> {
         let config = &app.feed.config();
         let networks = Networks::open(config)?;
         let key = networks.cards().key(config, &config.models.embedder)?;
-        let known = app.database().references(&key)?;
-        let judge = if enrols {
-            Judge::for_enrolment(config, &networks, known)?
-        } else {
-            Judge::new(config, &networks, known)?
+        let mut known = app.database().references(&key)?;
+        let judge = match purpose {
+            Purpose::Enrol => Judge::for_enrolment(config, &networks, known)?,
+            Purpose::Identify => Judge::new(config, &networks, known)?,
+            Purpose::Verify(subject) => {
+                known.retain(|reference| reference.subject == *subject);
+                Judge::new(config, &networks, known)?
+            }
         };
         Ok(Self { networks, judge, _turn: turn })
     }
@@ -238,9 +251,13 @@ async fn see(
     .await
 }
 
-async fn open(app: &Arc<App>, turn: OwnedSemaphorePermit, enrols: bool) -> Result<Bench, Problem> {
+async fn open(
+    app: &Arc<App>,
+    turn: OwnedSemaphorePermit,
+    purpose: Purpose,
+) -> Result<Bench, Problem> {
     let app = Arc::clone(app);
-    blocking(move || Bench::open(&app, turn, enrols)).await
+    blocking(move || Bench::open(&app, turn, &purpose)).await
 }
 
 /// What became of pictures that were sent to enrol somebody.
@@ -296,7 +313,7 @@ async fn gather(
         About::New => None,
         About::Known(id) => Some(find(&app, id, Wish::Add).await?),
     };
-    let mut bench = open(&app, turn, true).await?;
+    let mut bench = open(&app, turn, Purpose::Enrol).await?;
     let mut faces = Vec::new();
     let mut refused = Vec::new();
     while let Some(part) = reading.next().await? {
@@ -408,18 +425,78 @@ pub(super) struct Best {
     score: f32,
 }
 
+/// The face in the one picture of a request, and where it lies.
+async fn one(
+    app: &Arc<App>,
+    parts: Multipart,
+    purpose: Purpose,
+) -> Result<Result<(UsableFace, [f32; 4]), Unusable>, Problem> {
+    let turn = Bench::turn(app)?;
+    let mut reading = Reading::new(parts);
+    let Some(Part::Picture { bytes, .. }) = reading.next().await? else {
+        return Err(Problem::wrong("the first part is to be 'picture'"));
+    };
+    let bench = open(app, turn, purpose).await?;
+    Ok(see(bench, bytes).await?.1)
+}
+
+/// Whether a picture shows somebody who is enrolled.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Verified {
+    subject: SubjectShown,
+    /// Whether the face is taken for the subject's: its score reaches the threshold. It grants nothing.
+    same: bool,
+    /// The score of the nearest reference; absent where no face, or no reference, can be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f32>,
+    /// What a score has to reach, with as many references as the subject has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
+    /// How many faces there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<u32>,
+    /// Why no face can be used: a word, a sentence, and what helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'static str>,
+}
+
+/// `POST /api/v1/subjects/ID/verify`
+pub(super) async fn verify(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    parts: Multipart,
+) -> Result<Answer<Verified>, Problem> {
+    let id = people::id_of(&id)?;
+    let asked = id.clone();
+    let subject = app.read(move |store| Ok(people::tell(store, &asked)?.shown())).await?;
+    let (same, score, threshold, seen) = (false, None, None, None);
+    let (reason, text, remedy) = (None, None, None);
+    let told = Verified { subject, same, score, threshold, seen, reason, text, remedy };
+    Ok(Answer(match one(&app, parts, Purpose::Verify(id)).await? {
+        Ok((UsableFace { found, faces, .. }, _)) => Verified {
+            same: found.accepted().is_some(),
+            score: found.best.as_ref().map(|best| best.score),
+            threshold: Some(found.threshold),
+            seen: Some(faces),
+            ..told
+        },
+        Err(why) => {
+            let Why { reason, text, remedy } = Why::of(&why);
+            Verified { reason: Some(reason), text: Some(text), remedy: Some(remedy), ..told }
+        }
+    }))
+}
+
 /// `POST /api/v1/identify`
 pub(super) async fn identify(
     State(app): State<Arc<App>>,
     parts: Multipart,
 ) -> Result<Answer<Identified>, Problem> {
-    let turn = Bench::turn(&app)?;
-    let mut reading = Reading::new(parts);
-    let Some(Part::Picture { bytes, .. }) = reading.next().await? else {
-        return Err(Problem::wrong("the first part is to be 'picture'"));
-    };
-    let bench = open(&app, turn, false).await?;
-    let (_, seen) = see(bench, bytes).await?;
+    let seen = one(&app, parts, Purpose::Identify).await?;
     let margin = app.feed.config().recognise.margin;
     let (face, bounds) = match seen {
         Ok(seen) => seen,

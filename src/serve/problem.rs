@@ -206,7 +206,9 @@ impl From<EnrolError> for Problem {
             EnrolError::Equip(error) => error.into(),
             EnrolError::Store(error) => error.into(),
             EnrolError::Refused(_) => Self::wrong("no picture could be used"),
-            EnrolError::Mixed { .. } => Self::wrong(error.to_string()),
+            EnrolError::Mixed { .. } => {
+                Self::wrong(error.to_string()).helped(error.remedy().unwrap_or("try again"))
+            }
             EnrolError::Source(_) | EnrolError::Picture(_) | EnrolError::NetworkFailed => {
                 Self::inside(&error)
             }

@@ -261,8 +261,11 @@ impl RecordShown {
             Some(Json::String(text)) => Some(text),
             _ => None,
         };
-        let [event, outcome, reason, id] = ["event", "outcome", "reason", "subject"].map(&mut take);
         let is_decision = decision.is_some();
+        let [event, id] = ["event", "subject"].map(&mut take);
+        // What is called so in an event of administration is one of its details.
+        let [outcome, reason] =
+            ["outcome", "reason"].map(|name| if is_decision { take(name) } else { None });
         let kind = if is_decision { "decision".to_owned() } else { event.unwrap_or_default() };
         let subject = id.and_then(|id| SubjectId::new(&id).ok());
         let subject = subject.map(|id| SubjectShown { name: names.get(&id).cloned(), id });
@@ -278,7 +281,6 @@ impl RecordShown {
         };
         details.insert("clock".to_owned(), serde_json::to_value(record.clock).unwrap_or_default());
         details.insert("acknowledged".to_owned(), (!stored.waiting).into());
-        let (outcome, reason) = if is_decision { (outcome, reason) } else { (None, None) };
         Self {
             seq: record.seq,
             at: rfc3339(record.issued_ms),
@@ -433,7 +435,7 @@ mod tests {
     use super::super::app::tests::{app, run, somebody};
     use super::*;
     use crate::clock::Clock as _;
-    use crate::store::{Administrative, Role};
+    use crate::store::{Administrative, ConfigurationRefusal, Role};
 
     #[test]
     fn a_row_has_a_cell_for_each_column_and_none_is_a_formula() {
@@ -469,6 +471,21 @@ mod tests {
             json!({ "seq": 7, "at": "t", "outcome": "granted", "reason": "matched" })
         );
         assert_eq!(short(true)["subject"], json!({ "name": "Anna" }));
+    }
+
+    #[test]
+    fn the_reason_of_an_event_is_one_of_its_details() {
+        let folder = tempfile::tempdir().unwrap();
+        let (app, _running) = app(folder.path());
+        let reason = ConfigurationRefusal::NotToml;
+        let event = Administrative::ConfigurationRefused { reason, keys: Vec::new() };
+        app.acting(&somebody("anna", Role::Administrator), |store, by| {
+            store.record_admin(event, by.door, by.boot, by.now, by.wall).unwrap();
+        });
+        let stored = app.database().records(&Selection::default(), 0, 1).unwrap();
+        let told = RecordShown::of(stored.first().unwrap(), &Names::default());
+        assert_eq!(told.details["reason"], "not_toml");
+        assert_eq!((told.outcome, told.reason), (None, None), "it is no decision");
     }
 
     #[test]

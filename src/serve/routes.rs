@@ -19,7 +19,7 @@ use super::openapi::{Described, Parameters, list_of, of, queried, stated};
 use super::problem::in_form;
 use super::{
     assets, doctor, events, figures, guided, live, login, openapi, people, pictures, pin, read,
-    records,
+    records, visits,
 };
 
 /// Who may use a route.
@@ -262,6 +262,14 @@ pub const ROUTES: &[Route] = {
         .carrying(Pictures { named: false, most: pictures::PICTURES_MAX }),
         route(
             "POST",
+            "/api/v1/subjects/{id}/verify",
+            Administrator,
+            Json(of::<pictures::Verified>),
+            "Say whether a picture, which is forgotten, shows this subject.",
+        )
+        .carrying(Pictures { named: false, most: 1 }),
+        route(
+            "POST",
             "/api/v1/identify",
             Administrator,
             Json(of::<pictures::Identified>),
@@ -299,6 +307,23 @@ pub const ROUTES: &[Route] = {
             "Write what was taken.",
         )
         .refusing(&[409, 422]),
+        route(
+            "GET",
+            "/api/v1/visits",
+            Administrator,
+            Json(of::<visits::VisitList>),
+            "The strangers' visits that may be enrolled: when, how good, for how long still.",
+        )
+        .refusing(&[429]),
+        route(
+            "POST",
+            "/api/v1/visits/{id}/enrol",
+            Administrator,
+            Json(of::<visits::EnrolledVisit>),
+            "Enrol the stranger of a visit, of whom nobody knows whether it was a living face.",
+        )
+        .carrying(Carries::Json(stated::<guided::Wanted>))
+        .refusing(&[409, 429]),
         route(
             "GET",
             "/api/v1/records",
@@ -369,11 +394,14 @@ fn handler(route: &Route) -> Option<MethodRouter<Arc<App>>> {
         ("DELETE", "/api/v1/subjects/{id}/groups/{group}") => delete(people::dismiss),
         ("POST", "/api/v1/subjects/pictures") => post(pictures::enrol),
         ("POST", "/api/v1/subjects/{id}/pictures") => post(pictures::add),
+        ("POST", "/api/v1/subjects/{id}/verify") => post(pictures::verify),
         ("POST", "/api/v1/identify") => post(pictures::identify),
         ("GET", "/api/v1/enrolments") => get(guided::show),
         ("POST", "/api/v1/enrolments") => post(guided::begin),
         ("DELETE", "/api/v1/enrolments/{id}") => delete(guided::cancel),
         ("POST", "/api/v1/enrolments/{id}/finish") => post(guided::finish),
+        ("GET", "/api/v1/visits") => get(visits::list),
+        ("POST", "/api/v1/visits/{id}/enrol") => post(visits::enrol),
         ("GET", "/api/v1/records") => get(records::page),
         ("GET", "/api/v1/records.csv") => get(records::csv),
         ("GET", "/api/v1/records.jsonl") => get(records::lines),

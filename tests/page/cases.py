@@ -10,6 +10,8 @@ in people_cases.py.
 import json
 import time
 
+from selenium.webdriver.common.action_chains import ActionChains
+
 from browser import SIZES, Browser, axe
 from people_cases import (
     a_person_is_changed,
@@ -17,14 +19,16 @@ from people_cases import (
     enrolment_is_cancelled,
     files_of_one_name,
     files_with_one_refused,
+    from_a_recent_visit,
     markup_in_a_name_is_text,
     people_are_listed,
     whom_a_picture_shows,
 )
 from steps import Skip, administrator, expect, judge, loaded, own, request, told
 from target import Target
+from world import World
 
-VIEWS = ("live", "people", "log", "figures", "door", "people/add", "people/enrol", "people/identify")
+VIEWS = ("live", "people", "log", "figures", "door", "door/zones", "people/add", "people/enrol", "people/visits", "people/identify")
 
 
 # The numbers of the timers that are to go off in five seconds: tries that are due.
@@ -96,13 +100,13 @@ def viewer_reads_only(browser: Browser, target: Target) -> None:
     browser.says("Enrolment")
     text = browser.text("#main")
     expect(not any(words in text for words in ("Rename", "Remove", "Switch off")), f"a viewer changes nobody: {text!r}")
-    for view in ("people/add", "people/enrol", "people/identify"):
+    for view in ("people/add", "people/enrol", "people/visits", "people/identify"):
         browser.go(view)
         browser.says("Nobody with this id")
         expect(not browser.all("#main form, #main input"), f"a viewer gets no form by the address {view} either")
     somebody = request(browser, "GET", "subjects")["json"][0]["id"]
-    for method, path in (("DELETE", f"subjects/{somebody}"), ("PATCH", f"subjects/{somebody}"), ("POST", "enrolments")):
-        answer = request(browser, method, path, {"name": own("Nobody")} if method != "DELETE" else None)
+    for method, path in (("DELETE", f"subjects/{somebody}"), ("PATCH", f"subjects/{somebody}"), ("POST", "enrolments"), ("GET", "visits")):
+        answer = request(browser, method, path, {"name": own("Nobody")} if method in ("PATCH", "POST") else None)
         expect(answer["status"] == 403, f"{method} {path} of a viewer is answered {answer['status']}")
     browser.collect()
     expect(not any("/live" in url and url.startswith("ws") for url in browser.asked), "no socket was opened for a viewer")
@@ -193,6 +197,13 @@ def the_log(browser: Browser, target: Target) -> None:
     first.click()
     browser.wait(lambda: first.get_attribute("aria-expanded") == "true", "a record opens")
     expect("Record" in browser.text(".details:not([hidden])"), "details are shown")
+    if target.world:
+        details = browser.text(".details:not([hidden])")
+        for term in ("Pictures", "Score", "Threshold", "Distance to the second", "Latency", "Claimed rate", "Liveness"):
+            expect(term in details, f"a decision opens to its {term}: {details!r}")
+        sentences = [one.text for one in browser.all(".entry .sentence")]
+        expect(any("was granted: recognised, and may pass." in one for one in sentences), f"what happened and why, in a sentence: {sentences[:5]}")
+        expect(any("was denied: not within the hours or the validity." in one for one in sentences), f"and why not: {sentences[:5]}")
     first.click()
     browser.wait(lambda: not browser.all(".details:not([hidden])"), "a record closes")
     count = len(browser.all(".entry"))
@@ -313,6 +324,7 @@ def a_pin_is_typed(browser: Browser, target: Target) -> None:
     keys = lambda text: [next(key for key in browser.all(".key") if key.text == one).click() for one in text]
     world.pin = "4711"
     try:
+        a_visit_has_three_wrong_pins(browser, world, keys)
         world.come("second_factor")
         browser.one("body.pin .keypad")
         keys("4712✓")
@@ -331,6 +343,20 @@ def a_pin_is_typed(browser: Browser, target: Target) -> None:
     finally:
         world.pin = None
         world.go()
+    browser.one("body.idle")
+
+
+def a_visit_has_three_wrong_pins(browser: Browser, world: World, keys) -> None:
+    """The fourth one is not even compared, and the next visit begins anew."""
+    world.come("second_factor")
+    browser.one("body.pin .keypad")
+    for wrong in ("0000", "1111", "2222"):
+        keys(f"{wrong}✓")
+        browser.says("Wrong PIN")
+    keys("4711✓")
+    browser.says("Too many tries, wait a little")
+    expect(world.wrong_pins == 3, f"three are compared: {world.wrong_pins}")
+    world.go()
     browser.one("body.idle")
 
 
@@ -392,6 +418,44 @@ def the_kiosk_goes_on(browser: Browser, target: Target) -> None:
             world.language = "en"
 
 
+TONES = """
+    window.tones = [];
+    window.OscillatorNode = class extends OscillatorNode {
+      constructor(audio, options) { super(audio, options); window.tones.push(options.frequency); }
+    };
+"""
+
+
+def the_kiosk_sounds_on_request(browser: Browser, target: Target) -> None:
+    if not target.world:
+        raise Skip("whether a real door's screen has sound is a matter of its configuration")
+    world = target.world
+    browser.before_each_page(TONES)
+
+    def heard(path: str, outcome: str, reason: str) -> list:
+        browser.log_in(*target.accounts["kiosk"], path=path)
+        browser.one("body.idle #clock")
+        browser.wait(lambda: world.listeners, "the screen listens")
+        world.decide(outcome, reason, next(iter(world.subjects.values())) if outcome == "granted" else None)
+        browser.one(f"body.{outcome}")
+        return browser.driver.execute_script("return window.tones")
+
+    world.sound = False
+    try:
+        expect(heard("/kiosk?lang=en", "granted", "matched") == [], "a screen is silent unless somebody wants sound")
+        browser.wait(lambda: not browser.all("#foot button"), "and has no button for it")
+        granted = heard("/kiosk?lang=en&sound=1", "granted", "matched")
+        expect(len(granted) == 2 and granted[1] > granted[0], f"two rising tones for a grant: {granted}")
+        refused = heard("/kiosk?lang=en&sound=1", "unknown", "no_match")
+        expect(len(refused) == 1 and refused[0] < granted[0], f"a low one for the rest: {refused}")
+        browser.one("#foot button").click()
+        world.decide("ambiguous", "not_live")
+        browser.one("body.ambiguous")
+        expect(len(browser.driver.execute_script("return window.tones")) == 1, "whoever switches it off hears no more")
+    finally:
+        world.sound = True
+
+
 def figures_and_door(browser: Browser, target: Target) -> None:
     administrator(browser, target, "figures")
     browser.says("Claimed FPIR")
@@ -422,6 +486,66 @@ def figures_and_door(browser: Browser, target: Target) -> None:
     browser.press("Ask the doctor")
     browser.wait(lambda: browser.all(".checks li") or "deepid-edge doctor" in browser.text("#main"), "the doctor answers", 90)
     expect("NaN" not in browser.text() and "undefined" not in browser.text(), "no value is broken")
+
+
+def a_rectangle_is_drawn(browser: Browser, target: Target) -> None:
+    """Where no face is seen is drawn on a still, for the configuration file."""
+    administrator(browser, target, "door")
+    browser.press("Where no face is seen")
+    browser.wait(lambda: browser.all(".picture.still:not(.waiting)"), "a still is shown")
+    line = lambda: browser.text("code.value")
+    before = next(one["value"] for one in request(browser, "GET", "config")["json"] if one["key"] == "detect.ignore")
+    browser.wait(lambda: len(browser.all(".rectangles li")) == len(before), "those in force are listed")
+    drawing = browser.all("svg.zones")[0]
+    browser.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", drawing)
+    wide, high = drawing.size["width"], drawing.size["height"]
+    # From a tenth of the picture's width to four tenths; down beyond its lower edge.
+    actions = ActionChains(browser.driver).move_to_element_with_offset(drawing, int(-0.4 * wide), int(0.1 * high))
+    actions.click_and_hold().move_by_offset(int(0.3 * wide), int(0.39 * high)).release().perform()
+    browser.wait(lambda: len(browser.all(".rectangles li")) == len(before) + 1, "the one that was drawn is listed")
+    drawn = json.loads(line().removeprefix("ignore = "))[-1]
+    near = lambda value, wanted: abs(value - wanted) < 0.02
+    expect(all(map(near, drawn, (0.1, 0.6, 0.3, 0.39))), f"it is the one that was drawn, in fractions: {drawn}")
+    expect(len(browser.all("svg.zones rect.ignore")) == len(before) + 1, "and is shown on the still")
+    # The same without a pointer; what lies beyond the picture is cut off.
+    browser.press("Add a rectangle")
+    width = browser.all(".rectangles li:last-child input")[2]
+    width.send_keys("\ue009a\ue000" + "90\ue007")
+    browser.wait(lambda: json.loads(line().removeprefix("ignore = "))[-1] == [0.4, 0.4, 0.6, 0.2], "it ends where the picture ends")
+    for _ in range(2):
+        browser.all(".rectangles li:last-child button")[0].click()
+    browser.wait(lambda: json.loads(line().removeprefix("ignore = ")) == before, "what is removed is gone from the line")
+    browser.collect()
+    expect("Nothing is changed here" in browser.text("#main"), "that the file has to be changed is said")
+
+
+def ten_thousand_events(browser: Browser, target: Target) -> None:
+    """A page that is told more than it can show stays usable, and so does the screen at the door."""
+    if not target.world:
+        raise Skip("a real door does not decide ten thousand times within a test")
+    world = target.world
+    administrator(browser, target, "log")
+    browser.one(".entry")
+    browser.wait(lambda: world.listeners, "the page listens")
+    people = list(world.subjects.values())
+    kept = world.records
+    try:
+        for number in range(10_000):
+            # Nobody waits for a page that is slow: what is told is put into its queue.
+            world.decide("granted", "matched", people[number % len(people)])
+        newest = world.records[-1]["seq"]
+        shown = "return document.querySelector('.entry')?.getAttribute('aria-controls')"
+        browser.wait(lambda: browser.driver.execute_script(shown) == f"record-{newest}", "the newest is shown", 120)
+        expect(len(browser.all(".entry")) <= 1000, "the list has a bound")
+        world.decide("unknown", "no_match")
+        browser.wait(lambda: browser.driver.execute_script(shown) == f"record-{newest + 1}", "it goes on", 120)
+        browser.go("people")
+        browser.one(".table tbody a")
+        browser.go("live")
+        browser.says("Unknown", ".decisions")
+        expect(len(browser.all(".decisions li")) <= 8, "the last decisions are few")
+    finally:
+        world.records = kept[:121]
 
 
 def a_lost_session(browser: Browser, target: Target) -> None:
@@ -463,6 +587,8 @@ ABSENT_ICONS = "return [...document.querySelectorAll('use')].map(e => e.getAttri
 def it_fits(browser: Browser, target: Target) -> None:
     administrator(browser, target)
     wrong = []
+    if target.world:
+        target.world.stranger()
     subject = request(browser, "GET", "subjects")["json"]
     views = [*VIEWS, *([f"people/{subject[0]['id']}"] if subject else [])]
     for size in SIZES:
@@ -485,6 +611,8 @@ def axe_finds_nothing(browser: Browser, target: Target) -> None:
     browser.one("form")
     found += [f"login: {text}" for text in browser.violations(source)]
     administrator(browser, target)
+    if target.world:
+        target.world.stranger()
     subject = request(browser, "GET", "subjects")["json"]
     views = [*VIEWS, *([f"people/{subject[0]['id']}"] if subject else [])]
     for scheme in ("light", "dark"):
@@ -534,16 +662,20 @@ CASES = {
     files_of_one_name: REFUSED,
     a_person_is_changed: REFUSED,
     whom_a_picture_shows: REFUSED,
+    from_a_recent_visit: REFUSED,
     enrolment_at_the_door: (),
     enrolment_is_cancelled: (),
     a_grant_appears_at_once: (),
     the_log: (),
     # A daemon without a doctor on its page is told from one that fails.
     figures_and_door: ("/api/v1/doctor",),
+    a_rectangle_is_drawn: (),
+    ten_thousand_events: (),
     by_keyboard: (),
     a_lost_session: REFUSED,
     the_kiosk: GONE + REFUSED,
     the_kiosk_goes_on: GONE + REFUSED,
+    the_kiosk_sounds_on_request: GONE + REFUSED,
     it_fits: (),
     axe_finds_nothing: (),
     the_daemon_goes_and_comes: (*GONE, "/api/v1/events - Failed to load resource"),

@@ -41,6 +41,7 @@ POLICY = (
 WEBSOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 KIOSK_AGE_S = 400 * 86_400
 FAILURES_MAX = 5
+WRONG_PINS_MAX = 3
 COOKIE = "deepid_edge_session"
 
 
@@ -158,14 +159,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def pin(self) -> None:
         world, asked = self.server.world, json.loads(self.sent)
-        if world.guidance != "second_factor":
+        if not world.awaited:
             raise Problem(409, "Conflict", "nobody's second factor is waited for")
-        if world.wrong_pins > 3:
-            raise Problem(429, "Too Many Requests", "too many wrong PINs")
+        # As in src/serve/pin.rs: a visit has but a few, and a right one then is not compared either.
+        if world.wrong_pins >= WRONG_PINS_MAX:
+            raise Problem(429, "Too Many Requests", "too many wrong PINs in this visit")
         if asked["pin"] != world.pin:
             world.wrong_pins += 1
             raise Problem(422, "Unprocessable Content", "the PIN is wrong")
-        world.wrong_pins = 0
         self.give(None)
 
     def api(self, session: dict, *parts: str) -> None:
@@ -178,7 +179,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if role != "kiosk":
                 raise Problem(403, "Forbidden", "only a screen at the door may do this")
             return self.pin()
-        if role != "administrator" and (writes or parts in {("live",), ("enrolments",)}):
+        if role != "administrator" and (writes or parts in {("live",), ("enrolments",), ("visits",)}):
             raise Problem(403, "Forbidden", "only an administrator may do this")
         match (self.command, *parts):
             case ("GET", "session"):
@@ -227,6 +228,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.give(world.end_enrolment(key, write=False))
             case ("POST", "enrolments", key, "finish"):
                 self.give(world.end_enrolment(key, write=True))
+            case ("GET", "visits"):
+                self.give(world.remembered())
+            case ("POST", "visits", key, "enrol"):
+                self.give(world.enrol_visit(key, json.loads(self.sent)))
             case ("GET", "records"):
                 self.page(world)
             case ("GET", "records.csv" | "records.jsonl" as name):
@@ -285,7 +290,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         except OSError:
             pass
         finally:
-            world.listeners.discard(listener)
+            with world.lock:
+                world.listeners.discard(listener)
 
     def live(self) -> None:
         self.close_connection = True

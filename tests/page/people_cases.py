@@ -243,3 +243,103 @@ def enrolment_is_cancelled(browser: Browser, target: Target) -> None:
     browser.wait(lambda: not running(), "who leaves the view cancels")
     everybody = request(browser, "GET", "subjects")["json"]
     expect(name not in [one["name"] for one in everybody], "who cancels enrols nobody")
+
+
+def somebody_unknown_comes(browser: Browser, target: Target, alike: bool = False) -> str:
+    """Somebody whom the door does not know comes and goes; the id of the visit, as the door remembers it."""
+    if target.world:
+        return target.world.stranger(alike)["id"]
+    known = {one["id"] for one in request(browser, "GET", "visits")["json"]["visits"]}
+    target.daemon.show("stranger")
+    new = lambda: next((one["id"] for one in request(browser, "GET", "visits")["json"]["visits"] if one["id"] not in known), None)
+    visit = browser.wait(new, "the visit is remembered")
+    target.leave()
+    return visit
+
+
+def choose(browser: Browser, visit: str) -> None:
+    seq = next(one["seq"] for one in request(browser, "GET", "visits")["json"]["visits"] if one["id"] == visit)
+    browser.one(f"#visit-{seq}").click()
+
+
+def from_a_recent_visit(browser: Browser, target: Target) -> None:
+    if not target.world and not target.daemon:
+        raise Skip("nobody can be sent before the camera of a daemon elsewhere")
+    if target.world:
+        target.world.visits = []
+    administrator(browser, target, "people")
+    browser.press("Add from a recent visit")
+    browser.says("Look at who stood there.")
+    browser.says("a photograph that is held up can be enrolled")
+    if target.world:
+        browser.says("No stranger's visit is remembered")
+        expect(not browser.one_or_none("form input[name=name]"), "nobody can be named where there is no visit")
+    name = own("Christine Darden")
+    visit = somebody_unknown_comes(browser, target)
+    browser.one(".choice")
+    choose(browser, visit)
+    told_of = browser.text(".choice:has(:checked)")
+    expect("kept" in told_of and "remembered for" in told_of, f"how good and for how long: {told_of!r}")
+    expect(not browser.all("form img, form canvas"), "no picture of the visit is shown")
+    names = lambda: [one["name"] for one in request(browser, "GET", "subjects")["json"]]
+    browser.fill("Name", name)
+    browser.press("Enrol")
+    expect(name not in names(), "whoever does not say that they know who stood there enrols nobody")
+    browser.one("#stood-there").click()
+    browser.press("Enrol")
+    browser.says(f"{name} has", ".notice.good")
+    expect(name in names(), "the person is enrolled")
+    left = [one["id"] for one in request(browser, "GET", "visits")["json"]["visits"]]
+    expect(visit not in left, "a visit is enrolled once")
+    again = request(browser, "POST", f"visits/{visit}/enrol", {"name": own("Nobody")})
+    expect(again["status"] == 404, f"and not a second time: {again}")
+    browser.press("Show the person")
+    browser.says(name, "h1")
+    browser.press("From a recent visit")
+    browser.wait(lambda: f"More references of {name}" in browser.driver.execute_script("const s = document.querySelector('select'); return s?.selectedOptions[0]?.textContent ?? ''"), "the person is chosen")
+    if target.daemon:
+        # The door knows them now.
+        target.daemon.show("stranger")
+        browser.go("live")
+        browser.says(name, ".judged")
+        target.leave()
+        return
+    from_the_log(browser, target, name)
+
+
+def from_the_log(browser: Browser, target: Target, name: str) -> None:
+    """The log's entry of a stranger's visit leads to it, and what is wrong or doubtful is told."""
+    visit = somebody_unknown_comes(browser, target, alike=True)
+    somebody_unknown_comes(browser, target)
+    browser.go("log")
+    browser.wait(lambda: len(browser.all(".entry")) > 1, "the visits are in the log")
+    entry = browser.all(".entry")[1]
+    entry.click()
+    browser.press("Enrol this person", ".details:not([hidden])")
+    browser.one(".choice")
+    chosen = "return document.querySelector('.choice :checked')?.id ?? ''"
+    seq = next(one["seq"] for one in request(browser, "GET", "visits")["json"]["visits"] if one["id"] == visit)
+    browser.wait(lambda: browser.driver.execute_script(chosen) == f"visit-{seq}", "the visit of that record is chosen")
+    browser.fill("Name", name)
+    browser.one("#stood-there").click()
+    browser.press("Enrol")
+    browser.one("form .notice.bad")
+    expect(browser.labelled("Name").get_property("value") == name, "what was typed stays")
+    browser.fill("Name", own("Evelyn Boyd"))
+    browser.press("Enrol")
+    browser.says("looks like Emmy Noether", "form")
+    target.world.recall_minutes = 0
+    try:
+        browser.go("people/visits")
+        browser.says("This door remembers no visits.")
+        browser.says("policy.recall_minutes")
+        expect(not browser.one_or_none("form input[name=name]"), "and nobody can be enrolled so")
+    finally:
+        target.world.recall_minutes = 10
+        target.world.visits = []
+    somebody_unknown_comes(browser, target)
+    target.world.visits = []
+    browser.go("log")
+    browser.one(".entry").click()
+    browser.one(".details:not([hidden])")
+    expect("Enrol this person" not in browser.text(".details:not([hidden])"), "what is forgotten is not offered")

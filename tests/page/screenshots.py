@@ -42,6 +42,9 @@ def login(browser: Browser, folder: pathlib.Path) -> None:
 
 def views(browser: Browser, target: Target, folder: pathlib.Path) -> None:
     administrator(browser, target)
+    if target.world:
+        target.world.stranger()
+        target.world.stranger()
     subject = request(browser, "GET", "subjects")["json"]
     people = [f"people/{subject[0]['id']}"] if subject else []
     for scheme in BOTH:
@@ -50,7 +53,7 @@ def views(browser: Browser, target: Target, folder: pathlib.Path) -> None:
             if scheme == "dark" and size not in ("desktop", "phone"):
                 continue
             browser.size(size)
-            for view in ("live", "people", *people, "log", "figures", "door", "people/add"):
+            for view in ("live", "people", *people, "log", "figures", "door", "people/visits", "people/add"):
                 browser.go(view)
                 browser.one("#main h1, #main section")
                 if view == "live":

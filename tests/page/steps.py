@@ -76,6 +76,8 @@ LOADED = {
     "live": ".decisions li",
     "people": ".table tbody a, .empty",
     "log": ".entry, .log .empty",
+    "door/zones": ".picture:not(.waiting)",
+    "people/visits": ".choice, form .empty",
     "figures": ".tiles .tile",
     "door": ".settings tbody tr",
 }

@@ -11,6 +11,7 @@ import math
 import queue
 import random
 import threading
+import uuid
 
 WANTED = {"straight": 3, "left": 2, "right": 2, "up": 1}
 NAMES = ["Ada Lovelace", "Grace Hopper", "Emmy Noether", "Alan Turing", "Rosalind Franklin"]
@@ -39,8 +40,10 @@ class World:
     def __init__(self, names: bool = True, sound: bool = True):
         self.lock = threading.RLock()
         self.listeners: set[queue.Queue] = set()
-        # The PIN that is right, where anybody has one, and how many were wrong since the last right one.
-        self.pin, self.wrong_pins = None, 0
+        # The PIN that is right, where anybody has one; whether it is waited for, and how many were wrong since.
+        self.pin, self.awaited, self.wrong_pins = None, False, 0
+        # For how many minutes strangers' visits are remembered, and those that are.
+        self.recall_minutes, self.visits = 10, []
         self.names_at_kiosk, self.sound, self.language = names, sound, "en"
         # Whether every request is turned away.
         self.busy = False
@@ -187,7 +190,40 @@ class World:
         who = subject["name"] if subject else "Somebody"
         verb = {"granted": "was let in", "denied": "was recognised and not let in", "unknown": "is not enrolled", "ambiguous": "stood at the door: no statement"}[outcome]
         sentence = f"{who} {verb}."
+        if at is None:
+            self.awaited = False
         return self.record("decision", sentence, subject, at, outcome=outcome, reason=reason, details=details)
+
+    def stranger(self, alike: bool = False) -> dict:
+        """Somebody whom nobody knows comes and goes; whether they look like somebody who is enrolled."""
+        self.come()
+        record = self.decide("unknown", "no_match")
+        visit = {"id": str(uuid.uuid4()), "seq": record["seq"], "at": record["at"], "lasted_ms": 2300, "faces": 4, "quality": 0.83, "left_s": self.recall_minutes * 60 - 20}
+        with self.lock:
+            if self.recall_minutes:
+                self.visits = [visit | {"alike": alike}, *self.visits][:8]
+        self.go()
+        return visit
+
+    def remembered(self) -> dict:
+        if not self.recall_minutes:
+            return {"minutes": 0, "visits": [], "remedy": "set policy.recall_minutes, to 10 say, in the configuration, and 'systemctl reload deepid-edge'"}
+        return {"minutes": self.recall_minutes, "visits": [{key: value for key, value in one.items() if key != "alike"} for one in self.visits]}
+
+    def enrol_visit(self, key: str, asked: dict) -> dict:
+        with self.lock:
+            visit = next((one for one in self.visits if one["id"] == key), None)
+            if visit is None:
+                raise Problem(404, "Not found", f"no stranger's visit {key} is remembered", "have that person come again, or enrol another way")
+            if "subject" in asked:
+                subject = self.subject(asked["subject"])
+                subject["references"] += visit["faces"]
+            else:
+                subject = self.make(self.check_name(asked["name"]), visit["faces"])
+            self.visits.remove(visit)
+        self.record("administration", f"An administrator enrolled {subject['name']} with {visit['faces']} references.", subject)
+        warnings = ["looks like Emmy Noether (s-000003), score 0.671: the same person twice, or two who will be confused?"] if visit["alike"] else []
+        return {"subject": subject, "references": visit["faces"], "warnings": warnings}
 
     def past(self) -> None:
         now = datetime.datetime.now(datetime.UTC)
@@ -227,11 +263,14 @@ class World:
 
     def come(self, guidance: str | None = None) -> None:
         self.present, self.guidance = True, guidance
+        # As in a door: the visit that waits goes on while something else is asked of the visitor.
+        if guidance == "second_factor" and not self.awaited:
+            self.awaited, self.wrong_pins = True, 0
         self.tell("presence", {"present": True})
         self.tell("guidance", {"say": guidance})
 
     def go(self) -> None:
-        self.present, self.guidance = False, None
+        self.present, self.guidance, self.awaited = False, None, False
         self.tell("guidance", {"say": None})
         self.tell("presence", {"present": False})
 
@@ -357,6 +396,8 @@ class World:
         return [
             row("camera.device", "auto", "default", "The camera: a path, 'auto', or a program's preset", False),
             row("camera.rotate", 0, "default", "Degrees by which the picture is turned, clockwise", False),
+            row("detect.ignore", [[0.02, 0.03, 0.24, 0.4]], "/etc/deepid-edge/config.toml", "Rectangles in which no face is seen", True),
+            row("detect.only", [], "default", "Rectangles outside of which no face is seen", True),
             row("door.id", "front", "/etc/deepid-edge/config.toml", "The door's part of every topic", False),
             row("live.mode", "deny", "default", "What a visit must show to be of a live face", True),
             row("mqtt.password", "********", "DEEPID_EDGE_MQTT__PASSWORD", "The broker's password", False),

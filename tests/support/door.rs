@@ -83,6 +83,7 @@ pub fn info() -> Info {
         claimed_fpir: Some(2e-5),
         beyond_calibration: false,
         grant_key: None,
+        watched: false,
         capabilities: CAPABILITIES.map(Into::into).to_vec(),
     }
 }

@@ -4,7 +4,7 @@
 // every fault stands with its remedy; nothing is changed here; secrets come masked and stay so.
 
 import { api } from "./api.js";
-import { door, hear } from "./door.js";
+import { door, hear, isAdministrator } from "./door.js";
 import { button, card, el, failure, icon, put, terms } from "./dom.js";
 import { asAgo, asMoment, asNumber, asScore, plural } from "./format.js";
 import { CAMERA, STATUS, words } from "./words.js";
@@ -126,7 +126,7 @@ export function board() {
       { class: "page" },
       el("h1", {}, "Door"),
       wrong,
-      el("div", { class: "columns" }, card("State", state), card("Doctor", checks, el("div", { class: "actions" }, run))),
+      el("div", { class: "columns" }, card("State", state, isAdministrator() && el("a", { class: "more", href: "#/door/zones" }, "Where no face is seen", icon("chevron"))), card("Doctor", checks, el("div", { class: "actions" }, run))),
       card(
         "Configuration in force",
         el("p", { class: "hint" }, "Changed in the configuration file on the door, not here."),

@@ -2,14 +2,17 @@
 //
 // In: pages of records, new ones as they are made, filters in the address. Out: sentences under
 // their day; a record opens to its details; the same selection as a download. Invariants: an answer
-// that was overtaken by another filter is not shown; what is fetched is bounded by page; new records
-// are added above only where they match the filter, which the daemon judges.
+// that was overtaken by another filter is not shown; what is fetched is bounded by page, and news are
+// asked for one request at a time, however many events come; new records are added above only where
+// they match the filter, which the daemon judges.
 
 import { api, address } from "./api.js";
 import { hear } from "./door.js";
 import { button, el, failure, field, icon, put, select } from "./dom.js";
 import { asDay, asSecond, fromField } from "./format.js";
 import { details, outcomeMark } from "./decision.js";
+import { sentenceOf } from "./sentence.js";
+import { offerOf } from "./visits.js";
 import { OUTCOMES } from "./words.js";
 
 const PAGE = 50;
@@ -25,6 +28,8 @@ export function log() {
   let before = null;
   let asking = 0;
   let closed = false;
+  let looking = false;
+  let due = false;
   const open = new Set();
   const list = el("div", { class: "log" });
   const foot = el("div", { class: "actions centred" });
@@ -51,8 +56,20 @@ export function log() {
     }
   }
 
-  /** What is newer than the newest that is shown. */
+  /** Looks for what is new: one look at a time, and another one where something came meanwhile. */
   async function newer() {
+    due = true;
+    if (looking) return;
+    looking = true;
+    while (due && !closed) {
+      due = false;
+      await look();
+    }
+    looking = false;
+  }
+
+  /** What is newer than the newest that is shown. */
+  async function look() {
     const newest = records[0]?.seq ?? 0;
     const mine = asking;
     try {
@@ -65,7 +82,7 @@ export function log() {
       records = (gap ? page.records : [...fresh, ...records]).slice(0, SHOWN_MAX);
       before = gap || !before ? (page.next_before ?? null) : records.at(-1).seq;
       draw(new Set(fresh.map(({ seq }) => seq)));
-      put(live, fresh[0].sentence);
+      put(live, sentenceOf(fresh[0]));
     } catch {
       // The banner says that the door is gone; what is missing comes when it is back.
     }
@@ -74,7 +91,7 @@ export function log() {
   function entry(record, fresh) {
     const id = `record-${record.seq}`;
     const place = el("div", { id, class: "details", hidden: !open.has(record.seq) });
-    if (open.has(record.seq)) put(place, details(record));
+    if (open.has(record.seq)) put(place, details(record), offerOf(record));
     const toggle = el(
       "button",
       {
@@ -89,13 +106,13 @@ export function log() {
           if (shut) open.delete(record.seq);
           else {
             open.add(record.seq);
-            put(place, details(record));
+            put(place, details(record), offerOf(record));
           }
         },
       },
       el("time", { datetime: record.at }, asSecond(record.at)),
       outcomeMark(record.outcome),
-      el("span", { class: "sentence" }, record.sentence),
+      el("span", { class: "sentence" }, sentenceOf(record)),
       icon("chevron", "turns"),
     );
     return el("li", { class: fresh ? "new" : null }, toggle, place);

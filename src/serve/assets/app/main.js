@@ -16,6 +16,8 @@ import { person } from "./person.js";
 import { add } from "./add.js";
 import { enrol } from "./enrol.js";
 import { identify } from "./identify.js";
+import { visits } from "./visits.js";
+import { zones } from "./zones.js";
 import { log } from "./log.js";
 import { figures } from "./figures.js";
 import { board } from "./board.js";
@@ -50,9 +52,11 @@ function route() {
   const [first, second, third] = parts(location.hash);
   if (first === "people" && second === "add" && isAdministrator()) return ["people", "Add from files", () => add(third)];
   if (first === "people" && second === "identify" && isAdministrator()) return ["people", "Who is this?", identify];
+  if (first === "people" && second === "visits" && isAdministrator()) return ["people", "Add from a recent visit", visits];
   if (first === "people" && second === "enrol" && isAdministrator()) {
     return ["people", "Add at the door", () => enrol(third)];
   }
+  if (first === "door" && second === "zones" && isAdministrator()) return ["door", "Where no face is seen", zones];
   if (first === "people" && second) return ["people", "Person", () => person(second)];
   const make = { live, people, log, figures, door: board }[first];
   return make ? [first, VIEWS.find(({ path }) => path === first).title, make] : ["live", "Live", live];

@@ -86,7 +86,7 @@ export function people() {
       { class: "empty" },
       icon("people"),
       el("p", { class: "strong" }, q ? "Nobody has such a name." : "Nobody is enrolled yet."),
-      !q && el("p", {}, isAdministrator() ? "Add somebody from pictures, or at this door's camera." : "An administrator can add people."),
+      !q && el("p", {}, isAdministrator() ? "Add somebody from pictures, at this door's camera, or from a visit of the last minutes." : "An administrator can add people."),
     );
   }
 
@@ -115,6 +115,7 @@ export function people() {
           "div",
           { class: "actions" },
           link("#/people/identify", "search", "Who is this?", "quiet"),
+          link("#/people/visits", "log", "Add from a recent visit", ""),
           link("#/people/add", "files", "Add from files", ""),
           link("#/people/enrol", "camera", "Add at the door", "primary"),
         ),

@@ -9,6 +9,7 @@ import { isAdministrator } from "./door.js";
 import { ask, button, card, complain, el, failure, field, icon, put, select, terms, toast } from "./dom.js";
 import { asMoment, fromClockField, plural, toClockField } from "./format.js";
 import { mark, validity } from "./people.js";
+import { visitsAddress } from "./visits.js";
 
 const path = (id, ...rest) => ["subjects", encodeURIComponent(id), ...rest].join("/");
 
@@ -162,6 +163,7 @@ export function person(id) {
         { class: "actions" },
         el("a", { class: "button", href: `#/people/add/${target}` }, icon("files"), el("span", {}, "From files")),
         el("a", { class: "button", href: `#/people/enrol/${target}` }, icon("camera"), el("span", {}, "At the door")),
+        el("a", { class: "button", href: visitsAddress({ subject: id }) }, icon("log"), el("span", {}, "From a recent visit")),
       ),
     );
   }
