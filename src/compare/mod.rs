@@ -19,4 +19,5 @@ pub use metric::Metric;
 pub use subject::{InvalidSubjectId, SubjectId};
 pub use threshold::{
     CalibrationTable, Operating, ThresholdError, ThresholdPolicy, fmr_for, fpir_of,
+    rate_rounded_up,
 };

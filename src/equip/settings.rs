@@ -23,7 +23,9 @@ use crate::embed::QualityLimits;
 use crate::frame::PixelFormat;
 use crate::geometry::View;
 use crate::liveness::Mode;
-use crate::policy::{LockoutPolicy, PassbackPolicy, SAME_PASSAGE, StrangersPolicy};
+use crate::policy::{
+    FaceAlone, LockoutPolicy, PassbackPolicy, RuleBook, Rules, SAME_PASSAGE, StrangersPolicy,
+};
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognise::Tuning;
@@ -45,6 +47,39 @@ impl Config {
             Some(_) => accepted / f64::from(self.visit.agreeing.max(1)),
             None => accepted,
         }
+    }
+
+    /// The worst claim with which a face alone may open: what is asked of the threshold, unless another is
+    /// named; never worse than what is accepted at all.
+    #[must_use]
+    pub fn required_fpir(&self) -> f64 {
+        let required = self.policy.required_fpir.unwrap_or(self.recognise.target_fpir);
+        required.min(self.recognise.accept_fpir)
+    }
+
+    /// Whether a face alone may open where this FPIR can be claimed of the gallery that decides (0 to 1;
+    /// `None`: no claim). One of a try at the confirming embedder is made one of a visit, which has several.
+    #[must_use]
+    pub fn face_alone(&self, claimed_fpir: Option<f64>) -> FaceAlone {
+        let tries = match self.models.confirm {
+            Some(_) => f64::from(self.visit.agreeing.max(1)),
+            None => 1.0,
+        };
+        FaceAlone {
+            claimed_fpir: claimed_fpir.map(|fpir| f64::min(fpir * tries, 1.0)),
+            required_fpir: self.required_fpir(),
+            liveness: self.live.mode != Mode::Off,
+            required_liveness: self.policy.required_liveness,
+        }
+    }
+
+    /// What is written, as the rules of this door, where this FPIR can be claimed of the gallery that
+    /// decides.
+    #[must_use]
+    pub fn rules(&self, book: RuleBook, claimed_fpir: Option<f64>) -> Rules {
+        Rules::new(book, self.time_zone())
+            .with_passback(self.passback_policy())
+            .with_face_alone(self.face_alone(claimed_fpir))
     }
 
     /// What faces must be like to be compared.
