@@ -62,7 +62,7 @@ impl Verb {
         let rules = match usable::face_alone(&config, Some(&store)) {
             Ok(face) => rules.with_face_alone(face),
             Err(failure) => {
-                context.mention(format_args!("note: nothing can be claimed: {failure}"));
+                context.mention(format_args!("note: no claim can be made: {}", failure.finding()));
                 rules
             }
         };

@@ -18,6 +18,5 @@ pub use gallery::{CompareError, Comparer, Gallery, GalleryEntry, SearchScratch};
 pub use metric::Metric;
 pub use subject::{InvalidSubjectId, SubjectId};
 pub use threshold::{
-    CalibrationTable, Operating, ThresholdError, ThresholdPolicy, fmr_for, fpir_of,
-    rate_rounded_up,
+    CalibrationTable, Operating, ThresholdError, ThresholdPolicy, fmr_for, fpir_of, rate_rounded_up,
 };

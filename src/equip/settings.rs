@@ -420,6 +420,34 @@ mod tests {
     }
 
     #[test]
+    fn a_face_alone_is_enough_where_the_threshold_claims_what_it_is_made_for() {
+        let enough = |flags: &[(&str, &str)], claim| config(flags).face_alone(claim).is_enough();
+        assert!(enough(&[], Some(0.01)) && !enough(&[], Some(0.011)) && !enough(&[], None));
+        // What is asked for is what is required, unless another claim is named.
+        let lenient = [("recognise.target_fpir", "0.03")];
+        assert!(enough(&lenient, Some(0.03)) && !enough(&lenient, Some(0.031)));
+        let stricter = [lenient[0], ("policy.required_fpir", "0.001")];
+        assert!(enough(&stricter, Some(0.001)) && !enough(&stricter, Some(0.03)));
+        let any = [("recognise.accept_fpir", "1.0"), ("policy.required_fpir", "1.0")];
+        assert!(enough(&any, None));
+        // Never worse than what is accepted at all.
+        let strict = [("recognise.threshold", "0.6"), ("recognise.accept_fpir", "0.001")];
+        assert!(!enough(&strict, Some(0.005)));
+        // Each try at the confirming embedder has its share.
+        let confirmed = [("models.confirm", "any")];
+        assert!(enough(&confirmed, Some(0.01 / 3.0)) && !enough(&confirmed, Some(0.01)));
+        let off = ("live.mode", "off");
+        assert!(!enough(&[off], Some(0.001)));
+        assert!(enough(&[off, ("policy.required_liveness", "false")], Some(0.001)));
+        let what = config(&[off]).face_alone(Some(0.02)).words().expect("two doubts");
+        assert!(what.0.contains("2.00e-2") && what.0.contains("live.mode"), "{what:?}");
+        assert!(
+            what.1.contains("policy.required_fpir = 0.02") && what.1.contains("'deny'"),
+            "{what:?}"
+        );
+    }
+
+    #[test]
     fn whatever_base_and_door_the_keys_let_through_makes_topics() {
         let (base, door) = ("a/".repeat(31) + "!~", "_".repeat(32));
         for (base, door) in [("x", "-"), (base.as_str(), door.as_str())] {

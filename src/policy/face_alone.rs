@@ -87,16 +87,21 @@ impl FaceAlone {
                 "the calibration can claim no better FPIR than {:.2e}, and {required:.2e} is required",
                 self.claimed_fpir.unwrap_or(1.0)
             ),
-            Doubt::NoLiveness => "live.mode is 'off', so that a picture passes for a face".to_owned(),
+            Doubt::NoLiveness => {
+                "live.mode is 'off', so that a picture passes for a face".to_owned()
+            }
         };
         let enough = self.claimed_fpir.map_or(1.0, rate_rounded_up);
-        let remedy = |doubt: &Doubt| match doubt {
+        let remedy = |doubt: &Doubt| {
+            match doubt {
             Doubt::NoClaim | Doubt::WeakClaim => format!(
                 "enrol fewer references, let a second network confirm (models.confirm), or state that this claim is enough (policy.required_fpir = {enough:?})"
             ),
             Doubt::NoLiveness => "set live.mode to 'deny', or state that a face alone opens without it (policy.required_liveness = false)".to_owned(),
+        }
         };
-        let all = |of: &dyn Fn(&Doubt) -> String| doubts.iter().map(of).collect::<Vec<_>>().join("; ");
+        let all =
+            |of: &dyn Fn(&Doubt) -> String| doubts.iter().map(of).collect::<Vec<_>>().join("; ");
         let (what, remedy) = (all(&what), all(&remedy));
         Some((
             format!("a face alone opens nothing, each grant needs a second factor: {what}"),

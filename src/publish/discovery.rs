@@ -198,9 +198,9 @@ fn visible(topics: &Topics) -> Vec<(&'static str, Value)> {
         "icon": "mdi:two-factor-authentication",
         "entity_category": "diagnostic",
         "state_topic": topics.of(Topic::Info),
-        "value_template": "{{ 'OFF' if value_json.face_alone.enough else 'ON' }}",
+        "value_template": "{{ 'OFF' if (value_json.face_alone | default({})).enough else 'ON' }}",
         "json_attributes_topic": topics.of(Topic::Info),
-        "json_attributes_template": "{{ value_json.face_alone | tojson }}",
+        "json_attributes_template": "{{ value_json.face_alone | default({}) | tojson }}",
     });
     let id_problem = json!({
         "platform": "binary_sensor",

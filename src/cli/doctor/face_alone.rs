@@ -25,7 +25,9 @@ pub(super) fn check(findings: &mut Findings, face: &FaceAlone) {
         let required = face.required_fpir;
         findings.ok(
             CHECK,
-            format!("it opens: liveness is looked at, and the claim ({claim}) is within {required:.1e}"),
+            format!(
+                "it opens: liveness is looked at, and the claim ({claim}) is within {required:.1e}"
+            ),
         );
     } else {
         findings.warn(
