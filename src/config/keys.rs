@@ -180,7 +180,7 @@ table! {
         target_fpir: f64 = live(real(1e-7, 0.5), "0.01",
             "Which share of attempts by strangers, of the group of people that fares worst, may be taken for somebody enrolled; the threshold follows from the model's calibration and the number of references. Smaller is stricter.");
         accept_fpir: f64 = live(real(1e-7, 1.0), "0.03",
-            "The worst share of strangers' attempts that may be taken for somebody. A gallery too large for the model's calibration, or a lenient recognise.threshold, can claim no better: beyond this nobody is granted ('denied', 'beyond_calibration'), between recognise.target_fpir and this there is a warning. 1.0 accepts everything, also a threshold of which the calibration says nothing.");
+            "The worst share of strangers' attempts that may be taken for somebody. A gallery too large for the model's calibration, or a lenient recognise.threshold, can claim no better: beyond this nobody is granted ('denied', 'beyond_calibration'), between recognise.target_fpir and this there is a warning, and each grant needs a second factor (policy.required_fpir). 1.0 accepts everything, also a threshold of which the calibration says nothing.");
         threshold: Option<f32> = live_unset(real(-1.0, 1000.0), "0.62",
             "A score to reach in place of recognise.target_fpir: at least this for cosine (-1 to 1), at most this for euclidean (0 or more) and euclidean-l2 (0 to 2).");
         margin: f32 = live(real(0.0, 100.0), "0.05",

@@ -522,6 +522,7 @@ mod tests {
             before: &[],
         };
         assert_eq!(rules.judge(&asked).refusal, Some(Refusal::NotArmed));
+        assert!(!rules.face_alone().is_enough(), "nothing is claimed of this gallery");
         assert_eq!(enrolments.look(&store, false, Monotonic::from_millis(2000)), Looked::Same);
 
         let spoil = rusqlite::Connection::open(folder.path().join("door.db")).unwrap();
