@@ -34,6 +34,7 @@ const SECOND: Duration = Duration::from_secs(5);
 const WALL_MS: i64 = 1_777_619_702_000;
 
 /// Everything that the rules can say here. The first two people are in the vault, the third is in no group.
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
 #[derive(Debug, Clone, Copy)]
 struct Written {
     armed: bool,

@@ -160,22 +160,7 @@ impl Case {
                 self.before.push(Proof { subject: subject(who)?, at: Monotonic::default() });
             }
             ["alone"] => self.before.clear(),
-            ["claim", "none"] => self.face.claimed_fpir = None,
-            ["claim", rate] => {
-                self.face.claimed_fpir = Some(rate.parse().map_err(|_| "no rate".to_owned())?);
-            }
-            ["requires", rate] => {
-                self.face.required_fpir = rate.parse().map_err(|_| "no rate".to_owned())?;
-            }
-            ["liveness", word] => {
-                let (liveness, required) = match *word {
-                    "on" => (true, true),
-                    "off" => (false, true),
-                    "not_required" => (false, false),
-                    _ => return Err("on, off or not_required".to_owned()),
-                };
-                (self.face.liveness, self.face.required_liveness) = (liveness, required);
-            }
+            ["claim" | "requires" | "liveness", word] => self.face(line, word)?,
             ["passback", mode, direction, hours, more @ ..] => {
                 self.passback = PassbackPolicy {
                     mode: match *mode {
@@ -236,6 +221,26 @@ impl Case {
             [who, "from", from] => self.terms(who)?.from = Some(time(from)?),
             [who, "until", until] => self.terms(who)?.until = Some(time(until)?),
             _ => return Err("nothing like this is ever written".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// What a face alone is worth, and what it has to be worth.
+    fn face(&mut self, line: &str, word: &str) -> Result<(), String> {
+        let rate = || word.parse::<f64>().map_err(|_| "no rate".to_owned());
+        let face = &mut self.face;
+        match line.split_whitespace().next() {
+            Some("claim") if word == "none" => face.claimed_fpir = None,
+            Some("claim") => face.claimed_fpir = Some(rate()?),
+            Some("requires") => face.required_fpir = rate()?,
+            _ => {
+                (face.liveness, face.required_liveness) = match word {
+                    "on" => (true, true),
+                    "off" => (false, true),
+                    "not_required" => (false, false),
+                    _ => return Err("on, off or not_required".to_owned()),
+                }
+            }
         }
         Ok(())
     }

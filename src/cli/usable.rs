@@ -63,12 +63,11 @@ pub(super) fn references(
 pub(super) fn face_alone(config: &Config, store: Option<&Store>) -> Result<FaceAlone, Failure> {
     let cards = Cards::open(config)?;
     let count = |model: &ModelId| Ok::<_, Failure>(references(store, config, &cards, model)?.len());
-    let deciding = match cards.fusion(config)? {
-        Some(fusion) => cards.operating_fused(config, &fusion, count(&fusion.second.id)?)?,
-        None => {
-            let enrolled = count(&config.models.embedder)?;
-            cards.operating(config, config.recognise.metric, enrolled)?
-        }
+    let deciding = if let Some(fusion) = cards.fusion(config)? {
+        cards.operating_fused(config, &fusion, count(&fusion.second.id)?)?
+    } else {
+        let enrolled = count(&config.models.embedder)?;
+        cards.operating(config, config.recognise.metric, enrolled)?
     };
     Ok(config.face_alone(deciding.claimed_fpir))
 }
