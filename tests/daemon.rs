@@ -300,6 +300,7 @@ fn live_keys_of_each_section_take_effect_in_the_running_daemon() {
         // By this one the photograph and the visit are too far from each other.
         ("recognise.metric", "metric = 'euclidean-l2'", "Unknown no_match"),
         ("recognise.threshold", "threshold = 0.999", "Unknown no_match"),
+        ("policy.required_fpir", "required_fpir = 1e-6", "Denied second_factor_missing"),
         ("store.records_max", "records_max = 100", granted),
     ];
     let mut before: Option<&str> = None;
@@ -747,9 +748,22 @@ fn beyond_the_calibration_the_door_denies_and_says_what_helps() {
     let output = doubtful.command(&["doctor", "--json", "--patience", "1"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stdout).contains("nobody is granted"));
 
+    // Whoever accepts it needs a second factor beside the face, unless that is said as well.
     let accepted = home().set("recognise.accept_fpir", 1.0);
-    assert!(accepted.run(&recording(&accepted)).until_ended().success());
-    assert_eq!(decisions(&accepted.records()), ["Granted matched"]);
+    let mut daemon = accepted.run(&recording(&accepted));
+    let doubted =
+        |m: &Received| m.json()["face_alone"]["doubts"] == serde_json::json!(["no_claim"]);
+    let info = subscriber.next("that nothing is claimed", doubted).json();
+    assert_eq!(
+        (&info["beyond_calibration"], &info["face_alone"]["enough"]),
+        (&false.into(), &false.into())
+    );
+    assert!(daemon.until_ended().success());
+    assert_eq!(decisions(&accepted.records()), ["Denied second_factor_missing"]);
+    assert!(daemon.log().contains("a face alone opens nothing"), "{}", daemon.log());
+    let stated = home().set("recognise.accept_fpir", 1.0).set("policy.required_fpir", 1.0);
+    assert!(stated.run(&recording(&stated)).until_ended().success());
+    assert_eq!(decisions(&stated.records()), ["Granted matched"]);
 }
 
 #[test]

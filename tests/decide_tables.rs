@@ -23,8 +23,8 @@ use deepid_edge::decide::{
 use deepid_edge::door::{Event, Time};
 use deepid_edge::embed::QualityFault;
 use deepid_edge::policy::{
-    Arming, Demand, Direction, PassbackMode, PassbackPolicy, PinResult, RuleBook, RuleName, Rules,
-    SAME_PASSAGE, Side, Terms, Whereabouts,
+    Arming, Demand, Direction, FaceAlone, PassbackMode, PassbackPolicy, PinResult, RuleBook,
+    RuleName, Rules, SAME_PASSAGE, Side, Terms, Whereabouts,
 };
 use jiff::tz::TimeZone;
 use sight::{Script, ScriptedDoor};
@@ -209,6 +209,13 @@ fn demanding(demand: Demand) -> Event<'static, Observation> {
     Event::Ruled(Box::new(Rules::new(book, TimeZone::UTC)))
 }
 
+/// Rules that say nothing but that a face alone is not enough at this door.
+fn doubted() -> Event<'static, Observation> {
+    let face = FaceAlone { required_liveness: true, ..FaceAlone::ENOUGH };
+    let rules = Rules::new(RuleBook::default(), TimeZone::UTC).with_face_alone(face);
+    Event::Ruled(Box::new(rules))
+}
+
 /// Rules of a door that leads one way, and asks where people went last.
 fn one_way(direction: Direction, mode: PassbackMode) -> Event<'static, Observation> {
     let forget = Duration::from_secs(3600);
@@ -283,12 +290,13 @@ impl Run {
             Some("disarmed") => ruled(Arming::Off),
             Some("factor") => demanding(Demand { factor: true, company: None }),
             Some("marked") => marked(),
+            Some("doubted") => doubted(),
             Some("in") => one_way(Direction::In, PassbackMode::Hard),
             Some("out") => one_way(Direction::Out, PassbackMode::Hard),
             Some("softly") => one_way(Direction::In, PassbackMode::Soft),
             Some("company") => demanding(Demand { factor: false, company: Some(vault()) }),
             _ => {
-                let right = "contested or ours, armed or disarmed, marked, in, out or softly, or needs a factor or company";
+                let right = "contested or ours, armed or disarmed, marked, doubted, in, out or softly, or needs a factor or company";
                 return Err(format!("a door is {right}"));
             }
         };

@@ -86,6 +86,46 @@ fn a_picture_that_fills_the_view_and_is_swayed_is_told_by_its_surroundings() {
 }
 
 #[test]
+fn without_liveness_a_face_alone_opens_nothing_and_everybody_is_told_why() {
+    if !assets() {
+        return;
+    }
+    let film = || Recording::new().nobody(5).person("obama3.jpg", 0.16, 60).nobody(40);
+    let home = || Home::new().enrol_obama().set("live.mode", "off");
+    let safe = home().set("policy.required_liveness", true);
+    let reasons = |home: &Home| -> Vec<String> {
+        decided(home, film()).into_iter().map(|decision| decision.reason).collect()
+    };
+    assert_eq!(reasons(&safe), ["second_factor_missing"]);
+    let explained = safe.ask(&["policy", "explain", "obama", "--json"]);
+    assert_eq!((explained.code, &explained.json()["reason"]), (1, &"second_factor_missing".into()));
+    let because = explained.json()["because"].to_string();
+    assert!(
+        because.contains("a face alone opens nothing") && because.contains("live.mode"),
+        "{because}"
+    );
+    assert_eq!(safe.ask(&["policy", "explain", "obama", "--with-factor"]).code, 0);
+    let check = |home: &Home, wanted: &str| -> (String, String) {
+        let answer = home.ask(&["doctor", "--json", "--patience", "1"]).json();
+        let checks = answer["checks"].as_array().unwrap();
+        let found = checks.iter().find(|check| check["check"] == wanted).unwrap();
+        (found["verdict"].as_str().unwrap().to_owned(), found.to_string())
+    };
+    let (verdict, said) = check(&safe, "face alone");
+    assert!(verdict == "warn" && said.contains("policy.required_liveness = false"), "{said}");
+    let (verdict, said) = check(&safe, "second factor");
+    assert!(verdict == "warn" && said.contains("nothing can bring"), "{said}");
+
+    // Whoever knows what it means may say so, and the doctor says it back.
+    let stated = home();
+    assert_eq!(reasons(&stated), ["matched"]);
+    let (verdict, said) = check(&stated, "face alone");
+    assert!(verdict == "warn" && said.contains("a photograph"), "{said}");
+    let (verdict, said) = check(&stated.set("live.mode", "deny"), "face alone");
+    assert!(verdict == "ok" && said.contains("1.0e-2"), "{said}");
+}
+
+#[test]
 #[cfg_attr(not(feature = "lab"), ignore = "it needs the verb evaluate")]
 fn a_film_of_a_photograph_counts_as_an_attack_and_its_kind_is_told() {
     if !assets() {
@@ -150,6 +190,7 @@ fn the_doctor_says_what_tells_faces_from_pictures_and_warns_where_nothing_does()
     assert!(verdict == "ok" && said.contains("0.750"), "{said}");
     let (verdict, said) = check("live.mode=off");
     assert!(verdict == "warn" && said.contains("a photograph"), "{said}");
+    assert!(said.contains("only the second factor keeps it out"), "{said}");
     for wrong in ["models.liveness=deepid2", "models.liveness=nothing"] {
         let (verdict, said) = check(wrong);
         assert_eq!(verdict, "fail", "{said}");

@@ -10,8 +10,9 @@ use std::time::Duration;
 use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::policy::{
-    Arming, Asked, Demand, Direction, Lockout, LockoutPolicy, PassbackMode, PassbackPolicy,
-    RuleBook, RuleName, Rules, Schedule, Side, Terms, Whereabouts, note_whereabouts,
+    Arming, Asked, Demand, Direction, FaceAlone, Lockout, LockoutPolicy, PassbackMode,
+    PassbackPolicy, RuleBook, RuleName, Rules, Schedule, Side, Terms, Whereabouts,
+    note_whereabouts,
 };
 use jiff::civil::{Date, DateTime, date};
 use jiff::tz::TimeZone;
@@ -107,11 +108,26 @@ struct Question {
     needs_factor: bool,
     factor: bool,
     duress: bool,
+    face: FaceAlone,
     unix_ms: i64,
 }
 
 fn time() -> impl Strategy<Value = DateTime> {
     (day(), 0_i8..24, 0_i8..60).prop_map(|(date, hour, minute)| date.at(hour, minute, 0, 0))
+}
+
+/// A claim and what is required of it, in steps, so that they are often the same.
+fn face() -> impl Strategy<Value = FaceAlone> {
+    let rate = || (0_i32..5).prop_map(|step| 10_f64.powi(step - 4));
+    let claimed = prop::option::weighted(0.8, rate());
+    (claimed, rate(), any::<bool>(), any::<bool>()).prop_map(
+        |(claimed_fpir, required_fpir, liveness, required_liveness)| FaceAlone {
+            claimed_fpir,
+            required_fpir,
+            liveness,
+            required_liveness,
+        },
+    )
 }
 
 fn question() -> impl Strategy<Value = Question> {
@@ -125,7 +141,7 @@ fn question() -> impl Strategy<Value = Question> {
     });
     let book = (written(), prop::collection::btree_set(day(), 0..20), often(), often());
     let validity = (prop::option::weighted(0.3, time()), prop::option::weighted(0.3, time()));
-    let second = (prop::bool::weighted(0.3), often(), any::<bool>());
+    let second = (prop::bool::weighted(0.3), often(), any::<bool>(), face());
     (book, validity, arming, often(), often(), often(), second, unix_ms).prop_map(
         |(
             (written, holidays, grouped, scheduled),
@@ -134,7 +150,7 @@ fn question() -> impl Strategy<Value = Question> {
             enabled,
             trusted,
             free,
-            (needs_factor, factor, duress),
+            (needs_factor, factor, duress, face),
             unix_ms,
         )| {
             let locked_out = !free;
@@ -152,6 +168,7 @@ fn question() -> impl Strategy<Value = Question> {
                 needs_factor,
                 factor,
                 duress,
+                face,
                 unix_ms,
             }
         },
@@ -184,7 +201,7 @@ impl Question {
             subject(),
             Terms { group, from: self.from, until: self.until, duress: self.duress },
         );
-        Rules::new(book, zone())
+        Rules::new(book, zone()).with_face_alone(self.face)
     }
 
     fn is_allowed(&self) -> bool {
@@ -236,6 +253,10 @@ proptest! {
             all &= question.written.is_open(zoned.datetime(), &question.holidays);
         }
         all &= !question.grouped || !question.needs_factor || question.factor;
+        let FaceAlone { claimed_fpir, required_fpir, liveness, required_liveness } = question.face;
+        // The rates are a factor of ten apart, or the same.
+        let claim = claimed_fpir.unwrap_or(1.0) < 2.0 * required_fpir;
+        all &= question.factor || (claim && (liveness || !required_liveness));
         prop_assert_eq!(question.is_allowed(), all);
     }
 
@@ -251,6 +272,11 @@ proptest! {
                 Question { needs_factor: true, ..question.clone() },
                 Question { factor: false, ..question.clone() },
                 Question { duress: !question.duress, ..question.clone() },
+                Question { face: FaceAlone { claimed_fpir: None, ..question.face }, ..question.clone() },
+                Question { face: FaceAlone { claimed_fpir: Some(f64::NAN), ..question.face }, ..question.clone() },
+                Question { face: FaceAlone { required_fpir: question.face.required_fpir / 10.0, ..question.face }, ..question.clone() },
+                Question { face: FaceAlone { liveness: false, ..question.face }, ..question.clone() },
+                Question { face: FaceAlone { required_liveness: true, ..question.face }, ..question.clone() },
                 Question { until: limit(question.until), ..question.clone() },
             ];
             for question in stricter {

@@ -12,8 +12,8 @@ use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{DeniedReason, Verdict};
 use deepid_edge::policy::{
-    Arming, Asked, Demand, Direction, PassbackMode, PassbackPolicy, Proof, Rule, RuleBook,
-    RuleName, Rules, SAME_PASSAGE, Schedule, Side, Terms, Whereabouts,
+    Arming, Asked, Demand, Direction, Doubt, FaceAlone, PassbackMode, PassbackPolicy, Proof, Rule,
+    RuleBook, RuleName, Rules, SAME_PASSAGE, Schedule, Side, Terms, Whereabouts,
 };
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -56,6 +56,7 @@ fn a_table_that_is_wrong_is_noticed() {
         "case x\n2026-01-01T00:00 mallory -> allowed by no_group\n",
         "case x\nschedule a mon 8-12\n",
         "case x\nlocked down\n",
+        "case x\nliveness perhaps\n",
         "bob disabled\n",
     ] {
         assert_eq!(problems(wrong), 1, "{wrong}");
@@ -99,6 +100,7 @@ struct Case {
     factors: Vec<SubjectId>,
     before: Vec<Proof>,
     passback: PassbackPolicy,
+    face: FaceAlone,
 }
 
 impl Default for Case {
@@ -112,6 +114,7 @@ impl Default for Case {
             factors: Vec::new(),
             before: Vec::new(),
             passback: PassbackPolicy::default(),
+            face: FaceAlone::ENOUGH,
         }
     }
 }
@@ -157,6 +160,7 @@ impl Case {
                 self.before.push(Proof { subject: subject(who)?, at: Monotonic::default() });
             }
             ["alone"] => self.before.clear(),
+            ["claim" | "requires" | "liveness", word] => self.face(line, word)?,
             ["passback", mode, direction, hours, more @ ..] => {
                 self.passback = PassbackPolicy {
                     mode: match *mode {
@@ -221,6 +225,26 @@ impl Case {
         Ok(())
     }
 
+    /// What a face alone is worth, and what it has to be worth.
+    fn face(&mut self, line: &str, word: &str) -> Result<(), String> {
+        let rate = || word.parse::<f64>().map_err(|_| "no rate".to_owned());
+        let face = &mut self.face;
+        match line.split_whitespace().next() {
+            Some("claim") if word == "none" => face.claimed_fpir = None,
+            Some("claim") => face.claimed_fpir = Some(rate()?),
+            Some("requires") => face.required_fpir = rate()?,
+            _ => {
+                (face.liveness, face.required_liveness) = match word {
+                    "on" => (true, true),
+                    "off" => (false, true),
+                    "not_required" => (false, false),
+                    _ => return Err("on, off or not_required".to_owned()),
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn demand(&mut self, group: &str) -> Result<&mut Demand, String> {
         Ok(self.book.demands.entry(name(group)?).or_default())
     }
@@ -242,7 +266,9 @@ impl Case {
         let words: Vec<&str> = question.split_whitespace().collect();
         let [at, who] = words.as_slice() else { return Err("a time and a name".to_owned()) };
         let (unix_ms, subject) = (self.instant(at)?, subject(who)?);
-        let rules = Rules::new(self.book.clone(), self.zone.clone()).with_passback(self.passback);
+        let rules = Rules::new(self.book.clone(), self.zone.clone())
+            .with_passback(self.passback)
+            .with_face_alone(self.face);
         let ruling = rules.judge(&Asked {
             subject: &subject,
             enabled: !self.disabled.contains(&subject),
@@ -275,5 +301,8 @@ fn say(rule: Rule<'_>) -> String {
         Rule::Passback(_) => "passback".to_owned(),
         Rule::Factor { .. } => "factor".to_owned(),
         Rule::Company { .. } => "company".to_owned(),
+        Rule::FaceAlone(Doubt::NoClaim) => "no_claim".to_owned(),
+        Rule::FaceAlone(Doubt::WeakClaim) => "weak_claim".to_owned(),
+        Rule::FaceAlone(Doubt::NoLiveness) => "no_liveness".to_owned(),
     }
 }

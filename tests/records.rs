@@ -272,6 +272,87 @@ fn an_export_is_for_machines_and_carries_names_only_when_told() {
 }
 
 #[test]
+fn attendance_is_of_days_on_the_clock_at_the_door_and_of_grants_alone() {
+    let mut door = Door::with_a_day();
+    let (ada, gone) = (door.ada.clone(), door.store.add_subject("Otto", wall(START_MS)).unwrap());
+    // In Berlin the last two are of the next day.
+    for (who, hour) in [(&ada, 3), (&gone, 4), (&gone, 16), (&ada, 17)] {
+        door.decide(Verdict::Granted { subject: who.clone() }, wall(START_MS + hour * HOUR_MS));
+    }
+    let berlin = ["--set", "policy.time_zone=Europe/Berlin"];
+    let said = |flags: &[&str]| {
+        let answer = door.run(&[&["attendance"], &berlin[..], flags].concat());
+        assert_eq!(answer.code, 0, "{flags:?}: {}", answer.err);
+        assert!(answer.err.is_empty(), "{}", answer.err);
+        answer.out
+    };
+    let lines = |flags: &[&str]| -> Vec<Json> {
+        let out = said(&[&["--json"], flags].concat());
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let rows = |flags: &[&str]| -> Vec<String> {
+        let row = |row: &Json| {
+            let text = |key: &str| row[key].as_str().unwrap().to_owned();
+            let who = if text("subject") == ada.as_str() { "ada" } else { "otto" };
+            format!("{} {who} {} {} {}", text("date"), text("first"), text("last"), row["count"])
+        };
+        lines(flags).iter().map(row).collect()
+    };
+    let all = [
+        "2026-11-28 ada 09:15:00 11:15:00 2",
+        "2026-11-28 otto 12:15:00 12:15:00 1",
+        "2026-11-29 ada 01:15:00 01:15:00 1",
+        "2026-11-29 otto 00:15:00 00:15:00 1",
+    ];
+    let sorted = |flags: &[&str]| {
+        let mut rows = rows(flags);
+        rows.sort();
+        rows
+    };
+    assert_eq!(sorted(&[]), all);
+    assert_eq!(sorted(&["--since", "2026-11-29"]), all[2..]);
+    assert_eq!(sorted(&["--until", "2026-11-28"]), all[..2]);
+    assert_eq!(sorted(&["--since", "2026-11-30"]), [""; 0]);
+    assert_eq!(rows(&["--subject", "Ada, Countess"]), [all[0], all[2]]);
+    let first = &lines(&["--subject", ada.as_str(), "--names"])[0];
+    assert_eq!(first["first_issued"], "2026-11-28T08:15:00.000Z");
+    assert_eq!(first["name"], "Ada, Countess");
+    for form in ["table", "csv", "jsonl"] {
+        assert!(!said(&["--format", form]).contains("Countess"), "{form}: only when told");
+        assert!(said(&["--format", form, "--names"]).contains("Countess"), "{form}");
+    }
+
+    // Whoever was removed keeps the days, and has no name.
+    door.store.remove_subject(&gone).unwrap();
+    let answer = door.run(&[&["attendance", "--format", "csv", "--names"], &berlin[..]].concat());
+    let mut reader = csv::Reader::from_reader(answer.out.as_bytes());
+    let head = reader.headers().unwrap().iter().collect::<Vec<_>>().join(",");
+    assert_eq!(head, "date,subject,first,last,count,first_issued,last_issued,name");
+    let named: Vec<_> = reader
+        .records()
+        .map(Result::unwrap)
+        .map(|row| (row[1] == *ada.as_str(), row[7].to_owned()))
+        .collect();
+    assert_eq!(named.len(), 4);
+    for (is_ada, name) in named {
+        assert_eq!(name, if is_ada { "Ada, Countess" } else { "" });
+    }
+
+    let flags = ["attendance", "--format", "csv", "--out", "november.csv", "--json"];
+    let told = door.run(&[&flags[..], &berlin].concat()).json();
+    assert_eq!(told["rows"], 4);
+    let path = door.path("november.csv");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = door.run(&[&flags[..], &berlin].concat());
+    assert_eq!(again.code, 4, "what is there is not touched: {}", again.err);
+    let other = rusqlite::Connection::open(door.path("door.db")).unwrap();
+    let body = r#"{"administrative":{"event":"of_a_later_version"}}"#;
+    other.execute("UPDATE audit SET body = ?1 WHERE seq = 1", [body]).unwrap();
+    let answer = door.run(&["attendance"]);
+    assert!(answer.code == 0 && answer.err.contains("1 records cannot be read"), "{}", answer.err);
+}
+
+#[test]
 fn pages_lose_nothing_and_repeat_nothing() {
     let mut door = Door::new();
     for at in 0..600 {
@@ -329,6 +410,9 @@ fn what_cannot_be_shown_has_a_code_and_a_remedy() {
         (vec!["list", "--follow", "--until", "2026-11-28"], 2),
         (vec!["list", "--subject", "Nobody"], 9),
         (vec!["show", "99"], 9),
+        (vec!["attendance", "--since", "7d"], 2),
+        (vec!["attendance", "--format", "csv", "--json"], 2),
+        (vec!["attendance", "--subject", "Nobody"], 9),
         (vec!["export", "--format", "csv", "--json"], 2),
         (vec!["export", "--out", "/nonexistent/out.csv"], 4),
     ] {

@@ -18,7 +18,7 @@ use deepid_edge::clock::{ClockTrust, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{AmbiguousReason, Decision, DeniedReason, UnknownReason, Verdict};
 use deepid_edge::door::Guidance;
-use deepid_edge::policy::{Arming, RuleName};
+use deepid_edge::policy::{Arming, FaceAlone, RuleName};
 use deepid_edge::publish::challenge::Challenges;
 use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{
@@ -348,7 +348,9 @@ fn everything() -> Vec<(&'static str, Value)> {
         assert_eq!(written(&health)["signing"], signing.name());
         all.push(("health", written(&health)));
     }
-    let bare_info = deepid_edge::publish::Info { camera: None, models: vec![], ..info() };
+    let face_alone = Some((&FaceAlone::ENOUGH).into());
+    let bare_info =
+        deepid_edge::publish::Info { camera: None, models: vec![], face_alone, ..info() };
     all.push(("info", written(&bare_info)));
     let bare_health =
         deepid_edge::publish::Health { temperature_c: None, throttled: None, ..health() };

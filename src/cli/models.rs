@@ -144,7 +144,7 @@ fn next(card: &ModelCard) -> String {
         }
         ModelKind::Embedder => {
             let threshold = if card.calibrations.is_empty() {
-                ", recognise.threshold, because its card has no calibration, and recognise.accept_fpir = 1.0, because nothing can be claimed without one,"
+                ", recognise.threshold, because its card has no calibration, recognise.accept_fpir = 1.0, because nothing can be claimed without one, policy.required_fpir = 1.0, if a face alone is to open all the same,"
             } else {
                 ""
             };

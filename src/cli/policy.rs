@@ -15,6 +15,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::moment;
 use super::subjects::{Who, clock, existing};
+use super::usable;
 use crate::clock::{Clock as _, ClockTrust, Monotonic, WallClock, utc};
 use crate::config::Config;
 use crate::decide::{DeniedReason, Verdict};
@@ -57,8 +58,14 @@ impl Verb {
         let config = context.config()?;
         let store = existing(&config, Store::open_read_only)?;
         let subject = store.subject(verb.who.asked())?;
-        let rules = Rules::new(store.rule_book()?, config.time_zone())
-            .with_passback(config.passback_policy());
+        let rules = config.rules(store.rule_book()?, None);
+        let rules = match usable::face_alone(&config, Some(&store)) {
+            Ok(face) => rules.with_face_alone(face),
+            Err(failure) => {
+                context.mention(format_args!("note: no claim can be made: {}", failure.finding()));
+                rules
+            }
+        };
         let wall = match &verb.at {
             None => clock(&store, &config)?.wall(),
             // Whoever asks for a time means that the clock shows it.
@@ -153,6 +160,7 @@ fn in_words(rules: &Rules, rule: Rule<'_>) -> String {
         Rule::Factor { group } => {
             format!("group {group} needs a second factor beside the face, which nobody has shown")
         }
+        Rule::FaceAlone(_) => rules.face_alone().words().map_or_else(String::new, |(what, _)| what),
         Rule::Company { group, company } => format!(
             "group {group} needs somebody else, of group {company}, who was recognised shortly before"
         ),

@@ -7,8 +7,9 @@
 //!
 //! Names: a record carries a pseudonym. The name beside it comes from the database, for the person
 //! at this terminal: `list` and `show` give it unless told `--no-names`; what `export` writes is
-//! made to be carried away, and has no names unless told `--names`.
+//! made to be carried away, and has no names unless told `--names`; nor has `attendance`.
 
+mod attendance;
 mod form;
 
 use std::fmt::Write as _;
@@ -30,6 +31,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::compare::SubjectId;
 use crate::config::Config;
 use crate::store::{BROKEN_MAX, Broken, CutState, Error, Selection, Store, Verified};
+use attendance::Attendance;
 use form::Form;
 
 /// Records that are held at once.
@@ -48,6 +50,8 @@ pub enum Verb {
     Show(Show),
     /// Write records as JSON lines or CSV
     Export(Export),
+    /// Say who was granted on which day: first, last, how often
+    Attendance(Attendance),
     /// Say whether a record was changed, taken out or moved since it was made
     Verify,
 }
@@ -152,6 +156,7 @@ impl Verb {
             Self::List(verb) => verb.run(context, &config, &store),
             Self::Show(verb) => verb.run(context, &store),
             Self::Export(verb) => verb.run(context, &config, &store),
+            Self::Attendance(verb) => verb.run(context, &config, &store),
             Self::Verify => verify(context, &store),
         }
     }

@@ -1,7 +1,8 @@
 //! Which references count: those of the model files and procedures in use, and why others do not.
 //!
 //! In: the database, the cards, the configuration. Out: counts, and for references that are never
-//! compared a sentence of why with what to do. Nothing here changes anything.
+//! compared a sentence of why with what to do; what can be claimed of those that are, and whether a face
+//! alone is enough by it. Nothing here changes anything.
 
 use super::context::Context;
 use super::exit::Kind;
@@ -9,6 +10,7 @@ use super::failure::Failure;
 use crate::config::Config;
 use crate::equip::Cards;
 use crate::inference::{ModelId, ModelKey, ProcedureHash};
+use crate::policy::FaceAlone;
 use crate::store::{HeldReferences, ModelReferences, Reference, Store, Usable};
 
 /// What helps whoever may not use the service's database.
@@ -55,6 +57,19 @@ pub(super) fn references(
 ) -> Result<Vec<Reference>, Failure> {
     let Some(store) = store else { return Ok(Vec::new()) };
     Ok(store.references(&cards.key(config, model)?)?)
+}
+
+/// Whether a face alone is enough at this door, by the cards and whoever is enrolled.
+pub(super) fn face_alone(config: &Config, store: Option<&Store>) -> Result<FaceAlone, Failure> {
+    let cards = Cards::open(config)?;
+    let count = |model: &ModelId| Ok::<_, Failure>(references(store, config, &cards, model)?.len());
+    let deciding = if let Some(fusion) = cards.fusion(config)? {
+        cards.operating_fused(config, &fusion, count(&fusion.second.id)?)?
+    } else {
+        let enrolled = count(&config.models.embedder)?;
+        cards.operating(config, config.recognise.metric, enrolled)?
+    };
+    Ok(config.face_alone(deciding.claimed_fpir))
 }
 
 /// Why references are idle, one entry for each model file and procedure.

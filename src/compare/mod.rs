@@ -20,5 +20,5 @@ pub use indexed::{Indexed, Rows};
 pub use metric::{Metric, Search};
 pub use subject::{InvalidSubjectId, SubjectId};
 pub use threshold::{
-    CalibrationTable, Operating, ThresholdError, ThresholdPolicy, fmr_for, fpir_of,
+    CalibrationTable, Operating, ThresholdError, ThresholdPolicy, fmr_for, fpir_of, rate_rounded_up,
 };

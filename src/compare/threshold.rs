@@ -71,7 +71,7 @@ impl Operating {
             || "the calibration supports no claim for this threshold".to_owned(),
             |fpir| format!("the calibration can claim no better FPIR than {fpir:.1e}"),
         );
-        let stated = self.claimed_fpir.map_or(1.0, rounded_up);
+        let stated = self.claimed_fpir.map_or(1.0, rate_rounded_up);
         (
             format!("{what}, and recognise.accept_fpir is {accepted:.1e}: nobody is granted"),
             format!(
@@ -82,7 +82,8 @@ impl Operating {
 }
 
 /// The rate with two significant digits, not smaller, at most 1.
-fn rounded_up(rate: f64) -> f64 {
+#[must_use]
+pub fn rate_rounded_up(rate: f64) -> f64 {
     let mut rounded = 1.0;
     // The decimal text, so that no digit is left over from the arithmetic.
     for candidate in [rate, rate * 1.01, rate * 1.06] {
@@ -371,7 +372,7 @@ mod tests {
             "{what} {remedy}"
         );
         for rate in [1e-5, 0.076_88, 0.15, 0.999, 1.0, 3.333e-3] {
-            let stated = rounded_up(rate);
+            let stated = rate_rounded_up(rate);
             assert!(stated >= rate && stated <= rate * 1.1, "{rate}: {stated}");
         }
     }

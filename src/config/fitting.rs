@@ -260,7 +260,15 @@ impl Contradictions<'_> {
         }
     }
 
-    fn of_recognising(&mut self, Sections { recognise, .. }: &Sections) {
+    fn of_recognising(&mut self, Sections { recognise, policy, .. }: &Sections) {
+        if let Some(required) = policy.required_fpir.filter(|rate| *rate > recognise.accept_fpir) {
+            self.add(
+                "policy.required_fpir",
+                &required,
+                format!("recognise.accept_fpir = {}", recognise.accept_fpir),
+                "beyond that nobody is granted, second factor or not; make it at most as large",
+            );
+        }
         if recognise.search == Search::Approximate && recognise.metric == Metric::Euclidean {
             self.add(
                 "recognise.search",

@@ -182,7 +182,7 @@ table! {
         target_fpir: f64 = live(real(1e-7, 0.5), "0.01",
             "Which share of attempts by strangers, of the group of people that fares worst, may be taken for somebody enrolled; the threshold follows from the model's calibration and the number of references. Smaller is stricter.");
         accept_fpir: f64 = live(real(1e-7, 1.0), "0.03",
-            "The worst share of strangers' attempts that may be taken for somebody. A gallery too large for the model's calibration, or a lenient recognise.threshold, can claim no better: beyond this nobody is granted ('denied', 'beyond_calibration'), between recognise.target_fpir and this there is a warning. 1.0 accepts everything, also a threshold of which the calibration says nothing.");
+            "The worst share of strangers' attempts that may be taken for somebody. A gallery too large for the model's calibration, or a lenient recognise.threshold, can claim no better: beyond this nobody is granted ('denied', 'beyond_calibration'), between recognise.target_fpir and this there is a warning, and each grant needs a second factor (policy.required_fpir). 1.0 accepts everything, also a threshold of which the calibration says nothing.");
         threshold: Option<f32> = live_unset(real(-1.0, 1000.0), "0.62",
             "A score to reach in place of recognise.target_fpir: at least this for cosine (-1 to 1), at most this for euclidean (0 or more) and euclidean-l2 (0 to 2).");
         margin: f32 = live(real(0.0, 100.0), "0.05",
@@ -210,7 +210,7 @@ table! {
 
     ["live"] Live "What a visit must show to be of a face and not of a picture of one (docs/liveness.md)." {
         mode: Mode = key(KeyKind::Choice(&["off", "deny", "confirm", "challenge"]), r#""deny""#,
-            "'off': whoever is recognised is let in, also a photograph. 'deny': nothing of an attack was seen, and the network takes face and surroundings for live; who stands so close that the surroundings cannot be seen is not let in. 'confirm': besides, the nose moves against the eyes as on a head that turns, which no flat picture shows: visitors turn the head a little, are told so on the topic 'guidance', and have six seconds for it. 'challenge': in place of that, the head turns twice, each time to a side chosen at random and told on the topic 'guidance', which a screen or a voice at the door must say; a wrong side ends the visit; there are 15 seconds.");
+            "'off': whoever is recognised passes for live, also a photograph, and needs a second factor (policy.required_liveness). 'deny': nothing of an attack was seen, and the network takes face and surroundings for live; who stands so close that the surroundings cannot be seen is not let in. 'confirm': besides, the nose moves against the eyes as on a head that turns, which no flat picture shows: visitors turn the head a little, are told so on the topic 'guidance', and have six seconds for it. 'challenge': in place of that, the head turns twice, each time to a side chosen at random and told on the topic 'guidance', which a screen or a voice at the door must say; a wrong side ends the visit; there are 15 seconds.");
         bpcer: f64 = key(real(0.0, 0.5), "0.1",
             "Which share of live visits the network may refuse: the threshold is the card's for this share, of the data that the card names (drawn visits, which are harder than the ones of real cameras that were measured, docs/liveness.md). Larger refuses more attacks.");
         median: Option<f32> = unset(real(0.0, 1.0), "0.5",
@@ -220,6 +220,10 @@ table! {
     ["policy"] PolicySection "Who may pass, and when (docs/policy.md); the rules themselves stand in the database." {
         time_zone: Option<String> = live_unset(KeyKind::Text(Rule::TimeZone), r#""Europe/Berlin""#,
             "By which clocks hours and dates of schedules are meant, as the time zone database names it. Unset: the system's, UTC where it has none.");
+        required_fpir: Option<f64> = live_unset(real(1e-7, 1.0), "0.005",
+            "The worst claimed share of strangers' attempts, of the gallery as it is, with which a face alone may open. With a worse claim, or none, each grant needs a second factor, as if everybody's group demanded one. At most recognise.accept_fpir, beyond which nobody is granted, second factor or not; 1.0 accepts any claim, and none. Unset: recognise.target_fpir, what the threshold is made for.");
+        required_liveness: bool = live(KeyKind::Switch, "true",
+            "Whether a face alone opens only where live.mode is not 'off'. false: it opens without, also for a photograph of somebody enrolled; 'deepid-edge doctor' then warns.");
         second_s: u64 = live(whole(5, 120), "30",
             "For how many seconds a second factor, or the first of two persons, counts ('deepid-edge groups demand'). The door waits for a second factor for as long.");
         lockout_visits: u32 = live(whole(0, 100), "5",

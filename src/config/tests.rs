@@ -253,6 +253,18 @@ fn less_is_accepted_than_is_asked_for_only_beside_a_threshold() {
 }
 
 #[test]
+fn a_face_alone_needs_no_worse_a_claim_than_is_accepted_at_all() {
+    let load = |flags: &[(&'static str, &str)]| {
+        let flags = flags.iter().map(|(key, value)| Flag::set(key, value)).collect();
+        Config::load(&Sources { flags, ..Sources::default() })
+    };
+    let error = load(&[("policy.required_fpir", "0.05")]).expect_err("0.05 is beyond 0.03");
+    assert!(error.to_string().contains("policy.required_fpir"), "{error}");
+    load(&[("policy.required_fpir", "0.03")]).expect("right");
+    load(&[("policy.required_fpir", "1.0"), ("recognise.accept_fpir", "1.0")]).expect("right");
+}
+
+#[test]
 fn the_deployed_file_is_made_from_the_table() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/config.toml");
     let deployed = std::fs::read_to_string(path).unwrap_or_default();

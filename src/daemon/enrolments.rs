@@ -18,7 +18,7 @@ use super::reload::{Adjustment, Renewal};
 use crate::clock::Monotonic;
 use crate::compare::SubjectId;
 use crate::config::Config;
-use crate::policy::{Rules, Whereabouts};
+use crate::policy::{FaceAlone, Rules, Whereabouts};
 use crate::recognise::Galleries;
 use crate::store::{Store, Usable};
 
@@ -49,8 +49,8 @@ impl Loaded {
     ) -> Result<Self, DaemonError> {
         let version = store.data_version()?;
         let galleries = make(config, store)?;
-        let rules = Rules::new(store.rule_book()?, config.time_zone())
-            .with_passback(config.passback_policy());
+        let claimed = galleries.deciding().operating().claimed_fpir;
+        let rules = config.rules(store.rule_book()?, claimed);
         Ok(Self { galleries, rules, version })
     }
 }
@@ -129,13 +129,16 @@ pub(super) struct Enrolled {
     pub unreachable: u64,
     pub claimed_fpir: Option<f64>,
     pub beyond_calibration: bool,
+    /// Whether a face alone is enough.
+    pub face_alone: FaceAlone,
     /// What a score has to reach.
     pub threshold: f32,
 }
 
 impl Enrolled {
-    /// Counts what `galleries` hold, and the references that are never compared.
-    pub(super) fn of(galleries: &Galleries, store: &Store) -> Self {
+    /// Counts what `galleries` hold, and the references that are never compared; by `rules` a face alone is
+    /// enough, or not.
+    pub(super) fn of(galleries: &Galleries, rules: &Rules, store: &Store) -> Self {
         let held = store.held().unwrap_or_default();
         let usable = Usable::of(&held, &galleries.keys());
         let operating = galleries.deciding().operating();
@@ -149,6 +152,7 @@ impl Enrolled {
             unreachable: usable.subjects_unreachable,
             claimed_fpir: operating.claimed_fpir,
             beyond_calibration: operating.beyond_accepted && references > 0,
+            face_alone: *rules.face_alone(),
             threshold: galleries.gallery.operating().threshold,
         }
     }
@@ -281,7 +285,7 @@ impl Enrolments {
 
     fn replace(&mut self, loaded: Loaded, adjustment: Option<Adjustment>, store: &Store) {
         let Loaded { galleries, rules, version } = loaded;
-        let enrolled = Enrolled::of(&galleries, store);
+        let enrolled = Enrolled::of(&galleries, &rules, store);
         tracing::info!(
             subjects = enrolled.subjects,
             references = enrolled.references,
@@ -518,6 +522,7 @@ mod tests {
             before: &[],
         };
         assert_eq!(rules.judge(&asked).refusal, Some(Refusal::NotArmed));
+        assert!(!rules.face_alone().is_enough(), "nothing is claimed of this gallery");
         assert_eq!(enrolments.look(&store, false, Monotonic::from_millis(2000)), Looked::Same);
 
         let spoil = rusqlite::Connection::open(folder.path().join("door.db")).unwrap();

@@ -120,6 +120,7 @@ pub(super) fn info(
         references_unreadable: enrolled.unreadable,
         claimed_fpir: enrolled.claimed_fpir,
         beyond_calibration: enrolled.beyond_calibration,
+        face_alone: Some((&enrolled.face_alone).into()),
         grant_key: None,
         watched: false,
         capabilities: CAPABILITIES.iter().map(|&text| text.into()).collect(),

@@ -192,7 +192,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         read_galleries(config, &networks, store, &indexes)
     })?;
     let models = models(config, &networks, &galleries)?;
-    let enrolled = Enrolled::of(&galleries, &store);
+    let enrolled = Enrolled::of(&galleries, &rules, &store);
     warn_of_doubts(config, &galleries, enrolled);
     let mut recogniser = networks.recogniser(config, galleries)?;
     recogniser.set_zones(&config.zones());
@@ -403,12 +403,17 @@ fn warn_of_claim(config: &Config, galleries: &Galleries) {
     if operating.beyond_accepted && deciding.references() > 0 {
         let (what, remedy) = operating.beyond_words(config.accepted_fpir());
         tracing::error!(references = deciding.references(), "{what}; {remedy}");
-    } else if operating.falls_short {
+        return;
+    }
+    if operating.falls_short {
         tracing::warn!(
             target_fpir = config.recognise.target_fpir,
             claimed_fpir = operating.claimed_fpir,
             "the calibration does not support recognise.target_fpir for this gallery; the strictest supported threshold is in force"
         );
+    }
+    if let Some((what, remedy)) = config.face_alone(operating.claimed_fpir).words() {
+        tracing::warn!("{what}; {remedy}");
     }
 }
 

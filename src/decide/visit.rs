@@ -588,7 +588,7 @@ impl Visit {
         if lacks {
             // A second person comes in a visit of their own.
             let judgement = match ruling.rule {
-                Rule::Factor { .. } => Judgement::Waits,
+                Rule::Factor { .. } | Rule::FaceAlone(_) => Judgement::Waits,
                 _ => Judgement::Said(missing(agreement)),
             };
             return Judged { judgement, company: true, passback: false };

@@ -24,6 +24,8 @@ pub struct LiveSettings {
     pub visit: VisitPolicy,
     /// When somebody is told of strangers.
     pub strangers: StrangersPolicy,
+    /// What is required for a face alone to open: the worst claim, and whether liveness.
+    pub face_alone: (f64, bool),
     /// What is made of where people went last.
     pub passback: PassbackPolicy,
     /// By which keys the other door's grants are verified.
@@ -69,6 +71,7 @@ impl Config {
             tuning: self.tuning(),
             visit: self.visit_policy(),
             strangers: self.strangers_policy(),
+            face_alone: (self.required_fpir(), self.policy.required_liveness),
             passback: self.passback_policy(),
             passback_keys: self.passback.keys.clone(),
             recall: self.recall(),

@@ -23,7 +23,9 @@ use crate::embed::QualityLimits;
 use crate::frame::PixelFormat;
 use crate::geometry::View;
 use crate::liveness::Mode;
-use crate::policy::{LockoutPolicy, PassbackPolicy, SAME_PASSAGE, StrangersPolicy};
+use crate::policy::{
+    FaceAlone, LockoutPolicy, PassbackPolicy, RuleBook, Rules, SAME_PASSAGE, StrangersPolicy,
+};
 use crate::publish::tls::ClientCertificate;
 use crate::publish::{Credentials, HomeAssistantSettings, SessionSettings, TlsSettings, Topics};
 use crate::recognise::Tuning;
@@ -45,6 +47,39 @@ impl Config {
             Some(_) => accepted / f64::from(self.visit.agreeing.max(1)),
             None => accepted,
         }
+    }
+
+    /// The worst claim with which a face alone may open: what is asked of the threshold, unless another is
+    /// named; never worse than what is accepted at all.
+    #[must_use]
+    pub fn required_fpir(&self) -> f64 {
+        let required = self.policy.required_fpir.unwrap_or(self.recognise.target_fpir);
+        required.min(self.recognise.accept_fpir)
+    }
+
+    /// Whether a face alone may open where this FPIR can be claimed of the gallery that decides (0 to 1;
+    /// `None`: no claim). One of a try at the confirming embedder is made one of a visit, which has several.
+    #[must_use]
+    pub fn face_alone(&self, claimed_fpir: Option<f64>) -> FaceAlone {
+        let tries = match self.models.confirm {
+            Some(_) => f64::from(self.visit.agreeing.max(1)),
+            None => 1.0,
+        };
+        FaceAlone {
+            claimed_fpir: claimed_fpir.map(|fpir| f64::min(fpir * tries, 1.0)),
+            required_fpir: self.required_fpir(),
+            liveness: self.live.mode != Mode::Off,
+            required_liveness: self.policy.required_liveness,
+        }
+    }
+
+    /// What is written, as the rules of this door, where this FPIR can be claimed of the gallery that
+    /// decides.
+    #[must_use]
+    pub fn rules(&self, book: RuleBook, claimed_fpir: Option<f64>) -> Rules {
+        Rules::new(book, self.time_zone())
+            .with_passback(self.passback_policy())
+            .with_face_alone(self.face_alone(claimed_fpir))
     }
 
     /// What faces must be like to be compared.
@@ -382,6 +417,34 @@ mod tests {
     fn each_try_at_the_confirming_embedder_has_its_share_of_what_is_accepted() {
         let confirmed = config(&[("models.confirm", "any")]);
         assert!((confirmed.accepted_fpir() - 0.03 / 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_face_alone_is_enough_where_the_threshold_claims_what_it_is_made_for() {
+        let enough = |flags: &[(&str, &str)], claim| config(flags).face_alone(claim).is_enough();
+        assert!(enough(&[], Some(0.01)) && !enough(&[], Some(0.011)) && !enough(&[], None));
+        // What is asked for is what is required, unless another claim is named.
+        let lenient = [("recognise.target_fpir", "0.03")];
+        assert!(enough(&lenient, Some(0.03)) && !enough(&lenient, Some(0.031)));
+        let stricter = [lenient[0], ("policy.required_fpir", "0.001")];
+        assert!(enough(&stricter, Some(0.001)) && !enough(&stricter, Some(0.03)));
+        let any = [("recognise.accept_fpir", "1.0"), ("policy.required_fpir", "1.0")];
+        assert!(enough(&any, None));
+        // Never worse than what is accepted at all.
+        let strict = [("recognise.threshold", "0.6"), ("recognise.accept_fpir", "0.001")];
+        assert!(!enough(&strict, Some(0.005)));
+        // Each try at the confirming embedder has its share.
+        let confirmed = [("models.confirm", "any")];
+        assert!(enough(&confirmed, Some(0.01 / 3.0)) && !enough(&confirmed, Some(0.01)));
+        let off = ("live.mode", "off");
+        assert!(!enough(&[off], Some(0.001)));
+        assert!(enough(&[off, ("policy.required_liveness", "false")], Some(0.001)));
+        let what = config(&[off]).face_alone(Some(0.02)).words().expect("two doubts");
+        assert!(what.0.contains("2.00e-2") && what.0.contains("live.mode"), "{what:?}");
+        assert!(
+            what.1.contains("policy.required_fpir = 0.02") && what.1.contains("'deny'"),
+            "{what:?}"
+        );
     }
 
     #[test]

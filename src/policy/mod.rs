@@ -7,6 +7,7 @@
 //! an administrator ─> Permit ─> whether somebody may be enrolled over MQTT now
 //! what was typed at the door ─> Pin ─> PinResult
 //! where somebody went last, where the door leads ─> PassbackPolicy ─> the same way a second time
+//! what is claimed of the gallery, whether liveness is looked at ─> FaceAlone ─> doubts, each of which needs a second factor
 //! ```
 //!
 //! In: a [`RuleBook`], as an administrator has written it, a time zone, and the time. Out: a
@@ -18,6 +19,7 @@
 
 mod arming;
 mod calendar;
+mod face_alone;
 mod hours;
 mod lockout;
 mod name;
@@ -30,6 +32,7 @@ mod strangers;
 
 pub use arming::Arming;
 pub use calendar::{CALENDAR_BYTES_MAX, CalendarProblem, Holidays, LeftOut, read_holidays};
+pub use face_alone::{Doubt, FaceAlone};
 pub use hours::Hours;
 pub use lockout::{Lockout, LockoutPolicy};
 pub use name::{InvalidRuleName, RuleName};

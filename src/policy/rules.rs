@@ -10,6 +10,7 @@
 //! | is the door not locked out | `locked_out` |
 //! | has the subject come out (or gone in) since it last passed here, where that refuses | `anti_passback` |
 //! | has the second factor come that its group needs | `second_factor_missing` |
+//! | is a face alone enough at this door, or has the second factor come | `second_factor_missing` |
 //! | was somebody of the other group here that its group needs, who is valid and within its hours | `second_factor_missing` |
 //!
 //! In: [`Asked`]. Out: a [`Ruling`]. Invariants: the first rule that refuses is told, and any that
@@ -24,6 +25,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use super::arming::Arming;
+use super::face_alone::{Doubt, FaceAlone};
 use super::name::RuleName;
 use super::passback::{
     Direction, PassbackMode, PassbackPolicy, Side, Whereabouts, note_whereabouts,
@@ -90,6 +92,7 @@ pub struct Rules {
     book: RuleBook,
     zone: TimeZone,
     passback: PassbackPolicy,
+    face: FaceAlone,
 }
 
 /// What is asked.
@@ -182,6 +185,8 @@ pub enum Rule<'r> {
         /// The subject's group.
         group: &'r RuleName,
     },
+    /// A face alone is not enough at this door.
+    FaceAlone(Doubt),
     /// The group needs somebody of another.
     Company {
         /// The subject's group.
@@ -199,7 +204,8 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// These rules, on the clocks of `zone`.
+    /// These rules, on the clocks of `zone`, at a door that keeps no passages and at which a face alone is
+    /// enough.
     #[must_use]
     pub const fn new(book: RuleBook, zone: TimeZone) -> Self {
         let passback = PassbackPolicy {
@@ -209,13 +215,25 @@ impl Rules {
             same: Duration::ZERO,
             refuse_out: false,
         };
-        Self { book, zone, passback }
+        Self { book, zone, passback, face: FaceAlone::ENOUGH }
     }
 
     /// The same at a door that asks where people went last.
     #[must_use]
     pub fn with_passback(self, passback: PassbackPolicy) -> Self {
         Self { passback, ..self }
+    }
+
+    /// The same at a door at which a face alone is enough only where nothing in `face` stands against it.
+    #[must_use]
+    pub fn with_face_alone(self, face: FaceAlone) -> Self {
+        Self { face, ..self }
+    }
+
+    /// Whether a face alone is enough at this door.
+    #[must_use]
+    pub const fn face_alone(&self) -> &FaceAlone {
+        &self.face
     }
 
     /// What is made of where people went last.
@@ -296,13 +314,18 @@ impl Rules {
         Ruling { refusal: None, rule, passback: went.is_some() }
     }
 
-    /// What the subject's group needs beside the face and has not got.
+    /// What the subject's group, or this door, needs beside the face and has not got.
     fn lacking<'r>(&'r self, asked: &Asked<'_>, moment: Timestamp) -> Option<Rule<'r>> {
-        let group = self.group_of(asked.subject)?;
-        let Demand { factor, company } = self.book.demands.get(group)?;
-        if *factor && !asked.factor {
-            return Some(Rule::Factor { group });
+        let group = self.group_of(asked.subject);
+        let demand = group.and_then(|group| Some((group, self.book.demands.get(group)?)));
+        if !asked.factor {
+            let grouped = demand.filter(|(_, demand)| demand.factor);
+            let grouped = grouped.map(|(group, _)| Rule::Factor { group });
+            if let Some(rule) = grouped.or_else(|| self.face.doubts().next().map(Rule::FaceAlone)) {
+                return Some(rule);
+            }
         }
+        let (group, Demand { company, .. }) = demand?;
         let company = company.as_ref()?;
         let is_company = |proof: &Proof| {
             let terms = self.book.subjects.get(&proof.subject);

@@ -256,7 +256,18 @@ fn diagnostic(topics: &Topics) -> Vec<(&'static str, Value)> {
         "{{ value_json.frames.per_s | round(1) }}",
         json!({"unit_of_measurement": "fps"}),
     );
+    let second_factor = json!({
+        "platform": "binary_sensor",
+        "name": "Second factor needed",
+        "icon": "mdi:two-factor-authentication",
+        "entity_category": "diagnostic",
+        "state_topic": topics.of(Topic::Info),
+        "value_template": "{{ 'OFF' if (value_json.face_alone | default({})).enough else 'ON' }}",
+        "json_attributes_topic": topics.of(Topic::Info),
+        "json_attributes_template": "{{ value_json.face_alone | default({}) | tojson }}",
+    });
     vec![
+        ("second_factor_needed", second_factor),
         ("frame_rate", with(frame_rate, needs_camera(topics))),
         (
             "decision_latency",

@@ -19,7 +19,7 @@ use crate::decide::{FramesCounted, Outcome};
 use crate::door::Guidance;
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
-use crate::policy::{Arming, RuleName};
+use crate::policy::{Arming, Doubt, FaceAlone, RuleName};
 use crate::sign::{Jwk, PublicKey, SigningState, Thumbprint};
 use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
 
@@ -227,6 +227,9 @@ pub struct Info {
     pub claimed_fpir: Option<f64>,
     /// Whether that is worse than what is accepted, so that nobody is granted.
     pub beyond_calibration: bool,
+    /// Whether a face alone is enough; absent where a program says it that is older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub face_alone: Option<FaceAloneInfo>,
     /// The fingerprint of the key by which grants are signed; absent where they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant_key: Option<Thumbprint>,
@@ -235,6 +238,26 @@ pub struct Info {
     pub watched: bool,
     /// What a client may use.
     pub capabilities: Vec<Cow<'static, str>>,
+}
+
+/// Whether a face alone is enough; otherwise each grant needs a second factor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaceAloneInfo {
+    /// Whether it is.
+    pub enough: bool,
+    /// Why not; absent without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<Doubt>,
+    /// What a person can do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl From<&FaceAlone> for FaceAloneInfo {
+    fn from(face: &FaceAlone) -> Self {
+        let remedy = face.words().map(|(what, remedy)| format!("{what}: {remedy}"));
+        Self { enough: face.is_enough(), doubts: face.doubts().collect(), remedy }
+    }
 }
 
 /// What every version of this program can.

@@ -80,7 +80,16 @@ async def automate(hass: HomeAssistant) -> None:
             "alert_actions": [{"action": "test.tell", "data": {"visits": "{{ visits }}"}}],
         },
     }
-    uses = {"door": opens, "alert": tells}
+    calls = {
+        "path": "deepid-edge/alert_duress.yaml",
+        "input": {
+            "duress_event": "event.duress",
+            "help_actions": [
+                {"action": "test.call", "data": {"outcome": "{{ outcome }}", "subject": "{{ subject }}"}}
+            ],
+        },
+    }
+    uses = {"door": opens, "alert": tells, "help": calls}
     automations = [{"id": name, "alias": name, "use_blueprint": use} for name, use in uses.items()]
     assert await async_setup_component(hass, "automation", {"automation": automations})
     await hass.async_start()
@@ -169,12 +178,46 @@ async def check_alert(hass: HomeAssistant) -> list[str]:
     return failures
 
 
+async def check_help(hass: HomeAssistant) -> list[str]:
+    called: list[dict] = []
+    failures: list[str] = []
+    hass.services.async_register("test", "call", lambda call: called.append(dict(call.data)))
+    hass.states.async_set("event.duress", "unknown")
+    await hass.async_block_till_done()
+
+    async def event(what, expected, state, **changes):
+        attributes = {
+            "event_type": "duress",
+            "schema": "deepid-edge/duress/1",
+            "door": "front",
+            "subject": "s-4f9a1c",
+        } | changes
+        before = len(called)
+        hass.states.async_set("event.duress", state, attributes)
+        await hass.async_block_till_done()
+        if called[before:] != expected:
+            failures.append(f"{what}: {called[before:]}")
+
+    pin = {"outcome": "", "subject": "s-4f9a1c"}
+    await event("the PIN was typed", [pin], "event 1")
+    await event("the decision", [pin | {"outcome": "granted"}], "event 2", outcome="granted")
+    about_nobody = {"outcome": "unknown", "subject": ""}
+    await event("a decision about nobody", [about_nobody], "event 3", outcome="unknown", subject="")
+    await event("attributes without an event", [], "event 3")
+    await event("another schema", [], "event 4", schema="deepid-edge/access/1")
+    await event("another event", [], "event 5", event_type="strangers")
+    hass.states.async_set("event.duress", "unavailable")
+    await event("available again", [], "event 5")
+    await event("a call after that", [pin], "event 6")
+    return failures
+
+
 async def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         blueprints = pathlib.Path(directory) / "blueprints/automation/deepid-edge"
         blueprints.mkdir(parents=True)
         (pathlib.Path(directory) / "custom_components").mkdir()
-        for blueprint in ("open_on_grant.yaml", "alert_strangers.yaml"):
+        for blueprint in ("open_on_grant.yaml", "alert_strangers.yaml", "alert_duress.yaml"):
             shutil.copy(ROOT / "deploy/home-assistant" / blueprint, blueprints)
         hass = HomeAssistant(directory)
         hass.config.skip_pip = True
@@ -184,7 +227,7 @@ async def main() -> int:
         await bootstrap.async_load_base_functionality(hass)
         check_discovery()
         await automate(hass)
-        failures = await check_blueprint(hass) + await check_alert(hass)
+        failures = await check_blueprint(hass) + await check_alert(hass) + await check_help(hass)
         await hass.async_stop(force=True)
     for failure in failures:
         print(f"FAILED: {failure}", file=sys.stderr)

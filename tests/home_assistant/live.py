@@ -35,6 +35,8 @@ SNAPSHOT = ROOT / "src/publish/snapshots/deepid_edge__publish__discovery__tests_
 DISCOVERY = "homeassistant/device/deepid-edge-front/config"
 ACCESS = "event.deepid_edge_front_access"
 STRANGERS = "event.deepid_edge_front_strangers"
+DURESS = "event.deepid_edge_front_duress"
+SECOND_FACTOR = "binary_sensor.deepid_edge_front_second_factor_needed"
 ARMED = "binary_sensor.deepid_edge_front_armed"
 ARMING = "switch.deepid_edge_front_arming"
 GUIDANCE = "sensor.deepid_edge_front_guidance"
@@ -124,7 +126,7 @@ def the_first_evening(scene: Scene) -> None:
     hub = scene.hub
     blueprints = hub.folder / "blueprints/automation/deepid-edge"
     blueprints.mkdir(parents=True)
-    for one in ("open_on_grant.yaml", "alert_strangers.yaml"):
+    for one in ("open_on_grant.yaml", "alert_strangers.yaml", "alert_duress.yaml"):
         shutil.copy(ROOT / "deploy/home-assistant" / one, blueprints)
     hub.start()
     hub.onboard()
@@ -183,7 +185,10 @@ def automations(scene: Scene) -> None:
     message = {"title": "Strangers", "message": "{{ visits }} within {{ within_s }} s"}
     tells = [{"action": "persistent_notification.create", "data": message}]
     hub.automate("alert", "alert_strangers.yaml", {"strangers_event": STRANGERS, "alert_actions": tells})
-    scene.report.check("both blueprints make automations", True, None)
+    message = {"title": "Help", "message": "{{ door }}: {{ outcome }}"}
+    calls = [{"action": "persistent_notification.create", "data": message}]
+    hub.automate("help", "alert_duress.yaml", {"duress_event": DURESS, "help_actions": calls})
+    scene.report.check("the three blueprints make automations", True, None)
 
 
 def visits(scene: Scene) -> None:
@@ -333,6 +338,33 @@ def strangers(scene: Scene) -> None:
     scene.check_visit("the same person half a minute later", "enrolled", "granted", "matched", 1)
 
 
+def duress(scene: Scene) -> None:
+    hub, report = scene.hub, scene.report
+
+    def told() -> list[str]:
+        shown = hub.ask("persistent_notification/get")
+        return [one["message"] for one in shown if one["title"] == "Help"]
+
+    report.check("nobody has called for help so far", told() == [], told())
+    scene.door.must("subjects", "duress", NAME)
+    time.sleep(STILL_S)
+    scene.check_visit("a person who is marked", "enrolled", "granted", "matched", 1)
+    until(told, STILL_S)
+    report.check("the blueprint calls for help", told() == ["front: granted"], told())
+    scene.door.must("subjects", "duress", NAME, "--off")
+    time.sleep(STILL_S)
+
+
+def second_factor(scene: Scene) -> None:
+    scene.report.check("a face alone is enough", scene.hub.value(SECOND_FACTOR) == "off", scene.hub.state(SECOND_FACTOR))
+    scene.door.reload(policy__required_fpir=1e-6)
+    scene.check_becomes(SECOND_FACTOR, "on")
+    doubts = scene.hub.state(SECOND_FACTOR)["attributes"].get("doubts")
+    scene.report.check("it says why it is not", doubts == ["weak_claim"], doubts)
+    scene.door.reload(policy__required_fpir=0.01)
+    scene.check_becomes(SECOND_FACTOR, "off")
+
+
 def arming(scene: Scene) -> None:
     hub = scene.hub
     scene.door.reload(mqtt__broker_may_arm=True)
@@ -405,7 +437,7 @@ def quiet_logs(scene: Scene) -> None:
 
 PHASES = [
     the_first_evening, discovery, automations, visits, replays, a_hub_that_stood_still, hub_restarts,
-    broker_restarts, door_restarts, camera_fails, strangers, arming, names, hub_starts_without_the_door,
+    broker_restarts, door_restarts, camera_fails, strangers, duress, second_factor, arming, names, hub_starts_without_the_door,
     removal, quiet_logs,
 ]
 

@@ -105,7 +105,7 @@ def _documents(report: Report, inside: Path) -> None:
     empty = [path for path in shells if "config" not in (inside / "usr/share" / path).read_text(encoding="utf-8")]
     report.check("completions for three shells know the verbs", not empty, empty)
     doc = inside / "usr/share/doc/deepid-edge"
-    wanted = ["copyright", "NOTICE.gz", "changelog.Debian.gz", "changelog.gz", "examples/mosquitto-acl.example", "examples/home-assistant/open_on_grant.yaml", "examples/home-assistant/alert_strangers.yaml", "examples/kiosk/deepid-kiosk.service"]
+    wanted = ["copyright", "NOTICE.gz", "changelog.Debian.gz", "changelog.gz", "examples/mosquitto-acl.example", "examples/home-assistant/open_on_grant.yaml", "examples/home-assistant/alert_duress.yaml", "examples/home-assistant/alert_strangers.yaml", "examples/kiosk/deepid-kiosk.service"]
     wanted += ["examples/systemd/libcamera.conf", "examples/systemd/network-camera.conf"]
     wanted += ["glossary.md.gz", "reliability.md.gz", "page.md.gz", "page/live.jpg", "page/enrolment.jpg", "page/kiosk.png", "models/RESULTS.md.gz", "decisions/0010-the-procedure-of-a-reference.md.gz"]
     wanted += [f"licences/{name}.txt.gz" for name in ("crates", "litert", "mediapipe")]

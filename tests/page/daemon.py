@@ -62,6 +62,7 @@ class Daemon:
             "camera.command": json.dumps(command),
             "camera.fps": 10,
             "live.mode": "off",
+            "policy.required_liveness": "false",
             "mqtt.enabled": "false",
             "visit.stale_ms": 2000,
             "visit.timeout_ms": 6000,

@@ -64,6 +64,7 @@ impl Home {
             ("camera.replay.pace", "fast".to_owned()),
             // What the tests show is rendered from photographs: pictures, and no living people.
             ("live.mode", "off".to_owned()),
+            ("policy.required_liveness", "false".to_owned()),
         ];
         Self { folder, settings, file: "/dev/null".into() }
     }

@@ -16,6 +16,7 @@ use deepid_edge::daemon::desk::{Desk, Task};
 use deepid_edge::daemon::signer::Signer;
 use deepid_edge::decide::{Decision, DecisionLatency, Evidence, FramesCounted, Verdict};
 use deepid_edge::inference::{ModelId, ProcedureHash};
+use deepid_edge::policy::FaceAlone;
 use deepid_edge::publish::message::{
     CAPABILITIES, CameraInfo, DatabaseState, FrameCounts, GalleryState, LatencyMs, ModelInfo,
 };
@@ -82,6 +83,7 @@ pub fn info() -> Info {
         references_unreadable: 0,
         claimed_fpir: Some(2e-5),
         beyond_calibration: false,
+        face_alone: Some((&FaceAlone { required_liveness: true, ..FaceAlone::ENOUGH }).into()),
         grant_key: None,
         watched: false,
         capabilities: CAPABILITIES.map(Into::into).to_vec(),

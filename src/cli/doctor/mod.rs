@@ -9,6 +9,7 @@
 mod broker;
 mod camera;
 mod database;
+mod face_alone;
 mod findings;
 mod look;
 mod models;
@@ -69,7 +70,7 @@ impl Arguments {
             broker::check(&mut findings, &config, store);
             clock(&mut findings, &config, store);
             policy::check(&mut findings, &config, store);
-            second::check(&mut findings, &config, store);
+            second_factor(&mut findings, &config, store);
             passback::check(&mut findings, &config);
             keys::check(&mut findings, &config, store);
             store_key::check(&mut findings, &config, store);
@@ -96,11 +97,21 @@ pub(super) fn beside_a_daemon(config: &Config) -> Vec<Check> {
     broker::secrets(&mut findings, config);
     clock(&mut findings, config, store);
     policy::check(&mut findings, config, store);
-    second::check(&mut findings, config, store);
+    second_factor(&mut findings, config, store);
     passback::check(&mut findings, config);
     keys::check(&mut findings, config, store);
     page::check(&mut findings, config, store);
     findings.into_checks()
+}
+
+/// Whether a face alone opens, and whether a second factor can come where one is needed. Where the claim
+/// cannot be made, the check of the models has said why.
+fn second_factor(findings: &mut Findings, config: &Config, store: Option<&Store>) {
+    let face = usable::face_alone(config, store).ok();
+    if let Some(face) = &face {
+        face_alone::check(findings, face);
+    }
+    second::check(findings, config, store, face.is_some_and(|face| !face.is_enough()));
 }
 
 fn clock(findings: &mut Findings, config: &Config, store: Option<&Store>) {

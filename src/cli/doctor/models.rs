@@ -67,9 +67,14 @@ fn of_cards(findings: &mut Findings, config: &Config, cards: &Cards, store: Opti
 fn liveness(findings: &mut Findings, config: &Config, cards: &Cards) {
     let (mode, name) = (config.live.mode, &config.models.liveness);
     if mode == Mode::Off {
+        let then = if config.policy.required_liveness {
+            "passes for them, and only the second factor keeps it out"
+        } else {
+            "opens this door"
+        };
         return findings.warn(
             "liveness",
-            "nothing is asked: a photograph of somebody enrolled opens this door".to_owned(),
+            format!("nothing is asked: a photograph of somebody enrolled {then}"),
             "set live.mode to 'deny' or 'confirm' (docs/liveness.md)",
         );
     }

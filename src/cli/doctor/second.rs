@@ -1,7 +1,8 @@
 //! What `doctor` looks at: whether a second factor that is demanded can come at all.
 //!
-//! In: the configuration, the rules, accounts, administrators' keys and PINs. Out: a warning where a group
-//! needs a second factor and nothing can bring it, so that its people are never let in. Nothing is changed.
+//! In: the configuration, the rules, whether everybody needs one, accounts, administrators' keys and PINs. Out:
+//! a warning where somebody needs a second factor and nothing can bring it, so that nobody of them is ever let
+//! in. Nothing is changed.
 
 use super::findings::Findings;
 use crate::cli::failure::Failure;
@@ -11,18 +12,32 @@ use crate::store::{Error, Role, Store, Subject};
 
 const CHECK: &str = "second factor";
 
-pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Store>) {
+/// People who are named; the others are counted.
+const NAMED_MAX: usize = 8;
+
+/// `everybody` says that everybody needs a second factor, whatever their group.
+pub(super) fn check(
+    findings: &mut Findings,
+    config: &Config,
+    store: Option<&Store>,
+    everybody: bool,
+) {
     let Some(store) = store else { return };
-    if let Err(error) = look(findings, config, store) {
+    if let Err(error) = look(findings, config, store, everybody) {
         findings.fail(CHECK, &Failure::from(error));
     }
 }
 
-fn look(findings: &mut Findings, config: &Config, store: &Store) -> Result<(), Error> {
+fn look(
+    findings: &mut Findings,
+    config: &Config,
+    store: &Store,
+    everybody: bool,
+) -> Result<(), Error> {
     let (book, subjects) = (store.rule_book()?, store.subjects()?);
     let holders = store.pin_holders()?;
     let needing: Vec<&Subject> =
-        subjects.iter().filter(|subject| needs_factor(&book, subject)).collect();
+        subjects.iter().filter(|subject| everybody || needs_factor(&book, subject)).collect();
     // What can bring one: a key that may say so over MQTT, a screen on which somebody can type.
     let keys = !store.administrators()?.is_empty();
     let keypad = config.serve.listen.is_some()
@@ -49,11 +64,20 @@ fn look(findings: &mut Findings, config: &Config, store: &Store) -> Result<(), E
     } else {
         findings.warn(
             CHECK,
-            format!("nothing can bring the second factor that they need: {}", stranded.join(" ")),
+            format!("nothing can bring the second factor that they need: {}", listed(&stranded)),
             "'deepid-edge pins set' beside a screen at the door (/kiosk), or a key of a reader: 'deepid-edge admins add NAME FILE --factor-only'",
         );
     }
     Ok(())
+}
+
+/// The first of `ids`, and how many there are besides.
+fn listed(ids: &[String]) -> String {
+    let shown = ids.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(" ");
+    match ids.len().saturating_sub(NAMED_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// Whether the group of `subject` needs a second factor.
