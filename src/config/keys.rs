@@ -236,6 +236,8 @@ table! {
             "After so many visits of strangers within policy.strangers_window_s somebody is told, once, on the topic 'strangers' and by a record; then they are counted anew. 0: never.");
         strangers_window_s: u64 = live(whole(10, 86_400), "600",
             "Within how many seconds such visits add up.");
+        erase_ended_days: u64 = live(whole(0, 3650), "0",
+            "Whoever's validity ('deepid-edge subjects validity --until') ended so many days ago is erased, as by 'deepid-edge subjects remove', by a clock that a time service keeps: for visitors. 0: nobody is.");
         recall_minutes: u64 = live(whole(0, 60), "10",
             "For how many minutes the feature vectors of the last strangers' visits stay in memory, so that somebody can be enrolled who has just been there ('deepid-edge enroll NAME --from-visit ID'); never a picture, nothing on the disk. 0: not at all.");
     }

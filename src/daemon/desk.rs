@@ -10,6 +10,7 @@
 
 use uuid::Uuid;
 
+use super::ended::Ended;
 use super::local::{self, Local};
 use super::neighbour::Neighbour;
 pub use super::recall::Drafter;
@@ -111,6 +112,8 @@ pub struct Desk {
     decided: Option<(Uuid, u64)>,
     /// When somebody is told of strangers, and those who came.
     strangers: (StrangersPolicy, Strangers),
+    /// People whose validity is over, who are to be erased.
+    ended: Ended,
     /// What was said last of whether the door is armed.
     armed: Option<Armed>,
     /// The record of the start, while it could not be made.
@@ -136,6 +139,7 @@ impl Desk {
             recalls: Recalls::default(),
             decided: None,
             strangers: Default::default(),
+            ended: Ended::default(),
             armed: None,
             start: None,
         };
@@ -376,6 +380,27 @@ impl Desk {
     /// When somebody is told of strangers, from now on.
     pub fn watch_strangers(&mut self, policy: StrangersPolicy) {
         self.strangers.0 = policy;
+    }
+
+    /// Erases people whose validity is over as `config` says, from now on.
+    pub(super) fn erase_ended(&mut self, config: &Config) {
+        self.ended.renew(config);
+    }
+
+    /// Erases whoever is to be erased because the validity is over.
+    pub(super) fn look_at_ended(
+        &mut self,
+        now: Monotonic,
+        wall: WallClock,
+        outgoing: &mut Vec<Outgoing>,
+    ) {
+        let by = Signature { door: &self.door, boot: self.boot, now, wall };
+        let (erased, failed) = self.ended.erase(&mut self.store, by);
+        if let Some(error) = failed {
+            self.fail(&error);
+        }
+        self.wanted.read_again |= !erased.is_empty();
+        self.note_recorded(!erased.is_empty(), outgoing);
     }
 
     /// Whether the broker may know names, from now on.

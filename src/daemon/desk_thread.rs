@@ -87,6 +87,7 @@ impl DeskThread {
                     self.desk.tell_names(names);
                     self.desk.follow(neighbour);
                     self.desk.recall_by(&renewed);
+                    self.desk.erase_ended(&renewed);
                     self.note(Looked::Loaded, shared);
                     self.report(shared);
                 }
@@ -123,6 +124,7 @@ impl DeskThread {
             self.enrolments.read_again();
         }
         self.desk.look_at_requests(shared.clock.now(), shared.clock.wall(), outgoing);
+        self.desk.look_at_ended(shared.clock.now(), shared.clock.wall(), outgoing);
         self.report(shared);
         // Another program may have made records, or settled the clock.
         if let Ok(floor) = self.desk.store().clock_floor() {

@@ -25,6 +25,7 @@ pub mod desk;
 mod desk_thread;
 mod door_thread;
 mod doubts;
+mod ended;
 mod enrolments;
 mod front;
 mod health;
@@ -324,6 +325,7 @@ fn open_desk(
     let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
     desk.watch_strangers(config.strangers_policy());
     desk.tell_names(config.mqtt.names);
+    desk.erase_ended(config);
     desk.begin(start, started, clock.wall())?;
     Ok(desk)
 }

@@ -30,6 +30,8 @@ pub struct LiveSettings {
     pub passback: PassbackPolicy,
     /// By which keys the other door's grants are verified.
     pub passback_keys: Option<PathBuf>,
+    /// How long after the end of their validity people are erased; `None`: never.
+    pub erase_ended: Option<Duration>,
     /// For how long a stranger's visit is remembered.
     pub recall: Duration,
     /// Whether `access` carries names.
@@ -74,6 +76,7 @@ impl Config {
             face_alone: (self.required_fpir(), self.policy.required_liveness),
             passback: self.passback_policy(),
             passback_keys: self.passback.keys.clone(),
+            erase_ended: self.erase_ended(),
             recall: self.recall(),
             names: self.mqtt.names,
             time_zone: self.policy.time_zone.clone(),

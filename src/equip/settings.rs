@@ -226,6 +226,13 @@ impl Config {
         }
     }
 
+    /// How long after the end of their validity people are erased; `None`: never.
+    #[must_use]
+    pub fn erase_ended(&self) -> Option<Duration> {
+        let days = self.policy.erase_ended_days;
+        (days > 0).then(|| Duration::from_secs(24 * 3600 * days))
+    }
+
     /// For how long the vectors of a stranger's visit are remembered; zero: not at all.
     #[must_use]
     pub fn recall(&self) -> Duration {

@@ -343,6 +343,18 @@ impl Rules {
         self.book.subjects.get(subject).is_some_and(|terms| terms.duress)
     }
 
+    /// Whose validity ended at least `ago` before `unix_ms` (milliseconds since 1970). Where the clock at the
+    /// door shows its end twice, or never, the longer validity counts: nobody is said to be gone too soon.
+    pub fn ended(&self, ago: Duration, unix_ms: i64) -> impl Iterator<Item = &SubjectId> {
+        let ago_ms = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        let before_ms = unix_ms.saturating_sub(ago_ms);
+        let ended = move |terms: &Terms| {
+            let until = terms.until.map(|until| self.zone.to_ambiguous_timestamp(until).later());
+            matches!(until, Some(Ok(until)) if until.as_millisecond() <= before_ms)
+        };
+        self.book.subjects.iter().filter(move |(_, terms)| ended(terms)).map(|(who, _)| who)
+    }
+
     fn group_of(&self, subject: &SubjectId) -> Option<&RuleName> {
         self.book.subjects.get(subject).and_then(|terms| terms.group.as_ref())
     }
