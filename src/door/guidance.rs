@@ -80,7 +80,7 @@ impl Guidance {
             QualityFault::TooDark => Some(Self::MoreLight),
             QualityFault::Turned => Some(Self::LookHere),
             QualityFault::Cropped => Some(Self::StepBack),
-            QualityFault::Unclear => Some(Self::Uncover),
+            QualityFault::Unclear | QualityFault::Covered(_) => Some(Self::Uncover),
             // Nothing that the visitor could do about it.
             QualityFault::TooBright | QualityFault::NotUpright(_) => None,
         }

@@ -15,6 +15,7 @@
 use crate::align::AlignedFace;
 use crate::detect::{Detection, Orientation};
 use crate::geometry::{Point, Turn};
+use crate::inference::FacePart;
 
 /// Why a face is too poor to be compared. Written as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -36,6 +37,8 @@ pub enum QualityFault {
     NotUpright(Turn),
     /// The detector is unsure of it in every orientation: hardly a face, or a covered one.
     Unclear,
+    /// Something hides this part of it.
+    Covered(FacePart),
 }
 
 impl From<QualityFault> for &'static str {
@@ -57,6 +60,7 @@ impl QualityFault {
             Self::Cropped => "cropped",
             Self::NotUpright(_) => "not_upright",
             Self::Unclear => "unclear",
+            Self::Covered(_) => "covered",
         }
     }
 
@@ -85,6 +89,10 @@ impl QualityFault {
             Self::Unclear => {
                 "the face is unclear: the detector is unsure of it in every orientation"
             }
+            Self::Covered(FacePart::Eyes) => "the eyes are covered",
+            Self::Covered(FacePart::Mouth) => "the mouth is covered",
+            Self::Covered(FacePart::Brows) => "the brows are covered",
+            Self::Covered(FacePart::Cheeks) => "a cheek is covered",
         }
     }
 
@@ -108,6 +116,14 @@ impl QualityFault {
                 "turn the picture by 90 degrees, counter-clockwise; of a camera, set camera.rotate"
             }
             Self::Unclear => "show the whole face, with light on it and nothing before it",
+            Self::Covered(FacePart::Eyes) => {
+                "take off sunglasses, and keep hands, hair and cap away from the eyes; clear spectacles may stay"
+            }
+            Self::Covered(FacePart::Mouth) => {
+                "take off mask or scarf, and keep hands away from the mouth"
+            }
+            Self::Covered(FacePart::Brows) => "push cap and hair back until the brows are free",
+            Self::Covered(FacePart::Cheeks) => "take hand, telephone or scarf away from the face",
         }
     }
 }
