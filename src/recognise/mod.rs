@@ -281,7 +281,7 @@ impl Recogniser {
         if due && quality.wants_orientation() {
             fault = self.stands_otherwise(frame, face, clock)?.or(fault);
         }
-        if self.covers.is_some()
+        if self.limits.free
             && self.freedom.is_due(face.bounds(), frame.captured_at())
             && fault.is_none()
         {
@@ -369,14 +369,17 @@ impl Recogniser {
         if self.free.is_some() { Ok(None) } else { self.is_covered(frame, face, clock) }
     }
 
-    /// Looks whether something covers `face`; a fault if so. Where no network judges it nobody looks.
+    /// Looks whether something covers `face`; a fault if so. Where no network judges it, or no
+    /// limit is set, nobody looks.
     fn is_covered(
         &mut self,
         frame: &Frame<'_>,
         face: &Detection,
         clock: &dyn Clock,
     ) -> Result<Option<QualityFault>, PathError> {
-        let Some(covers) = &mut self.covers else { return Ok(None) };
+        let Some(covers) = self.covers.as_mut().filter(|_| self.limits.free) else {
+            return Ok(None);
+        };
         let start = clock.now();
         let cover = covers.look(frame, face)?.filter(|cover| cover.refused);
         self.times.align += clock.now().since(start);

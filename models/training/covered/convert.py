@@ -19,9 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+from covered.convert_facts import OFFSET, SCALE  # noqa: E402
 
 ALIKE = 1e-3
-SCALE, OFFSET = 1.0 / 127.5, -1.0
 
 
 def computed(constants: dict[str, np.ndarray], strides: list[int], values: tf.Tensor) -> tf.Tensor:
