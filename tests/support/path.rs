@@ -55,7 +55,7 @@ pub fn landmarker(runtime: &Runtime) -> Landmarker {
 pub fn cover_judge(runtime: &Runtime) -> CoverJudge {
     let card = card("covered");
     let engine = runtime.load(&card, &models()).unwrap();
-    CoverJudge::new(&card, Box::new(engine), 0.01).unwrap()
+    CoverJudge::new(&card, Box::new(engine), 0.02).unwrap()
 }
 
 /// The cues of a live face, as a door in the mode `deny` looks at them.

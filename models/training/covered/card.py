@@ -28,7 +28,7 @@ LIMITATIONS = (
 )
 
 
-def measured(calibration: dict, share: float = 0.01) -> str:
+def measured(calibration: dict, share: float = 0.02) -> str:
     point = next(p for p in calibration["points"] if p["uncovered"] == share)
     of = ", ".join(f"{name} {100 * point['kinds'][name]:.1f} %" for name in drawing.COVERS if name in point["kinds"])
     return (

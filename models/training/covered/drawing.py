@@ -139,10 +139,10 @@ def hood(face: Face, rng: Rng, free: bool = False) -> None:
 # ---------------------------------------------------------------- spectacles
 
 
-def lenses(face: Face, rng: Rng, shield: bool = False, large: float = 1.0) -> list[np.ndarray]:
+def lenses(face: Face, rng: Rng, shield: bool = False, large: float = 1.0, lower: float = 0.12) -> list[np.ndarray]:
     """Outlines of the lenses, in pixels: round, square, drooping, or one shield."""
     wide, tall = rng.uniform(0.3, 0.47) * large, rng.uniform(0.22, 0.42) * large
-    power, droop, drop = rng.uniform(2.0, 6.0), rng.uniform(-0.12, 0.18), rng.uniform(-0.03, 0.12)
+    power, droop, drop = rng.uniform(2.0, 6.0), rng.uniform(-0.12, 0.18), rng.uniform(-0.03, lower)
     gap = rng.uniform(0.0, 0.06)
     around = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     if shield:
@@ -208,7 +208,7 @@ def glints(face: Face, alpha: np.ndarray, rng: Rng, most: float, count: int) -> 
 def sunglasses(face: Face, rng: Rng) -> None:
     """Dark, graded, coloured, mirrored; two lenses, a shield, or goggles."""
     shield, goggles = rng.random() < 0.14, rng.random() < 0.06
-    outlines = lenses(face, rng, shield or goggles, rng.uniform(1.1, 1.4) if goggles else rng.uniform(0.95, 1.15))
+    outlines = lenses(face, rng, shield or goggles, rng.uniform(1.1, 1.4) if goggles else rng.uniform(0.95, 1.2), lower=0.24)
     alpha = np.maximum.reduce([regions.filled(outline, face.shape) for outline in outlines])
     kind = rng.random()
     if kind < 0.62:
@@ -218,12 +218,15 @@ def sunglasses(face: Face, rng: Rng) -> None:
     else:
         colour = None
     layer = cloth.mirrored(*face.shape, face.apart, rng) if colour is None else np.broadcast_to(colour, (*face.shape, 3)).astype(np.float32)
-    density = np.full(face.shape, np.float32(rng.uniform(0.72, 1.0)))
-    if colour is not None and rng.random() < 0.3:  # Lighter below.
-        depth = np.clip(along_face(face) / 0.6 + 0.5, 0, 1)
-        density = density * (1.0 - np.float32(rng.uniform(0.2, 0.6)) * depth)
-    if colour is not None and rng.random() < 0.35:  # The room in the glass.
-        layer = layer + np.float32(rng.uniform(0.05, 0.25)) * np.clip(cloth.smooth(*face.shape, rng.uniform(4, 14), rng), 0, 2)[..., None]
+    density = np.full(face.shape, np.float32(rng.uniform(0.72, 1.0) if rng.random() < 0.6 else rng.uniform(0.5, 0.75)))
+    if colour is not None and rng.random() < 0.4:  # Lighter below.
+        depth = np.clip(along_face(face) / rng.uniform(0.4, 0.8) + rng.uniform(0.3, 0.6), 0, 1)
+        density = density * (1.0 - np.float32(rng.uniform(0.2, 0.7)) * depth)
+    if rng.random() < 0.5:  # The room in the glass: sky above, or blots.
+        room = np.clip(cloth.smooth(*face.shape, rng.uniform(3, 14), rng), 0, 2) if rng.random() < 0.5 else np.clip(0.5 - along_face(face) / rng.uniform(0.2, 0.6) + rng.normal(0, 0.3), 0, 1)
+        light = np.clip(np.array([0.9, 0.95, 1.0]) * rng.uniform(0.15, 0.9) + rng.normal(0, 0.1, 3), 0, 1).astype(np.float32)
+        share = np.clip(room * np.float32(rng.uniform(0.15, 0.7)), 0, 0.8)[..., None]
+        layer = layer * (1.0 - share) + light * share
     if rng.random() < 0.6:
         face.shade(alpha, rng.uniform(0.05, 0.35), 0.06, (rng.uniform(-0.05, 0.05), rng.uniform(0.0, 0.12)))
     face.lay(layer, alpha * density, soft=0.01)

@@ -48,7 +48,7 @@ def judged(paths: list[Path], finder: crops.Quick, judge: Judge) -> list[tuple[P
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--card", type=Path, required=True)
-    parser.add_argument("--share", type=float, default=0.01)
+    parser.add_argument("--share", type=float, default=0.02)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--without", type=Path, help="a list of pictures that do not count, one on a line")
     parser.add_argument("--refused", type=Path)

@@ -14,7 +14,7 @@ import numpy as np
 NAMES = ("eyes", "mouth", "brows", "cheeks")
 NEITHER = -1
 # From this share of a region on it is covered, and up to that share it is not.
-COVERED = {"eyes": 0.6, "mouth": 0.55, "brows": 0.7, "cheeks": 0.65}
+COVERED = {"eyes": 0.45, "mouth": 0.55, "brows": 0.7, "cheeks": 0.65}
 FREE = {"eyes": 0.22, "mouth": 0.12, "brows": 0.3, "cheeks": 0.2}
 
 OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
