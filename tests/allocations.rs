@@ -261,6 +261,35 @@ fn asking_the_confirming_embedder_allocates_nothing_after_warm_up() {
 }
 
 #[test]
+fn looking_whether_a_face_is_covered_allocates_nothing_after_warm_up() {
+    let Some(runtime) = runtime() else { return };
+    let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);
+    let picture = scene::yuyv(&scene::one_face());
+    let frame = |number: u64| {
+        let (size, stride) = ((scene::WIDTH, scene::HEIGHT), scene::WIDTH as usize * 2);
+        Frame::new(&picture, PixelFormat::Yuyv, size, stride, number, clock.now()).unwrap()
+    };
+    let settings = FollowerSettings::default();
+    let mut recogniser = path::recogniser(&runtime, settings, true, path::gallery(vec![]))
+        .judging_covers(Some(path::cover_judge(&runtime)))
+        .looking_at_every_face();
+    let mut compared = 0;
+    for number in 0..60_u64 {
+        clock.advance(std::time::Duration::from_millis(33));
+        let frame = frame(number);
+        let count = allocations(|| {
+            let seen = recogniser.observe(&frame, &clock).seen;
+            compared += usize::from(matches!(
+                seen,
+                Seen::Faces { principal: FaceSeen { found: Some(_), .. }, .. }
+            ));
+        });
+        assert!(number < 20 || count == 0, "frame {number} allocated {count} times");
+    }
+    assert!(compared >= 50, "{compared} of 60 frames were compared");
+}
+
+#[test]
 fn looking_whether_a_face_is_live_allocates_nothing_after_warm_up() {
     let Some(runtime) = runtime() else { return };
     let clock = ManualClock::new(Monotonic::from_millis(1000), 1_790_000_000_000);

@@ -644,6 +644,40 @@ fn enrolment_refuses_no_face_several_faces_and_poor_ones() {
 }
 
 #[test]
+fn enrolment_refuses_covered_faces_and_says_what_is_covered() {
+    let Some(photographs) = photographs() else { return };
+    let bench = Bench::new();
+    let mut worn = image::open(photographs.join("obama.jpg")).expect("readable").to_rgb8();
+    let found = bench.run(&["detect", text(&photographs.join("obama.jpg")), "--json"]).json();
+    let face = &found["faces"][0];
+    assert!(face["covered"]["probability"].as_f64().is_some_and(|of| of < 0.5), "{face}");
+    let place = |name: &str| {
+        let point = &face["keypoints"][name];
+        (point[0].as_f64().expect("x") as f32, point[1].as_f64().expect("y") as f32)
+    };
+    let (right, left) = (place("right_eye"), place("left_eye"));
+    let apart = (left.0 - right.0).hypot(left.1 - right.1);
+    for (x, y, pixel) in worn.enumerate_pixels_mut() {
+        let lens = |(cx, cy): (f32, f32)| {
+            ((x as f32 - cx) / (0.45 * apart)).hypot((y as f32 - cy) / (0.34 * apart)) < 1.0
+        };
+        if lens(right) || lens(left) {
+            *pixel = image::Rgb([15, 15, 18]);
+        }
+    }
+    worn.save(bench.path("sunglasses.png")).expect("written");
+    let answer = bench.run(&["enroll", "Ada", "--image", "sunglasses.png", "--json"]);
+    assert_eq!(answer.code, 5, "{}", answer.err);
+    let error = answer.error();
+    assert_eq!(error["problems"][0]["reason"], "covered", "{error}");
+    assert!(error["what"].to_string().contains("its eyes are not seen"), "{error}");
+    assert!(error["remedy"].to_string().contains("sunglasses"), "{error}");
+    let off = ["--set", "models.quality="];
+    let enrolled = bench.run(&[&["enroll", "Ada", "--image", "sunglasses.png"][..], &off].concat());
+    assert_eq!(enrolled.code, 0, "where no network judges it nobody looks: {}", enrolled.err);
+}
+
+#[test]
 fn pictures_of_two_people_under_one_name_are_remarked() {
     let Some(photographs) = photographs() else { return };
     let bench = Bench::new();

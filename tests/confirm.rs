@@ -480,7 +480,7 @@ fn the_daemon_grants_whom_both_embedders_know_and_nobody_else() {
     let decided = decided_by_the_daemon(&both);
     let info = subscriber.on("deepid-edge/front/info").json();
     let ids: Vec<_> = info["models"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
-    assert_eq!(ids[2..], ["deepid2", "deepid2-again", "face-mesh"], "{info:#}");
+    assert_eq!(ids[2..], ["deepid2", "deepid2-again", "covered", "face-mesh"], "{info:#}");
     assert_eq!(info["references_of_other_models"], 0, "{info:#}");
     assert_eq!(decided[0], ("Granted".to_owned(), "twice".to_owned()), "{decided:?}");
     assert_eq!(decided[1].0, "Unknown", "{decided:?}");

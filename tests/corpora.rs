@@ -210,9 +210,14 @@ fn texts(inputs: &mut Inputs) {
     let few = "[door]\nid = 'front'\n[mqtt]\nhost = 'broker.example'\nport = 8883\nusername = 'door'\npassword_file = '/etc/deepid-edge/password'\n[mqtt.tls]\nenabled = true\n[camera]\ndevice = 'rtsp://camera.example/1'\nrotate = 90\n[policy]\ntime_zone = 'Europe/Berlin'\n[detect]\nignore = [[0.1, 0.2, 0.3, 0.4]]\n";
     add(inputs, "config", "few", few);
     add(inputs, "config", "secret", "[camera]\ndevice = 'http://user:secret@camera.example'\n");
-    for name in
-        ["blazeface-full-range", "blazeface-short-range", "face-mesh", "liveness", "deepid2"]
-    {
+    for name in [
+        "blazeface-full-range",
+        "blazeface-short-range",
+        "face-mesh",
+        "liveness",
+        "covered",
+        "deepid2",
+    ] {
         let card = std::fs::read_to_string(root().join(format!("models/{name}.toml"))).unwrap();
         add(inputs, "card", name, card);
     }

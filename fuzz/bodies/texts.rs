@@ -10,7 +10,7 @@ use deepid_edge::align::{Aligner, Landmarker};
 use deepid_edge::calibrate::{Cohort, Stranger};
 use deepid_edge::config::{Config, Sources};
 use deepid_edge::detect::SsdDetector;
-use deepid_edge::embed::Embedder;
+use deepid_edge::embed::{CoverJudge, Embedder};
 use deepid_edge::inference::{
     Engine, FusionCard, InferenceError, ModelCard, ModelKind, Procedure, Tensor,
 };
@@ -64,6 +64,7 @@ pub fn card(bytes: &[u8]) {
         ModelKind::Detector => drop(SsdDetector::new(&card, idle(), None).expect("a detector")),
         ModelKind::Landmarker => drop(Landmarker::new(&card, idle()).expect("a landmarker")),
         ModelKind::Liveness => drop(LivenessNetwork::new(&card, idle()).expect("a network")),
+        ModelKind::Quality => drop(CoverJudge::new(&card, idle(), 0.01).expect("a judge")),
         ModelKind::Embedder => {
             assert!(Aligner::new(&card).is_some());
             let procedure = Procedure { embedder: &card, landmarker: None, mirrored: true };

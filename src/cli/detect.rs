@@ -1,7 +1,7 @@
 //! `detect`: the faces in a picture, listed and drawn.
 //!
 //! In: a picture. Out: boxes, keypoints, scores and quality of every face, the best score first, and how
-//! probably each is live (`models.liveness`, one look);
+//! probably each is live (`models.liveness`, one look), and what covers it (`models.quality`);
 //! with `--out`, the picture with all that drawn on it, and with the rectangles of `detect.ignore` and
 //! `detect.only`; with `--as-camera`, both of the picture turned as the camera's are. A face that the
 //! daemon would not see for the rectangles is listed, marked as such. Uses the detectors and the alignment that
@@ -21,7 +21,7 @@ use super::failure::Failure;
 use crate::capture::picture::Picture;
 use crate::clock::Monotonic;
 use crate::detect::{DetectError, Detection, Detections, Zones};
-use crate::embed::{Quality, QualityFault};
+use crate::embed::{Cover, Quality, QualityFault};
 use crate::equip::{EquipError, Networks};
 use crate::geometry::{Rect, Turn, View};
 use crate::liveness::{LivenessNetworks, Look};
@@ -54,6 +54,7 @@ impl Arguments {
         let mut follower = networks.follower(&config)?;
         let mut cutter = networks.cutter(&config)?;
         let mut liveness = networks.liveness_networks(&config)?;
+        let mut covers = networks.cover_judge(&config)?;
         let limits = config.quality_limits();
         let zones = config.zones();
 
@@ -69,7 +70,8 @@ impl Arguments {
             .map(|face| {
                 let hidden_by = zones.hidden_by(face.bounds(), (frame.width(), frame.height()));
                 let Some(aligned) = cutter.align(&frame, face)? else {
-                    return Ok(Listed { face: *face, quality: None, look: None, hidden_by });
+                    let (quality, cover, look) = (None, None, None);
+                    return Ok(Listed { face: *face, quality, cover, look, hidden_by });
                 };
                 let quality = Quality::measure(aligned, face, &limits);
                 let fault = if quality.wants_orientation() {
@@ -78,6 +80,13 @@ impl Arguments {
                     None
                 };
                 let quality = fault.map_or(quality, |fault| quality.with_fault(fault));
+                let cover = match &mut covers {
+                    Some(covers) if quality.fault.is_none() => covers.look(&frame, face)?,
+                    _ => None,
+                };
+                let fault = cover.filter(|cover| cover.refused);
+                let fault = fault.map(|cover| QualityFault::Covered(cover.part));
+                let quality = fault.map_or(quality, |fault| quality.with_fault(fault));
                 let look = match &mut liveness {
                     Some(LivenessNetworks { around, closer }) if quality.fault.is_none() => {
                         let closer = closer.as_mut().map(|closer| closer.look(&frame, face));
@@ -85,7 +94,7 @@ impl Arguments {
                     }
                     _ => None,
                 };
-                Ok(Listed { face: *face, quality: Some(quality), look, hidden_by })
+                Ok(Listed { face: *face, quality: Some(quality), cover, look, hidden_by })
             })
             .collect::<Result<Vec<_>, DetectError>>()
             .map_err(|DetectError::Inference(error)| Failure::from(EquipError::Inference(error)))?;
@@ -114,6 +123,8 @@ struct Listed {
     face: Detection,
     /// `None` where it cannot be aligned.
     quality: Option<Quality>,
+    /// What is covered of one that is good otherwise, and how probably.
+    cover: Option<Cover>,
     /// What the networks that tell faces from pictures say of one that can be compared: of face and
     /// surroundings, and of a closer look.
     look: Option<(Look, Option<Look>)>,
@@ -121,7 +132,7 @@ struct Listed {
     hidden_by: Option<&'static str>,
 }
 
-fn as_json(Listed { face, quality, look, hidden_by }: &Listed) -> Json {
+fn as_json(Listed { face, quality, cover, look, hidden_by }: &Listed) -> Json {
     let bounds = face.bounds();
     let points: serde_json::Map<_, _> = KEYPOINT_NAMES
         .iter()
@@ -133,6 +144,7 @@ fn as_json(Listed { face, quality, look, hidden_by }: &Listed) -> Json {
         "box": { "x": bounds.x, "y": bounds.y, "width": bounds.width, "height": bounds.height },
         "keypoints": points,
         "quality": quality,
+        "covered": cover.map(|cover| json!({ "part": cover.part, "probability": cover.probability })),
         "live": look.and_then(|(around, _)| around.probability()),
         "live_closer": look.and_then(|(_, closer)| closer?.probability()),
         "not_seen_for": hidden_by,
@@ -141,7 +153,7 @@ fn as_json(Listed { face, quality, look, hidden_by }: &Listed) -> Json {
 
 fn as_text(path: &Path, (width, height): (u32, u32), faces: &[Listed]) -> String {
     let mut text = format!("{}: {width}×{height}, faces: {}", path.display(), faces.len());
-    for (number, Listed { face, quality, look, hidden_by }) in faces.iter().enumerate() {
+    for (number, Listed { face, quality, look, hidden_by, .. }) in faces.iter().enumerate() {
         let b = face.bounds();
         let remark = match quality {
             _ if hidden_by.is_some() => {

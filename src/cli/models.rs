@@ -142,6 +142,9 @@ fn next(card: &ModelCard) -> String {
         ModelKind::Liveness => {
             format!("to tell faces from pictures with it, set models.liveness = \"{}\"", card.id)
         }
+        ModelKind::Quality => {
+            format!("to refuse covered faces with it, set models.quality = \"{}\"", card.id)
+        }
         ModelKind::Embedder => {
             let threshold = if card.calibrations.is_empty() {
                 ", recognise.threshold, because its card has no calibration, recognise.accept_fpir = 1.0, because nothing can be claimed without one, policy.required_fpir = 1.0, if a face alone is to open all the same,"
@@ -198,8 +201,9 @@ impl Listed {
             let used = roles.into_iter().filter(|(_, id)| **id == card.id).map(|(role, _)| role);
             let closer = cards.liveness(config).ok().and_then(|found| found.closer);
             let closer = closer.filter(|closer| closer.id == card.id).map(|_| "liveness");
+            let judges = models.quality.named() == Some(&card.id);
             let told = Told {
-                in_use: used.chain(closer).collect(),
+                in_use: used.chain(closer).chain(judges.then_some("quality")).collect(),
                 kind: card.kind.to_string(),
                 calibrated: metrics(&card.calibrations),
                 title: card.title.clone(),

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use super::key::{Key, Section, key, live, live_unset, real, unset, whole};
 use super::kind::{KeyKind, Rule};
-use super::sections::{CameraFormat, Encryption, Language, LogFormat, LogLevel, Pace};
+use super::sections::{CameraFormat, Encryption, Language, LogFormat, LogLevel, ModelOrNone, Pace};
 use crate::capture::program::Output;
 use crate::clock::ClockRequirement;
 use crate::compare::{Metric, Search};
@@ -131,6 +131,8 @@ table! {
             "The fusion card by which a second embedder must confirm each grant. Unset: none does. Enrol everybody again after setting it: both networks need references.");
         liveness: ModelId = key(KeyKind::Text(Rule::ModelName), r#""liveness""#,
             "The network that tells a face from a picture of one, where live.mode is not 'off'.");
+        quality: ModelOrNone = key(KeyKind::Text(Rule::ModelNameOrNone), r#""covered""#,
+            "The network that judges whether eyes, mouth, brows or cheeks are covered: nobody is enrolled or compared in sunglasses or a mask. \"\": none does.");
         threads: u8 = key(whole(1, 8), "1",
             "How many threads run a network. Two take about half the time of one where two cores are idle; a decision then comes hardly sooner, because it waits for frames that agree.");
     }
@@ -170,6 +172,8 @@ table! {
             "How far the head may be tilted, either side.");
         outside_max: f32 = live(real(0.0, 1.0), "0.1",
             "Which share of the aligned face may lie outside the picture.");
+        uncovered_refused: f64 = key(real(0.0, 0.5), "0.02",
+            "Which share of uncovered faces models.quality may take for covered: the threshold is its card's for this share. A larger one finds more covered faces.");
     }
 
     ["recognise"] Recognise "How faces are compared, and what counts as the same person." {

@@ -63,6 +63,8 @@ pub enum Rule {
     CameraIdentity,
     /// A model's name, as in its card.
     ModelName,
+    /// The same, or nothing.
+    ModelNameOrNone,
     /// A host name or an address.
     Host,
     /// Levels of an MQTT topic, without wildcards.
@@ -97,6 +99,7 @@ impl Rule {
                     })
             }
             Self::ModelName => crate::inference::ModelId::new(text).is_ok(),
+            Self::ModelNameOrNone => text.is_empty() || Self::ModelName.accepts(text),
             Self::Host => host::is_host(text),
             Self::Topic => {
                 long(64)
@@ -133,6 +136,9 @@ impl Rule {
                 "a camera as 'deepid-edge doctor' names it, such as \"usb:046d:0825:1A2B3C4D\" or \"platform:fe801000.csi\""
             }
             Self::ModelName => "a model's name: 1 to 64 characters of a-z, 0-9, '-' and '.'",
+            Self::ModelNameOrNone => {
+                "a model's name: 1 to 64 characters of a-z, 0-9, '-' and '.'; or \"\" for none"
+            }
             Self::Host => "a host name or an address, without scheme and port",
             Self::Topic => {
                 "topic levels such as \"deepid-edge\" or \"home/doors\": no '+', '#', blanks, empty levels or '$' at the start"
@@ -539,6 +545,9 @@ mod tests {
             (Rule::CameraIdentity, "usb:046d:0825/usb-0000:01:00.0-1.2", "http://cam"),
             (Rule::CameraIdentity, "platform:fe801000.csi", "HD Webcam"),
             (Rule::ModelName, "deepid2", "DeepID2"),
+            (Rule::ModelName, "deepid2", ""),
+            (Rule::ModelNameOrNone, "covered", "Covered"),
+            (Rule::ModelNameOrNone, "", " "),
             (Rule::Host, "broker.lan", "mqtt://broker"),
             (Rule::Host, "fe80::1", ""),
             (Rule::Topic, "home/doors", "home/+/doors"),

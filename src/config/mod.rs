@@ -36,7 +36,9 @@ pub use layers::{Setting, environment_name, read as read_file};
 pub use lookup::checkout;
 pub use problem::{ConfigError, Origin, Problem};
 pub use sample::{default_file, manual_section};
-pub use sections::{CameraFormat, Encryption, Language, LogFormat, LogLevel, Pace, Sections};
+pub use sections::{
+    CameraFormat, Encryption, Language, LogFormat, LogLevel, ModelOrNone, Pace, Sections,
+};
 
 /// Read when no other file is named; it may be absent.
 pub const STANDARD_FILE: &str = "/etc/deepid-edge/config.toml";

@@ -10,6 +10,7 @@ use super::keys::{
     Camera, ClockSection, Detect, Door, Live, Log, Models, Mqtt, Passback, PolicySection, Quality,
     Recognise, Serve, Sign, Store, Visit,
 };
+use crate::inference::{InvalidModelId, ModelId};
 
 /// A pixel format that may be asked of a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,6 +26,26 @@ pub enum CameraFormat {
     Grey,
     /// Motion JPEG.
     Mjpg,
+}
+
+/// The name of a model that may be absent: an empty text is none.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ModelOrNone(Option<ModelId>);
+
+impl ModelOrNone {
+    /// The model, where one is named.
+    #[must_use]
+    pub const fn named(&self) -> Option<&ModelId> {
+        self.0.as_ref()
+    }
+}
+
+impl TryFrom<String> for ModelOrNone {
+    type Error = InvalidModelId;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text.is_empty() { Ok(Self(None)) } else { ModelId::new(&text).map(|id| Self(Some(id))) }
+    }
 }
 
 /// How fast a recording is played.

@@ -97,6 +97,7 @@ pub(super) fn info(
                     ModelKind::Landmarker => "align".to_owned(),
                     ModelKind::Embedder => "embed".to_owned(),
                     ModelKind::Liveness => "liveness".to_owned(),
+                    ModelKind::Quality => "quality".to_owned(),
                 },
                 id: card.id.clone(),
                 sha256: card.sha256.clone(),

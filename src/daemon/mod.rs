@@ -383,6 +383,7 @@ fn models(
     if config.live.mode != Mode::Off {
         cards.extend(networks.cards().liveness(config)?.all().cloned());
     }
+    cards.extend(networks.cards().quality(config)?);
     let landmarkers = cards.iter().map(|card| networks.cards().landmarker_of(card));
     let landmarkers = landmarkers.collect::<Result<Vec<_>, _>>()?;
     for card in landmarkers.into_iter().flatten() {

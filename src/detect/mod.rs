@@ -11,20 +11,20 @@
 //! Sources: Liu et al. 2016 (SSD); Bazarevsky et al. 2019 (BlazeFace: anchors, keypoints, weighted
 //! suppression).
 
+mod belief;
 mod changed;
 mod follow;
 mod orientation;
 mod ssd;
 mod still;
 mod suppress;
-mod uprightness;
 mod zones;
 
+pub use belief::Belief;
 pub use follow::{Follower, FollowerSettings, Strategy};
 pub use orientation::Orientation;
 pub use ssd::SsdDetector;
 pub use still::{STILL_AFTER, StillFace, StillFaces};
-pub use uprightness::Uprightness;
 pub use zones::{RECTANGLES_MAX, Zones};
 
 use std::borrow::Cow;

@@ -10,7 +10,7 @@
 //! is not clear, each alone and larger: four runs more.
 //! Invariant: a face is upright only where the detector is surest of it so, and sure of it at all: of
 //! what is no face it is surest in some orientation, too. Deliberately absent: when to look, which is
-//! [`Uprightness`](super::Uprightness)'s; nothing here remembers an earlier face.
+//! [`Belief`](super::Belief)'s; nothing here remembers an earlier face.
 //! The limits are logits beyond the score from which the detector's card says that there is a face;
 //! what they were measured on stands in `docs/limitations.md`.
 

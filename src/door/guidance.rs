@@ -80,7 +80,7 @@ impl Guidance {
             QualityFault::TooDark => Some(Self::MoreLight),
             QualityFault::Turned => Some(Self::LookHere),
             QualityFault::Cropped => Some(Self::StepBack),
-            QualityFault::Unclear => Some(Self::Uncover),
+            QualityFault::Unclear | QualityFault::Covered(_) => Some(Self::Uncover),
             // Nothing that the visitor could do about it.
             QualityFault::TooBright | QualityFault::NotUpright(_) => None,
         }
@@ -172,6 +172,7 @@ mod tests {
     use crate::clock::{ClockTrust, WallClock};
     use crate::decide::FaceSeen;
     use crate::embed::Quality;
+    use crate::inference::FacePart;
 
     fn at(ms: u64) -> Monotonic {
         Monotonic::from_millis(1000 + ms)
@@ -185,6 +186,15 @@ mod tests {
             wall: WallClock { unix_ms: 0, trust: ClockTrust::Trusted, synchronised: false },
             luminance: None,
             seen: Seen::Faces { count, principal: FaceSeen { quality, found: None } },
+        }
+    }
+
+    #[test]
+    fn who_is_covered_is_asked_to_uncover() {
+        for part in FacePart::ALL {
+            let seen = frame(1, Some(QualityFault::Covered(part)));
+            let said = wanted(&seen, SeveralFaces::Refuse, None, false);
+            assert_eq!(said, Some(Guidance::Uncover), "{part:?}");
         }
     }
 

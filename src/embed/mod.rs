@@ -1,15 +1,17 @@
 //! An aligned face becomes a feature vector.
 //!
 //! In: an [`AlignedFace`]. Out: a [`FeatureVector`] that carries the model's key, and the
-//! [`Quality`] of the crop. With mirrored averaging the network sees the crop and its mirror image
+//! [`Quality`] of the crop; and whether something covers the face ([`CoverJudge`]). With mirrored averaging the network sees the crop and its mirror image
 //! and the two vectors are averaged, which halves the effect of a half-turned head.
 //!
 //! Invariant: a vector has exactly the card's length and only finite numbers.
 //! Source of the network: Sun, Wang, Tang 2014 (DeepID2), section 2.
 
+mod covers;
 mod feature;
 pub mod quality;
 
+pub use covers::{Cover, CoverJudge};
 pub use feature::{FeatureVector, NotFinite};
 pub use quality::{Quality, QualityFault, QualityLimits};
 

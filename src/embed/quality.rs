@@ -15,6 +15,7 @@
 use crate::align::AlignedFace;
 use crate::detect::{Detection, Orientation};
 use crate::geometry::{Point, Turn};
+use crate::inference::FacePart;
 
 /// Why a face is too poor to be compared. Written as its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
@@ -36,6 +37,8 @@ pub enum QualityFault {
     NotUpright(Turn),
     /// The detector is unsure of it in every orientation: hardly a face, or a covered one.
     Unclear,
+    /// Something hides this part of it.
+    Covered(FacePart),
 }
 
 impl From<QualityFault> for &'static str {
@@ -57,6 +60,7 @@ impl QualityFault {
             Self::Cropped => "cropped",
             Self::NotUpright(_) => "not_upright",
             Self::Unclear => "unclear",
+            Self::Covered(_) => "covered",
         }
     }
 
@@ -85,6 +89,10 @@ impl QualityFault {
             Self::Unclear => {
                 "the face is unclear: the detector is unsure of it in every orientation"
             }
+            Self::Covered(FacePart::Eyes) => "the face is covered: its eyes are not seen",
+            Self::Covered(FacePart::Mouth) => "the face is covered: its mouth is not seen",
+            Self::Covered(FacePart::Brows) => "the face is covered: its brows are not seen",
+            Self::Covered(FacePart::Cheeks) => "the face is covered: a cheek is not seen",
         }
     }
 
@@ -108,6 +116,14 @@ impl QualityFault {
                 "turn the picture by 90 degrees, counter-clockwise; of a camera, set camera.rotate"
             }
             Self::Unclear => "show the whole face, with light on it and nothing before it",
+            Self::Covered(FacePart::Eyes) => {
+                "take off sunglasses, and keep hands, hair and cap away from the eyes; clear spectacles may stay"
+            }
+            Self::Covered(FacePart::Mouth) => {
+                "take off mask or scarf, and keep hands away from the mouth"
+            }
+            Self::Covered(FacePart::Brows) => "push cap and hair back until the brows are free",
+            Self::Covered(FacePart::Cheeks) => "take hand, telephone or scarf away from the face",
         }
     }
 }
@@ -131,6 +147,8 @@ pub struct QualityLimits {
     pub outside_max: f32,
     /// Whether a face must be seen to stand upright.
     pub upright: bool,
+    /// Whether a face must be seen to be free, where a network judges that.
+    pub free: bool,
 }
 
 impl QualityLimits {
@@ -144,6 +162,7 @@ impl QualityLimits {
         roll_max_degrees: f32::INFINITY,
         outside_max: f32::INFINITY,
         upright: false,
+        free: false,
     };
 
     /// The first limit that `quality` lies beyond, whatever fault it was found with.
@@ -178,6 +197,7 @@ impl Default for QualityLimits {
             roll_max_degrees: 35.0,
             outside_max: 0.1,
             upright: true,
+            free: true,
         }
     }
 }
@@ -441,6 +461,10 @@ mod tests {
             QualityFault::NotUpright(Turn::Half),
             QualityFault::NotUpright(Turn::ThreeQuarters),
             QualityFault::Unclear,
+            QualityFault::Covered(FacePart::Eyes),
+            QualityFault::Covered(FacePart::Mouth),
+            QualityFault::Covered(FacePart::Brows),
+            QualityFault::Covered(FacePart::Cheeks),
         ] {
             assert!(fault.finding().starts_with("the face "), "what it is");
             assert!(!fault.remedy().contains(fault.finding()), "what to do, and that alone");
@@ -459,6 +483,7 @@ mod tests {
             roll_max_degrees: 180.0,
             outside_max: 1.0,
             upright: true,
+            free: true,
         };
         let weight = |limits: &QualityLimits| measured([100, 110], frontal(), limits).weight;
         assert!(near(weight(&lenient), 1.0), "a limit of nothing costs no weight");
@@ -501,7 +526,7 @@ mod tests {
                 QualityLimits::default(),
                 QualityLimits { sharpness_min: limit, roll_max_degrees: 180.0, yaw_max: 2.0, ..QualityLimits::default() },
                 QualityLimits { sharpness_min: 0.0, exposure_min: 0.0, exposure_max: 255.0, outside_max: 1.0,
-                    roll_max_degrees: 180.0, yaw_max: 2.0, eye_distance_min_px: 4.0, upright: true },
+                    roll_max_degrees: 180.0, yaw_max: 2.0, eye_distance_min_px: 4.0, upright: true, free: true },
             ] {
                 let quality = measured(stripes, points, &limits);
                 let fits = if quality.fault.is_some() { quality.weight.abs() < f32::EPSILON }

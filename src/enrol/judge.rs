@@ -136,6 +136,7 @@ impl Unusable {
             Self::Undecodable(_) => "undecodable",
             Self::NoFace => "no_face",
             Self::Several(_) => "several_faces",
+            Self::Poor(QualityFault::Covered(_)) => "covered",
             Self::Poor(_) | Self::CameraTurned { .. } => "poor_quality",
             Self::Fault => "fault",
         }

@@ -186,7 +186,10 @@ impl Cards {
         let found = found.map_err(|error| unfit_keypoints(card, error))?;
         match found.kind {
             ModelKind::Landmarker => Ok(Some(found)),
-            ModelKind::Detector | ModelKind::Embedder | ModelKind::Liveness => {
+            ModelKind::Detector
+            | ModelKind::Embedder
+            | ModelKind::Liveness
+            | ModelKind::Quality => {
                 let (model, wanted) = (id.clone(), ModelKind::Landmarker);
                 Err(unfit_keypoints(card, InferenceError::Kind { model, wanted }))
             }
@@ -214,6 +217,19 @@ impl Cards {
         let of_card = liveness_head(&around)?.threshold(config.live.bpcer);
         let median = config.live.median.or(of_card.map(|threshold| threshold.median));
         median.ok_or_else(|| EquipError::LivenessThreshold { model: around.id.clone() })
+    }
+
+    /// The network that judges covered faces; `None` where none does.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`] when it cannot be read or is of another kind.
+    pub fn quality(&self, config: &Config) -> Result<Option<Arc<ModelCard>>, EquipError> {
+        let Some(id) = config.models.quality.named() else { return Ok(None) };
+        let (card, wanted) = (self.card(id)?, ModelKind::Quality);
+        if card.kind != wanted {
+            return Err(InferenceError::Kind { model: id.clone(), wanted }.into());
+        }
+        Ok(Some(card))
     }
 
     /// Every fusion card there is, or why it cannot be read.

@@ -10,7 +10,7 @@ use crate::align::{Aligner, Cutter, Landmarker};
 use crate::compare::{Comparer, Gallery, GalleryEntry, Metric};
 use crate::config::Config;
 use crate::detect::{Follower, SsdDetector};
-use crate::embed::{Embedder, QualityLimits};
+use crate::embed::{CoverJudge, Embedder, QualityLimits};
 use crate::inference::{InstallError, ModelCard, ModelId, ModelKey, Procedure, Runtime, Staged};
 use crate::liveness::{Liveness, LivenessNetwork, LivenessNetworks, LivenessPolicy, Mode};
 use crate::recognise::{Confirmer, Confirming, Fusion, Galleries, Recogniser};
@@ -226,7 +226,19 @@ impl Networks {
             limits,
             config.detect.central,
         );
-        Ok(recogniser.confirmed_by(confirmer).telling_liveness(self.liveness(config)?))
+        let covers = self.cover_judge(config)?;
+        let recogniser = recogniser.confirmed_by(confirmer).judging_covers(covers);
+        Ok(recogniser.telling_liveness(self.liveness(config)?))
+    }
+
+    /// The network that judges covered faces; `None` where none does.
+    ///
+    /// # Errors
+    /// [`EquipError::Inference`] when it cannot be loaded, or is of another kind.
+    pub fn cover_judge(&self, config: &Config) -> Result<Option<CoverJudge>, EquipError> {
+        let Some(card) = self.cards.quality(config)? else { return Ok(None) };
+        let engine = Box::new(self.runtime.load(&card, &self.cards.directory)?);
+        Ok(Some(CoverJudge::new(&card, engine, config.quality.uncovered_refused)?))
     }
 
     /// The networks that tell faces from pictures; `None` where nobody asks them.

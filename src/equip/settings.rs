@@ -95,6 +95,7 @@ impl Config {
             roll_max_degrees: quality.roll_max_degrees,
             outside_max: quality.outside_max,
             upright: true,
+            free: true,
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::liveness_head::LivenessHead;
+use super::quality_head::QualityHead;
 use crate::geometry::Point;
 
 /// Names a model in feature vectors, references, records and messages: `[a-z0-9.-]{1,64}`.
@@ -95,8 +96,8 @@ pub struct ModelCard {
     /// How a landmark network's output becomes keypoints; present exactly for landmarkers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub landmarks: Option<LandmarksHead>,
-    /// Where the keypoints of an aligned face lie in the input; present exactly for embedders and
-    /// landmarkers.
+    /// Where the keypoints of an aligned face lie in the input; present exactly for embedders,
+    /// landmarkers and judges of covered faces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alignment: Option<AlignmentTemplate>,
     /// The landmarker that places an embedder's keypoints; without it the detector does.
@@ -108,6 +109,9 @@ pub struct ModelCard {
     /// How a liveness network looks; present exactly for those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<LivenessHead>,
+    /// What the outputs of a judge of covered faces mean; present exactly for those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<QualityHead>,
     /// Which threshold supports which false match rate, by metric.
     #[serde(default, rename = "calibration", skip_serializing_if = "Vec::is_empty")]
     pub calibrations: Vec<Calibration>,
@@ -125,6 +129,8 @@ pub enum ModelKind {
     Embedder,
     /// Tells a face from a picture of one.
     Liveness,
+    /// Judges whether a part of an aligned face is covered.
+    Quality,
 }
 
 impl ModelKind {
@@ -136,6 +142,7 @@ impl ModelKind {
             Self::Landmarker => "keypoints_by in the card of an embedder",
             Self::Embedder => "models.embedder",
             Self::Liveness => "models.liveness",
+            Self::Quality => "models.quality",
         }
     }
 }
@@ -148,6 +155,7 @@ impl ModelKind {
             Self::Landmarker => "landmarkers",
             Self::Embedder => "embedders",
             Self::Liveness => "liveness networks",
+            Self::Quality => "judges of covered faces",
         }
     }
 }
@@ -159,6 +167,7 @@ impl std::fmt::Display for ModelKind {
             Self::Landmarker => "landmarker",
             Self::Embedder => "embedder",
             Self::Liveness => "liveness",
+            Self::Quality => "quality",
         })
     }
 }
@@ -240,7 +249,7 @@ pub struct Normalisation {
 #[serde(deny_unknown_fields)]
 pub struct OutputFacts {
     /// `boxes` and `scores` for a detector, `landmarks` and `presence` for a landmarker, `features`
-    /// for an embedder, `liveness` for a liveness network.
+    /// for an embedder, `liveness` for a liveness network, `covered` for a judge of covered faces.
     pub role: OutputRole,
     /// The tensor.
     #[serde(flatten)]
@@ -263,6 +272,8 @@ pub enum OutputRole {
     Features,
     /// How live a face is.
     Liveness,
+    /// One number for each part of a face: whether it is covered.
+    Covered,
 }
 
 impl std::fmt::Display for OutputRole {
@@ -274,6 +285,7 @@ impl std::fmt::Display for OutputRole {
             Self::Presence => "presence",
             Self::Features => "features",
             Self::Liveness => "liveness",
+            Self::Covered => "covered",
         })
     }
 }

@@ -52,6 +52,22 @@ impl ModelCard {
             ModelKind::Landmarker => self.check_landmarker(),
             ModelKind::Embedder => self.check_embedder(),
             ModelKind::Liveness => self.check_liveness(),
+            ModelKind::Quality => self.check_quality(),
+        }
+    }
+
+    fn check_quality(&self) -> Result<(), CardError> {
+        self.without_those_of_others(&["quality", "alignment"])?;
+        let Some(head) = &self.quality else {
+            return wrong("quality", "is missing; a judge of covered faces needs it".into());
+        };
+        let Some(alignment) = &self.alignment else {
+            return wrong("alignment", "is missing; a judge of covered faces needs it".into());
+        };
+        self.check_template(alignment)?;
+        match self.output(OutputRole::Covered) {
+            Some((_, output)) => head.check(output),
+            None => self.without(OutputRole::Covered),
         }
     }
 
@@ -191,11 +207,16 @@ impl ModelCard {
         let sections = [
             ("ssd", self.ssd.is_some(), "detectors"),
             ("landmarks", self.landmarks.is_some(), "landmarkers"),
-            ("alignment", self.alignment.is_some(), "embedders and landmarkers"),
+            (
+                "alignment",
+                self.alignment.is_some(),
+                "embedders, landmarkers and judges of covered faces",
+            ),
             ("keypoints_by", self.keypoints_by.is_some(), "embedders"),
             ("features", self.features.is_some(), "embedders"),
             ("calibration", !self.calibrations.is_empty(), "embedders"),
             ("liveness", self.liveness.is_some(), "liveness networks"),
+            ("quality", self.quality.is_some(), "judges of covered faces"),
         ];
         match sections.into_iter().find(|(key, there, _)| *there && !own.contains(key)) {
             None => Ok(()),

@@ -18,6 +18,7 @@ mod install;
 mod liveness_head;
 mod pixels;
 mod procedure;
+mod quality_head;
 mod tflite;
 
 pub use card::{
@@ -33,6 +34,7 @@ pub use install::{InstallError, Staged, StagedFusion};
 pub use liveness_head::{Activation, Channels, LivenessHead, LivenessThreshold};
 pub use pixels::PixelValues;
 pub use procedure::{InvalidProcedureHash, ModelKey, Procedure, ProcedureHash};
+pub use quality_head::{CoveredThreshold, FacePart, QualityHead};
 pub use tflite::{Runtime, TfliteEngine};
 
 /// The numbers of one tensor, in row-major order.

@@ -277,7 +277,7 @@ pub const CAPABILITIES: [&str; 10] = [
 /// A model in use.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelInfo {
-    /// What it does: `detect`, `align` or `embed`.
+    /// What it does: `detect`, `align`, `embed`, `liveness` or `quality`.
     pub role: String,
     /// Its id.
     pub id: ModelId,

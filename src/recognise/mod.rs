@@ -6,8 +6,9 @@
 //!                                                                                            └─see→ Liveness
 //! ```
 //!
-//! How a face stands is looked at before it is compared, and believed while the face is followed; a
-//! match that is accepted counts only of a frame in which the face itself was seen to stand upright.
+//! How a face stands, and whether something covers it, is looked at before it is compared, and believed
+//! while the face is followed; a match that is accepted counts only of a frame in which the face itself
+//! was seen to stand upright and free.
 //!
 //! Whether a face is live is looked at only of frames in which somebody is recognised, and only as
 //! long as it is the same one: nobody's own face speaks for a picture of somebody else.
@@ -22,7 +23,7 @@
 //! every stage; nothing here allocates after the first frames.
 //!
 //! Invariants: a stage that fails becomes a [`Fault`], which can never contribute to a grant; poor
-//! quality becomes a face without a match; so does a face that does not stand upright.
+//! quality becomes a face without a match; so does a face that does not stand upright, or is covered.
 
 mod confirm;
 mod galleries;
@@ -41,9 +42,9 @@ use crate::decide::{
     AmbiguousReason, Answer, FaceSeen, Fault, Gate, Observation, Question, Refusal, Seen,
 };
 use crate::detect::{
-    Detection, Detections, Follower, FollowerSettings, Orientation, Uprightness, Zones,
+    Belief, Detection, Detections, Follower, FollowerSettings, Orientation, Zones,
 };
-use crate::embed::{Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
+use crate::embed::{CoverJudge, Embedder, FeatureVector, Quality, QualityFault, QualityLimits};
 use crate::frame::{Frame, Glimpse};
 use crate::inference::InferenceError;
 use crate::liveness::{Lacking, Liveness, LivenessEvidence, LivenessVerdict};
@@ -54,7 +55,7 @@ use recall::Recall;
 pub struct StageTimes {
     /// Letterbox, network, decoding, suppression; how the face stands, where that was looked at.
     pub detect: Duration,
-    /// Fit, resampling, quality.
+    /// Fit, resampling, quality; whether something covers the face, where that was looked at.
     pub align: Duration,
     /// Network, twice when mirrored.
     pub embed: Duration,
@@ -106,8 +107,12 @@ pub struct Recogniser {
     liveness: Option<Liveness>,
     /// Whom the cues are of.
     shown: Option<SubjectId>,
-    uprightness: Uprightness,
+    uprightness: Belief,
     orientation: Option<Orientation>,
+    covers: Option<CoverJudge>,
+    freedom: Belief,
+    /// Whether the judged face of the last frame is free, where it was looked at.
+    free: Option<bool>,
     /// Faces of a stranger, where they are kept until the visit ends.
     recall: Option<Recall>,
     detections: Detections,
@@ -142,8 +147,11 @@ impl Recogniser {
             confirmer: None,
             liveness: None,
             shown: None,
-            uprightness: Uprightness::default(),
+            uprightness: Belief::default(),
             orientation: None,
+            covers: None,
+            freedom: Belief::default(),
+            free: None,
             recall: None,
         }
     }
@@ -152,6 +160,13 @@ impl Recogniser {
     #[must_use]
     pub fn confirmed_by(mut self, confirmer: Option<Confirmer>) -> Self {
         self.confirmer = confirmer;
+        self
+    }
+
+    /// The same with a network that judges covered faces.
+    #[must_use]
+    pub fn judging_covers(mut self, covers: Option<CoverJudge>) -> Self {
+        self.covers = covers;
         self
     }
 
@@ -206,8 +221,9 @@ impl Recogniser {
     ) -> Observation {
         self.detector.rest();
         self.detections.clear();
-        self.uprightness.forget();
+        self.forget_beliefs();
         self.orientation = None;
+        self.free = None;
         self.times = StageTimes::default();
         if let Some(confirmer) = &mut self.confirmer {
             confirmer.forget();
@@ -224,6 +240,7 @@ impl Recogniser {
     fn see(&mut self, frame: &Frame<'_>, clock: &dyn Clock) -> Result<Seen, PathError> {
         self.times = StageTimes::default();
         self.orientation = None;
+        self.free = None;
         if let Some(confirmer) = &mut self.confirmer {
             confirmer.forget();
         }
@@ -232,7 +249,7 @@ impl Recogniser {
         self.times.detect = clock.now().since(start);
         let size = (frame.width(), frame.height());
         let Some(&face) = self.detections.principal(size, self.central) else {
-            self.uprightness.forget();
+            self.forget_beliefs();
             return Ok(Seen::NoFace);
         };
         let Some(principal) = self.judge(frame, &face, clock)? else {
@@ -264,6 +281,12 @@ impl Recogniser {
         if due && quality.wants_orientation() {
             fault = self.stands_otherwise(frame, face, clock)?.or(fault);
         }
+        if self.limits.free
+            && self.freedom.is_due(face.bounds(), frame.captured_at())
+            && fault.is_none()
+        {
+            fault = self.is_covered(frame, face, clock)?;
+        }
         if let Some(fault) = fault {
             return Ok(Some(FaceSeen { quality: quality.with_fault(fault), found: None }));
         }
@@ -274,10 +297,7 @@ impl Recogniser {
         let found: Match = self.gallery.search(&self.features, &mut self.scratch)?;
         self.times.compare = clock.now().since(start);
         let accepted = found.accepted().is_some();
-        if accepted
-            && self.orientation.is_none()
-            && let Some(fault) = self.stands_otherwise(frame, face, clock)?
-        {
+        if accepted && let Some(fault) = self.look_closely(frame, face, clock)? {
             return Ok(Some(FaceSeen { quality: quality.with_fault(fault), found: None }));
         }
         let kept = !accepted && self.wants_to_recall(frame, face, clock)?;
@@ -312,7 +332,8 @@ impl Recogniser {
         let start = clock.now();
         let orientation = self.detector.orientation(frame, face)?;
         self.times.detect += clock.now().since(start);
-        self.uprightness.note(orientation, face.bounds(), frame.captured_at());
+        let upright = orientation == Orientation::Upright;
+        self.uprightness.note(upright, face.bounds(), frame.captured_at());
         self.orientation = Some(orientation);
         Ok(QualityFault::of_orientation(orientation))
     }
@@ -329,7 +350,47 @@ impl Recogniser {
         if !due || self.detections.as_slice().len() != 1 {
             return Ok(false);
         }
-        Ok(self.orientation.is_some() || self.stands_otherwise(frame, face, clock)?.is_none())
+        Ok(self.look_closely(frame, face, clock)?.is_none())
+    }
+
+    /// What is wrong with a face on which something hangs: it is looked at now, unless it was of this
+    /// very frame.
+    fn look_closely(
+        &mut self,
+        frame: &Frame<'_>,
+        face: &Detection,
+        clock: &dyn Clock,
+    ) -> Result<Option<QualityFault>, PathError> {
+        if self.orientation.is_none()
+            && let Some(fault) = self.stands_otherwise(frame, face, clock)?
+        {
+            return Ok(Some(fault));
+        }
+        if self.free.is_some() { Ok(None) } else { self.is_covered(frame, face, clock) }
+    }
+
+    /// Looks whether something covers `face`; a fault if so. Where no network judges it, or no
+    /// limit is set, nobody looks.
+    fn is_covered(
+        &mut self,
+        frame: &Frame<'_>,
+        face: &Detection,
+        clock: &dyn Clock,
+    ) -> Result<Option<QualityFault>, PathError> {
+        let Some(covers) = self.covers.as_mut().filter(|_| self.limits.free) else {
+            return Ok(None);
+        };
+        let start = clock.now();
+        let cover = covers.look(frame, face)?.filter(|cover| cover.refused);
+        self.times.align += clock.now().since(start);
+        self.freedom.note(cover.is_none(), face.bounds(), frame.captured_at());
+        self.free = Some(cover.is_none());
+        Ok(cover.map(|cover| QualityFault::Covered(cover.part)))
+    }
+
+    const fn forget_beliefs(&mut self) {
+        self.uprightness.forget();
+        self.freedom.forget();
     }
 
     /// Keeps what was just embedded. What fails here keeps nobody from anything else.
@@ -401,10 +462,11 @@ impl Recogniser {
         self
     }
 
-    /// Looks at each face how it stands, also at one that is followed.
+    /// Looks at each face how it stands and whether it is covered, also at one that is followed.
     #[must_use]
     pub const fn looking_at_every_face(mut self) -> Self {
         self.uprightness.doubt_all();
+        self.freedom.doubt_all();
         self
     }
 
@@ -521,12 +583,12 @@ impl Recogniser {
     /// was, and how it stood.
     pub fn set_zones(&mut self, zones: &Zones) {
         self.detector.set_zones(zones);
-        self.uprightness.forget();
+        self.forget_beliefs();
     }
 
     /// Forgets where the last face was: the next frame comes from elsewhere.
     pub const fn forget(&mut self) {
         self.detector.forget();
-        self.uprightness.forget();
+        self.forget_beliefs();
     }
 }

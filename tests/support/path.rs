@@ -14,7 +14,7 @@
 use deepid_edge::align::{Aligner, Landmarker};
 use deepid_edge::compare::{Comparer, Gallery, GalleryEntry, Metric, Operating, SubjectId};
 use deepid_edge::detect::{Follower, FollowerSettings, SsdDetector};
-use deepid_edge::embed::{Embedder, FeatureVector, QualityLimits};
+use deepid_edge::embed::{CoverJudge, Embedder, FeatureVector, QualityLimits};
 use deepid_edge::inference::{ModelCard, ModelKey, Procedure, Runtime};
 use deepid_edge::liveness::{Liveness, LivenessNetwork, LivenessNetworks, LivenessPolicy};
 use deepid_edge::recognise::Recogniser;
@@ -49,6 +49,13 @@ pub fn landmarker(runtime: &Runtime) -> Landmarker {
     let card = card("face-mesh");
     let engine = runtime.load(&card, &models()).unwrap();
     Landmarker::new(&card, Box::new(engine)).unwrap()
+}
+
+/// The judge of covered faces, as a door has it by default.
+pub fn cover_judge(runtime: &Runtime) -> CoverJudge {
+    let card = card("covered");
+    let engine = runtime.load(&card, &models()).unwrap();
+    CoverJudge::new(&card, Box::new(engine), 0.02).unwrap()
 }
 
 /// The cues of a live face, as a door in the mode `deny` looks at them.

@@ -61,6 +61,34 @@ fn of_cards(findings: &mut Findings, config: &Config, cards: &Cards, store: Opti
     threshold(findings, config, cards, store);
     confirming(findings, config, cards, store);
     liveness(findings, config, cards);
+    quality(findings, config, cards);
+}
+
+/// Whether covered faces are noticed.
+fn quality(findings: &mut Findings, config: &Config, cards: &Cards) {
+    let card = cards
+        .quality(config)
+        .and_then(|found| found.map(|card| cards.with_its_files(&card.id)).transpose());
+    let share = config.quality.uncovered_refused;
+    match card {
+        Ok(None) => findings.warn(
+            "quality",
+            "nobody looks whether a face is covered: whoever is enrolled in sunglasses may be matched by others in sunglasses".to_owned(),
+            "set models.quality = \"covered\"",
+        ),
+        Ok(Some(card)) => {
+            let threshold = card.quality.as_ref().and_then(|head| head.threshold(share));
+            let claim = threshold.map_or_else(String::new, |threshold| {
+                format!(
+                    ": refuses {:.1} % of covered faces and {:.1} % of uncovered ones, by its card",
+                    100.0 * threshold.covered,
+                    100.0 * threshold.uncovered
+                )
+            });
+            findings.ok("quality", format!("{}{claim}", card.id));
+        }
+        Err(error) => findings.fail("quality", &error.into()),
+    }
 }
 
 /// What a visit must show to be of a face and not of a picture of one.
@@ -186,6 +214,14 @@ fn running(findings: &mut Findings, config: &Config, networks: &Networks) {
         Ok(Some(LivenessNetworks { closer, .. })) => {
             let both = if closer.is_some() { " with the one that looks closer" } else { "" };
             findings.ok("model", format!("{}: loads{both}", config.models.liveness));
+        }
+        Err(error) => findings.fail("model", &error.into()),
+    }
+    match networks.cover_judge(config) {
+        Ok(None) => {}
+        Ok(Some(_)) => {
+            let name = config.models.quality.named().map_or("", |id| id.as_str());
+            findings.ok("model", format!("{name}: loads"));
         }
         Err(error) => findings.fail("model", &error.into()),
     }

@@ -44,6 +44,7 @@ export const QUALITY = {
   cropped: "Partly outside of the picture: step to the middle",
   not_upright: "The face does not stand upright",
   unclear: "Hardly to be seen: uncover the face",
+  covered: "Something covers the face: take it off",
   no_face: "No face is seen",
   several_faces: "Several faces: one at a time",
   hold_still: "Hold still",

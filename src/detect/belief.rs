@@ -1,13 +1,12 @@
-//! When a face's orientation has to be looked at, so that no face is compared which was not seen to
-//! stand upright, and few are looked at twice.
+//! When a face has to be looked at, so that none is compared which was not seen to be good, and few are
+//! looked at twice: whether it stands upright, and whether something covers it.
 //!
 //! In: where the judged face is, when, and what was seen of it. Out: whether to look. A face that was
-//! seen to stand upright is believed while it is followed without a gap, and for [`BELIEVED_FRAMES`]
+//! seen to be good is believed while it is followed without a gap, and for [`BELIEVED_FRAMES`]
 //! at most. Pure; nothing allocates. Deliberately absent: the look itself.
 
 use std::time::Duration;
 
-use super::Orientation;
 use crate::clock::Monotonic;
 use crate::geometry::Rect;
 
@@ -22,7 +21,7 @@ const SAME_FACE: f32 = 0.3;
 
 /// What is known of the face that is judged.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Uprightness {
+pub struct Belief {
     believed: Option<Believed>,
     every: bool,
 }
@@ -34,7 +33,7 @@ struct Believed {
     frames: u32,
 }
 
-impl Uprightness {
+impl Belief {
     /// Looks at every face.
     pub const fn doubt_all(&mut self) {
         self.every = true;
@@ -58,9 +57,8 @@ impl Uprightness {
     }
 
     /// Takes in what was seen of it.
-    pub fn note(&mut self, orientation: Orientation, bounds: Rect, at: Monotonic) {
-        let upright = orientation == Orientation::Upright;
-        self.believed = upright.then_some(Believed { bounds, at, frames: 0 });
+    pub fn note(&mut self, good: bool, bounds: Rect, at: Monotonic) {
+        self.believed = good.then_some(Believed { bounds, at, frames: 0 });
     }
 }
 
@@ -75,7 +73,7 @@ impl Believed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::{Point, Turn};
+    use crate::geometry::Point;
 
     fn bounds(x: f32) -> Rect {
         Rect::square_around(Point::new(x, 100.0), 60.0)
@@ -83,15 +81,15 @@ mod tests {
 
     #[test]
     fn a_face_that_is_followed_is_looked_at_once_in_nine_frames() {
-        let mut uprightness = Uprightness::default();
+        let mut belief = Belief::default();
         let mut looks = Vec::new();
         for frame in 0..20_u64 {
             // It walks to the right by a tenth of its width from frame to frame.
             let (at, here) =
                 (Monotonic::from_millis(66 * frame), bounds(100.0 + 6.0 * frame as f32));
-            if uprightness.is_due(here, at) {
+            if belief.is_due(here, at) {
                 looks.push(frame);
-                uprightness.note(Orientation::Upright, here, at);
+                belief.note(true, here, at);
             }
         }
         assert_eq!(looks, [0, 9, 18]);
@@ -100,9 +98,9 @@ mod tests {
     #[test]
     fn another_face_or_one_after_a_gap_is_looked_at() {
         let known = || {
-            let mut uprightness = Uprightness::default();
-            uprightness.note(Orientation::Upright, bounds(100.0), Monotonic::from_millis(5000));
-            uprightness
+            let mut belief = Belief::default();
+            belief.note(true, bounds(100.0), Monotonic::from_millis(5000));
+            belief
         };
         for (x, at_ms, due, why) in [
             (100.0, 5066, false, "the same"),
@@ -127,13 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_seen_upright_is_believed() {
-        for seen in [Orientation::Turned(Turn::Half), Orientation::Unclear] {
-            let mut uprightness = Uprightness::default();
-            let at = Monotonic::from_millis;
-            uprightness.note(Orientation::Upright, bounds(100.0), at(0));
-            uprightness.note(seen, bounds(100.0), at(66));
-            assert!(uprightness.is_due(bounds(100.0), at(132)), "{seen:?}");
-        }
+    fn only_what_was_seen_to_be_good_is_believed() {
+        let mut belief = Belief::default();
+        let at = Monotonic::from_millis;
+        belief.note(true, bounds(100.0), at(0));
+        belief.note(false, bounds(100.0), at(66));
+        assert!(belief.is_due(bounds(100.0), at(132)));
     }
 }
