@@ -8,6 +8,8 @@
 //! all; a grant is signed in the same step, after its record, and announced whether or not that
 //! succeeds. Deliberately absent: threads, channels, clocks, and who is enrolled (`enrolments`).
 
+mod wanted;
+
 use uuid::Uuid;
 
 use super::ended::Ended;
@@ -32,6 +34,7 @@ use crate::serve::visits::{Asked, Refused};
 use crate::store::{
     self, Administrative, AuditRecord, Condition, ErrorKind, NAME_SEALED, Signature, Store,
 };
+pub use wanted::Wanted;
 
 /// What the desk is asked to do.
 #[derive(Debug)]
@@ -56,30 +59,6 @@ pub enum Task {
     Pin(Entered),
     /// What the broker session asks for.
     Asked(DeskRequest),
-}
-
-/// What a request that was carried out wants of others.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wanted {
-    /// Enrolled set and rules are to be read again.
-    pub read_again: bool,
-    /// The door is to forget its failed visits.
-    pub reset_lockout: bool,
-    /// Whose second factor has come.
-    pub factors: Vec<SubjectId>,
-    /// Who went in or out, by this door or by the other one.
-    pub passages: Vec<(SubjectId, Whereabouts)>,
-}
-
-impl Wanted {
-    fn join(&mut self, other: Self) {
-        self.read_again |= other.read_again;
-        self.reset_lockout |= other.reset_lockout;
-        let new: Vec<_> =
-            other.factors.into_iter().filter(|one| !self.factors.contains(one)).collect();
-        self.factors.extend(new);
-        self.passages.extend(other.passages);
-    }
 }
 
 /// A start that is still to be recorded.
