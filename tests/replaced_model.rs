@@ -28,7 +28,7 @@ fn door() -> Home {
     let home = Home::new();
     let folder = home.path("models");
     std::fs::create_dir(&folder).unwrap();
-    for name in ["blazeface-full-range", "blazeface-short-range", "deepid2"] {
+    for name in ["blazeface-full-range", "blazeface-short-range", "deepid2", "covered"] {
         let card = format!("{name}.toml");
         std::fs::copy(root().join("models").join(&card), folder.join(&card)).unwrap();
     }
@@ -37,6 +37,7 @@ fn door() -> Home {
         "assets/models/face_detection_short_range.tflite",
         "models/deepid2.tflite",
         "models/deepid2.cohort.safetensors",
+        "models/covered.tflite",
     ];
     for file in files.map(PathBuf::from) {
         std::fs::copy(root().join(&file), folder.join(file.file_name().unwrap())).unwrap();
