@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench doors`, or `make scale`; `DOORS=1000` says how many. Each door is the program's own
 //! broker session with its own connection, all in this process; the broker is a real mosquitto on loopback,
-//! and one client subscribes to everything as a hub does. Out: a table. Camera and networks are not part of
+//! and one client subscribes to all decisions as a hub does. Out: a table. Camera and networks are not part of
 //! it: a door computes on its own board.
 #![allow(
     missing_docs,
@@ -224,7 +224,8 @@ fn main() {
     );
     println!("memory of the broker  {:8.1} MB", resident_mb(&broker.process()));
 
-    let (template, hub) = (template(), Hub(Subscriber::connect(broker.port(), "#")));
+    let (template, hub) =
+        (template(), Hub(Subscriber::connect(broker.port(), "deepid-edge/+/access")));
     for rate in RATES {
         let before = worked_s(&broker.process());
         let took = all.decide(rate, &template, &hub);
