@@ -32,9 +32,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/golden"))
 from alignment import HEIGHT, TEMPLATE, WIDTH, similarity  # noqa: E402
 from blazeface import Detector, Letterbox, in_picture, suppress  # noqa: E402
+from portrait import SIZE, portrait_frames  # noqa: E402
 
 FINDER = "face_detection_full_range_sparse"
-SIZE = (640, 480)
 WARM_UP_FRAMES = 20
 PACKAGES = ("opencv-python-headless", "ai-edge-litert", "numpy")
 
@@ -54,20 +54,6 @@ def frames_from(path: Path | None, count: int) -> list[np.ndarray]:
     if not pictures:
         raise SystemExit(f"{path}: holds no picture that OpenCV can read")
     return pictures[:count]
-
-
-def portrait_frames(count: int) -> list[np.ndarray]:
-    portrait = cv2.imread(str(ROOT / "assets/photographs/astronaut.png"))
-    if portrait is None:
-        raise SystemExit("assets/photographs/astronaut.png is missing: run 'make assets'")
-    portrait = cv2.resize(portrait, (440, 440), interpolation=cv2.INTER_AREA)
-    frames = []
-    for number in range(min(count, 16)):
-        frame = np.full((SIZE[1], SIZE[0], 3), 96, np.uint8)
-        left, top = 60 + 6 * number, 20
-        frame[top : top + 440, left : left + 440] = portrait
-        frames.append(frame)
-    return frames
 
 
 def yuyv(bgr: np.ndarray) -> np.ndarray:

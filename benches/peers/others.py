@@ -7,7 +7,8 @@ out  a line with the versions and the peer's memory, or one that begins with "sk
      turns with this one (benches/peers.rs). With --rate DIR: how often it finds the face in the
      photographs and clips of that folder (`docs/performance.md`), as JSON
 
-Everything on one thread. A recogniser's frame is: find, align, describe the largest face. Weights come
+Everything on one thread. A recogniser's frame is: find, then describe one face, which face_recognition
+aligns by five points and the others cut out at a fixed place, as long as one was found. Weights come
 with the packages; those of files.toml are fetched, checked, and kept under assets/peers. Where weights
 can be had from nowhere, random ones are used, because the time does not depend on them: such a peer
 finds nothing and recognises nobody, and has no rate.
@@ -34,10 +35,10 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
+from portrait import portrait_frames  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-SIZE = (640, 480)
 # The daemon's least width of a face, in pixels.
 LEAST = 48
 STILL_SCALES, CLIP_SCALES, EACH_FRAME = (0.25, 0.125), (1.0, 0.5), 5
@@ -48,20 +49,6 @@ Frame = Callable[[np.ndarray], float | None]
 
 class Absent(Exception):
     """Something that the peer needs is not there."""
-
-
-def frames() -> list[np.ndarray]:
-    """The portrait on grey, moving a little, as in opencv_python.py."""
-    portrait = cv2.imread(str(ROOT / "assets/photographs/astronaut.png"))
-    if portrait is None:
-        raise Absent("assets/photographs/astronaut.png: run 'make assets'")
-    portrait = cv2.resize(portrait, (440, 440), interpolation=cv2.INTER_AREA)
-    pictures = []
-    for number in range(16):
-        frame = np.full((SIZE[1], SIZE[0], 3), 96, np.uint8)
-        frame[20:460, 60 + 6 * number : 500 + 6 * number] = portrait
-        pictures.append(frame)
-    return pictures
 
 
 def fetched(name: str) -> Path:
@@ -253,7 +240,7 @@ def resident_mb() -> float:
 
 def take_turns(frame: Frame, packages: tuple[str, ...]) -> None:
     """Does a frame whenever it is asked to, until the input ends."""
-    pictures = frames()
+    pictures = portrait_frames()
     for picture in pictures[:2]:
         frame(picture)
     print(f"{', '.join(f'{name} {version(name)}' for name in packages)}; {resident_mb():.0f} MB", flush=True)

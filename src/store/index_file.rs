@@ -90,17 +90,4 @@ impl IndexFile {
         durable::write(&self.path, &sealed)
             .map_err(|source| IndexProblem::Io { path: self.path.clone(), source })
     }
-
-    /// Takes the file away, where there is one.
-    ///
-    /// # Errors
-    /// [`IndexProblem::Io`].
-    pub fn remove(&self) -> Result<(), IndexProblem> {
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(IndexProblem::Io { path: self.path.clone(), source: error })
-            }
-            _ => Ok(()),
-        }
-    }
 }
