@@ -11,7 +11,7 @@ Everything on one thread. A recogniser's frame is: find, then describe one face,
 aligns by five points and the others cut out at a fixed place, as long as one was found. Weights come
 with the packages; those of files.toml are fetched, checked, and kept under assets/peers. Where weights
 can be had from nowhere, random ones are used, because the time does not depend on them: such a peer
-finds nothing and recognises nobody, and has no rate.
+recognises nobody.
 """
 
 from __future__ import annotations
