@@ -400,7 +400,7 @@ class World:
             row("detect.only", [], "default", "Rectangles outside of which no face is seen", True),
             row("door.id", "front", "/etc/deepid-edge/config.toml", "The door's part of every topic", False),
             row("live.mode", "deny", "default", "What a visit must show to be of a live face", True),
-            row("mqtt.password", "********", "DEEPID_EDGE_MQTT__PASSWORD", "The broker's password", False),
+            row("mqtt.password", "********", "DEEPID_EDGE__MQTT__PASSWORD", "The broker's password", False),
             row("mqtt.url", "mqtt://broker.lan:1883", "/etc/deepid-edge/config.toml", "Where the broker is", True),
             row("recognise.threshold", THRESHOLD, "default", "The comparison score to reach", True),
         ]
