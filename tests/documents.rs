@@ -58,6 +58,32 @@ fn typed(document: &str) -> Vec<String> {
     found
 }
 
+#[test]
+fn every_variable_that_sets_a_key_is_one_that_the_program_reads() {
+    let known: Vec<String> = deepid_edge::config::KEYS
+        .iter()
+        .map(|key| format!("DEEPID_EDGE__{}", key.name.to_uppercase().replace('.', "__")))
+        .collect();
+    let (mut unknown, mut seen) = (Vec::new(), 0);
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let part = |c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        for name in text.split(part).filter(|name| name.starts_with("DEEPID_EDGE_")) {
+            // One underscore is a variable of the program's own, such as DEEPID_EDGE_CONFIG.
+            let sets_a_key = name.trim_start_matches("DEEPID_EDGE_").contains("__")
+                || name.starts_with("DEEPID_EDGE__");
+            if sets_a_key && name != "DEEPID_EDGE__SECTION__KEY" {
+                seen += 1;
+                if !known.iter().any(|known| known == name) {
+                    unknown.push(format!("{}: {name}", document.display()));
+                }
+            }
+        }
+    }
+    assert!(seen > 0, "README.md has one");
+    assert!(unknown.is_empty(), "the program reads none of these: {unknown:#?}");
+}
+
 /// Words as a shell would part them: quotes, a comment at the end, the first command of a pipe.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
