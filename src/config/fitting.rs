@@ -274,7 +274,7 @@ impl Contradictions<'_> {
                 "recognise.search",
                 &"approximate",
                 "recognise.metric = \"euclidean\"",
-                "an index is of vectors of one length; choose 'cosine' or 'euclidean-l2', or search exactly",
+                "no index compares by that metric; choose 'cosine' or 'euclidean-l2', or search exactly",
             );
         }
         let Some(threshold) = recognise.threshold else {

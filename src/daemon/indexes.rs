@@ -279,6 +279,21 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_can_be_neither_read_nor_written_costs_the_next_start_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, approximate) = (opened(&folder), config("approximate"));
+        // A folder in its place: nobody can read or replace it as a file, whoever runs this.
+        std::fs::create_dir(folder.path().join("door.db.index")).unwrap();
+        let indexes = small();
+        assert_eq!(known(&indexes.index(&approximate, &store, gallery(0..40))), 0);
+        assert!(grown(&indexes));
+        assert_eq!(known(&indexes.index(&approximate, &store, gallery(0..40))), 40, "in memory");
+        let next = small();
+        assert_eq!(known(&next.index(&approximate, &store, gallery(0..40))), 0, "not kept");
+        assert!(grown(&next));
+    }
+
+    #[test]
     fn a_file_that_was_altered_or_is_of_another_key_is_grown_anew() {
         let folder = tempfile::tempdir().unwrap();
         let (store, approximate) = (opened(&folder), config("approximate"));

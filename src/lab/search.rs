@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::Stage;
 use super::end_to_end::EvaluateError;
 use super::report::Spread;
-use crate::calibrate::{Cohort, Interval, Stranger, Tally};
+use crate::calibrate::{Cohort, Interval, Tally};
 use crate::clock::{Clock as _, ClockRequirement, Floor, SystemClock};
 use crate::compare::{Gallery, GalleryEntry, Match, Metric, SearchScratch, SubjectId};
 use crate::config::Config;
@@ -162,12 +162,8 @@ struct Mixer {
 
 impl Mixer {
     fn new(cohort: &Cohort, key: ModelKey, mean: &[f32]) -> Self {
-        let centred = |stranger: &Stranger| {
-            let means = mean.iter().copied().chain(std::iter::repeat(0.0));
-            let values = stranger.vector.values().iter().zip(means);
-            unit(values.map(|(value, mean)| value - mean).collect())
-        };
-        let people = cohort.strangers.iter().map(centred).collect();
+        let people =
+            cohort.strangers.iter().map(|stranger| direction(&stranger.vector, mean)).collect();
         Self { key, mean: mean.to_vec(), people, random: fastrand::Rng::with_seed(7) }
     }
 
@@ -193,8 +189,8 @@ impl Mixer {
 
     /// The feature vector that lies in that direction from the mean.
     fn vector(&self, centred: &[f32]) -> Option<FeatureVector> {
-        let means = self.mean.iter().copied().chain(std::iter::repeat(0.0));
-        let values = centred.iter().zip(means).map(|(value, mean)| value + mean).collect();
+        let values = centred.iter().zip(padded(&self.mean)).map(|(value, mean)| value + mean);
+        let values = values.collect();
         FeatureVector::new(self.key.clone(), values).ok()
     }
 
@@ -205,9 +201,7 @@ impl Mixer {
             let other = self.person();
             let known = cosine.and_then(|cosine| {
                 let entry = self.random.choice(entries)?;
-                let means = self.mean.iter().copied().chain(std::iter::repeat(0.0));
-                let reference = entry.feature.values().iter().zip(means);
-                let reference = unit(reference.map(|(value, mean)| value - mean).collect());
+                let reference = direction(&entry.feature, &self.mean);
                 // What is at right angles to the reference turns it away by the angle.
                 let along: f32 = other.iter().zip(&reference).map(|(a, b)| a * b).sum();
                 let across = other.iter().zip(&reference).map(|(a, b)| a - along * b).collect();
@@ -220,6 +214,16 @@ impl Mixer {
         }
         probes
     }
+}
+
+/// A card's mean, or zeros where it has none.
+fn padded(mean: &[f32]) -> impl Iterator<Item = f32> + '_ {
+    mean.iter().copied().chain(std::iter::repeat(0.0))
+}
+
+/// In which direction `vector` lies from the mean.
+fn direction(vector: &FeatureVector, mean: &[f32]) -> Vec<f32> {
+    unit(vector.values().iter().zip(padded(mean)).map(|(value, mean)| value - mean).collect())
 }
 
 fn unit(mut values: Vec<f32>) -> Vec<f32> {
