@@ -147,6 +147,16 @@ fn in_words(rules: &Rules, rule: Rule<'_>) -> String {
             format!("the door was armed until {}", self::local(end, rules.zone()))
         }
         Rule::Armed(_) => "the door is not armed".to_owned(),
+        Rule::ArmedHours { schedule, day: Some(day) } => {
+            let hours = rules.book().schedules.get(schedule).map(ToString::to_string);
+            let hours = hours.unwrap_or_default();
+            format!(
+                "the door is armed by schedule {schedule}, which is closed by its hours of {day} ({hours})"
+            )
+        }
+        Rule::ArmedHours { schedule, day: None } => {
+            format!("the door is armed by schedule {schedule}, which is not there")
+        }
         Rule::From(from) => format!("the subject is valid from {} on", local(from)),
         Rule::Until(until) => format!("the subject was valid until {}", local(until)),
         Rule::Hours { group, schedule, day } => {
@@ -206,22 +216,31 @@ pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Sto
         (Ok(book), Ok(wall)) => (book, wall),
         (Err(failure), _) | (_, Err(failure)) => return findings.fail(CHECK, &failure),
     };
-    if !book.arming.is_armed(wall.unix_ms) {
-        return findings.warn(
-            CHECK,
-            "the door is not armed: nobody is let in".to_owned(),
-            "'deepid-edge arm on' lets people in again",
-        );
+    let rules = config.rules(book, None);
+    if !rules.is_armed(wall) {
+        let (what, remedy) = super::arm::unarmed(&rules, wall);
+        let what = format!("the door is not armed: nobody is let in, because {what}");
+        return findings.warn(CHECK, what, &remedy);
     }
-    findings.ok(CHECK, summary(&book, &config.time_zone()));
+    findings.ok(CHECK, summary(rules.book(), rules.zone()));
 }
 
 fn summary(book: &RuleBook, zone: &TimeZone) -> String {
+    if let Some(schedule) = &book.arming_follows {
+        return format!(
+            "armed while schedule {schedule} is open, as it is now; {}",
+            counted(book, zone)
+        );
+    }
     if book.schedules.is_empty() && book.subjects.is_empty() {
         return "armed; no rules: hours keep nobody out".to_owned();
     }
+    format!("armed; {}", counted(book, zone))
+}
+
+fn counted(book: &RuleBook, zone: &TimeZone) -> String {
     format!(
-        "armed; {} groups, {} schedules, {} holidays, on the clocks of {}",
+        "{} groups, {} schedules, {} holidays, on the clocks of {}",
         book.groups.len(),
         book.schedules.len(),
         book.holidays.len(),

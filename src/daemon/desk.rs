@@ -12,6 +12,7 @@ mod wanted;
 
 use uuid::Uuid;
 
+use super::armed::{ArmedState, Found};
 use super::ended::Ended;
 use super::local::{self, Local};
 use super::neighbour::Neighbour;
@@ -27,7 +28,7 @@ use crate::decide::{Decision, UnknownReason, Verdict};
 use crate::enrol::EnrolError;
 use crate::policy::{PinResult, Strangers, StrangersPolicy, Whereabouts};
 use crate::publish::ask::Answer;
-use crate::publish::{Answered, Armed, DeskRequest, DuressMessage, Outgoing, StrangersMessage};
+use crate::publish::{Answered, DeskRequest, DuressMessage, Outgoing, StrangersMessage};
 use crate::recognise::Recalled;
 use crate::serve::Entered;
 use crate::serve::visits::{Asked, Refused};
@@ -93,8 +94,8 @@ pub struct Desk {
     strangers: (StrangersPolicy, Strangers),
     /// People whose validity is over, who are to be erased.
     ended: Ended,
-    /// What was said last of whether the door is armed.
-    armed: Option<Armed>,
+    /// Whether the door is armed, as it was said last.
+    armed: ArmedState,
     /// The record of the start, while it could not be made.
     start: Option<Start>,
 }
@@ -119,7 +120,7 @@ impl Desk {
             decided: None,
             strangers: Default::default(),
             ended: Ended::default(),
-            armed: None,
+            armed: ArmedState::default(),
             start: None,
         };
         desk.count_outbox();
@@ -361,8 +362,9 @@ impl Desk {
         self.strangers.0 = policy;
     }
 
-    /// Erases people whose validity is over as `config` says, from now on.
-    pub(super) fn erase_ended(&mut self, config: &Config) {
+    /// Goes by the clocks of `config`, and erases people whose validity is over as it says, from now on.
+    pub fn go_by(&mut self, config: &Config) {
+        self.armed.renew(config);
         self.ended.renew(config);
     }
 
@@ -466,24 +468,13 @@ impl Desk {
         wall: WallClock,
         outgoing: &mut Vec<Outgoing>,
     ) -> bool {
-        let Ok(mut arming) = self.store.arming() else { return false };
-        let over = arming.until_ms().is_some_and(|end| wall.unix_ms >= end);
         let by = Signature { door: &self.door, boot: self.boot, now, wall };
-        // What cannot be written is judged by the time all the same, and tried again.
-        let ended = over && matches!(self.store.end_arming(by), Ok(Some(_)));
+        let Found { ended, news } = self.armed.look(&mut self.store, by);
         if ended {
-            tracing::info!("the time is over for which the door was armed");
             self.count_outbox();
             outgoing.push(Outgoing::Recorded);
         }
-        if ended && let Ok(after) = self.store.arming() {
-            arming = after;
-        }
-        let armed = Armed::new(arming, wall.unix_ms);
-        if self.armed.as_ref() != Some(&armed) {
-            self.armed = Some(armed.clone());
-            outgoing.push(Outgoing::Armed(armed));
-        }
+        outgoing.extend(news.map(Outgoing::Armed));
         ended
     }
 

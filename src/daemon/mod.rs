@@ -17,6 +17,7 @@
 //! (`slot`); one hung thread is a restart (`watchdog`). Deliberately absent: any way to store or show a
 //! picture, and any command that opens a door.
 
+mod armed;
 mod bearing;
 pub mod board;
 mod capture_thread;
@@ -325,7 +326,7 @@ fn open_desk(
     let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
     desk.watch_strangers(config.strangers_policy());
     desk.tell_names(config.mqtt.names);
-    desk.erase_ended(config);
+    desk.go_by(config);
     desk.begin(start, started, clock.wall())?;
     Ok(desk)
 }

@@ -78,6 +78,7 @@ impl Config {
     #[must_use]
     pub fn rules(&self, book: RuleBook, claimed_fpir: Option<f64>) -> Rules {
         Rules::new(book, self.time_zone())
+            .with_untrusted_clock(self.policy.untrusted_clock)
             .with_passback(self.passback_policy())
             .with_face_alone(self.face_alone(claimed_fpir))
     }

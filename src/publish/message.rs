@@ -19,7 +19,7 @@ use crate::decide::{FramesCounted, Outcome};
 use crate::door::Guidance;
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
-use crate::policy::{Arming, Doubt, FaceAlone, RuleName};
+use crate::policy::{Doubt, FaceAlone, RuleName, Rules};
 use crate::sign::{Jwk, PublicKey, SigningState, Thumbprint};
 use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
 
@@ -299,16 +299,20 @@ pub struct KeySet {
     pub keys: Vec<Jwk>,
 }
 
-/// Whether the door grants anything: what an administrator has said last. Nothing is armed by it.
+/// Whether the door grants anything: what an administrator has said last, within the hours that were written
+/// for it. Nothing is armed by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Armed {
     /// `deepid-edge/armed/1`.
     pub schema: Schema,
     /// Whether it is armed.
     pub armed: bool,
-    /// Until when, where that ends by itself: RFC 3339, UTC, milliseconds.
+    /// Until when, where it is armed for a time: RFC 3339, UTC, milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
+    /// The schedule outside of which it is not armed; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<RuleName>,
 }
 
 /// The camera in use.
@@ -555,12 +559,13 @@ impl KeySet {
 }
 
 impl Armed {
-    /// What was said, as it counts at `unix_ms`.
+    /// What the rules say of it when the wall clock says `wall`.
     #[must_use]
-    pub fn new(arming: Arming, unix_ms: i64) -> Self {
-        let armed = arming.is_armed(unix_ms);
-        let until = arming.until_ms().filter(|_| armed).map(rfc3339);
-        Self { schema: Self::schema(), armed, until }
+    pub fn new(rules: &Rules, wall: WallClock) -> Self {
+        let armed = rules.is_armed(wall);
+        let until = rules.book().arming.until_ms().filter(|_| armed).map(rfc3339);
+        let schedule = rules.book().arming_follows.clone();
+        Self { schema: Self::schema(), armed, until, schedule }
     }
 }
 

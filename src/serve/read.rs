@@ -182,6 +182,9 @@ pub(super) struct ArmedShown {
     armed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+    /// The schedule outside of which it is not armed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
 }
 
 /// What a visit must show to be of a live face.
@@ -244,6 +247,7 @@ pub(super) fn state_of(app: &App) -> DoorState {
         armed: ArmedShown {
             armed: armed.is_none_or(|armed| armed.armed),
             until: armed.and_then(|armed| armed.until.clone()),
+            schedule: armed.and_then(|armed| Some(armed.schedule.as_ref()?.to_string())),
         },
         locked_until: (locked_s > 0).then(|| utc(wall_ms + i64::from(locked_s) * 1000)),
         model: model("embed"),

@@ -261,6 +261,12 @@ pub enum Administrative {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         until: Option<String>,
     },
+    /// The door is armed only while another schedule is open than before, or whatever the hour is.
+    ArmingScheduled {
+        /// The schedule; absent where there is none.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        schedule: Option<RuleName>,
+    },
     /// Somebody may change something over MQTT from now on.
     AdministratorAdded {
         /// The name: no person's.

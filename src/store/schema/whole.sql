@@ -145,11 +145,12 @@ CREATE TABLE holidays (
     date TEXT PRIMARY KEY CHECK (date GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]')
 ) STRICT;
 
--- One row where somebody has said whether the door is armed; without one it is.
+-- One row where somebody has said whether the door is armed, or by which hours; without one it is.
 CREATE TABLE arming (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
     armed    INTEGER NOT NULL CHECK (armed IN (0, 1)),
-    until_ms INTEGER
+    until_ms INTEGER,
+    schedule TEXT REFERENCES schedules (name)
 ) STRICT;
 
 -- Who may use the page: a PHC string of argon2id, never the password itself.
