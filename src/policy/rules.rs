@@ -438,7 +438,7 @@ impl Rules {
     /// Why a subject is not valid at `moment`, if it is not. Where the clock at the door shows a time
     /// twice, or never, the shorter validity counts.
     fn invalid(&self, terms: &Terms, moment: Option<Timestamp>) -> Option<Refused<'static>> {
-        if terms.from.or(terms.until).is_none() {
+        if terms.from.is_none() && terms.until.is_none() {
             return None;
         }
         let Some(moment) = moment else { return Some(UNTRUSTED) };
