@@ -405,7 +405,8 @@ fn warn_of_claim(config: &Config, galleries: &Galleries) {
     let deciding = galleries.deciding();
     let operating = deciding.operating();
     if operating.beyond_accepted && deciding.references() > 0 {
-        let (what, remedy) = operating.beyond_words(config.accepted_fpir());
+        let (what, remedy) =
+            operating.beyond_words(config.recognise.accept_fpir, config.deciding_tries());
         tracing::error!(references = deciding.references(), "{what}; {remedy}");
         return;
     }
