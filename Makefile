@@ -4,7 +4,7 @@ CARGO ?= cargo
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant home-assistant-live page page-daemon page-contract page-kiosk clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits covered convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability scale
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant home-assistant-live page page-daemon page-contract page-kiosk clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits covered convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability scale opening
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -74,6 +74,10 @@ golden: assets ## Make the golden files anew with the reference in Python
 scale: assets ## Search a gallery of REFERENCES (1,000,000), and put DOORS (1,000) on one broker (half an hour)
 	$(CARGO) run --release --locked --features lab -- evaluate search --references $(or $(REFERENCES),1000000)
 	DOORS=$(or $(DOORS),1000) $(CARGO) bench --locked --bench doors
+
+opening: assets ## Time a decision on its way to a hub and to the real opener (a minute)
+	$(CARGO) build --release --locked --package deepid-opener
+	GRANTS=$(or $(GRANTS),200) $(CARGO) bench --locked --bench opening
 
 peers: assets ## Time ours beside the same work done by OpenCV and Python, in turns
 	$(CARGO) bench --locked --bench peers -- python
