@@ -402,7 +402,7 @@ fn rows(inputs: &mut Inputs) {
     let key = GrantKey::of_seed(&[1; 32]);
     let (kid, x) = (key.public().thumbprint(), key.public().x());
     for (number, name, text) in [
-        (4, "group", "staff\u{1f}work\u{1f}1\u{1f}staff"),
+        (4, "group", "staff\u{1f}work\u{1f}1\u{1f}staff\u{1f}work"),
         (5, "terms", "s-0a0b0c\u{1f}staff\u{1f}2026-12-24T18:30:00\u{1f}-\u{1f}1"),
         (6, "holiday", "2026-12-25"),
         (7, "arming", "1\u{1f}1\u{1f}1800000000000\u{1f}work"),

@@ -200,7 +200,7 @@ impl Question {
         book.schedules.insert(schedule.clone(), Schedule::read(&self.written.text()).unwrap());
         book.groups.insert(group.clone(), self.scheduled.then_some(schedule));
         if self.needs_factor {
-            book.demands.insert(group.clone(), Demand { factor: true, company: None });
+            book.demands.insert(group.clone(), Demand { factor: true, ..Demand::default() });
         }
         let group = self.grouped.then_some(group);
         book.subjects.insert(

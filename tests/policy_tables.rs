@@ -155,6 +155,9 @@ impl Case {
                 self.book.groups.insert(name(group)?, Some(name(schedule)?));
             }
             ["group", group, "needs", "factor"] => self.demand(group)?.factor = true,
+            ["group", group, "needs", "it", "during", schedule] => {
+                self.demand(group)?.during = Some(name(schedule)?);
+            }
             ["group", group, "needs", "company", company] => {
                 self.demand(group)?.company = Some(name(company)?);
             }

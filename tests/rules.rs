@@ -13,7 +13,7 @@ mod support;
 
 use deepid_edge::clock::{ClockTrust, Monotonic, PLAUSIBLE_FROM_UNIX_MS, WallClock};
 use deepid_edge::compare::SubjectId;
-use deepid_edge::policy::{Arming, RuleBook, RuleName, Schedule, Side, Whereabouts};
+use deepid_edge::policy::{Arming, Demand, RuleBook, RuleName, Schedule, Side, Whereabouts};
 use deepid_edge::publish::Outgoing;
 use deepid_edge::store::{
     Administrative, AuditRecord, Body, Error, RuleChange, RuleProblem, Signature, Store,
@@ -73,6 +73,7 @@ fn every_change_of_a_rule_is_one_transaction_with_its_record() {
     let holidays = [Date::from(day("2026-12-25")), Date::from(day("2026-12-26"))];
     let group = || staff.clone();
     let schedule = || Some(office.clone());
+    let at_night = Demand { factor: true, company: None, during: schedule() };
     let changes = [
         (
             RuleChange::SetSchedule { schedule: &office, hours: &hours },
@@ -107,6 +108,10 @@ fn every_change_of_a_rule_is_one_transaction_with_its_record() {
             A::ArmingChanged { armed: true, until: Some("2027-01-15T08:01:00Z".to_owned()) },
         ),
         (RuleChange::ArmBy(Some(&office)), A::ArmingScheduled { schedule: schedule() }),
+        (
+            RuleChange::Demand { group: &staff, demand: &at_night },
+            A::GroupDemands { group: group(), factor: true, company: None, during: schedule() },
+        ),
     ];
     for (change, wanted) in changes {
         assert_eq!(event(store.change_rules(change, by(WALL))), wanted);
@@ -114,6 +119,7 @@ fn every_change_of_a_rule_is_one_transaction_with_its_record() {
     let book = store.rule_book().unwrap();
     assert_eq!(book.arming, Arming::Until(1_800_000_060_000));
     assert_eq!(book.arming_follows, schedule());
+    assert_eq!(book.demands, [(group(), at_night)].into());
     assert_eq!(
         store.arming_book().unwrap(),
         hours_of(&book),
@@ -294,7 +300,10 @@ fn the_door_is_armed_by_a_schedule_and_says_by_which() {
     assert_eq!(home.ask(&["arm", "follow"]).code, 2, "which, or none");
     schedule("daily closed; holiday closed");
     let told = home.told(&["arm", "follow", "shop"]);
-    assert_eq!(told, json!({"armed": false, "until": null, "schedule": "shop"}));
+    assert_eq!(
+        told,
+        json!({"armed": false, "reason": "schedule", "until": null, "schedule": "shop"})
+    );
     let shown = home.ask(&["arm", "show"]).out;
     for part in ["not armed", "its schedule shop is closed", "arm follow"] {
         assert!(shown.contains(part), "{shown}");
@@ -310,11 +319,44 @@ fn the_door_is_armed_by_a_schedule_and_says_by_which() {
     assert!(refused.code == 2 && refused.err.contains("arming follows it"), "{}", refused.err);
     schedule("daily open; holiday open");
     let told = home.told(&["arm", "show"]);
-    assert_eq!(told, json!({"armed": true, "until": null, "schedule": "shop"}));
+    assert_eq!(told, json!({"armed": true, "reason": null, "until": null, "schedule": "shop"}));
     let off = home.ask(&["arm", "off"]).out;
     assert!(off.contains("because it was disarmed"), "{off}");
     let told = home.told(&["arm", "follow", "--none"]);
-    assert_eq!(told, json!({"armed": false, "until": null, "schedule": null}));
+    assert_eq!(
+        told,
+        json!({"armed": false, "reason": "disarmed", "until": null, "schedule": null})
+    );
+}
+
+#[test]
+fn a_group_needs_a_second_factor_at_times_and_the_schedule_stays() {
+    let home = Home::with_database();
+    home.told(&["schedules", "set", "nights", "daily 22:00-06:00", "holiday closed"]);
+    home.told(&["groups", "add", "flat"]);
+    let told = home.told(&["groups", "demand", "flat", "--factor", "--during", "nights"]);
+    assert_eq!((&told["factor"], &told["during"]), (&json!(true), &json!("nights")));
+    let listed = home.ask(&["groups", "list"]).out;
+    assert!(listed.contains("needs a second factor, while schedule nights is open"), "{listed}");
+    let refused = home.ask(&["schedules", "remove", "nights"]);
+    assert!(
+        refused.code == 2 && refused.err.contains("groups follow it, or need"),
+        "{}",
+        refused.err
+    );
+    let early = WallClock { unix_ms: PLAUSIBLE_FROM_UNIX_MS, ..WALL };
+    home.store().add_subject("Maria", early).unwrap();
+    home.told(&["groups", "assign", "Maria", "flat"]);
+    let home = home.set("policy.required_fpir", "1.0").set("recognise.accept_fpir", "1.0");
+    let reason = |at: &str| {
+        home.ask(&["policy", "explain", "Maria", "--at", at, "--json"]).json()["reason"].clone()
+    };
+    assert_eq!(reason("2026-12-22 21:59"), json!(null));
+    assert_eq!(reason("2026-12-22 22:00"), json!("second_factor_missing"));
+    let told = home.ask(&["policy", "explain", "Maria", "--without-clock", "--json"]).json();
+    assert_eq!(told["reason"], json!("clock_untrusted"));
+    home.told(&["groups", "demand", "flat", "--nothing"]);
+    home.told(&["schedules", "remove", "nights"]);
 }
 
 /// Whether somebody may pass, by `policy explain`, once a record of a later time stands in the way of the

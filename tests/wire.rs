@@ -18,7 +18,7 @@ use deepid_edge::clock::{Clock as _, ClockTrust, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{AmbiguousReason, Decision, DeniedReason, UnknownReason, Verdict};
 use deepid_edge::door::Guidance;
-use deepid_edge::policy::{Arming, FaceAlone, RuleBook, RuleName, Rules};
+use deepid_edge::policy::{Arming, Awaited, FaceAlone, RuleBook, RuleName, Rules};
 use deepid_edge::publish::challenge::Challenges;
 use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{
@@ -95,7 +95,8 @@ fn verdicts() -> Vec<Verdict> {
         D::SeveralFaces,
         D::ClockUntrusted,
         D::LockedOut,
-        D::SecondFactorMissing,
+        D::SecondFactorMissing(Awaited::Factor),
+        D::SecondFactorMissing(Awaited::Company),
         D::AntiPassback,
         D::NotArmed,
         D::BeyondCalibration,
@@ -146,8 +147,18 @@ fn rules() -> Vec<Administrative> {
         A::ArmingScheduled { schedule: None },
         A::ArmingScheduled { schedule: Some(rule("office")) },
         A::ArmingChanged { armed: true, until: Some("2026-05-01T07:15:02Z".to_owned()) },
-        A::GroupDemands { group: rule("vault"), factor: true, company: None },
-        A::GroupDemands { group: rule("vault"), factor: false, company: Some(rule("staff")) },
+        A::GroupDemands {
+            group: rule("vault"),
+            factor: true,
+            company: None,
+            during: Some(rule("nights")),
+        },
+        A::GroupDemands {
+            group: rule("vault"),
+            factor: false,
+            company: Some(rule("staff")),
+            during: None,
+        },
         A::AdministratorAdded {
             administrator: rule("hub"),
             key: fingerprint(),

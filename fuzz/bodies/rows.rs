@@ -19,7 +19,7 @@ const TABLES: [(&str, usize); 17] = [
     ("subjects", 5),
     ("subject_references", 8),
     ("schedules", 2),
-    ("subject_groups", 4),
+    ("subject_groups", 5),
     ("subject_terms", 5),
     ("holidays", 1),
     ("arming", 4),

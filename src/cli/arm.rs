@@ -3,6 +3,8 @@
 //! In: the database, a word. Out: the state, which survives restarts; every change is one transaction
 //! with its record. Deliberately absent: arming over MQTT, which is `ask`; alarms; armed means here that the door lets people in.
 
+use std::fmt::Write as _;
+
 use clap::Subcommand;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -13,7 +15,8 @@ use super::failure::Failure;
 use super::subjects::{change_rules, clock, existing};
 use crate::clock::{Clock as _, ClockTrust, WallClock, utc};
 use crate::config::Config;
-use crate::policy::{Arming, RuleName, Rules};
+use crate::policy::{Arming, RuleName};
+use crate::publish::{Armed, Unarmed};
 use crate::store::{RuleChange, Store};
 
 /// The shortest and the longest time for which a door is armed.
@@ -98,51 +101,32 @@ fn lasting(duration: SignedDuration, now: WallClock) -> Result<Arming, Failure> 
 
 fn tell(context: &Context, config: &Config, store: &Store) -> Result<Kind, Failure> {
     let rules = config.rules(store.arming_book()?, None);
-    let wall = clock(store, config)?.wall();
-    let armed = rules.is_armed(wall);
-    let book = rules.book();
-    let until = book.arming.until_ms().filter(|_| armed).map(utc);
-    let schedule = book.arming_follows.as_ref();
-    let text = match (armed, &until, schedule) {
-        (true, None, None) => "armed: whoever may pass is let in".to_owned(),
-        (true, None, Some(schedule)) => format!(
-            "armed while schedule {schedule} is open, as it is now: whoever may pass is let in"
-        ),
-        (true, Some(until), None) => {
-            format!("armed until {until}, and nobody is let in from then on")
-        }
-        (true, Some(until), Some(schedule)) => format!(
-            "armed until {until} while schedule {schedule} is open, as it is now; nobody is let in from then on"
-        ),
-        (false, ..) => {
-            let (what, remedy) = unarmed(&rules, wall);
+    let Armed { armed, reason, schedule, .. } = Armed::new(&rules, clock(store, config)?.wall());
+    let arming = rules.book().arming;
+    let until = arming.until_ms().filter(|_| reason.is_none_or(is_for_now)).map(utc);
+    let text = match reason {
+        Some(reason) => {
+            let (what, remedy) = reason.words(schedule.as_ref());
             format!("not armed: nobody is let in, because {what}; {remedy}")
         }
+        None => {
+            let (mut text, mut then) = ("armed".to_owned(), ": whoever may pass is let in");
+            if let Some(until) = &until {
+                let _infallible = write!(text, " until {until}");
+                then = ", and nobody is let in from then on";
+            }
+            if let Some(schedule) = &schedule {
+                let _infallible = write!(text, " while schedule {schedule} is open, as it is now");
+            }
+            text + then
+        }
     };
-    context.tell(text, &json!({ "armed": armed, "until": until, "schedule": schedule }))?;
+    let value = json!({ "armed": armed, "reason": reason, "until": until, "schedule": schedule });
+    context.tell(text, &value)?;
     Ok(Kind::Done)
 }
 
-/// Of a door that is not armed when the wall clock says `wall`: why, and what changes that.
-pub(super) fn unarmed(rules: &Rules, wall: WallClock) -> (String, String) {
-    let book = rules.book();
-    if book.arming == Arming::Off {
-        return ("it was disarmed".to_owned(), "'deepid-edge arm on' changes that".to_owned());
-    }
-    if wall.trust != ClockTrust::Trusted {
-        let remedy = "'deepid-edge clock show' says what helps".to_owned();
-        return ("that hangs on the time and the clock is not trusted".to_owned(), remedy);
-    }
-    match &book.arming_follows {
-        Some(schedule) if book.arming.is_armed(wall.unix_ms) => (
-            format!("its schedule {schedule} is closed"),
-            format!(
-                "'deepid-edge schedules set {schedule}' gives it other hours, 'deepid-edge arm follow' another schedule or none (--none)"
-            ),
-        ),
-        _ => (
-            "the time is over for which it was armed".to_owned(),
-            "'deepid-edge arm on' changes that".to_owned(),
-        ),
-    }
+/// Whether a door that is not armed for this reason may be again before the time is over for which it is.
+const fn is_for_now(reason: Unarmed) -> bool {
+    matches!(reason, Unarmed::Schedule | Unarmed::Clock)
 }

@@ -20,6 +20,7 @@ use crate::clock::{Clock as _, ClockTrust, Monotonic, WallClock, utc};
 use crate::config::Config;
 use crate::decide::{DeniedReason, Verdict};
 use crate::policy::{Arming, Asked, Direction, Proof, Rule, RuleBook, Rules};
+use crate::publish::Armed;
 use crate::store::{Store, Subject};
 
 /// What to ask the rules.
@@ -38,6 +39,9 @@ pub struct Explain {
     /// if it is left out
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// As if the clock could not be trusted
+    #[arg(long, conflicts_with = "at")]
+    without_clock: bool,
     /// As if the subject's second factor had just been shown
     #[arg(long)]
     with_factor: bool,
@@ -66,8 +70,10 @@ impl Verb {
                 rules
             }
         };
+        let now = || Ok::<_, Failure>(clock(&store, &config)?.wall());
         let wall = match &verb.at {
-            None => clock(&store, &config)?.wall(),
+            None if verb.without_clock => WallClock { trust: ClockTrust::Untrusted, ..now()? },
+            None => now()?,
             // Whoever asks for a time means that the clock shows it.
             Some(text) => WallClock {
                 unix_ms: moment::at_the_door(text, rules.zone()).ok_or_else(|| no_time(text))?,
@@ -217,8 +223,8 @@ pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Sto
         (Err(failure), _) | (_, Err(failure)) => return findings.fail(CHECK, &failure),
     };
     let rules = config.rules(book, None);
-    if !rules.is_armed(wall) {
-        let (what, remedy) = super::arm::unarmed(&rules, wall);
+    if let Armed { reason: Some(reason), schedule, .. } = Armed::new(&rules, wall) {
+        let (what, remedy) = reason.words(schedule.as_ref());
         let what = format!("the door is not armed: nobody is let in, because {what}");
         return findings.warn(CHECK, what, &remedy);
     }

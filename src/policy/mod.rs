@@ -43,7 +43,7 @@ pub use passback::{
 pub use permit::Permit;
 pub use pin::{DIGITS_MAX, DIGITS_MIN, Pin, PinProblem, PinResult};
 pub use rules::{
-    Asked, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms, UntrustedClock,
+    Asked, Awaited, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms, UntrustedClock,
 };
 pub use schedule::{Day, Schedule, ScheduleProblem, read_date};
 pub use strangers::{Strangers, StrangersPolicy};

@@ -65,6 +65,19 @@ pub struct Demand {
     pub factor: bool,
     /// Somebody else, of this group, who was recognised shortly before.
     pub company: Option<RuleName>,
+    /// The schedule while which it is needed; `None`: at any time. Where it is not there, or there is no
+    /// clock to go by, it is needed.
+    pub during: Option<RuleName>,
+}
+
+/// What beside a face is missing: the names that stand on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Awaited {
+    /// The same subject's second factor.
+    Factor,
+    /// A second person.
+    Company,
 }
 
 /// That somebody's second factor has come, or that somebody was recognised who could have passed, at
@@ -158,7 +171,7 @@ pub enum Refusal {
     /// The subject goes the same way a second time.
     AntiPassback,
     /// A second factor, or a second person, has not come.
-    SecondFactorMissing,
+    SecondFactorMissing(Awaited),
 }
 
 /// What a ruling rests on.
@@ -280,11 +293,13 @@ impl Rules {
         note_whereabouts(&mut self.book.whereabouts, subject, at, now_ms);
     }
 
-    /// To which side a grant of `subject` at `unix_ms` leads, where anybody keeps it and it is a passage of
-    /// its own. It is noted once it is recorded ([`Self::note_passage`]).
+    /// To which side a grant of `subject` leads, where anybody keeps it, it is a passage of its own, and the
+    /// clock is trusted: a wrong time would stand for a right one. It is noted once it is recorded
+    /// ([`Self::note_passage`]).
     #[must_use]
-    pub fn passes(&self, subject: &SubjectId, unix_ms: i64) -> Option<Side> {
-        self.passback.passes(self.book.whereabouts.get(subject), unix_ms)
+    pub fn passes(&self, subject: &SubjectId, wall: WallClock) -> Option<Side> {
+        let moment = trusted(Some(wall))?;
+        self.passback.passes(self.book.whereabouts.get(subject), moment.as_millisecond())
     }
 
     /// Keeps what `before` knows of where people went, where that is newer at `now_ms`: it was read earlier,
@@ -336,8 +351,8 @@ impl Rules {
             Ok(again) => again,
             Err(refused) => return no(refused),
         };
-        if let Some(rule) = self.lacking(asked, moment) {
-            return no((Refusal::SecondFactorMissing, rule));
+        if let Some((awaited, rule)) = self.lacking(asked, moment) {
+            return no((Refusal::SecondFactorMissing(awaited), rule));
         }
         Ruling { refusal: None, rule, passback: again }
     }
@@ -391,14 +406,19 @@ impl Rules {
     }
 
     /// What the subject's group, or this door, needs beside the face and has not got.
-    fn lacking<'r>(&'r self, asked: &Asked<'_>, moment: Option<Timestamp>) -> Option<Rule<'r>> {
+    fn lacking<'r>(
+        &'r self,
+        asked: &Asked<'_>,
+        moment: Option<Timestamp>,
+    ) -> Option<(Awaited, Rule<'r>)> {
         let group = self.group_of(asked.subject);
         let demand = group.and_then(|group| Some((group, self.book.demands.get(group)?)));
+        let demand = demand.filter(|(_, demand)| self.is_needed(demand, moment));
         if !asked.factor {
             let grouped = demand.filter(|(_, demand)| demand.factor);
             let grouped = grouped.map(|(group, _)| Rule::Factor { group });
             if let Some(rule) = grouped.or_else(|| self.face.doubts().next().map(Rule::FaceAlone)) {
-                return Some(rule);
+                return Some((Awaited::Factor, rule));
             }
         }
         let (group, Demand { company, .. }) = demand?;
@@ -410,7 +430,17 @@ impl Rules {
                 && terms.is_none_or(|terms| self.invalid(terms, moment).is_none())
                 && self.hours(Some(company), moment).is_ok()
         };
-        (!asked.before.iter().any(is_company)).then_some(Rule::Company { group, company })
+        let rule = Rule::Company { group, company };
+        (!asked.before.iter().any(is_company)).then_some((Awaited::Company, rule))
+    }
+
+    /// Whether a demand holds at `moment`.
+    fn is_needed(&self, demand: &Demand, moment: Option<Timestamp>) -> bool {
+        let Some(during) = &demand.during else { return true };
+        let (Some(hours), Some(moment)) = (self.book.schedules.get(during), moment) else {
+            return true;
+        };
+        hours.at(self.zone.to_datetime(moment), &self.book.holidays).1
     }
 
     /// Whether what is decided about `subject` is told as made under duress.

@@ -37,8 +37,8 @@ pub enum Ask {
     },
     /// Let pass whoever may only while a schedule is open.
     ArmFollow {
-        /// The schedule; absent: whatever the hour is.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        /// The schedule; null: whatever the hour is. It must be said, because that lets more people pass.
+        #[serde(deserialize_with = "Option::deserialize")]
         schedule: Option<RuleName>,
     },
     /// Forget the failed visits, and end a lockout.
@@ -282,7 +282,7 @@ mod tests {
         for (text, ask) in [
             (r#"{"do":"arm","armed":false}"#, Ask::Arm { armed: false, for_s: None }),
             (r#"{"do":"arm","armed":true,"for_s":60}"#, Ask::Arm { armed: true, for_s: Some(60) }),
-            (r#"{"do":"arm_follow"}"#, Ask::ArmFollow { schedule: None }),
+            (r#"{"do":"arm_follow","schedule":null}"#, Ask::ArmFollow { schedule: None }),
             (
                 r#"{"do":"arm_follow","schedule":"office"}"#,
                 Ask::ArmFollow { schedule: Some(RuleName::new("office").unwrap()) },

@@ -138,7 +138,7 @@ pub enum RuleProblem {
     ScheduleArms(RuleName),
     /// Groups follow the schedule.
     #[error(
-        "schedule '{schedule}': {groups} groups follow it, whose people could pass at any time without it; {advice}",
+        "schedule '{schedule}': {groups} groups follow it, or need something while it is open, and without it that would be at any time; {advice}",
         advice = self.advice()
     )]
     ScheduleInUse {
@@ -175,7 +175,7 @@ impl Remedied for RuleProblem {
                 "let it follow another one with 'deepid-edge arm follow' first, or none with 'deepid-edge arm follow --none'"
             }
             Self::ScheduleInUse { .. } => {
-                "give them another one with 'deepid-edge groups follow' first"
+                "give them another one with 'deepid-edge groups follow' or 'groups demand --during' first"
             }
             Self::NoPin(_) => {
                 "'deepid-edge pins list' shows who has one, 'deepid-edge pins set' sets one"
@@ -213,16 +213,17 @@ impl Store {
         let bad = |what: String| Undone::Refused(Error::BadRules { path: self.path.clone(), what });
         let mut book = self.read_hours(&moment)?;
         let group = |row: &Row<'_>| {
-            let texts: [Option<String>; 2] = [row.get(1)?, row.get(3)?];
+            let texts: [Option<String>; 3] = [row.get(1)?, row.get(3)?, row.get(4)?];
             Ok((row.get::<_, String>(0)?, row.get::<_, bool>(2)?, texts))
         };
-        let sql = "SELECT name, schedule, factor, company FROM subject_groups";
-        for (group, factor, [schedule, company]) in rows(&moment, sql, group)? {
+        let sql = "SELECT name, schedule, factor, company, during FROM subject_groups";
+        for (group, factor, [schedule, company, during]) in rows(&moment, sql, group)? {
             let group = name(group).map_err(bad)?;
             let schedule = schedule.map(name).transpose().map_err(bad)?;
             let company = company.map(name).transpose().map_err(bad)?;
+            let during = during.map(name).transpose().map_err(bad)?;
             if factor || company.is_some() {
-                book.demands.insert(group.clone(), Demand { factor, company });
+                book.demands.insert(group.clone(), Demand { factor, company, during });
             }
             book.groups.insert(group, schedule);
         }
@@ -417,17 +418,20 @@ fn remove_group(connection: &Connection, group: &RuleName) -> Result<Administrat
 fn set_demand(
     connection: &Connection,
     group: &RuleName,
-    Demand { factor, company }: &Demand,
+    Demand { factor, company, during }: &Demand,
 ) -> Result<Administrative, Undone> {
     needs_group(connection, Some(group))?;
     needs_group(connection, company.as_ref())?;
-    let sql = "UPDATE subject_groups SET factor = ?2, company = ?3 WHERE name = ?1";
-    let company_name = company.as_ref().map(RuleName::as_str);
-    connection.execute(sql, params![group.as_str(), factor, company_name])?;
+    needs_schedule(connection, during.as_ref())?;
+    let sql = "UPDATE subject_groups SET factor = ?2, company = ?3, during = ?4 WHERE name = ?1";
+    let [company_name, while_open] =
+        [company, during].map(|name| name.as_ref().map(RuleName::as_str));
+    connection.execute(sql, params![group.as_str(), factor, company_name, while_open])?;
     Ok(Administrative::GroupDemands {
         group: group.clone(),
         factor: *factor,
         company: company.clone(),
+        during: during.clone(),
     })
 }
 
@@ -468,7 +472,7 @@ fn limit(
 
 fn remove_schedule(connection: &Connection, schedule: &RuleName) -> Result<Administrative, Undone> {
     needs_schedule(connection, Some(schedule))?;
-    let sql = "SELECT count(*) FROM subject_groups WHERE schedule = ?1";
+    let sql = "SELECT count(*) FROM subject_groups WHERE schedule = ?1 OR during = ?1";
     let groups = count(connection, sql, schedule.as_str())?;
     if groups > 0 {
         return Err(RuleProblem::ScheduleInUse { schedule: schedule.clone(), groups }.into());

@@ -111,7 +111,8 @@ CREATE TABLE subject_groups (
     name     TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
     schedule TEXT REFERENCES schedules (name),
     factor INTEGER NOT NULL DEFAULT 0 CHECK (factor IN (0, 1)),
-    company TEXT REFERENCES subject_groups (name)
+    company TEXT REFERENCES subject_groups (name),
+    during TEXT REFERENCES schedules (name)
 ) STRICT;
 
 -- Times are those of a clock at the door, such as 2026-12-24T18:30:00. Duress: what is decided about the

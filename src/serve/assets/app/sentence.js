@@ -58,11 +58,16 @@ const EVENTS = {
 };
 
 /** Whether the door lets anybody in, of the state's `armed`. */
-export function armedText({ armed, until, schedule }) {
-  const by = schedule ? `, by the schedule ${schedule}` : "";
-  if (!armed) return `no: nobody is let in${by}`;
-  return `yes${until ? `, until ${asMoment(until)}` : ""}${by}`;
+export function armedText({ armed, reason, until, schedule }) {
+  if (!armed) return `no: nobody is let in, ${words({ ...UNARMED, schedule: `the schedule ${schedule} is closed` }, reason ?? "disarmed")}`;
+  return `yes${until ? `, until ${asMoment(until)}` : ""}${schedule ? `, by the schedule ${schedule}` : ""}`;
 }
+
+const UNARMED = {
+  disarmed: "it was disarmed",
+  over: "the time is over for which it was armed",
+  clock: "it hangs on the time and the clock is not trusted",
+};
 
 /** What happened and why. */
 export function sentenceOf(record) {
