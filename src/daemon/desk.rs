@@ -2,11 +2,12 @@
 //!
 //! In: a [`Task`] and the time. Out: what the broker session is given, in that order. Owns the
 //! database and knows how it is; the thread around it is a short loop (`desk_thread`), and tests that
-//! need a door's records without a camera use the desk itself.
+//! need a door's records without a camera use the desk itself. What a request or the page waits for goes
+//! back by the channel that came with it.
 //!
 //! Invariant: an announcement is handed out with the record that was just made durable, or not at
 //! all; a grant is signed in the same step, after its record, and announced whether or not that
-//! succeeds. Deliberately absent: threads, channels, clocks, and who is enrolled (`enrolments`).
+//! succeeds. Deliberately absent: threads, queues, clocks, and who is enrolled (`enrolments`).
 
 mod wanted;
 
@@ -47,8 +48,13 @@ pub enum Task {
         /// Whether consumers hear of it.
         announce: bool,
     },
-    /// Remember for a while the faces of the stranger of whom the last decision was.
-    Remember(Recalled),
+    /// Remember for a while the faces of the stranger of whom the decision of that moment was.
+    Remember {
+        /// What is left of them.
+        faces: Recalled,
+        /// When it was decided: a decision that did not get here leaves its faces to no other.
+        decided_at: Monotonic,
+    },
     /// What somebody at this machine asks for.
     Local(Local),
     /// What the page asks of strangers' visits.
@@ -88,8 +94,8 @@ pub struct Desk {
     neighbour: Option<Neighbour>,
     /// Strangers who were just here.
     recalls: Recalls,
-    /// The record of the last decision, where there is one.
-    decided: Option<(Uuid, u64)>,
+    /// The record of the last decision, where there is one, and when it was decided.
+    decided: Option<((Uuid, u64), Monotonic)>,
     /// When somebody is told of strangers, and those who came.
     strangers: (StrangersPolicy, Strangers),
     /// People whose validity is over, who are to be erased.
@@ -172,9 +178,9 @@ impl Desk {
                 self.decided(&decision, announce, now, outgoing);
                 self.note_stranger(&decision, now, outgoing);
             }
-            Task::Remember(faces) => {
-                // The door hands it over right behind the decision.
-                if let Some(record) = self.decided.take() {
+            Task::Remember { faces, decided_at } => {
+                let last = self.decided.take();
+                if let Some((record, _)) = last.filter(|(_, at)| *at == decided_at) {
                     self.recalls.remember(record, faces, now);
                 }
             }
@@ -422,7 +428,8 @@ impl Desk {
         outgoing: &mut Vec<Outgoing>,
     ) {
         let made = self.store.record_decision(decision, &self.door, self.boot);
-        self.decided = made.as_ref().ok().map(|record| (record.id, record.seq));
+        let decided = |record: &AuditRecord| ((record.id, record.seq), decision.decided_at);
+        self.decided = made.as_ref().ok().map(decided);
         let Some(record) = self.note(made) else {
             if announce {
                 tracing::error!("a decision was not announced: it could not be recorded");

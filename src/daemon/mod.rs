@@ -14,8 +14,8 @@
 //! without database, library or models it does not start.
 //!
 //! Invariants: a decision is durable before it is announced (`desk`); frames never queue
-//! (`slot`); one hung thread is a restart (`watchdog`). Deliberately absent: any way to store or show a
-//! picture, and any command that opens a door.
+//! (`slot`); one hung thread is a restart (`watchdog`). Deliberately absent: any way to store a
+//! picture, and any command that opens a door; who is shown one is the page's (`serve`).
 
 mod armed;
 mod bearing;
