@@ -128,7 +128,7 @@ covered: assets ## Draw covers on faces, train, quantise and calibrate the judge
 convert-liveness: assets ## Make a TFLite with a card out of a MiniFASNet's public weights (FILE=x.pth)
 	@models/training/liveness/convert_liveness.sh
 
-clean-machine: ## Run `make demo` and `make test` in a bare Debian 12 with only Rust added (root)
+clean-machine: ## Run `make demo` and `make test` in a bare Debian 12, or RELEASE=trixie, with only Rust added (root)
 	tools/try_clean_debian.sh
 
 build-arm64: ## Build the program for a 64-bit ARM board
