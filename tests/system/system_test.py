@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import door
 import feed
 import guide
 import run
@@ -103,6 +104,12 @@ class Line(unittest.TestCase):
         self.wall.must.return_value = TRACE.replace("level 0", "level 1")
         with self.assertRaisesRegex(AssertionError, "not one pulse"):
             self.wall.pulse(2)
+
+
+class Heard(unittest.TestCase):
+    def test_both_forms_of_a_time_are_read(self) -> None:
+        of_both = [door.instant(f"2026-12-01T00:02:33.250000{zone}") for zone in ("Z+0000", "+0000")]
+        self.assertEqual(of_both, [1796083353.25] * 2)
 
 
 class Skipping(unittest.TestCase):
