@@ -49,7 +49,7 @@ CONFIG = "etc/deepid-edge/config.toml"
 STATE = "var/lib/deepid-edge"
 UNIT = "deepid-edge.service"
 OPENER = "deepid-opener"
-# What `systemd-analyze security` may give a service at most, of 10, as tests/service.rs holds it.
+# What `systemd-analyze security` may give a service at most, of 10, tests/service.rs holds the daemon's too.
 EXPOSURE_MAX = {NAME: 1.5, OPENER: 1.5}
 # As systemd would: the program itself, in place of a shell that passes signals on.
 AS_USER = ("setpriv", f"--reuid={NAME}", f"--regid={NAME}", "--init-groups", "--no-new-privs", "--")
