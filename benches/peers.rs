@@ -4,8 +4,8 @@
 //! `make peers`, or `cargo bench --bench peers -- python`: it installs the packages that
 //! `benches/peers/*.txt` pin. Out: for YUYV and MJPG the time of a frame of both, with
 //! the full range on every frame and 1,000 references, and how much each has around its networks; then
-//! for each of `OTHERS` the time of its frame beside a whole frame of ours that follows a face. What could
-//! not be had is said and left out.
+//! for each of `OTHERS` the time of its frame beside a whole frame of ours: one that follows a face, one that
+//! is searched as a whole, and the average over a visit. What could not be had is said and left out.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -41,6 +41,9 @@ const OTHERS: [(&str, &str, usize); 10] = [
     ("yunet-320+mobilefacenet", "others", 50),
     ("ssd+deepid", "tensorflow", 25),
 ];
+
+/// Frames of a visit after which what is done in them comes again: every third is searched as a whole.
+const OF_A_VISIT: u32 = 3;
 
 /// A script as it waits for its turn.
 struct Peer {
@@ -145,8 +148,15 @@ fn beside(runtime: &Runtime, name: &str, packages: &str, rounds: usize) {
     let ours = ["frame/following", "frame/full range alone, one crop"];
     let ours = ours.map(|name| timed(prepared(runtime, name)));
     let mut turns: Vec<Turn<'_>> = std::iter::once(theirs).chain(ours).collect();
+    let mut frame = prepared(runtime, "frame/somebody");
+    turns.push(timed(move || (0..OF_A_VISIT).for_each(|_| frame())));
     let times = medians_after(&mut turns, rounds.min(WARM_UP), rounds);
-    let [theirs, following, whole] = times[..] else { return };
-    println!("{}", ratio(&format!("  {name} / deepid-edge, following"), theirs, following));
-    println!("{}", ratio(&format!("  {name} / deepid-edge, full range"), theirs, whole));
+    let [theirs, following, whole, visit] = times[..] else { return };
+    for (ours, time) in [
+        ("following", following),
+        ("full range", whole),
+        ("a frame of a visit", visit / OF_A_VISIT),
+    ] {
+        println!("{}", ratio(&format!("  {name} / deepid-edge, {ours}"), theirs, time));
+    }
 }

@@ -40,6 +40,15 @@ pub fn put(file: &File, from: &Path, to: &Path) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 
+/// Renames `from`, whose content is synced already, to `to` in the same folder, which it replaces.
+///
+/// # Errors
+/// What the system says; `to` is as it was unless only the folder could not be synced.
+pub fn settle(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)?;
+    sync_folder_of(to)
+}
+
 /// Makes durable what was renamed or made in the folder of `path`.
 ///
 /// # Errors

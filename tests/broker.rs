@@ -153,7 +153,7 @@ fn the_will_speaks_when_we_cannot() {
     let Some(broker) = start() else { return };
     let subscriber = Subscriber::connect(broker.port(), STATUS);
     // The thief is not to be pushed out before it has asked for anything.
-    let backoff_first = Duration::from_secs(2);
+    let backoff_first = Duration::from_secs(6);
     let mut door = Door::open(SessionSettings { backoff_first, ..settings(broker.port()) });
     door.until_connected();
     assert_eq!(subscriber.on(STATUS).text(), "online");

@@ -138,6 +138,7 @@ if for_any system system-arm64; then
 fi
 if for_any system; then
     need qemu-system-x86 'emulates the machine' command_there qemu-system-x86_64
+    need swtpm 'is the TPM of the machine' command_there swtpm
     command_there qemu-system-x86_64 || qemu_fits qemu-system-x86
 fi
 if for_any system-arm64; then

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::guarded::{self, BYTES_MAX, Fault};
 use super::{GrantKey, KeyProblem, SigningState, Thumbprint};
-use crate::durable::sync_folder_of;
+use crate::durable;
 use crate::remedy::Remedied;
 
 /// What the credential is called in the service manager's folder.
@@ -297,9 +297,7 @@ impl KeyPlace {
     /// # Errors
     /// [`KeyTrouble::Unwritable`].
     pub fn settle(&self) -> Result<(), KeyTrouble> {
-        std::fs::rename(self.beside(), &self.path)
-            .and_then(|()| sync_folder_of(&self.path))
-            .map_err(|error| self.unwritable(error))
+        durable::settle(&self.beside(), &self.path).map_err(|error| self.unwritable(error))
     }
 
     /// Takes a key away that was made beside this place and recorded nowhere.

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import guide
 import wall as opener
 from door import CONFIG, NAME, PATIENCE, UNIT, Door, Message
-from wall import BUTTON, CONTACT, RELAY, STRANGER_SEED, TRACE, Wall, base64url, unsigned
+from wall import BUTTON, CONTACT, RELAY, STRANGER_SEED, TRACE, Skipped, Wall, base64url, unsigned
 
 # The longest that an end may take, by the project's word; longer is a family before a closed door.
 END_S = 3.0
@@ -475,6 +475,53 @@ def survives_a_wrong_clock(door: Door) -> str:
         after = door.mark()
         door.next_grant(after, person)
     return f"denied in {' and '.join(told)}"
+
+
+@check("a TPM seals the keys of grants and of the database: it grants, and by another TPM it does not start")
+def keys_in_a_tpm(door: Door) -> str:
+    # The commands are those of docs/board.md.
+    if not door.run("test -c /dev/tpmrm0"):
+        raise Skipped("the machine has no TPM: swtpm is not installed here")
+    kept, drop_in, state = "/etc/credstore.encrypted", f"/etc/systemd/system/{UNIT}.service.d", "/var/lib/deepid-edge"
+    streaming(door)
+    person, before = subject(door), must_as_service(door, "keys show --json")
+    seal = "systemd-creds encrypt --with-key=tpm2 --name"
+    door.must(f"install -d -m 0700 {kept}; mkdir -p {drop_in}; cp -a {state}/grant.key /root/")
+    try:
+        door.must(f"{seal}=grant.key {state}/grant.key {kept}/grant.key && shred -u {state}/grant.key")
+        door.must("openssl rand -hex 32 | install -o deepid-edge -m 0600 /dev/stdin /dev/shm/store.key")
+        door.must(f"{seal}=store.key /dev/shm/store.key {kept}/store.key && systemctl stop {UNIT}")
+        must_as_service(door, "keys rotate --store --key /dev/shm/store.key")
+        keys = "".join(f"LoadCredentialEncrypted={key}:{kept}/{key}\n" for key in ("grant.key", "store.key"))
+        door.machine.write(f"{drop_in}/tpm.conf", f"[Service]\n{keys}")
+        door.must(f"systemctl daemon-reload; shred -u {state}/store.key")
+        after = door.mark()
+        door.start()
+        assert public(must_as_service(door, "keys show --json")) == public(before), "another key signs"
+        assert not door.run(f"test -e {state}/grant.key -o -e {state}/store.key"), "a key was made"
+        door.show("enrolled")
+        granted = door.next_grant(after, person)
+        door.next("grant", after, lambda message: True)
+        # As if the card were in another board: what was sealed by the seed before opens no longer.
+        door.must("tpm2_clear -c l")
+        assert not door.run(f"systemctl restart {UNIT}"), "it starts without its keys"
+        assert not door.run(f"test -e {state}/grant.key -o -e {state}/store.key"), "a key was made"
+    finally:
+        door.run(f"rm --force {drop_in}/tpm.conf {kept}/*.key; systemctl daemon-reload")
+        door.run(f"test -e {state}/grant.key || cp -a /root/grant.key {state}/")
+        door.run(f"test -e {state}/store.key || cp -a /dev/shm/store.key {state}/")
+        door.run("rm --force /root/grant.key /dev/shm/store.key")
+    after = door.mark()
+    door.start()
+    door.next_grant(after, person)
+    return f"granted with score {granted['score']:.3f}, and again by the plain keys"
+
+
+def public(told: str) -> list[str]:
+    """The fingerprints of `keys show --json`."""
+    found = re.findall(r'"fingerprint": *"([^"]+)"', told)
+    assert found, told
+    return found
 
 
 @check("a second camera (vivid) is read: it streams, frames are counted, nobody is there", foreign=True)

@@ -31,6 +31,7 @@ EMULATORS = {
     # The processor of a Raspberry Pi 4.
     "arm64": ["qemu-system-aarch64", "-M", "virt,gic-version=2", "-cpu", "cortex-a72", "-accel", "tcg"],
 }
+TPM_SOCKET = "tpm.control"
 CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
 
 
@@ -64,6 +65,7 @@ class Machine:
         listener.settimeout(60)
         disk = self._folder / "payload.img"
         make_disk(payload, disk)
+        self._tpm = start_tpm(self._folder) if architecture == "amd64" else None
         command = [
             *EMULATORS[architecture],
             *("-smp", "2", "-m", "1024", "-nodefaults", "-display", "none", "-no-reboot"),
@@ -77,6 +79,9 @@ class Machine:
             *("-device", "virtserialport,chardev=agent,name=agent"),
             *("-nic", "none", "-serial", f"file:{self._console}"),
         ]
+        if self._tpm is not None:
+            command += ["-chardev", f"socket,id=tpm,path={self._folder / TPM_SOCKET}"]
+            command += ["-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-tis,tpmdev=tpm0"]
         with (logs / "qemu.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
@@ -116,8 +121,9 @@ class Machine:
 
     def end(self) -> None:
         """Ends the machine as a power cut would."""
-        self._process.kill()
-        self._process.wait()
+        for process in filter(None, (self._process, self._tpm)):
+            process.kill()
+            process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Machine:
@@ -141,6 +147,24 @@ class Machine:
             self._received += more
         line, _, self._received = self._received.partition(b"\n")
         return line.strip()
+
+
+def start_tpm(folder: Path) -> subprocess.Popen | None:
+    """A TPM 2.0 of the machine's own, new and empty; none where swtpm is not installed."""
+    if shutil.which("swtpm") is None:
+        return None
+    (folder / "tpm").mkdir()
+    control = folder / TPM_SOCKET
+    command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={folder / 'tpm'}", "--ctrl", f"type=unixio,path={control}"]
+    quiet = subprocess.DEVNULL
+    tpm = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+    until = time.monotonic() + 60
+    while not control.exists():
+        if tpm.poll() is not None or time.monotonic() > until:
+            tpm.kill()
+            raise MachineError("swtpm does not start")
+        time.sleep(0.05)
+    return tpm
 
 
 def make_disk(folder: Path, disk: Path) -> None:

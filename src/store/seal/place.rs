@@ -11,7 +11,7 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use super::{NotSealed, SealName, StoreKey};
-use crate::durable::sync_folder_of;
+use crate::durable;
 use crate::remedy::Remedied;
 use crate::sign::PlaceKind;
 use crate::sign::guarded::{self, Fault};
@@ -241,9 +241,7 @@ impl SealPlace {
     /// # Errors
     /// [`SealTrouble::Unwritable`].
     pub fn settle(&self) -> Result<(), SealTrouble> {
-        std::fs::rename(self.beside(), &self.path)
-            .and_then(|()| sync_folder_of(&self.path))
-            .map_err(|error| self.unwritable(error))
+        durable::settle(&self.beside(), &self.path).map_err(|error| self.unwritable(error))
     }
 
     /// Takes a key away that was written beside this place and recorded nowhere.
