@@ -474,6 +474,7 @@ fn an_office_is_written_shown_and_explained() {
         "schedule": "office",
         "factor": false,
         "company": null,
+        "during": null,
         "members": [id],
     });
     assert_eq!(listed["groups"], json!([group]));
@@ -678,7 +679,8 @@ fn a_running_daemon_takes_rules_over_and_says_whether_it_is_armed() {
     decided("matched");
     home.told(&["arm", "off"]);
     let off = subscriber.next("not armed", |m| m.topic == ARMED && m.json()["armed"] == false);
-    assert_eq!(off.json(), json!({ "schema": "deepid-edge/armed/1", "armed": false }));
+    let told = json!({ "schema": "deepid-edge/armed/1", "armed": false, "reason": "disarmed" });
+    assert_eq!(off.json(), told);
     decided("not_armed");
     home.told(&["arm", "on"]);
     decided("matched");
