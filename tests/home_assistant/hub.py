@@ -180,7 +180,8 @@ class Hub:
         """A new connection, which also hears every change of a state from now on."""
         if self.socket:
             self.socket.close()
-        socket = connect(self.address.replace("http", "ws") + "/api/websocket", max_size=None)
+        # A hub that was paused for long (`pause`) is not to lose its listener: nothing is pinged.
+        socket = connect(self.address.replace("http", "ws") + "/api/websocket", max_size=None, ping_interval=None)
         assert json.loads(socket.recv())["type"] == "auth_required"
         socket.send(json.dumps({"type": "auth", "access_token": self.token}))
         assert json.loads(socket.recv())["type"] == "auth_ok"
