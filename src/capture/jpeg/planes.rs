@@ -1,0 +1,328 @@
+//! A camera's JPEG picture as NV12: a plane of luminance, and one of colour at half its size.
+//!
+//! In: what a [`Walker`](super::Walker) reads; so a picture is read once, and not a second time by a
+//! library that makes pixels of it. Out: bytes in BT.601 limited range, as other cameras give them.
+//! Colour that a picture has at a larger size is reduced by the transform itself: of an 8 × 8 block
+//! 8 × 4 or 4 × 4 samples are made of its first coefficients, as libjpeg does it.
+//!
+//! Most coefficients are zero. So each that is not adds its own row of eight samples to those of the
+//! block's rows that were met, and at the end of the block these make up the columns; what is done to
+//! a row is done to a vector of numbers, and the range and the steps are in its weights.
+//!
+//! Invariants: nothing is allocated after the largest picture was seen once; all samples of a picture
+//! that was walked to its end were written.
+//! Source: ITU-T T.81, annex A; JFIF for the colours; ITU-R BT.601-7 for the range.
+//! Deliberately absent: progressive pictures, other colours than `YCbCr`, odd sides: a library draws
+//! those. Smoothing between colour samples; whoever reads NV12 takes the nearest.
+
+use super::{JpegFault, Layout, Outline, Sink, ZIGZAG};
+
+/// Samples of a row of a block.
+type Row = [f32; 8];
+
+/// What a coefficient of 1 adds to each of `n` samples; `[coefficient][sample]`.
+type Basis = [Row; 8];
+
+/// A picture that is being drawn; the memory is kept from picture to picture.
+pub(in crate::capture) struct Planes {
+    pixels: Vec<u8>,
+    suits: bool,
+    stride: usize,
+    height: usize,
+    components: [Drawn; 3],
+    /// Blue and red, each a plane of its own until the picture is complete.
+    colours: [Vec<u8>; 2],
+    block: Block,
+    /// Of transforms to eight samples, and to four.
+    bases: [Basis; 2],
+}
+
+/// How blocks of one component become samples.
+#[derive(Clone, Copy)]
+struct Drawn {
+    /// What a step of each coefficient adds to the samples of its row, in the range of the output.
+    weights: [Row; 64],
+    /// A bit for each coefficient that counts.
+    kept: u64,
+    /// What is added to each sample.
+    middle: f32,
+    /// Samples across and down.
+    wide: usize,
+    high: usize,
+    /// Bytes from one row of its plane to the next, and how many rows are kept.
+    stride: usize,
+    rows: usize,
+}
+
+/// One block while its coefficients come.
+struct Block {
+    /// By row of coefficients: its samples across.
+    rows: [Row; 8],
+    /// A bit for each row that holds something; the others are zero.
+    held: u8,
+}
+
+impl Default for Planes {
+    fn default() -> Self {
+        const NONE: Drawn = Drawn {
+            weights: [[0.0; 8]; 64],
+            kept: 0,
+            middle: 0.0,
+            wide: 8,
+            high: 8,
+            stride: 0,
+            rows: 0,
+        };
+        Self {
+            pixels: Vec::new(),
+            suits: false,
+            stride: 0,
+            height: 0,
+            components: [NONE; 3],
+            colours: [Vec::new(), Vec::new()],
+            block: Block::EMPTY,
+            bases: [basis(8), basis(4)],
+        }
+    }
+}
+
+impl Planes {
+    /// The picture that was walked, if it is of a kind that is drawn here: NV12, and the bytes from
+    /// one row to the next.
+    pub(in crate::capture) fn picture(&mut self, outline: &Outline) -> Option<(&[u8], usize)> {
+        if !self.suits || !matches!(outline.adobe, None | Some(1)) {
+            return None;
+        }
+        let [blue, red] = &self.colours;
+        let shared = self.pixels.get_mut(self.stride * self.height..).unwrap_or_default();
+        let pairs = shared.as_chunks_mut().0.iter_mut();
+        pairs.zip(blue.iter().zip(red)).for_each(|(pair, (blue, red))| *pair = [*blue, *red]);
+        Some((&self.pixels, self.stride))
+    }
+
+    /// Whether a picture is of a kind that is drawn here.
+    fn suits(layout: &Layout) -> bool {
+        let [y, cb, cr] = layout.components() else { return false };
+        let most = (layout.most_across, layout.most_down);
+        let named_rgb = [y.id, cb.id, cr.id] == *b"RGB";
+        !layout.progressive
+            && !named_rgb
+            && layout.width.is_multiple_of(2)
+            && layout.height.is_multiple_of(2)
+            && (y.across, y.down) == most
+            && [cb, cr].iter().all(|colour| {
+                (most.0 == colour.across || most.0 == 2 * colour.across)
+                    && (most.1 == colour.down || most.1 == 2 * colour.down)
+            })
+    }
+}
+
+/// Weights of `n` samples for coefficients that were made of eight: an orthonormal transform of `n`
+/// points, of a block that is as bright as the one of eight.
+fn basis(n: usize) -> Basis {
+    let mut basis = [[0.0; 8]; 8];
+    for (u, weights) in basis.iter_mut().take(n).enumerate() {
+        for (x, weight) in weights.iter_mut().take(n).enumerate() {
+            let angle = (2 * x + 1) as f32 * u as f32 * std::f32::consts::PI / (2 * n) as f32;
+            *weight = (if u == 0 { 1.0_f32 } else { 2.0 } / 8.0).sqrt() * angle.cos();
+        }
+    }
+    basis
+}
+
+impl Sink for Planes {
+    fn begin(&mut self, layout: &Layout) -> Result<(), JpegFault> {
+        self.suits = Self::suits(layout);
+        self.block = Block::EMPTY;
+        if !self.suits {
+            return Ok(());
+        }
+        let side = |blocks: u32| blocks as usize * 8;
+        self.stride = side(layout.units_wide * layout.most_across);
+        self.height = layout.height as usize;
+        self.pixels.resize(self.stride * self.height / 2 * 3, 0);
+        let (half_stride, half_height) = (self.stride / 2, self.height / 2);
+        for plane in &mut self.colours {
+            plane.resize(half_stride * half_height, 0);
+        }
+        for (drawn, component) in self.components.iter_mut().zip(layout.components()) {
+            // Colour has half as many samples as luminance.
+            let samples = |most: u32, own: u32| (4 * most / own.max(1)) as usize;
+            *drawn = Drawn {
+                middle: 128.0,
+                wide: samples(layout.most_across, component.across),
+                high: samples(layout.most_down, component.down),
+                stride: half_stride,
+                rows: half_height,
+                ..*drawn
+            };
+        }
+        // Of 255 levels luminance takes 219 from 16 on, and colour 224 around 128.
+        let [luma, ..] = &mut self.components;
+        *luma = Drawn {
+            middle: 16.0 + 128.0 * (219.0 / 255.0),
+            wide: 8,
+            high: 8,
+            stride: self.stride,
+            rows: self.height,
+            ..*luma
+        };
+        Ok(())
+    }
+
+    fn scan(&mut self, layout: &Layout) {
+        let [eight, four] = &self.bases;
+        let each = self.components.iter_mut().zip(layout.components());
+        for (index, (drawn, component)) in each.enumerate() {
+            let range = if index == 0 { 219.0 / 255.0 } else { 224.0 / 255.0 };
+            let basis = if drawn.wide == 8 { eight } else { four };
+            let places = ZIGZAG.iter().zip(&component.steps).zip(&mut drawn.weights);
+            drawn.kept = 0;
+            for (k, (((column, row), step), weights)) in places.enumerate() {
+                let own = basis.get(usize::from(*column)).copied().unwrap_or_default();
+                *weights = own.map(|weight| weight * f32::from(*step) * range);
+                let counts = usize::from(*column) < drawn.wide && usize::from(*row) < drawn.high;
+                drawn.kept |= u64::from(counts) << k;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn set(&mut self, component: usize, _block: usize, k: u32, value: i32) {
+        let Some(drawn) = self.components.get(component) else { return };
+        if drawn.kept >> (k & 63) & 1 == 0 {
+            return;
+        }
+        // Masked, so that compilers see that nothing lies outside.
+        let row = ZIGZAG.get(k as usize & 63).map_or(0, |(_, row)| usize::from(row & 7));
+        let (Some(weights), Some(sums)) =
+            (drawn.weights.get(k as usize & 63), self.block.rows.get_mut(row))
+        else {
+            return;
+        };
+        let value = value as f32;
+        self.block.held |= 1 << row;
+        sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight * value);
+    }
+
+    #[inline]
+    fn block(&mut self, component: usize, (x, y): (u32, u32)) {
+        let Some(drawn) = self.components.get(component).filter(|_| self.suits) else { return };
+        let ([eight, four], [blue, red]) = (&self.bases, &mut self.colours);
+        let plane = match component {
+            0 => &mut self.pixels,
+            1 => blue,
+            _ => red,
+        };
+        let top = y as usize * drawn.high;
+        let at = top * drawn.stride + x as usize * drawn.wide;
+        let rows = drawn.high.min(drawn.rows.saturating_sub(top));
+        let mut samples = [[0; 8]; 8];
+        let basis = if drawn.high == 8 { eight } else { four };
+        if self.block.held <= 1 {
+            // Mostly a flat block.
+            let row = self.block.only_row(drawn.middle, basis);
+            put(plane, at, drawn, std::iter::repeat_n(&row, rows));
+        } else if drawn.high == 8 {
+            self.block.draw::<4>(drawn.middle, basis, &mut samples);
+            put(plane, at, drawn, samples.iter().take(rows));
+        } else {
+            self.block.draw::<2>(drawn.middle, basis, &mut samples);
+            put(plane, at, drawn, samples.iter().take(rows));
+        }
+    }
+}
+
+/// Puts rows of samples where they belong, the first one at `at`.
+#[inline]
+fn put<'a>(
+    plane: &mut [u8],
+    mut at: usize,
+    drawn: &Drawn,
+    rows: impl Iterator<Item = &'a [u8; 8]>,
+) {
+    if drawn.wide == 8 {
+        for row in rows {
+            if let Some(into) = plane.get_mut(at..at.wrapping_add(8)) {
+                into.copy_from_slice(row);
+            }
+            at += drawn.stride;
+        }
+        return;
+    }
+    for [a, b, c, d, ..] in rows {
+        if let Some(into) = plane.get_mut(at..at.wrapping_add(4)) {
+            into.copy_from_slice(&[*a, *b, *c, *d]);
+        }
+        at += drawn.stride;
+    }
+}
+
+impl Block {
+    const EMPTY: Self = Self { rows: [[0.0; 8]; 8], held: 0 };
+
+    /// The row that is like all others of a block that has no more than its first row of coefficients,
+    /// around `middle`; then the block is empty.
+    #[inline]
+    fn only_row(&mut self, middle: f32, [[weight, ..], ..]: &Basis) -> [u8; 8] {
+        let ([row, ..], mut wholes) = (&mut self.rows, [0; 8]);
+        for (whole, value) in wholes.iter_mut().zip(&*row) {
+            *whole = rounded(value * weight + middle);
+        }
+        *row = [0.0; 8];
+        self.held = 0;
+        let mut row = [0; 8];
+        row.iter_mut().zip(wholes).for_each(|(sample, whole)| *sample = whole as u8);
+        row
+    }
+
+    /// Puts the block's samples, twice `HALF` rows, into `samples`, around `middle`; then it is empty.
+    #[inline(never)]
+    fn draw<const HALF: usize>(&mut self, middle: f32, basis: &Basis, samples: &mut [[u8; 8]; 8]) {
+        // The upper half of the rows by what is even in them and what is odd; the lower one mirrors it.
+        let (mut even, mut odd) = ([[middle; 8]; HALF], [[0.0; 8]; HALF]);
+        let (pairs, _) = self.rows.as_chunks_mut::<2>();
+        let mut rest = std::mem::take(&mut self.held);
+        for ([for_even, for_odd], [even_weights, odd_weights]) in
+            pairs.iter_mut().zip(basis.as_chunks::<2>().0)
+        {
+            if rest & 1 != 0 {
+                add(&mut even, for_even, even_weights);
+            }
+            if rest & 2 != 0 {
+                add(&mut odd, for_odd, odd_weights);
+            }
+            rest >>= 2;
+        }
+        let (mut upper, mut lower) = ([[0; 8]; HALF], [[0; 8]; HALF]);
+        let (even, odd) = (even.as_flattened(), odd.as_flattened());
+        let into = upper.as_flattened_mut().iter_mut().zip(lower.as_flattened_mut());
+        for ((upper, lower), (even, odd)) in into.zip(even.iter().zip(odd)) {
+            (*upper, *lower) = (rounded(even + odd), rounded(even - odd));
+        }
+        let rows = samples.iter_mut().zip(upper.iter().chain(lower.iter().rev()));
+        for (samples, wholes) in rows {
+            samples.iter_mut().zip(wholes).for_each(|(sample, whole)| *sample = *whole as u8);
+        }
+    }
+}
+
+/// Adds a row of coefficients to the upper half of the rows of samples, and empties it.
+#[inline(never)]
+fn add<const HALF: usize>(half: &mut [Row; HALF], sums: &mut Row, weights: &Row) {
+    for (row, weight) in half.iter_mut().zip(weights) {
+        for (value, sum) in row.iter_mut().zip(&*sums) {
+            *value += sum * weight;
+        }
+    }
+    *sums = [0.0; 8];
+}
+
+/// The nearest of 0 to 255 in the lowest bits, by an addition. Written so that compilers do it for many
+/// numbers at once.
+#[inline]
+fn rounded(value: f32) -> u32 {
+    const WHOLE: f32 = 8_388_608.0;
+    let value = if value > 0.0 { value } else { 0.0 };
+    (if value < 255.0 { value } else { 255.0 } + WHOLE).to_bits()
+}
