@@ -262,7 +262,8 @@ impl Decoder {
                 let bytes = &captured.bytes;
                 let (outline, layout) =
                     walk(&mut self.walker, bytes, self.max_pixels, &mut *self.planes)?;
-                if let Some((pixels, stride)) = self.planes.picture(&outline) {
+                if self.planes.complete(&outline) {
+                    let (pixels, stride) = self.planes.picture();
                     let (size, format) = ((layout.width, layout.height), PixelFormat::Nv12);
                     Frame::new(pixels, format, size, stride, sequence, captured_at)?
                 } else {

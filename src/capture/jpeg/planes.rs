@@ -87,17 +87,21 @@ impl Default for Planes {
 }
 
 impl Planes {
-    /// The picture that was walked, if it is of a kind that is drawn here: NV12, and the bytes from
-    /// one row to the next.
-    pub(in crate::capture) fn picture(&mut self, outline: &Outline) -> Option<(&[u8], usize)> {
+    /// Completes the picture that was walked; `false` where it is of a kind that is not drawn here.
+    pub(in crate::capture) fn complete(&mut self, outline: &Outline) -> bool {
         if !self.suits || !matches!(outline.adobe, None | Some(1)) {
-            return None;
+            return false;
         }
         let [blue, red] = &self.colours;
         let shared = self.pixels.get_mut(self.stride * self.height..).unwrap_or_default();
         let pairs = shared.as_chunks_mut().0.iter_mut();
         pairs.zip(blue.iter().zip(red)).for_each(|(pair, (blue, red))| *pair = [*blue, *red]);
-        Some((&self.pixels, self.stride))
+        true
+    }
+
+    /// The picture that was completed: NV12, and the bytes from one row to the next.
+    pub(in crate::capture) fn picture(&self) -> (&[u8], usize) {
+        (&self.pixels, self.stride)
     }
 
     /// Whether a picture is of a kind that is drawn here.
