@@ -3,8 +3,11 @@
 CARGO ?= cargo
 PYTHON ?= python3
 
+# The packages are tested on each release of Debian that they are for; RELEASE=bookworm or RELEASE=trixie picks one.
+ON_RELEASE = $(addprefix --release ,$(RELEASE))
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant home-assistant-live page page-daemon page-contract page-kiosk clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits covered convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability scale
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant home-assistant-live page page-daemon page-contract page-kiosk clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits covered convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability scale opening
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -75,6 +78,10 @@ scale: assets ## Search a gallery of REFERENCES (1,000,000), and put DOORS (1,00
 	$(CARGO) run --release --locked --features lab -- evaluate search --references $(or $(REFERENCES),1000000)
 	DOORS=$(or $(DOORS),1000) $(CARGO) bench --locked --bench doors
 
+opening: assets ## Time a decision on its way to a hub and to the real opener (a minute)
+	$(CARGO) build --release --locked --package deepid-opener
+	GRANTS=$(or $(GRANTS),200) $(CARGO) bench --locked --bench opening
+
 peers: assets ## Time ours beside the same work done by OpenCV and Python, in turns
 	$(CARGO) bench --locked --bench peers -- python
 
@@ -125,7 +132,7 @@ covered: assets ## Draw covers on faces, train, quantise and calibrate the judge
 convert-liveness: assets ## Make a TFLite with a card out of a MiniFASNet's public weights (FILE=x.pth)
 	@models/training/liveness/convert_liveness.sh
 
-clean-machine: ## Run `make demo` and `make test` in a bare Debian 12 with only Rust added (root)
+clean-machine: ## Run `make demo` and `make test` in a bare Debian 12, or RELEASE=trixie, with only Rust added (root)
 	tools/try_clean_debian.sh
 
 build-arm64: ## Build the program for a 64-bit ARM board
@@ -149,9 +156,9 @@ deb-arm64: ## Pack the Debian package for a 64-bit ARM board into target/debian
 	@tools/setup_debian.sh deb-arm64
 	tools/make_deb.sh aarch64
 
-deb-test: ## Install, upgrade, remove and purge the package in a Debian 12 of its own (root)
+deb-test: ## Install, upgrade, remove, purge the packages in a Debian 12 and 13 of their own (root; RELEASE=trixie for one)
 	@tools/setup_debian.sh deb-test
-	$(PYTHON) tests/package/life_cycle.py
+	$(PYTHON) tests/package/life_cycle.py $(ON_RELEASE)
 
 test-arm64: deb-arm64 ## Run the arm64 package's program as the processors of a Pi 3, 4 and 5 would
 	@tools/setup_debian.sh test-arm64
@@ -162,19 +169,19 @@ bench-arm64: assets ## Count the instructions of a frame and its stages on those
 	$(PYTHON) tools/fetch_assets.py --target aarch64
 	$(PYTHON) tests/arm64/count_instructions.py
 
-system-test: setup-system deb deb-opener ## Test the packages on a real kernel: a virtual machine with systemd, cameras and GPIO
+system-test: setup-system deb deb-opener ## Test the packages on a real kernel: virtual machines with Debian 12 and 13 (RELEASE=trixie for one)
 	$(CARGO) build --locked --features demo
 	$(CARGO) build --locked --package deepid-grant --example sign_grant
-	tests/system/run.py
+	tests/system/run.py $(ON_RELEASE)
 
 system-test-smoke: setup-system deb ## The part of it that every change must pass
 	$(CARGO) build --locked --features demo
-	tests/system/run.py --smoke
+	tests/system/run.py --smoke $(ON_RELEASE)
 
 system-test-arm64: deb deb-arm64 ## The same for the arm64 package, on an emulated Raspberry Pi 4's processor
 	@tools/setup_debian.sh system-arm64
 	$(CARGO) build --locked --features demo
-	tests/system/run.py --architecture arm64
+	tests/system/run.py --architecture arm64 $(ON_RELEASE)
 
 setup-system: ## The same as setup for `make system-test`
 	@tools/setup_debian.sh system

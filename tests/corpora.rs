@@ -402,10 +402,10 @@ fn rows(inputs: &mut Inputs) {
     let key = GrantKey::of_seed(&[1; 32]);
     let (kid, x) = (key.public().thumbprint(), key.public().x());
     for (number, name, text) in [
-        (4, "group", "staff\u{1f}work\u{1f}1\u{1f}staff"),
+        (4, "group", "staff\u{1f}work\u{1f}1\u{1f}staff\u{1f}work"),
         (5, "terms", "s-0a0b0c\u{1f}staff\u{1f}2026-12-24T18:30:00\u{1f}-\u{1f}1"),
         (6, "holiday", "2026-12-25"),
-        (7, "arming", "1\u{1f}1\u{1f}1800000000000"),
+        (7, "arming", "1\u{1f}1\u{1f}1800000000000\u{1f}work"),
         (10, "account", "hall\u{1f}kiosk\u{1f}$argon2id$v=19$m=7168,t=5,p=1$c2FsdA$aGFzaA\u{1f}7"),
         (11, "token", &format!("{}\u{1f}hall\u{1f}7", "a".repeat(64))),
         (12, "administrator", &format!("caretaker\u{1f}{kid}\u{1f}{x}\u{1f}factor\u{1f}7")),

@@ -301,6 +301,7 @@ fn live_keys_of_each_section_take_effect_in_the_running_daemon() {
         ("recognise.metric", "metric = 'euclidean-l2'", "Unknown no_match"),
         ("recognise.threshold", "threshold = 0.999", "Unknown no_match"),
         ("policy.required_fpir", "required_fpir = 1e-6", "Denied second_factor_missing"),
+        ("policy.untrusted_clock", "untrusted_clock = 'timeless'", granted),
         ("store.records_max", "records_max = 100", granted),
     ];
     let mut before: Option<&str> = None;

@@ -288,13 +288,13 @@ impl Run {
             Some("ours") => Event::Contested(false),
             Some("armed") => ruled(Arming::On),
             Some("disarmed") => ruled(Arming::Off),
-            Some("factor") => demanding(Demand { factor: true, company: None }),
+            Some("factor") => demanding(Demand { factor: true, ..Demand::default() }),
             Some("marked") => marked(),
             Some("doubted") => doubted(),
             Some("in") => one_way(Direction::In, PassbackMode::Hard),
             Some("out") => one_way(Direction::Out, PassbackMode::Hard),
             Some("softly") => one_way(Direction::In, PassbackMode::Soft),
-            Some("company") => demanding(Demand { factor: false, company: Some(vault()) }),
+            Some("company") => demanding(Demand { company: Some(vault()), ..Demand::default() }),
             _ => {
                 let right = "contested or ours, armed or disarmed, marked, doubted, in, out or softly, or needs a factor or company";
                 return Err(format!("a door is {right}"));

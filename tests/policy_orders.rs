@@ -22,7 +22,8 @@ use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{Effect, Observation, Seen, Verdict, VisitPolicy};
 use deepid_edge::door::{Event, Time};
 use deepid_edge::policy::{
-    Arming, Demand, FaceAlone, LockoutPolicy, PinResult, RuleBook, RuleName, Rules, Terms,
+    Arming, Demand, FaceAlone, LockoutPolicy, PinResult, RuleBook, RuleName, Rules, Schedule,
+    Terms, UntrustedClock,
 };
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -42,6 +43,26 @@ struct Written {
     enough: bool,
     factor: bool,
     company: bool,
+    /// Whether arming, the vault's hours and what it needs follow the schedule that opens and closes every
+    /// minute.
+    arms: bool,
+    hours: bool,
+    during: bool,
+    /// Whether a clock that is not trusted closes only what hangs on the time.
+    timeless: bool,
+}
+
+impl Written {
+    const NOTHING: Self = Self {
+        armed: true,
+        enough: true,
+        factor: false,
+        company: false,
+        arms: false,
+        hours: false,
+        during: false,
+        timeless: false,
+    };
 }
 
 #[derive(Debug, Clone)]
@@ -62,8 +83,20 @@ enum Step {
 
 fn written() -> impl Strategy<Value = Written> {
     let often = || prop::bool::weighted(0.8);
-    (often(), any::<bool>(), any::<bool>(), any::<bool>())
-        .prop_map(|(armed, enough, factor, company)| Written { armed, enough, factor, company })
+    let seldom = || prop::bool::weighted(0.3);
+    let shown = (often(), any::<bool>(), any::<bool>(), any::<bool>());
+    (shown, seldom(), seldom(), any::<bool>(), any::<bool>()).prop_map(
+        |((armed, enough, factor, company), arms, hours, during, timeless)| Written {
+            armed,
+            enough,
+            factor,
+            company,
+            arms,
+            hours,
+            during,
+            timeless,
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -83,6 +116,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::Untrusted),
         1 => any::<bool>().prop_map(Step::Contested),
         2 => (0_u64..6000).prop_map(Step::Wait),
+        1 => (0_u64..90_000).prop_map(Step::Wait),
     ]
 }
 
@@ -111,15 +145,27 @@ fn rules(written: Written) -> Rules {
         arming: if written.armed { Arming::On } else { Arming::Off },
         ..RuleBook::default()
     };
-    book.groups.insert(vault(), None);
-    let company = written.company.then(vault);
-    book.demands.insert(vault(), Demand { factor: written.factor, company });
+    let ticks = || RuleName::new("ticks").unwrap();
+    let spans = (15..39).step_by(2).map(|minute| format!("07:{minute}-07:{}", minute + 1));
+    let spans = format!("daily {}", spans.collect::<Vec<_>>().join(","));
+    book.schedules.insert(ticks(), Schedule::read(&spans).unwrap());
+    book.arming_follows = written.arms.then(ticks);
+    book.groups.insert(vault(), written.hours.then(ticks));
+    let (company, during) = (written.company.then(vault), written.during.then(ticks));
+    book.demands.insert(vault(), Demand { factor: written.factor, company, during });
     for who in [1, 2] {
         let terms = Terms { group: Some(vault()), ..Terms::default() };
         book.subjects.insert(visitor::subject(who), terms);
     }
     let face = FaceAlone { required_liveness: !written.enough, ..FaceAlone::ENOUGH };
-    Rules::new(book, TimeZone::UTC).with_face_alone(face)
+    let untrusted = if written.timeless { UntrustedClock::Timeless } else { UntrustedClock::Deny };
+    Rules::new(book, TimeZone::UTC).with_face_alone(face).with_untrusted_clock(untrusted)
+}
+
+/// Whether the schedule is open that opens and closes every minute, for 24 minutes.
+fn ticks_open(unix_ms: i64) -> bool {
+    let minute = unix_ms / 60_000 % (24 * 60);
+    (435..459).contains(&minute) && minute % 2 == 1
 }
 
 impl Watched {
@@ -135,7 +181,7 @@ impl Watched {
             clock: ManualClock::new(Monotonic::from_millis(1_000_000), WALL_MS),
             sequence: 0,
             effects: Vec::new(),
-            rules: Written { armed: true, enough: false, factor: false, company: false },
+            rules: Written { enough: false, ..Written::NOTHING },
             trusted: true,
             contested: false,
             factors: [None; 3],
@@ -228,14 +274,23 @@ impl Watched {
             self.grants += 1;
             let who = (1..4).find(|who| visitor::subject(*who) == subject).unwrap();
             let fresh = |at: Option<Monotonic>| at.is_some_and(|at| now.since(at) < SECOND);
-            let Written { armed, enough, factor, company } = self.rules;
-            assert!(armed && self.trusted && !self.contested, "{who} at {now:?}");
-            assert!(self.door.locked_until(now).is_none(), "{who} at {now:?}");
+            let Written { armed, enough, factor, company, arms, hours, during, timeless } =
+                self.rules;
             let grouped = who < 3;
-            if !enough || (grouped && factor) {
+            assert!(armed && !self.contested, "{who} at {now:?}");
+            assert!(self.door.locked_until(now).is_none(), "{who} at {now:?}");
+            let open = ticks_open(self.clock.wall().unix_ms);
+            let timed = arms || (grouped && hours);
+            if self.trusted {
+                assert!(open || !timed, "{who} at {now:?} outside of the hours");
+            } else {
+                assert!(timeless && !timed, "{who} at {now:?} without a clock");
+            }
+            let needed = grouped && (!during || open || !self.trusted);
+            if !enough || (needed && factor) {
                 assert!(fresh(self.factors[who - 1]), "{who} at {now:?} without a factor");
             }
-            if grouped && company {
+            if needed && company {
                 assert!(fresh(self.seen[2 - who]), "{who} at {now:?} without company");
             }
             // A grant uses it up, needed or not.
@@ -275,7 +330,23 @@ fn whoever_has_what_is_needed_is_granted() {
     watched.take(&Step::Faces(1, 1));
     assert_eq!(watched.grants, 2);
     watched.take(&Step::Nobody(12));
-    watched.take(&Step::Ruled(Written { armed: true, enough: true, factor: false, company: true }));
+    watched.take(&Step::Ruled(Written { company: true, ..Written::NOTHING }));
     assert_eq!(come(&mut watched, 1), 2, "nobody else was there");
     assert_eq!(come(&mut watched, 2), 3);
+    watched.take(&Step::Ruled(Written { arms: true, hours: true, ..Written::NOTHING }));
+    let until = |watched: &mut Watched, open| {
+        while ticks_open(watched.clock.wall().unix_ms) != open {
+            watched.take(&Step::Wait(1000));
+        }
+    };
+    until(&mut watched, false);
+    assert_eq!(come(&mut watched, 1), 3, "closed");
+    until(&mut watched, true);
+    assert_eq!(come(&mut watched, 1), 4);
+    watched.take(&Step::Ruled(Written { factor: true, during: true, ..Written::NOTHING }));
+    until(&mut watched, false);
+    assert_eq!(come(&mut watched, 2), 5, "what is not needed now");
+    watched.take(&Step::Ruled(Written { timeless: true, ..Written::NOTHING }));
+    watched.take(&Step::Untrusted(true));
+    assert_eq!(come(&mut watched, 1), 6);
 }

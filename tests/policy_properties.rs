@@ -11,7 +11,7 @@ use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::policy::{
     Arming, Asked, Demand, Direction, FaceAlone, Lockout, LockoutPolicy, PassbackMode,
-    PassbackPolicy, RuleBook, RuleName, Rules, Schedule, Side, Terms, Whereabouts,
+    PassbackPolicy, RuleBook, RuleName, Rules, Schedule, Side, Terms, UntrustedClock, Whereabouts,
     note_whereabouts,
 };
 use jiff::civil::{Date, DateTime, date};
@@ -99,6 +99,8 @@ struct Question {
     holidays: BTreeSet<Date>,
     grouped: bool,
     scheduled: bool,
+    armed_by_hours: bool,
+    timeless: bool,
     from: Option<DateTime>,
     until: Option<DateTime>,
     arming: Arming,
@@ -139,12 +141,13 @@ fn question() -> impl Strategy<Value = Question> {
         1 => Arming::Until(begin + second * 1000),
         _ => Arming::On,
     });
-    let book = (written(), prop::collection::btree_set(day(), 0..20), often(), often());
+    let hours = (often(), often(), prop::bool::weighted(0.2), any::<bool>());
+    let book = (written(), prop::collection::btree_set(day(), 0..20), hours);
     let validity = (prop::option::weighted(0.3, time()), prop::option::weighted(0.3, time()));
     let second = (prop::bool::weighted(0.3), often(), any::<bool>(), face());
     (book, validity, arming, often(), often(), often(), second, unix_ms).prop_map(
         |(
-            (written, holidays, grouped, scheduled),
+            (written, holidays, (grouped, scheduled, armed_by_hours, timeless)),
             (from, until),
             arming,
             enabled,
@@ -159,6 +162,8 @@ fn question() -> impl Strategy<Value = Question> {
                 holidays,
                 grouped,
                 scheduled,
+                armed_by_hours,
+                timeless,
                 from,
                 until,
                 arming,
@@ -188,20 +193,29 @@ impl Question {
         let (group, schedule) = (RuleName::new("group").unwrap(), RuleName::new("hours").unwrap());
         let mut book = RuleBook {
             arming: self.arming,
+            arming_follows: self.armed_by_hours.then(|| schedule.clone()),
             holidays: self.holidays.clone(),
             ..RuleBook::default()
         };
         book.schedules.insert(schedule.clone(), Schedule::read(&self.written.text()).unwrap());
         book.groups.insert(group.clone(), self.scheduled.then_some(schedule));
         if self.needs_factor {
-            book.demands.insert(group.clone(), Demand { factor: true, company: None });
+            book.demands.insert(group.clone(), Demand { factor: true, ..Demand::default() });
         }
         let group = self.grouped.then_some(group);
         book.subjects.insert(
             subject(),
             Terms { group, from: self.from, until: self.until, duress: self.duress },
         );
-        Rules::new(book, zone()).with_face_alone(self.face)
+        let untrusted = if self.timeless { UntrustedClock::Timeless } else { UntrustedClock::Deny };
+        Rules::new(book, zone()).with_face_alone(self.face).with_untrusted_clock(untrusted)
+    }
+
+    /// Whether any rule that concerns the subject hangs on the time.
+    fn hangs_on_time(&self) -> bool {
+        let timed_arming = matches!(self.arming, Arming::Until(_)) || self.armed_by_hours;
+        let hours = self.grouped && self.scheduled;
+        timed_arming || hours || self.from.or(self.until).is_some()
     }
 
     fn is_allowed(&self) -> bool {
@@ -236,7 +250,8 @@ proptest! {
     fn every_rule_must_let_pass_by_itself(question in question()) {
         let moment = Timestamp::from_millisecond(question.unix_ms).unwrap();
         let zoned = moment.to_zoned(zone());
-        let mut all = question.enabled && question.trusted && !question.locked_out;
+        let mut all = question.enabled && !question.locked_out;
+        all &= question.trusted || (question.timeless && !question.hangs_on_time());
         all &= match question.arming {
             Arming::On => true,
             Arming::Off => false,
@@ -249,7 +264,7 @@ proptest! {
         };
         all &= question.from.is_none_or(|from| both(from).iter().all(|from| moment >= *from));
         all &= question.until.is_none_or(|until| both(until).iter().all(|until| moment < *until));
-        if question.grouped && question.scheduled {
+        if question.armed_by_hours || (question.grouped && question.scheduled) {
             all &= question.written.is_open(zoned.datetime(), &question.holidays);
         }
         all &= !question.grouped || !question.needs_factor || question.factor;
@@ -267,6 +282,8 @@ proptest! {
             let stricter = [
                 Question { enabled: false, ..question.clone() },
                 Question { trusted: false, ..question.clone() },
+                Question { timeless: false, ..question.clone() },
+                Question { armed_by_hours: true, ..question.clone() },
                 Question { locked_out: true, ..question.clone() },
                 Question { arming: Arming::Off, ..question.clone() },
                 Question { needs_factor: true, ..question.clone() },
@@ -283,6 +300,16 @@ proptest! {
                 prop_assert!(!question.is_allowed(), "{question:?}");
             }
         }
+    }
+
+    /// Whatever the clock shows, what it shows opens nothing where it is not trusted; and who passes then
+    /// passes whatever it shows.
+    #[test]
+    fn without_a_trusted_clock_whatever_hangs_on_time_refuses(question in question(), other in any::<i64>()) {
+        let doubted = Question { trusted: false, ..question };
+        let elsewhen = Question { unix_ms: other, ..doubted.clone() };
+        prop_assert_eq!(doubted.is_allowed(), elsewhen.is_allowed());
+        prop_assert!(!doubted.is_allowed() || (doubted.timeless && !doubted.hangs_on_time()));
     }
 
     /// In whatever order news of passages comes, the last of them counts; and whatever is known of them,

@@ -13,7 +13,7 @@ use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{DeniedReason, Verdict};
 use deepid_edge::policy::{
     Arming, Asked, Demand, Direction, Doubt, FaceAlone, PassbackMode, PassbackPolicy, Proof, Rule,
-    RuleBook, RuleName, Rules, SAME_PASSAGE, Schedule, Side, Terms, Whereabouts,
+    RuleBook, RuleName, Rules, SAME_PASSAGE, Schedule, Side, Terms, UntrustedClock, Whereabouts,
 };
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -56,6 +56,7 @@ fn a_table_that_is_wrong_is_noticed() {
         "case x\n2026-01-01T00:00 mallory -> allowed by no_group\n",
         "case x\nschedule a mon 8-12\n",
         "case x\nlocked down\n",
+        "case x\narmed follows\n",
         "case x\nliveness perhaps\n",
         "bob disabled\n",
     ] {
@@ -101,6 +102,7 @@ struct Case {
     before: Vec<Proof>,
     passback: PassbackPolicy,
     face: FaceAlone,
+    untrusted: UntrustedClock,
 }
 
 impl Default for Case {
@@ -115,6 +117,7 @@ impl Default for Case {
             before: Vec::new(),
             passback: PassbackPolicy::default(),
             face: FaceAlone::ENOUGH,
+            untrusted: UntrustedClock::Deny,
         }
     }
 }
@@ -152,6 +155,9 @@ impl Case {
                 self.book.groups.insert(name(group)?, Some(name(schedule)?));
             }
             ["group", group, "needs", "factor"] => self.demand(group)?.factor = true,
+            ["group", group, "needs", "it", "during", schedule] => {
+                self.demand(group)?.during = Some(name(schedule)?);
+            }
             ["group", group, "needs", "company", company] => {
                 self.demand(group)?.company = Some(name(company)?);
             }
@@ -209,6 +215,8 @@ impl Case {
             ["clock", "trusted"] => self.trust = Some(ClockTrust::Trusted),
             ["clock", "untrusted"] => self.trust = Some(ClockTrust::Untrusted),
             ["clock", "none"] => self.trust = None,
+            ["timeless"] => self.untrusted = UntrustedClock::Timeless,
+            ["armed", "follows", schedule] => self.book.arming_follows = Some(name(schedule)?),
             ["locked"] => self.locked_out = true,
             ["unlocked"] => self.locked_out = false,
             [who, "disabled"] => self.disabled.push(subject(who)?),
@@ -268,7 +276,8 @@ impl Case {
         let (unix_ms, subject) = (self.instant(at)?, subject(who)?);
         let rules = Rules::new(self.book.clone(), self.zone.clone())
             .with_passback(self.passback)
-            .with_face_alone(self.face);
+            .with_face_alone(self.face)
+            .with_untrusted_clock(self.untrusted);
         let ruling = rules.judge(&Asked {
             subject: &subject,
             enabled: !self.disabled.contains(&subject),
@@ -291,6 +300,8 @@ fn say(rule: Rule<'_>) -> String {
         Rule::Enabled => "enabled".to_owned(),
         Rule::Clock => "clock".to_owned(),
         Rule::Armed(_) => "armed".to_owned(),
+        Rule::ArmedHours { day: Some(day), .. } => format!("armed {day}"),
+        Rule::ArmedHours { day: None, .. } => "armed missing".to_owned(),
         Rule::From(_) => "from".to_owned(),
         Rule::Until(_) => "until".to_owned(),
         Rule::Hours { day, .. } => day.to_string(),

@@ -113,6 +113,14 @@ impl Bench {
 
     /// A visit of somebody whom nobody knows; the id and the number of its record.
     fn visit(&mut self, photographs: &[&str]) -> (Uuid, u64) {
+        let record = self.decide();
+        let faces = self.faces(photographs);
+        self.handle(Task::Remember { faces, decided_at: Monotonic::from_millis(self.now) });
+        record
+    }
+
+    /// The same of which nothing is kept.
+    fn decide(&mut self) -> (Uuid, u64) {
         let decision = Decision {
             verdict: Verdict::Unknown(UnknownReason::NoMatch),
             evidence: None,
@@ -128,8 +136,6 @@ impl Bench {
         };
         let task = Task::Decided { decision: Box::new(decision), announce: true };
         let Some(Outgoing::Access { record, .. }) = self.handle(task).pop() else { panic!() };
-        let faces = self.faces(photographs);
-        self.handle(Task::Remember(faces));
         (record.id, record.seq)
     }
 
@@ -234,6 +240,18 @@ fn a_stranger_is_enrolled_over_mqtt_while_that_is_permitted_and_once() {
     assert!(bench.ask(&PERMIT).done);
     assert_eq!(bench.reason(&enroll(Some(visit))), "not_possible");
     assert!(bench.ask(&enroll(Some(other))).done, "what was refused used nothing up");
+}
+
+#[test]
+fn faces_whose_decision_was_lost_are_remembered_by_no_other_visit() {
+    let Some(mut bench) = Bench::new() else { return };
+    let (before, _) = bench.decide();
+    let faces = bench.faces(&["obama.jpg"]);
+    let decided_at = Monotonic::from_millis(bench.now + 3000);
+    bench.handle(Task::Remember { faces, decided_at });
+    assert!(bench.ask(&PERMIT).done);
+    assert_eq!(bench.reason(&enroll(Some(before))), "not_possible");
+    assert_eq!(bench.reason(&enroll(None)), "not_possible", "nobody is remembered");
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod support;
 use deepid_edge::clock::{ClockTrust, Monotonic, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::daemon::desk::{Desk, Task, Wanted};
-use deepid_edge::policy::{Arming, RuleName};
+use deepid_edge::policy::{Arming, RuleName, Schedule};
 use deepid_edge::publish::ask::{Answer, Ask};
 use deepid_edge::publish::{Answered, DeskRequest, Outgoing, Reply, SessionSettings, session};
 use deepid_edge::sign::{GrantKey, REQUEST_BYTES_MAX, sign_request};
@@ -220,6 +220,29 @@ fn a_door_is_armed_for_a_time_only_by_a_clock_that_is_trusted_and_within_limits(
     assert_eq!(answer.reason.as_deref(), Some("clock_untrusted"));
     assert_eq!(bench.armed(), Arming::On, "as it was");
     assert!(bench.ask(&Ask::Arm { armed: false, for_s: None }).done, "which needs no clock");
+}
+
+#[test]
+fn a_door_is_armed_by_one_of_its_schedules_and_by_no_other() {
+    let mut bench = Bench::new();
+    let shop = RuleName::new("shop").unwrap();
+    let follow = |schedule: Option<&RuleName>| Ask::ArmFollow { schedule: schedule.cloned() };
+    let answer = bench.ask(&follow(Some(&shop)));
+    assert_eq!((answer.done, answer.reason.as_deref()), (false, Some("not_possible")));
+    let hours = Schedule::read("daily 08:00-18:00").unwrap();
+    let set = RuleChange::SetSchedule { schedule: &shop, hours: &hours };
+    // By another connection, as the command line does.
+    let path = bench.folder.path().join("door.db");
+    let mut beside = Store::open(&path, StoreSettings::default()).unwrap();
+    beside.change_rules(set, BY).unwrap();
+    drop(bench.desk.take_wanted());
+    for schedule in [Some(&shop), None] {
+        let answer = bench.ask(&follow(schedule));
+        assert!(answer.done && answer.request.as_deref() == Some("arm_follow"), "{answer:?}");
+        let book = bench.desk.store().arming_book().unwrap();
+        assert_eq!(book.arming_follows.as_ref(), schedule);
+        assert!(bench.desk.take_wanted().read_again, "the door goes by it at once");
+    }
 }
 
 #[test]

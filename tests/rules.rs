@@ -13,7 +13,7 @@ mod support;
 
 use deepid_edge::clock::{ClockTrust, Monotonic, PLAUSIBLE_FROM_UNIX_MS, WallClock};
 use deepid_edge::compare::SubjectId;
-use deepid_edge::policy::{Arming, RuleName, Schedule, Side, Whereabouts};
+use deepid_edge::policy::{Arming, Demand, RuleBook, RuleName, Schedule, Side, Whereabouts};
 use deepid_edge::publish::Outgoing;
 use deepid_edge::store::{
     Administrative, AuditRecord, Body, Error, RuleChange, RuleProblem, Signature, Store,
@@ -73,6 +73,7 @@ fn every_change_of_a_rule_is_one_transaction_with_its_record() {
     let holidays = [Date::from(day("2026-12-25")), Date::from(day("2026-12-26"))];
     let group = || staff.clone();
     let schedule = || Some(office.clone());
+    let at_night = Demand { factor: true, company: None, during: schedule() };
     let changes = [
         (
             RuleChange::SetSchedule { schedule: &office, hours: &hours },
@@ -106,12 +107,24 @@ fn every_change_of_a_rule_is_one_transaction_with_its_record() {
             RuleChange::Arm(Arming::Until(1_800_000_060_000)),
             A::ArmingChanged { armed: true, until: Some("2027-01-15T08:01:00Z".to_owned()) },
         ),
+        (RuleChange::ArmBy(Some(&office)), A::ArmingScheduled { schedule: schedule() }),
+        (
+            RuleChange::Demand { group: &staff, demand: &at_night },
+            A::GroupDemands { group: group(), factor: true, company: None, during: schedule() },
+        ),
     ];
     for (change, wanted) in changes {
         assert_eq!(event(store.change_rules(change, by(WALL))), wanted);
     }
     let book = store.rule_book().unwrap();
     assert_eq!(book.arming, Arming::Until(1_800_000_060_000));
+    assert_eq!(book.arming_follows, schedule());
+    assert_eq!(book.demands, [(group(), at_night)].into());
+    assert_eq!(
+        store.arming_book().unwrap(),
+        hours_of(&book),
+        "all that arming hangs on, and nothing else"
+    );
     assert_eq!(book.holidays, holidays.into());
     assert_eq!(book.schedules, [(office.clone(), hours)].into());
     assert_eq!(book.groups, [(staff.clone(), Some(office.clone()))].into());
@@ -143,6 +156,7 @@ fn every_change_of_a_rule_is_one_transaction_with_its_record() {
             RuleProblem::NoSuchSchedule(nobody.clone()),
         ),
         (RuleChange::Validity { subject: &ada, from: until, until: from }, RuleProblem::NeverValid),
+        (RuleChange::ArmBy(Some(&nobody)), RuleProblem::NoSuchSchedule(nobody.clone())),
     ];
     for (change, wanted) in refusals {
         let Err(Error::Rules(problem)) = store.change_rules(change, by(WALL)) else {
@@ -155,6 +169,39 @@ fn every_change_of_a_rule_is_one_transaction_with_its_record() {
     assert!(matches!(store.change_rules(change, by(WALL)), Err(Error::NoSuchSubject { .. })));
     assert_eq!(store.audit(0, 99).unwrap().len(), records);
     assert_eq!(store.rule_book().unwrap(), book);
+}
+
+/// What of a book arming hangs on.
+fn hours_of(book: &RuleBook) -> RuleBook {
+    let RuleBook { arming, arming_follows, schedules, holidays, .. } = book.clone();
+    RuleBook { arming, arming_follows, schedules, holidays, ..RuleBook::default() }
+}
+
+#[test]
+fn the_schedule_that_arming_follows_outlives_what_is_said_and_is_not_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut store, _) = store(&folder);
+    let office = name("office");
+    let hours = Schedule::read("mon-fri 08:00-18:00").unwrap();
+    let mut change = |change: RuleChange<'_>| store.change_rules(change, by(WALL));
+    change(RuleChange::SetSchedule { schedule: &office, hours: &hours }).unwrap();
+    // Nothing was said of arming before.
+    change(RuleChange::ArmBy(Some(&office))).unwrap();
+    for said in [Arming::On, Arming::Off, Arming::Until(WALL.unix_ms - 1)] {
+        change(RuleChange::Arm(said)).unwrap();
+    }
+    let removed = change(RuleChange::RemoveSchedule { schedule: &office });
+    assert!(
+        matches!(removed, Err(Error::Rules(RuleProblem::ScheduleArms(ref of))) if *of == office),
+        "{removed:?}"
+    );
+    store.end_arming(by(WALL)).unwrap().unwrap();
+    let book = store.rule_book().unwrap();
+    assert_eq!((book.arming, book.arming_follows), (Arming::Off, Some(office.clone())));
+    store.change_rules(RuleChange::ArmBy(None), by(WALL)).unwrap();
+    assert_eq!(store.arming().unwrap(), Arming::Off, "which arms nothing");
+    store.change_rules(RuleChange::RemoveSchedule { schedule: &office }, by(WALL)).unwrap();
+    assert_eq!(store.arming_book().unwrap().arming_follows, None);
 }
 
 #[test]
@@ -202,6 +249,138 @@ fn the_desk_says_whether_the_door_is_armed_once_and_on_change() {
     assert_eq!(look(&mut desk, now), (false, vec![json!([true, until])]));
     assert_eq!(look(&mut desk, now + 60_000), (true, vec![json!([false, null])]));
     assert_eq!(look(&mut desk, now), (false, vec![]), "a clock that goes back arms nothing");
+}
+
+#[test]
+fn the_desk_says_when_the_schedule_opens_and_closes_that_arming_follows() {
+    use deepid_edge::config::{Config, Flag, Sources};
+    use deepid_edge::daemon::desk::Desk;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut beside, _) = store(&folder);
+    let flags = vec![Flag::set("policy.time_zone", "Europe/Berlin")];
+    let config = Config::load(&Sources { flags, ..Sources::default() }).unwrap();
+    let mut desk = Desk::new(open(&folder), "front".to_owned(), Uuid::nil());
+    desk.go_by(&config);
+    let office = name("office");
+    let hours = Schedule::read("mon-fri 08:00-18:00").unwrap();
+    for change in [
+        RuleChange::SetSchedule { schedule: &office, hours: &hours },
+        RuleChange::ArmBy(Some(&office)),
+    ] {
+        beside.change_rules(change, by(WALL)).unwrap();
+    }
+    let mut said = |time: &str, trust| {
+        let unix_ms = time.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        let mut outgoing = Vec::new();
+        let wall = WallClock { unix_ms, trust, ..WALL };
+        assert!(!desk.look_at_arming(Monotonic::default(), wall, &mut outgoing));
+        let armed = outgoing.iter().filter_map(|item| match item {
+            Outgoing::Armed(armed) => Some(armed),
+            _ => None,
+        });
+        armed.map(|armed| (armed.armed, armed.schedule.clone())).collect::<Vec<_>>()
+    };
+    let (yes, no) = (ClockTrust::Trusted, ClockTrust::Untrusted);
+    let by = |armed| vec![(armed, Some(office.clone()))];
+    // A Monday; Berlin is an hour ahead.
+    assert_eq!(said("2027-01-18T06:59:59Z", yes), by(false));
+    assert_eq!(said("2027-01-18T07:00:00Z", yes), by(true));
+    assert_eq!(said("2027-01-18T16:59:59Z", yes), vec![], "the same");
+    assert_eq!(said("2027-01-18T16:59:59Z", no), by(false), "by no clock");
+    assert_eq!(said("2027-01-18T16:59:59Z", yes), by(true));
+    assert_eq!(said("2027-01-18T17:00:00Z", yes), by(false));
+}
+
+#[test]
+fn the_door_is_armed_by_a_schedule_and_says_by_which() {
+    let home = Home::with_database();
+    let schedule = |hours: &str| home.told(&["schedules", "set", "shop", hours]);
+    let refused = home.ask(&["arm", "follow", "shop"]);
+    assert!(refused.code == 9 && refused.err.contains("there is none"), "{}", refused.err);
+    assert_eq!(home.ask(&["arm", "follow"]).code, 2, "which, or none");
+    schedule("daily closed; holiday closed");
+    let told = home.told(&["arm", "follow", "shop"]);
+    assert_eq!(
+        told,
+        json!({"armed": false, "reason": "schedule", "until": null, "schedule": "shop"})
+    );
+    let shown = home.ask(&["arm", "show"]).out;
+    for part in ["not armed", "its schedule shop is closed", "arm follow"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let early = WallClock { unix_ms: PLAUSIBLE_FROM_UNIX_MS, ..WALL };
+    home.store().add_subject("Maria", early).unwrap();
+    let explained = home.ask(&["policy", "explain", "Maria"]).out;
+    assert!(
+        explained.contains("'not_armed'") && explained.contains("schedule shop"),
+        "{explained}"
+    );
+    let refused = home.ask(&["schedules", "remove", "shop"]);
+    assert!(refused.code == 2 && refused.err.contains("arming follows it"), "{}", refused.err);
+    schedule("daily open; holiday open");
+    let told = home.told(&["arm", "show"]);
+    assert_eq!(told, json!({"armed": true, "reason": null, "until": null, "schedule": "shop"}));
+    let off = home.ask(&["arm", "off"]).out;
+    assert!(off.contains("because it was disarmed"), "{off}");
+    let told = home.told(&["arm", "follow", "--none"]);
+    assert_eq!(
+        told,
+        json!({"armed": false, "reason": "disarmed", "until": null, "schedule": null})
+    );
+}
+
+#[test]
+fn a_group_needs_a_second_factor_at_times_and_the_schedule_stays() {
+    let home = Home::with_database();
+    home.told(&["schedules", "set", "nights", "daily 22:00-06:00", "holiday closed"]);
+    home.told(&["groups", "add", "flat"]);
+    let told = home.told(&["groups", "demand", "flat", "--factor", "--during", "nights"]);
+    assert_eq!((&told["factor"], &told["during"]), (&json!(true), &json!("nights")));
+    let listed = home.ask(&["groups", "list"]).out;
+    assert!(listed.contains("needs a second factor, while schedule nights is open"), "{listed}");
+    let refused = home.ask(&["schedules", "remove", "nights"]);
+    assert!(
+        refused.code == 2 && refused.err.contains("groups follow it, or need"),
+        "{}",
+        refused.err
+    );
+    let early = WallClock { unix_ms: PLAUSIBLE_FROM_UNIX_MS, ..WALL };
+    home.store().add_subject("Maria", early).unwrap();
+    home.told(&["groups", "assign", "Maria", "flat"]);
+    let home = home.set("policy.required_fpir", "1.0").set("recognise.accept_fpir", "1.0");
+    let reason = |at: &str| {
+        home.ask(&["policy", "explain", "Maria", "--at", at, "--json"]).json()["reason"].clone()
+    };
+    assert_eq!(reason("2026-12-22 21:59"), json!(null));
+    assert_eq!(reason("2026-12-22 22:00"), json!("second_factor_missing"));
+    let told = home.ask(&["policy", "explain", "Maria", "--without-clock", "--json"]).json();
+    assert_eq!(told["reason"], json!("clock_untrusted"));
+    home.told(&["groups", "demand", "flat", "--nothing"]);
+    home.told(&["schedules", "remove", "nights"]);
+}
+
+/// Whether somebody may pass, by `policy explain`, once a record of a later time stands in the way of the
+/// clock.
+#[test]
+fn without_a_trusted_clock_a_door_refuses_all_or_only_what_hangs_on_time() {
+    let home = Home::with_database();
+    let ahead = WallClock { unix_ms: 2_085_978_495_000, synchronised: true, ..WALL };
+    for name in ["Maria", "John"] {
+        home.store().add_subject(name, ahead).unwrap();
+    }
+    home.told(&["subjects", "validity", "John", "--until", "2030-01-01"]);
+    let explained = |home: &Home, who: &str| {
+        let told = home.ask(&["policy", "explain", who, "--json"]).json();
+        (told["allowed"].clone(), told["reason"].clone())
+    };
+    let untrusted = (json!(false), json!("clock_untrusted"));
+    assert_eq!(explained(&home, "Maria"), untrusted);
+    let home = home
+        .set("policy.untrusted_clock", "timeless")
+        .set("policy.required_fpir", "1.0")
+        .set("recognise.accept_fpir", "1.0");
+    assert_eq!(explained(&home, "Maria"), (json!(true), json!(null)));
+    assert_eq!(explained(&home, "John"), untrusted);
 }
 
 #[test]

@@ -268,7 +268,7 @@ fn no_source_is_longer_than_a_reader_can_hold() {
         .filter(|(_, lines)| *lines > LINES_MAX)
         .map(|(path, lines)| format!("{path}: {lines} lines"))
         .collect();
-    none_of("a file over 500 lines wants to be two:", &broken);
+    none_of(&format!("a file over {LINES_MAX} lines wants to be two:"), &broken);
 }
 
 #[test]

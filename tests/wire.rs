@@ -14,11 +14,11 @@ mod support;
 use std::collections::BTreeSet;
 
 use deepid_edge::capture::DoubtKind;
-use deepid_edge::clock::{ClockTrust, WallClock};
+use deepid_edge::clock::{Clock as _, ClockTrust, WallClock};
 use deepid_edge::compare::SubjectId;
 use deepid_edge::decide::{AmbiguousReason, Decision, DeniedReason, UnknownReason, Verdict};
 use deepid_edge::door::Guidance;
-use deepid_edge::policy::{Arming, FaceAlone, RuleName};
+use deepid_edge::policy::{Arming, Awaited, FaceAlone, RuleBook, RuleName, Rules};
 use deepid_edge::publish::challenge::Challenges;
 use deepid_edge::publish::topic::Payload;
 use deepid_edge::publish::{
@@ -95,7 +95,8 @@ fn verdicts() -> Vec<Verdict> {
         D::SeveralFaces,
         D::ClockUntrusted,
         D::LockedOut,
-        D::SecondFactorMissing,
+        D::SecondFactorMissing(Awaited::Factor),
+        D::SecondFactorMissing(Awaited::Company),
         D::AntiPassback,
         D::NotArmed,
         D::BeyondCalibration,
@@ -143,9 +144,21 @@ fn rules() -> Vec<Administrative> {
         A::HolidaysChanged { added: 12, removed: 0 },
         noticed(),
         A::ArmingChanged { armed: false, until: None },
+        A::ArmingScheduled { schedule: None },
+        A::ArmingScheduled { schedule: Some(rule("office")) },
         A::ArmingChanged { armed: true, until: Some("2026-05-01T07:15:02Z".to_owned()) },
-        A::GroupDemands { group: rule("vault"), factor: true, company: None },
-        A::GroupDemands { group: rule("vault"), factor: false, company: Some(rule("staff")) },
+        A::GroupDemands {
+            group: rule("vault"),
+            factor: true,
+            company: None,
+            during: Some(rule("nights")),
+        },
+        A::GroupDemands {
+            group: rule("vault"),
+            factor: false,
+            company: Some(rule("staff")),
+            during: None,
+        },
         A::AdministratorAdded {
             administrator: rule("hub"),
             key: fingerprint(),
@@ -331,8 +344,13 @@ fn everything() -> Vec<(&'static str, Value)> {
     all.push(("duress", written(&DuressMessage::of(&nobody).unwrap())));
     all.push(("audit", written(&Audit::of(&forced, false))));
     all.push(("access", written(&Access::of(&forced).unwrap())));
+    let follows = [None, Some(rule("office"))];
     for arming in [Arming::On, Arming::Off, Arming::Until(1_800_000_060_000), Arming::Until(0)] {
-        all.push(("armed", written(&Armed::new(arming, 1_800_000_000_000))));
+        for arming_follows in follows.clone() {
+            let book = RuleBook { arming, arming_follows, ..RuleBook::default() };
+            let rules = Rules::new(book, jiff::tz::TimeZone::UTC);
+            all.push(("armed", written(&Armed::new(&rules, clock().wall()))));
+        }
     }
     let signing = deepid_edge::publish::Info { grant_key: Some(fingerprint()), ..info() };
     assert!(written(&signing).get("watched").is_none(), "nobody watches");

@@ -3,7 +3,7 @@
 #
 # in   [x86_64 | aarch64], this machine's unless named; assets.toml, deploy/, systemd/, models/
 # out  target/debian/deepid-edge_VERSION_ARCHITECTURE.deb, its size on the last line; exit 1 when it
-#      is larger than it may be
+#      is larger than it may be, or needs a newer C library than Debian 12 has (check_symbols.py)
 #
 # The program is built for the target first, without the features `lab` and `demo`, of which no board
 # needs anything; its own verbs write manual pages and completions, under user emulation where the
@@ -54,6 +54,7 @@ export SOURCE_DATE_EPOCH
 cargo-deb --no-build --no-strip --quiet --locked "${target[@]}" --output target/debian/ >/dev/null
 
 package=$(ls -t target/debian/deepid-edge_*_"$architecture".deb | head -n 1)
+python3 tools/check_symbols.py "$package"
 size=$(stat --format=%s "$package")
 echo "deb: $package: $size bytes, installed $(dpkg-deb --field "$package" Installed-Size) KiB"
 if [ "$size" -gt "$bytes_max" ]; then

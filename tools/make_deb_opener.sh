@@ -2,7 +2,8 @@
 # Packs the Debian package of the opener (crates/opener) for this machine's processor or for another one.
 #
 # in   [x86_64 | aarch64], this machine's unless named; deploy/opener, docs
-# out  target/deb-opener/deepid-opener_VERSION_ARCHITECTURE.deb, its size on the last line
+# out  target/deb-opener/deepid-opener_VERSION_ARCHITECTURE.deb, its size on the last line;
+#      exit 1 when it needs a newer C library than Debian 12 has (check_symbols.py)
 #
 # A folder of its own, because what takes target/debian takes the daemon's packages. Files are dated by
 # the commit, as the daemon's are (tools/make_deb.sh).
@@ -28,4 +29,5 @@ export SOURCE_DATE_EPOCH
 cargo-deb --package deepid-opener --no-build --no-strip --quiet --locked "${target[@]}" --output $files/ >/dev/null
 
 package=$(ls -t $files/deepid-opener_*.deb | head -n 1)
+python3 tools/check_symbols.py "$package"
 echo "deb-opener: $package: $(stat --format=%s "$package") bytes"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Runs make targets in a bare Debian 12 with nothing added but make and Rust.
+# Runs make targets in a bare Debian with nothing added but make and Rust.
 #
-# in   TARGET… (demo test, unless named); the commit at HEAD, not the working tree; root, mmdebstrap
+# in   TARGET… (demo test, unless named); RELEASE, the release's name (bookworm, Debian 12, unless set);
+#      the commit at HEAD, not the working tree; root, mmdebstrap
 # out  exit 0 when every target passed; times on the last lines
 #
 # DEEPID_EDGE_CLEAN_ROOT names a folder to keep the root in and reuse (bare: made anew each time).
@@ -14,6 +15,7 @@ cd "$(dirname "$0")/.."
 [ "$(id -u)" -eq 0 ] || { echo 'clean-machine: needs root (chroot)' >&2; exit 1; }
 command -v mmdebstrap >/dev/null || { echo 'clean-machine: apt-get install mmdebstrap' >&2; exit 1; }
 
+readonly release=${RELEASE:-bookworm}
 targets=("$@")
 [ $# -gt 0 ] || targets=(demo test)
 bare=${DEEPID_EDGE_CLEAN_ROOT:-}
@@ -23,17 +25,21 @@ if [ -z "$bare" ]; then
 fi
 
 if [ ! -e "$bare/etc/debian_version" ]; then
-    echo "clean-machine: making a bare Debian 12 in $bare"
+    echo "clean-machine: making a bare Debian ($release) in $bare"
     mmdebstrap --quiet --variant=minbase --mode=root --include=make,ca-certificates \
         --aptopt='Acquire::Languages "none"' \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-        --dpkgopt='path-exclude=/usr/share/locale/*' bookworm "$bare"
+        --dpkgopt='path-exclude=/usr/share/locale/*' "$release" "$bare"
     # No service may start in a chroot.
     printf '#!/bin/sh\nexit 101\n' >"$bare/usr/sbin/policy-rc.d"
     chmod +x "$bare/usr/sbin/policy-rc.d"
     mkdir -p "$bare/opt/rust"
     cp --archive "$(rustc --print sysroot)/." "$bare/opt/rust/"
 fi
+grep --quiet "^VERSION_CODENAME=$release\$" "$bare/etc/os-release" || {
+    echo "clean-machine: the root in $bare is of another release than $release" >&2
+    exit 1
+}
 cp --dereference /etc/resolv.conf /etc/hosts "$bare/etc/"
 cp --dereference /etc/ssl/certs/ca-certificates.crt "$bare/etc/ssl/certs/ca-certificates.crt"
 find /etc/apt/apt.conf.d -name '*proxy*' -exec cp {} "$bare/etc/apt/apt.conf.d/" \;

@@ -19,10 +19,10 @@ const TABLES: [(&str, usize); 17] = [
     ("subjects", 5),
     ("subject_references", 8),
     ("schedules", 2),
-    ("subject_groups", 4),
+    ("subject_groups", 5),
     ("subject_terms", 5),
     ("holidays", 1),
-    ("arming", 3),
+    ("arming", 4),
     ("grant_keys", 5),
     ("audit_state", 14),
     ("accounts", 4),
@@ -151,6 +151,7 @@ fn read(store: &Store) {
         drop(store.pins(&holder.subject));
     }
     drop(store.arming());
+    drop(store.arming_book());
     if let Ok(accounts) = store.accounts() {
         for account in accounts {
             assert_eq!(store.account(account.name.as_str()).ok().flatten(), Some(account));

@@ -3,6 +3,8 @@
 //! In: the database, a word. Out: the state, which survives restarts; every change is one transaction
 //! with its record. Deliberately absent: arming over MQTT, which is `ask`; alarms; armed means here that the door lets people in.
 
+use std::fmt::Write as _;
+
 use clap::Subcommand;
 use jiff::SignedDuration;
 use serde_json::json;
@@ -13,7 +15,8 @@ use super::failure::Failure;
 use super::subjects::{change_rules, clock, existing};
 use crate::clock::{Clock as _, ClockTrust, WallClock, utc};
 use crate::config::Config;
-use crate::policy::Arming;
+use crate::policy::{Arming, RuleName};
+use crate::publish::{Armed, Unarmed};
 use crate::store::{RuleChange, Store};
 
 /// The shortest and the longest time for which a door is armed.
@@ -33,6 +36,15 @@ pub enum Verb {
         #[arg(value_name = "DURATION", value_parser = duration)]
         duration: SignedDuration,
     },
+    /// Let pass whoever may only while a schedule is open
+    Follow {
+        /// The schedule, of 'deepid-edge schedules'
+        #[arg(value_name = "SCHEDULE", value_parser = RuleName::new, required_unless_present = "none")]
+        schedule: Option<RuleName>,
+        /// Follow none: let pass whoever may, whatever the hour is
+        #[arg(long, conflicts_with = "schedule")]
+        none: bool,
+    },
     /// Say whether the door is armed
     Show,
 }
@@ -50,24 +62,27 @@ impl Verb {
         let opened = || existing(&config, Store::open);
         match self {
             Self::Show => tell(context, &config, &existing(&config, Store::open_read_only)?),
-            Self::On => arm(context, &config, &mut opened()?, Arming::On),
-            Self::Off => arm(context, &config, &mut opened()?, Arming::Off),
+            Self::On => change(context, &config, &mut opened()?, RuleChange::Arm(Arming::On)),
+            Self::Off => change(context, &config, &mut opened()?, RuleChange::Arm(Arming::Off)),
+            Self::Follow { schedule, .. } => {
+                change(context, &config, &mut opened()?, RuleChange::ArmBy(schedule.as_ref()))
+            }
             Self::For { duration } => {
                 let mut store = opened()?;
                 let arming = lasting(duration, clock(&store, &config)?.wall())?;
-                arm(context, &config, &mut store, arming)
+                change(context, &config, &mut store, RuleChange::Arm(arming))
             }
         }
     }
 }
 
-fn arm(
+fn change(
     context: &Context,
     config: &Config,
     store: &mut Store,
-    arming: Arming,
+    change: RuleChange<'_>,
 ) -> Result<Kind, Failure> {
-    change_rules(store, config, RuleChange::Arm(arming))?;
+    change_rules(store, config, change)?;
     tell(context, config, store)
 }
 
@@ -85,14 +100,33 @@ fn lasting(duration: SignedDuration, now: WallClock) -> Result<Arming, Failure> 
 }
 
 fn tell(context: &Context, config: &Config, store: &Store) -> Result<Kind, Failure> {
-    let arming = store.arming()?;
-    let armed = arming.is_armed(clock(store, config)?.wall().unix_ms);
-    let until = arming.until_ms().filter(|_| armed).map(utc);
-    let text = match (armed, &until) {
-        (true, None) => "armed: whoever may pass is let in".to_owned(),
-        (true, Some(until)) => format!("armed until {until}, and nobody is let in from then on"),
-        (false, _) => "not armed: nobody is let in; 'deepid-edge arm on' changes that".to_owned(),
+    let rules = config.rules(store.arming_book()?, None);
+    let Armed { armed, reason, schedule, .. } = Armed::new(&rules, clock(store, config)?.wall());
+    let arming = rules.book().arming;
+    let until = arming.until_ms().filter(|_| reason.is_none_or(is_for_now)).map(utc);
+    let text = match reason {
+        Some(reason) => {
+            let (what, remedy) = reason.words(schedule.as_ref());
+            format!("not armed: nobody is let in, because {what}; {remedy}")
+        }
+        None => {
+            let (mut text, mut then) = ("armed".to_owned(), ": whoever may pass is let in");
+            if let Some(until) = &until {
+                let _infallible = write!(text, " until {until}");
+                then = ", and nobody is let in from then on";
+            }
+            if let Some(schedule) = &schedule {
+                let _infallible = write!(text, " while schedule {schedule} is open, as it is now");
+            }
+            text + then
+        }
     };
-    context.tell(text, &json!({ "armed": armed, "until": until }))?;
+    let value = json!({ "armed": armed, "reason": reason, "until": until, "schedule": schedule });
+    context.tell(text, &value)?;
     Ok(Kind::Done)
+}
+
+/// Whether a door that is not armed for this reason may be again before the time is over for which it is.
+const fn is_for_now(reason: Unarmed) -> bool {
+    matches!(reason, Unarmed::Schedule | Unarmed::Clock)
 }

@@ -17,7 +17,7 @@ use super::exit::Kind;
 use super::failure::Failure;
 use super::moment::{first, last};
 use crate::compare::SubjectId;
-use crate::policy::Permit;
+use crate::policy::{Permit, RuleName};
 use crate::publish::ask::{Answer, Ask, ListedSubject};
 use crate::publish::session;
 use crate::sign::{GrantKey, sign_request};
@@ -43,6 +43,15 @@ enum What {
         /// For how long, such as 90m, 8h or 2h30m, and nobody from then on
         #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
         lasting: Option<jiff::SignedDuration>,
+    },
+    /// Let pass whoever may only while a schedule of the door is open
+    ArmFollow {
+        /// The schedule
+        #[arg(value_name = "SCHEDULE", value_parser = RuleName::new, required_unless_present = "none")]
+        schedule: Option<RuleName>,
+        /// Follow none: let pass whoever may, whatever the hour is
+        #[arg(long, conflicts_with = "schedule")]
+        none: bool,
     },
     /// Let nobody pass
     Disarm,
@@ -126,6 +135,7 @@ impl What {
                 armed: true,
                 for_s: lasting.and_then(|lasting| u32::try_from(lasting.as_secs()).ok()),
             },
+            Self::ArmFollow { schedule, .. } => Ask::ArmFollow { schedule },
             Self::Disarm => Ask::Arm { armed: false, for_s: None },
             Self::ResetLockout => Ask::ResetLockout {},
             Self::PermitEnroll { lasting } => Ask::PermitEnroll { for_s: lasting },

@@ -18,6 +18,7 @@ use super::subjects::{self, existing};
 use super::usable;
 use crate::clock::{ClockDoubt, ClockTrust, Floor, Mark, SystemClock, WallClock, utc};
 use crate::config::Config;
+use crate::policy::UntrustedClock;
 use crate::store::Store;
 
 /// What to do with the clock.
@@ -64,7 +65,8 @@ fn show(context: &Context, config: &Config) -> Result<Kind, Failure> {
         Some(doubt) => {
             let _infallible = writeln!(
                 text,
-                "not trusted, so nothing is granted: {doubt}\n  try: {}",
+                "not trusted, so {}: {doubt}\n  try: {}",
+                closed(config.policy.untrusted_clock),
                 doubt.remedy()
             );
         }
@@ -129,6 +131,16 @@ fn nothing_to_settle(
 
 const fn kept(wall: WallClock) -> &'static str {
     if wall.synchronised { "kept by a time service" } else { "not kept by a time service" }
+}
+
+/// What a clock that is not trusted closes.
+pub(super) const fn closed(untrusted: UntrustedClock) -> &'static str {
+    match untrusted {
+        UntrustedClock::Deny => "nobody is granted",
+        UntrustedClock::Timeless => {
+            "nobody is granted whom a rule of time concerns (policy.untrusted_clock)"
+        }
+    }
 }
 
 fn as_json(wall: WallClock, floor: Floor, doubt: Option<ClockDoubt>) -> serde_json::Value {

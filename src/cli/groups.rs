@@ -53,6 +53,9 @@ pub enum Verb {
         /// Another person, of group OTHER, who could pass and came shortly before
         #[arg(long, value_name = "OTHER", value_parser = RuleName::new)]
         company: Option<RuleName>,
+        /// Only while this schedule is open, such as at night; without it at any time
+        #[arg(long, value_name = "SCHEDULE", value_parser = RuleName::new, conflicts_with = "nothing")]
+        during: Option<RuleName>,
         /// Nothing: a face is enough
         #[arg(long, conflicts_with_all = ["factor", "company"], required_unless_present_any = ["factor", "company"])]
         nothing: bool,
@@ -98,13 +101,19 @@ impl Verb {
                 let text = format!("group {group}: {}", follows(schedule.as_ref()));
                 (text, json!({ "done": "changed", "group": group, "schedule": schedule }))
             }
-            Self::Demand { group, factor, company, .. } => {
-                let demand = Demand { factor, company };
+            Self::Demand { group, factor, company, during, .. } => {
+                let demand = Demand { factor, company, during };
                 let change = RuleChange::Demand { group: &group, demand: &demand };
                 change_rules(&mut store, &config, change)?;
                 let text = format!("group {group}: {}", needs(Some(&demand)));
-                let Demand { factor, company } = demand;
-                let value = json!({ "done": "changed", "group": group, "factor": factor, "company": company });
+                let Demand { factor, company, during } = demand;
+                let value = json!({
+                    "done": "changed",
+                    "group": group,
+                    "factor": factor,
+                    "company": company,
+                    "during": during,
+                });
                 (text, value)
             }
             Self::Remove { group } => {
@@ -137,15 +146,22 @@ fn follows(schedule: Option<&RuleName>) -> String {
 }
 
 fn needs(demand: Option<&Demand>) -> String {
-    match demand {
-        Some(Demand { factor: true, company: None }) => "needs a second factor".to_owned(),
-        Some(Demand { factor: true, company: Some(company) }) => {
+    let Some(Demand { factor, company, during }) = demand else {
+        return "a face is enough".to_owned();
+    };
+    let needs = match (factor, company) {
+        (true, None) => "needs a second factor".to_owned(),
+        (true, Some(company)) => {
             format!("needs a second factor, and somebody of group {company} shortly before")
         }
-        Some(Demand { factor: false, company: Some(company) }) => {
+        (false, Some(company)) => {
             format!("needs somebody else, of group {company}, shortly before")
         }
-        None | Some(Demand { factor: false, company: None }) => "a face is enough".to_owned(),
+        (false, None) => return "a face is enough".to_owned(),
+    };
+    match during {
+        Some(schedule) => format!("{needs}, while schedule {schedule} is open"),
+        None => needs,
     }
 }
 
@@ -172,6 +188,7 @@ fn list(context: &Context, book: &RuleBook, subjects: &[Subject]) -> Result<Kind
             "schedule": schedule,
             "factor": demand.is_some_and(|demand| demand.factor),
             "company": demand.and_then(|demand| demand.company.as_ref()),
+            "during": demand.and_then(|demand| demand.during.as_ref()),
             "members": members,
         }));
     }

@@ -70,7 +70,7 @@ impl Arguments {
             context.mention(format!("try: {ENROL}"));
             usable::mention(context, &usable::idle_here(store, &config, cards));
         }
-        let (what, remedy) = operating.beyond_words(config.accepted_fpir());
+        let (what, remedy) = operating.beyond_words(config.recognise.accept_fpir, 1.0);
         if reason == "beyond_calibration" {
             context.mention(format!("{what}; {remedy}"));
         }

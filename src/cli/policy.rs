@@ -20,6 +20,7 @@ use crate::clock::{Clock as _, ClockTrust, Monotonic, WallClock, utc};
 use crate::config::Config;
 use crate::decide::{DeniedReason, Verdict};
 use crate::policy::{Arming, Asked, Direction, Proof, Rule, RuleBook, Rules};
+use crate::publish::Armed;
 use crate::store::{Store, Subject};
 
 /// What to ask the rules.
@@ -38,6 +39,9 @@ pub struct Explain {
     /// if it is left out
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// As if the clock could not be trusted
+    #[arg(long, conflicts_with = "at")]
+    without_clock: bool,
     /// As if the subject's second factor had just been shown
     #[arg(long)]
     with_factor: bool,
@@ -66,8 +70,10 @@ impl Verb {
                 rules
             }
         };
+        let now = || Ok::<_, Failure>(clock(&store, &config)?.wall());
         let wall = match &verb.at {
-            None => clock(&store, &config)?.wall(),
+            None if verb.without_clock => WallClock { trust: ClockTrust::Untrusted, ..now()? },
+            None => now()?,
             // Whoever asks for a time means that the clock shows it.
             Some(text) => WallClock {
                 unix_ms: moment::at_the_door(text, rules.zone()).ok_or_else(|| no_time(text))?,
@@ -147,6 +153,16 @@ fn in_words(rules: &Rules, rule: Rule<'_>) -> String {
             format!("the door was armed until {}", self::local(end, rules.zone()))
         }
         Rule::Armed(_) => "the door is not armed".to_owned(),
+        Rule::ArmedHours { schedule, day: Some(day) } => {
+            let hours = rules.book().schedules.get(schedule).map(ToString::to_string);
+            let hours = hours.unwrap_or_default();
+            format!(
+                "the door is armed by schedule {schedule}, which is closed by its hours of {day} ({hours})"
+            )
+        }
+        Rule::ArmedHours { schedule, day: None } => {
+            format!("the door is armed by schedule {schedule}, which is not there")
+        }
         Rule::From(from) => format!("the subject is valid from {} on", local(from)),
         Rule::Until(until) => format!("the subject was valid until {}", local(until)),
         Rule::Hours { group, schedule, day } => {
@@ -206,22 +222,31 @@ pub(super) fn check(findings: &mut Findings, config: &Config, store: Option<&Sto
         (Ok(book), Ok(wall)) => (book, wall),
         (Err(failure), _) | (_, Err(failure)) => return findings.fail(CHECK, &failure),
     };
-    if !book.arming.is_armed(wall.unix_ms) {
-        return findings.warn(
-            CHECK,
-            "the door is not armed: nobody is let in".to_owned(),
-            "'deepid-edge arm on' lets people in again",
-        );
+    let rules = config.rules(book, None);
+    if let Armed { reason: Some(reason), schedule, .. } = Armed::new(&rules, wall) {
+        let (what, remedy) = reason.words(schedule.as_ref());
+        let what = format!("the door is not armed: nobody is let in, because {what}");
+        return findings.warn(CHECK, what, &remedy);
     }
-    findings.ok(CHECK, summary(&book, &config.time_zone()));
+    findings.ok(CHECK, summary(rules.book(), rules.zone()));
 }
 
 fn summary(book: &RuleBook, zone: &TimeZone) -> String {
+    if let Some(schedule) = &book.arming_follows {
+        return format!(
+            "armed while schedule {schedule} is open, as it is now; {}",
+            counted(book, zone)
+        );
+    }
     if book.schedules.is_empty() && book.subjects.is_empty() {
         return "armed; no rules: hours keep nobody out".to_owned();
     }
+    format!("armed; {}", counted(book, zone))
+}
+
+fn counted(book: &RuleBook, zone: &TimeZone) -> String {
     format!(
-        "armed; {} groups, {} schedules, {} holidays, on the clocks of {}",
+        "{} groups, {} schedules, {} holidays, on the clocks of {}",
         book.groups.len(),
         book.schedules.len(),
         book.holidays.len(),

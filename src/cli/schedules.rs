@@ -133,10 +133,13 @@ fn set(
     let hours = Schedule::read(text).map_err(|problem| Failure::of(Kind::Usage, &problem))?;
     let mut store = existing(config, Store::open)?;
     change_rules(&mut store, config, RuleChange::SetSchedule { schedule, hours: &hours })?;
-    let followed = store.rule_book()?.groups.values().flatten().any(|name| name == schedule);
+    let book = store.rule_book()?;
+    let during = book.demands.values().filter_map(|demand| demand.during.as_ref());
+    let mut named = book.groups.values().flatten().chain(&book.arming_follows).chain(during);
+    let followed = named.any(|name| name == schedule);
     let mut text = format!("{schedule}: {}", hours.in_words());
     if !followed {
-        text.push_str("\nno group follows it yet; 'deepid-edge groups add' makes one that does");
+        text.push_str("\nnothing follows it yet; 'deepid-edge groups add' makes a group that does");
     }
     let value = json!({ "done": "set", "schedule": schedule, "hours": hours.to_string() });
     context.tell(text, &value)?;

@@ -171,7 +171,7 @@ fn pins_back(then: Vec<PinHolder>, now: &[PinHolder]) -> Vec<SubjectId> {
 
 fn rules_back(then: &RuleBook, now: &RuleBook) -> Vec<String> {
     let mut back = Vec::new();
-    if then.arming != now.arming {
+    if (then.arming, &then.arming_follows) != (now.arming, &now.arming_follows) {
         back.push("the arming".to_owned());
     }
     if then.holidays != now.holidays {

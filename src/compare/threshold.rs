@@ -55,23 +55,29 @@ pub struct Operating {
 }
 
 impl Operating {
-    /// Judged by the FPIR that the household accepts, above 0, at most 1. An FPIR that nobody can
-    /// claim counts as 1.
+    /// Judged by the FPIR that the household accepts of a visit, above 0, at most 1, which has `tries`
+    /// such attempts (at least 1). An FPIR that nobody can claim counts as 1.
     #[must_use]
-    pub fn accepting(self, fpir: f64) -> Self {
-        // Written so that NaN on either side is beyond.
-        let within = self.claimed_fpir.unwrap_or(1.0) <= fpir;
+    pub fn accepting(self, fpir: f64, tries: f64) -> Self {
+        // Written so that NaN on either side is beyond. Divided, as the threshold's share of its target is.
+        let within = fpir >= 1.0 || self.claimed_fpir.is_some_and(|claim| claim <= fpir / tries);
         Self { beyond_accepted: !within, ..self }
     }
 
-    /// What is beyond what, and what helps, for a person; `accepted` is the FPIR that is accepted.
+    /// The FPIR that is claimed of a visit of `tries` attempts, by the sum of them, at most 1.
+    fn of_visit(&self, tries: f64) -> Option<f64> {
+        self.claimed_fpir.map(|fpir| f64::min(fpir * tries, 1.0))
+    }
+
+    /// What is beyond what, and what helps, for a person: as [`Self::accepting`] is asked.
     #[must_use]
-    pub fn beyond_words(&self, accepted: f64) -> (String, String) {
-        let what = self.claimed_fpir.map_or_else(
+    pub fn beyond_words(&self, accepted: f64, tries: f64) -> (String, String) {
+        let claimed = self.of_visit(tries);
+        let what = claimed.map_or_else(
             || "the calibration supports no claim for this threshold".to_owned(),
             |fpir| format!("the calibration can claim no better FPIR than {fpir:.1e}"),
         );
-        let stated = self.claimed_fpir.map_or(1.0, rate_rounded_up);
+        let stated = claimed.map_or(1.0, rate_rounded_up);
         (
             format!("{what}, and recognise.accept_fpir is {accepted:.1e}: nobody is granted"),
             format!(
@@ -341,32 +347,39 @@ mod tests {
     #[test]
     fn beyond_what_is_accepted_nobody_may_be_granted() {
         let at = |n| ThresholdPolicy::TargetFpir(1e-3).operate(Ok(&table()), n).unwrap();
-        let beyond = |n, accepted| at(n).accepting(accepted).beyond_accepted;
+        let beyond = |n, accepted| at(n).accepting(accepted, 1.0).beyond_accepted;
         assert!(!beyond(50, 0.01));
         assert!(at(500).falls_short && !beyond(500, 0.01), "short of the target, and accepted");
         assert!(beyond(8000, 0.01) && !beyond(8000, 0.1), "7.7 % of strangers' attempts");
         assert!(beyond(500, f64::NAN));
+        assert!(at(500).accepting(0.01, 3.0).beyond_accepted, "of three attempts");
         let set = |score| ThresholdPolicy::Explicit(score).operate(Ok(&table()), 1).unwrap();
         let lenient = set(0.1);
         assert_eq!(lenient.claimed_fpir, None);
-        assert!(lenient.accepting(0.5).beyond_accepted, "no claim is no acceptable one");
-        assert!(!lenient.accepting(1.0).beyond_accepted, "unless everything is accepted");
-        assert!(!set(0.45).accepting(0.01).beyond_accepted);
+        assert!(lenient.accepting(0.5, 1.0).beyond_accepted, "no claim is no acceptable one");
+        assert!(!lenient.accepting(1.0, 3.0).beyond_accepted, "unless everything is accepted");
+        assert!(!set(0.45).accepting(0.01, 1.0).beyond_accepted);
     }
 
     #[test]
     fn what_is_beyond_says_what_helps() {
         let many = ThresholdPolicy::TargetFpir(1e-3).operate(Ok(&table()), 8000).unwrap();
-        let (what, remedy) = many.accepting(0.01).beyond_words(0.01);
+        let (what, _) = many.beyond_words(0.01, 1.0);
         assert_eq!(
             what,
             "the calibration can claim no better FPIR than 7.7e-2, and recognise.accept_fpir is 1.0e-2: nobody is granted"
         );
+        let (what, remedy) = many.beyond_words(0.03, 3.0);
+        assert!(what.contains("than 2.3e-1, and recognise.accept_fpir is 3.0e-2"), "{what}");
+        let stated: f64 = 0.24;
+        assert!(remedy.contains(&format!("recognise.accept_fpir = {stated}")), "{remedy}");
+        assert!(!many.accepting(stated, 3.0).beyond_accepted, "what is advised is enough");
+        let (_, remedy) = many.beyond_words(0.01, 1.0);
         for way in ["fewer references", "models.confirm", "recognise.accept_fpir = 0.077"] {
             assert!(remedy.contains(way), "{remedy}");
         }
         let lenient = ThresholdPolicy::Explicit(0.1).operate(Ok(&table()), 1).unwrap();
-        let (what, remedy) = lenient.accepting(0.01).beyond_words(0.01);
+        let (what, remedy) = lenient.beyond_words(0.01, 1.0);
         assert!(
             what.contains("no claim") && remedy.contains("accept_fpir = 1)"),
             "{what} {remedy}"

@@ -29,7 +29,7 @@ use crate::detect::Strategy;
 use crate::geometry::Turn;
 use crate::inference::ModelId;
 use crate::liveness::Mode;
-use crate::policy::{Direction, PassbackMode};
+use crate::policy::{Direction, PassbackMode, UntrustedClock};
 
 /// Writes the two lists and the structs from the table below, and adds nothing to it.
 macro_rules! table {
@@ -224,6 +224,8 @@ table! {
     ["policy"] PolicySection "Who may pass, and when (docs/policy.md); the rules themselves stand in the database." {
         time_zone: Option<String> = live_unset(KeyKind::Text(Rule::TimeZone), r#""Europe/Berlin""#,
             "By which clocks hours and dates of schedules are meant, as the time zone database names it. Unset: the system's, UTC where it has none.");
+        untrusted_clock: UntrustedClock = live(KeyKind::Choice(&["deny", "timeless"]), r#""deny""#,
+            "What comes of a clock that is not trusted (clock.require). 'deny': nobody is granted ('clock_untrusted'). 'timeless': only what has to do with time is refused (hours, validities, arming for a time or by a schedule, passback.mode 'hard'), and whoever none of that concerns may pass: for a door that must open to a household whose board has lost the time and the network.");
         required_fpir: Option<f64> = live_unset(real(1e-7, 1.0), "0.005",
             "The worst claimed share of strangers' attempts, of the gallery as it is, with which a face alone may open. With a worse claim, or none, each grant needs a second factor, as if everybody's group demanded one. At most recognise.accept_fpir, beyond which nobody is granted, second factor or not; 1.0 accepts any claim, and none. Unset: recognise.target_fpir, what the threshold is made for.");
         required_liveness: bool = live(KeyKind::Switch, "true",

@@ -2,16 +2,18 @@
 //!
 //! In: a [`Task`] and the time. Out: what the broker session is given, in that order. Owns the
 //! database and knows how it is; the thread around it is a short loop (`desk_thread`), and tests that
-//! need a door's records without a camera use the desk itself.
+//! need a door's records without a camera use the desk itself. What a request or the page waits for goes
+//! back by the channel that came with it.
 //!
 //! Invariant: an announcement is handed out with the record that was just made durable, or not at
 //! all; a grant is signed in the same step, after its record, and announced whether or not that
-//! succeeds. Deliberately absent: threads, channels, clocks, and who is enrolled (`enrolments`).
+//! succeeds. Deliberately absent: threads, queues, clocks, and who is enrolled (`enrolments`).
 
 mod wanted;
 
 use uuid::Uuid;
 
+use super::armed::{ArmedState, Found};
 use super::ended::Ended;
 use super::local::{self, Local};
 use super::neighbour::Neighbour;
@@ -27,7 +29,7 @@ use crate::decide::{Decision, UnknownReason, Verdict};
 use crate::enrol::EnrolError;
 use crate::policy::{PinResult, Strangers, StrangersPolicy, Whereabouts};
 use crate::publish::ask::Answer;
-use crate::publish::{Answered, Armed, DeskRequest, DuressMessage, Outgoing, StrangersMessage};
+use crate::publish::{Answered, DeskRequest, DuressMessage, Outgoing, StrangersMessage};
 use crate::recognise::Recalled;
 use crate::serve::Entered;
 use crate::serve::visits::{Asked, Refused};
@@ -46,8 +48,13 @@ pub enum Task {
         /// Whether consumers hear of it.
         announce: bool,
     },
-    /// Remember for a while the faces of the stranger of whom the last decision was.
-    Remember(Recalled),
+    /// Remember for a while the faces of the stranger of whom the decision of that moment was.
+    Remember {
+        /// What is left of them.
+        faces: Recalled,
+        /// When it was decided: a decision that did not get here leaves its faces to no other.
+        decided_at: Monotonic,
+    },
     /// What somebody at this machine asks for.
     Local(Local),
     /// What the page asks of strangers' visits.
@@ -87,14 +94,14 @@ pub struct Desk {
     neighbour: Option<Neighbour>,
     /// Strangers who were just here.
     recalls: Recalls,
-    /// The record of the last decision, where there is one.
-    decided: Option<(Uuid, u64)>,
+    /// The record of the last decision, where there is one, and when it was decided.
+    decided: Option<((Uuid, u64), Monotonic)>,
     /// When somebody is told of strangers, and those who came.
     strangers: (StrangersPolicy, Strangers),
     /// People whose validity is over, who are to be erased.
     ended: Ended,
-    /// What was said last of whether the door is armed.
-    armed: Option<Armed>,
+    /// Whether the door is armed, as it was said last.
+    armed: ArmedState,
     /// The record of the start, while it could not be made.
     start: Option<Start>,
 }
@@ -119,7 +126,7 @@ impl Desk {
             decided: None,
             strangers: Default::default(),
             ended: Ended::default(),
-            armed: None,
+            armed: ArmedState::default(),
             start: None,
         };
         desk.count_outbox();
@@ -171,9 +178,9 @@ impl Desk {
                 self.decided(&decision, announce, now, outgoing);
                 self.note_stranger(&decision, now, outgoing);
             }
-            Task::Remember(faces) => {
-                // The door hands it over right behind the decision.
-                if let Some(record) = self.decided.take() {
+            Task::Remember { faces, decided_at } => {
+                let last = self.decided.take();
+                if let Some((record, _)) = last.filter(|(_, at)| *at == decided_at) {
                     self.recalls.remember(record, faces, now);
                 }
             }
@@ -361,8 +368,9 @@ impl Desk {
         self.strangers.0 = policy;
     }
 
-    /// Erases people whose validity is over as `config` says, from now on.
-    pub(super) fn erase_ended(&mut self, config: &Config) {
+    /// Goes by the clocks of `config`, and erases people whose validity is over as it says, from now on.
+    pub fn go_by(&mut self, config: &Config) {
+        self.armed.renew(config);
         self.ended.renew(config);
     }
 
@@ -420,7 +428,8 @@ impl Desk {
         outgoing: &mut Vec<Outgoing>,
     ) {
         let made = self.store.record_decision(decision, &self.door, self.boot);
-        self.decided = made.as_ref().ok().map(|record| (record.id, record.seq));
+        let decided = |record: &AuditRecord| ((record.id, record.seq), decision.decided_at);
+        self.decided = made.as_ref().ok().map(decided);
         let Some(record) = self.note(made) else {
             if announce {
                 tracing::error!("a decision was not announced: it could not be recorded");
@@ -466,24 +475,13 @@ impl Desk {
         wall: WallClock,
         outgoing: &mut Vec<Outgoing>,
     ) -> bool {
-        let Ok(mut arming) = self.store.arming() else { return false };
-        let over = arming.until_ms().is_some_and(|end| wall.unix_ms >= end);
         let by = Signature { door: &self.door, boot: self.boot, now, wall };
-        // What cannot be written is judged by the time all the same, and tried again.
-        let ended = over && matches!(self.store.end_arming(by), Ok(Some(_)));
+        let Found { ended, news } = self.armed.look(&mut self.store, by);
         if ended {
-            tracing::info!("the time is over for which the door was armed");
             self.count_outbox();
             outgoing.push(Outgoing::Recorded);
         }
-        if ended && let Ok(after) = self.store.arming() {
-            arming = after;
-        }
-        let armed = Armed::new(arming, wall.unix_ms);
-        if self.armed.as_ref() != Some(&armed) {
-            self.armed = Some(armed.clone());
-            outgoing.push(Outgoing::Armed(armed));
-        }
+        outgoing.extend(news.map(Outgoing::Armed));
         ended
     }
 

@@ -87,7 +87,7 @@ impl DeskThread {
                     self.desk.tell_names(names);
                     self.desk.follow(neighbour);
                     self.desk.recall_by(&renewed);
-                    self.desk.erase_ended(&renewed);
+                    self.desk.go_by(&renewed);
                     self.note(Looked::Loaded, shared);
                     self.report(shared);
                 }

@@ -296,11 +296,12 @@ impl DoorThread {
                 Effect::Decided { decision, announce } => {
                     let latency = Duration::from_micros(decision.latency.first_frame_us);
                     shared.meter.time(Stage::Decision, latency);
-                    let decision = Box::new(decision);
+                    let (decided_at, decision) = (decision.decided_at, Box::new(decision));
                     self.hand_over(shared, Task::Decided { decision, announce });
                     if let Some(faces) = self.door.take_recalled() {
                         // A desk that is behind has something better to do.
-                        drop(self.desk.try_send(Order::Do(Task::Remember(faces))));
+                        let task = Task::Remember { faces, decided_at };
+                        drop(self.desk.try_send(Order::Do(task)));
                     }
                 }
             }

@@ -427,7 +427,7 @@ impl Front<'_> {
             tracing::warn!(
                 %doubt,
                 remedy = doubt.remedy(),
-                "the clock is not trusted; every decision is denied with 'clock_untrusted' until it is"
+                "the clock is not trusted; decisions are denied with 'clock_untrusted' until it is (policy.untrusted_clock)"
             );
         } else {
             tracing::info!("the clock is trusted again");

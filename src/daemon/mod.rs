@@ -14,9 +14,10 @@
 //! without database, library or models it does not start.
 //!
 //! Invariants: a decision is durable before it is announced (`desk`); frames never queue
-//! (`slot`); one hung thread is a restart (`watchdog`). Deliberately absent: any way to store or show a
-//! picture, and any command that opens a door.
+//! (`slot`); one hung thread is a restart (`watchdog`). Deliberately absent: any way to store a
+//! picture, and any command that opens a door; who is shown one is the page's (`serve`).
 
+mod armed;
 mod bearing;
 pub mod board;
 mod capture_thread;
@@ -325,7 +326,7 @@ fn open_desk(
     let mut desk = Desk::new(store, config.door.id.clone(), boot).with_signer(signer);
     desk.watch_strangers(config.strangers_policy());
     desk.tell_names(config.mqtt.names);
-    desk.erase_ended(config);
+    desk.go_by(config);
     desk.begin(start, started, clock.wall())?;
     Ok(desk)
 }
@@ -404,7 +405,8 @@ fn warn_of_claim(config: &Config, galleries: &Galleries) {
     let deciding = galleries.deciding();
     let operating = deciding.operating();
     if operating.beyond_accepted && deciding.references() > 0 {
-        let (what, remedy) = operating.beyond_words(config.accepted_fpir());
+        let (what, remedy) =
+            operating.beyond_words(config.recognise.accept_fpir, config.deciding_tries());
         tracing::error!(references = deciding.references(), "{what}; {remedy}");
         return;
     }

@@ -285,6 +285,9 @@ fn perform(
             let arming = arming(*armed, *for_s, by)?;
             store.change_rules(RuleChange::Arm(arming), by)?;
         }
+        Ask::ArmFollow { schedule } => {
+            store.change_rules(RuleChange::ArmBy(schedule.as_ref()), by)?;
+        }
         // The door thread does it: failed visits are in its memory alone.
         Ask::ResetLockout {} => {}
         // And so are second factors.

@@ -236,6 +236,7 @@ mod tests {
                 outcome,
                 reason: "matched".to_owned(),
                 subject: Some(subject),
+                awaited: None,
                 comparison: None,
                 faces: 1,
                 frames,

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::clock::{ClockTrust, Monotonic, WallClock};
 use crate::compare::Match;
+use crate::policy::Awaited;
 
 /// Whether a visit ends so in which a face was compared and is nobody's, or was a picture's. One that
 /// cannot be judged is no failure.
@@ -71,9 +72,9 @@ fn evidence(found: &Match) -> Evidence {
 }
 
 /// The second factor or the second person has not come.
-pub(super) fn missing(proven: &Agreement) -> Verdict {
+pub(super) fn missing(proven: &Agreement, awaited: Awaited) -> Verdict {
     let subject = Some(proven.subject.clone());
-    Verdict::Denied { reason: DeniedReason::SecondFactorMissing, subject }
+    Verdict::Denied { reason: DeniedReason::SecondFactorMissing(awaited), subject }
 }
 
 /// The decision that ends a visit so, with what it rests on.

@@ -4,7 +4,7 @@
 //! Source: the access message of the MQTT contract, `docs/wire/README.md`.
 
 use crate::compare::{Likeness, Match, SubjectId};
-use crate::policy::Refusal;
+use crate::policy::{Awaited, Refusal};
 
 /// What a consumer acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -35,8 +35,8 @@ pub enum DeniedReason {
     LockedOut,
     /// The subject goes the same way a second time, without having come back between.
     AntiPassback,
-    /// A second factor was required and did not come.
-    SecondFactorMissing,
+    /// A second factor, or a second person, was required and did not come.
+    SecondFactorMissing(Awaited),
     /// The door is not armed.
     NotArmed,
     /// For this gallery the calibration supports no claim that is accepted.
@@ -54,7 +54,7 @@ impl From<Refusal> for DeniedReason {
             Refusal::OutsideSchedule => Self::OutsideSchedule,
             Refusal::LockedOut => Self::LockedOut,
             Refusal::AntiPassback => Self::AntiPassback,
-            Refusal::SecondFactorMissing => Self::SecondFactorMissing,
+            Refusal::SecondFactorMissing(awaited) => Self::SecondFactorMissing(awaited),
         }
     }
 }
@@ -140,6 +140,17 @@ impl Verdict {
         }
     }
 
+    /// What beside the face was missing; `None` where it was something else.
+    #[must_use]
+    pub const fn awaited(&self) -> Option<Awaited> {
+        match self {
+            Self::Denied { reason: DeniedReason::SecondFactorMissing(awaited), .. } => {
+                Some(*awaited)
+            }
+            _ => None,
+        }
+    }
+
     /// The outcome.
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
@@ -163,7 +174,7 @@ impl Verdict {
                 DeniedReason::ClockUntrusted => "clock_untrusted",
                 DeniedReason::LockedOut => "locked_out",
                 DeniedReason::AntiPassback => "anti_passback",
-                DeniedReason::SecondFactorMissing => "second_factor_missing",
+                DeniedReason::SecondFactorMissing(_) => "second_factor_missing",
                 DeniedReason::NotArmed => "not_armed",
                 DeniedReason::BeyondCalibration => "beyond_calibration",
                 DeniedReason::DoorContested => "door_contested",

@@ -55,7 +55,7 @@ use super::{
 };
 use crate::clock::{Monotonic, WallClock};
 use crate::compare::SubjectId;
-use crate::policy::{Asked, Lockout, PinResult, Refusal as Ruled, Rule, Rules, Whereabouts};
+use crate::policy::{Asked, Awaited, Lockout, PinResult, Refusal as Ruled, Rules, Whereabouts};
 
 /// How many grants the cooldown remembers; the oldest is forgotten first. A visit ends
 /// with its absence, so that an hour's cooldown fits in a place that is never empty for long.
@@ -467,8 +467,7 @@ impl Visit {
         let State::Watching(watching) = &mut self.state else { return };
         if judgement == Judgement::Waits {
             watching.awaited = Some(proven.clone());
-            watching.passage.forgive();
-            return;
+            return watching.passage.forgive();
         }
         let State::Watching(watching) = &self.state else { return };
         let last_face = watching.last_face;
@@ -476,7 +475,7 @@ impl Visit {
             let mut decision = self.decided(verdict, watching, Some(proven), now);
             if let Verdict::Granted { subject } = &decision.verdict {
                 decision.passback = passback;
-                decision.passed = self.rules.passes(subject, decision.wall.unix_ms);
+                decision.passed = self.rules.passes(subject, decision.wall);
                 self.grants.retain(|(_, at)| now.since(*at) < self.policy.cooldown);
                 if self.grants.len() >= REMEMBERED_GRANTS {
                     self.grants.remove(0);
@@ -519,7 +518,7 @@ impl Visit {
         let last_face = watching.last_face;
         let tally = &watching.tally;
         let decision = if let Some(proven) = &watching.awaited {
-            self.decided(missing(proven), watching, Some(proven), now)
+            self.decided(missing(proven, Awaited::Factor), watching, Some(proven), now)
         } else {
             let waits_for = watching.passage.waits_for();
             let verdict = unproven(&tally.counts, tally.conflicts(), waits_for, &self.policy);
@@ -578,18 +577,19 @@ impl Visit {
             // Whoever was just granted and looks up again is told nothing.
             return Judged { judgement: Judgement::Silent, company: false, passback: false };
         }
-        let lacks = ruling.refusal == Some(Ruled::SecondFactorMissing);
-        if let Some(refusal) = ruling.refusal.filter(|_| !lacks) {
-            return denied(refusal.into());
-        }
+        let lacks = match ruling.refusal {
+            Some(Ruled::SecondFactorMissing(awaited)) => Some(awaited),
+            Some(refusal) => return denied(refusal.into()),
+            None => None,
+        };
         if self.contested {
             return denied(DeniedReason::DoorContested);
         }
-        if lacks {
-            // A second person comes in a visit of their own.
-            let judgement = match ruling.rule {
-                Rule::Factor { .. } | Rule::FaceAlone(_) => Judgement::Waits,
-                _ => Judgement::Said(missing(agreement)),
+        if let Some(awaited) = lacks {
+            let judgement = match awaited {
+                Awaited::Factor => Judgement::Waits,
+                // Who comes in a visit of their own.
+                Awaited::Company => Judgement::Said(missing(agreement, awaited)),
             };
             return Judged { judgement, company: true, passback: false };
         }

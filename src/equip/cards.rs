@@ -300,7 +300,7 @@ impl Cards {
         let share = recognise.target_fpir / f64::from(config.visit.agreeing.max(1));
         let policy = ThresholdPolicy::TargetFpir(share);
         let operating = policy.operate(table.as_ref().map_err(Clone::clone), references)?;
-        Ok(operating.accepting(config.accepted_fpir()))
+        Ok(operating.accepting(recognise.accept_fpir, config.deciding_tries()))
     }
 
     /// Threshold and claim by `metric` for a gallery of `references`. The explicit threshold of the
@@ -321,6 +321,6 @@ impl Cards {
             _ => ThresholdPolicy::TargetFpir(config.recognise.target_fpir),
         };
         let operating = policy.operate(table.as_ref().map_err(Clone::clone), references)?;
-        Ok(operating.accepting(config.recognise.accept_fpir))
+        Ok(operating.accepting(config.recognise.accept_fpir, 1.0))
     }
 }

@@ -10,7 +10,7 @@ use crate::clock::ClockRequirement;
 use crate::compare::{Metric, Search};
 use crate::config::{Config, LogLevel};
 use crate::decide::VisitPolicy;
-use crate::policy::{PassbackPolicy, StrangersPolicy};
+use crate::policy::{PassbackPolicy, StrangersPolicy, UntrustedClock};
 use crate::publish::SessionSettings;
 use crate::recognise::Tuning;
 
@@ -40,6 +40,8 @@ pub struct LiveSettings {
     pub time_zone: Option<String>,
     /// What the wall clock must show.
     pub clock: ClockRequirement,
+    /// What comes of one that does not.
+    pub untrusted_clock: UntrustedClock,
     /// How references are compared.
     pub recognise: Operation,
     /// Audit records kept.
@@ -81,6 +83,7 @@ impl Config {
             names: self.mqtt.names,
             time_zone: self.policy.time_zone.clone(),
             clock: self.clock.require,
+            untrusted_clock: self.policy.untrusted_clock,
             recognise: Operation {
                 metric: self.recognise.metric,
                 search: self.recognise.search,

@@ -38,14 +38,13 @@ const TURNING: Duration = Duration::from_secs(6);
 const CHALLENGE: Duration = Duration::from_secs(15);
 
 impl Config {
-    /// The FPIR that is accepted of each comparison that decides: of a visit's tries at the
-    /// confirming embedder each gets its share, as of the target.
+    /// How many attempts a visit has at the comparison that decides: as many as frames must agree, where a
+    /// second embedder confirms, which looks at each of them; otherwise one, whose claim is of a visit.
     #[must_use]
-    pub fn accepted_fpir(&self) -> f64 {
-        let accepted = self.recognise.accept_fpir;
+    pub fn deciding_tries(&self) -> f64 {
         match self.models.confirm {
-            Some(_) => accepted / f64::from(self.visit.agreeing.max(1)),
-            None => accepted,
+            Some(_) => f64::from(self.visit.agreeing.max(1)),
+            None => 1.0,
         }
     }
 
@@ -61,10 +60,7 @@ impl Config {
     /// `None`: no claim). One of a try at the confirming embedder is made one of a visit, which has several.
     #[must_use]
     pub fn face_alone(&self, claimed_fpir: Option<f64>) -> FaceAlone {
-        let tries = match self.models.confirm {
-            Some(_) => f64::from(self.visit.agreeing.max(1)),
-            None => 1.0,
-        };
+        let tries = self.deciding_tries();
         FaceAlone {
             claimed_fpir: claimed_fpir.map(|fpir| f64::min(fpir * tries, 1.0)),
             required_fpir: self.required_fpir(),
@@ -78,6 +74,7 @@ impl Config {
     #[must_use]
     pub fn rules(&self, book: RuleBook, claimed_fpir: Option<f64>) -> Rules {
         Rules::new(book, self.time_zone())
+            .with_untrusted_clock(self.policy.untrusted_clock)
             .with_passback(self.passback_policy())
             .with_face_alone(self.face_alone(claimed_fpir))
     }
@@ -422,9 +419,10 @@ mod tests {
     }
 
     #[test]
-    fn each_try_at_the_confirming_embedder_has_its_share_of_what_is_accepted() {
+    fn a_visit_has_several_tries_where_a_second_embedder_confirms() {
+        assert!((config(&[]).deciding_tries() - 1.0).abs() < 1e-9);
         let confirmed = config(&[("models.confirm", "any")]);
-        assert!((confirmed.accepted_fpir() - 0.03 / 3.0).abs() < 1e-9);
+        assert!((confirmed.deciding_tries() - 3.0).abs() < 1e-9);
     }
 
     #[test]

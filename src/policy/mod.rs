@@ -14,7 +14,7 @@
 //! [`Ruling`], with the rule that it rests on. Pure: no clock, no file; time is an argument.
 //!
 //! Invariants: every rule can refuse and none can allow what another refuses; what cannot be decided
-//! is refused: an untrusted clock, a schedule that is not there. `tests/data/policy/*.txt` has the
+//! is refused: by an untrusted clock, a schedule that is not there. `tests/data/policy/*.txt` has the
 //! cases. Deliberately absent: faces and scores; whoever is asked about was proven already (`decide`).
 
 mod arming;
@@ -42,6 +42,8 @@ pub use passback::{
 };
 pub use permit::Permit;
 pub use pin::{DIGITS_MAX, DIGITS_MIN, Pin, PinProblem, PinResult};
-pub use rules::{Asked, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms};
+pub use rules::{
+    Asked, Awaited, Demand, Proof, Refusal, Rule, RuleBook, Rules, Ruling, Terms, UntrustedClock,
+};
 pub use schedule::{Day, Schedule, ScheduleProblem, read_date};
 pub use strangers::{Strangers, StrangersPolicy};

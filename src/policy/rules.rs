@@ -4,7 +4,7 @@
 //! |---|---|
 //! | is the subject enabled | `subject_disabled` |
 //! | is the wall clock trusted | `clock_untrusted` |
-//! | is the door armed | `not_armed` |
+//! | is the door armed, and the schedule open that its arming follows | `not_armed` |
 //! | is the subject valid yet, and still | `outside_schedule` |
 //! | is its group's schedule open | `outside_schedule` |
 //! | is the door not locked out | `locked_out` |
@@ -12,6 +12,9 @@
 //! | has the second factor come that its group needs | `second_factor_missing` |
 //! | is a face alone enough at this door, or has the second factor come | `second_factor_missing` |
 //! | was somebody of the other group here that its group needs, who is valid and within its hours | `second_factor_missing` |
+//!
+//! Where the clock is not trusted and that alone does not refuse ([`UntrustedClock::Timeless`]), each rule
+//! that has to do with time refuses as `clock_untrusted` at its place.
 //!
 //! In: [`Asked`]. Out: a [`Ruling`]. Invariants: the first rule that refuses is told, and any that
 //! refuses is enough; a subject without group, and a group without schedule, may always pass; a group
@@ -37,8 +40,10 @@ use crate::compare::SubjectId;
 /// What an administrator has written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RuleBook {
-    /// Whether the door is armed.
+    /// Whether the door is armed, as it was said last.
     pub arming: Arming,
+    /// The schedule outside of which the door is not armed, whatever was said; `None`: there is none.
+    pub arming_follows: Option<RuleName>,
     /// Days on which schedules have other hours.
     pub holidays: BTreeSet<Date>,
     /// Schedules.
@@ -60,6 +65,19 @@ pub struct Demand {
     pub factor: bool,
     /// Somebody else, of this group, who was recognised shortly before.
     pub company: Option<RuleName>,
+    /// The schedule while which it is needed; `None`: at any time. Where it is not there, or there is no
+    /// clock to go by, it is needed.
+    pub during: Option<RuleName>,
+}
+
+/// What beside a face is missing: the names that stand on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Awaited {
+    /// The same subject's second factor.
+    Factor,
+    /// A second person.
+    Company,
 }
 
 /// That somebody's second factor has come, or that somebody was recognised who could have passed, at
@@ -86,11 +104,25 @@ pub struct Terms {
     pub duress: bool,
 }
 
+/// What comes of a wall clock that is not trusted.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum UntrustedClock {
+    /// Nobody may pass.
+    #[default]
+    Deny,
+    /// Whoever is concerned by no rule of time may pass.
+    Timeless,
+}
+
 /// A rule book where its clocks hang: see the module.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     book: RuleBook,
     zone: TimeZone,
+    untrusted_clock: UntrustedClock,
     passback: PassbackPolicy,
     face: FaceAlone,
 }
@@ -128,7 +160,7 @@ pub struct Ruling<'r> {
 pub enum Refusal {
     /// The subject is disabled.
     SubjectDisabled,
-    /// The wall clock cannot be trusted, and every rule of time hangs on it.
+    /// The wall clock cannot be trusted, and all, or this rule, hangs on it.
     ClockUntrusted,
     /// The door is not armed.
     NotArmed,
@@ -139,7 +171,7 @@ pub enum Refusal {
     /// The subject goes the same way a second time.
     AntiPassback,
     /// A second factor, or a second person, has not come.
-    SecondFactorMissing,
+    SecondFactorMissing(Awaited),
 }
 
 /// What a ruling rests on.
@@ -151,6 +183,13 @@ pub enum Rule<'r> {
     Clock,
     /// Whether the door is armed.
     Armed(Arming),
+    /// Whether the schedule is open that the door's arming follows.
+    ArmedHours {
+        /// The schedule.
+        schedule: &'r RuleName,
+        /// Which hours of it; `None`: there is no such schedule.
+        day: Option<Day>,
+    },
     /// The subject is valid only from this moment on.
     From(Timestamp),
     /// The subject was valid only until this moment.
@@ -215,7 +254,14 @@ impl Rules {
             same: Duration::ZERO,
             refuse_out: false,
         };
-        Self { book, zone, passback, face: FaceAlone::ENOUGH }
+        let untrusted_clock = UntrustedClock::Deny;
+        Self { book, zone, untrusted_clock, passback, face: FaceAlone::ENOUGH }
+    }
+
+    /// The same with this made of a clock that is not trusted.
+    #[must_use]
+    pub fn with_untrusted_clock(self, untrusted_clock: UntrustedClock) -> Self {
+        Self { untrusted_clock, ..self }
     }
 
     /// The same at a door that asks where people went last.
@@ -247,11 +293,13 @@ impl Rules {
         note_whereabouts(&mut self.book.whereabouts, subject, at, now_ms);
     }
 
-    /// To which side a grant of `subject` at `unix_ms` leads, where anybody keeps it and it is a passage of
-    /// its own. It is noted once it is recorded ([`Self::note_passage`]).
+    /// To which side a grant of `subject` leads, where anybody keeps it, it is a passage of its own, and the
+    /// clock is trusted: a wrong time would stand for a right one. It is noted once it is recorded
+    /// ([`Self::note_passage`]).
     #[must_use]
-    pub fn passes(&self, subject: &SubjectId, unix_ms: i64) -> Option<Side> {
-        self.passback.passes(self.book.whereabouts.get(subject), unix_ms)
+    pub fn passes(&self, subject: &SubjectId, wall: WallClock) -> Option<Side> {
+        let moment = trusted(Some(wall))?;
+        self.passback.passes(self.book.whereabouts.get(subject), moment.as_millisecond())
     }
 
     /// Keeps what `before` knows of where people went, where that is newer at `now_ms`: it was read earlier,
@@ -277,52 +325,100 @@ impl Rules {
     /// What the rules say.
     #[must_use]
     pub fn judge(&self, asked: &Asked<'_>) -> Ruling<'_> {
-        let no = |refusal, rule| Ruling { refusal: Some(refusal), rule, passback: false };
+        let no = |(refusal, rule)| Ruling { refusal: Some(refusal), rule, passback: false };
         if !asked.enabled {
-            return no(Refusal::SubjectDisabled, Rule::Enabled);
+            return no((Refusal::SubjectDisabled, Rule::Enabled));
         }
-        let trusted = asked.wall.filter(|wall| wall.trust == ClockTrust::Trusted);
-        let Some((wall, moment)) =
-            trusted.and_then(|wall| Some((wall, Timestamp::from_millisecond(wall.unix_ms).ok()?)))
-        else {
-            return no(Refusal::ClockUntrusted, Rule::Clock);
-        };
-        let arming = self.book.arming;
-        if !arming.is_armed(wall.unix_ms) {
-            return no(Refusal::NotArmed, Rule::Armed(arming));
+        let moment = trusted(asked.wall);
+        if moment.is_none() && self.untrusted_clock == UntrustedClock::Deny {
+            return no(UNTRUSTED);
+        }
+        if let Some(refused) = self.unarmed(moment) {
+            return no(refused);
         }
         let terms = self.book.subjects.get(asked.subject);
-        if let Some(rule) = terms.and_then(|terms| self.invalid(terms, moment)) {
-            return no(Refusal::OutsideSchedule, rule);
+        if let Some(refused) = terms.and_then(|terms| self.invalid(terms, moment)) {
+            return no(refused);
         }
-        let (open, rule) = self.hours(terms.and_then(|terms| terms.group.as_ref()), moment);
-        if !open {
-            return no(Refusal::OutsideSchedule, rule);
-        }
+        let rule = match self.hours(terms.and_then(|terms| terms.group.as_ref()), moment) {
+            Ok(rule) => rule,
+            Err(refused) => return no(refused),
+        };
         if asked.locked_out {
-            return no(Refusal::LockedOut, Rule::LockedOut);
+            return no((Refusal::LockedOut, Rule::LockedOut));
         }
-        let went = self.book.whereabouts.get(asked.subject);
-        let went = self.passback.repeats(went, wall.unix_ms);
-        if let Some(since_ms) = went.filter(|_| self.passback.refuses()) {
-            let since = Timestamp::from_millisecond(since_ms).unwrap_or(moment);
-            return no(Refusal::AntiPassback, Rule::Passback(since));
+        let again = match self.second_passage(asked.subject, moment) {
+            Ok(again) => again,
+            Err(refused) => return no(refused),
+        };
+        if let Some((awaited, rule)) = self.lacking(asked, moment) {
+            return no((Refusal::SecondFactorMissing(awaited), rule));
         }
-        if let Some(rule) = self.lacking(asked, moment) {
-            return no(Refusal::SecondFactorMissing, rule);
+        Ruling { refusal: None, rule, passback: again }
+    }
+
+    /// Whether the door is armed when the wall clock says `wall`.
+    #[must_use]
+    pub fn is_armed(&self, wall: WallClock) -> bool {
+        self.unarmed(trusted(Some(wall))).is_none()
+    }
+
+    /// Why the door grants nobody at `moment`, whoever it is; `None`: it is armed.
+    fn unarmed(&self, moment: Option<Timestamp>) -> Option<Refused<'_>> {
+        let RuleBook { arming, arming_follows, schedules, holidays, .. } = &self.book;
+        let timed = arming.until_ms().is_some();
+        let armed = match moment {
+            Some(moment) => arming.is_armed(moment.as_millisecond()),
+            None if timed => return Some(UNTRUSTED),
+            None => *arming == Arming::On,
+        };
+        if !armed {
+            return Some((Refusal::NotArmed, Rule::Armed(*arming)));
         }
-        Ruling { refusal: None, rule, passback: went.is_some() }
+        let schedule = arming_follows.as_ref()?;
+        let closed = |day| Some((Refusal::NotArmed, Rule::ArmedHours { schedule, day }));
+        let Some(hours) = schedules.get(schedule) else { return closed(None) };
+        let Some(moment) = moment else { return Some(UNTRUSTED) };
+        let (day, open) = hours.at(self.zone.to_datetime(moment), holidays);
+        if open { None } else { closed(Some(day)) }
+    }
+
+    /// Whether the subject goes the same way a second time, where that does not refuse. Without a clock it
+    /// is not known.
+    fn second_passage(
+        &self,
+        subject: &SubjectId,
+        moment: Option<Timestamp>,
+    ) -> Result<bool, Refused<'_>> {
+        let refuses = self.passback.refuses();
+        let Some(moment) = moment else {
+            return if refuses { Err(UNTRUSTED) } else { Ok(false) };
+        };
+        let went = self.book.whereabouts.get(subject);
+        let went = self.passback.repeats(went, moment.as_millisecond());
+        match went.filter(|_| refuses) {
+            Some(since_ms) => {
+                let since = Timestamp::from_millisecond(since_ms).unwrap_or(moment);
+                Err((Refusal::AntiPassback, Rule::Passback(since)))
+            }
+            None => Ok(went.is_some()),
+        }
     }
 
     /// What the subject's group, or this door, needs beside the face and has not got.
-    fn lacking<'r>(&'r self, asked: &Asked<'_>, moment: Timestamp) -> Option<Rule<'r>> {
+    fn lacking<'r>(
+        &'r self,
+        asked: &Asked<'_>,
+        moment: Option<Timestamp>,
+    ) -> Option<(Awaited, Rule<'r>)> {
         let group = self.group_of(asked.subject);
         let demand = group.and_then(|group| Some((group, self.book.demands.get(group)?)));
+        let demand = demand.filter(|(_, demand)| self.is_needed(demand, moment));
         if !asked.factor {
             let grouped = demand.filter(|(_, demand)| demand.factor);
             let grouped = grouped.map(|(group, _)| Rule::Factor { group });
             if let Some(rule) = grouped.or_else(|| self.face.doubts().next().map(Rule::FaceAlone)) {
-                return Some(rule);
+                return Some((Awaited::Factor, rule));
             }
         }
         let (group, Demand { company, .. }) = demand?;
@@ -332,9 +428,19 @@ impl Rules {
             proof.subject != *asked.subject
                 && terms.and_then(|terms| terms.group.as_ref()) == Some(company)
                 && terms.is_none_or(|terms| self.invalid(terms, moment).is_none())
-                && self.hours(Some(company), moment).0
+                && self.hours(Some(company), moment).is_ok()
         };
-        (!asked.before.iter().any(is_company)).then_some(Rule::Company { group, company })
+        let rule = Rule::Company { group, company };
+        (!asked.before.iter().any(is_company)).then_some((Awaited::Company, rule))
+    }
+
+    /// Whether a demand holds at `moment`.
+    fn is_needed(&self, demand: &Demand, moment: Option<Timestamp>) -> bool {
+        let Some(during) = &demand.during else { return true };
+        let (Some(hours), Some(moment)) = (self.book.schedules.get(during), moment) else {
+            return true;
+        };
+        hours.at(self.zone.to_datetime(moment), &self.book.holidays).1
     }
 
     /// Whether what is decided about `subject` is told as made under duress.
@@ -361,30 +467,52 @@ impl Rules {
 
     /// Why a subject is not valid at `moment`, if it is not. Where the clock at the door shows a time
     /// twice, or never, the shorter validity counts.
-    fn invalid(&self, terms: &Terms, moment: Timestamp) -> Option<Rule<'static>> {
+    fn invalid(&self, terms: &Terms, moment: Option<Timestamp>) -> Option<Refused<'static>> {
+        if terms.from.is_none() && terms.until.is_none() {
+            return None;
+        }
+        let Some(moment) = moment else { return Some(UNTRUSTED) };
+        let outside = |rule| Some((Refusal::OutsideSchedule, rule));
         let resolved = |time: DateTime| self.zone.to_ambiguous_timestamp(time);
         if let Some(from) = terms.from {
             // A time that no calendar has is never reached.
             let from = resolved(from).later().unwrap_or(Timestamp::MAX);
             if moment < from {
-                return Some(Rule::From(from));
+                return outside(Rule::From(from));
             }
         }
         let until = resolved(terms.until?).earlier().unwrap_or(Timestamp::MIN);
-        (moment >= until).then_some(Rule::Until(until))
+        if moment >= until { outside(Rule::Until(until)) } else { None }
     }
 
-    /// Whether a group's schedule is open at `moment`.
-    fn hours<'r>(&'r self, group: Option<&'r RuleName>, moment: Timestamp) -> (bool, Rule<'r>) {
-        let Some(group) = group else { return (true, Rule::NoGroup) };
+    /// The rule of hours by which a group may pass at `moment`, or why it may not.
+    fn hours<'r>(
+        &'r self,
+        group: Option<&'r RuleName>,
+        moment: Option<Timestamp>,
+    ) -> Result<Rule<'r>, Refused<'r>> {
+        let Some(group) = group else { return Ok(Rule::NoGroup) };
         let RuleBook { groups, schedules, holidays, .. } = &self.book;
-        let schedule = match groups.get(group) {
-            Some(None) => return (true, Rule::AnyTime { group }),
-            Some(Some(schedule)) => schedule,
-            None => return (false, Rule::Missing { group }),
+        let missing = (Refusal::OutsideSchedule, Rule::Missing { group });
+        let Some(schedule) = groups.get(group).ok_or(missing)? else {
+            return Ok(Rule::AnyTime { group });
         };
-        let Some(hours) = schedules.get(schedule) else { return (false, Rule::Missing { group }) };
+        let hours = schedules.get(schedule).ok_or(missing)?;
+        let moment = moment.ok_or(UNTRUSTED)?;
         let (day, open) = hours.at(self.zone.to_datetime(moment), holidays);
-        (open, Rule::Hours { group, schedule, day })
+        let rule = Rule::Hours { group, schedule, day };
+        if open { Ok(rule) } else { Err((Refusal::OutsideSchedule, rule)) }
     }
+}
+
+/// A refusal, and the rule that it rests on.
+type Refused<'r> = (Refusal, Rule<'r>);
+
+/// Of a rule that needs a clock, where there is none to go by.
+const UNTRUSTED: Refused<'static> = (Refusal::ClockUntrusted, Rule::Clock);
+
+/// The moment that a clock shows, where it is trusted.
+fn trusted(wall: Option<WallClock>) -> Option<Timestamp> {
+    let wall = wall.filter(|wall| wall.trust == ClockTrust::Trusted)?;
+    Timestamp::from_millisecond(wall.unix_ms).ok()
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::message::{Audit, Schema};
 use crate::compare::SubjectId;
+use crate::policy::RuleName;
 
 /// Entries that one answer lists at most.
 pub const LISTED_MAX: usize = 20;
@@ -33,6 +34,12 @@ pub enum Ask {
         /// For how many seconds, [`ARMED_MIN_S`] to [`ARMED_MAX_S`]; absent: until told otherwise.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         for_s: Option<u32>,
+    },
+    /// Let pass whoever may only while a schedule is open.
+    ArmFollow {
+        /// The schedule; null: whatever the hour is. It must be said, because that lets more people pass.
+        #[serde(deserialize_with = "Option::deserialize")]
+        schedule: Option<RuleName>,
     },
     /// Forget the failed visits, and end a lockout.
     ResetLockout {},
@@ -104,6 +111,7 @@ impl Ask {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Arm { .. } => "arm",
+            Self::ArmFollow { .. } => "arm_follow",
             Self::ResetLockout {} => "reset_lockout",
             Self::PermitEnroll { .. } => "permit_enroll",
             Self::Enroll { .. } => "enroll",
@@ -128,6 +136,7 @@ impl Ask {
             | Self::Remove { subject } => Some(subject),
             Self::Enroll { subject, .. } => subject.as_ref(),
             Self::Arm { .. }
+            | Self::ArmFollow { .. }
             | Self::PermitEnroll { .. }
             | Self::ResetLockout {}
             | Self::Subjects { .. }
@@ -273,6 +282,11 @@ mod tests {
         for (text, ask) in [
             (r#"{"do":"arm","armed":false}"#, Ask::Arm { armed: false, for_s: None }),
             (r#"{"do":"arm","armed":true,"for_s":60}"#, Ask::Arm { armed: true, for_s: Some(60) }),
+            (r#"{"do":"arm_follow","schedule":null}"#, Ask::ArmFollow { schedule: None }),
+            (
+                r#"{"do":"arm_follow","schedule":"office"}"#,
+                Ask::ArmFollow { schedule: Some(RuleName::new("office").unwrap()) },
+            ),
             (r#"{"do":"reset_lockout"}"#, Ask::ResetLockout {}),
             (r#"{"do":"permit_enroll","for_s":60}"#, Ask::PermitEnroll { for_s: 60 }),
             (r#"{"do":"enroll"}"#, Ask::Enroll { visit: None, subject: None, name: None }),

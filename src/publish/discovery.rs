@@ -116,6 +116,8 @@ fn arming(topics: &Topics, may_arm: bool) -> Vec<(&'static str, Value)> {
             "value_template": "{{ 'on' if value_json.armed else 'off' }}",
             "payload_on": "on",
             "payload_off": "off",
+            // Why it is not, until when, by which schedule.
+            "json_attributes_topic": topics.of(Topic::Armed),
         })
     };
     let switch = if may_arm {

@@ -19,7 +19,7 @@ use crate::decide::{FramesCounted, Outcome};
 use crate::door::Guidance;
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
-use crate::policy::{Arming, Doubt, FaceAlone, RuleName};
+use crate::policy::{Awaited, Doubt, FaceAlone, RuleName};
 use crate::sign::{Jwk, PublicKey, SigningState, Thumbprint};
 use crate::store::{Administrative, AuditRecord, Body, DecisionRecord};
 
@@ -36,6 +36,9 @@ pub struct Statement {
     /// Who was recognised, if anybody; never a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<SubjectId>,
+    /// What beside the face did not come, where that is the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaited: Option<Awaited>,
     /// Comparison score.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
@@ -74,8 +77,8 @@ pub struct DecisionLatencyMs {
     pub last_frame_to_decision: f64,
 }
 
-/// A decision made now. A consumer that opens something needs three facts: the outcome `granted`,
-/// `issued` (or the arrival) within `expires_in_ms`, and a `seq` that it has not seen in this
+/// A decision made now. A consumer that opens something needs four facts: the outcome `granted`,
+/// a `clock` that is trusted, `issued` within `expires_in_ms` of its own, and a `seq` that it has not seen in this
 /// `boot`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Access {
@@ -299,18 +302,6 @@ pub struct KeySet {
     pub keys: Vec<Jwk>,
 }
 
-/// Whether the door grants anything: what an administrator has said last. Nothing is armed by it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Armed {
-    /// `deepid-edge/armed/1`.
-    pub schema: Schema,
-    /// Whether it is armed.
-    pub armed: bool,
-    /// Until when, where that ends by itself: RFC 3339, UTC, milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<String>,
-}
-
 /// The camera in use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CameraInfo {
@@ -458,7 +449,7 @@ macro_rules! payload {
 }
 payload!(
     Access => Access, Audit => Audit, Presence => Presence, GuidanceMessage => Guidance, Camera => Camera, Info => Info,
-    Health => Health, KeySet => Keys, Armed => Armed,
+    Health => Health, KeySet => Keys,
 );
 pub(super) use payload;
 
@@ -469,6 +460,7 @@ impl From<&DecisionRecord> for Statement {
             outcome: record.outcome,
             reason: record.reason.clone(),
             subject: record.subject.clone(),
+            awaited: record.awaited,
             score: comparison.and_then(|c| c.score),
             threshold: comparison.map(|c| c.threshold).filter(|t| t.is_finite()),
             metric: comparison.map(|c| c.metric),
@@ -551,16 +543,6 @@ impl KeySet {
     /// These keys, the current one first.
     pub fn of<'a>(keys: impl IntoIterator<Item = &'a PublicKey>) -> Self {
         Self { schema: Self::schema(), keys: keys.into_iter().map(PublicKey::jwk).collect() }
-    }
-}
-
-impl Armed {
-    /// What was said, as it counts at `unix_ms`.
-    #[must_use]
-    pub fn new(arming: Arming, unix_ms: i64) -> Self {
-        let armed = arming.is_armed(unix_ms);
-        let until = arming.until_ms().filter(|_| armed).map(rfc3339);
-        Self { schema: Self::schema(), armed, until }
     }
 }
 

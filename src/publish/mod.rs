@@ -12,6 +12,7 @@
 //! Source: the contract in `docs/wire/README.md`; OASIS MQTT 5.0.
 
 mod alarm;
+mod armed;
 pub mod ask;
 mod bucket;
 pub mod challenge;
@@ -25,10 +26,11 @@ pub mod topic;
 pub mod twin;
 
 pub use alarm::{DuressMessage, StrangersMessage};
+pub use armed::{Armed, Unarmed};
 pub use challenge::{Challenge, ChallengeRefusal};
 pub use diagnosis::BrokerError;
 pub use message::{
-    Access, Armed, Audit, Camera, CameraState, GuidanceMessage, Health, Info, KeySet, Presence,
+    Access, Audit, Camera, CameraState, GuidanceMessage, Health, Info, KeySet, Presence,
 };
 pub use session::{
     Answered, AskDesk, AskError, BrokerFacts, Credentials, DeskRequest, HomeAssistantSettings,

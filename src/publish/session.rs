@@ -31,10 +31,11 @@ pub use options::{Credentials, HomeAssistantSettings, SessionSettings};
 pub use to_desk::{AskDesk, DeskRequest};
 
 use super::alarm::{DuressMessage, StrangersMessage};
+use super::armed::Armed;
 use super::ask::{Answer, NonceAnswer};
 use super::bucket::Bucket;
 use super::challenge::Challenges;
-use super::message::{Armed, Camera, GuidanceMessage, Health, Info, KeySet, Presence};
+use super::message::{Camera, GuidanceMessage, Health, Info, KeySet, Presence};
 use super::request::Gate;
 use super::topic::{ACCESS_EXPIRY_MS, Topic};
 use super::twin::{Contest, TwinWatch};

@@ -25,8 +25,8 @@ use crate::clock::{Clock as _, ClockTrust, utc};
 use crate::compare::Metric;
 use crate::config::{Change, KEYS, Language, Origin};
 use crate::liveness::Mode;
-use crate::publish::Health;
 use crate::publish::message::{DatabaseState, GalleryState};
+use crate::publish::{Health, Unarmed};
 use crate::sign::SigningState;
 
 /// Something that is wrong with the door.
@@ -182,6 +182,13 @@ pub(super) struct ArmedShown {
     armed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+    /// Why it is not, as on `armed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    reason: Option<Unarmed>,
+    /// The schedule outside of which it is not armed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<String>,
 }
 
 /// What a visit must show to be of a live face.
@@ -244,6 +251,8 @@ pub(super) fn state_of(app: &App) -> DoorState {
         armed: ArmedShown {
             armed: armed.is_none_or(|armed| armed.armed),
             until: armed.and_then(|armed| armed.until.clone()),
+            reason: armed.and_then(|armed| armed.reason),
+            schedule: armed.and_then(|armed| Some(armed.schedule.as_ref()?.to_string())),
         },
         locked_until: (locked_s > 0).then(|| utc(wall_ms + i64::from(locked_s) * 1000)),
         model: model("embed"),

@@ -14,7 +14,7 @@ use crate::compare::{Metric, SubjectId};
 use crate::decide::{Decision, FramesCounted, Outcome};
 use crate::inference::{ModelId, ProcedureHash};
 use crate::liveness::LivenessEvidence;
-use crate::policy::RuleName;
+use crate::policy::{Awaited, RuleName};
 use crate::sign::Thumbprint;
 
 /// One line of the audit.
@@ -62,6 +62,9 @@ pub struct DecisionRecord {
     /// Who was recognised, if anybody.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub subject: Option<SubjectId>,
+    /// What beside the face did not come, where that is the reason.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub awaited: Option<Awaited>,
     /// The comparison behind it; `None` when no face was compared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub comparison: Option<ComparisonRecord>,
@@ -235,6 +238,9 @@ pub enum Administrative {
         /// The group of which somebody must have been recognised shortly before.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         company: Option<RuleName>,
+        /// The schedule while which it is so; absent: at any time.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        during: Option<RuleName>,
     },
     /// A schedule has other hours.
     ScheduleSet {
@@ -260,6 +266,12 @@ pub enum Administrative {
         /// Until when, RFC 3339, where that ends by itself.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         until: Option<String>,
+    },
+    /// The door is armed only while another schedule is open than before, or whatever the hour is.
+    ArmingScheduled {
+        /// The schedule; absent where there is none.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        schedule: Option<RuleName>,
     },
     /// Somebody may change something over MQTT from now on.
     AdministratorAdded {
@@ -471,6 +483,7 @@ impl From<&Decision> for DecisionRecord {
             outcome: decision.verdict.outcome(),
             reason: decision.verdict.reason().to_owned(),
             subject: decision.verdict.subject().cloned(),
+            awaited: decision.verdict.awaited(),
             comparison: decision.evidence.as_ref().map(|evidence| ComparisonRecord {
                 model: evidence.model.clone(),
                 metric: evidence.metric,

@@ -92,6 +92,8 @@ pub enum RuleChange<'a> {
     },
     /// The door is armed, or not.
     Arm(Arming),
+    /// The door is armed only while this schedule is open; `None`: whatever the hour is.
+    ArmBy(Option<&'a RuleName>),
 }
 
 /// Why rules cannot be changed so.
@@ -128,9 +130,15 @@ pub enum RuleProblem {
         /// How many.
         groups: u64,
     },
+    /// The door's arming follows the schedule.
+    #[error(
+        "schedule '{0}': the door's arming follows it, and without it the door would be armed at any time; {advice}",
+        advice = self.advice()
+    )]
+    ScheduleArms(RuleName),
     /// Groups follow the schedule.
     #[error(
-        "schedule '{schedule}': {groups} groups follow it, whose people could pass at any time without it; {advice}",
+        "schedule '{schedule}': {groups} groups follow it, or need something while it is open, and without it that would be at any time; {advice}",
         advice = self.advice()
     )]
     ScheduleInUse {
@@ -163,8 +171,11 @@ impl Remedied for RuleProblem {
             Self::CompanyInUse { .. } => {
                 "change what they need with 'deepid-edge groups demand' first"
             }
+            Self::ScheduleArms(_) => {
+                "let it follow another one with 'deepid-edge arm follow' first, or none with 'deepid-edge arm follow --none'"
+            }
             Self::ScheduleInUse { .. } => {
-                "give them another one with 'deepid-edge groups follow' first"
+                "give them another one with 'deepid-edge groups follow' or 'groups demand --during' first"
             }
             Self::NoPin(_) => {
                 "'deepid-edge pins list' shows who has one, 'deepid-edge pins set' sets one"
@@ -200,27 +211,19 @@ impl Store {
     fn read_rules(&self) -> Result<RuleBook, Undone> {
         let moment = self.connection.unchecked_transaction()?;
         let bad = |what: String| Undone::Refused(Error::BadRules { path: self.path.clone(), what });
-        let mut book = RuleBook { arming: arming(&moment)?, ..RuleBook::default() };
-        for date in rows(&moment, "SELECT date FROM holidays", |row| row.get::<_, String>(0))? {
-            book.holidays.insert(read(&date).map_err(bad)?);
-        }
-        let pair = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-        for (schedule, hours) in rows(&moment, "SELECT name, hours FROM schedules", pair)? {
-            let hours = Schedule::read(&hours)
-                .map_err(|problem| bad(format!("schedule '{schedule}': {problem}")))?;
-            book.schedules.insert(name(schedule).map_err(bad)?, hours);
-        }
+        let mut book = self.read_hours(&moment)?;
         let group = |row: &Row<'_>| {
-            let texts: [Option<String>; 2] = [row.get(1)?, row.get(3)?];
+            let texts: [Option<String>; 3] = [row.get(1)?, row.get(3)?, row.get(4)?];
             Ok((row.get::<_, String>(0)?, row.get::<_, bool>(2)?, texts))
         };
-        let sql = "SELECT name, schedule, factor, company FROM subject_groups";
-        for (group, factor, [schedule, company]) in rows(&moment, sql, group)? {
+        let sql = "SELECT name, schedule, factor, company, during FROM subject_groups";
+        for (group, factor, [schedule, company, during]) in rows(&moment, sql, group)? {
             let group = name(group).map_err(bad)?;
             let schedule = schedule.map(name).transpose().map_err(bad)?;
             let company = company.map(name).transpose().map_err(bad)?;
+            let during = during.map(name).transpose().map_err(bad)?;
             if factor || company.is_some() {
-                book.demands.insert(group.clone(), Demand { factor, company });
+                book.demands.insert(group.clone(), Demand { factor, company, during });
             }
             book.groups.insert(group, schedule);
         }
@@ -240,6 +243,33 @@ impl Store {
             book.subjects.insert(subject, terms);
         }
         book.whereabouts = super::whereabouts::read(&moment)?;
+        Ok(book)
+    }
+
+    /// All that whether the door is armed hangs on: what was said last, schedules, holidays. The rest of
+    /// the book is empty.
+    ///
+    /// # Errors
+    /// As [`Self::rule_book`].
+    pub fn arming_book(&self) -> Result<RuleBook, Error> {
+        let moment = self.connection.unchecked_transaction();
+        let moment = moment.map_err(|source| self.error(source))?;
+        self.read_hours(&moment).map_err(|undone| self.refusal(undone))
+    }
+
+    fn read_hours(&self, moment: &Connection) -> Result<RuleBook, Undone> {
+        let bad = |what: String| Undone::Refused(Error::BadRules { path: self.path.clone(), what });
+        let arming_follows = arming_follows(moment)?.map(name).transpose().map_err(bad)?;
+        let mut book = RuleBook { arming: arming(moment)?, arming_follows, ..RuleBook::default() };
+        for date in rows(moment, "SELECT date FROM holidays", |row| row.get::<_, String>(0))? {
+            book.holidays.insert(read(&date).map_err(bad)?);
+        }
+        let pair = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+        for (schedule, hours) in rows(moment, "SELECT name, hours FROM schedules", pair)? {
+            let hours = Schedule::read(&hours)
+                .map_err(|problem| bad(format!("schedule '{schedule}': {problem}")))?;
+            book.schedules.insert(name(schedule).map_err(bad)?, hours);
+        }
         Ok(book)
     }
 
@@ -323,11 +353,22 @@ fn apply(connection: &Connection, change: RuleChange<'_>) -> Result<Administrati
         RuleChange::Holidays { dates, are } => Ok(set_holidays(connection, dates, are)?),
         RuleChange::Arm(arming) => {
             connection.execute(
-                "INSERT OR REPLACE INTO arming (id, armed, until_ms) VALUES (1, ?1, ?2)",
+                "INSERT INTO arming (id, armed, until_ms) VALUES (1, ?1, ?2)
+                 ON CONFLICT (id) DO UPDATE SET
+                     armed = excluded.armed, until_ms = excluded.until_ms",
                 params![arming != Arming::Off, arming.until_ms()],
             )?;
             let until = arming.until_ms().map(utc);
             Ok(Administrative::ArmingChanged { armed: arming != Arming::Off, until })
+        }
+        RuleChange::ArmBy(schedule) => {
+            needs_schedule(connection, schedule)?;
+            connection.execute(
+                "INSERT INTO arming (id, armed, schedule) VALUES (1, 1, ?1)
+                 ON CONFLICT (id) DO UPDATE SET schedule = excluded.schedule",
+                [schedule.map(RuleName::as_str)],
+            )?;
+            Ok(Administrative::ArmingScheduled { schedule: schedule.cloned() })
         }
     }
 }
@@ -377,17 +418,20 @@ fn remove_group(connection: &Connection, group: &RuleName) -> Result<Administrat
 fn set_demand(
     connection: &Connection,
     group: &RuleName,
-    Demand { factor, company }: &Demand,
+    Demand { factor, company, during }: &Demand,
 ) -> Result<Administrative, Undone> {
     needs_group(connection, Some(group))?;
     needs_group(connection, company.as_ref())?;
-    let sql = "UPDATE subject_groups SET factor = ?2, company = ?3 WHERE name = ?1";
-    let company_name = company.as_ref().map(RuleName::as_str);
-    connection.execute(sql, params![group.as_str(), factor, company_name])?;
+    needs_schedule(connection, during.as_ref())?;
+    let sql = "UPDATE subject_groups SET factor = ?2, company = ?3, during = ?4 WHERE name = ?1";
+    let [company_name, while_open] =
+        [company, during].map(|name| name.as_ref().map(RuleName::as_str));
+    connection.execute(sql, params![group.as_str(), factor, company_name, while_open])?;
     Ok(Administrative::GroupDemands {
         group: group.clone(),
         factor: *factor,
         company: company.clone(),
+        during: during.clone(),
     })
 }
 
@@ -428,10 +472,13 @@ fn limit(
 
 fn remove_schedule(connection: &Connection, schedule: &RuleName) -> Result<Administrative, Undone> {
     needs_schedule(connection, Some(schedule))?;
-    let sql = "SELECT count(*) FROM subject_groups WHERE schedule = ?1";
+    let sql = "SELECT count(*) FROM subject_groups WHERE schedule = ?1 OR during = ?1";
     let groups = count(connection, sql, schedule.as_str())?;
     if groups > 0 {
         return Err(RuleProblem::ScheduleInUse { schedule: schedule.clone(), groups }.into());
+    }
+    if arming_follows(connection)?.as_deref() == Some(schedule.as_str()) {
+        return Err(RuleProblem::ScheduleArms(schedule.clone()).into());
     }
     connection.execute("DELETE FROM schedules WHERE name = ?1", [schedule.as_str()])?;
     Ok(Administrative::ScheduleRemoved { schedule: schedule.clone() })
@@ -468,6 +515,12 @@ fn arming(connection: &Connection) -> rusqlite::Result<Arming> {
     let mut statement =
         connection.prepare_cached("SELECT armed, until_ms FROM arming WHERE id = 1")?;
     Ok(statement.query_row([], read).optional()?.unwrap_or_default())
+}
+
+/// The schedule that the door's arming follows.
+fn arming_follows(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let mut statement = connection.prepare_cached("SELECT schedule FROM arming WHERE id = 1")?;
+    Ok(statement.query_row([], |row| row.get(0)).optional()?.flatten())
 }
 
 fn group_is_there(connection: &Connection, group: &RuleName) -> rusqlite::Result<bool> {

@@ -17,7 +17,7 @@ pub(super) const APPLICATION_ID: u32 = 0x4450_4564;
 const WHOLE: &str = include_str!("schema/whole.sql");
 
 /// Step `i` leads from version `i` to `i + 1`.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     include_str!("schema/step-1.sql"),
     include_str!("schema/step-2.sql"),
     include_str!("schema/step-3.sql"),
@@ -29,15 +29,16 @@ const STEPS: [&str; 11] = [
     include_str!("schema/step-9.sql"),
     include_str!("schema/step-10.sql"),
     include_str!("schema/step-11.sql"),
+    include_str!("schema/step-12.sql"),
 ];
 
 /// The version that this program writes.
-pub(super) const VERSION: i64 = 11;
+pub(super) const VERSION: i64 = 12;
 /// The first version whose records are bound to each other.
 pub(super) const CHAINED: i64 = 6;
 /// The first version whose names and references are sealed.
 pub(super) const SEALED: i64 = 10;
-const _: () = assert!(STEPS.len() == 11, "one step leads to each version");
+const _: () = assert!(STEPS.len() == 12, "one step leads to each version");
 
 /// Makes all tables in an empty file.
 pub(super) fn make(transaction: &Transaction<'_>) -> rusqlite::Result<()> {

@@ -2,7 +2,7 @@
 
 in   the .deb; assets.toml and the model cards, which state what must be in it
 out  checks: size, architecture of program and library, hashes, the symbols that `Depends` must
-     cover, manual pages, completions, licences, and lintian's word
+     cover (tools/check_symbols.py), manual pages, completions, licences, and lintian's word
 
 Deliberately absent: what only an installed package shows.
 """
@@ -10,9 +10,9 @@ Deliberately absent: what only an installed package shows.
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import tomllib
 from pathlib import Path
@@ -24,9 +24,6 @@ BYTES_MAX = 12_000_000
 ARCHITECTURES = {"amd64": ("x86_64", 62), "arm64": ("aarch64", 183)}
 PROGRAM = "usr/bin/deepid-edge"
 LIBRARY = "usr/lib/deepid-edge/libLiteRt.so"
-SYMBOL = re.compile(r"\b(GLIBC|GLIBCXX|GCC)_(\d+(?:\.\d+)+)\b")
-# libstdc++ 12.1 is the first with GLIBCXX_3.4.30 (gcc's manual of libstdc++, ABI policy).
-GLIBCXX_OF_LIBSTDCXX = {"12": (3, 4, 30)}
 # Would make the package too large; people add it themselves (docs/decisions/0004).
 LEFT_OUT = {
     "deepid2-ensemble.toml",
@@ -53,6 +50,7 @@ def check_contents(report: Report, package: Path, root: Path) -> None:
         inside = Path(folder)
         subprocess.run(["dpkg-deb", "--extract", package, inside], check=True)
         _binaries(report, fields, inside, root)
+        check_needs(report, package, root)
         _models(report, inside, root)
         _documents(report, inside)
     _policy(report, package)
@@ -66,20 +64,13 @@ def _binaries(report: Report, fields: dict[str, str], inside: Path, root: Path) 
     wanted = {f["to"]: f["sha256"] for p in manifest["package"] for f in p["file"]}[f"lib/{machine}/libLiteRt.so"]
     held = hashlib.sha256((inside / LIBRARY).read_bytes()).hexdigest()
     report.check("the library is the one that assets.toml states", held == wanted, held)
-    newest: dict[str, tuple[int, ...]] = {}
-    for path in (PROGRAM, LIBRARY):
-        said = subprocess.run(["readelf", "--version-info", "--wide", inside / path], check=True, text=True, stdout=subprocess.PIPE)
-        for family, version in SYMBOL.findall(said.stdout):
-            newest[family] = max(newest.get(family, ()), _number(version))
-    depends = dict(re.findall(r"([a-z0-9+-]+) \(>= ([0-9.]+)\)", fields["Depends"]))
-    report.check("Depends covers the newest symbol of the C library", _number(depends["libc6"]) >= newest["GLIBC"], newest)
-    report.check("and of the C++ library", GLIBCXX_OF_LIBSTDCXX[depends["libstdc++6"]] >= newest.get("GLIBCXX", ()), newest)
-    report.check("and of GCC's", _number(depends["libgcc-s1"]) >= newest.get("GCC", ()), newest)
 
 
-def _number(version: str) -> tuple[int, ...]:
-    """A version to compare: 4.2.0 is 4.2."""
-    return tuple(int(part) for part in re.sub(r"(\.0)+$", "", version).split("."))
+def check_needs(report: Report, package: Path, root: Path) -> None:
+    """What the programs need of a system is in `Depends`, and in the oldest release."""
+    command = [sys.executable, root / "tools/check_symbols.py", package]
+    said = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    report.check("Depends covers every library and symbol that is needed, and Debian 12 has them", said.returncode == 0, said.stdout)
 
 
 def _models(report: Report, inside: Path, root: Path) -> None:

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""The package's life, from installing to purging, with the real dpkg in a root file system of its own.
+"""The packages' life, from installing to purging, with the real dpkg in root file systems of their own.
 
-in   target/debian/*.deb (`make deb`, and `make deb-arm64` where that was made too); root, mmdebstrap,
-     lintian; assets/photographs
+in   target/debian/*.deb (`make deb`, and `make deb-arm64` where that was made too), the opener's in
+     target/deb-opener (`make deb-opener`); root, mmdebstrap, lintian; assets/photographs
 out  a line for each check; exit 1 when one failed, 2 when the test could not be held
 
 What the package holds is checked for every architecture that is there; it is installed only where
-this machine can run it. A bare Debian 12 with systemd's tools is made once into assets/roots and
-copied for each run; at the end it is booted as a container, where systemd-nspawn can do that. A real
+this machine can run it, on each release of Debian that it is for. A bare one with systemd's tools is
+made once into assets/roots and copied for each run; systemd of that release judges the units; at the
+end it is booted as a container, where systemd-nspawn can do that. A real
 kernel with a camera is for the virtual machine's test, what the unit says for tests/service.rs.
 
 The older version is this very package with a lower number, another default configuration and a file
@@ -16,9 +17,11 @@ that the newer one lacks; its database is brought back to schema version 1 by th
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -30,17 +33,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import sealed
-from contents import check_contents, fields_of
+from contents import check_contents, check_needs, fields_of
 from report import Report, TestImpossible
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from releases import RELEASES, add_release, chosen  # noqa: E402
+
 PACKAGES = ROOT / "target/debian"
-BARE = ROOT / "assets/roots/bookworm"
+OPENERS = ROOT / "target/deb-opener"
+BARE = ROOT / "assets/roots"
 PHOTOGRAPHS = ROOT / "assets/photographs"
 NAME = "deepid-edge"
 CONFIG = "etc/deepid-edge/config.toml"
 STATE = "var/lib/deepid-edge"
 UNIT = "deepid-edge.service"
+OPENER = "deepid-opener"
+# What `systemd-analyze security` may give a service at most, of 10, tests/service.rs holds the daemon's too.
+EXPOSURE_MAX = {NAME: 1.5, OPENER: 1.5}
 # As systemd would: the program itself, in place of a shell that passes signals on.
 AS_USER = ("setpriv", f"--reuid={NAME}", f"--regid={NAME}", "--init-groups", "--no-new-privs", "--")
 OLD_VERSION = "0.0.9-1"
@@ -106,9 +116,14 @@ class Door:
         """What one picture says, as JSON text."""
         return self.as_user("--json", "identify", f"/photographs/{photograph}", **options).stdout
 
-    def status(self) -> str:
-        """dpkg's word for the state of the package; empty when it knows none."""
-        return self.run("dpkg-query", "--show", "--showformat", "${db:Status-Status}", NAME).stdout.strip()
+    def status(self, name: str = NAME) -> str:
+        """dpkg's word for the state of a package; empty when it knows none."""
+        return self.run("dpkg-query", "--show", "--showformat", "${db:Status-Status}", name).stdout.strip()
+
+    def forgotten(self, name: str = NAME) -> bool:
+        """Whether dpkg knows nothing of a package any longer."""
+        status = self.status(name)
+        return status in ("", "not-installed") or "no packages found" in status
 
     def files(self) -> set[str]:
         """Every path but those that dpkg, systemd's user database and the machine itself keep."""
@@ -152,9 +167,7 @@ def older(package: Path, into: Path) -> Path:
     """The same package with a lower number, an older default configuration and a file more."""
     unpacked = into / "older"
     subprocess.run(["dpkg-deb", "--raw-extract", package, unpacked], check=True)
-    control = unpacked / "DEBIAN/control"
-    lines = control.read_text(encoding="utf-8").splitlines()
-    control.write_text("".join(f"Version: {OLD_VERSION}\n" if l.startswith("Version:") else f"{l}\n" for l in lines), encoding="utf-8")
+    number(unpacked, OLD_VERSION)
     config = unpacked / CONFIG
     config.write_text("# The default of an older version.\n" + config.read_text(encoding="utf-8"), encoding="utf-8")
     (unpacked / "usr/share/deepid-edge/models/of-an-older-version.toml").write_text("# gone in the next version\n", encoding="utf-8")
@@ -328,7 +341,7 @@ def purging(report: Report, door: Door, before: set[str]) -> None:
     report.check("nothing is left behind", not left, left)
     gone = sorted(before - door.files())
     report.check("nothing of others is gone", not gone, gone)
-    report.check("dpkg has forgotten it", door.status() in ("", "not-installed") or "no packages found" in door.status(), door.status())
+    report.check("dpkg has forgotten it", door.forgotten(), door.status())
 
 
 def starting_anew(report: Report, door: Door, package: Path) -> None:
@@ -345,22 +358,81 @@ def starting_anew(report: Report, door: Door, package: Path) -> None:
     report.check("purging follows a link to where the people are kept", not list(elsewhere.glob("*")), list(elsewhere.glob("*")))
 
 
-def make_bare() -> None:
-    """The bare root, made once: half of one is never used."""
-    if BARE.exists():
-        return
+def judging(report: Report, door: Door, name: str) -> None:
+    """What the release's own systemd says of a package's unit: another one knows other settings."""
+    unit = f"/usr/lib/systemd/system/{name}.service"
+    verified = door.run("systemd-analyze", "verify", "--man=no", unit)
+    ours = [line for line in verified.stdout.splitlines() if name in line]
+    report.check("its systemd understands the unit", verified.returncode == 0 and not ours, verified.stdout)
+    said = door.run("systemd-analyze", "security", "--offline=true", "--no-pager", unit).stdout
+    found = re.search(r"Overall exposure level for .*: ([0-9.]+) ", said)
+    score = float(found[1]) if found else 10.0
+    report.check(f"and finds it exposed by {EXPOSURE_MAX[name]} of 10 at most ({score})", score <= EXPOSURE_MAX[name], said[-1500:])
+
+
+def opener_life(report: Report, door: Door, package: Path, into: Path) -> None:
+    """The opener's package, from an older number to nothing: shorter, because it keeps only one number."""
+    before = door.files()
+    older_package = with_number(package, into / "older-opener", OLD_VERSION)
+    config = door.path / "etc/deepid-opener/opener.toml"
+    wanted = door.path / f"etc/systemd/system/multi-user.target.wants/{OPENER}.service"
+    said = door.install(older_package)
+    report.check("after installing, the next steps are said", "systemctl enable --now deepid-opener" in said, said)
+    groups = door.run("id", "--name", "--groups", OPENER).stdout.split()
+    report.check("the service has a user of its own, who may use chips", "gpio" in groups, groups)
+    report.check("the service is not enabled: which key may open is a person's to say", not wanted.is_symlink(), wanted)
+    config.write_text(config.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+    edited = config.read_text(encoding="utf-8")
+    door.install(package)
+    report.check("the upgrade keeps a configuration that was edited", config.read_text(encoding="utf-8") == edited, edited[-200:])
+    program = door.run(OPENER, "--version").stdout.split()
+    report.check("the program starts, and has the package's version", len(program) > 1 and fields_of(package)["Version"].startswith(f"{program[1]}-"), program)
+    judging(report, door, OPENER)
+    door.dpkg("--remove", OPENER)
+    report.check("removed, its configuration stays", config.is_file() and door.status(OPENER) == "config-files", door.status(OPENER))
+    door.install(package)
+    report.check("installed again, it is in force", config.read_text(encoding="utf-8") == edited, "")
+    door.dpkg("--purge", OPENER)
+    left = sorted(door.files() - before)
+    report.check("purged, nothing is left behind", not left, left)
+    report.check("and dpkg has forgotten it", door.forgotten(OPENER), door.status(OPENER))
+
+
+def with_number(package: Path, into: Path, version: str) -> Path:
+    """The same package with another version."""
+    unpacked = into / "content"
+    into.mkdir()
+    subprocess.run(["dpkg-deb", "--raw-extract", package, unpacked], check=True)
+    number(unpacked, version)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "--build", unpacked, into], check=True, stdout=subprocess.DEVNULL)
+    return next(into.glob("*.deb"))
+
+
+def number(unpacked: Path, version: str) -> None:
+    """Gives a package that lies unpacked another version."""
+    control = unpacked / "DEBIAN/control"
+    lines = control.read_text(encoding="utf-8").splitlines()
+    control.write_text("".join(f"Version: {version}\n" if l.startswith("Version:") else f"{l}\n" for l in lines), encoding="utf-8")
+
+
+def make_bare(release: str) -> Path:
+    """The bare root of a release, made once: half of one is never used."""
+    bare = BARE / release
+    if bare.exists():
+        return bare
     if shutil.which("mmdebstrap") is None:
         raise TestImpossible("mmdebstrap is missing: 'make deb-test' installs it")
-    print(f"package: making a bare Debian 12 in {BARE.relative_to(ROOT)} (once)", flush=True)
-    BARE.parent.mkdir(parents=True, exist_ok=True)
-    half = BARE.with_suffix(".half")
+    print(f"package: making a bare {RELEASES[release]} in {bare.relative_to(ROOT)} (once)", flush=True)
+    BARE.mkdir(parents=True, exist_ok=True)
+    half = bare.with_suffix(".half")
     shutil.rmtree(half, ignore_errors=True)
     subprocess.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", "--mode=root", "--include=systemd,libstdc++6,ca-certificates",
-         '--aptopt=Acquire::Languages "none"', "--dpkgopt=path-exclude=/usr/share/locale/*", "bookworm", str(half)],
+         '--aptopt=Acquire::Languages "none"', "--dpkgopt=path-exclude=/usr/share/locale/*", release, str(half)],
         check=True,
     )
-    half.rename(BARE)
+    half.rename(bare)
+    return bare
 
 
 @contextlib.contextmanager
@@ -377,17 +449,22 @@ def mounted(root: Path) -> Iterator[None]:
             subprocess.run(["umount", "--lazy", root / place], check=True)
 
 
-def live(report: Report, package: Path) -> None:
-    """The whole life, in a copy of the bare root."""
-    make_bare()
+def live(report: Report, release: str, package: Path, opener: Path | None) -> None:
+    """The whole life, in a copy of a release's bare root."""
+    bare = make_bare(release)
     with tempfile.TemporaryDirectory(prefix="deepid-edge-package.", dir="/var/tmp") as folder:
         door = Door(Path(folder) / "root")
-        subprocess.run(["cp", "--archive", "--reflink=auto", BARE, door.path], check=True)
+        subprocess.run(["cp", "--archive", "--reflink=auto", bare, door.path], check=True)
         (door.path / "photographs").mkdir()
         for photograph in (ENROLLED, STRANGER):
             shutil.copy(PHOTOGRAPHS / photograph, door.path / "photographs")
         with mounted(door.path):
             go_through(report, door, package, older(package, Path(folder)))
+            if opener is None:
+                report.skip("the opener's package", "there is none; 'make deb-opener' makes it")
+            else:
+                with report.phase("the opener's package"):
+                    opener_life(report, door, opener, Path(folder))
         # systemd mounts what it needs by itself.
         with report.phase("the service under systemd"):
             under_systemd(report, door, package)
@@ -398,6 +475,7 @@ def go_through(report: Report, door: Door, package: Path, older_package: Path) -
     before = door.files()
     with report.phase("installing"):
         installing(report, door, package)
+        judging(report, door, NAME)
     with report.phase("purging what was never used"):
         purging(report, door, before)
     with report.phase("recognising"):
@@ -443,10 +521,15 @@ def under_systemd(report: Report, door: Door, package: Path) -> None:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_release(parser)
+    releases = chosen(parser.parse_args())
     machine = subprocess.run(["dpkg", "--print-architecture"], check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
     version = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))["package"]["version"]
     packages = sorted(PACKAGES.glob(f"{NAME}_{version}-*.deb"))
     here = [p for p in packages if p.stem.endswith(f"_{machine}")]
+    openers = sorted(OPENERS.glob(f"{OPENER}_*_{machine}.deb"), key=lambda file: file.stat().st_mtime)
+    opener = openers[-1] if openers else None
     report = Report()
     try:
         if not here:
@@ -454,7 +537,12 @@ def main() -> int:
         for package in packages:
             with report.phase(f"what {package.name} holds"):
                 check_contents(report, package, ROOT)
-        live(report, here[0])
+        if opener is not None:
+            with report.phase(f"what {opener.name} holds"):
+                check_needs(report, opener, ROOT)
+        for release in releases:
+            print(f"{RELEASES[release]} ({release})", flush=True)
+            live(report, release, here[0], opener)
     except (TestImpossible, subprocess.CalledProcessError) as error:
         print(f"package: {error}", file=sys.stderr)
         return 2

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Makes a Debian 12 for the virtual machine: a disk image, its kernel and its first RAM disk.
+# Makes a Debian for the virtual machine: a disk image, its kernel and its first RAM disk.
 #
-# in   amd64 | arm64, and the folder to make; without-gpio-sim: the machine is for the door alone
+# in   the release (bookworm | trixie), amd64 | arm64, and the folder to make; without-gpio-sim: the
+#      machine is for the door alone
 # out  FOLDER/disk.img (ext4), vmlinuz, initrd.img, versions.txt; no FOLDER at all when it fails
 #
 # Everything comes from Debian's archive, as apt finds it (http_proxy may name a proxy). The module
@@ -12,12 +13,17 @@
 # qemu-user-static, of which the kernel is told here if it was not (binfmt_misc).
 set -euo pipefail
 
-readonly architecture=${1:?amd64 or arm64} folder=${2:?folder to make} without=${3:-}
+readonly release=${1:?bookworm or trixie} architecture=${2:?amd64 or arm64} folder=${3:?folder to make}
+readonly without=${4:-}
 here=$(cd "$(dirname "$0")" && pwd)
 readonly here
 readonly size=3G
 
 say() { echo "image: $*" >&2; }
+case $release in
+bookworm | trixie) ;;
+*) say "'$release' must be bookworm or trixie"; exit 2 ;;
+esac
 case $without in
 '' | without-gpio-sim) ;;
 *) say "'$without' must be without-gpio-sim, or nothing"; exit 2 ;;
@@ -65,13 +71,14 @@ options=(
     --customize-hook="'$here/furnish.sh' \"\$1\" $without"
 )
 # Nobody reads manuals in there, and the machine has neither a screen nor a network.
+# Debian 12 packs the kernel's modules under /lib, Debian 13 under /usr/lib.
 for part in usr/share/{doc,man,locale,info,fonts,icons} \
-    lib/modules/\*/kernel/{sound,drivers/{gpu,net,infiniband,scsi,iio,staging,hwmon,ata,nvme,mtd}}; do
+    {,usr/}lib/modules/\*/kernel/{sound,drivers/{gpu,net,infiniband,scsi,iio,staging,hwmon,ata,nvme,mtd}}; do
     options+=(--dpkgopt="path-exclude=/$part/*")
 done
 
-say "installing Debian 12 $architecture"
-mmdebstrap "${options[@]}" bookworm "$work/root"
+say "installing Debian's $release for $architecture"
+mmdebstrap "${options[@]}" "$release" "$work/root"
 
 mkdir "$work/image"
 cp --dereference "$work/root/vmlinuz" "$work/root/initrd.img" "$work/image/"

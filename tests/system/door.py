@@ -63,6 +63,13 @@ class Message:
         return json.loads(self.text)
 
 
+def instant(stamp: str) -> float:
+    """When mosquitto_sub heard something, in seconds since 1970.
+
+    2.0.11 (Debian 12) writes `…33.315666Z+0000`, 2.0.21 (Debian 13) the same without Z."""
+    return datetime.strptime(stamp.replace("Z", ""), "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+
+
 class Door:
     """The door under test."""
 
@@ -181,9 +188,8 @@ class Door:
         text = self.must(f"tail --lines=+{len(self.heard) + 1} {HEARD}")
         for line in text.splitlines():
             fact = json.loads(line)
-            heard_at = datetime.strptime(fact["tst"], "%Y-%m-%dT%H:%M:%S.%fZ%z").timestamp()
             self.heard.append(
-                Message(fact["topic"], fact["payload"], bool(fact["retain"]), int(fact["qos"]), heard_at)
+                Message(fact["topic"], fact["payload"], bool(fact["retain"]), int(fact["qos"]), instant(fact["tst"]))
             )
 
     def mark(self) -> int:

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Tests the package on a real kernel: a virtual machine with systemd, mosquitto and V4L2 devices.
 
+Once for each release of Debian that the packages are for, in a machine of its own.
+
 in   the package that `make deb` or `make deb-arm64` made, and the program for this machine, which
      renders what the camera shall see; for the opener, the package of `make deb-opener`, and the
      example that signs grants
@@ -8,8 +10,8 @@ out  a line for each check; exit status 0 when none of them failed, 1 when one d
      package or program, 3 where no machine's Debian can be made. A check that cannot be had here is
      skipped, which is told, and is a failure where DEEPID_EDGE_REQUIRE_ALL is set
 
-Images are made once for each list of packages and way of making them (build_image.sh) and kept
-under target/system; what a failed run said is kept there too.
+Images are made once for each release, list of packages and way of making them (build_image.sh) and
+kept under target/system; what a failed run said is kept there too.
 """
 
 from __future__ import annotations
@@ -33,24 +35,29 @@ from wall import Skipped, Wall
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent))
+from releases import RELEASES, add_release, chosen  # noqa: E402
+
 KEPT = ROOT / "target" / "system"
+
+# Told of each machine: what its release brings along, and the package runs on.
+TOLD = ["linux-image-{}", "libc6", "systemd", "mosquitto", "ffmpeg"]
 
 # What an image is made of: another text is another image.
 IMAGE_SOURCES = ["build_image.sh", "furnish.sh", "build_gpio_sim.sh", "packages.txt", "agent.sh", "agent.service"]
 
 
 def main() -> int:
-    """Runs the checks that were asked for."""
+    """Runs the checks that were asked for, on each release."""
     arguments = parse()
-    architecture = arguments.architecture
-    chosen = [one for one in CHECKS if wanted(one, arguments)]
-    groups = {one.group for one in chosen}
-    deb = arguments.deb or newest_package(architecture)
+    checks = [one for one in CHECKS if wanted(one, arguments)]
+    groups = {one.group for one in checks}
+    deb = arguments.deb or newest_package(arguments.architecture)
     opener = arguments.opener or newest(ROOT.glob("target/deb-opener/*_amd64.deb"))
     absent = [
         str(what)
         for group, what, there in (
-            ("door", f"a package for {architecture}", deb is not None),
+            ("door", f"a package for {arguments.architecture}", deb is not None),
             ("door", arguments.program, arguments.program.is_file()),
             ("opener", "a package of the opener", opener is not None),
             ("opener", arguments.signer, arguments.signer.is_file()),
@@ -60,35 +67,45 @@ def main() -> int:
     if absent:
         print(f"system-test: missing: {', '.join(absent)}: 'make system-test' makes them", file=sys.stderr)
         return 2
-    began = time.monotonic()
-    try:
-        image = prepare_image(architecture, gpio="opener" in groups)
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(f"system-test: no machine can be made here: {error}", file=sys.stderr)
-        return 3
-    try:
-        logs = KEPT / "logs" / architecture
-        shutil.rmtree(logs, ignore_errors=True)
-        logs.mkdir(parents=True)
-        with tempfile.TemporaryDirectory(prefix="system-payload-") as folder:
-            payload = Path(folder)
+    with tempfile.TemporaryDirectory(prefix="system-payload-") as folder:
+        payload = Path(folder)
+        try:
             if "door" in groups:
                 prepare_payload(deb.resolve(), arguments.program.resolve(), payload)
             if "opener" in groups:
                 shutil.copy(opener, payload / "deepid-opener.deb")
                 shutil.copy(HERE / "sample_line.pl", payload)
-            packages = [("door", deb), ("opener", opener)]
-            named = " and ".join(package.name for group, package in packages if group in groups)
-            say(f"package    {named}; payload {size(payload)}")
-            started = time.monotonic()
-            with Machine(architecture, image, payload, logs) as machine:
-                say(f"machine    {architecture}, up in {time.monotonic() - started:.0f} s")
-                passed, failed, skipped = run_checks(machine, chosen, logs, arguments.signer.resolve())
-    except (MachineError, OSError, feed.FeedError, subprocess.CalledProcessError) as error:
+        except (OSError, feed.FeedError, subprocess.CalledProcessError) as error:
+            print(f"system-test: {error}", file=sys.stderr)
+            return 1
+        packages = [("door", deb), ("opener", opener)]
+        named = " and ".join(package.name for group, package in packages if group in groups)
+        say(f"package    {named}; payload {size(payload)}")
+        return worst([on(release, arguments, checks, payload) for release in chosen(arguments)])
+
+
+def on(release: str, arguments: argparse.Namespace, checks: list[Check], payload: Path) -> int:
+    """Runs the checks on one release; gives the exit status for it."""
+    architecture = arguments.architecture
+    began = time.monotonic()
+    try:
+        image = prepare_image(release, architecture, gpio=any(one.group == "opener" for one in checks))
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(f"system-test: no machine with {RELEASES[release]} can be made here: {error}", file=sys.stderr)
+        return 3
+    logs = KEPT / "logs" / f"{release}-{architecture}"
+    try:
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.mkdir(parents=True)
+        started = time.monotonic()
+        with Machine(architecture, image, payload, logs) as machine:
+            say(f"machine    {RELEASES[release]} {architecture}, up in {time.monotonic() - started:.0f} s")
+            passed, failed, skipped = run_checks(machine, checks, logs, arguments.signer.resolve())
+    except (MachineError, OSError, subprocess.CalledProcessError) as error:
         print(f"system-test: {error}", file=sys.stderr)
         return 1
     minutes, seconds = divmod(round(time.monotonic() - began), 60)
-    say(f"{passed} of {len(chosen)} checks passed in {minutes} min {seconds} s")
+    say(f"{RELEASES[release]}: {passed} of {len(checks)} checks passed in {minutes} min {seconds} s")
     if skipped:
         say(f"skipped: {'; '.join(skipped)}")
     if failed:
@@ -97,8 +114,14 @@ def main() -> int:
     return 1 if failed or (skipped and "DEEPID_EDGE_REQUIRE_ALL" in os.environ) else 0
 
 
+def worst(statuses: list[int]) -> int:
+    """The exit status for several releases: what failed on one is told before what could not be tried."""
+    return 1 if 1 in statuses else max(statuses)
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_release(parser)
     parser.add_argument("--architecture", choices=list(EMULATORS), default="amd64", help="of machine and package")
     parser.add_argument("--smoke", action="store_true", help="only the checks that every change must pass")
     parser.add_argument("--only", action="append", default=[], metavar="WORD", help="only checks with this word in their title (and what they rest on)")
@@ -138,27 +161,36 @@ def size(folder: Path) -> str:
     return f"{sum(file.stat().st_size for file in folder.rglob('*') if file.is_file()) / 1e6:.0f} MB"
 
 
-def prepare_image(architecture: str, gpio: bool) -> Path:
-    """The image for an architecture; made when there is none of this recipe. Without GPIO it is made in
-    less time: for that the kernel's source is fetched."""
+def prepare_image(release: str, architecture: str, gpio: bool) -> Path:
+    """The image of a release for an architecture; made when there is none of this recipe. Without GPIO it
+    is made in less time: for that the kernel's source is fetched."""
     recipe = hashlib.sha256()
     for name in IMAGE_SOURCES:
         recipe.update((HERE / name).read_bytes())
-    image = KEPT / "images" / f"{architecture}-{recipe.hexdigest()[:12]}"
+    kind = f"{release}-{architecture}"
+    image = KEPT / "images" / f"{kind}-{recipe.hexdigest()[:12]}"
     without = []
     if not gpio and not image.is_dir():
         image = image.with_name(f"{image.name}-door")
         without = ["without-gpio-sim"]
     if not image.is_dir():
-        for old in image.parent.glob(f"{architecture}-*"):
+        for old in image.parent.glob(f"{kind}-*"):
             shutil.rmtree(old)
         as_root = [] if os.geteuid() == 0 else ["sudo"]
-        say(f"image      making one for {architecture}{' with sudo' if as_root else ''}: some minutes")
+        say(f"image      making one of {RELEASES[release]} for {architecture}{' with sudo' if as_root else ''}: some minutes")
         began = time.monotonic()
-        subprocess.run([*as_root, str(HERE / "build_image.sh"), architecture, str(image), *without], check=True)
+        subprocess.run([*as_root, str(HERE / "build_image.sh"), release, architecture, str(image), *without], check=True)
         say(f"image      made in {time.monotonic() - began:.0f} s")
-    say(f"image      {image.name}")
+    say(f"image      {image.name}: {versions(image, architecture)}")
     return image
+
+
+def versions(image: Path, architecture: str) -> str:
+    """Which versions of what is told of a machine an image has."""
+    lines = (line.split("\t") for line in (image / "versions.txt").read_text().splitlines())
+    held = {name.partition(":")[0]: version for name, version in lines}
+    told = [name.format(architecture) for name in TOLD]
+    return ", ".join(f"{name} {held[name]}" for name in told if name in held)
 
 
 def prepare_payload(deb: Path, program: Path, payload: Path) -> None:

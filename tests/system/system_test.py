@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
+import tempfile
 import unittest
 from pathlib import Path
 from unittest import mock
 
+import door
 import feed
 import guide
 import run
 from checks import CHECKS
 from machine import Answer
+from releases import RELEASES
 from wall import Wall
 
 SCRIPT = feed.script_of(Path(__file__).resolve().parents[2])
@@ -101,6 +106,12 @@ class Line(unittest.TestCase):
             self.wall.pulse(2)
 
 
+class Heard(unittest.TestCase):
+    def test_both_forms_of_a_time_are_read(self) -> None:
+        of_both = [door.instant(f"2026-12-01T00:02:33.250000{zone}") for zone in ("Z+0000", "+0000")]
+        self.assertEqual(of_both, [1796083353.25] * 2)
+
+
 class Skipping(unittest.TestCase):
     def test_without_the_chip_the_openers_checks_are_skipped_and_none_passes(self) -> None:
         of_the_opener = [one for one in CHECKS if one.group == "opener"]
@@ -110,6 +121,66 @@ class Skipping(unittest.TestCase):
             passed, failed, skipped = run.run_checks(machine, of_the_opener, Path(), Path())
         self.assertEqual((passed, failed, len(skipped)), (0, [], len(of_the_opener)))
         self.assertIn("E: no linux-source", said.call_args_list[0].args[0])
+
+
+class Releases(unittest.TestCase):
+    """Each release has a machine of its own, and none hides what another showed."""
+
+    def asked(self, *arguments: str) -> argparse.Namespace:
+        with mock.patch.object(sys, "argv", ["run.py", *arguments]):
+            return run.parse()
+
+    def test_every_release_is_tried_unless_one_is_asked_for(self) -> None:
+        self.assertEqual(run.chosen(self.asked()), ["bookworm", "trixie"])
+        self.assertEqual(run.chosen(self.asked("--release", "trixie")), ["trixie"])
+
+    def test_a_failure_on_one_is_not_hidden_by_another(self) -> None:
+        for statuses, told in (([0, 0], 0), ([1, 0], 1), ([3, 1], 1), ([1, 3], 1), ([0, 3], 3), ([3, 0], 3)):
+            self.assertEqual(run.worst(statuses), told, statuses)
+
+    def test_a_failure_on_the_first_does_not_keep_the_second_from_being_tried(self) -> None:
+        tried = []
+
+        def on(release: str, *_: object) -> int:
+            tried.append(release)
+            return 1
+
+        with (
+            mock.patch.object(run, "on", on),
+            mock.patch.object(run, "prepare_payload"),
+            mock.patch.object(run, "say"),
+            mock.patch.object(sys, "argv", ["run.py", "--smoke", "--deb", __file__, "--program", __file__]),
+        ):
+            self.assertEqual(run.main(), 1)
+        self.assertEqual(tried, list(RELEASES))
+
+    def test_an_image_is_made_for_its_release_and_takes_the_place_of_its_own_old_one_alone(self) -> None:
+        made = []
+
+        def make(command: list[str], **_: object) -> None:
+            made.append(command[command.index(str(run.HERE / "build_image.sh")) + 1 :])
+            folder = Path(command[-1])
+            folder.mkdir(parents=True)
+            (folder / "versions.txt").write_text("systemd\t257.13-1\nlibc6:amd64\t2.41-12\nzlib1g\t1\n")
+
+        with tempfile.TemporaryDirectory() as kept, mock.patch.object(run, "KEPT", Path(kept)):
+            for old in ("bookworm-amd64-old", "trixie-amd64-old", "trixie-arm64-old"):
+                (Path(kept) / "images" / old).mkdir(parents=True)
+            with mock.patch.object(subprocess, "run", make), mock.patch.object(run, "say") as said:
+                image = run.prepare_image("trixie", "amd64", gpio=True)
+                self.assertEqual(run.prepare_image("trixie", "amd64", gpio=True), image)
+            self.assertEqual(made, [["trixie", "amd64", str(image)]])
+            left = {folder.name for folder in image.parent.iterdir()}
+            self.assertEqual(left, {"bookworm-amd64-old", "trixie-arm64-old", image.name})
+            self.assertIn("libc6 2.41-12, systemd 257.13-1", said.call_args.args[0])
+
+    def test_the_script_that_makes_images_knows_the_same_releases(self) -> None:
+        script = run.HERE / "build_image.sh"
+        refused = subprocess.run([script, "sid", "amd64", "/nonexistent"], capture_output=True, text=True, check=False)
+        self.assertEqual((refused.returncode, refused.stderr), (2, f"image: 'sid' must be {' or '.join(RELEASES)}\n"))
+        for release in RELEASES:
+            refused = subprocess.run([script, release, "m68k", "/nonexistent"], capture_output=True, text=True, check=False)
+            self.assertNotIn("bookworm or", refused.stderr)
 
 
 class Choice(unittest.TestCase):

@@ -124,7 +124,10 @@ fn clock(findings: &mut Findings, config: &Config, store: Option<&Store>) {
             "clock",
             &Failure::new(
                 Kind::Negative,
-                format!("{what}: not trusted, so nothing would be granted: {doubt}"),
+                format!(
+                    "{what}: not trusted, so {}: {doubt}",
+                    super::clock::closed(config.policy.untrusted_clock)
+                ),
                 doubt.remedy(),
             ),
         ),

@@ -149,7 +149,7 @@ fn confirming(findings: &mut Findings, config: &Config, cards: &Cards, store: Op
         enrolled.len()
     );
     if operating.beyond_accepted && !known.is_empty() {
-        findings.fail("confirm", &beyond(config, &what, &operating));
+        findings.fail("confirm", &beyond(config, &what, &operating, config.deciding_tries()));
     } else if lacking > 0 && lacking == enrolled.len() {
         let what = format!("{what}: nobody can be granted");
         let remedy = "enrol them again ('deepid-edge enroll NAME --replace'), which makes references of both networks, or leave models.confirm unset until then";
@@ -242,9 +242,9 @@ fn embedder(findings: &mut Findings, config: &Config, networks: &Networks) {
     findings.ok("model", format!("{name}: loads; {}", card.title));
 }
 
-/// Why nobody would be granted, whose threshold is said by `what`.
-fn beyond(config: &Config, what: &str, operating: &Operating) -> Failure {
-    let (why, remedy) = operating.beyond_words(config.accepted_fpir());
+/// Why nobody would be granted, whose threshold is said by `what`, where a visit has so many `tries`.
+fn beyond(config: &Config, what: &str, operating: &Operating, tries: f64) -> Failure {
+    let (why, remedy) = operating.beyond_words(config.recognise.accept_fpir, tries);
     Failure::new(Kind::Configuration, format!("{what}; {why}"), remedy)
 }
 
@@ -264,7 +264,7 @@ fn threshold(findings: &mut Findings, config: &Config, cards: &Cards, store: Opt
             );
             // Where a second embedder decides, its claim counts.
             if operating.beyond_accepted && config.models.confirm.is_none() {
-                findings.fail("threshold", &beyond(config, &what, &operating));
+                findings.fail("threshold", &beyond(config, &what, &operating, 1.0));
             } else if operating.falls_short {
                 findings.warn(
                     "threshold",

@@ -111,7 +111,8 @@ CREATE TABLE subject_groups (
     name     TEXT PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 32),
     schedule TEXT REFERENCES schedules (name),
     factor INTEGER NOT NULL DEFAULT 0 CHECK (factor IN (0, 1)),
-    company TEXT REFERENCES subject_groups (name)
+    company TEXT REFERENCES subject_groups (name),
+    during TEXT REFERENCES schedules (name)
 ) STRICT;
 
 -- Times are those of a clock at the door, such as 2026-12-24T18:30:00. Duress: what is decided about the
@@ -145,11 +146,12 @@ CREATE TABLE holidays (
     date TEXT PRIMARY KEY CHECK (date GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]')
 ) STRICT;
 
--- One row where somebody has said whether the door is armed; without one it is.
+-- One row where somebody has said whether the door is armed, or by which hours; without one it is.
 CREATE TABLE arming (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
     armed    INTEGER NOT NULL CHECK (armed IN (0, 1)),
-    until_ms INTEGER
+    until_ms INTEGER,
+    schedule TEXT REFERENCES schedules (name)
 ) STRICT;
 
 -- Who may use the page: a PHC string of argon2id, never the password itself.

@@ -7,6 +7,7 @@ import { api } from "./api.js";
 import { door, hear, isAdministrator } from "./door.js";
 import { button, card, el, failure, icon, put, terms } from "./dom.js";
 import { asAgo, asMoment, asNumber, asScore, plural } from "./format.js";
+import { armedText } from "./sentence.js";
 import { CAMERA, STATUS, words } from "./words.js";
 
 const VERDICTS = { ok: ["check", "Good"], warning: ["warning", "Look at it"], problem: ["cross", "Wrong"] };
@@ -31,7 +32,7 @@ function facts(state) {
     ["Version", state.version],
     ["Camera", [camera.name, camera.width && `${camera.width} × ${camera.height}`, Number.isFinite(camera.fps) && `${asNumber(camera.fps, 1)} pictures a second`, words(CAMERA, camera.state)].filter(Boolean).join(", ")],
     ["Enrolled", `${plural(enrolled.subjects ?? 0, "person", "people")}, ${plural(enrolled.references ?? 0, "reference")}`],
-    ["Armed", armed && (armed.armed ? (armed.until ? `until ${asMoment(armed.until)}` : "yes") : "no: nobody is let in")],
+    ["Armed", armed && armedText(armed)],
     ["Locked until", state.locked_until && asMoment(state.locked_until)],
     ["Network", [state.model, state.confirm && `confirmed by ${state.confirm}`].filter(Boolean).join(", ")],
     ["Threshold", `${asScore(state.threshold)} (${state.metric ?? "cosine"})`],

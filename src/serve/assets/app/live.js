@@ -10,6 +10,7 @@ import { card, el, failure, icon, put } from "./dom.js";
 import { asMinute, asScore, asSecond } from "./format.js";
 import { Picture, principal } from "./picture.js";
 import { scoreBar } from "./score.js";
+import { armedText } from "./sentence.js";
 import { outcomeMark, reasonOf, whoOf } from "./decision.js";
 import { CAMERA, GUIDANCE, LACKING, QUALITY, words } from "./words.js";
 
@@ -40,7 +41,7 @@ function now() {
   const lines = [
     ["Presence", !reached ? "not known" : present ? "somebody is at the door" : "nobody"],
     ["Guidance", guidance ? el("span", { class: "say" }, icon(guidance), words(GUIDANCE, guidance)) : "none"],
-    ["Armed", state?.armed && (state.armed.armed ? armedText(state.armed) : "no: nobody is let in")],
+    ["Armed", state?.armed && armedText(state.armed)],
     ["Locked", state?.locked_until && `until ${asSecond(state.locked_until)}, after failed visits`],
     ["Camera", state?.camera && words(CAMERA, state.camera.state)],
     ["Enrolled", state?.enrolled && `${state.enrolled.subjects} people`],
@@ -52,9 +53,6 @@ function now() {
   );
 }
 
-function armedText({ until }) {
-  return until ? `yes, until ${asMinute(until)}` : "yes";
-}
 
 export function live() {
   const judged = el("div", { class: "judged" });

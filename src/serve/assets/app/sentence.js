@@ -1,8 +1,9 @@
 // What a record says, as one sentence.
 //
-// In: a record of the contract. Out: what happened and why, in words. Invariant: a kind or a reason that is not
+// In: a record of the contract, or the state. Out: what happened and why, in words. Invariant: a kind or a reason that is not
 // known here is told in the daemon's own words, and never as nothing.
 
+import { asMoment } from "./format.js";
 import { OUTCOMES, REASONS, words } from "./words.js";
 
 /** Of a subject that is known by its id alone, where the name is erased. */
@@ -38,6 +39,7 @@ const EVENTS = {
   schedule_removed: (_, { schedule }) => `The schedule ${schedule} was removed`,
   holidays_changed: (_, { added, removed }) => `Holidays: ${added} added, ${removed} removed`,
   arming_changed: (_, { armed, until }) => (armed ? `The door was armed${until ? ` until ${until}` : ""}` : "The door was disarmed: nobody is granted"),
+  arming_scheduled: (_, { schedule }) => (schedule ? `The door is armed only while the schedule ${schedule} is open` : "The door's arming follows no schedule"),
   administrator_added: (_, { administrator }) => `The key of ${administrator} may ask for changes`,
   administrator_removed: (_, { administrator }) => `The key of ${administrator} may ask for nothing any more`,
   asked: (who, { administrator, request, done }) => `${administrator} asked for ${words({}, request)}${who ? ` of ${who}` : ""}: ${done ? "done" : "not done"}`,
@@ -53,6 +55,18 @@ const EVENTS = {
   account_tokens_removed: (_, { account }) => `The tokens of the account ${account} were taken away`,
   live_view_watched: () => "Somebody began to watch the camera's picture",
   enrolment_begun: () => "An enrolment at the camera began: nobody is granted meanwhile",
+};
+
+/** Whether the door lets anybody in, of the state's `armed`. */
+export function armedText({ armed, reason, until, schedule }) {
+  if (!armed) return `no: nobody is let in, ${words({ ...UNARMED, schedule: `the schedule ${schedule} is closed` }, reason ?? "disarmed")}`;
+  return `yes${until ? `, until ${asMoment(until)}` : ""}${schedule ? `, by the schedule ${schedule}` : ""}`;
+}
+
+const UNARMED = {
+  disarmed: "it was disarmed",
+  over: "the time is over for which it was armed",
+  clock: "it hangs on the time and the clock is not trusted",
 };
 
 /** What happened and why. */
