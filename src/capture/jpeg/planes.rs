@@ -40,7 +40,9 @@ pub(in crate::capture) struct Planes {
 /// How blocks of one component become samples.
 #[derive(Clone, Copy)]
 struct Drawn {
-    /// What a step of each coefficient adds to the samples of its row, in the range of the output.
+    /// What a step of a block's average adds to each sample, in the range of the output.
+    average: f32,
+    /// What a step of each other coefficient adds to the samples of its row.
     weights: [Row; 64],
     /// A bit for each coefficient that counts.
     kept: u64,
@@ -56,7 +58,8 @@ struct Drawn {
 
 /// One block while its coefficients come.
 struct Block {
-    /// By row of coefficients: its samples across.
+    average: f32,
+    /// By row of the other coefficients: its samples across.
     rows: [Row; 8],
     /// A bit for each row that holds something; the others are zero.
     held: u8,
@@ -65,6 +68,7 @@ struct Block {
 impl Default for Planes {
     fn default() -> Self {
         const NONE: Drawn = Drawn {
+            average: 0.0,
             weights: [[0.0; 8]; 64],
             kept: 0,
             middle: 0.0,
@@ -181,6 +185,9 @@ impl Sink for Planes {
             let range = if index == 0 { 219.0 / 255.0 } else { 224.0 / 255.0 };
             let basis = if drawn.wide == 8 { eight } else { four };
             let places = ZIGZAG.iter().zip(&component.steps).zip(&mut drawn.weights);
+            let [step, ..] = component.steps;
+            // Of an orthonormal transform of 8 × 8 the first coefficient is eight times the mean.
+            drawn.average = f32::from(step) * range / 8.0;
             drawn.kept = 0;
             for (k, (((column, row), step), weights)) in places.enumerate() {
                 let own = basis.get(usize::from(*column)).copied().unwrap_or_default();
@@ -194,6 +201,10 @@ impl Sink for Planes {
     #[inline(always)]
     fn set(&mut self, component: usize, _block: usize, k: u32, value: i32) {
         let Some(drawn) = self.components.get(component) else { return };
+        if k == 0 {
+            self.block.average = value as f32 * drawn.average;
+            return;
+        }
         if drawn.kept >> (k & 63) & 1 == 0 {
             return;
         }
@@ -221,18 +232,26 @@ impl Sink for Planes {
         let top = y as usize * drawn.high;
         let at = top * drawn.stride + x as usize * drawn.wide;
         let rows = drawn.high.min(drawn.rows.saturating_sub(top));
-        let mut samples = [[0; 8]; 8];
+        let middle = drawn.middle + self.block.average;
         let basis = if drawn.high == 8 { eight } else { four };
-        if self.block.held <= 1 {
-            // Mostly a flat block.
-            let row = self.block.only_row(drawn.middle, basis);
-            put(plane, at, drawn, std::iter::repeat_n(&row, rows));
-        } else if drawn.high == 8 {
-            self.block.draw::<4>(drawn.middle, basis, &mut samples);
-            put(plane, at, drawn, samples.iter().take(rows));
-        } else {
-            self.block.draw::<2>(drawn.middle, basis, &mut samples);
-            put(plane, at, drawn, samples.iter().take(rows));
+        let mut samples = [[0; 8]; 8];
+        match (self.block.held, drawn.high) {
+            (0, _) => {
+                let row = [rounded(middle) as u8; 8];
+                put(plane, at, drawn, std::iter::repeat_n(&row, rows));
+            }
+            (1, _) => {
+                let row = self.block.only_row(middle, basis);
+                put(plane, at, drawn, std::iter::repeat_n(&row, rows));
+            }
+            (_, 8) => {
+                self.block.draw::<4>(middle, basis, &mut samples);
+                put(plane, at, drawn, samples.iter().take(rows));
+            }
+            _ => {
+                self.block.draw::<2>(middle, basis, &mut samples);
+                put(plane, at, drawn, samples.iter().take(rows));
+            }
         }
     }
 }
@@ -263,7 +282,7 @@ fn put<'a>(
 }
 
 impl Block {
-    const EMPTY: Self = Self { rows: [[0.0; 8]; 8], held: 0 };
+    const EMPTY: Self = Self { average: 0.0, rows: [[0.0; 8]; 8], held: 0 };
 
     /// The row that is like all others of a block that has no more than its first row of coefficients,
     /// around `middle`; then the block is empty.
@@ -329,4 +348,147 @@ fn rounded(value: f32) -> u32 {
     const WHOLE: f32 = 8_388_608.0;
     let value = if value > 0.0 { value } else { 0.0 };
     (if value < 255.0 { value } else { 255.0 } + WHOLE).to_bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::capture::{CapturedFrame, Decoder};
+    use crate::clock::Monotonic;
+    use crate::frame::{Frame, PixelFormat};
+
+    /// Two colour samples in a unit, for two and for four of luminance.
+    const DRAWN: [(&str, &[u8]); 2] = [
+        ("4:2:2", include_bytes!("../../../tests/data/pictures/restarts.jpg")),
+        ("4:2:0", include_bytes!("../../../tests/data/pictures/subsampled.jpg")),
+    ];
+
+    /// The picture with an even height; its last row of blocks has room for either.
+    fn even(jpeg: &[u8]) -> Vec<u8> {
+        let mut jpeg = jpeg.to_vec();
+        let at = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+        assert_eq!(jpeg[at + 6], 61);
+        jpeg[at + 6] = 60;
+        jpeg
+    }
+
+    /// As many colour samples as of luminance; something in each block.
+    fn full(width: u32, height: u32) -> Vec<u8> {
+        let rgb: Vec<u8> = (0..height)
+            .flat_map(|y| (0..width).flat_map(move |x| [x * 3, y * 4, (x * y) / 9 + x % 5 * 9]))
+            .map(|value| value.min(255) as u8)
+            .collect();
+        let mut jpeg = Vec::new();
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 85)
+            .encode(&rgb, width, height, image::ExtendedColorType::Rgb8)
+            .unwrap();
+        jpeg
+    }
+
+    fn captured(jpeg: &[u8]) -> CapturedFrame {
+        let mut captured = CapturedFrame::default();
+        captured.begin_jpeg(7, Monotonic::from_millis(9)).extend_from_slice(jpeg);
+        captured
+    }
+
+    /// Full-range luminance and colour of two by two pixels, by a frame and by the library's pixels.
+    fn pairs(frame: &Frame<'_>, jpeg: &[u8]) -> Vec<[(f32, f32); 3]> {
+        let mut library = Decoder::new();
+        library.decode_jpeg(jpeg).unwrap();
+        let rgb = library.into_rgb();
+        assert_eq!((frame.width(), frame.height()), (rgb.width, rgb.height));
+        let (stride, width) = (frame.stride(), rgb.width as usize);
+        let ycbcr = |x: usize, y: usize| {
+            let [r, g, b] = [0, 1, 2].map(|c| f32::from(rgb.rgb[(y * width + x) * 3 + c]));
+            let luma = 0.299 * r + 0.587 * g + 0.114 * b;
+            [luma, 128.0 + (b - luma) / 1.772, 128.0 + (r - luma) / 1.402]
+        };
+        let mut found = Vec::new();
+        for y in 0..rgb.height as usize / 2 {
+            for x in 0..width / 2 {
+                let four = [(0, 0), (1, 0), (0, 1), (1, 1)].map(|(i, j)| (2 * x + i, 2 * y + j));
+                let mean = |c: usize| four.iter().map(|(x, y)| ycbcr(*x, *y)[c]).sum::<f32>() / 4.0;
+                let byte = |at: usize| f32::from(frame.pixels()[at]);
+                let luma = four.iter().map(|(x, y)| byte(y * stride + x)).sum::<f32>() / 4.0;
+                let shared = (frame.height() as usize + y) * stride + 2 * x;
+                let colour = |at: usize| 128.0 + (byte(at) - 128.0) * 255.0 / 224.0;
+                found.push([
+                    ((luma - 16.0) * 255.0 / 219.0, mean(0)),
+                    (colour(shared), mean(1)),
+                    (colour(shared + 1), mean(2)),
+                ]);
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_picture_shows_what_the_library_shows() {
+        let mut decoder = Decoder::new();
+        let [half, quarter] = DRAWN.map(|(name, jpeg)| (name, even(jpeg)));
+        // Its sides are no multiples of a block's.
+        for (name, jpeg) in [("4:4:4", full(70, 44)), half, quarter] {
+            let captured = captured(&jpeg);
+            let frame = decoder.decode(&captured).unwrap();
+            assert_eq!((frame.format(), frame.sequence()), (PixelFormat::Nv12, 7), "{name}");
+            let pairs = pairs(&frame, &jpeg);
+            for (channel, limit) in [(0, 1.0), (1, 2.5), (2, 2.5)] {
+                let differences =
+                    pairs.iter().map(|pair| (pair[channel].0 - pair[channel].1).abs());
+                let mean = differences.sum::<f32>() / pairs.len() as f32;
+                assert!(mean < limit, "{name}, {channel}: {mean}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_sample_of_luminance_is_that_of_the_library() {
+        let (jpeg, mut library) = (full(64, 48), Decoder::new());
+        library.decode_jpeg(&jpeg).unwrap();
+        let rgb = library.into_rgb().rgb;
+        let (captured, mut decoder) = (captured(&jpeg), Decoder::new());
+        let frame = decoder.decode(&captured).unwrap();
+        for (index, pixel) in rgb.as_chunks::<3>().0.iter().enumerate() {
+            let [r, g, b] = pixel.map(f32::from);
+            // Where the library had to clamp a colour it has another luminance.
+            if pixel.iter().all(|value| (1..255).contains(value)) {
+                let wanted = 16.0 + (0.299 * r + 0.587 * g + 0.114 * b) * 219.0 / 255.0;
+                let found = f32::from(frame.pixels()[index / 64 * frame.stride() + index % 64]);
+                assert!((found - wanted).abs() < 2.0, "{index}: {found}, {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_drawn_here_the_library_draws() {
+        let progressive = include_bytes!("../../../tests/data/pictures/progressive.jpg");
+        let grey = include_bytes!("../../../tests/data/pictures/grey-progressive.jpg");
+        // Adobe's segment says that its colours are red, green and blue.
+        let mut named = full(64, 48);
+        let adobe = *b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0";
+        named.splice(2..2, adobe);
+        let mut decoder = Decoder::new();
+        for (name, jpeg, format) in [
+            ("an odd height", DRAWN[1].1, PixelFormat::Rgb),
+            ("an odd width", &full(33, 16), PixelFormat::Rgb),
+            ("progressive", progressive, PixelFormat::Rgb),
+            ("grey", grey, PixelFormat::Grey),
+            ("red, green and blue", &named, PixelFormat::Rgb),
+            ("the usual one behind them", &full(64, 48), PixelFormat::Nv12),
+        ] {
+            let captured = captured(jpeg);
+            assert_eq!(decoder.decode(&captured).unwrap().format(), format, "{name}");
+        }
+    }
+
+    #[test]
+    fn coefficients_beyond_all_sense_make_black_and_white() {
+        let mut jpeg = full(64, 48);
+        // The steps of all coefficients are as large as a byte can say.
+        let table = jpeg.windows(2).position(|pair| pair == [0xFF, 0xDB]).unwrap();
+        jpeg[table + 5..table + 69].fill(255);
+        let (captured, mut decoder) = (captured(&jpeg), Decoder::new());
+        let frame = decoder.decode(&captured).unwrap();
+        let luma = &frame.pixels()[..frame.stride() * 48];
+        assert!(luma.contains(&0) && luma.contains(&255));
+    }
 }
