@@ -119,7 +119,9 @@ impl Band {
         for (column, (run, weights)) in columns.runs.iter().zip(weights).enumerate() {
             let first = (run.source * step).wrapping_sub(self.low);
             let mut totals = [[f32::from(black) * run.missing * ONE; LANES]; CHANNELS];
-            for (at, weight) in (first..).step_by(step).zip(weights.as_ref()) {
+            for (index, weight) in weights.as_ref().iter().enumerate() {
+                // Runs without samples begin anywhere, and their weights are zero.
+                let at = first.wrapping_add(index * step);
                 for (total, offset) in totals.iter_mut().zip(offsets) {
                     if let Some(sample) = self.sums.get(at.wrapping_add(offset)) {
                         total
