@@ -145,8 +145,7 @@ impl Sink for Planes {
         if !self.suits {
             return Ok(());
         }
-        let side = |blocks: u32| blocks as usize * 8;
-        self.stride = side(layout.units_wide * layout.most_across);
+        self.stride = (layout.units_wide * layout.most_across) as usize * 8;
         self.height = layout.height as usize;
         self.pixels.resize(self.stride * self.height / 2 * 3, 0);
         let (half_stride, half_height) = (self.stride / 2, self.height / 2);
@@ -198,6 +197,7 @@ impl Sink for Planes {
         }
     }
 
+    #[expect(clippy::inline_always, reason = "measured: calls are 7 % of the walk")]
     #[inline(always)]
     fn set(&mut self, component: usize, _block: usize, k: u32, value: i32) {
         let Some(drawn) = self.components.get(component) else { return };
