@@ -234,11 +234,15 @@ impl Trial {
 fn reduce(frame: &Frame<'_>, scale: f32) -> Option<RgbImage> {
     let size = |v: u32| ((v as f32 * scale).round() as u32).max(1);
     let (width, height) = (frame.width(), frame.height());
-    let mut rgb = vec![[0; 3]; width as usize * height as usize];
-    let as_it_is = Similarity { a: 1.0, b: 0.0, tx: 0.0, ty: 0.0 };
-    Sampler::new(*frame).fill(&mut rgb, width as usize, as_it_is, 1);
-    let picture: ImageBuffer<Rgb<u8>, _> =
-        ImageBuffer::from_raw(width, height, rgb.into_flattened())?;
+    let rgb = if (frame.format(), frame.stride()) == (PixelFormat::Rgb, width as usize * 3) {
+        frame.pixels().to_vec()
+    } else {
+        let mut rgb = vec![[0; 3]; width as usize * height as usize];
+        let as_it_is = Similarity { a: 1.0, b: 0.0, tx: 0.0, ty: 0.0 };
+        Sampler::new(*frame).fill(&mut rgb, width as usize, as_it_is, 1);
+        rgb.into_flattened()
+    };
+    let picture: ImageBuffer<Rgb<u8>, _> = ImageBuffer::from_raw(width, height, rgb)?;
     Some(resize(&picture, size(width), size(height), FilterType::Triangle))
 }
 
