@@ -60,6 +60,15 @@ const BESIDE_NETWORKS: [(&str, &[Runs], &str); 5] = [
     ),
 ];
 
+/// The same frames beside their networks one after the other, as they run in a frame.
+const BESIDE_NETWORKS_IN_TURN: [(&str, &str, &str); 5] = [
+    ("frame/following, one crop", "bare/followed, one crop", "YUYV, following"),
+    ("frame/finding", "bare/found", "YUYV, finding, mirrored"),
+    ("frame/following", "bare/followed", "YUYV, following, mirrored"),
+    ("frame/following MJPG, one crop", "bare/followed, one crop", "MJPG, following"),
+    ("frame/following MJPG", "bare/followed", "MJPG, following, mirrored"),
+];
+
 /// A frame of a camera on its side, the same upright, and what the line is called.
 const TURNED: [(&str, &str, &str); 2] = [
     (
@@ -89,12 +98,15 @@ fn ratios() {
     let two_threads = support::models::runtime().map(|runtime| runtime.with_threads(2));
     let Some(two_threads) = two_threads else { return };
     let bare = ["bare/full-range", "bare/short-range", "bare/deepid2"];
+    let in_turn = ["bare/followed, one crop", "bare/found", "bare/followed"];
     let scenes = ["stage/orientation"];
     let live = ["frame/recognised, liveness", "frame/recognised"];
     let turned = TURNED.map(|(turned, _, _)| turned);
     let names: Vec<&str> = bare
         .into_iter()
+        .chain(in_turn)
         .chain(BESIDE_NETWORKS.map(|(frame, _, _)| frame))
+        .chain(["frame/following MJPG"])
         .chain(scenes)
         .chain(live)
         .chain(turned)
@@ -112,6 +124,10 @@ fn ratios() {
     for (frame, networks, line) in BESIDE_NETWORKS {
         let sum = networks.iter().map(|(name, runs)| time(name) * *runs).sum();
         println!("{}", ratio(line, time(frame), sum));
+    }
+    for (frame, networks, line) in BESIDE_NETWORKS_IN_TURN {
+        let line = format!("{line}: whole frame / its networks one after the other");
+        println!("{}", ratio(&line, time(frame), time(networks)));
     }
     let line = "YUYV: how a face stands / short range";
     println!("{}", ratio(line, time("stage/orientation"), time("bare/short-range")));

@@ -22,7 +22,7 @@ use deepid_edge::capture::{
     CapturedFrame, Decoder, FrameSource, PictureError, Progress, RecordingProblem,
 };
 use deepid_edge::clock::{ManualClock, Monotonic, PLAUSIBLE_FROM_UNIX_MS};
-use deepid_edge::frame::{Frame, PixelFormat};
+use deepid_edge::frame::Frame;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;
 use skip::skip_here;
@@ -194,13 +194,9 @@ fn with_code(jpeg: &[u8], code: u8) -> Vec<u8> {
     out
 }
 
-fn rgb_of(frame: &Frame<'_>) -> Vec<u8> {
-    let used = frame.format().frame_len(frame.stride(), frame.height());
-    let pixels = &frame.pixels()[..used];
-    match frame.format() {
-        PixelFormat::Grey => pixels.iter().flat_map(|grey| [*grey; 3]).collect(),
-        _ => pixels.to_vec(),
-    }
+/// The bytes of a frame, in whatever format it was drawn.
+fn bytes_of(frame: &Frame<'_>) -> Vec<u8> {
+    frame.pixels()[..frame.format().frame_len(frame.stride(), frame.height())].to_vec()
 }
 
 /// As a camera's frame.
@@ -208,7 +204,7 @@ fn by_camera(bytes: &[u8]) -> Result<Vec<u8>, String> {
     let mut captured = CapturedFrame::new();
     captured.begin_jpeg(0, Monotonic::default()).extend_from_slice(bytes);
     let mut decoder = Decoder::new();
-    decoder.decode(&captured).map(|frame| rgb_of(&frame)).map_err(|error| error.to_string())
+    decoder.decode(&captured).map(|frame| bytes_of(&frame)).map_err(|error| error.to_string())
 }
 
 /// As a file.
@@ -228,7 +224,7 @@ fn by_recording(bytes: &[u8], good: &[u8]) -> Result<Vec<u8>, String> {
     while replay.next_frame(&mut captured).expect("no frame ends the recording") == Progress::Frame
     {
         let decoded = decoder.decode(&captured);
-        frames.push(decoded.map(|frame| rgb_of(&frame)).map_err(|error| error.to_string()));
+        frames.push(decoded.map(|frame| bytes_of(&frame)).map_err(|error| error.to_string()));
     }
     assert_eq!(frames.len(), 3, "a frame costs itself alone");
     assert_eq!((&frames[0], &frames[2]), (&by_camera(good), &by_camera(good)));
@@ -240,15 +236,17 @@ fn what_decodes_completely_is_accepted_and_what_lacks_data_is_not() {
     let (good, restarts, progressive) =
         (jpeg(64, 48), drawn("restarts.jpg"), drawn("progressive.jpg"));
     for (name, original, expected, bytes) in table(&good, &restarts, &progressive) {
-        let whole = by_camera(original).expect("the picture that was spoiled is whole");
+        // A camera's frame is NV12 where it can be, a file RGB.
+        let frame = by_camera(original).expect("the picture that was spoiled is whole");
+        let file = by_file(original).expect("as a file, too");
         let ways = [
-            ("camera", by_camera(&bytes)),
-            ("file", by_file(&bytes)),
-            ("recording", by_recording(&bytes, &good)),
+            ("camera", &frame, by_camera(&bytes)),
+            ("file", &file, by_file(&bytes)),
+            ("recording", &frame, by_recording(&bytes, &good)),
         ];
-        for (way, found) in ways {
+        for (way, whole, found) in ways {
             match (expected, found) {
-                (Whole, Ok(found)) => assert!(found == whole, "{name}, {way}: other pixels"),
+                (Whole, Ok(found)) => assert!(found == *whole, "{name}, {way}: other pixels"),
                 (Refused(words), Err(said)) => {
                     assert!(said.contains(words), "{name}, {way}: {said}");
                 }
@@ -292,10 +290,12 @@ fn cases() -> Option<PathBuf> {
 fn frames_of_real_cameras_are_judged_as_they_deserve() {
     let Some(folder) = cases() else { return };
     let read = |name: &str| std::fs::read(folder.join("uvc").join(name)).expect(name);
-    let good = by_camera(&read("01-good.jpg")).expect("a good frame");
+    let good = read("01-good.jpg");
+    let (frame, file) = (by_camera(&good), by_file(&good));
+    assert!(frame.is_ok() && file.is_ok(), "a good frame");
     for name in ["02-no-eoi.jpg", "04-ff-after-eoi.jpg", "06-one-byte-after-eoi.jpg"] {
-        for found in [by_camera(&read(name)), by_file(&read(name))] {
-            assert!(found.as_ref() == Ok(&good), "{name}: {:?}", found.map(|found| found.len()));
+        for (good, found) in [(&frame, by_camera(&read(name))), (&file, by_file(&read(name)))] {
+            assert!(found == *good, "{name}: {:?}", found.map(|found| found.len()));
         }
     }
     for found in [by_camera(&read("13-lost-512.jpg")), by_file(&read("13-lost-512.jpg"))] {

@@ -48,6 +48,9 @@ const SECOND: Duration = Duration::from_secs(1);
 const NEVER: Duration = Duration::from_secs(1 << 20);
 const FRAME: Duration = Duration::from_micros(66_667);
 
+/// Frames from one look at how a followed face stands to the next.
+const LOOK: usize = 9;
+
 /// Does one piece of work.
 pub type Work = Box<dyn FnMut()>;
 
@@ -55,10 +58,20 @@ pub type Work = Box<dyn FnMut()>;
 pub type Prepare = fn(&Runtime) -> Work;
 
 /// Kinds, how many pieces make a cycle that repeats, and how one is prepared.
-pub const KINDS: [(&str, usize, Prepare); 31] = [
+pub const KINDS: [(&str, usize, Prepare); 35] = [
     ("bare/full-range", 1, |r| bare(r, "blazeface-full-range")),
     ("bare/short-range", 1, |r| bare(r, "blazeface-short-range")),
     ("bare/deepid2", 1, |r| bare(r, path::EMBEDDER)),
+    // The networks of a frame one after the other, as in a frame: none finds its weights and its memory
+    // as near as when it runs again and again.
+    ("bare/followed, one crop", 1, |r| bare_in_turn(r, &["blazeface-short-range", path::EMBEDDER])),
+    ("bare/followed", 1, |r| {
+        bare_in_turn(r, &["blazeface-short-range", path::EMBEDDER, path::EMBEDDER])
+    }),
+    ("bare/found", 1, |r| {
+        let networks = ["blazeface-full-range", "blazeface-short-range", path::EMBEDDER];
+        bare_in_turn(r, &[&networks[..], &[path::EMBEDDER]].concat())
+    }),
     ("stage/decode MJPG", 1, |_| decode()),
     ("stage/detect whole frame", 1, |r| detect(r, "blazeface-full-range", false)),
     ("stage/detect crop", 1, |r| detect(r, "blazeface-short-range", true)),
@@ -69,35 +82,41 @@ pub const KINDS: [(&str, usize, Prepare); 31] = [
     ("stage/embed mirrored", 1, |r| embed(r, true)),
     ("stage/compare", 1, |_| compare()),
     ("stage/decide", 1, decide),
-    // Without the mirrored crop: one run of each of two networks, and what is around them.
-    ("frame/full range alone, one crop", 1, |r| {
+    // Without the mirrored crop: one run of each of two networks, and what is around them. How the face
+    // stands is looked at once in a cycle.
+    ("frame/full range alone, one crop", LOOK, |r| {
         frame(r, full_range_alone(), false, &Picture::Yuyv(scene::one_face()))
     }),
-    ("frame/full range alone MJPG, one crop", 1, |r| {
+    ("frame/full range alone MJPG, one crop", LOOK, |r| {
         frame(r, full_range_alone(), false, &Picture::Jpeg(scene::one_face()))
     }),
-    ("frame/following, one crop", 1, |r| {
+    ("frame/following, one crop", LOOK, |r| {
         frame(r, refreshed_after(ALWAYS), false, &Picture::Yuyv(scene::one_face()))
     }),
-    ("frame/following turned, one crop", 1, |r| {
+    ("frame/following turned, one crop", LOOK, |r| {
         frame(r, refreshed_after(ALWAYS), false, &Picture::Turned(scene::one_face()))
     }),
-    ("frame/full range alone turned, one crop", 1, |r| {
+    ("frame/full range alone turned, one crop", LOOK, |r| {
         frame(r, full_range_alone(), false, &Picture::Turned(scene::one_face()))
     }),
-    ("frame/following MJPG, one crop", 1, |r| {
+    ("frame/following MJPG, one crop", LOOK, |r| {
         frame(r, refreshed_after(ALWAYS), false, &Picture::Jpeg(scene::one_face()))
+    }),
+    ("frame/following MJPG", LOOK, |r| {
+        frame(r, refreshed_after(ALWAYS), true, &Picture::Jpeg(scene::one_face()))
     }),
     // As the daemon does by default: a found face is looked at by the following network too, and
     // the whole frame is looked at after every second followed one.
-    ("frame/finding", 1, |r| frame(r, refreshed_after(0), true, &Picture::Yuyv(scene::one_face()))),
-    ("frame/following", 1, |r| {
+    ("frame/finding", LOOK, |r| {
+        frame(r, refreshed_after(0), true, &Picture::Yuyv(scene::one_face()))
+    }),
+    ("frame/following", LOOK, |r| {
         frame(r, refreshed_after(ALWAYS), true, &Picture::Yuyv(scene::one_face()))
     }),
-    ("frame/somebody", 3, |r| {
+    ("frame/somebody", LOOK, |r| {
         frame(r, FollowerSettings::default(), true, &Picture::Yuyv(scene::one_face()))
     }),
-    ("frame/somebody MJPG", 3, |r| {
+    ("frame/somebody MJPG", LOOK, |r| {
         frame(r, FollowerSettings::default(), true, &Picture::Jpeg(scene::one_face()))
     }),
     // Who stands there is recognised, 15 frames a second: the network of liveness looks at every
@@ -168,6 +187,11 @@ fn bare(runtime: &Runtime, model: &str) -> Work {
     let input = Tensor::zeros(&card.input);
     let mut outputs: Vec<_> = card.outputs.iter().map(|o| Tensor::zeros(&o.tensor)).collect();
     Box::new(move || engine.run(&input, &mut outputs).unwrap())
+}
+
+fn bare_in_turn(runtime: &Runtime, networks: &[&str]) -> Work {
+    let mut works: Vec<Work> = networks.iter().map(|model| bare(runtime, model)).collect();
+    Box::new(move || works.iter_mut().for_each(|work| work()))
 }
 
 fn decode() -> Work {
@@ -315,6 +339,7 @@ fn frame(runtime: &Runtime, settings: FollowerSettings, mirrored: bool, picture:
     let gallery = path::gallery(strangers(REFERENCES, mirrored));
     let mut recogniser = path::recogniser(runtime, settings, mirrored, gallery);
     let clock = SystemClock::new(deepid_edge::clock::ClockRequirement::Plausible, Floor::default());
+    let frames = ManualClock::new(Monotonic::from_millis(1), 1_790_000_000_000);
     let (mut decoder, captured) = (Decoder::default(), picture.captured());
     let mut visit = Visit::new(VisitPolicy::default());
     let mut actions = Vec::new();
@@ -322,12 +347,13 @@ fn frame(runtime: &Runtime, settings: FollowerSettings, mirrored: bool, picture:
     let mut step = move || {
         let decoded = decoder.decode(&captured).unwrap();
         number += 1;
+        frames.advance(FRAME);
         let (size, view) = (decoded.stored_size(), decoded.view());
         let (pixels, format, stride) = (decoded.pixels(), decoded.format(), decoded.stride());
-        let frame = Frame::new(pixels, format, size, stride, number, clock.now()).unwrap();
+        let frame = Frame::new(pixels, format, size, stride, number, frames.now()).unwrap();
         let frame = frame.seen_by(view);
         let observation = recogniser.observe(&frame, &clock);
-        visit.step(&observation, clock.now(), &mut actions);
+        visit.step(&observation, frames.now(), &mut actions);
         actions.clear();
         observation.seen
     };

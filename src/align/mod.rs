@@ -85,13 +85,17 @@ impl AlignedFace {
 
     /// Where the crop stands in a frame of `width × height` pixels.
     fn stand(&mut self, pose: Similarity, (width, height): (u32, u32)) {
+        let lies_outside = |x: usize, y: usize| {
+            let centre = pose.apply(Point::new(x as f32 + 0.5, y as f32 + 0.5));
+            !((0.0..width as f32).contains(&centre.x) && (0.0..height as f32).contains(&centre.y))
+        };
+        // A crop whose corners lie inside does so with all of its pixels.
+        let (last_x, last_y) = (self.width.saturating_sub(1), self.height.saturating_sub(1));
+        let corners = [(0, 0), (last_x, 0), (0, last_y), (last_x, last_y)];
         let mut outside = 0_usize;
-        for y in 0..self.height {
-            for x in 0..self.width {
-                let centre = pose.apply(Point::new(x as f32 + 0.5, y as f32 + 0.5));
-                let inside = (0.0..width as f32).contains(&centre.x)
-                    && (0.0..height as f32).contains(&centre.y);
-                outside += usize::from(!inside);
+        if corners.into_iter().any(|(x, y)| lies_outside(x, y)) {
+            for y in 0..self.height {
+                outside += (0..self.width).filter(|x| lies_outside(*x, y)).count();
             }
         }
         self.pose = pose;

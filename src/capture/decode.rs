@@ -1,11 +1,12 @@
 //! A captured frame becomes pixels.
 //!
 //! In: a [`CapturedFrame`]. Out: a [`Frame`], looked at as the captured one asks: borrowed from it where it is raw, decoded into this
-//! decoder's own memory where it is JPEG (RGB, or luminance alone for a grey picture).
+//! decoder's own memory where it is JPEG.
 //!
-//! A JPEG picture is walked to its last code first ([`jpeg`]): one that lacks data is an error, and
+//! A JPEG picture is walked to its last code ([`jpeg`]): one that lacks data is an error, and
 //! whatever stands behind its last code (an end marker or none, padding, remarks) does not matter.
-//! The decoder of pixels then sees a picture that ends where it must.
+//! What cameras send is drawn meanwhile, as NV12 ([`Planes`]). Of any other kind a library makes RGB, or
+//! luminance alone for a grey picture, and sees a picture that ends where it must.
 //!
 //! Invariants: nothing is allocated here after the largest picture was seen once (the JPEG library
 //! has small tables of its own); size is bounded before memory is taken; a picture that lacks data is
@@ -23,6 +24,7 @@ use zune_jpeg::JpegDecoder;
 
 use super::format::OtherFormat;
 use super::jpeg::averages::Averages;
+use super::jpeg::planes::Planes;
 use super::jpeg::{self, JpegFault, Layout, Outline};
 use super::picture::Pixels;
 use super::{CapturedFrame, Encoding, MAX_JPEG_BYTES};
@@ -187,8 +189,9 @@ pub struct Decoder {
     /// A picture that leaves out tables or end marker, as one that does not.
     dressed: Vec<u8>,
     walker: Box<jpeg::Walker>,
+    planes: Box<Planes>,
     averages: Averages,
-    /// Of the JPEG picture that was decoded last.
+    /// Of the JPEG picture that the library decoded last.
     header: Header,
     max_pixels: usize,
 }
@@ -232,8 +235,9 @@ impl Decoder {
     pub fn with_max_pixels(max_pixels: usize) -> Self {
         let walker = Box::new(jpeg::Walker::new());
         let header = Header { width: 0, height: 0, format: PixelFormat::Grey };
-        let averages = Averages::default();
-        Self { pixels: Vec::new(), dressed: Vec::new(), walker, averages, header, max_pixels }
+        let (planes, averages) = (Box::default(), Averages::default());
+        let (pixels, dressed) = (Vec::new(), Vec::new());
+        Self { pixels, dressed, walker, planes, averages, header, max_pixels }
     }
 
     /// The frame's pixels.
@@ -255,11 +259,20 @@ impl Decoder {
                 Frame::new(&captured.bytes, format, size, stride, sequence, captured_at)?
             }
             Encoding::Jpeg => {
-                self.decode_jpeg(&captured.bytes)?;
-                let Header { width, height, format } = self.header;
-                let stride = format.min_stride(width);
-                let size = (width, height);
-                Frame::new(&self.pixels, format, size, stride, sequence, captured_at)?
+                let bytes = &captured.bytes;
+                let (outline, layout) =
+                    walk(&mut self.walker, bytes, self.max_pixels, &mut *self.planes)?;
+                if self.planes.complete(&outline) {
+                    let (pixels, stride) = self.planes.picture();
+                    let (size, format) = ((layout.width, layout.height), PixelFormat::Nv12);
+                    Frame::new(pixels, format, size, stride, sequence, captured_at)?
+                } else {
+                    self.draw_by_library(bytes, &outline)?;
+                    let Header { width, height, format } = self.header;
+                    let stride = format.min_stride(width);
+                    let size = (width, height);
+                    Frame::new(&self.pixels, format, size, stride, sequence, captured_at)?
+                }
             }
         };
         Ok(frame.seen_by(captured.view))
@@ -289,10 +302,16 @@ impl Decoder {
         Ok(Glimpse { frame: frame.seen_by(captured.view), scale: Averages::SCALE })
     }
 
-    /// Decodes a JPEG picture into this decoder's memory.
+    /// Decodes a JPEG picture as a file has it, into RGB or luminance alone.
     pub(super) fn decode_jpeg(&mut self, bytes: &[u8]) -> Result<Outline, PictureError> {
+        let (outline, _) = walk(&mut self.walker, bytes, self.max_pixels, &mut ())?;
+        self.draw_by_library(bytes, &outline)?;
+        Ok(outline)
+    }
+
+    /// Has the library make pixels of a picture that was walked.
+    fn draw_by_library(&mut self, bytes: &[u8], outline: &Outline) -> Result<(), PictureError> {
         let max_pixels = self.max_pixels;
-        let (outline, _) = walk(&mut self.walker, bytes, max_pixels, &mut ())?;
         let ends = bytes.get(outline.end..).is_some_and(|rest| rest.starts_with(&END));
         let bytes = if outline.has_tables && ends {
             bytes.get(..outline.end + END.len()).unwrap_or(bytes)
@@ -309,7 +328,7 @@ impl Decoder {
         // The library has had panics on malformed input; one must cost a frame, not the daemon.
         self.header = catch_unwind(AssertUnwindSafe(|| decode_whole(bytes, pixels, max_pixels)))
             .unwrap_or(Err(UNREADABLE))?;
-        Ok(outline)
+        Ok(())
     }
 
     /// The pixels of the last JPEG picture, as a file has them.

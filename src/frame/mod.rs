@@ -12,6 +12,7 @@ mod luminance;
 mod resample;
 mod sample;
 mod shrink;
+mod taps;
 
 pub use resample::{Resampler, Tile};
 pub use sample::Sampler;

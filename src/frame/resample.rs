@@ -15,11 +15,15 @@
 
 use std::ops::Range;
 
+use super::taps::{ONE, Tap, Taps};
 use super::{Frame, PixelFormat, colour};
 use crate::geometry::{Rect, Turn, View};
 
 /// Output rows that are worked on side by side.
 const LANES: usize = 8;
+
+/// Columns whose numbers are put side by side at once.
+const AT_ONCE: usize = 8;
 
 /// One number for each of these rows.
 type Lanes = [f32; LANES];
@@ -34,113 +38,6 @@ pub struct Resampler {
     band: Band,
     shared_band: Band,
     channels: [Vec<Lanes>; 3],
-}
-
-/// For each output position: which source samples it covers, and their weights.
-#[derive(Debug, Default)]
-struct Taps {
-    runs: Vec<Run>,
-    weights: Vec<f32>,
-}
-
-#[derive(Debug)]
-struct Run {
-    source: usize,
-    weights: Range<usize>,
-    missing: f32,
-}
-
-/// What one output position is made of.
-#[derive(Debug, Clone, Copy)]
-struct Tap<'a> {
-    /// The first source sample.
-    source: usize,
-    /// Weights of it and those behind it, whole numbers.
-    weights: &'a [f32],
-    /// What the weights lack of [`ONE`], because part of the position lies outside the frame.
-    missing: f32,
-}
-
-/// Weights of one position add up to this, unless part of it lies outside the frame.
-const ONE: f32 = 256.0;
-
-impl Taps {
-    /// Fills the runs for `outputs` positions that cover `[start, start + extent)` of a line of
-    /// `available` source samples.
-    fn fill(&mut self, start: f32, extent: f32, outputs: usize, available: usize) {
-        self.runs.clear();
-        self.weights.clear();
-        let step = extent / outputs as f32;
-        for output in 0..outputs {
-            let low = step * output as f32 + start;
-            let first = self.weights.len();
-            let source = if step >= 1.0 {
-                self.push_box(low, low + step, available)
-            } else {
-                self.push_linear(low + step / 2.0, available)
-            };
-            let weights = self.weights.get(first..).unwrap_or_default();
-            let missing = ONE - weights.iter().sum::<f32>();
-            self.runs.push(Run { source, weights: first..self.weights.len(), missing });
-        }
-    }
-
-    /// Adds the weights of one position and says where its samples start.
-    fn push_box(&mut self, low: f32, high: f32, available: usize) -> usize {
-        let first = low.max(0.0);
-        let last = high.min(available as f32);
-        if last <= first {
-            return 0;
-        }
-        let source = first as usize;
-        let end = (last.ceil() as usize).min(available);
-        // Cumulative rounding: the weights add up to 256 exactly where the run lies inside.
-        let scale = ONE / (high - low);
-        let mut spent = rounded((first - low) * scale);
-        for position in source..end {
-            let covered = ((position + 1) as f32).min(last);
-            let total = rounded((covered - low) * scale);
-            self.weights.push((total - spent).max(0.0));
-            spent = total;
-        }
-        source
-    }
-
-    /// Adds the weights of one position and says where its samples start.
-    fn push_linear(&mut self, centre: f32, available: usize) -> usize {
-        if centre <= 0.0 || centre >= available as f32 {
-            return 0;
-        }
-        let position = (centre - 0.5).clamp(0.0, (available - 1) as f32);
-        let source = position as usize;
-        let fraction = rounded((position - source as f32) * ONE);
-        self.weights.push(ONE - fraction);
-        if source + 1 < available {
-            self.weights.push(fraction);
-        }
-        source
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Tap<'_>> {
-        self.runs.iter().map(|run| Tap {
-            source: run.source,
-            weights: self.weights.get(run.weights.clone()).unwrap_or_default(),
-            missing: run.missing,
-        })
-    }
-
-    /// The source samples that any position covers, as `[first, end)`.
-    fn span(&self) -> (usize, usize) {
-        let covered = || self.iter().filter(|tap| !tap.weights.is_empty());
-        let first = covered().map(|tap| tap.source).min().unwrap_or(0);
-        let end = covered().map(|tap| tap.source + tap.weights.len()).max().unwrap_or(0);
-        (first, end)
-    }
-}
-
-/// To the nearest whole number, 0 to 65535.
-fn rounded(value: f32) -> f32 {
-    f32::from((value + 0.5) as u16)
 }
 
 /// Black in BT.601 limited range: luma, and either chroma.
@@ -158,36 +55,13 @@ struct Plane<'a> {
     black: [u16; 2],
 }
 
-/// Where a channel's samples lie in the rows of a plane: the first at `offset`, one every `step`.
+/// Where the samples of channels lie in the rows of a plane: the first ones at `offsets`, one every
+/// `step`.
 #[derive(Debug, Clone, Copy)]
-struct Channel {
-    offset: usize,
+struct Samples<const CHANNELS: usize> {
+    offsets: [usize; CHANNELS],
     step: usize,
     black: u16,
-    /// Whether neighbouring pixels share a sample.
-    shared: bool,
-}
-
-impl Channel {
-    /// Red, green and blue, or luma and the two chromas.
-    const fn all(format: PixelFormat) -> [Self; 3] {
-        const fn full(offset: usize, step: usize) -> Channel {
-            Channel { offset, step, black: 0, shared: false }
-        }
-        const fn luma(offset: usize, step: usize) -> Channel {
-            Channel { offset, step, black: BLACK_Y, shared: false }
-        }
-        const fn chroma(offset: usize, step: usize) -> Channel {
-            Channel { offset, step, black: BLACK_C, shared: true }
-        }
-        match format {
-            PixelFormat::Grey => [full(0, 1); 3],
-            PixelFormat::Rgb => [full(0, 3), full(1, 3), full(2, 3)],
-            PixelFormat::Yuyv => [luma(0, 2), chroma(1, 4), chroma(3, 4)],
-            PixelFormat::Uyvy => [luma(1, 2), chroma(0, 4), chroma(2, 4)],
-            PixelFormat::Nv12 => [luma(0, 1), chroma(0, 2), chroma(1, 2)],
-        }
-    }
 }
 
 /// The bytes of a plane, combined down the rows for [`LANES`] output rows.
@@ -200,8 +74,8 @@ struct Band {
 
 impl Band {
     /// Takes the next output rows' taps.
-    fn combine<'a>(&mut self, plane: &Plane<'_>, taps: &mut impl Iterator<Item = Tap<'a>>) {
-        let length = plane.high.saturating_sub(plane.low);
+    fn combine<'a>(&mut self, plane: &Plane<'_>, mut taps: impl Iterator<Item = Tap<'a>>) {
+        let length = plane.high.saturating_sub(plane.low).next_multiple_of(AT_ONCE);
         for sums in &mut self.rows {
             sums.resize(length, 0);
             if let Some(tap) = taps.next() {
@@ -210,35 +84,82 @@ impl Band {
         }
         self.low = plane.low;
         self.sums.resize(length, [0.0; LANES]);
-        let [a, b, c, d, e, f, g, h] = &self.rows;
-        let rows = a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(g).zip(h);
-        for (lanes, (((((((a, b), c), d), e), f), g), h)) in self.sums.iter_mut().zip(rows) {
-            *lanes = [*a, *b, *c, *d, *e, *f, *g, *h].map(f32::from);
+        spread(&self.rows, &mut self.sums);
+    }
+
+    /// The weighted means of channels' samples, 0 to 255, column after column.
+    fn means<const CHANNELS: usize>(
+        &self,
+        samples: Samples<CHANNELS>,
+        columns: &Taps,
+        means: [&mut [Lanes]; CHANNELS],
+    ) {
+        // Of a number that compilers know, sums stay in registers.
+        match columns.longest {
+            2 => self.means_of(samples, columns, columns.weights.as_chunks::<2>().0, means),
+            3 => self.means_of(samples, columns, columns.weights.as_chunks::<3>().0, means),
+            4 => self.means_of(samples, columns, columns.weights.as_chunks::<4>().0, means),
+            5 => self.means_of(samples, columns, columns.weights.as_chunks::<5>().0, means),
+            longest => {
+                let weights = columns.weights.chunks_exact(longest.max(1));
+                self.means_of(samples, columns, weights, means);
+            }
         }
     }
 
-    /// The weighted means of a channel's samples, 0 to 255, column after column.
-    fn means(&self, channel: Channel, columns: &Taps, means: &mut [Lanes]) {
-        let Channel { offset, step, black, .. } = channel;
-        for (mean, tap) in means.iter_mut().zip(columns.iter()) {
-            let start = (tap.source * step + offset).wrapping_sub(self.low);
-            let samples = self.sums.get(start..).unwrap_or_default().iter().step_by(step);
-            let mut total = [f32::from(black) * tap.missing * ONE; LANES];
-            for (sample, weight) in samples.zip(tap.weights) {
-                for (total, sum) in total.iter_mut().zip(sample) {
-                    *total += sum * weight;
+    #[inline]
+    fn means_of<'a, const CHANNELS: usize, W: AsRef<[f32]> + 'a>(
+        &self,
+        samples: Samples<CHANNELS>,
+        columns: &Taps,
+        weights: impl IntoIterator<Item = W>,
+        mut means: [&mut [Lanes]; CHANNELS],
+    ) {
+        let Samples { offsets, step, black } = samples;
+        for (column, (run, weights)) in columns.runs.iter().zip(weights).enumerate() {
+            let first = (run.source * step).wrapping_sub(self.low);
+            let mut totals = [[f32::from(black) * run.missing * ONE; LANES]; CHANNELS];
+            for (index, weight) in weights.as_ref().iter().enumerate() {
+                // Runs without samples begin anywhere, and their weights are zero.
+                let at = first.wrapping_add(index * step);
+                for (total, offset) in totals.iter_mut().zip(offsets) {
+                    if let Some(sample) = self.sums.get(at.wrapping_add(offset)) {
+                        total
+                            .iter_mut()
+                            .zip(sample)
+                            .for_each(|(total, sum)| *total += sum * weight);
+                    }
                 }
             }
-            *mean = total.map(|v| v * (1.0 / (ONE * ONE)));
+            for (means, total) in means.iter_mut().zip(totals) {
+                if let Some(mean) = means.get_mut(column) {
+                    *mean = total.map(|v| v * (1.0 / (ONE * ONE)));
+                }
+            }
         }
+    }
+}
+
+/// Puts numbers of the same column side by side.
+fn spread(rows: &[Vec<u16>; LANES], into: &mut [Lanes]) {
+    let [a, b, c, d, e, f, g, h] = rows.each_ref().map(|row| row.as_chunks::<AT_ONCE>().0);
+    let rows = a.iter().zip(b).zip(c).zip(d).zip(e).zip(f).zip(g).zip(h);
+    let (columns, _) = into.as_chunks_mut::<AT_ONCE>();
+    for (columns, (((((((a, b), c), d), e), f), g), h)) in columns.iter_mut().zip(rows) {
+        let rows = [*a, *b, *c, *d, *e, *f, *g, *h];
+        #[expect(clippy::indexing_slicing, reason = "invariant: within arrays of that length")]
+        let turned = std::array::from_fn(|x| std::array::from_fn(|y| f32::from(rows[y][x])));
+        *columns = turned;
     }
 }
 
 /// Adds up the bytes of the rows that one output row covers.
 fn combine(plane: &Plane<'_>, tap: Tap<'_>, sums: &mut [u16]) {
     sums.fill(0);
-    for pair in sums.as_chunks_mut().0 {
-        *pair = plane.black.map(|byte| byte * tap.missing as u16);
+    if tap.missing > 0.0 {
+        for pair in sums.as_chunks_mut().0 {
+            *pair = plane.black.map(|byte| byte * tap.missing as u16);
+        }
     }
     for (row, &weight) in (tap.source..).zip(tap.weights) {
         let start = row * plane.stride;
@@ -329,35 +250,40 @@ impl Resampler {
         let side = tile.side;
         let walk = Walk::of(frame.view(), tile);
         let (plane, shared_plane) = self.prepare(frame, region, side);
-        let (mut rows, mut shared_rows) = (self.rows.iter(), self.shared_rows.iter());
-        let (rgb, planar) = match frame.format() {
-            PixelFormat::Rgb | PixelFormat::Grey => (true, false),
-            PixelFormat::Yuyv | PixelFormat::Uyvy => (false, false),
-            PixelFormat::Nv12 => (false, true),
-        };
+        let planar = frame.format() == PixelFormat::Nv12;
         for first in (0..side).step_by(LANES) {
-            self.band.combine(&plane, &mut rows);
+            self.band.combine(&plane, self.rows.from(first));
             if planar {
-                self.shared_band.combine(&shared_plane, &mut shared_rows);
+                self.shared_band.combine(&shared_plane, self.shared_rows.from(first));
             }
-            for (channel, means) in Channel::all(frame.format()).into_iter().zip(&mut self.channels)
-            {
-                let columns = if channel.shared { &self.shared_columns } else { &self.columns };
-                let band = if channel.shared && planar { &self.shared_band } else { &self.band };
-                band.means(channel, columns, means);
-            }
-            let [r, g, b] = &mut self.channels;
-            if !rgb {
-                let colours = r.as_flattened_mut().iter_mut().zip(g.as_flattened_mut());
-                for ((r, g), b) in colours.zip(b.as_flattened_mut()) {
-                    [*r, *g, *b] = colour::bt601_to_rgb([*r, *g, *b]);
-                }
-            }
+            self.mix(frame.format());
             if walk.column == 1 {
                 self.put_rows(walk, first..side, pixels, &convert);
             } else {
                 self.put_anyhow(walk, first..side, pixels, &convert);
             }
+        }
+    }
+
+    /// Makes RGB of the rows that were combined.
+    fn mix(&mut self, format: PixelFormat) {
+        let (columns, shared_columns) = (&self.columns, &self.shared_columns);
+        let [r, g, b] = self.channels.each_mut().map(Vec::as_mut_slice);
+        let rgb = |offsets, step| Samples { offsets, step, black: 0 };
+        let luma = |offset, step| Samples { offsets: [offset], step, black: BLACK_Y };
+        let chroma = |offsets, step| Samples { offsets, step, black: BLACK_C };
+        let (luma, chroma, shared_band) = match format {
+            PixelFormat::Grey => return self.band.means(rgb([0; 3], 1), columns, [r, g, b]),
+            PixelFormat::Rgb => return self.band.means(rgb([0, 1, 2], 3), columns, [r, g, b]),
+            PixelFormat::Yuyv => (luma(0, 2), chroma([1, 3], 4), &self.band),
+            PixelFormat::Uyvy => (luma(1, 2), chroma([0, 2], 4), &self.band),
+            PixelFormat::Nv12 => (luma(0, 1), chroma([0, 1], 2), &self.shared_band),
+        };
+        self.band.means(luma, columns, [&mut *r]);
+        shared_band.means(chroma, shared_columns, [&mut *g, &mut *b]);
+        let colours = r.as_flattened_mut().iter_mut().zip(g.as_flattened_mut());
+        for ((r, g), b) in colours.zip(b.as_flattened_mut()) {
+            [*r, *g, *b] = colour::bt601_to_rgb([*r, *g, *b]);
         }
     }
 
@@ -412,7 +338,9 @@ impl Resampler {
         self.columns.fill(region.x, region.width, side, width);
         self.rows.fill(region.y, region.height, side, height);
         self.shared_columns.fill(region.x / 2.0, region.width / 2.0, side, width / 2);
-        self.shared_rows.fill(region.y / 2.0, region.height / 2.0, side, height / 2);
+        if frame.format() == PixelFormat::Nv12 {
+            self.shared_rows.fill(region.y / 2.0, region.height / 2.0, side, height / 2);
+        }
         for channel in &mut self.channels {
             channel.resize(side, [0.0; LANES]);
         }

@@ -23,38 +23,88 @@ pub struct Sampler<'a> {
     inner: Point,
 }
 
+/// One number for each pixel that is worked on.
+type Lanes = [f32; LANES];
+
 /// How one format keeps its pixels; sums are in the format's own colour space.
 trait Layout {
-    fn add(frame: &Frame<'_>, place: &Place, sum: &mut [f32; 3]);
+    /// The bytes around the place at `left`, `top`.
+    fn read(frame: &Frame<'_>, left: usize, top: usize) -> Bytes;
+    /// Adds to `sums` what was read around each of `places`.
+    fn add(words: &Words, places: &Places, sums: &mut [Lanes; 3]);
     fn to_rgb(colour: [f32; 3]) -> [f32; 3];
 }
 
-/// Where a sample lies, worked out once for all channels: the nearest pixel centre above and to the
-/// left of it, and how far it is from there to the next ones, 0 to 1.
-#[derive(Clone, Copy, Default)]
-struct Place {
-    left: u32,
-    top: u32,
-    right: f32,
-    down: f32,
+/// Bytes that lie together, the first one lowest; what each is of is the layout's.
+type Bytes = [u32; 4];
+
+/// The same of each lane.
+type Words = [[u32; LANES]; 4];
+
+/// Where samples lie, worked out once for all channels: the nearest pixel centre above and to the
+/// left of each, and how far it is from there to the next ones, 0 to 1.
+#[derive(Default)]
+struct Places {
+    left: [u32; LANES],
+    top: [u32; LANES],
+    right: Lanes,
+    down: Lanes,
 }
 
-impl Place {
-    /// The interpolated value of a channel with one sample every `STEP` bytes. Beyond the last row
-    /// or column the weight is 0, so what is read there does not matter.
-    #[inline]
-    fn mix<const STEP: usize>(&self, frame: &Frame<'_>, offset: usize) -> f32 {
-        let (pixels, stride) = (frame.pixels(), frame.stride());
-        let across = |at: usize| {
-            let (left, right) = match pixels.get(at..).and_then(|row| row.get(..=STEP)) {
-                Some([left, .., right]) => (*left, *right),
-                _ => (pixels.get(at).copied().unwrap_or(0), 0),
-            };
-            f32::from(left) + (f32::from(right) - f32::from(left)) * self.right
-        };
-        let at = self.top as usize * stride + self.left as usize * STEP + offset;
-        let (upper, lower) = (across(at), across(at + stride));
-        upper + (lower - upper) * self.down
+/// Two or four bytes at `at`; those that lie beyond the frame are 0. Beyond the last row or column
+/// the weight is 0, so what is read there does not matter.
+#[inline]
+fn bytes<const COUNT: usize>(pixels: &[u8], at: usize) -> u32 {
+    match pixels.get(at..at.wrapping_add(COUNT)) {
+        Some(found) => word(found),
+        None => last_bytes(pixels, at),
+    }
+}
+
+#[inline]
+fn word(bytes: &[u8]) -> u32 {
+    let mut four = [0; 4];
+    four.iter_mut().zip(bytes).for_each(|(four, byte)| *four = *byte);
+    u32::from_le_bytes(four)
+}
+
+#[cold]
+#[inline(never)]
+fn last_bytes(pixels: &[u8], at: usize) -> u32 {
+    word(pixels.get(at..).unwrap_or_default())
+}
+
+/// Byte `index` of a word as a number.
+#[inline]
+fn byte(word: u32, index: u32) -> f32 {
+    (word >> (8 * index) & 0xFF).cast_signed() as f32
+}
+
+/// Adds a channel's interpolated values: each corner is a byte of a word.
+#[inline]
+fn add_mixed(
+    [left_word, right_word]: [u32; 2],
+    upper: [&[u32; LANES]; 2],
+    lower: [&[u32; LANES]; 2],
+    places: &Places,
+    sums: &mut Lanes,
+) {
+    let [[upper_left, upper_right], [lower_left, lower_right]] = [upper, lower];
+    let corners = upper_left.iter().zip(upper_right).zip(lower_left.iter().zip(lower_right));
+    let weights = places.right.iter().zip(&places.down);
+    for ((sum, ((ul, ur), (ll, lr))), (right, down)) in sums.iter_mut().zip(corners).zip(weights) {
+        let across = |left: f32, next: f32| left + (next - left) * right;
+        let upper = across(byte(*ul, left_word), byte(*ur, right_word));
+        let lower = across(byte(*ll, left_word), byte(*lr, right_word));
+        *sum += upper + (lower - upper) * down;
+    }
+}
+
+/// Adds byte `index` of each word.
+#[inline]
+fn add_byte(index: u32, words: &[u32; LANES], sums: &mut Lanes) {
+    for (sum, word) in sums.iter_mut().zip(words) {
+        *sum += byte(*word, index);
     }
 }
 
@@ -66,9 +116,17 @@ struct Nv12;
 
 impl Layout for Rgb {
     #[inline]
-    fn add(frame: &Frame<'_>, place: &Place, sum: &mut [f32; 3]) {
-        for (channel, sum) in sum.iter_mut().enumerate() {
-            *sum += place.mix::<3>(frame, channel);
+    fn read(frame: &Frame<'_>, left: usize, top: usize) -> Bytes {
+        let (pixels, stride) = (frame.pixels(), frame.stride());
+        let at = top * stride + left * 3;
+        // `R G B R` and `B R G B` of two pixels.
+        [at, at + 2, at + stride, at + stride + 2].map(|at| bytes::<4>(pixels, at))
+    }
+
+    #[inline]
+    fn add([ul, ur, ll, lr]: &Words, places: &Places, sums: &mut [Lanes; 3]) {
+        for (channel, sums) in (0..).zip(sums) {
+            add_mixed([channel, channel + 1], [ul, ur], [ll, lr], places, sums);
         }
     }
 
@@ -79,8 +137,14 @@ impl Layout for Rgb {
 
 impl Layout for Grey {
     #[inline]
-    fn add(frame: &Frame<'_>, place: &Place, sum: &mut [f32; 3]) {
-        sum[0] += place.mix::<1>(frame, 0);
+    fn read(frame: &Frame<'_>, left: usize, top: usize) -> Bytes {
+        let at = top * frame.stride() + left;
+        [bytes::<2>(frame.pixels(), at), bytes::<2>(frame.pixels(), at + frame.stride()), 0, 0]
+    }
+
+    #[inline]
+    fn add([upper, lower, ..]: &Words, places: &Places, [sums, ..]: &mut [Lanes; 3]) {
+        add_mixed([0, 1], [upper; 2], [lower; 2], places, sums);
     }
 
     fn to_rgb(colour: [f32; 3]) -> [f32; 3] {
@@ -88,17 +152,28 @@ impl Layout for Grey {
     }
 }
 
+/// The two rows at a place of a packed frame, and the group of pixels that share its colour.
+#[inline]
+fn packed(frame: &Frame<'_>, left: usize, top: usize) -> Bytes {
+    let (pixels, stride) = (frame.pixels(), frame.stride());
+    let row = top * stride;
+    let at = row + left * 2;
+    let [upper, lower, shared] =
+        [at, at + stride, row + left / 2 * 4].map(|at| bytes::<4>(pixels, at));
+    [upper, lower, shared, 0]
+}
+
 impl Layout for Yuyv {
     #[inline]
-    fn add(frame: &Frame<'_>, place: &Place, sum: &mut [f32; 3]) {
-        let shared = place.top as usize * frame.stride() + (place.left / 2) as usize * 4;
-        sum[0] += place.mix::<2>(frame, 0);
-        if let Some([_, cb, _, cr]) =
-            frame.pixels().get(shared..).and_then(|p| p.first_chunk::<4>())
-        {
-            sum[1] += f32::from(*cb);
-            sum[2] += f32::from(*cr);
-        }
+    fn read(frame: &Frame<'_>, left: usize, top: usize) -> Bytes {
+        packed(frame, left, top)
+    }
+
+    #[inline]
+    fn add([upper, lower, shared, _]: &Words, places: &Places, [y, cb, cr]: &mut [Lanes; 3]) {
+        add_mixed([0, 2], [upper; 2], [lower; 2], places, y);
+        add_byte(1, shared, cb);
+        add_byte(3, shared, cr);
     }
 
     fn to_rgb(colour: [f32; 3]) -> [f32; 3] {
@@ -108,15 +183,15 @@ impl Layout for Yuyv {
 
 impl Layout for Uyvy {
     #[inline]
-    fn add(frame: &Frame<'_>, place: &Place, sum: &mut [f32; 3]) {
-        let shared = place.top as usize * frame.stride() + (place.left / 2) as usize * 4;
-        sum[0] += place.mix::<2>(frame, 1);
-        if let Some([cb, _, cr, _]) =
-            frame.pixels().get(shared..).and_then(|p| p.first_chunk::<4>())
-        {
-            sum[1] += f32::from(*cb);
-            sum[2] += f32::from(*cr);
-        }
+    fn read(frame: &Frame<'_>, left: usize, top: usize) -> Bytes {
+        packed(frame, left, top)
+    }
+
+    #[inline]
+    fn add([upper, lower, shared, _]: &Words, places: &Places, [y, cb, cr]: &mut [Lanes; 3]) {
+        add_mixed([1, 3], [upper; 2], [lower; 2], places, y);
+        add_byte(0, shared, cb);
+        add_byte(2, shared, cr);
     }
 
     fn to_rgb(colour: [f32; 3]) -> [f32; 3] {
@@ -126,14 +201,19 @@ impl Layout for Uyvy {
 
 impl Layout for Nv12 {
     #[inline]
-    fn add(frame: &Frame<'_>, place: &Place, sum: &mut [f32; 3]) {
-        let row = frame.height as usize + (place.top / 2) as usize;
-        let shared = row * frame.stride() + (place.left / 2) as usize * 2;
-        sum[0] += place.mix::<1>(frame, 0);
-        if let Some([cb, cr]) = frame.pixels().get(shared..).and_then(|p| p.first_chunk::<2>()) {
-            sum[1] += f32::from(*cb);
-            sum[2] += f32::from(*cr);
-        }
+    fn read(frame: &Frame<'_>, left: usize, top: usize) -> Bytes {
+        let (pixels, stride) = (frame.pixels(), frame.stride());
+        let at = top * stride + left;
+        let shared = (frame.height as usize + top / 2) * stride + left / 2 * 2;
+        let [upper, lower, shared] = [at, at + stride, shared].map(|at| bytes::<2>(pixels, at));
+        [upper, lower, shared, 0]
+    }
+
+    #[inline]
+    fn add([upper, lower, shared, _]: &Words, places: &Places, [y, cb, cr]: &mut [Lanes; 3]) {
+        add_mixed([0, 1], [upper; 2], [lower; 2], places, y);
+        add_byte(0, shared, cb);
+        add_byte(1, shared, cr);
     }
 
     fn to_rgb(colour: [f32; 3]) -> [f32; 3] {
@@ -179,23 +259,30 @@ impl<'a> Sampler<'a> {
         let mean = step * step;
         for (y, row) in pixels.chunks_exact_mut(width.max(1)).enumerate() {
             for (chunk, pixels) in row.chunks_mut(LANES).enumerate() {
-                let mut sums = [[0.0; 3]; LANES];
+                let mut sums = [[0.0; LANES]; 3];
                 for down in 0..samples {
                     for across in 0..samples {
-                        let places = self.places(
-                            pose,
-                            Point::new(
-                                (across as f32 + 0.5) * step + (chunk * LANES) as f32,
-                                (down as f32 + 0.5) * step + y as f32,
-                            ),
+                        let first = Point::new(
+                            (across as f32 + 0.5) * step + (chunk * LANES) as f32,
+                            (down as f32 + 0.5) * step + y as f32,
                         );
-                        for (sum, place) in sums.iter_mut().zip(&places).take(pixels.len()) {
-                            L::add(&self.frame, place, sum);
-                        }
+                        let places = self.places(pose, first);
+                        L::add(&self.words::<L>(&places), &places, &mut sums);
                     }
                 }
-                for (pixel, sum) in pixels.iter_mut().zip(sums) {
-                    *pixel = L::to_rgb(sum.map(|v| v * mean)).map(|v| (v + 0.5) as u8);
+                let [first, second, third] = sums;
+                let mut colours = [[0; LANES]; 3];
+                let [red, green, blue] = &mut colours;
+                let each = first.iter().zip(&second).zip(&third);
+                let into = red.iter_mut().zip(green).zip(blue);
+                for (((r, g), b), ((first, second), third)) in into.zip(each) {
+                    let rgb = L::to_rgb([*first, *second, *third].map(|v| v * mean));
+                    [*r, *g, *b] = rgb.map(colour::rounded);
+                }
+                let [red, green, blue] = &colours;
+                let colours = red.iter().zip(green).zip(blue);
+                for (pixel, ((r, g), b)) in pixels.iter_mut().zip(colours) {
+                    *pixel = [*r, *g, *b].map(|value| value as u8);
                 }
             }
         }
@@ -203,17 +290,31 @@ impl<'a> Sampler<'a> {
 
     /// Where the samples at `first` and at the [`LANES`] − 1 pixels to the right of it lie.
     #[inline]
-    fn places(&self, pose: Affine, first: Point) -> [Place; LANES] {
-        let mut places = [Place::default(); LANES];
-        for (lane, place) in places.iter_mut().enumerate() {
-            let point = pose.apply(Point::new(first.x + lane as f32, first.y));
+    fn places(&self, pose: Affine, first: Point) -> Places {
+        let mut places = Places::default();
+        let Places { left, top, right, down } = &mut places;
+        let lanes = left.iter_mut().zip(right).zip(top.iter_mut().zip(down));
+        for (lane, ((left, right), (top, down))) in (0_i16..).zip(lanes) {
+            let point = pose.apply(Point::new(first.x + f32::from(lane), first.y));
             // In this order a NaN becomes 0.
             let x = (point.x - 0.5).max(0.0).min(self.last.x);
             let y = (point.y - 0.5).max(0.0).min(self.last.y);
-            (place.left, place.right) = split(x, self.inner.x);
-            (place.top, place.down) = split(y, self.inner.y);
+            (*left, *right) = split(x, self.inner.x);
+            (*top, *down) = split(y, self.inner.y);
         }
         places
+    }
+
+    /// What lies around each of `places`.
+    #[inline]
+    fn words<L: Layout>(&self, places: &Places) -> Words {
+        let mut words = Words::default();
+        let [first, second, third, fourth] = &mut words;
+        let into = first.iter_mut().zip(second).zip(third.iter_mut().zip(fourth));
+        for (((a, b), (c, d)), (left, top)) in into.zip(places.left.iter().zip(&places.top)) {
+            [*a, *b, *c, *d] = L::read(&self.frame, *left as usize, *top as usize);
+        }
+        words
     }
 }
 

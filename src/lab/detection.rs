@@ -23,7 +23,8 @@ use crate::clock::{Clock, ClockRequirement, Floor, Monotonic, SystemClock};
 use crate::config::Config;
 use crate::detect::{Detections, Follower, FollowerSettings, Strategy};
 use crate::equip::Networks;
-use crate::frame::{Frame, PixelFormat};
+use crate::frame::{Frame, PixelFormat, Sampler};
+use crate::geometry::Similarity;
 use crate::inference::ModelId;
 
 /// By how much photographs are reduced.
@@ -95,7 +96,7 @@ pub fn detection(
             progress(Stage { name: part, done: index, of: pictures.len() });
             let picture = Picture::read(path)?;
             trials.forget();
-            trials.see(&picture.frame(0, Monotonic::default()), picture.rgb())?;
+            trials.see(&picture.frame(0, Monotonic::default()))?;
         }
         rows.extend(trials.rows(part));
     }
@@ -105,7 +106,7 @@ pub fn detection(
         progress(Stage { name: "visits", done: index, of: clips.len() });
         let recording = transcoder.recording(&clip.path)?;
         trials.forget();
-        replay(&recording, RATE, &still_clock(), |frame, _| trials.see(frame, frame.pixels()))?;
+        replay(&recording, RATE, &still_clock(), |frame, _| trials.see(frame))?;
     }
     rows.extend(trials.rows("visits"));
     Ok(DetectionTable {
@@ -170,8 +171,8 @@ impl Trials {
         }
     }
 
-    /// Looks at one picture; `rgb` are its pixels.
-    fn see(&mut self, frame: &Frame<'_>, rgb: &[u8]) -> Result<(), EvaluateError> {
+    /// Looks at one picture.
+    fn see(&mut self, frame: &Frame<'_>) -> Result<(), EvaluateError> {
         let Self { each, clock, detections } = self;
         let mut reduced: Option<(f32, RgbImage)> = None;
         for trial in each {
@@ -180,7 +181,7 @@ impl Trials {
                 continue;
             }
             if reduced.as_ref().is_none_or(|(scale, _)| (scale - trial.scale).abs() > 1e-6) {
-                reduced = reduce(frame, rgb, trial.scale).map(|picture| (trial.scale, picture));
+                reduced = reduce(frame, trial.scale).map(|picture| (trial.scale, picture));
             }
             let Some((_, picture)) = &reduced else { continue };
             let (width, height) = picture.dimensions();
@@ -229,14 +230,17 @@ impl Trial {
     }
 }
 
-/// The picture at `scale`; `None` for pixel formats other than RGB, and for grey.
-fn reduce(frame: &Frame<'_>, rgb: &[u8], scale: f32) -> Option<RgbImage> {
+/// The picture at `scale`.
+fn reduce(frame: &Frame<'_>, scale: f32) -> Option<RgbImage> {
     let size = |v: u32| ((v as f32 * scale).round() as u32).max(1);
     let (width, height) = (frame.width(), frame.height());
-    let rgb = match frame.format() {
-        PixelFormat::Rgb => rgb.to_vec(),
-        PixelFormat::Grey => rgb.iter().flat_map(|v| [*v; 3]).collect(),
-        PixelFormat::Yuyv | PixelFormat::Uyvy | PixelFormat::Nv12 => return None,
+    let rgb = if (frame.format(), frame.stride()) == (PixelFormat::Rgb, width as usize * 3) {
+        frame.pixels().to_vec()
+    } else {
+        let mut rgb = vec![[0; 3]; width as usize * height as usize];
+        let as_it_is = Similarity { a: 1.0, b: 0.0, tx: 0.0, ty: 0.0 };
+        Sampler::new(*frame).fill(&mut rgb, width as usize, as_it_is, 1);
+        rgb.into_flattened()
     };
     let picture: ImageBuffer<Rgb<u8>, _> = ImageBuffer::from_raw(width, height, rgb)?;
     Some(resize(&picture, size(width), size(height), FilterType::Triangle))

@@ -2,7 +2,8 @@
 //!
 //! In: bytes that begin with a start marker. Out: an [`Outline`]: how large the picture is, where it
 //! ends, where its EXIF data are; or why it is not whole. Whoever wants coefficients too gives a
-//! [`Sink`]: [`small`] makes a reduced picture of them, [`averages`] one of a pixel for each block.
+//! [`Sink`]: [`planes`] draws a camera's picture, [`small`] a reduced one, [`averages`] one of a pixel for
+//! each block.
 //!
 //! The decoder of pixels cannot tell a picture whose data were lost: it reads on behind the last bit
 //! and fills what is missing with a flat colour. So each code of each scan is read here, and a
@@ -16,6 +17,7 @@
 
 pub(super) mod averages;
 mod bits;
+pub(super) mod planes;
 mod scan;
 pub(super) mod small;
 mod standard;
@@ -49,6 +51,17 @@ pub(super) struct Outline {
     /// The Adobe segment's word on colours: 0 none, 1 `YCbCr`, 2 `YCCK`.
     pub(super) adobe: Option<u8>,
 }
+
+/// Column and row of coefficient `k` within its block.
+#[rustfmt::skip]
+const ZIGZAG: [(u8, u8); 64] = [
+    (0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (2, 0), (3, 0), (2, 1), (1, 2), (0, 3), (0, 4), (1, 3),
+    (2, 2), (3, 1), (4, 0), (5, 0), (4, 1), (3, 2), (2, 3), (1, 4), (0, 5), (0, 6), (1, 5), (2, 4),
+    (3, 3), (4, 2), (5, 1), (6, 0), (7, 0), (6, 1), (5, 2), (4, 3), (3, 4), (2, 5), (1, 6), (0, 7),
+    (1, 7), (2, 6), (3, 5), (4, 4), (5, 3), (6, 2), (7, 1), (7, 2), (6, 3), (5, 4), (4, 5), (3, 6),
+    (2, 7), (3, 7), (4, 6), (5, 5), (6, 4), (7, 3), (7, 4), (6, 5), (5, 6), (4, 7), (5, 7), (6, 6),
+    (7, 5), (7, 6), (6, 7), (7, 7),
+];
 
 /// One component of the picture: luminance, or a colour difference.
 #[derive(Debug, Clone, Copy)]
@@ -130,8 +143,12 @@ pub(super) trait Sink {
     fn begin(&mut self, _: &Layout) -> Result<(), JpegFault> {
         Ok(())
     }
+    /// Hears before a scan what the steps of its components are worth.
+    fn scan(&mut self, _: &Layout) {}
     /// Coefficient `k`, in zigzag order, of a block, in steps.
     fn set(&mut self, _component: usize, _block: usize, _k: u32, _value: i32) {}
+    /// A block of a sequential picture is complete, in this column and row of its component's blocks.
+    fn block(&mut self, _component: usize, _at: (u32, u32)) {}
     /// One more bit, `bit`, of a coefficient that was set.
     fn refine(&mut self, _component: usize, _block: usize, _k: u32, _bit: i32) {}
 }

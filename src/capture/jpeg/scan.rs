@@ -46,6 +46,7 @@ impl Walker {
                     self.steps.get(component.quantization).copied().unwrap_or([1; 64]);
             }
         }
+        sink.scan(layout);
         let mut bits = Bits::new(bytes, segment.1);
         self.blocks(&mut bits, &header, layout, sink)?;
         for component in header.components.iter().take(header.count) {
@@ -120,9 +121,10 @@ impl Walker {
             let (across, down) = component.blocks_of_unit(header.count);
             for y in 0..down {
                 for x in 0..across {
-                    let block = component.block(unit.0 * across + x, unit.1 * down + y);
-                    let mut tell = |k, value| sink.set(index, block, k, value);
-                    sequential_block(bits, dc, ac, &mut component.last_dc, &mut tell)?;
+                    let place = (unit.0 * across + x, unit.1 * down + y);
+                    let block = component.block(place.0, place.1);
+                    sequential_block(bits, (dc, ac), &mut component.last_dc, (index, block), sink)?;
+                    sink.block(index, place);
                 }
             }
         }
@@ -274,19 +276,20 @@ fn scan_header(segment: &[u8], layout: &mut Layout) -> Result<Header, JpegFault>
     Ok(header)
 }
 
+#[inline]
 fn sequential_block(
     bits: &mut Bits<'_>,
-    dc: &Table,
-    ac: &Table,
+    (dc, ac): (&Table, &Table),
     last_dc: &mut i32,
-    tell: &mut impl FnMut(u32, i32),
+    (component, block): (usize, usize),
+    sink: &mut impl Sink,
 ) -> Result<(), ScanFault> {
     let (size, difference) = bits.value(dc)?;
     if size > 15 {
         return Err(ScanFault::Code);
     }
     *last_dc = last_dc.wrapping_add(difference);
-    tell(0, *last_dc);
+    sink.set(component, block, 0, *last_dc);
     let mut k = 1;
     while k < 64 {
         let (symbol, value) = bits.value(ac)?;
@@ -302,7 +305,7 @@ fn sequential_block(
         if k > 63 {
             return Err(ScanFault::Code);
         }
-        tell(k, value);
+        sink.set(component, block, k, value);
         k += 1;
     }
     Ok(())

@@ -10,19 +10,8 @@
 //! Source: ITU-T T.81, annex A; JFIF and Adobe's technical note 5116 for colours.
 //! Deliberately absent: smoothing between colour samples.
 
-use super::{Component, JpegFault, Layout, Outline, Sink, Walker};
+use super::{Component, JpegFault, Layout, Outline, Sink, Walker, ZIGZAG};
 use crate::capture::picture::Pixels;
-
-/// Column and row of coefficient `k` within its block.
-#[rustfmt::skip]
-const ZIGZAG: [(u8, u8); 64] = [
-    (0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (2, 0), (3, 0), (2, 1), (1, 2), (0, 3), (0, 4), (1, 3),
-    (2, 2), (3, 1), (4, 0), (5, 0), (4, 1), (3, 2), (2, 3), (1, 4), (0, 5), (0, 6), (1, 5), (2, 4),
-    (3, 3), (4, 2), (5, 1), (6, 0), (7, 0), (6, 1), (5, 2), (4, 3), (3, 4), (2, 5), (1, 6), (0, 7),
-    (1, 7), (2, 6), (3, 5), (4, 4), (5, 3), (6, 2), (7, 1), (7, 2), (6, 3), (5, 4), (4, 5), (3, 6),
-    (2, 7), (3, 7), (4, 6), (5, 5), (6, 4), (7, 3), (7, 4), (6, 5), (5, 6), (4, 7), (5, 7), (6, 6),
-    (7, 5), (7, 6), (6, 7), (7, 7),
-];
 
 /// Decodes `bytes` at the largest size that has at most `max_pixels` and sides of `max_side`.
 ///

@@ -398,10 +398,10 @@ mod tests {
         settings.pace = Pace::AsFastAsPossible { start: Monotonic::from_millis(500) };
         let mut replay = Replay::open(settings, clock()).unwrap();
         let expected = [
-            "0 at 500 ms: 16×16 Rgb 0",
-            "1 at 600 ms: 16×16 Rgb 40",
-            "2 at 700 ms: 16×16 Rgb 0",
-            "3 at 800 ms: 16×16 Rgb 40",
+            "0 at 500 ms: 16×16 Nv12 16",
+            "1 at 600 ms: 16×16 Nv12 50",
+            "2 at 700 ms: 16×16 Nv12 16",
+            "3 at 800 ms: 16×16 Nv12 50",
             "end",
         ];
         assert_eq!(trace(&mut replay), expected);
@@ -417,10 +417,10 @@ mod tests {
         (settings.rate, settings.pace) = (FrameRate::new(2, 1), Pace::RealTime);
         let mut replay = Replay::open(settings, clock()).unwrap();
         let expected = [
-            "0 at 1000 ms: 16×16 Rgb 0",
+            "0 at 1000 ms: 16×16 Nv12 16",
             "Waiting",
             "Waiting",
-            "1 at 1500 ms: 16×16 Rgb 40",
+            "1 at 1500 ms: 16×16 Nv12 50",
             "Waiting",
             "Waiting",
             "end",

@@ -6,8 +6,7 @@
 
 use std::path::Path;
 
-use image::imageops::{FilterType, resize};
-use image::{ImageBuffer, RgbImage};
+use image::RgbImage;
 
 use super::closing::{Closing, cut, told};
 use super::story::{PartResult, outcome_name};
@@ -17,8 +16,8 @@ use crate::config::Config;
 use crate::decide::{Observation, Outcome, Seen};
 use crate::detect::Detection;
 use crate::equip::Networks;
-use crate::frame::{Frame, PixelFormat};
-use crate::geometry::{Point, Rect};
+use crate::frame::{Frame, Sampler};
+use crate::geometry::{Point, Rect, Similarity};
 use crate::lab::scene::Script;
 use crate::lab::{replay, still_clock};
 use crate::recognise::Recogniser;
@@ -28,6 +27,8 @@ use crate::store::Store;
 const COLUMNS: std::ops::RangeInclusive<u32> = 4..=6;
 const TILE_WIDTH: u32 = 320;
 const TILE_HEIGHT: u32 = 240;
+/// Samples along each side of a tile's pixel: frames are twice as large.
+const SAMPLES: usize = 2;
 const CAPTION_HEIGHT: u32 = 32;
 const HEADER_HEIGHT: u32 = 64;
 const GAP: u32 = 6;
@@ -210,14 +211,11 @@ fn outline(tile: &mut Canvas, face: &Detection, scale: f32, ink: Ink, text: &str
     }
 }
 
-/// The frame at the size of a tile; black where it is no RGB picture.
+/// The frame at the size of a tile.
 fn reduced(frame: &Frame<'_>) -> RgbImage {
-    let picture: Option<ImageBuffer<image::Rgb<u8>, &[u8]>> = (frame.format() == PixelFormat::Rgb
-        && frame.stride() == frame.width() as usize * 3)
-        .then(|| ImageBuffer::from_raw(frame.width(), frame.height(), frame.pixels()))
-        .flatten();
-    picture.map_or_else(
-        || RgbImage::new(TILE_WIDTH, TILE_HEIGHT),
-        |picture| resize(&picture, TILE_WIDTH, TILE_HEIGHT, FilterType::Triangle),
-    )
+    let scale = frame.width() as f32 / TILE_WIDTH as f32;
+    let mut pixels = vec![[0; 3]; TILE_WIDTH as usize * TILE_HEIGHT as usize];
+    let pose = Similarity { a: scale, b: 0.0, tx: 0.0, ty: 0.0 };
+    Sampler::new(*frame).fill(&mut pixels, TILE_WIDTH as usize, pose, SAMPLES);
+    RgbImage::from_raw(TILE_WIDTH, TILE_HEIGHT, pixels.into_flattened()).unwrap_or_default()
 }
