@@ -96,7 +96,7 @@ impl Default for Batch {
 
 impl Batch {
     /// Takes the nodes of `places`, of which there are at most [`GROUND`].
-    fn take(&mut self, places: &[u32]) {
+    pub(crate) fn take(&mut self, places: &[u32]) {
         self.len = 0;
         for (to, node) in self.nodes.iter_mut().zip(places).take_while(|(_, node)| **node != NONE) {
             *to = *node;
@@ -160,7 +160,7 @@ impl Graph {
     pub(crate) fn places(&self, node: u32, layer: usize) -> &[u32] {
         let node = node as usize;
         if layer == 0 {
-            return self.ground.get(node).map_or(&[], |places| &places.0);
+            return self.ground.get(node).map(|places| places.0.as_slice()).unwrap_or_default();
         }
         let Some(from) = self.upper_from.get(node) else { return &[] };
         let from = (*from as usize + layer - 1) * LINKS;
@@ -170,7 +170,7 @@ impl Graph {
     pub(crate) fn places_mut(&mut self, node: u32, layer: usize) -> &mut [u32] {
         let node = node as usize;
         if layer == 0 {
-            return self.ground.get_mut(node).map_or(&mut [], |places| &mut places.0);
+            return self.ground.get_mut(node).map(|to| to.0.as_mut_slice()).unwrap_or_default();
         }
         let Some(from) = self.upper_from.get(node) else { return &mut [] };
         let from = (*from as usize + layer - 1) * LINKS;
