@@ -63,7 +63,8 @@ pub(crate) type Near = (i32, u32);
 pub struct Scratch {
     /// Which nodes were seen, one bit of each: of a million they stay in the nearest caches.
     seen: Vec<u64>,
-    pub(crate) batch: Batch,
+    /// In a box: whoever holds this in a future wants it small.
+    pub(crate) batch: Box<Batch>,
     frontier: BinaryHeap<Near>,
     pub(crate) nearest: BinaryHeap<Reverse<Near>>,
     found: Vec<Found>,
