@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use crate::NONE;
 use crate::codes::{Codes, product};
-use crate::graph::{GROUND, Graph, LAYERS_MAX, LINKS, Near, Reach, Scratch};
+use crate::graph::{GROUND, Graph, LAYERS_MAX, LINKS, Near, Places, Reach, Scratch};
 
 /// Among how many of the nearest a new node's links are chosen.
 const BREADTH: usize = 160;
@@ -71,7 +71,7 @@ impl<'a> Builder<'a> {
         let node = self.graph.nodes() as u32;
         let layers = layers_of(node);
         self.graph.fingerprints.push(fingerprint);
-        self.graph.ground.extend([NONE; GROUND]);
+        self.graph.ground.push(Places([NONE; GROUND]));
         self.graph.upper.extend(std::iter::repeat_n(NONE, (layers - 1) * LINKS));
         self.graph.upper_from.push((self.graph.upper.len() / LINKS) as u32);
         self.rows.push(row);
@@ -83,7 +83,7 @@ impl<'a> Builder<'a> {
         let highest = self.graph.layers(self.entry);
         let begin = {
             let reach = Reach { codes: self.codes, rows: &self.rows, entry: self.entry };
-            self.graph.descend(reach, probe, self.entry, layers - 1)
+            self.graph.descend(reach, probe, self.entry, layers - 1, &mut self.scratch.batch)
         };
         let mut begin = vec![begin];
         for layer in (0..layers.min(highest)).rev() {
@@ -141,9 +141,8 @@ impl<'a> Builder<'a> {
         let code = reach.code(node);
         self.candidates.clear();
         self.candidates.push(new);
-        let known =
-            self.graph.links(node, layer).map(|link| (product(code, reach.code(link)), link));
-        self.candidates.extend(known);
+        self.scratch.batch.take(self.graph.places(node, layer));
+        self.candidates.extend(self.scratch.batch.compare(reach, code));
         self.candidates.sort_unstable_by_key(|near| Reverse(*near));
         let chosen = std::mem::take(&mut self.chosen);
         self.choose(if layer == 0 { GROUND } else { LINKS });

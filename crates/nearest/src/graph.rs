@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::NONE;
-use crate::codes::{Codes, Probe, product};
+use crate::codes::{Codes, Piece, Probe, product};
 
 /// Links of a node in each layer above the ground.
 pub(crate) const LINKS: usize = 32;
@@ -22,13 +22,18 @@ pub(crate) const LAYERS_MAX: usize = 6;
 pub struct Graph {
     /// What each node was made of, so that it is found again among other rows.
     pub(crate) fingerprints: Vec<u64>,
-    /// `GROUND` places for each node; empty ones, which are [`NONE`], come last.
-    pub(crate) ground: Vec<u32>,
+    /// Of each node.
+    pub(crate) ground: Vec<Places>,
     /// Where a node's upper layers begin, in `LINKS` places of `upper`; one more than there are nodes.
     pub(crate) upper_from: Vec<u32>,
     /// `LINKS` places for each upper layer of a node.
     pub(crate) upper: Vec<u32>,
 }
+
+/// A node's links in the ground layer: four whole cache lines. Empty places, which are [`NONE`], come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(align(64))]
+pub(crate) struct Places(pub(crate) [u32; GROUND]);
 
 /// Where the rows of a graph's nodes lie now.
 #[derive(Debug, Clone, Copy)]
@@ -56,21 +61,80 @@ pub(crate) type Near = (i32, u32);
 /// Reused memory of a search.
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
-    /// When each node was last seen, by `turn`.
-    seen: Vec<u32>,
-    turn: u32,
+    /// Which nodes were seen, one bit of each: of a million they stay in the nearest caches.
+    seen: Vec<u64>,
+    /// In a box: whoever holds this in a future wants it small.
+    pub(crate) batch: Box<Batch>,
     frontier: BinaryHeap<Near>,
     pub(crate) nearest: BinaryHeap<Reverse<Near>>,
     found: Vec<Found>,
 }
 
+/// Nodes that are compared with a probe together, so that their codes come from memory together.
+#[derive(Debug, Clone)]
+pub(crate) struct Batch {
+    nodes: [u32; GROUND],
+    rows: [u32; GROUND],
+    len: usize,
+}
+
 impl Reach<'_> {
     /// The code of a node; empty for one that is gone.
-    pub(crate) fn code(&self, node: u32) -> &[i8] {
-        match self.rows.get(node as usize) {
-            Some(&row) if row != NONE => self.codes.row(row),
-            _ => &[],
+    pub(crate) fn code(&self, node: u32) -> &[Piece] {
+        self.codes.row(self.row(node))
+    }
+
+    fn row(&self, node: u32) -> u32 {
+        self.rows.get(node as usize).copied().unwrap_or(NONE)
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { nodes: [NONE; GROUND], rows: [NONE; GROUND], len: 0 }
+    }
+}
+
+impl Batch {
+    /// Takes the nodes of `places`, of which there are at most [`GROUND`].
+    pub(crate) fn take(&mut self, places: &[u32]) {
+        self.len = 0;
+        for (to, node) in self.nodes.iter_mut().zip(places).take_while(|(_, node)| **node != NONE) {
+            *to = *node;
+            self.len += 1;
         }
+    }
+
+    /// Takes those that `seen` does not have yet, and marks them. Whether one is taken moves an end and
+    /// no more: as a branch it would be guessed wrong for one in three.
+    fn take_unseen(&mut self, places: &[u32], seen: &mut [u64]) {
+        self.len = 0;
+        for &node in places.iter().take_while(|node| **node != NONE) {
+            let Some(word) = seen.get_mut(node as usize / 64) else { continue };
+            let Some(place) = self.nodes.get_mut(self.len) else { break };
+            *place = node;
+            self.len += usize::from(*word >> (node % 64) & 1 == 0);
+            *word |= 1 << (node % 64);
+        }
+    }
+
+    /// How near each of them is to `probe`; those that are gone are left out.
+    pub(crate) fn compare<'a>(
+        &'a mut self,
+        reach: Reach<'a>,
+        probe: &'a [Piece],
+    ) -> impl Iterator<Item = Near> + 'a {
+        let Self { nodes, rows, len } = self;
+        let nodes = nodes.get(..*len).unwrap_or_default();
+        for (row, node) in rows.iter_mut().zip(nodes) {
+            *row = reach.row(*node);
+        }
+        let rows = rows.get(..*len).unwrap_or_default();
+        reach.codes.touch(rows);
+        nodes.iter().zip(rows).filter_map(move |(node, row)| {
+            let code = reach.codes.row(*row);
+            (!code.is_empty()).then(|| (product(probe, code), *node))
+        })
     }
 }
 
@@ -93,25 +157,21 @@ impl Graph {
         1 + at(node as usize + 1).saturating_sub(at(node as usize)) as usize
     }
 
-    fn places(&self, node: u32, layer: usize) -> &[u32] {
+    /// The nodes that `node` is linked with in `layer`, then [`NONE`].
+    pub(crate) fn places(&self, node: u32, layer: usize) -> &[u32] {
         let node = node as usize;
         if layer == 0 {
-            return self.ground.get(node * GROUND..(node + 1) * GROUND).unwrap_or_default();
+            return self.ground.get(node).map(|places| places.0.as_slice()).unwrap_or_default();
         }
         let Some(from) = self.upper_from.get(node) else { return &[] };
         let from = (*from as usize + layer - 1) * LINKS;
         self.upper.get(from..from + LINKS).unwrap_or_default()
     }
 
-    /// The nodes that `node` is linked with in `layer`.
-    pub(crate) fn links(&self, node: u32, layer: usize) -> impl Iterator<Item = u32> {
-        self.places(node, layer).iter().copied().take_while(|link| *link != NONE)
-    }
-
     pub(crate) fn places_mut(&mut self, node: u32, layer: usize) -> &mut [u32] {
         let node = node as usize;
         if layer == 0 {
-            return self.ground.get_mut(node * GROUND..(node + 1) * GROUND).unwrap_or_default();
+            return self.ground.get_mut(node).map(|to| to.0.as_mut_slice()).unwrap_or_default();
         }
         let Some(from) = self.upper_from.get(node) else { return &mut [] };
         let from = (*from as usize + layer - 1) * LINKS;
@@ -138,7 +198,7 @@ impl Graph {
     ) -> &'s [Found] {
         scratch.found.clear();
         if reach.entry != NONE {
-            let begin = self.descend(reach, probe.code(), reach.entry, 0);
+            let begin = self.descend(reach, probe.code(), reach.entry, 0, &mut scratch.batch);
             self.spread(reach, probe.code(), &[begin], breadth, 0, scratch);
             let rows = scratch.nearest.drain().filter_map(|Reverse((product, node))| {
                 Some(Found { row: *reach.rows.get(node as usize)?, product })
@@ -150,18 +210,19 @@ impl Graph {
     }
 
     /// Goes from `entry` down to the layer above `layer`, always to the nearest; where that leads.
-    pub(crate) fn descend(&self, reach: Reach<'_>, probe: &[i8], entry: u32, layer: usize) -> Near {
+    pub(crate) fn descend(
+        &self,
+        reach: Reach<'_>,
+        probe: &[Piece],
+        entry: u32,
+        layer: usize,
+        batch: &mut Batch,
+    ) -> Near {
         let mut here: Near = (product(probe, reach.code(entry)), entry);
         for layer in (layer + 1..self.layers(entry)).rev() {
             loop {
-                let nearer = self
-                    .links(here.1, layer)
-                    .filter_map(|node| {
-                        let code = reach.code(node);
-                        (!code.is_empty()).then(|| (product(probe, code), node))
-                    })
-                    .max();
-                match nearer {
+                batch.take(self.places(here.1, layer));
+                match batch.compare(reach, probe).max() {
                     Some(near) if near.0 > here.0 => here = near,
                     _ => break,
                 }
@@ -174,68 +235,43 @@ impl Graph {
     pub(crate) fn spread(
         &self,
         reach: Reach<'_>,
-        probe: &[i8],
+        probe: &[Piece],
         begin: &[Near],
         breadth: usize,
         layer: usize,
         scratch: &mut Scratch,
     ) {
-        scratch.begin(self.nodes());
+        let Scratch { seen, batch, frontier, nearest, .. } = scratch;
+        seen.clear();
+        seen.resize(self.nodes().div_ceil(64), 0);
+        frontier.clear();
+        nearest.clear();
         for near in begin {
-            if scratch.is_new(near.1) {
-                scratch.frontier.push(*near);
-                scratch.nearest.push(Reverse(*near));
+            batch.take_unseen(&[near.1], seen);
+            if batch.len == 1 {
+                frontier.push(*near);
+                nearest.push(Reverse(*near));
             }
         }
-        while let Some(here) = scratch.frontier.pop() {
-            let full = scratch.nearest.len() >= breadth;
-            let farthest = scratch.nearest.peek().map_or(i32::MIN, |Reverse(near)| near.0);
+        while let Some(here) = frontier.pop() {
+            let mut full = nearest.len() >= breadth;
+            let mut farthest = nearest.peek().map_or(i32::MIN, |Reverse(near)| near.0);
             if full && here.0 < farthest {
                 break;
             }
-            for node in self.links(here.1, layer) {
-                if !scratch.is_new(node) {
+            batch.take_unseen(self.places(here.1, layer), seen);
+            for near in batch.compare(reach, probe) {
+                if full && near.0 <= farthest {
                     continue;
                 }
-                let code = reach.code(node);
-                if code.is_empty() {
-                    continue;
+                frontier.push(near);
+                nearest.push(Reverse(near));
+                if nearest.len() > breadth {
+                    nearest.pop();
                 }
-                let near = (product(probe, code), node);
-                let farthest = scratch.nearest.peek().map_or(i32::MIN, |Reverse(near)| near.0);
-                if scratch.nearest.len() < breadth || near.0 > farthest {
-                    scratch.frontier.push(near);
-                    scratch.nearest.push(Reverse(near));
-                    if scratch.nearest.len() > breadth {
-                        scratch.nearest.pop();
-                    }
-                }
+                full = nearest.len() >= breadth;
+                farthest = nearest.peek().map_or(i32::MIN, |Reverse(near)| near.0);
             }
-        }
-    }
-}
-
-impl Scratch {
-    /// Forgets what was seen.
-    fn begin(&mut self, nodes: usize) {
-        self.seen.resize(nodes, 0);
-        self.turn = self.turn.wrapping_add(1);
-        if self.turn == 0 {
-            self.seen.fill(0);
-            self.turn = 1;
-        }
-        self.frontier.clear();
-        self.nearest.clear();
-    }
-
-    /// Whether `node` exists and is seen for the first time in this turn.
-    fn is_new(&mut self, node: u32) -> bool {
-        match self.seen.get_mut(node as usize) {
-            Some(seen) if *seen != self.turn => {
-                *seen = self.turn;
-                true
-            }
-            _ => false,
         }
     }
 }

@@ -6,7 +6,7 @@
 //! All numbers little-endian. Whether the bytes are the ones that were written is for others to say.
 
 use crate::NONE;
-use crate::graph::{GROUND, Graph, LAYERS_MAX, LINKS};
+use crate::graph::{GROUND, Graph, LAYERS_MAX, LINKS, Places};
 
 const MAGIC: &[u8; 8] = b"nearest1";
 
@@ -26,13 +26,14 @@ impl Graph {
     /// Its bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let numbers = self.ground.len() + self.upper_from.len() + self.upper.len();
+        let numbers = self.ground.len() * GROUND + self.upper_from.len() + self.upper.len();
         let mut bytes = Vec::with_capacity(12 + 8 * self.nodes() + 4 * numbers);
         bytes.extend(MAGIC);
         bytes.extend((self.nodes() as u32).to_le_bytes());
         bytes.extend(self.fingerprints.iter().flat_map(|number| number.to_le_bytes()));
-        for numbers in [&self.ground, &self.upper_from, &self.upper] {
-            bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        let ground = self.ground.iter().flat_map(|places| &places.0);
+        for number in ground.chain(&self.upper_from).chain(&self.upper) {
+            bytes.extend(number.to_le_bytes());
         }
         bytes
     }
@@ -61,7 +62,18 @@ impl Graph {
                 .iter()
                 .map(|b| u64::from_le_bytes(*b))
                 .collect(),
-            ground: numbers(ground),
+            ground: ground
+                .as_chunks::<{ GROUND * 4 }>()
+                .0
+                .iter()
+                .map(|bytes| {
+                    let mut places = Places([NONE; GROUND]);
+                    for (place, bytes) in places.0.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                        *place = u32::from_le_bytes(*bytes);
+                    }
+                    places
+                })
+                .collect(),
             upper_from: numbers(upper_from),
             upper: numbers(upper),
         };
@@ -70,8 +82,8 @@ impl Graph {
 
     fn is_sound(&self) -> bool {
         let nodes = self.nodes() as u32;
-        let lead_somewhere =
-            |links: &[u32]| links.iter().all(|link| *link == NONE || *link < nodes);
+        let leads_somewhere = |link: &u32| *link == NONE || *link < nodes;
+        let ground = self.ground.iter().all(|places| places.0.iter().all(leads_somewhere));
         let layers = self.upper_from.windows(2).all(|pair| match pair {
             [from, to] => from <= to && ((to - from) as usize) < LAYERS_MAX,
             _ => false,
@@ -79,6 +91,6 @@ impl Graph {
         let ends =
             self.upper_from.last().is_some_and(|end| *end as usize * LINKS == self.upper.len());
         let begins = self.upper_from.first() == Some(&0);
-        begins && layers && ends && lead_somewhere(&self.ground) && lead_somewhere(&self.upper)
+        begins && layers && ends && ground && self.upper.iter().all(leads_somewhere)
     }
 }

@@ -24,7 +24,11 @@ impl Numbers {
     }
 
     fn unit(&mut self) -> Vec<f32> {
-        let values: Vec<f32> = (0..LENGTH).map(|_| self.next()).collect();
+        self.unit_of(LENGTH)
+    }
+
+    fn unit_of(&mut self, numbers: usize) -> Vec<f32> {
+        let values: Vec<f32> = (0..numbers).map(|_| self.next()).collect();
         let length = dot(&values, &values).sqrt();
         values.into_iter().map(|value| value / length).collect()
     }
@@ -69,6 +73,50 @@ fn the_nearest_is_found_nearly_always() {
         right += u32::from(found.iter().any(|found| found.row == nearest(&rows, &wanted)));
     }
     assert!(right >= 490, "{right} of 500");
+}
+
+#[test]
+fn vectors_of_any_length_are_found_by_themselves() {
+    for length in [31, 32, 33, 64, 65, 160] {
+        let mut numbers = Numbers(7);
+        let rows: Vec<f32> = (0..200).flat_map(|_| numbers.unit_of(length)).collect();
+        let codes = Codes::of(&rows, length);
+        assert_eq!(codes.rows(), 200);
+        let graph = grown(Graph::default(), &codes, Vec::new(), 0..200);
+        let row_of: Vec<u32> = (0..200).collect();
+        let reach = Reach { codes: &codes, rows: &row_of, entry: graph.entry(&row_of) };
+        let (mut probe, mut scratch) = (Probe::default(), Scratch::default());
+        for (row, wanted) in (0..).zip(rows.chunks_exact(length)) {
+            probe.set(wanted);
+            let found = graph.search(reach, &probe, 64, &mut scratch)[0];
+            let own = wanted.iter().map(|value| (value * 254.0).round().clamp(-127.0, 127.0));
+            let product = own.map(|code| (code * code) as i32).sum();
+            assert_eq!((found.row, found.product), (row, product), "{length}");
+        }
+    }
+}
+
+#[test]
+fn what_is_found_does_not_hang_on_what_was_searched_before() {
+    let mut numbers = Numbers(8);
+    let rows = numbers.rows(1_000);
+    let codes = Codes::of(&rows, LENGTH);
+    let graphs = [1_000, 70, 64, 63, 1, 500]
+        .map(|nodes| grown(Graph::default(), &codes, Vec::new(), 0..nodes));
+    let (mut probe, mut used) = (Probe::default(), Scratch::default());
+    for graph in graphs.iter().chain(graphs.iter().rev()) {
+        let row_of: Vec<u32> = (0..graph.nodes() as u32).collect();
+        let reach = Reach { codes: &codes, rows: &row_of, entry: graph.entry(&row_of) };
+        for breadth in [1, 40, 200] {
+            probe.set(&numbers.unit());
+            let fresh = graph.search(reach, &probe, breadth, &mut Scratch::default()).to_vec();
+            assert_eq!(graph.search(reach, &probe, breadth, &mut used), fresh);
+            assert!(!fresh.is_empty() && fresh.len() <= breadth);
+            let mut seen: Vec<u32> = fresh.iter().map(|found| found.row).collect();
+            seen.sort_unstable();
+            assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "one is found twice");
+        }
+    }
 }
 
 #[test]
