@@ -104,22 +104,19 @@ fn tell(context: &Context, config: &Config, store: &Store) -> Result<Kind, Failu
     let Armed { armed, reason, schedule, .. } = Armed::new(&rules, clock(store, config)?.wall());
     let arming = rules.book().arming;
     let until = arming.until_ms().filter(|_| reason.is_none_or(is_for_now)).map(utc);
-    let text = match reason {
-        Some(reason) => {
-            let (what, remedy) = reason.words(schedule.as_ref());
-            format!("not armed: nobody is let in, because {what}; {remedy}")
+    let text = if let Some(reason) = reason {
+        let (what, remedy) = reason.words(schedule.as_ref());
+        format!("not armed: nobody is let in, because {what}; {remedy}")
+    } else {
+        let (mut text, mut then) = ("armed".to_owned(), ": whoever may pass is let in");
+        if let Some(until) = &until {
+            let _infallible = write!(text, " until {until}");
+            then = ", and nobody is let in from then on";
         }
-        None => {
-            let (mut text, mut then) = ("armed".to_owned(), ": whoever may pass is let in");
-            if let Some(until) = &until {
-                let _infallible = write!(text, " until {until}");
-                then = ", and nobody is let in from then on";
-            }
-            if let Some(schedule) = &schedule {
-                let _infallible = write!(text, " while schedule {schedule} is open, as it is now");
-            }
-            text + then
+        if let Some(schedule) = &schedule {
+            let _infallible = write!(text, " while schedule {schedule} is open, as it is now");
         }
+        text + then
     };
     let value = json!({ "armed": armed, "reason": reason, "until": until, "schedule": schedule });
     context.tell(text, &value)?;
