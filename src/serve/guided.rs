@@ -164,6 +164,19 @@ impl Guided {
         Enrolment { step: "failed", say: None, detail: Some(detail), remedy, ..self.event() }
     }
 
+    /// Ends it without a subject.
+    fn end(self, app: &App, over: Over) {
+        let last = self.failed(over);
+        self.end_with(app, &last);
+    }
+
+    /// Ends it and tells so by `last`: whoever hears of that may begin another at once, for the networks
+    /// are closed and the door judges again.
+    fn end_with(self, app: &App, last: &Enrolment) {
+        drop(self);
+        tell(app, last);
+    }
+
     /// Why it is over, where it is.
     fn over(&mut self, app: &App) -> Option<Over> {
         self.terms.over(app.is_listening(&self.terms.page), app.clock.now())
@@ -313,7 +326,7 @@ pub(super) fn see(app: &App, frame: &Frame<'_>) -> Option<Sighting> {
             Some(sighting)
         }
         Err(over) => {
-            tell(app, &running.failed(over));
+            running.end(app, over);
             None
         }
     }
@@ -329,13 +342,14 @@ fn write(app: &App, mut running: Guided, who: &Identity) -> Result<people::Perso
         let (subject, _) = draft.write(store, &running.config.models.embedder, by)?;
         people::tell(store, &subject.id)
     });
-    match &written {
+    let last = match &written {
         Ok(person) => {
             let subject = Some(person.shown());
-            tell(app, &Enrolment { step: "done", say: None, subject, ..running.event() });
+            Enrolment { step: "done", say: None, subject, ..running.event() }
         }
-        Err(problem) => tell(app, &running.failed(Over::of(problem))),
-    }
+        Err(problem) => running.failed(Over::of(problem)),
+    };
+    running.end_with(app, &last);
     written
 }
 
@@ -349,7 +363,7 @@ pub(super) fn expire(app: &App) {
     if let Some(over) = place.as_mut().and_then(|running| running.over(app))
         && let Some(running) = place.take()
     {
-        tell(app, &running.failed(over));
+        running.end(app, over);
     }
 }
 
@@ -502,8 +516,7 @@ pub(super) async fn cancel(
 ) -> Result<StatusCode, Problem> {
     blocking(move || {
         let running = taken(&app, &id, false)?;
-        let over = Over { detail: "cancelled".to_owned(), remedy: None };
-        tell(&app, &running.failed(over));
+        running.end(&app, Over { detail: "cancelled".to_owned(), remedy: None });
         Ok(())
     })
     .await?;
