@@ -159,6 +159,35 @@ fn a_killed_daemon_leaves_its_will() {
 }
 
 #[test]
+fn a_recording_that_cannot_be_read_on_ends_the_daemon_in_order_and_not_as_a_success() {
+    if !assets() {
+        return;
+    }
+    let recording = |home: &Home| {
+        let path = home.path("visit.mjpeg");
+        Recording::new().nobody(15).write(&path, 1);
+        path
+    };
+    let home = Home::new().set("camera.replay.pace", "real-time").set("camera.replay.repeat", true);
+    let gone = recording(&home);
+    let mut daemon = home.run(&gone);
+    daemon.until_notified("READY=1");
+    std::fs::remove_file(&gone).unwrap();
+    assert_eq!(daemon.until_ended().code(), Some(4), "{}", daemon.log());
+    assert!(daemon.log().contains("No such file or directory"), "{}", daemon.log());
+    let last = home.records().pop().unwrap();
+    assert!(matches!(last.body, Body::Administrative(Administrative::Stopped)), "{last:?}");
+
+    let home = Home::new();
+    let spoiled = recording(&home);
+    let mut bytes = std::fs::read(&spoiled).unwrap();
+    bytes.extend_from_slice(&[b'x'; 5000]);
+    std::fs::write(&spoiled, bytes).unwrap();
+    let mut daemon = home.run(&spoiled);
+    assert_eq!(daemon.until_ended().code(), Some(4), "{}", daemon.log());
+}
+
+#[test]
 fn the_service_manager_is_told_and_a_signal_ends_it_in_order() {
     if !assets() {
         return;

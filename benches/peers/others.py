@@ -208,10 +208,21 @@ def ssd_deepid() -> Frame:
 def mtcnn() -> Frame:
     import tensorflow  # noqa: F401 its threads are set by the environment
     from mtcnn import MTCNN
+    from mtcnn.stages import stage_pnet
 
+    def scales(width: int, height: int, min_face_size: int, scale_factor: float, min_size: int = 12) -> np.ndarray:
+        """The package's own goes on to pictures smaller than its first network takes, which Keras refuses
+        since version 3.15; wider faces than 20 pixels, its default, lead it there."""
+        largest = min_size / min_face_size
+        steps = np.log(largest * min(width, height) / min_size) / -np.log(scale_factor)
+        return largest * scale_factor ** np.arange(max(0, int(steps) + 1))
+
+    stage_pnet.build_scale_pyramid = scales
     detector = MTCNN(device="CPU:0")
 
     def frame(bgr: np.ndarray) -> float | None:
+        if min(bgr.shape[:2]) < LEAST:
+            return None
         found = detector.detect_faces(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), min_face_size=LEAST)
         return widest([float(face["box"][2]) for face in found or []])
 

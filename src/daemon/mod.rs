@@ -59,7 +59,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::capture::strobe::StrobeWatch;
-use crate::capture::{self, CaptureError, FrameSource};
+use crate::capture::{self, CaptureError};
 use crate::clock::{Clock, ManualClock, Monotonic, SystemClock};
 use crate::config::{Config, ConfigError};
 use crate::detect::StillFaces;
@@ -71,10 +71,9 @@ use crate::liveness::Mode;
 use crate::recognise::Galleries;
 use crate::remedy::Remedied;
 use crate::serve::visits::AskDesk;
-use crate::serve::{Feed, Page, ServeError};
+use crate::serve::{Page, ServeError};
 use crate::store::{self, Administrative, Store};
 use bearing::Bearing;
-use decoding::Decoding;
 use desk::{Desk, Drafter, Task};
 use desk_thread::{DeskThread, Order};
 use door_thread::DoorThread;
@@ -84,12 +83,12 @@ use front::{Front, Listening, Owed, Workers};
 use indexes::Indexes;
 use meter::Meter;
 use neighbour::Neighbour;
-use pulse::{Pulse, Thread};
+use pulse::Thread;
 pub use reload::Control;
 use service::Status;
-use shared::{Camera, DeskStatus, Shared};
+use shared::Shared;
 use signer::Signer;
-use slot::{Pressure, Slot};
+use slot::Pressure;
 
 /// Decisions that may wait for the database, messages that may wait for the session.
 const CHANNEL_LENGTH: usize = 64;
@@ -181,7 +180,8 @@ impl Remedied for DaemonError {
 /// `SIGHUP` reads the configuration again by `control`.
 ///
 /// # Errors
-/// [`DaemonError`] when it cannot start, or when one of its threads dies.
+/// [`DaemonError`] when it cannot start, when one of its threads dies, or when a recording cannot be read
+/// on.
 pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summary, DaemonError> {
     let listening = Listening::begin()?;
     let store = Store::open_checked(&config.store.path, config.store_settings())?;
@@ -212,7 +212,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
     let page = Page::start(config, Arc::clone(&clock), boot, control.doctor, to_desk)?;
     let pressure = if replay_clock.is_some() { Pressure::Wait } else { Pressure::Overwrite };
     let feed = page.as_ref().map(Page::feed);
-    let shared = Arc::new(share(&*source, pressure, started, &clock, feed));
+    let shared = Arc::new(Shared::new(&*source, pressure, started, &clock, feed));
     shared.desk.set_condition(desk.condition());
     shared.desk.set_signing(desk.signing());
     let enrolled = Arc::new(Mutex::new(enrolled));
@@ -283,30 +283,9 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         overwritten: shared.slot.overwritten(),
         rss_bytes: board::resident_bytes(),
     };
-    ended.map(|()| summary)
-}
-
-/// What the threads share, before any of them has begun.
-fn share(
-    source: &dyn FrameSource,
-    pressure: Pressure,
-    started: Monotonic,
-    clock: &Arc<SystemClock>,
-    page: Option<Arc<Feed>>,
-) -> Shared {
-    Shared {
-        stop: AtomicBool::new(false),
-        slot: Slot::new(pressure),
-        decoding: Decoding::default(),
-        pulse: Pulse::new(started),
-        meter: Arc::new(Meter::default()),
-        desk: DeskStatus::default(),
-        camera: Mutex::new(Camera::of(source)),
-        strobing: AtomicBool::new(false),
-        opened_anew: AtomicBool::new(false),
-        page,
-        clock: Arc::clone(clock),
-    }
+    ended?;
+    // A recording that could not be read to its end was not shown, whatever was decided until then.
+    shared.lost().map_or(Ok(summary), |error| Err(error.into()))
 }
 
 /// The desk of the run `boot`, whose start is recorded with the key that signs its grants.

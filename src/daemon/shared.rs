@@ -11,9 +11,11 @@ use super::decoding::Decoding;
 use super::meter::Meter;
 use super::pulse::{Pulse, Thread};
 use super::signer::SigningStatus;
-use super::slot::Slot;
-use crate::capture::{CameraDoubt, CameraState, CameraStatus, FrameSource, SourceDescription};
-use crate::clock::{Clock, SystemClock};
+use super::slot::{Pressure, Slot};
+use crate::capture::{
+    CameraDoubt, CameraState, CameraStatus, CaptureError, FrameSource, SourceDescription,
+};
+use crate::clock::{Clock, Monotonic, SystemClock};
 use crate::detect::StillFace;
 use crate::serve::Feed;
 use crate::store::Condition;
@@ -38,6 +40,7 @@ pub(super) struct Shared {
     pub strobing: AtomicBool,
     /// Set when the camera streams after it did not: it may hang otherwise now.
     pub opened_anew: AtomicBool,
+    lost: Mutex<Option<CaptureError>>,
     /// Where the page hears of what happens; `None` where there is no page.
     pub page: Option<Arc<Feed>>,
 }
@@ -78,6 +81,40 @@ impl Camera {
 }
 
 impl Shared {
+    /// What is shared before any thread has begun; `page` is where the page hears of what happens.
+    pub(super) fn new(
+        source: &dyn FrameSource,
+        pressure: Pressure,
+        started: Monotonic,
+        clock: &Arc<SystemClock>,
+        page: Option<Arc<Feed>>,
+    ) -> Self {
+        Self {
+            stop: AtomicBool::new(false),
+            slot: Slot::new(pressure),
+            decoding: Decoding::default(),
+            pulse: Pulse::new(started),
+            meter: Arc::new(Meter::default()),
+            desk: DeskStatus::default(),
+            camera: Mutex::new(Camera::of(source)),
+            strobing: AtomicBool::new(false),
+            opened_anew: AtomicBool::new(false),
+            lost: Mutex::default(),
+            page,
+            clock: Arc::clone(clock),
+        }
+    }
+
+    /// Keeps why the source cannot be read to its end, where nobody opens it again.
+    pub(super) fn lose(&self, error: CaptureError) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// Why the source could not be read to its end, where it could not.
+    pub(super) fn lost(&self) -> Option<CaptureError> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// The source as it was last seen.
     pub(super) fn camera(&self) -> MutexGuard<'_, Camera> {
         self.camera.lock().unwrap_or_else(PoisonError::into_inner)

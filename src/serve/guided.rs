@@ -465,8 +465,11 @@ pub(super) async fn begin(
             _pause: pause,
         };
         let id = running.id.clone();
+        // Held while it is told: whoever hears of it finds it.
+        let mut place = place(&app);
         tell(&app, &running.event());
-        *place(&app) = Some(running);
+        *place = Some(running);
+        drop(place);
         Ok(id)
     })
     .await?;
