@@ -489,9 +489,9 @@ def keys_in_a_tpm(door: Door) -> str:
     door.must(f"install -d -m 0700 {kept}; mkdir -p {drop_in}; cp -a {state}/grant.key /root/")
     try:
         door.must(f"{seal}=grant.key {state}/grant.key {kept}/grant.key && shred -u {state}/grant.key")
-        door.must("openssl rand -hex 32 | install -o deepid-edge -m 0600 /dev/stdin /dev/shm/store.key")
-        door.must(f"{seal}=store.key /dev/shm/store.key {kept}/store.key && systemctl stop {UNIT}")
-        must_as_service(door, "keys rotate --store --key /dev/shm/store.key")
+        door.must("openssl rand -hex 32 | install -o deepid-edge -m 0600 /dev/stdin /run/store.key")
+        door.must(f"{seal}=store.key /run/store.key {kept}/store.key && systemctl stop {UNIT}")
+        must_as_service(door, "keys rotate --store --key /run/store.key --yes")
         keys = "".join(f"LoadCredentialEncrypted={key}:{kept}/{key}\n" for key in ("grant.key", "store.key"))
         door.machine.write(f"{drop_in}/tpm.conf", f"[Service]\n{keys}")
         door.must(f"systemctl daemon-reload; shred -u {state}/store.key")
@@ -509,8 +509,8 @@ def keys_in_a_tpm(door: Door) -> str:
     finally:
         door.run(f"rm --force {drop_in}/tpm.conf {kept}/*.key; systemctl daemon-reload")
         door.run(f"test -e {state}/grant.key || cp -a /root/grant.key {state}/")
-        door.run(f"test -e {state}/store.key || cp -a /dev/shm/store.key {state}/")
-        door.run("rm --force /root/grant.key /dev/shm/store.key")
+        door.run(f"test -e {state}/store.key || cp -a /run/store.key {state}/")
+        door.run("rm --force /root/grant.key /run/store.key")
     after = door.mark()
     door.start()
     door.next_grant(after, person)
