@@ -14,11 +14,13 @@ mod challenge;
 mod evidence;
 mod flow;
 mod looks;
+mod moves;
 mod network;
 mod surroundings;
 
-pub use challenge::{Ask, Challenge, Chance, Side, Sighting};
+pub use challenge::{Ask, Challenge, Chance, Sighting};
 pub use evidence::{Evidence, LivenessPolicy, Mode};
+pub use moves::Side;
 pub use network::{LivenessNetwork, LivenessNetworks, Look};
 pub use surroundings::{Motion, Surroundings};
 
