@@ -264,7 +264,7 @@ fn report(median_min: f32, visits: Vec<LivenessVisit>) -> LivenessReport {
     report.live.time_to_grant_ms = times(&|kind| kind == LIVE);
     report.all_attacks.time_to_grant_ms = times(&|kind| kind != LIVE);
     for (kind, row) in &mut report.attacks {
-        row.time_to_grant_ms = times(&|of| of == kind);
+        row.time_to_grant_ms = times(&|of| of == kind.as_str());
     }
     report
 }

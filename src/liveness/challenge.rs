@@ -246,7 +246,9 @@ mod tests {
                 self.at_ms += 100;
                 let at = Monotonic::from_millis(self.at_ms);
                 let centre = Point { x: self.x, y: 80.0 };
-                let seen = Sighting { at, centre, side: 60.0, yaw, known: self.known };
+                // A head that is turned is not recognised.
+                let known = if yaw.abs() <= STILL_MAX { self.known } else { Some(false) };
+                let seen = Sighting { at, centre, side: 60.0, yaw, known };
                 self.challenge.see(seen, &mut self.chance);
                 self.yaw = yaw;
             }
@@ -309,17 +311,14 @@ mod tests {
         let mut visitor = Visitor::asked();
         assert_eq!(visitor.looks(&[-0.08, -TURN_MIN]), Ask::Failed, "200 ms");
         let mut visitor = Visitor::asked();
-        visitor.obeys(2);
-        assert_eq!(
-            visitor.goes(-0.13, 0.2),
-            Ask::Failed,
-            "on to the other side, told to look ahead"
-        );
+        assert_eq!(visitor.looks(&[f32::NAN, 0.0]), Ask::Ahead, "no number is no turn");
     }
 
     #[test]
     fn a_turn_is_held_until_the_next_move_is_asked_for() {
-        let back = |visitor: &mut Visitor| visitor.looks(&[-0.1, -0.05, 0.0]);
+        fn back(visitor: &mut Visitor) -> Ask {
+            visitor.looks(&[-0.09, -0.05, 0.0])
+        }
         let early = |visitor: &mut Visitor| {
             visitor.goes(-0.2, 0.06);
             back(visitor)
@@ -340,7 +339,7 @@ mod tests {
 
     #[test]
     fn whoever_crosses_does_not_stop_on_the_way() {
-        for (frames, passes) in [(9, true), (14, false)] {
+        for (frames, passes) in [(6, true), (14, false)] {
             let mut visitor = Visitor::asked();
             assert_eq!(visitor.obeys(1), LEFT);
             visitor.goes(0.0, 0.06);
@@ -353,16 +352,14 @@ mod tests {
 
     #[test]
     fn nothing_but_a_turn_that_was_asked_for_counts_and_what_is_broken_off_too_often_fails() {
-        let mut visitor = Visitor::asked();
-        visitor.obeys(3);
         let unasked = [0.05, 0.1, 0.16, 0.1, 0.05, 0.0];
-        visitor.stays(3);
         let mut broken = Visitor::asked();
         broken.obeys(2);
         broken.goes(0.0, 0.06);
         assert_eq!(broken.looks(&unasked), Ask::Ahead);
         assert_eq!(broken.challenge.tries_left, TRIES - 1);
         for tries in (0..TRIES - 1).rev() {
+            broken.looks(&AHEAD);
             broken.looks(&AHEAD);
             assert!(matches!(broken.challenge.ask(), Ask::Turn(_)), "{:?}", broken.challenge);
             broken.at_ms += 1000;
@@ -378,27 +375,14 @@ mod tests {
 
     #[test]
     fn somebody_else_who_looks_ahead_begins_everything_anew_and_a_turned_head_need_not_be_known() {
-        for moves in 0..=MOVES as usize {
+        for moves in [0, 3, 5] {
             let mut visitor = Visitor::asked();
-            for _ in 0..moves {
-                let turns = visitor.challenge.ask() != Ask::Ahead;
-                visitor.known = Some(!turns);
-                if turns {
-                    visitor.known = None;
-                    visitor.looks(&[visitor.yaw; 2]);
-                    visitor.known = (visitor.yaw == 0.0).then_some(false);
-                }
-                visitor.obeys(1);
-            }
-            let before = visitor.challenge;
-            if visitor.yaw != 0.0 {
-                continue;
-            }
-            visitor.known = Some(true);
-            visitor.looks(&[0.0]);
+            visitor.obeys(moves);
+            let moves_left = visitor.challenge.moves_left;
+            assert_eq!(moves_left, MOVES - moves as u32);
             visitor.known = Some(false);
             visitor.looks(&[0.0, 0.0]);
-            assert_eq!(visitor.challenge.moves_left, before.moves_left, "it happens");
+            assert_eq!(visitor.challenge.moves_left, moves_left, "it happens");
             assert_eq!(visitor.looks(&[0.0]), Ask::Ahead, "{moves} moves");
             assert_eq!(visitor.challenge.moves_left, MOVES);
         }
@@ -491,10 +475,12 @@ mod tests {
             } else if left > 0.0 {
                 left -= 1.0 / 15.0;
             } else {
-                to = match to == 0.0 {
-                    true => 40.0 * Chance::side(chance).sign(),
-                    false if chance.f32() < habit.across => -to,
-                    false => 0.0,
+                to = if to == 0.0 {
+                    40.0 * Chance::side(chance).sign()
+                } else if chance.f32() < habit.across {
+                    -to
+                } else {
+                    0.0
                 };
                 let stays = if to == 0.0 { habit.ahead } else { habit.aside };
                 left = stays * (0.7 + 0.6 * chance.f32());
@@ -529,6 +515,6 @@ mod tests {
         eprintln!(
             "{people} of films that turn as people do, {across} of those that always cross, {most:?}"
         );
-        assert!(people < 0.03 && across < 0.06 && most.0 < 0.12, "{people} {across} {most:?}");
+        assert!(people < 0.04 && across < 0.05 && most.0 < 0.1, "{people} {across} {most:?}");
     }
 }
