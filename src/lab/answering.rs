@@ -141,8 +141,8 @@ impl Turns {
         Ok(vectors)
     }
 
-    /// Plays the visit before `door`; `each` hears of every frame. Ends with the first decision, a film with
-    /// its last frame. Gives what was decided, and whether it is announced.
+    /// Plays the visit before `door`; `each` hears of every frame. Ends with the first decision, which is the
+    /// visit's, or with the film. Gives what was decided, and whether it is announced.
     ///
     /// # Errors
     /// [`EvaluateError`] when a picture cannot be decoded, or `each` fails.
@@ -162,11 +162,8 @@ impl Turns {
                 None => Some(visitor.turned(clock.now(), door.guidance())),
             };
             let decided = effects.iter().any(|effect| matches!(effect, Effect::Decided { .. }));
-            let over = clock.now().since(Monotonic::default()) > LONGEST;
-            let (Some(degrees), false) = (degrees, over || (decided && self.told.film.is_none()))
-            else {
-                break;
-            };
+            let over = decided || clock.now().since(Monotonic::default()) > LONGEST;
+            let (Some(degrees), false) = (degrees, over) else { break };
             let shown = projector.show(&self.path, self.picture(degrees, frame), &clock)?;
             door.step(Event::Frame(&shown), Time::of(&*clock), &mut effects);
             each(door)?;
