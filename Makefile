@@ -7,7 +7,7 @@ PYTHON ?= python3
 ON_RELEASE = $(addprefix --release ,$(RELEASE))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant home-assistant-live page page-daemon page-contract page-kiosk clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits covered convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability scale opening
+.PHONY: help demo test test-nightly bench lint doc assets setup setup-demo golden peers home-assistant home-assistant-live page page-daemon page-contract page-kiosk clean-machine build-arm64 build-armv7 test-grant-c test-grant-python deb deb-opener deb-arm64 deb-test system-test system-test-smoke system-test-arm64 test-training model liveness liveness-visits liveness-turns covered convert-liveness convert-keras convert-onnx test-arm64 bench-arm64 setup-system fuzz corpora torture reliability scale opening
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -125,6 +125,9 @@ liveness: assets ## Draw attacks, train, quantise and calibrate the liveness net
 
 liveness-visits: assets ## Draw films of live visits and attacks to measure by (FACES=folder OUT=folder)
 	@models/training/liveness/make_visits.sh
+
+liveness-turns: assets ## Draw visits that turn the head, live ones and attacks, to measure by (FACES=folder OUT=folder)
+	@models/training/liveness/make_turns.sh
 
 covered: assets ## Draw covers on faces, train, quantise and calibrate the judge of covered faces (hours; DATA=, OUT=)
 	@models/training/covered/make_covered.sh

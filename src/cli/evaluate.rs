@@ -130,7 +130,8 @@ pub(super) struct PairArguments {
 /// Arguments of `liveness`.
 #[derive(Debug, Args)]
 pub(super) struct LivenessArguments {
-    /// Folder with live/* and attack/KIND/*: films, each of one visit, and photographs
+    /// Folder with live/* and attack/KIND/*: films, each of one visit, and photographs; a film with a
+    /// NAME.json beside it answers what the door asks (docs/liveness.md)
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// Frames a second of films that are Motion JPEG, which does not say
@@ -139,6 +140,9 @@ pub(super) struct LivenessArguments {
     /// The network, above models.liveness
     #[arg(long, value_name = "ID")]
     model: Option<String>,
+    /// What chance begins with: what a challenge asks for, and how visitors react to it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
     /// Also write what each visit showed, one JSON object a line
     #[arg(long, value_name = "FILE")]
     visits: Option<PathBuf>,
@@ -282,12 +286,12 @@ impl LivenessArguments {
             return Err(Failure::new(
                 Kind::Configuration,
                 what,
-                "set live.mode to 'deny' or 'confirm'",
+                "set live.mode to 'deny', 'confirm' or 'challenge'",
             ));
         }
         let networks = Networks::open(&config)?;
         let report = with_progress(context, |progress| {
-            lab::liveness(&config, &networks, &self.folder, self.rate, progress)
+            lab::liveness(&config, &networks, &self.folder, (self.rate, self.seed), progress)
         })?;
         if let Some(path) = &self.visits {
             let lines = report.visits.iter().filter_map(|visit| serde_json::to_string(visit).ok());
@@ -346,6 +350,7 @@ fn with_progress<Report>(
         | EvaluateError::Frame { .. }
         | EvaluateError::Photograph(_)
         | EvaluateError::Table(_)
+        | EvaluateError::Turns(_)
         | EvaluateError::Cohort(_)
         | EvaluateError::People(_) => Failure::of(Kind::Input, &error),
     })

@@ -110,12 +110,21 @@ fn wanted(
         return Some(Guidance::OneAtATime);
     }
     match principal.quality.fault {
+        // Whoever was told to turn is not told to look here for having turned far.
+        Some(QualityFault::Turned) if matches!(lacking, Some(Lacking::Turn(_))) => {
+            lacking.and_then(Guidance::of_liveness)
+        }
         Some(fault) => Guidance::of_quality(fault),
         // A second factor is asked for when all else has been seen.
         None => lacking
             .and_then(Guidance::of_liveness)
             .or_else(|| factor.then_some(Guidance::SecondFactor)),
     }
+}
+
+/// Whether it is the answer to a word that is lacking.
+const fn is_of_a_challenge(lacking: Lacking) -> bool {
+    matches!(lacking, Lacking::Turn(_) | Lacking::Ahead)
 }
 
 /// See the module.
@@ -146,7 +155,7 @@ impl Guide {
         self.asked = Some((wanted, since));
         let stands = self.said_at.is_some_and(|at| now.since(at) < STANDS);
         // The visitor's time runs from here.
-        let at_once = matches!(lacking, Some(Lacking::Turn(_)));
+        let at_once = wanted.is_some() && lacking.is_some_and(is_of_a_challenge);
         if wanted != self.said && (at_once || (now.since(since) >= LASTS && !stands)) {
             self.said = wanted;
             self.said_at = wanted.map(|_| now);
@@ -218,17 +227,19 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_that_a_challenge_asks_for_is_said_at_once() {
+    fn what_a_challenge_asks_for_is_said_at_once() {
         let mut guide = Guide::default();
         let mut see = |ms, lacking| {
-            guide.see(&frame(1, None), SeveralFaces::Refuse, Some(lacking), false, at(ms));
+            let frame = frame(1, (ms == 500).then_some(QualityFault::Turned));
+            guide.see(&frame, SeveralFaces::Refuse, Some(lacking), false, at(ms));
             guide.said()
         };
-        see(0, Lacking::Ahead);
-        assert_eq!(see(300, Lacking::Ahead), Some(Guidance::LookHere));
+        assert_eq!(see(0, Lacking::Ahead), Some(Guidance::LookHere));
         let right = Lacking::Turn(Side::Right);
         assert_eq!(see(400, right), Some(Guidance::TurnRight));
-        assert_eq!(see(500, Lacking::Ahead), Some(Guidance::TurnRight), "it stands");
+        assert_eq!(see(500, right), Some(Guidance::TurnRight), "turned far, as told");
+        assert_eq!(see(600, Lacking::Ahead), Some(Guidance::LookHere));
+        assert_eq!(see(700, Lacking::Looks), Some(Guidance::LookHere), "it stands");
     }
 
     #[test]

@@ -34,8 +34,8 @@ use crate::store::{SealPlace, StoreSettings};
 
 /// How long a visit may take in which the visitor is asked to turn the head.
 const TURNING: Duration = Duration::from_secs(6);
-/// The same where that is twice, to sides that are told.
-const CHALLENGE: Duration = Duration::from_secs(15);
+/// The same where those are several turns, to sides that are told.
+const CHALLENGE: Duration = Duration::from_secs(20);
 
 impl Config {
     /// How many attempts a visit has at the comparison that decides: as many as frames must agree, where a

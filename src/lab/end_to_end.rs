@@ -64,6 +64,9 @@ pub enum EvaluateError {
     /// A table of photographs is not as expected.
     #[error(transparent)]
     Table(#[from] super::groups::TableError),
+    /// A visit that answers cannot be played.
+    #[error(transparent)]
+    Turns(#[from] super::answering::TurnsError),
     /// The models cannot be used.
     #[error(transparent)]
     Equip(#[from] EquipError),
@@ -320,15 +323,24 @@ pub(super) fn play(
         door.step(Event::Frame(frame), Time::of(clock), &mut effects);
         each(door)
     })?;
+    Ok(concluded(door, &clock, effects))
+}
+
+/// What was decided, and whether it is announced, once nobody is there any more.
+pub(super) fn concluded(
+    door: &mut Door,
+    clock: &ManualClock,
+    mut effects: Vec<Effect>,
+) -> Vec<(Decision, bool)> {
     while let Some(due) = door.poll_at() {
         clock.advance_to(due);
-        door.step(Event::Tick, Time::of(&*clock), &mut effects);
+        door.step(Event::Tick, Time::of(clock), &mut effects);
     }
     let decided = effects.into_iter().filter_map(|effect| match effect {
         Effect::Decided { decision, announce } => Some((decision, announce)),
         Effect::Presence { .. } => None,
     });
-    Ok(decided.collect())
+    decided.collect()
 }
 
 /// Hands every frame of a recording of `rate` frames a second on, with the clock moved to its

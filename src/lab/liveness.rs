@@ -7,7 +7,8 @@
 //! what is measured is liveness alone, in the worst case that a picture is perfectly alike. So the
 //! share of attacks that end in a grant is an upper bound of the door's (IAPAR), and the share of
 //! live visits that end in none is the BPCER together with what else keeps a visit from a grant.
-//! A photograph counts by its one look. Terms: ISO/IEC 30107-3.
+//! A photograph counts by its one look. A film with a NAME.json beside it hears what the door asks
+//! (`answering`). Terms: ISO/IEC 30107-3.
 //!
 //! Deliberately absent: a threshold chosen on these films; it is the configuration's.
 
@@ -17,7 +18,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::Stage;
-use super::attempt::{Attempt, References, attempt, empty_path};
+use super::answering::{Turns, Visitor};
+use super::attempt::{Attempt, References, Vectors, attempt, empty_path};
 use super::end_to_end::{EvaluateError, clip_vectors, play, still_clock};
 use super::folder::{FolderError, entries};
 use super::transcode::{RATE, Transcoder};
@@ -65,6 +67,15 @@ pub struct LivenessVisit {
     pub motion: Option<Motion>,
 }
 
+/// How long visits took, from the first frame with a face to the decision.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LivenessTimes {
+    /// The middle one, in milliseconds.
+    pub median: f64,
+    /// That which one in twenty exceeds, in milliseconds.
+    pub p95: f64,
+}
+
 /// What came of the visits of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct LivenessRow {
@@ -74,6 +85,8 @@ pub struct LivenessRow {
     pub not_live: Tally,
     /// Visits that ended with `liveness_undecided`.
     pub undecided: Tally,
+    /// How long those that were granted took; `None` where none was.
+    pub time_to_grant_ms: Option<LivenessTimes>,
     /// Films in which no face could be enrolled; they count nowhere else.
     pub without_face: u64,
 }
@@ -96,7 +109,7 @@ pub struct LivenessReport {
 }
 
 /// Replays every film of `folder` through a door; `progress` hears how far it is. Motion JPEG has
-/// `rate` frames a second.
+/// `rate` frames a second; what the door and the visitors leave to chance comes from `seed`.
 ///
 /// # Errors
 /// [`EvaluateError`]: the folder, ffmpeg, a film or a model cannot be used.
@@ -104,10 +117,12 @@ pub fn liveness(
     config: &Config,
     networks: &Networks,
     folder: &Path,
-    rate: u32,
+    (rate, seed): (u32, u64),
     progress: &mut dyn FnMut(Stage),
 ) -> Result<LivenessReport, EvaluateError> {
     let films = films(folder)?;
+    // The door's challenge takes its chance from the thread's.
+    fastrand::seed(seed);
     let recogniser = empty_path(config, networks, config.quality_limits())?;
     let mut door = Door::new(recogniser, config.measured_visit_policy());
     let transcoder = Transcoder::new()?;
@@ -116,6 +131,11 @@ pub fn liveness(
         progress(Stage { name: "visits", done: index, of: films.len() });
         if is_photograph(&film.path) {
             visits.push(still(config, networks, &mut door, film)?);
+            continue;
+        }
+        if let Some(turns) = Turns::beside(&film.path)? {
+            let mut visitor = Visitor::new(seed.wrapping_add(index as u64));
+            visits.push(answers(config, networks, &mut door, film, (&turns, &mut visitor))?);
             continue;
         }
         let recording = transcoder.recording(&film.path)?;
@@ -139,31 +159,53 @@ fn visit(
     (recording, rate): (&Path, u32),
 ) -> Result<LivenessVisit, EvaluateError> {
     let mut found = LivenessVisit::of(film);
+    let vectors = clip_vectors(door.sight_mut(), recording, rate)?;
+    if enrol(config, networks, door, vectors)? {
+        let decided = play(config, door, (recording, rate), |door| {
+            found.saw(door);
+            Ok(())
+        })?;
+        found.ended(&decided);
+    }
+    Ok(found)
+}
+
+/// A visit that hears what the door asks.
+fn answers(
+    config: &Config,
+    networks: &Networks,
+    door: &mut Door,
+    film: &Film,
+    (turns, visitor): (&Turns, &mut Visitor),
+) -> Result<LivenessVisit, EvaluateError> {
+    let mut found = LivenessVisit::of(film);
+    let vectors = turns.vectors(door.sight_mut())?;
+    if enrol(config, networks, door, vectors)? {
+        let decided = turns.play(config, door, visitor, |door| {
+            found.saw(door);
+            Ok(())
+        })?;
+        found.ended(&decided);
+    }
+    Ok(found)
+}
+
+/// Enrols one person alone; whether there was a face to enrol.
+fn enrol(
+    config: &Config,
+    networks: &Networks,
+    door: &mut Door,
+    vectors: Vec<Vectors>,
+) -> Result<bool, EvaluateError> {
     let mut references = References::default();
-    for vectors in clip_vectors(door.sight_mut(), recording, rate)? {
+    for vectors in vectors {
         references.add(0, vectors);
     }
     if references.first.is_empty() {
-        return Ok(found);
+        return Ok(false);
     }
     door.sight_mut().set_galleries(references.galleries(config, networks)?);
-    let decided = play(config, door, (recording, rate), |door| {
-        if let Some(liveness) = door.sight().liveness() {
-            found.liveness = liveness.told();
-            found.depth = liveness.evidence().depth();
-            found.motion = liveness.motion();
-        }
-        Ok(())
-    })?;
-    let decisions = || decided.iter().map(|(decision, _)| decision);
-    // A grant at any time counts, also after another decision.
-    let granted = |decision: &&Decision| decision.verdict.outcome() == Outcome::Granted;
-    let decision = decisions().find(granted).or_else(|| decisions().next());
-    found.reason = Some(decision.map_or("none", |decision| decision.verdict.reason()).to_owned());
-    found.granted = decision.as_ref().is_some_and(granted);
-    found.time_to_decision_ms =
-        decision.map(|decision| decision.latency.first_frame_us as f64 / 1000.0);
-    Ok(found)
+    Ok(true)
 }
 
 /// One look at a photograph: live where it reaches the median that a visit must reach.
@@ -216,7 +258,25 @@ fn report(median_min: f32, visits: Vec<LivenessVisit>) -> LivenessReport {
             report.all_attacks.count(visit);
         }
     }
+    let times = |of: &dyn Fn(&str) -> bool| {
+        LivenessTimes::of(report.visits.iter().filter(|visit| visit.granted && of(&visit.kind)))
+    };
+    report.live.time_to_grant_ms = times(&|kind| kind == LIVE);
+    report.all_attacks.time_to_grant_ms = times(&|kind| kind != LIVE);
+    for (kind, row) in &mut report.attacks {
+        row.time_to_grant_ms = times(&|of| of == kind.as_str());
+    }
     report
+}
+
+impl LivenessTimes {
+    /// Of `visits`; `None` without any.
+    fn of<'a>(visits: impl Iterator<Item = &'a LivenessVisit>) -> Option<Self> {
+        let mut times: Vec<f64> = visits.filter_map(|visit| visit.time_to_decision_ms).collect();
+        times.sort_by(f64::total_cmp);
+        let p95 = (times.len() * 95).div_ceil(100).saturating_sub(1);
+        Some(Self { median: *times.get(times.len() / 2)?, p95: *times.get(p95)? })
+    }
 }
 
 impl LivenessVisit {
@@ -232,6 +292,27 @@ impl LivenessVisit {
             depth: 0.0,
             motion: None,
         }
+    }
+
+    /// Takes in what is known after a frame.
+    fn saw(&mut self, door: &Door) {
+        if let Some(liveness) = door.sight().liveness() {
+            self.liveness = liveness.told();
+            self.depth = liveness.evidence().depth();
+            self.motion = liveness.motion();
+        }
+    }
+
+    /// Takes in what was decided. A grant at any time counts, also after another decision.
+    fn ended(&mut self, decided: &[(Decision, bool)]) {
+        let decisions = || decided.iter().map(|(decision, _)| decision);
+        let granted = |decision: &&Decision| decision.verdict.outcome() == Outcome::Granted;
+        let decision = decisions().find(granted).or_else(|| decisions().next());
+        self.reason =
+            Some(decision.map_or("none", |decision| decision.verdict.reason()).to_owned());
+        self.granted = decision.as_ref().is_some_and(granted);
+        self.time_to_decision_ms =
+            decision.map(|decision| decision.latency.first_frame_us as f64 / 1000.0);
     }
 }
 
@@ -279,7 +360,8 @@ fn films(folder: &Path) -> Result<Vec<Film>, FolderError> {
     let mut films = Vec::new();
     let mut add = |kind: &str, path: &Path| -> Result<(), FolderError> {
         for path in entries(path, EXPECTED)? {
-            if path.is_file() {
+            // What lies beside a film that answers is no film.
+            if path.is_file() && path.extension().is_none_or(|ending| ending != "json") {
                 films.push(Film { kind: kind.to_owned(), path });
             }
         }
@@ -298,7 +380,7 @@ impl std::fmt::Display for LivenessReport {
         writeln!(f, "the median over a visit must reach {:.3}\n", self.median_min)?;
         writeln!(
             f,
-            "{:<16} {:>6} {:>8} {:>9} {:>10} {:>8} {:>8}",
+            "{:<16} {:>6} {:>8} {:>9} {:>10} {:>8} {:>8}  granted",
             "kind", "visits", "granted", "not_live", "undecided", "other", "no face"
         )?;
         let kinds = self.attacks.iter().map(|(kind, row)| (kind.as_str(), row));
@@ -308,8 +390,8 @@ impl std::fmt::Display for LivenessReport {
             let other = row.granted.of - granted - not_live - undecided;
             writeln!(
                 f,
-                "{kind:<16} {:>6} {granted:>8} {not_live:>9} {undecided:>10} {other:>8} {:>8}",
-                row.granted.of, row.without_face
+                "{kind:<16} {:>6} {granted:>8} {not_live:>9} {undecided:>10} {other:>8} {:>8}  {}",
+                row.granted.of, row.without_face, row.granted
             )?;
         }
         writeln!(f, "\nattacks granted (IAPAR, at most)   {}", self.all_attacks.granted)?;
@@ -318,15 +400,11 @@ impl std::fmt::Display for LivenessReport {
             of: row.granted.of,
         };
         writeln!(f, "live visits refused (BPCER)        {}", refused(&self.live))?;
-        let mut times: Vec<f64> = self
-            .visits
-            .iter()
-            .filter(|visit| visit.kind == LIVE && visit.granted)
-            .filter_map(|visit| visit.time_to_decision_ms)
-            .collect();
-        times.sort_by(f64::total_cmp);
-        match times.get(times.len() / 2) {
-            Some(median) => write!(f, "time to a grant, live visits       {median:.0} ms (median)"),
+        match self.live.time_to_grant_ms {
+            Some(LivenessTimes { median, p95 }) => write!(
+                f,
+                "time to a grant, live visits       {median:.0} ms (median), {p95:.0} ms (95th percentile)"
+            ),
             None => write!(f, "time to a grant, live visits       no film of one was granted"),
         }
     }
@@ -367,6 +445,8 @@ mod tests {
         assert_eq!(counts(&report.attacks["sheet"]), [0, 1, 0, 0]);
         assert_eq!(counts(&report.attacks["tablet"]), [1, 0, 0, 1]);
         assert_eq!(report.all_attacks.granted, Tally { count: 1, of: 3 });
+        assert_eq!(report.live.time_to_grant_ms, Some(LivenessTimes { median: 250.0, p95: 250.0 }));
+        assert_eq!(report.attacks["sheet"].time_to_grant_ms, None);
         let text = report.to_string();
         assert!(text.contains("tablet") && text.contains("250 ms"), "{text}");
     }
@@ -393,7 +473,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let said = films(folder.path()).unwrap_err().to_string();
         assert!(said.contains("attack/KIND"), "{said}");
-        for file in ["live/b.mkv", "live/a.mkv", "attack/tablet/c.mjpeg"] {
+        for file in ["live/b.mkv", "live/a.mkv", "live/a.json", "attack/tablet/c.mjpeg"] {
             let path = folder.path().join(file);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, b"").unwrap();

@@ -9,12 +9,13 @@
 //!
 //! # Layout
 //! [`scene`] renders a visit. [`FaceFolder`] lists real ones, which ffmpeg makes into recordings;
-//! `attempt` takes one face through the path; `end_to_end` and `detection` measure on them; [`report`] says what was found. [`PairList`] lists
+//! `attempt` takes one face through the path; `end_to_end` and `detection` measure on them; `liveness` measures visits and pictures of faces, and `answering` plays those that hear what the door asks; [`report`] says what was found. [`PairList`] lists
 //! photographs in pairs, which `pairs` takes through the path, `verification` makes figures,
 //! `plots` pictures and `page` a page of. `search` draws a large gallery and searches
 //! it. `groups` measures photographs by groups of people, `vectors`
 //! writes what became of them. `plots` also draws what [`crate::calibrate`] found.
 
+mod answering;
 mod attempt;
 mod detection;
 mod end_to_end;
@@ -34,11 +35,12 @@ mod transcode;
 mod vectors;
 mod verification;
 
+pub use answering::TurnsError;
 pub use detection::{DetectionTable, Row, detection};
 pub use end_to_end::{EvaluateError, end_to_end, replay, still_clock};
 pub use folder::{Clip, FaceFolder, FolderError, Sitter};
 pub use groups::{GroupRow, Grouping, Groups, TableError, groups};
-pub use liveness::{LivenessReport, LivenessRow, LivenessVisit, liveness};
+pub use liveness::{LivenessReport, LivenessRow, LivenessTimes, LivenessVisit, liveness};
 pub use orientation::{OrientationRow, OrientationTable, orientation};
 pub use page::{Origin, page};
 pub use pair_list::{Pair, PairList, PairListError, Photograph};
