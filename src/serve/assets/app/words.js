@@ -56,8 +56,8 @@ export const GUIDANCE = {
   more_light: "More light",
   look_here: "Look here",
   one_at_a_time: "One at a time",
-  turn_left: "Turn your head to the left",
-  turn_right: "Turn your head to the right",
+  turn_left: "Turn your head to the left and hold it",
+  turn_right: "Turn your head to the right and hold it",
   hold_still: "Hold still",
   uncover: "Uncover your face",
   second_factor: "Show your tag or enter your code",
@@ -77,7 +77,7 @@ export const CUES = {
   network: "the network sees a picture",
   frozen: "the face never changes",
   surroundings: "the surroundings move with the face",
-  challenge: "the head turned to the wrong side, or too soon",
+  challenge: "the head did not move as asked",
 };
 
 export const STEPS = {
