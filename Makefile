@@ -124,10 +124,10 @@ liveness: assets ## Draw attacks, train, quantise and calibrate the liveness net
 	@models/training/liveness/make_liveness.sh
 
 liveness-visits: assets ## Draw films of live visits and attacks to measure by (FACES=folder OUT=folder)
-	@models/training/liveness/make_visits.sh
+	@models/training/liveness/make_visits.sh visits
 
 liveness-turns: assets ## Draw visits that turn the head, live ones and attacks, to measure by (FACES=folder OUT=folder)
-	@models/training/liveness/make_turns.sh
+	@models/training/liveness/make_visits.sh turns
 
 covered: assets ## Draw covers on faces, train, quantise and calibrate the judge of covered faces (hours; DATA=, OUT=)
 	@models/training/covered/make_covered.sh

@@ -19,7 +19,6 @@ heads turning.py's.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import sys
@@ -30,7 +29,27 @@ from pathlib import Path
 import cv2
 import numpy as np
 from liveness import crops
-from liveness.draw_visits import HEIGHT, RATE, TRIES, WIDTH, Head, Person, Thing, Walk, Webcam, backdrop, crop_to, cut_out, gadget, held, paper, people, shape_of, standing
+from liveness.draw_visits import (
+    HEIGHT,
+    RATE,
+    TRIES,
+    WIDTH,
+    Head,
+    Person,
+    Thing,
+    Walk,
+    Webcam,
+    asked,
+    backdrop,
+    crop_to,
+    cut_out,
+    gadget,
+    held,
+    paper,
+    placed,
+    shape_of,
+    standing,
+)
 from liveness.turning import TurningHead, bent, shrunk
 
 Rng = np.random.Generator
@@ -196,34 +215,18 @@ def ahead(film: list[bytes], looks: crops.Looks) -> float | None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--faces", type=Path, required=True)
-    parser.add_argument("--mattes", type=Path, required=True)
-    parser.add_argument("--backgrounds", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--live", type=int, default=51)
-    parser.add_argument("--attacks", type=int, default=280)
-    parser.add_argument("--seed", type=int, default=2026)
-    options = parser.parse_args()
+    options = asked(__doc__, live=51, attacks=280)
     cv2.setNumThreads(1)
-    everyone = people(options.faces, options.mattes)
-    if not everyone:
-        print(f"draw: {options.faces}: no face with a matte", file=sys.stderr)
-        return 1
-    photographs = sorted(p for p in options.backgrounds.rglob("*") if p.suffix.lower() in (".jpg", ".png")) if options.backgrounds else []
     looks, rows = crops.Looks(), []
     attacks = [(KINDS[i % len(KINDS)], i) for i in range(options.attacks)]
     # Live visits evenly among the attacks, so that a part of the set is a set.
     wanted = sorted([*attacks, *(("live", i) for i in range(options.live))], key=lambda w: w[1] / (options.live if w[0] == "live" else options.attacks))
     for done, (kind, number) in enumerate(wanted):
-        person = everyone[(number * 2 + (kind != "live") * (number // len(everyone) + 1)) % len(everyone)]
-        folder = options.out / ("live" if kind == "live" else f"attack/{kind}")
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{person.name}-{number}.mjpeg"
+        person, path = placed(options, kind, number)
         for attempt in range(TRIES):
             rng = np.random.default_rng([options.seed, KINDS.index(kind) if kind in KINDS else 99, number, attempt])
             medium = ("tablet", "screen-close")[int(rng.integers(2))] if kind in FILMS else kind
-            scenes = live(person, rng, photographs) if kind == "live" else attack(person, kind, medium, rng, photographs, everyone)
+            scenes = live(person, rng, options.photographs) if kind == "live" else attack(person, kind, medium, rng, options.photographs, options.everyone)
             film = Webcam.drawn(rng).film(scenes, rng)
             width = ahead(film, looks)
             if width is not None:

@@ -576,32 +576,45 @@ def seen_in(film: list[bytes], looks: crops.Looks) -> float | None:
     return widths[0]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def asked(described: str, live: int, attacks: int) -> argparse.Namespace:
+    """What the command line asks for, with `everyone` who may be drawn and the `photographs` to stand before;
+    so many visits unless others are asked for."""
+    parser = argparse.ArgumentParser(description=described.splitlines()[0])
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--mattes", type=Path, required=True)
     parser.add_argument("--backgrounds", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--live", type=int, default=102)
-    parser.add_argument("--attacks", type=int, default=306)
+    parser.add_argument("--live", type=int, default=live)
+    parser.add_argument("--attacks", type=int, default=attacks)
     parser.add_argument("--seed", type=int, default=2026)
     options = parser.parse_args()
+    options.everyone = people(options.faces, options.mattes)
+    if not options.everyone:
+        sys.exit(f"draw: {options.faces}: no face with a matte")
+    behind = options.backgrounds.rglob("*") if options.backgrounds else []
+    options.photographs = sorted(path for path in behind if path.suffix.lower() in (".jpg", ".png"))
+    return options
+
+
+def placed(options: argparse.Namespace, kind: str, number: int) -> tuple[Person, Path]:
+    """Who is drawn in a visit, and where its film lies."""
+    everyone = options.everyone
+    person = everyone[(number * 2 + (kind != "live") * (number // len(everyone) + 1)) % len(everyone)]
+    folder = options.out / ("live" if kind == "live" else f"attack/{kind}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return person, folder / f"{person.name}-{number}.mjpeg"
+
+
+def main() -> int:
+    options = asked(__doc__, live=102, attacks=306)
     cv2.setNumThreads(1)
-    everyone = people(options.faces, options.mattes)
-    if not everyone:
-        print(f"draw: {options.faces}: no face with a matte", file=sys.stderr)
-        return 1
-    photographs = sorted(p for p in options.backgrounds.rglob("*") if p.suffix.lower() in (".jpg", ".png")) if options.backgrounds else []
     looks, rows = crops.Looks(), []
     wanted = [("live", i) for i in range(options.live)] + [(KINDS[i % len(KINDS)], i) for i in range(options.attacks)]
     for kind, number in wanted:
-        person = everyone[(number * 2 + (kind != "live") * (number // len(everyone) + 1)) % len(everyone)]
-        folder = options.out / ("live" if kind == "live" else f"attack/{kind}")
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{person.name}-{number}.mjpeg"
+        person, path = placed(options, kind, number)
         for attempt in range(TRIES):
             rng = np.random.default_rng([options.seed, KINDS.index(kind) if kind in KINDS else 99, number, attempt])
-            film = live(person, rng, photographs) if kind == "live" else attack(person, kind, rng, photographs, everyone)
+            film = live(person, rng, options.photographs) if kind == "live" else attack(person, kind, rng, options.photographs, options.everyone)
             width = seen_in(film, looks)
             if width is not None:
                 path.write_bytes(b"".join(film))
