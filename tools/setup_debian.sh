@@ -100,6 +100,7 @@ if for_any test-arm64; then
     need qemu-user-static 'runs the program' command_there qemu-aarch64-static
 fi
 if for_any bench-arm64; then
+    need qemu-user-static 'tells which kinds of work there are' command_there qemu-aarch64-static
     need qemu-user 'runs the program; this one takes plugins, the static one does not' command_there qemu-aarch64
     need xz-utils "opens QEMU's sources" command_there xz
 fi
