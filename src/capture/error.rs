@@ -289,6 +289,16 @@ impl CaptureError {
         !matches!(self, Self::DamagedBuffer { .. } | Self::Recording { .. })
     }
 
+    /// Whether no other frame can come of a source that nobody opens again: of a recording after all but a
+    /// picture that is broken.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        match self {
+            Self::Recording { problem, .. } => !matches!(problem, RecordingProblem::Picture { .. }),
+            _ => self.needs_reopening(),
+        }
+    }
+
     /// What a failed system call on `device` means.
     #[must_use]
     pub fn from_system(device: &str, operation: &'static str, error: &io::Error) -> Self {

@@ -30,24 +30,20 @@ pub(super) fn run(shared: &Shared, mut source: Box<dyn FrameSource>) {
             Ok(Progress::End) => break,
             Err(error) => {
                 tracing::warn!(%error, "frame lost");
+                // A folder's picture that cannot be read was a frame all the same.
+                if let CaptureError::Recording {
+                    problem: RecordingProblem::Picture { reason, .. },
+                    ..
+                } = &error
+                {
+                    shared.meter.add_captured();
+                    shared.meter.add_unreadable();
+                    shared.decoding.failed(reason.cause());
+                }
                 note_camera(shared, &*source);
-                let unsupervised = error.needs_reopening();
-                match error {
-                    // A folder's picture that cannot be read was a frame all the same.
-                    CaptureError::Recording {
-                        problem: RecordingProblem::Picture { reason, .. },
-                        ..
-                    } => {
-                        shared.meter.add_captured();
-                        shared.meter.add_unreadable();
-                        shared.decoding.failed(reason.cause());
-                    }
-                    // Nothing more comes of it.
-                    error if unsupervised || matches!(error, CaptureError::Recording { .. }) => {
-                        shared.lose(error);
-                        break;
-                    }
-                    _ => {}
+                if error.is_last() {
+                    shared.lose(error);
+                    break;
                 }
                 continue;
             }

@@ -284,7 +284,7 @@ pub fn run(config: &Config, stop: &Stop, control: &Control<'_>) -> Result<Summar
         rss_bytes: board::resident_bytes(),
     };
     ended?;
-    // A recording that could not be read to its end was not shown, whatever was decided until then.
+    // A recording that could not be read to its end is a failure, whatever was decided until then.
     shared.lost().map_or(Ok(summary), |error| Err(error.into()))
 }
 

@@ -40,6 +40,7 @@ pub(super) struct Shared {
     pub strobing: AtomicBool,
     /// Set when the camera streams after it did not: it may hang otherwise now.
     pub opened_anew: AtomicBool,
+    /// Why the source cannot be read on, where nobody opens it again.
     lost: Mutex<Option<CaptureError>>,
     /// Where the page hears of what happens; `None` where there is no page.
     pub page: Option<Arc<Feed>>,
@@ -105,12 +106,12 @@ impl Shared {
         }
     }
 
-    /// Keeps why the source cannot be read to its end, where nobody opens it again.
+    /// Keeps why the source cannot be read on, where nobody opens it again.
     pub(super) fn lose(&self, error: CaptureError) {
         *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// Why the source could not be read to its end, where it could not.
+    /// Takes out why the source could not be read on, where that was so.
     pub(super) fn lost(&self) -> Option<CaptureError> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -122,7 +122,7 @@ fn wanted(
     }
 }
 
-/// Whether it is the answer to a word that is lacking.
+/// Whether it is lacking for a challenge: what the visitor is to do now.
 const fn is_of_a_challenge(lacking: Lacking) -> bool {
     matches!(lacking, Lacking::Turn(_) | Lacking::Ahead)
 }
